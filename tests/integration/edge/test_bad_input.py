@@ -1,4 +1,4 @@
-"""Whatever is sent: an answer that says what is wrong with which field, or it works (R6)."""
+"""Invalid requests get an error that names the field at fault; valid ones succeed (R6)."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ async def http(edge: EdgeProcess, cookie: str) -> AsyncIterator[httpx.AsyncClien
 
 
 def with_raw(field: Any, text: str) -> Any:
-    """GOOD as JSON text, with `text` in place of a value, be it JSON or not."""
+    """GOOD as JSON text, with `text`, valid JSON or not, as the value of `field`."""
     return ",".join(
         f'"{name}":{text if name == field else json.dumps(value)}'
         for name, value in {**GOOD, field: None}.items()
@@ -49,10 +49,10 @@ NO_QUANTITY = [
     '"0x10"', "true", "false", "null", "[]", "[10]", "{}", '{"value":10}', '"1e999999999999999999"',
     "0." + "1" * 5000, "9" * 5000,
 ]  # fmt: skip
-"""Texts that stand for no quantity of shares."""
+"""Texts that are not valid quantities of shares."""
 
 
-class TestTheFieldAtFaultIsNamed:
+class TestInvalidFields:
     async def refused(self, http: Any, content: Any, path: str) -> Any:
         answer = await http.post("/api/orders", content=content)
         assert answer.status_code == 422, (content[:200], answer.status_code, answer.text[:300])
@@ -66,11 +66,15 @@ class TestTheFieldAtFaultIsNamed:
 
     @pytest.mark.parametrize("text", NO_QUANTITY, ids=lambda text: text[:20])
     @pytest.mark.parametrize("field", ["qty", "limitPrice"])
-    async def test_numbers(self, http: httpx.AsyncClient, field: str, text: str) -> None:
+    async def test_invalid_number_is_rejected_with_its_path(
+        self, http: httpx.AsyncClient, field: str, text: str
+    ) -> None:
         await self.refused(http, with_raw(field, text), field)
 
     @pytest.mark.parametrize("text", ["0.0000001", "1e-7", "0.00001", "1000000.0001"])
-    async def test_limits(self, http: httpx.AsyncClient, text: str) -> None:
+    async def test_limit_price_out_of_range_or_too_precise_is_rejected(
+        self, http: httpx.AsyncClient, text: str
+    ) -> None:
         await self.refused(http, with_raw("limitPrice", text), "limitPrice")
 
     @pytest.mark.parametrize(
@@ -110,7 +114,7 @@ class TestTheFieldAtFaultIsNamed:
             ("__proto__", {}),
         ],
     )
-    async def test_texts_and_unknown_fields(
+    async def test_invalid_text_and_unknown_field_are_rejected_with_their_path(
         self, http: httpx.AsyncClient, field: str, value: Any
     ) -> None:
         body = await self.refused(http, json.dumps({**GOOD, field: value}), field)
@@ -118,28 +122,30 @@ class TestTheFieldAtFaultIsNamed:
             assert body.get("value", value) == value
 
     @pytest.mark.parametrize("field", ["symbol", "side", "type", "qty"])
-    async def test_missing_fields(self, http: httpx.AsyncClient, field: str) -> None:
+    async def test_missing_field_is_rejected_with_its_path(
+        self, http: httpx.AsyncClient, field: str
+    ) -> None:
         body = {name: value for name, value in GOOD.items() if name != field}
         await self.refused(http, json.dumps(body), field)
 
-    async def test_a_limit_order_without_a_limit_and_a_market_order_with_one(
+    async def test_limit_price_is_required_for_limit_orders_and_rejected_for_market_orders(
         self, http: httpx.AsyncClient
     ) -> None:
         await self.refused(http, json.dumps({**MARKET, "type": "limit"}), "limitPrice")
         await self.refused(http, json.dumps({**GOOD, "type": "market"}), "limitPrice")
 
-    async def test_the_bad_value_comes_back(self, http: httpx.AsyncClient) -> None:
+    async def test_response_contains_the_rejected_value(self, http: httpx.AsyncClient) -> None:
         body = await self.refused(http, json.dumps({**GOOD, "qty": -5}), "qty")
         assert body["value"] == -5
         body = await self.refused(http, json.dumps({**GOOD, "side": "hold"}), "side")
         assert body["value"] == "hold"
 
-    async def test_but_not_a_large_one(self, http: httpx.AsyncClient) -> None:
+    async def test_response_omits_a_large_rejected_value(self, http: httpx.AsyncClient) -> None:
         body = await self.refused(http, json.dumps({**GOOD, "side": "x" * 5000}), "side")
         assert "value" not in body
 
 
-class TestNoOrderAtAll:
+class TestInvalidBodies:
     @pytest.mark.parametrize(
         "content",
         [
@@ -149,18 +155,24 @@ class TestNoOrderAtAll:
             b"\xef\xbb\xbf{}", b'{"symbol":"\\ud800"}',
         ],
     )  # fmt: skip
-    async def test_no_json(self, http: httpx.AsyncClient, content: bytes) -> None:
+    async def test_body_that_is_not_json_is_400(
+        self, http: httpx.AsyncClient, content: bytes
+    ) -> None:
         answer = await http.post("/api/orders", content=content)
         assert answer.status_code == 400, answer.text
         assert answer.json()["error"] == "Bad Request"
 
     @pytest.mark.parametrize("content", ["[]", "null", "7", '"order"', "true", "[{}]"])
-    async def test_no_object(self, http: httpx.AsyncClient, content: str) -> None:
+    async def test_json_body_that_is_not_an_object_is_422(
+        self, http: httpx.AsyncClient, content: str
+    ) -> None:
         answer = await http.post("/api/orders", content=content)
         assert (answer.status_code, answer.json()["path"]) == (422, "")
 
     @pytest.mark.parametrize("depth", [100, 1_000, 10_000])
-    async def test_deep_nesting(self, http: httpx.AsyncClient, depth: int) -> None:
+    async def test_deeply_nested_json_is_a_client_error(
+        self, http: httpx.AsyncClient, depth: int
+    ) -> None:
         for content in (
             "[" * depth + "]" * depth,
             '{"a":' * depth + "1" + "}" * depth,
@@ -170,15 +182,18 @@ class TestNoOrderAtAll:
             assert 400 <= answer.status_code < 500, answer.text[:300]
             assert answer.json()["statusCode"] == answer.status_code
 
-    async def test_a_body_too_large(self, http: httpx.AsyncClient) -> None:
+    async def test_body_above_the_limit_is_413(self, http: httpx.AsyncClient) -> None:
         answer = await http.post("/api/orders", content=with_raw("qty", " " * 70_000 + "1"))
         assert answer.status_code == 413
         assert answer.json()["statusCode"] == 413
 
-    async def test_an_enormous_one_is_not_taken_in(
+    async def test_enormous_body_is_not_kept_in_memory(
         self, edge: EdgeProcess, http: httpx.AsyncClient
     ) -> None:
-        """10 MB, declared and not: refused, or cut off; the edge does not keep it."""
+        """Send 10 MB with a declared length and without one.
+
+        The edge answers 413 or closes the connection, and does not keep the body.
+        """
         before = edge.resident_bytes()
 
         async def endless() -> AsyncIterator[Any]:
@@ -193,7 +208,7 @@ class TestNoOrderAtAll:
             assert answer.status_code == 413
         assert edge.resident_bytes() - before < 5_000_000
 
-    async def test_content_types_do_not_matter(self, http: httpx.AsyncClient) -> None:
+    async def test_content_type_is_ignored(self, http: httpx.AsyncClient) -> None:
         for kind in ("text/plain", "application/x-www-form-urlencoded", "nonsense"):
             answer = await http.post(
                 "/api/orders", content=json.dumps(GOOD), headers={"Content-Type": kind}
@@ -201,8 +216,8 @@ class TestNoOrderAtAll:
             assert answer.status_code == 201, kind
 
 
-class TestWhatWorks:
-    """The edges of what is allowed."""
+class TestBoundaryValues:
+    """Orders with values at the limits of the allowed ranges."""
 
     @pytest.mark.parametrize(
         "fields",
@@ -216,18 +231,20 @@ class TestWhatWorks:
             {"clientOrderId": None},
         ],
     )
-    async def test_it(self, http: httpx.AsyncClient, fields: Any) -> None:
+    async def test_boundary_value_is_accepted(self, http: httpx.AsyncClient, fields: Any) -> None:
         answer = await http.post("/api/orders", json={**GOOD, **fields})
         assert answer.status_code == 201, answer.text
         for name, value in fields.items():
             assert value is None or answer.json()[name] == value
 
-    async def test_a_duplicate_key(self, http: httpx.AsyncClient) -> None:
-        """JSON leaves it open; the last one counts, and nothing breaks."""
+    async def test_duplicate_key_is_accepted_or_rejected(self, http: httpx.AsyncClient) -> None:
+        """JSON does not define duplicate keys. The last value counts, without an error."""
         answer = await http.post("/api/orders", content=with_raw("qty", '1,"qty":2'))
         assert answer.status_code in (201, 422)
 
-    async def test_1000_at_once(self, edge: EdgeProcess, cookie: str) -> None:
+    async def test_1000_concurrent_orders_are_all_placed(
+        self, edge: EdgeProcess, cookie: str
+    ) -> None:
         async def place(number: int) -> Any:
             body = json.dumps({**GOOD, "clientOrderId": f"c-{number}"}).encode()
             while True:
@@ -235,7 +252,7 @@ class TestWhatWorks:
                     "/api/orders", cookie, method="POST", content=body
                 ) as answer:
                     told = json.loads(await answer.body())
-                # A machine that is slow answers in five seconds that it has no answer yet.
+                # On a slow machine the request times out after five seconds with 503.
                 if answer.status != 503:
                     assert answer.status in (200, 201), told
                     return told["clientOrderId"]
@@ -247,7 +264,7 @@ class TestWhatWorks:
         assert {order["clientOrderId"] for order in listed} == {f"c-{n}" for n in range(1000)}
 
 
-class TestTheServiceIsAway:
+class TestUnavailableServices:
     @pytest.mark.parametrize(
         ("method", "path"),
         [
@@ -257,10 +274,10 @@ class TestTheServiceIsAway:
             ("DELETE", "/api/orders/x"),
         ],
     )
-    async def test_503_and_when_to_try_again(
+    async def test_unavailable_service_is_503_with_retry_after(
         self, harness: Harness, fresh: Callable[[str], str], method: str, path: str
     ) -> None:
-        """`house` has no orders service. Bad input is 422 all the same."""
+        """The harness runs no orders service. Invalid input is still 422."""
         edge = harness.shared_edge()
         async with edge.client(await edge.sign_in(fresh("alice"))) as http:
             answer = await http.request(method, path, json=GOOD)
@@ -271,8 +288,10 @@ class TestTheServiceIsAway:
         assert (body["error"], body["statusCode"]) == ("Service Unavailable", 503)
         assert bad.status_code == 422
 
-    async def test_nats_is_away(self, isolated_harness: Harness) -> None:
-        """Streams and requests say so; what is open stays open and goes on."""
+    async def test_nats_outage_is_503_and_open_streams_continue(
+        self, isolated_harness: Harness
+    ) -> None:
+        """New streams and requests get 503. Open streams stay open and continue afterwards."""
         edge = isolated_harness.start_edge()
         cookie = await edge.sign_in("alice")
         async with (
@@ -308,7 +327,7 @@ class TestTheServiceIsAway:
 
 
 class TestOtherPaths:
-    async def test_errors_have_one_shape(self, http: httpx.AsyncClient) -> None:
+    async def test_all_errors_have_the_same_fields(self, http: httpx.AsyncClient) -> None:
         for method, path, status in (
             ("GET", "/api/nosuch", 404),
             ("GET", "/api/stream/nosuch", 404),
@@ -322,14 +341,12 @@ class TestOtherPaths:
             assert body.keys() >= {"error", "message", "statusCode"}
 
     @pytest.mark.parametrize("name", ["%00", "x%00.js", "a" * 300, "a/" * 3000, "%ff"])
-    async def test_what_is_no_name_of_a_file_is_not_found(
-        self, edge: EdgeProcess, name: str
-    ) -> None:
-        """The file system refused to look, and that was a 500."""
+    async def test_invalid_file_name_is_404(self, edge: EdgeProcess, name: str) -> None:
+        """Regression: the file system rejected the name, and the edge answered 500."""
         async with await edge.connect(f"/static/{name}") as answer:
             assert answer.status == 404, await answer.body()
 
-    async def test_paths_do_not_leave_their_folders(self, edge: EdgeProcess) -> None:
+    async def test_path_traversal_is_404(self, edge: EdgeProcess) -> None:
         for path in ("/static/../__main__.py", "/static/%2e%2e/__main__.py", "/static//etc/passwd"):
             answer = await edge.connect(path)
             assert answer.status == 404, path

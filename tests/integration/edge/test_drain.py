@@ -1,6 +1,7 @@
-"""An edge that stops, as its clients and its peers see it: told ahead, and then closed.
+"""A draining edge sends a notice on each stream before it closes the stream.
 
-`tests/browser/test_rolling.py` has the same with the browser client, which uses the notice.
+The tests read the streams as clients and peers do. `tests/browser/test_rolling.py` tests the same
+with the browser client, which uses the notice.
 """
 
 import asyncio
@@ -18,12 +19,12 @@ from tests.harness.waiting import wait_until
 ORDERS = "/api/stream/orders"
 PRICES = "/api/stream/prices"
 DRAIN_SECONDS = 4
-"""Told within the first half of it; two seconds of notice."""
+"""The edge sends all notices in the first half, each two seconds before the stream ends."""
 LONG_SECONDS = 600
-"""Nobody is closed while a test looks; the drain is over when all have gone."""
+"""The edge closes no stream during a test; the drain ends when all clients have left."""
 HANDOVER = "?handover=1"
 LIVE = "live"
-"""The comment that says that all there was has been sent."""
+"""The comment that follows the last stored event: the stream is live."""
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def draining(frame: Frame) -> Any:
 
 
 async def ready(edge: EdgeProcess) -> Any:
-    """Whether a balancer that looks sends it new clients."""
+    """Whether a load balancer with a health check sends new clients to `edge`."""
     try:
         async with edge.client() as http:
             return (await http.get("/health/ready")).status_code == 200
@@ -48,8 +49,8 @@ async def ready(edge: EdgeProcess) -> Any:
         return False
 
 
-class TestWhoIsSentAway:
-    async def test_is_told_before_in_every_family_and_closed_by_a_retry_of_its_own(
+class TestDrain:
+    async def test_every_stream_gets_one_notice_and_ends_with_its_own_retry(
         self, harness: Harness, alice: str
     ) -> None:
         leaving = harness.start_edge(TAPEWIRE_DRAIN_SECONDS=DRAIN_SECONDS)
@@ -79,13 +80,13 @@ class TestWhoIsSentAway:
             assert rest[-1].event is None
             assert 200 <= rest[-1].retry <= 2000
             assert not any(map(draining, rest)), "told twice"
-            # Nor can a browser come back on this connection, to be refused.
+            # The connection ends, too. A browser cannot reuse it and be refused.
             assert await stream._reader.read() == b""
             await stream.close()
         assert await asyncio.to_thread(leaving.process.wait, 60) == 0
         assert {line["reason"] for line in leaving.find_log_lines("stream.closed")} == {"drain"}
 
-    async def test_is_served_until_then_while_nobody_new_is_sent_there(
+    async def test_open_streams_continue_and_new_connections_are_refused(
         self, harness: Harness, alice: str, journal: EventLogDriver
     ) -> None:
         leaving = harness.start_edge(TAPEWIRE_DRAIN_SECONDS=LONG_SECONDS)
@@ -94,24 +95,26 @@ class TestWhoIsSentAway:
             leaving.client(cookie) as browser,
             await leaving.open_stream(ORDERS, cookie) as stream,
         ):
-            await browser.get("/api/session")  # leaves a connection open that could be used again
+            await browser.get("/api/session")  # leaves a keep-alive connection open
             assert await ready(leaving)
             leaving.terminate()
             await wait_until("it drains", lambda: leaving.find_log_lines("drain.started"))
             assert not await ready(leaving)
-            # What a proxy sends on a connection that it keeps is answered, once; a stream is not
-            # refused there, which would end an EventSource for good.
+            # The edge answers one more request on a proxy's keep-alive connection. It does not
+            # refuse a stream there, because a refusal ends an EventSource for good.
             answer = await browser.get("/api/session")
             assert (answer.status_code, answer.headers["connection"]) == (200, "close")
             with pytest.raises(httpx.TransportError):
                 await browser.get("/api/session")
-            with pytest.raises(OSError):  # noqa: PT011 - refused or reset, as the kernel likes
+            with pytest.raises(OSError):  # noqa: PT011 - refused or reset, depending on the kernel
                 await leaving.connect(ORDERS, cookie)
             last = await journal.append(alice, order_placed("meanwhile"))
             await stream.read_until("the event", lambda f: f.id and f.sequence == last)
 
-    async def test_ends_the_drain_by_going(self, harness: Harness, alice: str) -> None:
-        """As the browser client does; nobody has to be waited for then."""
+    async def test_drain_ends_when_all_clients_have_left(
+        self, harness: Harness, alice: str
+    ) -> None:
+        """The browser client leaves in this way. The edge then has no client to wait for."""
         leaving = harness.start_edge(TAPEWIRE_DRAIN_SECONDS=LONG_SECONDS)
         cookie = await leaving.sign_in(alice)
         streams = [await leaving.open_stream(ORDERS, cookie) for _ in range(3)]
@@ -122,11 +125,11 @@ class TestWhoIsSentAway:
         assert await asyncio.to_thread(leaving.process.wait, 30) == 0
 
 
-class TestWhoTakesOver:
+class TestHandover:
     @pytest.mark.parametrize(
         "path", [ORDERS, PRICES, "/sse/strategies", "/api/v2/stream", "/api/sse/notifications"]
     )
-    async def test_hears_that_it_is_live_when_it_asked(
+    async def test_live_comment_is_sent_on_request(
         self, edge: EdgeProcess, alice: str, path: str
     ) -> None:
         cookie = await edge.sign_in(alice)
@@ -134,7 +137,7 @@ class TestWhoTakesOver:
             await stream.read_until("the sign", is_live)
             assert any((f.event or "").lower() == "connected" for f in stream.frames)
 
-    async def test_hears_it_after_all_that_it_had_missed(
+    async def test_live_comment_follows_the_replay(
         self, edge: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
         cookie = await edge.sign_in(alice)
@@ -148,7 +151,7 @@ class TestWhoTakesOver:
             await stream.read_until("what is new", lambda f: f.id and f.sequence == last)
             assert sum(map(is_live, stream.frames)) == 1, "said once"
 
-    async def test_nobody_hears_it_who_did_not_ask(
+    async def test_live_comment_is_not_sent_unless_requested(
         self, edge: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
         cookie = await edge.sign_in(alice)
@@ -157,12 +160,14 @@ class TestWhoTakesOver:
             await stream.read_until("the event", lambda f: f.id and f.sequence >= last)
             assert not any(map(is_live, stream.frames))
 
-    async def test_costs_no_other_tab_its_connection(
+    async def test_handover_does_not_close_another_tabs_connection(
         self, harness: Harness, alice: str, journal: EventLogDriver
     ) -> None:
-        """Two tabs are all that a user may have: one on an edge that stays, and one, younger, on
-        an edge that leaves. While the second has two connections, the first is the oldest of
-        three."""
+        """A user may have two connections.
+
+        The first tab is on an edge that stays, and the second tab is on a draining edge. During
+        the handover the second tab has two connections, and the first tab's is the oldest of three.
+        """
         most = {"SSE_MAX_CONNECTIONS_PER_USER": 2}
         staying = harness.start_edge(**most)
         leaving = harness.start_edge(**most, TAPEWIRE_DRAIN_SECONDS=DRAIN_SECONDS)
@@ -180,7 +185,7 @@ class TestWhoTakesOver:
                 last = await journal.append(alice, order_placed("during"))
                 for stream in (on, other):
                     await stream.read_until("the event", lambda f: f.id and f.sequence == last)
-                # One more really is one too many: now the oldest goes, and no other.
+                # Another connection exceeds the limit. The edge closes only the oldest.
                 async with await staying.open_stream(ORDERS, cookie) as third:
                     farewell = (await other.read_to_end())[-1]
                     assert farewell.event == "connection:limit"

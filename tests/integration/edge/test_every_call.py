@@ -1,6 +1,8 @@
-"""What is common to all REST calls, on each that the OpenAPI document names: a session, errors of
-one shape with the field's path, the correlation id, 503 while the owning service is away; and that
-the document says so (R6)."""
+"""The common behaviour of all REST calls that the OpenAPI document names (R6).
+
+Calls require a session and return the correlation id. Errors have one shape with the field's path.
+A call is 503 while its service is unavailable. The document describes all of these answers.
+"""
 
 import itertools
 import re
@@ -17,14 +19,14 @@ OPEN = {
     ("POST", "/api/session"), ("GET", "/health"), ("GET", "/health/live"),
     ("GET", "/health/ready"), ("GET", "/health/sse"),
 }  # fmt: skip
-"""Calls for everybody."""
+"""Calls that need no session."""
 OWN = {
     ("GET", "/api/prices"), ("POST", "/api/session"), ("GET", "/api/session"),
     ("DELETE", "/api/session"), ("POST", "/api/stream/ticket"), ("POST", "/api/stream/test"),
     ("GET", "/api/sse/status"), ("GET", "/health"), ("GET", "/health/live"),
     ("GET", "/health/ready"), ("GET", "/health/sse"),
 }  # fmt: skip
-"""Calls that the edge answers by itself."""
+"""Calls that the edge answers without another service."""
 BODIES = {
     "/api/orders": {"symbol": "X", "side": "buy", "type": "market", "qty": 1},
     "/api/strategies": {"symbol": "X", "rule": {"kind": "breakout", "window": 2}, "quantity": 1},
@@ -46,7 +48,7 @@ async def document(edge: EdgeProcess) -> OpenApiDocument:
 
 @pytest.fixture
 async def calls(document: OpenApiDocument) -> list[tuple[str, str, bool]]:
-    """Method, path and whether it takes a body, of every call."""
+    """The method and the path of every call, and whether it takes a body."""
     found = [
         (method, re.sub(r"\{[^}]+\}", "none-such", path), "requestBody" in operation)
         for (method, path), operation in document.operations.items()
@@ -67,7 +69,7 @@ def is_error(answer: Any, status: Any, error: Any) -> Any:
     return body
 
 
-async def test_each_carries_the_correlation_id_and_needs_a_session(
+async def test_every_call_returns_the_correlation_id_and_requires_a_session(
     edge: EdgeProcess, document: OpenApiDocument, calls: list[tuple[str, str, bool]]
 ) -> None:
     async with edge.client() as http:
@@ -81,7 +83,7 @@ async def test_each_carries_the_correlation_id_and_needs_a_session(
                 assert body["message"] == "No valid session found"
 
 
-async def test_each_names_what_does_not_fit(
+async def test_every_call_names_the_invalid_field(
     edge: EdgeProcess,
     document: OpenApiDocument,
     calls: list[tuple[str, str, bool]],
@@ -110,13 +112,13 @@ async def test_each_names_what_does_not_fit(
                 document.assert_documented(answer)
 
 
-async def test_each_says_when_to_try_again_while_its_service_is_away(
+async def test_every_call_is_503_with_retry_after_while_its_service_is_unavailable(
     edge: EdgeProcess,
     document: OpenApiDocument,
     calls: list[tuple[str, str, bool]],
     fresh: Callable[[str], str],
 ) -> None:
-    """This house has no services."""
+    """The harness runs no other services."""
     cookie = await edge.sign_in(fresh("alice"), ["admin"])
     away = []
     async with edge.client(cookie) as http:
@@ -132,7 +134,7 @@ async def test_each_says_when_to_try_again_while_its_service_is_away(
     assert len(away) >= 25, away
 
 
-async def test_the_document_has_a_page(edge: EdgeProcess) -> None:
+async def test_openapi_document_has_an_html_page(edge: EdgeProcess) -> None:
     async with edge.client() as http:
         page = await http.get("/docs")
     assert page.status_code == 200

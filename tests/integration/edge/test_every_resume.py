@@ -1,5 +1,7 @@
-"""Coming back to each stream of each family: by every kind of id, and for every reason to be reset
-(C8, C9, C10, C11). What a reader knows in the end is compared with the log."""
+"""Resume on each stream of each API family, with every form of id and every reset reason.
+
+The tests compare the state that a client ends with to the log (C8, C9, C10, C11).
+"""
 
 import itertools
 from collections.abc import Iterator
@@ -24,7 +26,7 @@ LIMIT = 3
 
 @pytest.fixture(scope="module")
 def known() -> dict[str, Any]:
-    """What happened so far to the one user of most tests here."""
+    """The events of the one user whom most tests share, by sequence."""
     return {}
 
 
@@ -49,10 +51,10 @@ async def cookie(edge: EdgeProcess, cast: UserScenario) -> str:
 
 
 async def knows_all(row: Any, cast: Any, stream: SseStream, frames: Any) -> None:
-    """What a stream began with is the log's truth, and the next event comes right after it."""
+    """Assert that the first frames give the state of the log, and that the next event follows."""
     place = frames[-1].sequence
     events = [one for one in await cast.visible_events() if one.sequence <= place]
-    if _listed(row):  # what happened of late, as far as the log still has it
+    if _listed(row):  # the recent events that the log still has
         first = (await cast.journal.log.bounds()).first
         assert (
             row.from_frames(frames)
@@ -97,7 +99,7 @@ def is_reset(row: Any, frame: Frame, reason: Any, requested: Any, first: Any) ->
 async def reset(
     edge: EdgeProcess, row: Any, cast: Any, cookie: str, requested: Any, reason: Any
 ) -> None:
-    """Ask for `requested`: a reset that says why, then all that there is."""
+    """Resume from `requested`: expect a reset with `reason`, and then the whole state."""
     first = (await cast.journal.log.bounds()).first
     first_id = f"{await cast.journal.epoch()}-{first}"
     path = row.path_for(cast)
@@ -109,7 +111,7 @@ async def reset(
 
 @pytest.mark.parametrize("row", UNIQUE_STREAM_CASES, ids=repr)
 class TestEachStream:
-    async def test_is_reset_by_what_cannot_be_honoured(
+    async def test_invalid_id_resets_the_stream(
         self, edge: EdgeProcess, row: Any, cast: UserScenario, cookie: str
     ) -> None:
         bounds = await cast.journal.log.bounds()
@@ -121,7 +123,7 @@ class TestEachStream:
         ):
             await reset(edge, row, cast, cookie, requested, reason)
 
-    async def test_goes_on_after_an_id_in_any_spelling(
+    async def test_resumes_after_an_id_in_each_form(
         self, edge: EdgeProcess, row: Any, cast: UserScenario, cookie: str
     ) -> None:
         shown = await self.shown(edge, row, cast, cookie)
@@ -143,10 +145,10 @@ class TestEachStream:
             async with await open_stream(edge, f"{path}{query}", cookie, **how) as stream:
                 assert [one.sequence for one in await upto(stream, shown[-1])] == later, number
 
-    async def test_goes_on_by_the_time_in_an_older_systems_id(
+    async def test_resumes_by_the_time_in_a_legacy_id(
         self, edge: EdgeProcess, row: Any, cast: UserScenario, cookie: str
     ) -> None:
-        """Everything of its millisecond comes again."""
+        """The edge sends all events of that millisecond again."""
         shown = await self.shown(edge, row, cast, cookie)
         times = {one.sequence: one.time.timestamp() for one in await cast.visible_events()}
         since = int(times[shown[-3]] * 1000)
@@ -158,7 +160,7 @@ class TestEachStream:
             assert [one.sequence for one in await upto(stream, shown[-1])] == expected
 
     async def shown(self, edge: EdgeProcess, row: Any, cast: Any, cookie: str) -> Any:
-        """The sequences of everything that the stream shows of the log, in order."""
+        """The sequences of all events in the log that the stream shows, in order."""
         start = f"{await cast.journal.epoch()}-{(await cast.visible_events())[0].sequence}"
         last = [await cast.append_event(row.domain, next(_numbers)) for _ in range(4)][-1]
         async with await open_stream(
@@ -168,8 +170,11 @@ class TestEachStream:
 
 
 class Trimmed:
-    """A house of its own, whose log is trimmed once for all tests here: an edge that remembers
-    nothing of it and replays little, and what there was."""
+    """A separate harness, whose log is trimmed once for all tests of this file.
+
+    `young` is an edge that has no events in memory and a low replay limit. `known` has the user's
+    earlier events.
+    """
 
     def __init__(self, folder: Any) -> None:
         self.house = Harness(folder)
@@ -178,7 +183,7 @@ class Trimmed:
         self.known = {}
 
     async def trim(self, cast: Any) -> None:
-        """Let the log lose its older half, of which the views have checkpoints."""
+        """Trim the older half of the log, after the views have checkpoints that cover it."""
         for number in range(BEFORE):
             for domain in DOMAINS:
                 await cast.append_event(domain, number)
@@ -200,7 +205,7 @@ def trimmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trimmed]:
 
 
 @pytest.mark.parametrize("row", UNIQUE_STREAM_CASES, ids=repr)
-async def test_each_stream_is_reset_where_the_log_is_trimmed_or_too_long(
+async def test_stream_is_reset_for_a_trimmed_id_and_above_the_replay_limit(
     trimmed: Trimmed, row: Any
 ) -> None:
     async with trimmed.house.journal() as journal:
@@ -223,7 +228,7 @@ async def test_each_stream_is_reset_where_the_log_is_trimmed_or_too_long(
             await reset(trimmed.young, row, cast, cookie, requested, reason)
 
 
-async def test_every_open_stream_is_reset_when_the_log_is_made_anew(
+async def test_every_open_stream_is_reset_when_the_log_is_recreated(
     isolated_harness: Harness,
 ) -> None:
     edge = isolated_harness.start_edge()

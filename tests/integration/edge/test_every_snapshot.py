@@ -1,6 +1,9 @@
-"""A snapshot, then live, on each stream that begins with one, at two edges while several writers
-write (B1, C11): whenever a reader came, it ends with what the log says, having missed and repeated
-nothing. And one frame for all who read the same (B4)."""
+"""Snapshots and live events on two edges, while several writers append (B1, B4, C11).
+
+The tests cover each stream that begins with a snapshot. A reader that connects at any time ends
+with the state of the log, without a missed or repeated event (B1, C11). All readers of an event get
+the same frame (B4).
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -19,11 +22,11 @@ from tests.integration.edge.user_scenario import UserScenario
 
 ROUNDS = 24
 OPENINGS = (4, 12, 20)
-"""Rounds at which readers come, while the other domains' writers go on."""
+"""Rounds in which readers connect, while the writers of the other domains continue."""
 
 
 class Reading:
-    """A reader that came at some moment."""
+    """A reader that connects during the writes."""
 
     def __init__(self, row: Any, stream: SseStream) -> None:
         self.row = row
@@ -39,7 +42,7 @@ class Reading:
         await self.stream.close()
 
 
-async def test_every_reader_ends_with_the_truth_whenever_it_came(
+async def test_every_reader_ends_with_the_state_of_the_log(
     harness: Harness, edge: EdgeProcess, journal: EventLogDriver, fresh: Callable[[str], str]
 ) -> None:
     cast = UserScenario(journal, fresh("snap"))
@@ -67,7 +70,7 @@ async def test_every_reader_ends_with_the_truth_whenever_it_came(
         row, sequences = one.row, [frame.sequence for frame in one.frames if frame.id]
         assert sequences == sorted(set(sequences)), row
         truth = row.from_log([event for event in events if event.sequence <= end[row.domain]])
-        if row.is_public:  # of everybody's: what the others made is there too, up to a hundred
+        if row.is_public:  # includes up to 100 events of other users
             assert row.from_frames(one.frames)[-ROUNDS - 1 :] == truth[-ROUNDS - 1 :], row
         else:
             assert row.from_frames(one.frames) == truth, row

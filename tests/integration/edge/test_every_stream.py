@@ -1,5 +1,7 @@
-"""What is common to all streams, on each of them: how they open, refuse, idle, and end (C1, C2, C3,
-C5, C12, C13, C17)."""
+"""The common behaviour of all streams: opening, refusal, idle frames and closing.
+
+The tests run on every stream (C1, C2, C3, C5, C12, C13, C17).
+"""
 
 import asyncio
 import contextlib
@@ -26,7 +28,7 @@ from tests.integration.edge.stream_cases import (
 from tests.integration.edge.user_scenario import UserScenario
 
 VALUES = ("/api/stream/prices", "/api/stream/metrics", "/sse/prices")
-"""Streams without ids, open to everybody."""
+"""Public streams without ids."""
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ async def cast(journal: EventLogDriver, fresh: Callable[[str], str]) -> str:
 
 @pytest.fixture
 def paths(cast: str) -> list[str]:
-    """Every stream there is."""
+    """The paths of all streams."""
     return [*(row.path_for(cast) for row in UNIQUE_STREAM_CASES), *VALUES]
 
 
@@ -52,7 +54,7 @@ def snake(path: str) -> Any:
 
 
 def says(path: str, frame: Frame, name: str, **told: Any) -> None:
-    """A frame about the connection itself, in the words of its family."""
+    """Assert a frame about the connection itself, in the format of its API family."""
     assert (frame.event, frame.id) == (name, None), path
     data = dict(frame.data)
     if snake(path):
@@ -61,7 +63,7 @@ def says(path: str, frame: Frame, name: str, **told: Any) -> None:
     assert data == told, path
 
 
-async def test_each_opens_as_promised(
+async def test_every_stream_opens_with_its_headers_retry_and_greeting(
     edge: EdgeProcess, cast: UserScenario, cookie: str, paths: list[str]
 ) -> None:
     for path in paths:
@@ -95,7 +97,7 @@ async def test_each_opens_as_promised(
             assert abs((told - datetime.now(UTC)).total_seconds()) < 60
 
 
-async def test_each_is_refused_without_a_session_and_takes_a_preflight(
+async def test_every_stream_requires_a_session_and_answers_preflights(
     edge: EdgeProcess, paths: list[str]
 ) -> None:
     open_to_all = [*VALUES, "/api/v2/stream"]
@@ -114,10 +116,10 @@ async def test_each_is_refused_without_a_session_and_takes_a_preflight(
             assert (answer.status, answer.header("allow")) == (405, "GET, OPTIONS")
 
 
-async def test_a_fault_of_ours_is_500_and_says_no_more(
+async def test_internal_error_is_500_without_details(
     edge: EdgeProcess, cast: UserScenario, cookie: str, journal: EventLogDriver
 ) -> None:
-    """A strategy whose last event nobody can read."""
+    """The last event of the strategy cannot be decoded."""
     subject = f"ev.{cast.user}.strategies.broken"
     await journal.connection.request(subject, b"{nonsense", {"Tw-Type": "strategy.started.v1"})
     answer = await edge.connect("/sse/strategy/broken", cookie)
@@ -132,7 +134,7 @@ async def test_a_fault_of_ours_is_500_and_says_no_more(
     assert edge.find_log_lines("stream.open_failed")
 
 
-async def test_each_ends_when_its_session_is_revoked(
+async def test_every_stream_ends_when_its_session_is_revoked(
     edge: EdgeProcess, cookie: str, paths: list[str]
 ) -> None:
     streams = [await open_stream(edge, path, cookie) for path in paths]
@@ -143,11 +145,11 @@ async def test_each_ends_when_its_session_is_revoked(
         await stream.close()
 
 
-async def test_each_ends_with_its_token(
+async def test_every_stream_ends_when_its_token_expires(
     harness: Harness, cast: UserScenario, paths: list[str]
 ) -> None:
     edge = harness.shared_edge(TAPEWIRE_TICKET_SECONDS=1, TAPEWIRE_JWT_SECRET=HS256_SECRET)
-    for seconds in (2, 8, 32):  # however slow this machine is, all are open in time
+    for seconds in (2, 8, 32):  # retry on a slow machine, until all streams open in time
         ends = time.time() + seconds
         token = JwtIssuer().token(cast.user, "HS256", exp=ends)
         streams = [
@@ -164,7 +166,7 @@ async def test_each_ends_with_its_token(
     assert time.time() >= ends
 
 
-async def test_each_is_closed_as_the_oldest_by_one_more_of_any(
+async def test_every_stream_is_closed_as_the_oldest_above_the_connection_limit(
     harness: Harness, cast: UserScenario, paths: list[str]
 ) -> None:
     edge = harness.shared_edge(SSE_MAX_CONNECTIONS_PER_USER=1)
@@ -186,7 +188,7 @@ async def test_each_is_closed_as_the_oldest_by_one_more_of_any(
     await newest.close()
 
 
-async def test_each_has_its_idle_frame_and_moves_the_place_of_a_quiet_client(
+async def test_every_stream_sends_idle_frames_and_checkpoints(
     harness: Harness, cast: UserScenario, journal: EventLogDriver, paths: list[str]
 ) -> None:
     edge = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
@@ -218,8 +220,8 @@ def _idle(frame: Frame) -> Any:
     return frame.comment or frame.event in ("PING", "heartbeat", "state_update")
 
 
-async def test_one_whose_writes_ceased_for_minutes_is_closed(harness: Harness) -> None:
-    """With idle frames so rare that none comes in that time."""
+async def test_stream_without_writes_for_too_long_is_closed(harness: Harness) -> None:
+    """The idle interval is so long that no idle frame is sent in that time."""
     edge = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=3600, SSE_QUIET_SECONDS=1)
     stream = await open_stream(edge, "/api/stream/prices")
     client = stream.frames[-1].data["clientId"]
@@ -233,11 +235,11 @@ async def test_one_whose_writes_ceased_for_minutes_is_closed(harness: Harness) -
     )
 
 
-class TestThePast:
-    """B9."""
+class TestHistoricalReplay:
+    """Replays between two bounds (B9)."""
 
     @pytest.mark.parametrize("row", UNIQUE_STREAM_CASES, ids=repr)
-    async def test_of_each_stream_between_times_and_between_ids(
+    async def test_replay_between_times_and_between_ids(
         self, edge: EdgeProcess, cast: UserScenario, cookie: str, row: Any
     ) -> None:
         sequences = [await cast.append_event(row.domain, number) for number in range(0, 12, 2)]
@@ -259,7 +261,7 @@ class TestThePast:
             key = "until_id" if row.is_snake_case else "untilId"
             assert complete.data[key] == complete.id
             shown = [one.sequence for one in frames if one.id is not None]
-            # By time the millisecond of the first comes whole, and the last event may be left out.
+            # A start time includes its whole millisecond. An end time may exclude the last event.
             assert set(wanted[:-1]) <= set(shown) <= set(sequences[:4])
             if query.startswith("since=e"):
                 assert (shown, complete.sequence) == (wanted, wanted[-1])
@@ -272,7 +274,7 @@ class TestThePast:
             assert (again.status, again.header("x-correlation-id")) == (204, "every-3")
             await again.close()
 
-    async def test_what_is_no_place_is_named(
+    async def test_invalid_bound_is_422_with_its_field(
         self, edge: EdgeProcess, cast: UserScenario, cookie: str, paths: list[str]
     ) -> None:
         epoch, bounds = await cast.journal.epoch(), await cast.journal.log.bounds()
@@ -297,7 +299,7 @@ class TestThePast:
                     ), (asked, body)  # fmt: skip
 
     @pytest.mark.parametrize("path", ["/api/stream/orders", "/sse/strategies"])
-    async def test_an_id_of_another_log_is_reset(
+    async def test_id_of_another_epoch_resets_the_stream(
         self, edge: EdgeProcess, cookie: str, path: str
     ) -> None:
         async with await open_stream(edge, f"{path}?since=e0-5", cookie) as stream:
@@ -305,7 +307,7 @@ class TestThePast:
         assert (reset.event, reset.data["reason"]) == ("stream:reset", "epoch")
 
 
-async def test_what_a_client_may_ask_of_rates_is_checked_on_each(
+async def test_every_stream_rejects_an_invalid_max_rate(
     edge: EdgeProcess, cookie: str, paths: list[str]
 ) -> None:
     for path in paths:

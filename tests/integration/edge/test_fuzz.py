@@ -1,8 +1,7 @@
-"""Whatever comes over a socket: an answer that is meant, never a failure of ours, and nothing that
-stays (C2).
+"""Random requests get an expected status, cause no failure and leak no resources (C2).
 
-`TAPEWIRE_TEST_FUZZ_SECONDS` makes it longer, and from half a minute on all services are there to be
-asked; `TAPEWIRE_TEST_SEED` repeats what was found.
+`TAPEWIRE_TEST_FUZZ_SECONDS` sets the duration. A run of 30 seconds or more starts all services.
+`TAPEWIRE_TEST_SEED` repeats a run.
 """
 
 import asyncio
@@ -31,23 +30,23 @@ MEANT = {100, 200, 201, 202, 204, 400, 401, 403, 404, 405, 409, 413, 422, 429, 4
 STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r]")
 AT_ONCE = 24
 LEAST_SENT = 400
-"""However slow the machine is."""
+"""The minimum number of connections, also on a slow machine."""
 MOST_SHOWN = 20
 SHOWN_BYTES = 500
 LOOK_SECONDS = 0.05
-"""How long an answer that has begun is read on: streams have no end."""
+"""How long to continue to read an answer that has begun. Streams have no end."""
 SETTINGS = {
     "TAPEWIRE_JWT_SECRET": HS256_SECRET,
     "TAPEWIRE_TOKEN_IN_QUERY": "on",
     "TAPEWIRE_TRUSTED_PROXIES": "127.0.0.1,::1",
     "TAPEWIRE_USER_HEADER_FROM": "127.0.0.1",
-    # Whoever leaves without having read is noticed by what cannot be written.
+    # The edge detects a client that left without reading when a write fails.
     "SSE_KEEPALIVE_INTERVAL": "1",
 }
 
 
 async def statuses_of(edge: EdgeProcess, sent: Any) -> Any:
-    """The statuses of all answers to what is `sent`; a part of a request has none."""
+    """The statuses of all answers to `sent`. An incomplete request has none."""
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
     received = b""
     try:
@@ -62,7 +61,7 @@ async def statuses_of(edge: EdgeProcess, sent: Any) -> Any:
 
 
 def _patience(sent: Any) -> Any:
-    """A whole request is answered; what is not whole may be waited for on both sides."""
+    """Wait long for a complete request. With an incomplete one, both sides may wait."""
     whole = sent.endswith(b"\r\n\r\n") and sent.startswith(b"GET /")
     return 20.0 if whole else 0.3
 
@@ -73,7 +72,7 @@ async def _more(reader: Any, seconds: Any) -> Any:
 
 
 @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
-async def test_nothing_that_is_sent_makes_the_edge_fail(
+async def test_random_requests_cause_no_failure_and_no_leak(
     isolated_harness: Harness, fresh: Callable[[str], str], tmp_path: Path
 ) -> None:
     seed = int(os.environ.get("TAPEWIRE_TEST_SEED") or random.randrange(1 << 32))
@@ -101,8 +100,10 @@ async def test_nothing_that_is_sent_makes_the_edge_fail(
 
 
 async def _send(edge: EdgeProcess, fuzz: Any) -> Any:
-    """As much as there is time for; how often each status came, and what was answered otherwise
-    than it should."""
+    """Send random requests until the time is over.
+
+    Returns the count of each status, and the requests that got an unexpected status.
+    """
     ends, sending, tried, unmeant = time.monotonic() + SECONDS, itertools.count(), Counter(), []
 
     async def one_after_another() -> None:

@@ -1,5 +1,8 @@
-"""Compressed streams from outside: who gets one, that no event waits in it, that its end makes it
-whole, and that real clients read it (C6)."""
+"""Compressed streams, as a client sees them (C6).
+
+The tests check which clients get one, that no event waits in the compressor, that a clean end
+completes the gzip stream, and that real clients can read it.
+"""
 
 import asyncio
 import gzip
@@ -29,7 +32,7 @@ async def alice(edge: EdgeProcess, fresh: Callable[[str], str]) -> str:
 
 
 class Compressed:
-    """A compressed stream, read as strictly as `sse.Stream` reads a plain one."""
+    """A compressed stream, read as strictly as `SseStream` reads a plain one."""
 
     def __init__(self, stream: SseStream) -> None:
         assert stream.status == 200
@@ -42,7 +45,7 @@ class Compressed:
         self._rest = b""
 
     async def read(self) -> Any:
-        """The next frame; every chunk of the body must hold whole frames when it arrives."""
+        """The next frame. Every chunk of the body must contain whole frames when it arrives."""
         while not self.frames:
             wire = await asyncio.wait_for(self.stream._chunk(), 60)
             self.wire += wire
@@ -63,7 +66,7 @@ class Compressed:
         return frames
 
     async def end(self) -> None:
-        """Read on to a clean end, which completes the gzip stream."""
+        """Read to a clean end, which completes the gzip stream."""
         with pytest.raises(StreamEnded, match="a clean end"):
             await self._take_all()
         await self.stream.close()
@@ -78,9 +81,9 @@ class Compressed:
             self.plain += self._decoder.decompress(wire)
 
 
-class TestWhoGetsIt:
+class TestContentNegotiation:
     @pytest.mark.parametrize("wish", ["gzip", "br;q=1, GZIP;q=0.1", "*", "deflate, x-gzip"])
-    async def test_who_accepts_it(self, edge: EdgeProcess, wish: str) -> None:
+    async def test_client_that_accepts_gzip_gets_it(self, edge: EdgeProcess, wish: str) -> None:
         async with await edge.connect(PRICES, headers={"Accept-Encoding": wish}) as answer:
             assert answer.header("content-encoding") == "gzip"
             assert answer.header("vary") == "Accept-Encoding"
@@ -88,18 +91,20 @@ class TestWhoGetsIt:
     @pytest.mark.parametrize(
         "wish", ["gzip;q=0", "br", "*;q=0", "gzip;q=x", ";;;", "", "gzip,gzip;q=0"]
     )
-    async def test_nobody_else(self, edge: EdgeProcess, wish: str) -> None:
+    async def test_client_that_does_not_accept_gzip_gets_a_plain_stream(
+        self, edge: EdgeProcess, wish: str
+    ) -> None:
         async with await edge.open_stream(PRICES, headers={"Accept-Encoding": wish}) as stream:
             assert stream.header("content-encoding") is None
             assert stream.header("vary") == "Accept-Encoding"
 
-    async def test_nobody_where_it_is_switched_off(self, harness: Harness) -> None:
+    async def test_setting_switches_gzip_off(self, harness: Harness) -> None:
         edge = harness.shared_edge(SSE_GZIP="off")
         async with await edge.open_stream(PRICES, headers=GZIP) as stream:
             assert stream.header("content-encoding") is None
 
     @pytest.mark.parametrize("origin", [None, "https://desk.example", "https://evil.example"])
-    async def test_caches_keep_origins_apart_too(
+    async def test_vary_includes_origin_when_origins_are_configured(
         self, harness: Harness, origin: str | None
     ) -> None:
         edge = harness.shared_edge(TAPEWIRE_ORIGINS="https://desk.example,https://b.example")
@@ -107,18 +112,18 @@ class TestWhoGetsIt:
         async with await edge.connect(PRICES, headers=headers) as answer:
             assert answer.header("vary") == "Accept-Encoding, Origin"
 
-    async def test_a_refusal_is_plain(self, edge: EdgeProcess) -> None:
+    async def test_refusal_is_not_compressed(self, edge: EdgeProcess) -> None:
         async with await edge.connect(ORDERS, headers=GZIP) as answer:
             assert answer.status == 401
             assert answer.header("content-encoding") is None
             assert json.loads(await answer.body())["statusCode"] == 401
 
 
-class TestWhatItCarries:
-    async def test_each_event_at_once_and_less_than_40_percent_of_the_bytes(
+class TestCompressedContent:
+    async def test_each_event_arrives_at_once_in_less_than_40_percent_of_the_bytes(
         self, edge: EdgeProcess, alice: Any, journal: EventLogDriver
     ) -> None:
-        """No further write pushes an event out: each is read before the next one is made."""
+        """The test reads each event before it appends the next, so no later write flushes it."""
         user, cookie = alice
         reader = Compressed(await edge.connect(ORDERS, cookie, headers=GZIP))
         await reader.until("the snapshot", lambda f: f.event == "order:update")
@@ -129,7 +134,7 @@ class TestWhatItCarries:
         assert len(reader.wire) < 0.4 * len(reader.plain)
         await reader.stream.close()
 
-    async def test_it_is_what_a_plain_reader_gets(
+    async def test_content_is_the_same_as_on_a_plain_stream(
         self, edge: EdgeProcess, alice: Any, journal: EventLogDriver
     ) -> None:
         user, cookie = alice
@@ -145,11 +150,13 @@ class TestWhatItCarries:
         await plain.close()
         await reader.stream.close()
 
-    async def test_it_is_compressed_at_level_6(
+    async def test_compression_level_is_6(
         self, edge: EdgeProcess, alice: Any, journal: EventLogDriver
     ) -> None:
-        """As zlib makes it at that level, with the small window that keeps memory small; of text
-        that each level makes something else of."""
+        """The bytes are those of zlib at level 6 with the small window, which limits memory.
+
+        The text compresses differently at each level.
+        """
         user, cookie = alice
         reader, chance = Compressed(await edge.connect(ORDERS, cookie, headers=GZIP)), Random(6)
         await reader.until("the snapshot", lambda f: f.event == "order:update")
@@ -171,7 +178,7 @@ class TestWhatItCarries:
         assert blocks[-1][0] == made(6)[-1]
         assert made(1)[-1] != made(6)[-1], "the text does not tell levels apart"
 
-    async def test_a_resume_is_compressed_too(
+    async def test_replay_is_compressed(
         self, edge: EdgeProcess, alice: Any, journal: EventLogDriver
     ) -> None:
         user, cookie = alice
@@ -185,11 +192,14 @@ class TestWhatItCarries:
         assert len(reader.wire) < 0.4 * len(reader.plain)
         await reader.stream.close()
 
-    async def test_shared_blocks_and_own_ones_until_a_whole_end(
+    async def test_shared_and_own_blocks_form_a_complete_gzip_stream(
         self, harness: Harness, market: QuoteDriver, fresh: Callable[[str], str]
     ) -> None:
-        """Readers of the same prices, come at different times, with idle frames between: what the
-        edge compressed once for all is read by each, and the end makes each stream whole."""
+        """Readers of the same prices connect at different times, with idle frames in between.
+
+        Each reader can read the blocks that the edge compresses once for all, and a clean end
+        completes each gzip stream.
+        """
         edge = harness.start_edge(SSE_KEEPALIVE_INTERVAL="0.3", TAPEWIRE_DRAIN_SECONDS="0.5")
         symbols = [fresh("GZ") for _ in range(6)]
         path = f"{PRICES}?symbols={','.join(symbols)}"
@@ -221,18 +231,21 @@ class TestWhatItCarries:
         assert not edge.find_log_lines("stream.failed")
 
 
-async def test_what_compressed_streams_cost_in_memory(
+async def test_memory_of_compressed_streams(
     harness: Harness, fresh: Callable[[str], str], journal: EventLogDriver
 ) -> None:
-    """300 of them next to 300 plain ones: nothing while they wait for something to happen. While
-    they get events, the promised 32 KiB at most, and a little for what else an event costs."""
+    """Compare the memory of 300 compressed streams with that of 300 plain ones.
+
+    Compression costs an idle stream nothing. It costs a busy stream at most the documented 32 KiB,
+    and the event itself costs a little more.
+    """
     edge, user = harness.start_edge(), fresh("idle")
     cookie = await edge.sign_in(user)
     streams, resident = [], []
     for count, headers in ((50, GZIP), (300, {}), (300, GZIP)):
         for _ in range(count):
             streams.append(await edge.connect(ORDERS, cookie, headers=headers))
-            await streams[-1]._chunk()  # the opening
+            await streams[-1]._chunk()  # the greeting
             await streams[-1]._chunk()  # the snapshot
         resident.append(edge.resident_bytes())
     plain, compressed = resident[1] - resident[0], resident[2] - resident[1]

@@ -1,4 +1,4 @@
-"""Idle connections: a comment, or a checkpoint when the user's position moved on unseen (C12)."""
+"""Idle frames: a comment, or a checkpoint after events that the stream does not show (C12)."""
 
 import itertools
 import time
@@ -32,7 +32,9 @@ async def cookie(quick: EdgeProcess, alice: str) -> str:
 
 
 @pytest.mark.parametrize("path", [ORDERS, "/api/stream/trading", PRICES])
-async def test_a_comment_at_the_interval(quick: EdgeProcess, cookie: str, path: str) -> None:
+async def test_idle_stream_sends_a_comment_at_each_interval(
+    quick: EdgeProcess, cookie: str, path: str
+) -> None:
     since = time.monotonic()
     async with await quick.open_stream(path, cookie) as stream:
         await stream.read_until({PRICES: "price:update"}.get(path, "order:update"))
@@ -41,7 +43,7 @@ async def test_a_comment_at_the_interval(quick: EdgeProcess, cookie: str, path: 
         assert time.monotonic() - since >= 3 * SECONDS * 0.9
 
 
-async def test_none_on_a_stream_that_is_busy(
+async def test_busy_stream_sends_no_comment(
     quick: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
 ) -> None:
     async with await quick.open_stream(ORDERS, cookie) as stream:
@@ -51,11 +53,11 @@ async def test_none_on_a_stream_that_is_busy(
             last, asked = asked, time.monotonic()
             await journal.append(alice, order_placed())
             while (frame := await stream.read()).event != "order:update":
-                # On a machine that is busy elsewhere: the interval went by between two events.
+                # On a busy machine, the interval may pass between two events.
                 assert time.monotonic() - last >= SECONDS, frame
 
 
-async def test_a_checkpoint_when_the_position_moved_on(
+async def test_checkpoint_is_sent_after_an_event_that_the_stream_does_not_show(
     quick: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
 ) -> None:
     async with await quick.open_stream(ORDERS, cookie) as stream:
@@ -66,20 +68,22 @@ async def test_a_checkpoint_when_the_position_moved_on(
             b"event: checkpoint\ndata: {}\nid: %b-%d\nretry: 5000"
             % ((await journal.epoch()).encode(), last)
         )
-        # Said once; then it is a comment again.
+        # The checkpoint is sent once. The next idle frame is a comment.
         assert (await stream.read()).raw == b": keepalive"
     assert stream.sequences == sorted(set(stream.sequences))
 
 
-async def test_a_checkpoint_comes_to_a_stream_that_values_keep_busy_too(
+async def test_checkpoint_is_sent_on_a_stream_that_is_busy_with_quotes(
     harness: Harness,
     alice: str,
     journal: EventLogDriver,
     market: QuoteDriver,
     fresh: Callable[[str], str],
 ) -> None:
-    """The regression: quotes have no ids, and left no moment in which the stream was idle; so a
-    reader of alerts and prices kept an id that was older with each order."""
+    """Regression: quotes have no ids, and with frequent quotes the stream was never idle.
+
+    The last event id of a client with alerts and prices fell further behind with each order.
+    """
     edge, symbol = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=1), fresh("BUSY")
     cookie = await edge.sign_in(alice)
     path = f"/api/stream?topics=alerts,prices:{symbol}"
@@ -96,7 +100,7 @@ async def test_a_checkpoint_comes_to_a_stream_that_values_keep_busy_too(
     assert (stream.frames[-1].event, stream.sequences[-1]) == ("checkpoint", last)
 
 
-async def test_none_for_what_happened_to_others(
+async def test_other_users_events_cause_no_checkpoint(
     quick: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
 ) -> None:
     async with await quick.open_stream(ORDERS, cookie) as stream:
@@ -106,11 +110,13 @@ async def test_none_for_what_happened_to_others(
             assert (await stream.read()).raw == b": keepalive"
 
 
-async def test_the_checkpoint_is_an_id_to_resume_from(
+async def test_stream_resumes_from_a_checkpoint(
     quick: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
 ) -> None:
-    """It carries data, without which some clients drop the id; and it keeps a quiet client's id
-    ahead of what is trimmed."""
+    """A checkpoint has data, because some clients drop the id of an event without data.
+
+    It keeps the id of a quiet client ahead of the trimmed part of the log.
+    """
     async with await quick.open_stream(ORDERS, cookie) as stream:
         await stream.read_until("order:update")
         await journal.append(alice, hidden_event(), domain="notes")
@@ -120,20 +126,20 @@ async def test_the_checkpoint_is_an_id_to_resume_from(
         assert (await stream.read()).sequence == last
 
 
-async def test_after_a_resume_past_unseen_events_too(
+async def test_checkpoint_is_sent_after_a_replay_without_visible_events(
     quick: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
 ) -> None:
-    """The position moves on during the replay as well."""
+    """The position advances during the replay, too."""
     start = await journal.append(alice, order_placed())
     last = await journal.append(alice, hidden_event(), domain="notes")
     async with await quick.open_stream(ORDERS, cookie, last_event_id=str(start)) as stream:
         assert (await stream.read_until("checkpoint")).sequence == last
 
 
-async def test_nothing_idle_within_the_interval(
+async def test_no_idle_frame_is_sent_within_the_interval(
     edge: EdgeProcess, alice: str, journal: EventLogDriver
 ) -> None:
-    """The default is 30 s."""
+    """The default interval is 30 seconds."""
     cookie = await edge.sign_in(alice)
     async with await edge.open_stream(ORDERS, cookie) as stream:
         await stream.read_until("order:update")

@@ -1,8 +1,8 @@
-"""How many may come: streams on a process, attempts from an address, and whose word counts for who
-that is (C4, C14).
+"""Limits of streams and attempts, and the headers that identify the client (C4, C14).
 
-The edge of these tests stands behind a proxy at 127.0.0.1, which is also a gateway: each test is a
-client at an address of its own.
+The edge limits the streams of a process and of a user, and the attempts of an address. It accepts
+the client's address and user only from trusted proxies and gateways. The edge of these tests is
+behind a proxy at 127.0.0.1, which is also a gateway. Each test is a client with its own address.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ def edge(harness: Harness) -> EdgeProcess:
 
 @pytest.fixture
 def client() -> str:
-    """An address that no other test has."""
+    """An address that no other test uses."""
     return f"198.51.100.{next(_clients)}"
 
 
@@ -51,7 +51,7 @@ async def attempt(edge: EdgeProcess, headers: Any, path: str = PRICES) -> Any:
 
 
 async def fewer(edge: EdgeProcess, than: Any) -> None:
-    """Wait until fewer streams than that are open."""
+    """Wait until fewer than `than` streams are open."""
 
     def open_() -> Any:
         return len(edge.find_log_lines("stream.opened")) - len(edge.find_log_lines("stream.closed"))
@@ -60,12 +60,12 @@ async def fewer(edge: EdgeProcess, than: Any) -> None:
 
 
 async def empty(edge: EdgeProcess) -> None:
-    """Wait until all who left are gone."""
+    """Wait until no stream is open."""
     await fewer(edge, 1)
 
 
-class TestAnAddress:
-    async def test_may_come_so_often_a_minute_and_is_told_when_again(
+class TestAddressLimit:
+    async def test_attempt_above_the_rate_is_429_with_retry_after(
         self, edge: EdgeProcess, client: str
     ) -> None:
         for _ in range(RATE):
@@ -84,18 +84,18 @@ class TestAnAddress:
             describe_last=lambda: edge.log_lines()[-3:],
         )
 
-    async def test_refused_attempts_count_too(self, edge: EdgeProcess, client: str) -> None:
-        """Whoever guesses is slowed down."""
+    async def test_refused_attempts_count(self, edge: EdgeProcess, client: str) -> None:
+        """This slows down a client that guesses credentials."""
         statuses = [await attempt(edge, from_(client), ORDERS) for _ in range(RATE + 2)]
         assert statuses == [401] * RATE + [429] * 2
 
-    async def test_others_are_not_refused_for_it(self, edge: EdgeProcess, client: str) -> None:
+    async def test_other_addresses_are_not_limited(self, edge: EdgeProcess, client: str) -> None:
         for _ in range(RATE + 1):
             last = await attempt(edge, from_(client), ORDERS)
         assert last == 429
         assert await attempt(edge, from_(f"203.0.113.{next(_clients)}"), ORDERS) == 401
 
-    async def test_preflights_and_ordinary_calls_do_not_count(
+    async def test_preflights_and_rest_calls_do_not_count(
         self, edge: EdgeProcess, client: str
     ) -> None:
         for _ in range(RATE * 2):
@@ -107,17 +107,17 @@ class TestAnAddress:
                 assert answer.status_code == 200
         assert await attempt(edge, from_(client), ORDERS) == 401
 
-    async def test_is_not_what_a_client_says_of_itself(
+    async def test_addresses_that_the_client_claims_are_ignored(
         self, edge: EdgeProcess, client: str
     ) -> None:
-        """Its own entries stand further left than the one that the proxy adds."""
+        """The client's entries are to the left of the entry that the proxy adds."""
         statuses = [
             await attempt(edge, from_(f"192.0.2.{n}", "rubbish", client, "10.9.9.9"), ORDERS)
             for n in range(RATE + 1)
         ]
         assert statuses[-1] == 429
 
-    async def test_may_be_spread_over_several_header_lines(
+    async def test_forwarded_addresses_may_span_several_header_lines(
         self, edge: EdgeProcess, client: str
     ) -> None:
         statuses = []
@@ -127,13 +127,13 @@ class TestAnAddress:
             statuses.append(await attempt(edge, dict(lines), ORDERS))
         assert statuses[-1] == 429
 
-    async def test_in_ipv6_is_a_subnet(self, edge: EdgeProcess) -> None:
+    async def test_ipv6_addresses_are_counted_by_subnet(self, edge: EdgeProcess) -> None:
         subnet = f"2001:db8:{next(_clients):x}:1"
         statuses = [await attempt(edge, from_(f"{subnet}::{n}"), ORDERS) for n in range(RATE + 1)]
         assert statuses == [401] * RATE + [429]
         assert await attempt(edge, from_(f"{subnet[:-1]}2::1"), ORDERS) == 401
 
-    async def test_is_counted_by_all_processes_together(
+    async def test_attempts_are_counted_across_all_processes(
         self, harness: Harness, edge: EdgeProcess, client: str
     ) -> None:
         other = harness.shared_edge(SSE_CONNECT_RATE=RATE, TAPEWIRE_TRUSTED_PROXIES="127.0.0.1")
@@ -148,7 +148,7 @@ class TestAnAddress:
         await wait_until_async("the other process counts them", refused_for_what_happened_there)
         assert await attempt(edge, from_(client), ORDERS) == 401
 
-    async def test_sixty_a_minute_unless_said_otherwise_and_no_header_is_believed(
+    async def test_default_rate_is_60_a_minute_and_forwarded_headers_are_ignored(
         self, harness: Harness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         edge = _as_shipped(harness, monkeypatch)
@@ -161,8 +161,8 @@ class TestAnAddress:
         assert (said["address"], said["through_proxy"]) == ("127.0.0.1", True)
 
 
-class TestAProcess:
-    async def test_holds_so_many_streams_and_then_says_when_again(self, edge: EdgeProcess) -> None:
+class TestProcessLimit:
+    async def test_stream_above_the_limit_is_503_with_retry_after(self, edge: EdgeProcess) -> None:
         await empty(edge)
         streams = [await edge.open_stream(PRICES, headers=_somebody()) for _ in range(PLACES)]
         answer = await edge.connect(PRICES, headers=_somebody())
@@ -176,8 +176,8 @@ class TestAProcess:
         for stream in streams:
             await stream.close()
 
-    async def test_holds_no_more_when_a_crowd_comes_at_once(self, edge: EdgeProcess) -> None:
-        """All are looked up at the same time, and none counts yet."""
+    async def test_concurrent_attempts_do_not_exceed_the_limit(self, edge: EdgeProcess) -> None:
+        """The edge looks up all sessions at the same time, before any stream counts."""
         await empty(edge)
         cookie = await edge.sign_in("crowd")
         answers = await asyncio.gather(
@@ -188,7 +188,7 @@ class TestAProcess:
             await answer.close()
         assert statuses == [200] * PLACES + [503] * (PLACES * 4)
 
-    async def test_a_ticket_is_not_spent_where_there_is_no_room(self, edge: EdgeProcess) -> None:
+    async def test_ticket_remains_valid_when_the_process_is_full(self, edge: EdgeProcess) -> None:
         await empty(edge)
         cookie = await edge.sign_in("patient")
         async with edge.client(cookie) as http:
@@ -202,8 +202,8 @@ class TestAProcess:
         assert await attempt(edge, _somebody(), path) == 200
 
 
-class TestAUser:
-    async def test_has_ten_streams_unless_said_otherwise(
+class TestUserLimit:
+    async def test_default_limit_is_10_streams_and_the_oldest_is_closed(
         self, harness: Harness, monkeypatch: pytest.MonkeyPatch, fresh: Callable[[str], str]
     ) -> None:
         edge = _as_shipped(harness, monkeypatch)
@@ -234,8 +234,10 @@ class TestAUser:
         )
 
 
-class TestAGateway:
-    async def test_says_who_it_is(self, edge: EdgeProcess, fresh: Callable[[str], str]) -> None:
+class TestTrustedGateway:
+    async def test_header_identifies_the_user(
+        self, edge: EdgeProcess, fresh: Callable[[str], str]
+    ) -> None:
         await empty(edge)
         headers = {**_somebody(), "X-User-ID": fresh("alice"), "X-User-Roles": "admin, desk"}
         async with await edge.open_stream(ORDERS, headers=headers) as stream:
@@ -245,7 +247,7 @@ class TestAGateway:
             assert (who["userId"], who["roles"]) == (headers["X-User-ID"], ["admin", "desk"])
             assert (await http.delete("/api/session", headers=headers)).status_code == 409
 
-    async def test_wins_over_what_the_browser_sends_along(
+    async def test_header_overrides_the_session_cookie(
         self, edge: EdgeProcess, fresh: Callable[[str], str]
     ) -> None:
         await empty(edge)
@@ -255,18 +257,16 @@ class TestAGateway:
             assert stream.frames[-1].data["userId"] == alice
 
     @pytest.mark.parametrize("user", ["", "_all", "x" * 129, "\xff\xfe", "_"])
-    async def test_that_says_nonsense_is_not_believed(self, edge: EdgeProcess, user: str) -> None:
+    async def test_invalid_user_id_is_401(self, edge: EdgeProcess, user: str) -> None:
         answer = await edge.connect(ORDERS, headers={**_somebody(), "X-User-ID": user})
         assert await read_refusal(answer) == (401, UNAUTHORIZED)
 
-    async def test_with_the_clients_own_word_beside_its_own_is_not_believed(
-        self, edge: EdgeProcess
-    ) -> None:
+    async def test_second_user_header_from_the_client_is_401(self, edge: EdgeProcess) -> None:
         headers = {**_somebody(), "X-User-ID": "admin", "x-user-id": "alice"}
         assert (await read_refusal(await edge.connect(ORDERS, headers=headers)))[0] == 401
 
-    async def test_that_is_not_listed_is_nobody(self, harness: Harness) -> None:
-        """Also when it claims to be a listed one: only the connection itself counts."""
+    async def test_header_from_an_unlisted_gateway_is_401(self, harness: Harness) -> None:
+        """A forwarded address that is listed makes no difference: only the peer address counts."""
         headers = {"X-User-ID": "alice", **from_("127.0.0.1")}
         for edge in (
             harness.shared_edge(),
@@ -277,7 +277,7 @@ class TestAGateway:
             async with edge.client() as http:
                 assert (await http.get("/api/session", headers=headers)).status_code == 401
 
-    async def test_gets_tickets_for_its_users(
+    async def test_gateway_gets_tickets_for_its_users(
         self, edge: EdgeProcess, fresh: Callable[[str], str]
     ) -> None:
         await empty(edge)
@@ -291,13 +291,13 @@ class TestAGateway:
 
 
 def _somebody() -> Any:
-    """A client that did not come before."""
+    """The headers of a client with a new address."""
     number = next(_clients)
     return from_(f"203.0.{number // 250}.{number % 250 + 1}")
 
 
 def _as_shipped(harness: Harness, monkeypatch: Any) -> Any:
-    """An edge that tests say nothing of how many may come."""
+    """An edge with the default SSE settings, except for the maximum number of streams."""
     kept = {name: value for name, value in SETTINGS.items() if not name.startswith("SSE_")}
     monkeypatch.setattr("tests.harness.edge.SETTINGS", kept)
     return harness.shared_edge(SSE_MAX_CONNECTIONS=100)

@@ -1,4 +1,4 @@
-"""Requests that never come whole, and what is none: nobody waits for them for ever."""
+"""Incomplete requests time out, and invalid HTTP is refused: the edge waits for neither."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ async def connected(edge: EdgeProcess) -> Any:
 
 
 async def ending(reader: Any) -> Any:
-    """Everything until the edge closes: the status and the error, None when it says nothing."""
+    """Read until the edge closes. Return the status of its error, or None without an answer."""
     async with asyncio.timeout(30):
         said = await reader.read()
     if not said:
@@ -51,7 +51,7 @@ async def ending(reader: Any) -> Any:
         (BODY + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{", 408),
     ],
 )
-async def test_what_never_comes_whole_is_given_up(
+async def test_incomplete_request_times_out(
     edge: EdgeProcess, sent: Any, status: int | None
 ) -> None:
     descriptors, began = edge.open_descriptors(), asyncio.get_running_loop().time()
@@ -63,7 +63,7 @@ async def test_what_never_comes_whole_is_given_up(
     await wait_until("nothing of it stays", lambda: edge.open_descriptors() <= descriptors)
 
 
-async def test_so_is_a_further_request_on_the_connection(edge: EdgeProcess) -> None:
+async def test_incomplete_second_request_on_a_connection_times_out(edge: EdgeProcess) -> None:
     reader, writer = await connected(edge)
     writer.write(HEAD + b"\r\n")
     head = await reader.readuntil(b"\r\n\r\n")
@@ -74,7 +74,7 @@ async def test_so_is_a_further_request_on_the_connection(edge: EdgeProcess) -> N
     writer.close()
 
 
-async def test_one_that_drips_is_not_given_more_time(edge: EdgeProcess) -> None:
+async def test_slow_bytes_do_not_extend_the_timeout(edge: EdgeProcess) -> None:
     reader, writer = await connected(edge)
     ended = asyncio.create_task(ending(reader))
     for byte in HEAD * 100:
@@ -86,8 +86,8 @@ async def test_one_that_drips_is_not_given_more_time(edge: EdgeProcess) -> None:
     writer.close()
 
 
-async def test_one_that_comes_in_time_is_answered(harness: Harness) -> None:
-    """In pieces; this edge has patience with a machine that stops this test in the middle."""
+async def test_request_in_pieces_within_the_timeout_is_answered(harness: Harness) -> None:
+    """This edge has a long timeout, because a busy machine may interrupt the test."""
     reader, writer = await connected(harness.shared_edge())
     for part in (HEAD[:9], HEAD[9:], b"\r\n"):
         writer.write(part)
@@ -98,7 +98,7 @@ async def test_one_that_comes_in_time_is_answered(harness: Harness) -> None:
 
 
 @pytest.mark.parametrize("behind", [b"", HEAD])
-async def test_a_stream_goes_on_with_half_a_request_behind_it(
+async def test_stream_continues_after_an_incomplete_pipelined_request(
     edge: EdgeProcess, behind: Any
 ) -> None:
     reader, writer = await connected(edge)
@@ -110,10 +110,8 @@ async def test_a_stream_goes_on_with_half_a_request_behind_it(
 
 
 @pytest.mark.parametrize("endless", [b"X-Long: ", b"X-More: and\r\n" * 5_000, b"x"])
-async def test_a_head_without_end_is_refused_before_its_time(
-    harness: Harness, endless: Any
-) -> None:
-    """As soon as it is too large: this edge has all the time in the world."""
+async def test_oversized_head_is_refused_before_the_timeout(harness: Harness, endless: Any) -> None:
+    """The edge refuses the head as soon as it is too large. This edge has a long timeout."""
     edge = harness.shared_edge()
     reader, writer = await connected(edge)
     writer.write((HEAD + endless).ljust(MAX_HEAD_BYTES, b"x")[:MAX_HEAD_BYTES])
@@ -126,10 +124,10 @@ async def test_a_head_without_end_is_refused_before_its_time(
 
 
 @pytest.mark.parametrize("waiting", [b"", HEAD + b"\r\n"], ids=["alone", "behind a call"])
-async def test_what_follows_a_stream_is_not_answered_in_the_middle_of_it(
+async def test_pipelined_request_is_not_answered_within_a_stream(
     edge: EdgeProcess, waiting: Any
 ) -> None:
-    """Neither what is no HTTP; the connection ends, and the stream has nothing of it."""
+    """The edge answers neither a request nor invalid HTTP there. The connection ends."""
     reader, writer = await connected(edge)
     writer.write(b"GET /api/stream/prices HTTP/1.1\r\nHost: edge\r\n\r\n")
     async with asyncio.timeout(30):
@@ -142,7 +140,7 @@ async def test_what_follows_a_stream_is_not_answered_in_the_middle_of_it(
 
 
 @pytest.mark.parametrize("sent", [b"\x16\x03\x01 a greeting of TLS\r\n\r\n", b"HELLO\r\n\r\n"])
-async def test_what_is_no_http_is_told_so_in_json(edge: EdgeProcess, sent: bytes) -> None:
+async def test_invalid_http_is_400_in_json(edge: EdgeProcess, sent: bytes) -> None:
     reader, writer = await connected(edge)
     writer.write(sent)
     assert await ending(reader) == 400

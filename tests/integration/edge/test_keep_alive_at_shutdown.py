@@ -1,5 +1,8 @@
-"""A stopping edge and the connections that proxies keep: a request that is on its way when it
-stops is answered, since a proxy may not send a POST twice."""
+"""A stopping edge and the keep-alive connections of proxies.
+
+The edge answers a request that is in transit when the edge stops, because a proxy may not send a
+POST twice.
+"""
 
 import asyncio
 import contextlib
@@ -18,13 +21,16 @@ EXIT_SECONDS = 20.0
 
 @pytest.fixture
 def leaving(isolated_harness: Harness) -> EdgeProcess:
-    """An edge that takes its time to stop."""
+    """An edge with a long drain period."""
     return isolated_harness.start_edge(TAPEWIRE_DRAIN_SECONDS=60)
 
 
 @contextlib.asynccontextmanager
 async def connected(edge: EdgeProcess) -> AsyncIterator[Any]:
-    """A connection to `edge` and what asks on it; None is its end."""
+    """A connection to `edge`: functions that send a request and read an answer.
+
+    An answer is None at the end of the connection.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
 
     async def answer() -> Any:
@@ -52,7 +58,7 @@ async def connected(edge: EdgeProcess) -> AsyncIterator[Any]:
 
 
 async def refuses(edge: EdgeProcess) -> None:
-    """Wait until nobody is let in any more."""
+    """Wait until the edge refuses new connections."""
     seen = []
 
     async def knock() -> None:
@@ -72,7 +78,7 @@ async def ended(edge: EdgeProcess) -> None:
     assert await asyncio.to_thread(edge.process.wait, EXIT_SECONDS) == 0
 
 
-async def test_a_kept_connection_is_answered_once_more_and_told_to_close(
+async def test_keep_alive_connection_gets_one_more_answer_with_connection_close(
     leaving: EdgeProcess,
 ) -> None:
     async with connected(leaving) as (ask, answer):
@@ -84,10 +90,10 @@ async def test_a_kept_connection_is_answered_once_more_and_told_to_close(
         await ended(leaving)
 
 
-async def test_a_stream_asked_for_on_a_kept_connection_is_cut_and_not_refused(
+async def test_stream_request_on_a_keep_alive_connection_is_cut_off_and_not_refused(
     leaving: EdgeProcess,
 ) -> None:
-    """An EventSource that is refused gives up for good; a proxy asks the next edge either way."""
+    """An EventSource does not reconnect after a refusal. A proxy tries the next edge anyway."""
     async with connected(leaving) as (ask, _):
         assert await ask("GET", "/health/live") == (200, None)
         leaving.terminate()
@@ -96,9 +102,11 @@ async def test_a_stream_asked_for_on_a_kept_connection_is_cut_and_not_refused(
         await ended(leaving)
 
 
-async def test_who_is_at_the_door_when_it_closes_is_let_in(leaving: EdgeProcess) -> None:
-    """The connection is made by the kernel while the edge does nothing; it finds the connection
-    and the order to stop at the same time."""
+async def test_connection_in_the_backlog_is_served(leaving: EdgeProcess) -> None:
+    """The kernel accepts the connection while the edge is frozen.
+
+    The edge then receives the connection and the signal to stop at the same time.
+    """
     leaving.freeze()
     async with connected(leaving) as (ask, answer):
         await ask("POST", "/api/session", SIGN_IN, wait=False)
@@ -109,7 +117,9 @@ async def test_who_is_at_the_door_when_it_closes_is_let_in(leaving: EdgeProcess)
     await ended(leaving)
 
 
-async def test_a_connection_without_a_request_holds_nothing_up(isolated_harness: Harness) -> None:
+async def test_connection_without_a_request_does_not_delay_the_stop(
+    isolated_harness: Harness,
+) -> None:
     edge = isolated_harness.start_edge(TAPEWIRE_DRAIN_SECONDS=1)
     async with connected(edge) as (_, answer):
         edge.terminate()

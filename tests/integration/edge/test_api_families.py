@@ -1,6 +1,6 @@
 """The streams beyond orders and prices: trading, strategies, dashboard and notifications.
 
-What happens is written straight into the log and the market; what comes out is read from sockets.
+The tests append events to the log and publish quotes directly, and read the streams from sockets.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ async def cookie(edge: EdgeProcess, alice: str) -> str:
 
 @pytest.fixture
 def happens(journal: EventLogDriver) -> Callable[..., Awaitable[int]]:
-    """Appends an event of an owner; its sequence."""
+    """A function that appends an event of an owner and returns its sequence."""
 
     async def append(owner: str, domain: Any, entity: Any, event: Any) -> Any:
         meta = EventMetadata(id=new_id(), correlation="c-test")
@@ -48,7 +48,7 @@ def happens(journal: EventLogDriver) -> Callable[..., Awaitable[int]]:
 
 @pytest.fixture
 async def value(journal: EventLogDriver, alice: str) -> Callable[..., Awaitable[None]]:
-    """Values a position in MARKET, as the positions service does."""
+    """A function that stores a valuation in MARKET, as the positions service does."""
     values = JetStreamLatestValueStore(journal.connection, stream=MARKET, prefix=f"mk.{alice}")
 
     async def put(symbol: str, **fields: Any) -> None:
@@ -60,11 +60,11 @@ async def value(journal: EventLogDriver, alice: str) -> Callable[..., Awaitable[
 
 
 class TestPositions:
-    """T2."""
+    """The stream of positions (T2)."""
 
     PATH = "/api/stream/positions"
 
-    async def test_a_snapshot_then_what_changes(
+    async def test_snapshot_is_followed_by_changes(
         self,
         edge: EdgeProcess,
         alice: str,
@@ -104,7 +104,7 @@ class TestPositions:
             assert (closed.data["positions"][0]["quantity"], closed.data["totalValue"]) == (0, 0)
             assert closed.data["positions"][0]["unrealizedPnL"] == 0
 
-    async def test_a_price_revalues_without_an_id(
+    async def test_new_valuation_is_sent_without_an_id(
         self,
         edge: EdgeProcess,
         alice: str,
@@ -130,7 +130,7 @@ class TestPositions:
             assert (position["currentPrice"], position["unrealizedPnL"]) == (520, 200)
             assert revalued.data["totalValue"] == 5200
 
-    async def test_somebody_elses_are_not_shown(
+    async def test_other_users_positions_are_not_shown(
         self,
         edge: EdgeProcess,
         cookie: str,
@@ -144,8 +144,8 @@ class TestPositions:
             assert (await stream.read()).sequence == last
 
 
-class TestHappenings:
-    """T5, T6, T7, C11, C18."""
+class TestRecentEvents:
+    """The streams of decisions, alerts and strategies (T5, T6, T7, C11, C18)."""
 
     @pytest.mark.parametrize(
         ("path", "domain", "tag", "name"),
@@ -155,7 +155,7 @@ class TestHappenings:
             ("/api/stream/strategies", "strategies", "strategy.signaled", "strategy:update"),
         ],
     )
-    async def test_begins_with_what_was_then_live_then_resumed(
+    async def test_stream_sends_recent_events_then_live_events_and_resumes(
         self,
         edge: EdgeProcess,
         alice: str,
@@ -180,9 +180,10 @@ class TestHappenings:
         async with await edge.open_stream(path, cookie, last_event_id=live.id) as stream:
             assert (await stream.read()).sequence == missed
 
-    async def test_only_the_last_hundred_of_the_last_five_minutes(
+    async def test_recent_events_are_the_last_100(
         self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
     ) -> None:
+        """A stream begins with at most 100 events of the last five minutes."""
         for number in range(105):
             await happens(alice, "alerts", "1", golden_event("alert.raised", alertId=f"{number}"))
         async with await edge.open_stream("/api/stream/alerts", cookie) as stream:
@@ -190,7 +191,7 @@ class TestHappenings:
             assert seen == [f"{number}" for number in range(5, 105)]
             assert (await stream.read()).event == "checkpoint"
 
-    async def test_fields_of_a_decision_and_an_alert(
+    async def test_decision_and_alert_have_all_fields(
         self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
     ) -> None:
         query = "/api/stream?topics=ai-decisions,alerts"
@@ -207,7 +208,7 @@ class TestHappenings:
             assert {"alertId", "level", "message", "symbol", "timestamp"} <= set(alert)
             assert "priority" not in alert
 
-    async def test_an_error_is_urgent_and_its_delivery_is_logged(
+    async def test_error_alert_has_high_priority_and_its_delivery_is_logged(
         self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
     ) -> None:
         async with await edge.open_stream("/api/stream/alerts", cookie) as stream:
@@ -228,7 +229,7 @@ class TestHappenings:
             describe_last=lambda: edge.log_lines()[-3:],
         )
 
-    async def test_one_strategy(
+    async def test_strategy_stream_shows_each_change_of_one_strategy(
         self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
     ) -> None:
         await happens(alice, "strategies", STRATEGY, golden_event("strategy.created"))
@@ -256,7 +257,7 @@ class TestHappenings:
                     assert told.data["details"]
 
     @pytest.mark.parametrize("family", ["/api/stream/strategies", "/sse/strategy"])
-    async def test_a_strategy_that_is_unknown_or_anothers_is_404(
+    async def test_unknown_strategy_and_other_users_strategy_are_404(
         self,
         edge: EdgeProcess,
         cookie: str,
@@ -279,9 +280,9 @@ class TestHappenings:
 
 
 class TestAgents:
-    """T10: of everybody, to everybody, in order, and after a reconnect too."""
+    """Agent status events are public, in order, and replayed after a reconnect (T10)."""
 
-    async def test_every_trading_stream_shows_it(
+    async def test_every_trading_stream_shows_agent_status(
         self,
         edge: EdgeProcess,
         alice: str,
@@ -310,14 +311,14 @@ class TestAgents:
             assert stream.frames[-1].sequence == missed
 
     @pytest.mark.parametrize("path", ["prices?symbols=NONE", "metrics"])
-    async def test_a_stream_for_anybody_hears_of_it_in_passing(
+    async def test_public_stream_shows_agent_status_without_id_or_private_fields(
         self,
         edge: EdgeProcess,
         happens: Callable[..., Awaitable[int]],
         fresh: Callable[[str], str],
         path: str,
     ) -> None:
-        """No id, no name of a host, and nothing that an error says."""
+        """The frame has no id, no host name and no error detail."""
         host, detail = fresh("host"), fresh("detail")
         event = golden_event("agent.status", instance=host, detail=detail)
         again = golden_event("agent.status", instance=host, state="stopped")
@@ -336,7 +337,7 @@ class TestAgents:
         assert host not in seen
         assert detail not in seen
 
-    async def test_what_the_edge_does_not_remember_comes_from_the_log_in_order(
+    async def test_new_edge_replays_missed_events_from_the_log_in_order(
         self,
         harness: Harness,
         edge: EdgeProcess,
@@ -367,9 +368,9 @@ class TestAgents:
 
 
 class TestTopics:
-    """T11: all on one connection, one cursor."""
+    """Several topics on one connection with one cursor (T11)."""
 
-    async def test_what_was_chosen_and_nothing_else(
+    async def test_stream_shows_only_the_requested_topics(
         self,
         edge: EdgeProcess,
         alice: str,
@@ -397,7 +398,7 @@ class TestTopics:
     @pytest.mark.parametrize(
         "topics", ["", "?topics=", "?topics=gossip", "?topics=orders:IBM", "?topics=orders,%00"]
     )
-    async def test_what_is_no_topic_is_named(
+    async def test_invalid_topics_are_422_with_the_field(
         self, edge: EdgeProcess, cookie: str, topics: str
     ) -> None:
         answer = await edge.connect(f"/api/stream{topics}", cookie)
@@ -405,7 +406,7 @@ class TestTopics:
         assert CODEC.decode(await answer.body(), dict)["path"] == "topics"
         await answer.close()
 
-    async def test_prices_alone_need_no_session_and_anything_else_does(
+    async def test_session_is_required_unless_prices_are_the_only_topic(
         self, edge: EdgeProcess
     ) -> None:
         async with await edge.open_stream("/api/stream?topics=prices") as stream:
@@ -416,7 +417,7 @@ class TestTopics:
 
 
 class TestStrategyFamily:
-    """S1 to S4."""
+    """The API family of strategies (S1 to S4)."""
 
     async def opened(
         self, edge: EdgeProcess, path: str, cookie: str | None = None, **how: Any
@@ -431,7 +432,7 @@ class TestStrategyFamily:
         return stream
 
     @pytest.mark.parametrize("path", ["/sse/strategies", "/sse/strategies/reconnect"])
-    async def test_every_event_of_the_user_by_its_name(
+    async def test_every_event_of_the_user_is_shown_under_its_name(
         self,
         edge: EdgeProcess,
         alice: str,
@@ -473,7 +474,7 @@ class TestStrategyFamily:
         assert (await again.read()).sequence == missed
         await again.close()
 
-    async def test_the_keys_of_each_kind(
+    async def test_each_kind_of_event_has_its_fields(
         self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
     ) -> None:
         stream = await self.opened(edge, "/sse/strategies", cookie)
@@ -498,14 +499,14 @@ class TestStrategyFamily:
         )
         await stream.close()
 
-    async def test_idle_is_a_ping(self, harness: Harness, cookie: str) -> None:
+    async def test_idle_stream_sends_a_ping(self, harness: Harness, cookie: str) -> None:
         edge = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
         stream = await self.opened(edge, "/sse/strategies", cookie)
         await stream.read_until("initial_state")
         assert (await stream.read_until("PING")).data["type"] == "PING"
         await stream.close()
 
-    async def test_one_strategy_its_orders_its_symbol_and_its_state(
+    async def test_strategy_stream_shows_its_orders_prices_and_state(
         self,
         harness: Harness,
         alice: str,
@@ -548,7 +549,7 @@ class TestStrategyFamily:
         assert (await stream.read_until("PRICE_UPDATE")).data["symbol"] == symbol
         await stream.close()
 
-    async def test_prices(
+    async def test_price_stream_sends_the_current_price_and_updates(
         self, edge: EdgeProcess, market: QuoteDriver, fresh: Callable[[str], str]
     ) -> None:
         symbol = fresh("PX")
@@ -565,9 +566,9 @@ class TestStrategyFamily:
 
 
 class TestNotifications:
-    """N1."""
+    """The stream of notifications (N1)."""
 
-    async def test_new_ones_and_those_read_elsewhere(
+    async def test_stream_shows_new_and_read_notifications(
         self, harness: Harness, alice: str, happens: Callable[..., Awaitable[int]]
     ) -> None:
         edge = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
@@ -588,9 +589,9 @@ class TestNotifications:
 
 
 class TestDashboard:
-    """D1, D2."""
+    """The streams of analysed items (D1, D2)."""
 
-    async def test_items_are_for_everybody(
+    async def test_items_and_metrics_need_no_session(
         self, harness: Harness, happens: Callable[..., Awaitable[int]], fresh: Callable[[str], str]
     ) -> None:
         edge = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
@@ -611,7 +612,7 @@ class TestDashboard:
             assert {"positive", "neutral", "negative", "tags", "rates"} <= set(counted.data)
             await stream.read_until("heartbeat")
 
-    async def test_a_configuration_shows_its_tickers_also_after_it_changed(
+    async def test_configuration_stream_follows_a_change_of_its_tickers(
         self,
         edge: EdgeProcess,
         alice: str,
@@ -660,7 +661,7 @@ class TestDashboard:
         ("/api/sse/notifications", "notifications", "notification.created", "notification"),
     ],
 )
-async def test_a_heartbeat_comes_also_on_a_stream_that_is_never_idle(
+async def test_busy_stream_sends_heartbeats(
     harness: Harness,
     alice: str,
     happens: Callable[..., Awaitable[int]],
@@ -670,7 +671,7 @@ async def test_a_heartbeat_comes_also_on_a_stream_that_is_never_idle(
     tag: str,
     name: str,
 ) -> None:
-    """D1, N1: a client takes its absence for the end of the stream."""
+    """A client treats a missing heartbeat as the end of the stream (D1, N1)."""
     edge = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
     owner = EVERYBODY if domain == "items" else alice
     async with (
@@ -684,10 +685,10 @@ async def test_a_heartbeat_comes_also_on_a_stream_that_is_never_idle(
             )
 
 
-class TestThePast:
-    """B9."""
+class TestHistoricalReplay:
+    """Replays with `since` and `until` (B9)."""
 
-    async def test_an_interval_of_it_is_replayed_and_ends(
+    async def test_interval_is_replayed_and_the_stream_ends(
         self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
     ) -> None:
         await happens(alice, "orders", "0", order_placed("0"))
@@ -710,7 +711,7 @@ class TestThePast:
         assert again.status == 204
         await again.close()
 
-    async def test_since_alone_goes_on_live(
+    async def test_replay_without_until_continues_live(
         self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
     ) -> None:
         since = datetime.now(UTC) - timedelta(seconds=60)
@@ -732,7 +733,7 @@ class TestThePast:
             ("since=0001-01-01T00:00:00%2B23:00", "since"),
         ],
     )
-    async def test_what_is_no_time_is_named(
+    async def test_invalid_time_is_422_with_its_field(
         self, edge: EdgeProcess, cookie: str, query: str, path: str
     ) -> None:
         answer = await edge.connect(f"/api/stream/orders?{query}", cookie)
@@ -740,14 +741,14 @@ class TestThePast:
         assert CODEC.decode(await answer.body(), dict)["path"] == path
         await answer.close()
 
-    async def test_prices_have_no_past(self, edge: EdgeProcess) -> None:
+    async def test_price_stream_rejects_since(self, edge: EdgeProcess) -> None:
         answer = await edge.connect("/api/stream/prices?since=2026-03-02T14:30:00Z")
         assert answer.status == 422
         await answer.close()
 
 
 def keys_of(data: Any) -> Iterator[Any]:
-    """Of objects at any depth."""
+    """The keys of all objects in `data`, at any depth."""
     if isinstance(data, dict):
         yield from data
     for part in data.values() if isinstance(data, dict) else data if isinstance(data, list) else ():

@@ -1,8 +1,8 @@
-"""Clients that leave while they are asking.
+"""Clients that disconnect while they send a request.
 
-The regression: a client that gave up before its body had arrived, a phone in a tunnel say, was
-logged as "request.failed", an error with a traceback. Whoever watches the log for errors of the
-edge was called for something that only a client did.
+Regression: a client that disconnected before its body had arrived, such as a phone in a tunnel, was
+logged as `request.failed`, an error with a traceback. Operators were alerted to an error that only
+the client had caused.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ HEAD = (
 
 
 @pytest.mark.parametrize("path", ["/api/orders", "/api/session"])
-async def test_a_client_that_leaves_within_its_body_is_no_error(
+async def test_client_disconnect_during_the_body_is_not_an_error(
     edge: EdgeProcess, path: str
 ) -> None:
     cookie = await edge.sign_in("gina")
