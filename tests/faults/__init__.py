@@ -1,5 +1,5 @@
-"""Servers killed and stopped under a whole system while orders flow and clients watch.
+"""Kills and stops servers of a whole system while orders flow and clients watch.
 
-Real processes under `tapewire up`; the verdict on what every client saw is that of the history
-checker in `tests.harness.history`.
+The processes are real and run under `tapewire up`. The history checker in `tests.harness.history`
+judges what every client received.
 """

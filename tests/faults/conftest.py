@@ -1,4 +1,4 @@
-"""Trials, each conducted once a run, and their figures at its end."""
+"""Trials, each run once per session, and their figures at its end."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from tests.harness.stack import Stack, stacks
 SEED = int(os.environ.get("TAPEWIRE_TEST_SEED") or 20131007)
 IS_SHORT = bool(os.environ.get("TAPEWIRE_TEST_SHORT"))
 SPEED = 5.0
-"""Times real time: about 20 quotes a second a symbol."""
+"""A multiple of real time: about 20 quotes a second per symbol."""
 
 _SUMMARY_LINES = pytest.StashKey[list[str]]()
 
@@ -25,7 +25,8 @@ FaultTrialRunner = Callable[[int], FaultTrialResult]
 def run_trial_once(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> FaultTrialRunner:
-    """The trial with that many edge processes; the second time the same one again."""
+    """Return a function that runs the trial with that many edge processes, and repeats the result
+    on later calls."""
     done: dict[int, FaultTrialResult] = {}
     figures = request.config.stash.setdefault(_SUMMARY_LINES, [])
 

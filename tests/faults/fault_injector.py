@@ -1,4 +1,4 @@
-"""What is done to a running system: the strikes of a plan, each when so many orders are placed."""
+"""Injects the faults of a plan into a running system, each once enough orders are placed."""
 
 import asyncio
 import os
@@ -13,11 +13,12 @@ from tests.harness.waiting import wait_until
 
 FREEZE_SECONDS = 10.0
 PROGRESS_TIMEOUT_SECONDS = 600.0
-"""How long the orders up to the next strike may take."""
+"""The longest time until enough orders for the next fault are placed."""
 
 
 class ProcessFaultInjector:
-    """Strikes `stack`, whose edge has `workers` processes; `struck` counts what was done."""
+    """Injects faults into `stack`, whose edge has `edge_processes` processes; `fault_counts` counts
+    them."""
 
     def __init__(
         self,
@@ -33,7 +34,7 @@ class ProcessFaultInjector:
         self._rng = rng
 
     async def run(self, fault_steps: tuple[FaultStep, ...]) -> None:
-        """All of them, each when everything has recovered from the one before."""
+        """Inject all faults, each after everything has recovered from the one before."""
         for strike in fault_steps:
             await wait_until(
                 f"{strike.after_order_count} orders are placed",
@@ -67,5 +68,5 @@ class ProcessFaultInjector:
                 return "nats"
 
     async def _wait_ready(self, name: str, previous_pid: int) -> int:
-        """The pid of `name`, not `dead`, once it is ready."""
+        """Return the new pid of `name`, other than `previous_pid`, once it is ready."""
         return await asyncio.to_thread(self._stack.pid, name, other_than=previous_pid)

@@ -1,6 +1,6 @@
-"""What a trial asks of the system, drawn from its seed: orders, clients' manners, faults. Pure.
+"""The plan of a trial, drawn from its seed: orders, client behavior and faults. Pure.
 
-Everything that is asked is the same for the same seed; when it happens is up to the machine.
+The same seed gives the same plan; the timing depends on the machine.
 """
 
 import enum
@@ -13,7 +13,7 @@ from tests.harness.planned_orders import USERS, PlannedOrder, random_order
 
 
 class Fault(enum.Enum):
-    """What is done to a system; the value says so in the figures."""
+    """A fault to inject; the value is its name in the figures."""
 
     KILL_NATS = "nats killed"
     FREEZE_NATS = "nats frozen"
@@ -22,8 +22,8 @@ class Fault(enum.Enum):
 
 
 class WatcherBehavior(msgspec.Struct, frozen=True, kw_only=True):
-    """How a client watches: `stay` is the mean of its connections in seconds; `reloads` that it
-    sometimes comes back as a page that was loaded anew, without its last id."""
+    """How a client watches. A client that `reloads_page` sometimes reconnects without its last id,
+    as a reloaded page does."""
 
     user: str
     path: str
@@ -32,14 +32,14 @@ class WatcherBehavior(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FaultStep(msgspec.Struct, frozen=True):
-    """Faults at the same moment: when `after` orders are placed."""
+    """Faults to inject at the same moment, once `after_order_count` orders are placed."""
 
     after_order_count: int
     faults: tuple[Fault, ...]
 
 
 class TrialSize(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of everything. `rate` is of orders a second, as long as nothing is broken."""
+    """The size of a trial. `orders_per_second` is the rate while nothing is broken."""
 
     order_count: int
     fault_rounds: int
@@ -55,7 +55,7 @@ FAULT_PAIRS = ((Fault.KILL_NATS, Fault.KILL_EDGE), (Fault.FREEZE_NATS, Fault.KIL
 
 
 class FaultTrialPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A trial."""
+    """A plan: orders, behavior and faults."""
 
     seed: int
     size: TrialSize
@@ -66,7 +66,7 @@ class FaultTrialPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_seed(cls, seed: int, size: TrialSize, edge_processes: int = 1) -> "FaultTrialPlan":
-        """The same for the same arguments."""
+        """The plan of `seed`; the same arguments give the same plan."""
         chance = random.Random(f"plan {seed}")
         return cls(
             seed=seed,
@@ -90,7 +90,7 @@ def _random_behavior(rng: random.Random, number: int) -> WatcherBehavior:
 
 
 def _random_fault_steps(rng: random.Random, size: TrialSize) -> Sequence[FaultStep]:
-    """Evenly spaced over the orders, in an order that the seed chooses."""
+    """Fault steps, evenly spaced over the orders, in an order that the seed determines."""
     faults = [(fault,) for _ in range(size.fault_rounds) for fault in Fault]
     drawn: list[tuple[Fault, ...]] = [*faults, *(FAULT_PAIRS if size.with_fault_pairs else ())]
     rng.shuffle(drawn)

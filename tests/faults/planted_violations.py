@@ -1,7 +1,7 @@
-"""Violations to plant into a recorded trial: each is what a system with some bug would have left.
+"""Violations to plant into a recorded trial. Each is one that a faulty system could have left.
 
-`PLANTS` names each with what the verdict must then say. The recording that a plant makes has one
-client, the one that received most.
+`PLANTED_VIOLATIONS` maps each name to the change and to the text that the checks must report. A
+changed recording has one client, the one that received most.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,13 +19,13 @@ PlantViolation = Callable[[FaultTrialRecording], FaultTrialRecording]
 
 
 def with_one_watcher(recording: FaultTrialRecording) -> FaultTrialRecording:
-    """The same with one client."""
+    """The recording with only the client that received most."""
     most = max(recording.watched, key=lambda one: len(one.history))
     return msgspec.structs.replace(recording, watched=[most])
 
 
 def _change_history(change: Callable[[list[HistoryEntry]], None]) -> PlantViolation:
-    """Change what a client received."""
+    """Plant a change of what a client received."""
 
     def plant(recording: FaultTrialRecording) -> FaultTrialRecording:
         (one,) = with_one_watcher(recording).watched
@@ -38,7 +38,7 @@ def _change_history(change: Callable[[list[HistoryEntry]], None]) -> PlantViolat
 
 
 def _middle_event_index(history: Sequence[HistoryEntry]) -> int:
-    """The place of an event between two others."""
+    """The index of an event between two others."""
     places = [
         at for at in range(1, len(history) - 1) if all(map(_is_event, history[at - 1 : at + 2]))
     ]
@@ -54,7 +54,8 @@ def _drop_event(history: list[HistoryEntry]) -> None:
 
 
 def _drop_last_event_before_reconnect(history: list[HistoryEntry]) -> None:
-    """Lost with the connection, and the client believes that it has it."""
+    """The event was lost with the connection, and the client's last id says that it was
+    received."""
     at = _middle_event_index(history)
     lost = history[at]
     assert isinstance(lost, ReceivedEvent)
@@ -116,7 +117,7 @@ def _connected_frame(history: Sequence[HistoryEntry]) -> HistoryEntry:
 def _change_log(
     change: Callable[[FaultTrialRecording], Iterator[tuple[int, Event]]],
 ) -> PlantViolation:
-    """Change events of the log, or add to it; `change` gives sequences and what is there."""
+    """Plant changed or additional events in the log; `change` yields sequences and events."""
 
     def plant(recording: FaultTrialRecording) -> FaultTrialRecording:
         events = [*recording.events]

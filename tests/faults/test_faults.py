@@ -1,4 +1,4 @@
-"""Nothing is lost, doubled or reordered, whatever is killed and stopped while orders flow."""
+"""No event is lost, repeated or reordered when servers are killed and stopped while orders flow."""
 
 import pytest
 
@@ -22,8 +22,10 @@ def test_every_client_sees_exactly_what_the_log_holds(
     )
 
 
-def test_the_trial_was_one(run_trial_once: FaultTrialRunner) -> None:
-    """All that was asked for was done, and every way in was used."""
+def test_trial_injected_all_faults_and_used_every_resume_method(
+    run_trial_once: FaultTrialRunner,
+) -> None:
+    """Every planned fault was injected, and every way to resume was used."""
     outcome = run_trial_once(1)
     assert len(outcome.recording.placed) == outcome.plan.size.order_count
     assert all(outcome.fault_counts[fault] >= outcome.plan.size.fault_rounds for fault in Fault)
@@ -40,14 +42,14 @@ def test_the_trial_was_one(run_trial_once: FaultTrialRunner) -> None:
     assert outcome.recording.lists
 
 
-def test_what_was_recorded_is_right_before_anything_is_planted(
+def test_unchanged_recording_has_no_violations(
     run_trial_once: FaultTrialRunner,
 ) -> None:
     assert not find_violations(with_one_watcher(run_trial_once(1).recording))
 
 
 @pytest.mark.parametrize("name", PLANTED_VIOLATIONS)
-def test_the_verdict_finds(run_trial_once: FaultTrialRunner, name: str) -> None:
+def test_checks_report_a_planted_violation(run_trial_once: FaultTrialRunner, name: str) -> None:
     plant, said = PLANTED_VIOLATIONS[name]
     wrong = find_violations(plant(run_trial_once(1).recording))
     assert any(said in what for what in wrong), wrong[:MAX_REPORTED_VIOLATIONS]

@@ -1,6 +1,7 @@
-"""A trial from its start to its recording: clients watch, traders trade, and trouble strikes.
+"""Runs a trial from its start to its recording: clients watch, traders trade, and faults are
+injected.
 
-Start at `conduct`. Everything runs in one task group, so that whatever fails ends the trial.
+Start reading at `run_trial`. Everything runs in one task group, so any failure ends the trial.
 """
 
 import asyncio
@@ -26,14 +27,15 @@ from tests.harness.trader import TRADERS_PER_USER, Trader, TraderAnswers
 from tests.harness.waiting import wait_until, wait_until_async
 
 SETTLE_TIMEOUT_SECONDS = 300.0
-"""By then everything must have come to rest; it mostly takes two or three."""
+"""The limit for reaching a settled state, which usually takes two or three seconds."""
 
 STREAMED_DOMAINS = ("orders", "trades")
-"""Domains that the streams show; of others a client hears only when it is idle."""
+"""Domains that the streams show. Events of other domains reach a client only as checkpoint frames
+while it is idle."""
 
 
 class FaultTrialResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A trial that is over: what was recorded, and figures."""
+    """A completed trial: the recording, and figures."""
 
     plan: FaultTrialPlan
     recording: FaultTrialRecording
@@ -62,7 +64,7 @@ class FaultTrialResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def run_trial(plan: FaultTrialPlan, stack: Stack) -> FaultTrialResult:
-    """Carry `plan` out on a running `stack`. Raises AssertionError when it cannot be."""
+    """Run `plan` on a running `stack`. Raises AssertionError if it cannot be completed."""
     began = time.monotonic()
     cookies = {user: str(stack.sign_in(user).get("session")) for user in USERS}
     book, watchers = TraderAnswers(), _start_watchers(plan, stack.url, cookies)
@@ -130,8 +132,8 @@ def _rng_for(plan: FaultTrialPlan, name: str) -> random.Random:
 async def _wait_until_settled(
     nats_url: str, answers: TraderAnswers, watchers: Sequence[OrderStreamClient]
 ) -> tuple[str, list[RecordedEvent]]:
-    """The log's epoch and all its events, when no order changes any more and every client has seen
-    the last event of its user."""
+    """Return the epoch and all events of the log, once no order changes any more and every client
+    has received the last event of its user."""
     wire = await connect(nats_url, "faults")
     try:
         log, events = JetStreamEventLog(wire), list[RecordedEvent]()

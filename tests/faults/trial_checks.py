@@ -1,8 +1,8 @@
-"""The verdict on a recorded trial: what clients saw, were answered, and what the log holds. Pure.
+"""Checks a recorded trial: what clients received and were answered, against the log. Pure.
 
-What each client received is judged by the history checker, and once more in the plainest words of
-the promise (`_plainly`); the orders by their `laws`; every list of orders by the fold of the log at
-the place that it names. Start at `judge`.
+The history checker judges what each client received, and `_check_ids_and_events` checks it once
+more in the simplest form. `order_invariants` checks the orders. Every list of orders is compared
+with the fold of the log at the sequence that it names. Start reading at `find_violations`.
 """
 
 import itertools
@@ -34,15 +34,15 @@ class ReceivedHistory(msgspec.Struct, frozen=True):
     history: list[HistoryEntry]
 
     def count_frames(self, name: str) -> int:
-        """How many frames of that name."""
+        """The number of frames with that name."""
         return sum(
             isinstance(entry, ReceivedEvent) and entry.name == name for entry in self.history
         )
 
 
 class FaultTrialRecording(msgspec.Struct, frozen=True, kw_only=True):
-    """A trial that is over. `events` are all of the log, from sequence 1; `errors` are lines that
-    services have logged as errors, or that are no lines of a log at all."""
+    """A completed trial. `events` holds the whole log from sequence 1; `errors` are lines that
+    services logged as errors, and lines that are not log lines."""
 
     epoch: str
     events: list[RecordedEvent]
@@ -62,7 +62,7 @@ _json_decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
 def find_violations(recording: FaultTrialRecording) -> list[str]:
-    """Everything that is wrong."""
+    """All violations in the recording."""
     log = ExpectedLog([LogIncarnation(recording.epoch, recording.events)])
     wrong = invariant_violations(recording.events, recording.placed)
     for one in recording.watched:
@@ -76,7 +76,8 @@ def find_violations(recording: FaultTrialRecording) -> list[str]:
 
 
 def _check_ids_and_events(log: ExpectedLog, received: ReceivedHistory) -> Iterator[str]:
-    """Ids strictly increase, and the events are exactly those of the log from where it began."""
+    """Ids strictly increase, and the events are exactly those of the log from the start of the
+    stream on."""
     if resets := received.count_frames("stream:reset"):
         yield f"{resets} resets, and nothing was ever lost"
     lives = [*split_at_fresh_connections(received.history)]
@@ -97,7 +98,7 @@ def _check_ids_and_events(log: ExpectedLog, received: ReceivedHistory) -> Iterat
 
 
 def _streamed_domains(received: ReceivedHistory) -> frozenset[str]:
-    """What its stream shows."""
+    """The domains that the client's stream shows."""
     return (
         TRADING_STREAM_DOMAINS
         if received.behavior.path == "/api/stream/trading"

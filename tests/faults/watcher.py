@@ -1,6 +1,8 @@
-"""A client that watches its user's orders, drops without a word, and comes back with its last id.
+"""A client that watches its user's orders, disconnects without notice, and resumes with its last
+id.
 
-What it parsed to the end of a frame is its history; a frame under way when it drops is nothing.
+Its history holds the frames that it parsed completely. It ignores a frame that is incomplete when
+it disconnects.
 """
 
 import asyncio
@@ -14,17 +16,18 @@ from tests.harness import sse
 from tests.harness.history import HistoryEntry, ReceivedEvent, StreamOpened
 
 MAX_RECONNECT_DELAY_SECONDS = 0.4
-"""Between two connections, at most."""
+"""The longest delay between two connections."""
 RELOAD_PROBABILITY = 0.3
-"""Share of returns without the last id, for those whose manner it is."""
+"""The share of reconnects without the last id, for clients that reload their page."""
 NO_TIMEOUT_SECONDS = 3600.0
 
 
 class OrderStreamClient:
-    """`run` it until cancelled. Until `calm` it drops as its manner is.
+    """Call `run` and cancel it at the end. Until `is_calm` is set, the client disconnects as its
+    `behavior` says.
 
-    `silence` is the longest time in seconds between two events, connected or not; `refused` counts
-    answers of 503 and connections that broke before an answer.
+    `longest_silence_seconds` is the longest time between two events, connected or not.
+    `refused_statuses` counts 503 responses and connections that broke before a response.
     """
 
     def __init__(
@@ -43,7 +46,7 @@ class OrderStreamClient:
         self._last_frame_at: float | None = None
 
     async def run(self) -> None:
-        """Raises AssertionError when it gets what it never should."""
+        """Watch until cancelled. Raises AssertionError on a response that must never occur."""
         while True:
             await self._open_stream()
             await asyncio.sleep(self._rng.uniform(0, MAX_RECONNECT_DELAY_SECONDS))
@@ -76,7 +79,8 @@ class OrderStreamClient:
             await stream.close()
 
     def _resume_request(self) -> tuple[str, dict[str, str], str]:
-        """Where to ask, and by which of the three ways to give the last id."""
+        """The path, the query and the headers of the next request, which pass the last id in one of
+        three ways."""
         path, last = self.behavior.path, self.last_id
         if last is None:
             return path, {}, "anew"
@@ -86,7 +90,7 @@ class OrderStreamClient:
         return f"{path}?{way}={quote(last)}", {}, way
 
     async def _read_stream(self, stream: sse.SseStream) -> None:
-        """Until it drops, or the stream ends."""
+        """Read until the client disconnects or the stream ends."""
         stay = self._rng.expovariate(1 / self.behavior.mean_connection_seconds)
         with contextlib.suppress(sse.StreamEnded, TimeoutError):
             async with asyncio.timeout(None if self.is_calm else stay):

@@ -1,10 +1,10 @@
-"""The simulation from the command line.
+"""Runs the simulation from the command line.
 
-    python -m tests.sim 47              one seed: what was wrong, what happened
-    python -m tests.sim 47 --log        and all that the edges logged, by virtual time
-    python -m tests.sim --seeds 1-5000  many, on all processors
+    python -m tests.sim 47              one seed: its violations and counts
+    python -m tests.sim 47 --log        also all log lines of the edges, by virtual time
+    python -m tests.sim --seeds 1-5000  many seeds, on all processors
 
-Ends with 1 when something was wrong.
+Exits with 1 if there were violations.
 """
 
 import argparse

@@ -1,7 +1,8 @@
-"""A client that comes, reads in its manner, drops without a word, and comes back with its last id.
+"""A simulated client. It reads as its behavior says, disconnects without notice, and resumes with
+its last id.
 
-What it parsed is its history. It lies only when it first comes, in some seeds: with an id that
-nobody gave it, which must be answered by a reset.
+Its history is what it parsed. In some seeds its first request carries an invalid id, which the edge
+must answer with a reset.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from tests.harness.simulated_stream import SimulatedStream, StrictSseParser
 from tests.sim.plan import ClientBehavior
 
 MAX_RECONNECT_DELAY_SECONDS = 0.4
-"""Between two connections, at most."""
+"""The longest delay between two connections."""
 MAX_STALL_SECONDS = 4.0
 INVALID_EVENT_IDS = (
     "nonsense",
@@ -32,22 +33,23 @@ INVALID_EVENT_IDS = (
 
 
 class ClientEnvironment(Protocol):
-    """What a client knows of the world."""
+    """The part of the simulation that a client uses."""
 
     counts: Counter[str]
     is_calm: bool
 
     def accepting_edges(self) -> list[SimulatedEdge]:
-        """Those that accept connections now."""
+        """The edges that accept connections now."""
         ...
 
     async def sign_in(self, user: str) -> str:
-        """The token of a new session."""
+        """Return the token of a new session."""
         ...
 
 
 class SimulatedClient:
-    """`run` it until cancelled; `last_id` is that of the last frame it parsed to its end."""
+    """Call `run` and cancel it at the end; `last_id` is the id of the last frame that was parsed
+    completely."""
 
     def __init__(
         self,
@@ -67,7 +69,7 @@ class SimulatedClient:
         self._stream: SimulatedStream | None = None
         self.last_id: str | None = rng.choice(INVALID_EVENT_IDS) if rng.random() < 0.05 else None
         self.is_awaiting_snapshot = False
-        """Whether this connection was told of a reset and has no snapshot yet."""
+        """Whether this connection received a reset and no snapshot yet."""
         self.history: list[HistoryEntry] = []
 
     async def run(self) -> None:

@@ -1,7 +1,7 @@
-"""What happens to the processes and the server, each at its own random times.
+"""Injects faults into the processes and the server, each kind at its own random times.
 
-Trouble ends when the plan says; what it has begun by then (an edge that is away, a server that is
-down) comes to its end.
+Faults stop when the plan says. A fault in progress (a stopped edge, a server that is down)
+completes.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from tests.sim.server import SimulatedServer
 
 MAX_OUTAGE_SECONDS = 1.5
 MIN_RECREATED_EVENTS = 20
-"""Events of a log that a new one cannot reach before it is noticed."""
+"""A log with more events than a new log can reach before an edge notices the new epoch."""
 
 FaultAction = Callable[[random.Random], Awaitable[None]]
 
 
 class SimulatedFaultInjector:
-    """`run` them; `sessions` are those that may be revoked."""
+    """Call `run`; `sessions` are the sessions that may be revoked."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class SimulatedFaultInjector:
         self._views = MemoryLatestValueStore(server, stream="VIEWS", prefix="view")
 
     async def run(self) -> None:
-        """All of them, until the plan's end."""
+        """Inject all kinds of faults until the plan ends."""
         plan = self._plan
         each: list[tuple[str, float, FaultAction]] = [
             (
@@ -93,8 +93,8 @@ class SimulatedFaultInjector:
         self._server.begin_outage(rng.uniform(0, MAX_OUTAGE_SECONDS))
 
     async def _recreate_log(self, rng: random.Random) -> None:
-        """The server loses the log while it is away, or somebody deletes it under everybody's
-        eyes: only a log that reached further than the new one's first events tells them apart."""
+        """Recreate the log, either while the server is down or while it runs. An edge notices the
+        latter only if the old log reached further than the first events of the new one."""
         if self._server.journal.last > MIN_RECREATED_EVENTS and rng.random() < 0.5:
             self._server.recreate_log()
             self._counts["trouble: recreate unseen"] += 1
@@ -124,10 +124,10 @@ class SimulatedFaultInjector:
             return
 
     async def _trim_log(self, rng: random.Random) -> None:
-        """As an operator does: what every user's checkpoint covers, and no more."""
+        """Trim the log as an operator does: only events that every user's checkpoint covers."""
         journal = self._server.journal
         upto = rng.randint(journal.first - 1, journal.last)
-        for _ in range(2):  # a lagging replica has the value before the newest one
+        for _ in range(2):  # a lagging replica returns the value before the newest one
             for user in USERS:
                 await self._save_checkpoint(user)
         if self._server.is_up and self._server.journal is journal:

@@ -1,7 +1,7 @@
-"""Broken copies of the edge: each loses, repeats or misplaces something in its own way.
+"""Broken variants of the edge: each loses, repeats or misplaces events in its own way.
 
-The simulation must catch every one of them within a few seeds; otherwise it proves nothing. The
-broken code differs from the real one in as little as the story of the mutant needs.
+The simulation must detect every one of them within a few seeds; otherwise it proves nothing. A
+mutant changes as little of the real code as possible.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ from tapewire_services.edge.delivery.snapshots import SnapshotReader
 from tapewire_services.edge.ingest.log_tail import LogTail, NotReady
 
 MUTANTS: "dict[str, tuple[Any, str, Any]]" = {}
-"""By name: what is replaced by what."""
+"""The replaced methods of each mutant, by its name."""
 
 
 def mutant(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Let the decorated function stand for the method `name` of `owner`."""
+    """Register the decorated function as the replacement of the method `name` of `owner`."""
 
     def add(broken: Callable[..., Any]) -> Callable[..., Any]:
         MUTANTS[broken.__name__.strip("_")] = (owner, name, broken)
@@ -35,7 +35,7 @@ def mutant(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[...
 
 @contextlib.contextmanager
 def apply_mutant(name: str) -> Iterator[None]:
-    """The mutant instead of the real one."""
+    """Run the block with the mutant in place of the real code."""
     owner, method, replacement = MUTANTS[name]
     with patch.object(owner, method, replacement):
         yield

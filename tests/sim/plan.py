@@ -13,25 +13,25 @@ from tapewire.log.memory import Faults
 from tapewire.runtime import Settings
 
 USERS = ("alice", "bob.b", "zoë", "_5%", "eve-x")
-"""Names that subjects must escape, among others."""
+"""User names, including names that subjects must escape."""
 
 
 class ClientBehavior(msgspec.Struct, frozen=True):
-    """How a client behaves. Times are seconds."""
+    """How a client behaves. Times are in seconds."""
 
     path: str
     buffer_bytes: int
-    """Bytes that its connection holds."""
+    """The size of its connection's buffer in bytes."""
     max_read_bytes: int
-    """Bytes that it reads at once."""
+    """The most bytes that it reads at once."""
     mean_pause_seconds: float
-    """Between two reads, on average."""
+    """The mean time between two reads."""
     mean_connection_seconds: float
-    """On one connection, on average."""
+    """The mean time of a connection."""
     stall_probability: float
-    """Chance that it stops reading for long, once a connection."""
+    """The probability, per connection, that it stops reading for a long time."""
     edge_switch_probability: float
-    """Chance that it comes back to another edge."""
+    """The probability that it reconnects to another edge."""
 
 
 class SimulationPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,7 +146,7 @@ def _random_settings(rng: random.Random) -> Settings:
         "write_seconds": pick([10.0, 1.0]),
         "replay_limit": pick([100_000, 100_000, 100_000, 30]),
         "replays_at_once": pick([16, 1]),
-        # All its clients come from nowhere, which is one address.
+        # All clients share one address, the empty one, and so one rate limit.
         "connect_rate": 1_000_000,
     }
     return Settings(**wanted)

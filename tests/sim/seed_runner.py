@@ -14,11 +14,11 @@ from tests.sim.simulation import SimulationResult, run_simulation
 MAX_REPORTED_SEEDS = 10
 MAX_REPORTED_VIOLATIONS = 5
 SEEDS_PER_TASK = 5
-"""Seeds that a process is given at once."""
+"""The number of seeds that a process receives at once."""
 
 
 class SimulationReport(msgspec.Struct):
-    """What came of `seeds` seeds. `failed` are verdicts with something wrong."""
+    """The result of many seeds; `failed_results` are the results with violations."""
 
     seeds: int = 0
     seconds: float = 0.0
@@ -35,12 +35,12 @@ class SimulationReport(msgspec.Struct):
 
     @property
     def received_frame_count(self) -> int:
-        """Frames with an id that clients got."""
+        """The number of frames with an id that clients received."""
         return sum(n for name, n in self.counts.items() if name.startswith("frames: "))
 
     @property
     def missing_counts(self) -> list[str]:
-        """What should have happened and did not."""
+        """Required counts that are 0."""
         return missing_counts(self.counts)
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class SimulationReport(msgspec.Struct):
         )
 
     def describe_failures(self) -> str:
-        """What was wrong, and how to see it again."""
+        """The violations, and the commands that repeat them."""
         return "\n".join(
             describe_failure(verdict) for verdict in self.failed_results[:MAX_REPORTED_SEEDS]
         )
@@ -71,7 +71,7 @@ def run_seeds(
 ) -> SimulationReport:
     """Run all `seeds`; `on_result` is called with every result."""
     report, began = SimulationReport(), time.monotonic()
-    # Spawned, not forked: the caller may have threads.
+    # Spawn processes instead of forking, because the caller may have threads.
     context = multiprocessing.get_context("spawn")
     with context.Pool(os.cpu_count()) as pool:
         for verdict in pool.imap_unordered(run_simulation, seeds, chunksize=SEEDS_PER_TASK):

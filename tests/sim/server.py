@@ -1,4 +1,5 @@
-"""The server that all processes share, and what it has forgotten: the truth."""
+"""The server that all processes share. It also keeps trimmed events and earlier logs as the
+expected log."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -9,7 +10,7 @@ from tests.harness.history import ExpectedLog, LogIncarnation
 
 
 class SimulatedServer(MemoryServer):
-    """A server that keeps apart what is trimmed, and the logs that were made anew."""
+    """A memory server that keeps trimmed events and the logs that were replaced."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         super().__init__(now)
@@ -26,7 +27,7 @@ class SimulatedServer(MemoryServer):
         super().recreate()
 
     def expected_log(self) -> ExpectedLog:
-        """Everything that was ever stored."""
+        """Every event that was ever stored."""
         return ExpectedLog([*self._past_epochs, self._current_epoch()])
 
     def _current_epoch(self) -> LogIncarnation:

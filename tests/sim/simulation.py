@@ -33,13 +33,13 @@ from tests.sim.writers import EventWriter
 START_TIME = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 SIGN_IN_RETRY_SECONDS = 0.1
 CATCH_UP_TIMEOUT_SECONDS = 40.0
-"""By then everybody must have caught up; most need one."""
+"""The time by which every client must have caught up; most need one second."""
 POLL_INTERVAL_SECONDS = 0.5
 
 
 class SimulationResult(msgspec.Struct, kw_only=True):
-    """The result of a seed. `violations` is empty when nothing was lost; equal runs have the same
-    `digest` of everything that was received."""
+    """The result of a seed. `violations` is empty if every client received all events correctly;
+    equal runs have the same `digest` of everything that was received."""
 
     seed: int
     violations: list[str]

@@ -1,7 +1,7 @@
-"""Nothing is lost, whatever happens: hundreds of simulated bad days, each from its seed.
+"""No client misses an event under random faults: hundreds of simulations, each from its seed.
 
-`make sim` plays 500 seeds, with SHORT=1 a hundred. A failure names its seeds; one is played again
-by `pytest tests/sim --seed N`, or told in full by `python -m tests.sim N --log`.
+`make sim` runs 500 seeds, and a hundred with SHORT=1. A failure names its seeds. `pytest tests/sim
+--seed N` repeats one, and `python -m tests.sim N --log` prints it in full.
 """
 
 import os
@@ -16,17 +16,19 @@ from tests.sim.simulation import run_simulation
 
 SEEDS = 100 if os.environ.get("TAPEWIRE_TEST_SHORT") else 500
 MUTANT_SEEDS = 60
-"""Within so many seeds a mutant must be caught; nearly all are by the first."""
+"""The number of seeds within which a mutant must be detected; the first detects nearly all."""
 
 
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int | None:
-    """The seed that was asked for."""
+    """The seed given on the command line."""
     chosen: int | None = request.config.getoption("--seed", default=None)
     return chosen
 
 
-def test_nothing_is_lost(seed: int | None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_client_receives_all_events_under_faults(
+    seed: int | None, capsys: pytest.CaptureFixture[str]
+) -> None:
     if seed is not None:
         verdict = run_simulation(seed)
         assert not verdict.violations, describe_failure(verdict)
@@ -39,7 +41,7 @@ def test_nothing_is_lost(seed: int | None, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_broken_edge_is_caught(name: str) -> None:
+def test_simulation_detects_a_broken_edge(name: str) -> None:
     with apply_mutant(name):
         assert any(run_simulation(seed).violations for seed in range(1, MUTANT_SEEDS + 1)), (
             f"{name} passes"
@@ -52,8 +54,9 @@ for seed in (1, 2, 3): print(run_simulation(seed).digest)
 """
 
 
-def test_a_seed_plays_the_same_every_time() -> None:
-    """In other processes too, whose sets and dictionaries of texts have other orders."""
+def test_a_seed_gives_the_same_run_every_time() -> None:
+    """Also in processes with other hash seeds, which iterate over sets and dictionaries of strings
+    in another order."""
     told_ = [
         subprocess.run(
             [sys.executable, "-c", _DIGESTS],

@@ -1,8 +1,8 @@
-"""Those who write: the real decider of orders, on logs that conflict and lose their answers.
+"""Writers: the real order decider, on logs with conflicts and lost acknowledgements.
 
-Two processes decide on the same orders, so that each one's memory of them is at times wrong. Each
-order is placed, accepted, filled in parts and perhaps canceled; a command that met a fault is given
-again until it was decided.
+Two processes decide on the same orders, so each one's cached state is sometimes outdated. Each
+order is placed, accepted, filled in parts and possibly canceled. A command that met a fault is
+repeated until it is decided.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ HIDDEN_DOMAIN = "notes"
 
 
 class EventWriter:
-    """Places and works orders. `logs` are of processes of their own."""
+    """Places and works orders. Each of `logs` belongs to another process."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class EventWriter:
         self._counts = counts
 
     async def run_order(self, user: str, number: int, delay_seconds: float) -> None:
-        """One order's life, from `starts` seconds from now on."""
+        """Run the lifecycle of one order, starting after `delay_seconds`."""
         chance = self._rng
         client, qty = f"c{number}", Decimal(chance.randint(1, 400))
         fills, cancels = chance.randint(0, 4), chance.random() < 0.3
@@ -96,7 +96,7 @@ class EventWriter:
     async def _handle_command(
         self, subject: EventSubject, command: Command
     ) -> Versioned[State] | None:
-        """The order after `command`; None when it was refused."""
+        """Return the order after `command`, or None if it was rejected."""
         while True:
             orders = self._rng.choice(self._order_decider)
             try:
@@ -111,7 +111,8 @@ class EventWriter:
                 self._counts["writer: refused"] += 1
                 return None
             except TooManyConflicts:
-                # Its events were trimmed, and their ids are remembered: nothing to be done.
+                # Its events were trimmed, and their ids are still known for deduplication: nothing
+                # to do.
                 self._counts["writer: Overloaded"] += 1
                 return None
             except LogError as error:
@@ -119,7 +120,7 @@ class EventWriter:
                 await asyncio.sleep(self._rng.uniform(0, RETRY_DELAY_SECONDS))
 
     async def append_public_event(self, number: int, delay_seconds: float) -> None:
-        """An event that everybody is shown."""
+        """Append an event that every stream shows."""
         await self._append_event(
             EventSubject(EVERYBODY, "agents", f"a{number}"), f"agent-{number}", delay_seconds
         )

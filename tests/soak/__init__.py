@@ -1,7 +1,7 @@
-"""Hundreds of thousands of connects and disconnects, and what stays of them: nothing.
+"""Opens and closes hundreds of thousands of connections and checks that nothing of them remains.
 
-One real edge over a real message server. A process of its own (`visitors`) comes and goes in every
-way that a client can, while events flow (`world`); after each round all of them have left, and the
-edge is measured at rest (`gauges`). What must not grow is given as a slope (`slopes`).
-Start reading at `test_soak`.
+The tests run one real edge on a real NATS server. A separate load process (`load_generator`)
+connects and disconnects in every way that a client can, while events flow (`event_producer`). After
+each round all clients have left, and the idle edge is measured (`tests.harness.resource_monitor`).
+Growth is expressed as a slope (`slopes`). Start reading at `test_soak`.
 """

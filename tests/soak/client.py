@@ -1,4 +1,4 @@
-"""A client over a bare protocol, as cheap as can be, that leaves in every way there is."""
+"""A minimal client on a bare protocol that disconnects in every possible way."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from typing import cast
 
 RESPONSE_TIMEOUT_SECONDS = 60.0
 SOURCE_ADDRESSES = tuple(f"127.0.0.{number}" for number in range(1, 17))
-"""A port that was closed is not used again for a minute: one address has too few of them."""
+"""A closed port is not reused for a minute, and one address has too few ports for this load."""
 NO_LINGER = struct.pack("ii", 1, 0)
 MIN_BUFFER_BYTES = 2048
 KEPT_HEAD_BYTES = 2048
@@ -17,8 +17,9 @@ KEPT_TAIL_BYTES = 1024
 
 
 class RawHttpConnection(asyncio.Protocol):
-    """One connection. `status` is that of the answer, 0 while there is none; `received` are the
-    bytes of its body, `text` the first and `tail` the last of them."""
+    """One connection. `status` is the status of the response, or 0 before there is one.
+    `received_bytes` counts the bytes of the body; `body_head` and `body_tail` hold its first and
+    last bytes."""
 
     def __init__(self) -> None:
         self._head = b""
@@ -56,7 +57,7 @@ class RawHttpConnection(asyncio.Protocol):
         self._progress.set()
 
     def response_header(self, name: bytes) -> bytes:
-        """A header of the answer, in lower case; empty without it."""
+        """The value of a response header, in lower case; empty if it is missing."""
         for line in self._head.split(b"\r\n")[1:]:
             key, _, value = line.partition(b": ")
             if key.lower() == name:
@@ -64,14 +65,14 @@ class RawHttpConnection(asyncio.Protocol):
         return b""
 
     async def wait_for_status(self) -> int:
-        """The status; 0 when the connection ended without one. Raises TimeoutError."""
+        """Return the status, or 0 if the connection ended without one. Raises TimeoutError."""
         async with asyncio.timeout(RESPONSE_TIMEOUT_SECONDS):
             while not (self.status or self.is_ended):
                 await self.wait_for_progress()
         return self.status
 
     async def read_body(self) -> bytes:
-        """The whole short body of an answer with a length."""
+        """Return the whole body of a short response with a content length."""
         length = int(self.response_header(b"content-length") or 0)
         async with asyncio.timeout(RESPONSE_TIMEOUT_SECONDS):
             while len(self.body_head) < length and not self.is_ended:
@@ -79,20 +80,21 @@ class RawHttpConnection(asyncio.Protocol):
         return self.body_head[:length]
 
     async def read_some(self, byte_count: int, timeout_seconds: float) -> None:
-        """Until so many bytes came, or for so long, or to the end."""
+        """Read until `byte_count` bytes have arrived, the timeout has passed, or the stream has
+        ended."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
                 while self.received_bytes < byte_count and not self.is_ended:
                     await self.wait_for_progress()
 
     async def wait_for_end(self) -> None:
-        """Until the edge ends the stream. Raises TimeoutError."""
+        """Wait until the edge ends the stream. Raises TimeoutError."""
         async with asyncio.timeout(RESPONSE_TIMEOUT_SECONDS):
             while not self.is_ended and not self.body_tail.endswith(b"0\r\n\r\n"):
                 await self.wait_for_progress()
 
     async def wait_for_progress(self) -> None:
-        """Until something came, or the end."""
+        """Wait until further bytes or the end have arrived."""
         self._progress.clear()
         await self._progress.wait()
 
@@ -101,13 +103,13 @@ class RawHttpConnection(asyncio.Protocol):
         self.transport.write(data)
 
     def pause_reading(self) -> None:
-        """Read no more."""
+        """Stop reading from the socket."""
         assert self.transport is not None
         if not self.is_ended:
             self.transport.pause_reading()
 
     def disconnect(self, rng: random.Random) -> None:
-        """Close, or reset, or say that nothing more is sent and close after that."""
+        """Close or reset the connection, or shut down sending and close afterwards."""
         assert self.transport is not None
         if self.transport.is_closing():
             return
@@ -125,8 +127,8 @@ class RawHttpConnection(asyncio.Protocol):
 async def open_connection(
     port: int, request: bytes, rng: random.Random, *, receive_buffer: int | None = None
 ) -> RawHttpConnection:
-    """A connection on which `request` was sent. `receive_buffer` is what the kernel may hold
-    unread, in bytes."""
+    """Open a connection and send `request`. `receive_buffer` is how many unread bytes the kernel
+    may hold."""
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     made.setblocking(False)
     try:

@@ -1,4 +1,4 @@
-"""One message server and one edge a test."""
+"""One message server and one edge per test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.soak.plan import SETTINGS
 
 
 def _run_edge(folder: Any, settings: Any) -> Iterator[Any]:
-    """The edge is quiet: its log would be larger than what is measured."""
+    """Run an edge without log output, because its log would be larger than the sizes measured."""
     broker, edge = LocalNatsServer(folder, with_monitoring=True), None
     broker.start()
     try:
@@ -31,13 +31,13 @@ def _run_edge(folder: Any, settings: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def edge_with_limits(tmp_path: Path) -> Iterator[tuple[EdgeProcess, LocalNatsServer]]:
-    """With the limits that visitors are to meet."""
+    """An edge with limits that the load reaches."""
     yield from _run_edge(tmp_path, {})
 
 
 @pytest.fixture
 def edge_with_defaults(tmp_path: Path) -> Iterator[tuple[EdgeProcess, LocalNatsServer]]:
-    """With room for thousands, and as patient as an edge is by default."""
+    """An edge with room for thousands of connections and with default timeouts."""
     yield from _run_edge(
         tmp_path,
         {

@@ -1,8 +1,9 @@
-"""What the visitors read of: users with a history, a market, and events that go on.
+"""Produces the events that the load reads: users with a history, a market, and continuing events.
 
-How much happens is counted in connects, not in seconds: a slow machine and a fast one store the
-same. The size of a user's state is bounded, as it is for real users: orders, positions and the rest
-change, and are not more and more; notifications are read; and views get checkpoints.
+The number of events depends on the number of connects and not on time, so a slow machine and a fast
+one store the same events. The size of a user's state is bounded, as it is for real users: orders,
+positions and other entities change and do not accumulate, notifications are read, and views get
+checkpoints.
 """
 
 import random
@@ -22,12 +23,12 @@ from tests.harness.publishers import QuoteDriver, order_filled, order_placed, or
 
 USERS = tuple(f"steady-{number}" for number in range(50))
 BUSY_USER = "torrent"
-"""A user with so much history that whoever does not read it is stuck."""
+"""A user with a history so long that a reader that stops reading blocks."""
 BUSY_USER_EVENT_COUNT = 800
 RECENT_EVENT_CAPACITY = 16_384
-"""Events that the edge remembers: so many happen before anything is measured."""
+"""The capacity of the edge's memory of recent events; it is filled before the first measurement."""
 FILL_BATCH_SIZE = 128
-"""Fewer than an outbox holds: the reader is told live."""
+"""Smaller than an outbox, so the reader receives these events live."""
 HISTORY_USER = "past"
 HISTORY_STREAMS = (
     "/api/stream?topics=orders,positions,strategies,ai-decisions,alerts,agents",
@@ -48,7 +49,7 @@ def configuration_id_of(user: str) -> str:
 
 
 class SoakEventProducer:
-    """Makes things happen, over a wire."""
+    """Appends events and publishes quotes through NATS."""
 
     def __init__(self, connection: NatsConnection, rng: random.Random) -> None:
         self.log = JetStreamEventLog(connection)
@@ -61,7 +62,7 @@ class SoakEventProducer:
         self._views = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
 
     async def append_initial_state(self) -> None:
-        """Everybody's state."""
+        """Append the initial state of every user."""
         self.epoch = (await self.log.bounds()).epoch
         for user in USERS:
             strategy = strategy_id_of(user)
@@ -80,9 +81,9 @@ class SoakEventProducer:
             await self._save_checkpoint(user)
 
     async def fill_recent_events(self, user: Callable[[int], Awaitable[None]]) -> None:
-        """As much as the edge remembers, of everything that happens later, and told to somebody:
-        what was told is larger in its memory. `told` returns when a reader of `PAST` has seen the
-        event of that sequence."""
+        """Fill the edge's memory of recent events with all event types that occur later, each
+        delivered to a reader, because a rendered event takes more memory. `user` returns once a
+        reader of `HISTORY_USER` has received the event of that sequence."""
         for _ in range(0, RECENT_EVENT_CAPACITY, FILL_BATCH_SIZE):
             happenings = [self._random_event(HISTORY_USER) for _ in range(FILL_BATCH_SIZE - 1)]
             drafts = [_make_draft(*happening) for happening in happenings]
@@ -92,7 +93,7 @@ class SoakEventProducer:
             await user(self.last_sequence)
 
     async def append_next_event(self) -> None:
-        """One thing more happens; some quotes and valuations with it."""
+        """Append one more event, and publish some quotes and valuations."""
         rng, user = self._rng, self._rng.choice(USERS)
         owner, domain, event = self._random_event(user)
         await self._append_events(owner, domain, event)
@@ -151,7 +152,7 @@ class SoakEventProducer:
         await values.put_unacknowledged(encode_token(symbol), CODEC.encode(valued))
 
     async def _save_checkpoint(self, user: str) -> None:
-        """What the services do about once a second."""
+        """Save checkpoints, as the services do about once a second."""
         for kind in CHECKPOINTED_VIEWS:
             view, bounds = await load(self.log, self._views, kind, user)
             await save(self._views, user, kind.domain, view, bounds)
@@ -165,7 +166,8 @@ def _make_draft(owner: str, domain: str, event: Event) -> EventDraft:
 
 
 def _entity_id(event: Event) -> str:
-    """What an event is about: its order, strategy or configuration; of the rest there is one."""
+    """The entity that the event belongs to: its order, strategy or configuration; other domains
+    have one entity."""
     for name in ("order", "strategy", "configuration"):
         about = getattr(event, name, None)
         if about is not None:

@@ -1,7 +1,7 @@
-"""The visitors' process: `python -m tests.soak.load_generator PORT NATS_URL SEED`.
+"""The load process: `python -m tests.soak.load_generator PORT NATS_URL SEED`.
 
-It makes the world first, and says so with a `Report`. Then it takes orders as lines of JSON on its
-input and answers each, when nobody is connected any more, with another.
+It appends the initial state and prints a `LoadReport`. Then it reads commands (`RunConnects`) as
+lines of JSON from its input, and answers each with a report once all its connections are closed.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from tests.soak.scenarios import (
 )
 
 CONCURRENT_SCENARIOS = 64
-"""Visitors at the same time; some have several connections."""
+"""Scenarios that run at the same time; some open several connections."""
 CONNECTS_PER_RARE_SCENARIO = 4000
 CONNECTS_PER_EVENT = 8
 MAX_KEPT_VIOLATIONS = 20
@@ -35,7 +35,7 @@ HISTORY_SECONDS = 3600
 
 
 class LoadGenerator:
-    """All of them."""
+    """Runs all scenarios."""
 
     def __init__(self, http_client: SoakHttpClient, producer: SoakEventProducer) -> None:
         self._http_client = http_client
@@ -46,7 +46,7 @@ class LoadGenerator:
         self._violations: list[str] = []
 
     async def run_connects(self, connect_count: int) -> LoadReport:
-        """Until that many connections were opened, and every visit is over."""
+        """Run scenarios until that many connections were opened and every scenario has ended."""
         street, began, events = self._http_client, time.monotonic(), self._producer.events
         first = street.connect_count
         self._outcome_counts, self._violations = Counter(), []
@@ -89,7 +89,7 @@ class LoadGenerator:
                     self._violations.append(f"{visit.__name__}: {error!r}")
 
     async def _append_events(self, until: int) -> None:
-        """As many events as there are connects for."""
+        """Append the number of events that belongs to the number of connects."""
         while self._last_event_at < until:
             if self._last_event_at < self._http_client.connect_count:
                 self._last_event_at += CONNECTS_PER_EVENT
@@ -99,8 +99,8 @@ class LoadGenerator:
 
 
 async def fill_and_read_history(http_client: SoakHttpClient) -> None:
-    """Fill what the edge remembers, and read along."""
-    # Not by the gateway's word, whose sessions are of seconds here.
+    """Fill the edge's memory of recent events while a reader receives them."""
+    # Not the gateway header, because its sessions last only seconds here.
     token = http_client.issuer.token(HISTORY_USER, "HS256", seconds=HISTORY_SECONDS)
     known = f"Authorization: Bearer {token}"
     requests = [http_client.build_request("GET", path, known) for path in HISTORY_STREAMS]

@@ -1,4 +1,4 @@
-"""The handle on the visitors' process (`visitors`)."""
+"""A handle on the load process (`load_generator`)."""
 
 import asyncio
 import sys
@@ -14,13 +14,13 @@ MAX_LINE_BYTES = 1 << 20
 
 
 class LoadProcess:
-    """Lets visitors come."""
+    """Sends commands to the load process."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
     async def run_connects(self, connect_count: int) -> LoadReport:
-        """Returns when that many connections were opened, and all of them left."""
+        """Run until that many connections were opened and all of them are closed."""
         assert self._process.stdin is not None
         self._process.stdin.write(msgspec.json.encode(RunConnects(connect_count)) + b"\n")
         return await self.read_report()
@@ -35,7 +35,7 @@ class LoadProcess:
 
 @asynccontextmanager
 async def start_load_process(port: int, nats_url: str, seed: int) -> AsyncIterator[LoadProcess]:
-    """A process that made the world, and waits."""
+    """Start the process; yield its handle once the initial state is appended."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.soak.load_generator", str(port), nats_url, str(seed)),
         stdin=asyncio.subprocess.PIPE,

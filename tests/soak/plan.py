@@ -1,4 +1,5 @@
-"""How much of it, what may grow by how much, and the words between the test and its visitors."""
+"""The sizes and the allowed growth of a run, and the messages between the test and the load
+process."""
 
 import os
 
@@ -8,9 +9,9 @@ IS_SHORT = bool(os.environ.get("TAPEWIRE_TEST_SHORT"))
 
 
 class SoakSize(msgspec.Struct, frozen=True):
-    """`connects` come in `rounds`, after each of which the edge is measured, and some before the
-    first as a `warm_up`. `memory` is by how many KiB it may grow per 10,000 connects, over the
-    last two thirds of the rounds."""
+    """The load of a run: `round_count` rounds after a warm-up, with a measurement after each round.
+    `max_memory_growth_kib` is the allowed growth in KiB per 10,000 connects, over the last two
+    thirds of the rounds."""
 
     connect_count: int
     round_count: int
@@ -24,11 +25,11 @@ FULL = SoakSize(
 SMALL = SoakSize(
     connect_count=3_500, round_count=7, warm_up_connects=1_500, max_memory_growth_kib=49_152.0
 )
-"""Of a short run much growth is memory that is used for the first time: it finds what loses some
-KiB a connect, as whoever keeps a closed one does (9)."""
+"""In a short run much growth is memory that is used for the first time. The short run detects a
+leak of some KiB per connect, such as a closed connection that is kept (9)."""
 
 CONNECT_RATE = 60
-"""New streams a minute from one address: the usual visitors stay far below."""
+"""New streams a minute from one address; ordinary scenarios stay far below."""
 MAX_CONNECTIONS = 250
 MAX_USER_CONNECTIONS = 10
 WRITE_TIMEOUT_SECONDS = 1.0
@@ -44,20 +45,21 @@ SETTINGS = {
     "TAPEWIRE_TRUSTED_PROXIES": "127.0.0.0/8",
     "TAPEWIRE_USER_HEADER_FROM": "127.0.0.0/8",
 }
-"""Sessions and tickets are short, so that it can be seen that they go."""
+"""Sessions and tickets are short-lived, so their removal can be observed."""
 MAX_STRICT_SCENARIO_SECONDS = 4.0
-"""What a visit that took longer is told may be that its session was over: a slow machine's."""
+"""A scenario that took longer may find that its session has expired, on a slow machine."""
 
 
 class RunConnects(msgspec.Struct, frozen=True):
-    """Come and go until `connects` connections were opened."""
+    """Run scenarios until `connect_count` connections were opened."""
 
     connect_count: int
 
 
 class LoadReport(msgspec.Struct):
-    """`ways` counts the visits by what came of them; `wrong` are those that did not go as they
-    should, and `events` how many were appended meanwhile."""
+    """The result of `RunConnects`. `outcome_counts` counts scenarios by their outcome, `violations`
+    describes the scenarios that failed, and `event_count` is the number of events appended
+    meanwhile."""
 
     connect_count: int
     duration_seconds: float

@@ -1,7 +1,8 @@
-"""The ways to come and go. Each visit says what came of it; what should not be, is `Wrong`.
+"""The ways to connect and disconnect. Each scenario returns its outcome, and raises
+`UnexpectedResult` on a violation.
 
-A visit is a function of a `Street`, which knows the edge's port, who there is, and counts every
-connection. Start reading at `VISITS`, the mix.
+A scenario is a function of a `SoakHttpClient`, which knows the port of the edge and its users and
+counts every connection. Start reading at `SCENARIO_WEIGHTS`, the mix.
 """
 
 import asyncio
@@ -29,10 +30,10 @@ from tests.soak.plan import (
 )
 
 MAX_CONNECTION_SECONDS = 0.25
-"""The longest that an ordinary visitor stays."""
+"""The longest that an ordinary connection stays open."""
 REGULAR_ADDRESS_COUNT = 8192
-"""Addresses that come again; what is remembered of each is small, and of a new one is not: so the
-edge's memory hardly depends on how fast all this goes."""
+"""Addresses that connect repeatedly. The edge keeps little for each of them and more for a new
+address, so its memory hardly depends on the speed of the run."""
 NEW_ADDRESS_PROBABILITY = 0.1
 PUBLIC_PATHS = (
     "/api/stream/prices",
@@ -72,11 +73,11 @@ UNFINISHED_BODIES = (
 
 
 class UnexpectedResult(Exception):
-    """Something that should not happen; says what."""
+    """A result that must not occur; the message describes it."""
 
 
 class SoakHttpClient:
-    """Where visitors come from."""
+    """Opens connections from many addresses."""
 
     def __init__(self, port: int, producer: SoakEventProducer, rng: random.Random) -> None:
         self.port = port
@@ -89,11 +90,11 @@ class SoakHttpClient:
         self._new_users = itertools.count(1)
 
     def new_address(self) -> str:
-        """One that nobody had yet, of a few million."""
+        """An address that was not used before, one of a few million."""
         return _format_address(10, next(self._addresses))
 
     def pick_address(self) -> str:
-        """Mostly one of some thousands that come again and again, in turn."""
+        """Usually the next of some thousands of addresses that are used in turn."""
         if self.rng.random() < NEW_ADDRESS_PROBABILITY:
             return self.new_address()
         return _format_address(11, next(self._regular_addresses) % REGULAR_ADDRESS_COUNT)
@@ -102,7 +103,7 @@ class SoakHttpClient:
         return f"new-{next(self._new_users)}"
 
     def build_request(self, method: str, path: str, *header_lines: str, body: bytes = b"") -> bytes:
-        """A request from some address, unless `lines` say which."""
+        """A request from some address, unless `header_lines` name one."""
         head = [f"{method} {path} HTTP/1.1", "Host: edge", *header_lines]
         if not any(line.startswith("X-Forwarded-For") for line in header_lines):
             head.append(f"X-Forwarded-For: {self.pick_address()}")
@@ -117,7 +118,7 @@ class SoakHttpClient:
     async def request_and_read(
         self, method: str, path: str, *header_lines: str, body: object = None
     ) -> RawHttpConnection:
-        """The answer to a request that is no stream, whole."""
+        """Send an ordinary request and return the connection with its whole response."""
         data = b"" if body is None else json.dumps(body).encode()
         caller = await self.send(self.build_request(method, path, *header_lines, body=data))
         await caller.wait_for_status()
@@ -126,7 +127,7 @@ class SoakHttpClient:
         return caller
 
     async def sign_in(self, user: str, *roles: str) -> str:
-        """The cookie's line."""
+        """Sign in; return the cookie header line."""
         answer = await self.request_and_read(
             "POST", "/api/session", body={"userId": user, "roles": [*roles]}
         )
@@ -134,7 +135,7 @@ class SoakHttpClient:
         return f"Cookie: {answer.response_header(b'set-cookie').partition(b';')[0].decode()}"
 
     def credentials_header(self, user: str) -> str:
-        """A line by which a gateway or a token says who somebody is."""
+        """A header line with the gateway header or a bearer token of `user`."""
         if self.rng.random() < 0.7:
             return f"X-User-ID: {user}"
         return (
@@ -150,7 +151,8 @@ ConnectionScenario = Callable[[SoakHttpClient], Awaitable[str]]
 
 
 def expect_status(connection: RawHttpConnection, *statuses: int) -> None:
-    """Raises Wrong when the answer is another one. A process that is full says so to anybody."""
+    """Raise UnexpectedResult if the status is another one. A process that is full may answer 503 to
+    anyone."""
     if connection.status not in statuses:
         raise UnexpectedResult(
             f"{connection.status} instead of {statuses}: {connection.body_head[:300]!r}"
@@ -158,7 +160,7 @@ def expect_status(connection: RawHttpConnection, *statuses: int) -> None:
 
 
 async def open_stream(street: SoakHttpClient) -> str:
-    """Some stream, by some user, from some place, for a while."""
+    """Open a stream of some user from some address, and read it for a while."""
     rng = street.rng
     user = rng.choice(USERS) if rng.random() < 0.6 else street.new_user()
     kind = rng.random()
@@ -187,7 +189,8 @@ async def open_stream(street: SoakHttpClient) -> str:
 def _add_resume_position(
     street: SoakHttpClient, path: str, header_lines: list[str]
 ) -> tuple[str, str]:
-    """The path, and how it resumes; what does so by a header is added to `lines`."""
+    """The path, and a description of how it resumes; a header that does so is added to
+    `header_lines`."""
     rng, world = street.rng, street.producer
     how = rng.random()
     if how < 0.45:
@@ -212,8 +215,8 @@ def _add_resume_position(
 
 
 async def pipeline_requests_after_stream(street: SoakHttpClient) -> str:
-    """Requests behind a stream, on its connection: they are not answered, the stream goes on, and
-    ends when the client leaves."""
+    """Pipeline requests behind a stream on its connection. The edge does not answer them, and the
+    stream continues until the client disconnects."""
     rng, path = street.rng, street.rng.choice(PUBLIC_PATHS)
     following = [
         street.build_request("GET", rng.choice(PUBLIC_PATHS)) for _ in range(rng.choice([1, 3, 40]))
@@ -227,7 +230,7 @@ async def pipeline_requests_after_stream(street: SoakHttpClient) -> str:
 
 
 async def disconnect_before_response(street: SoakHttpClient) -> str:
-    """Ask, and go before the answer."""
+    """Send a request and disconnect before the response."""
     user = street.rng.choice([*USERS, street.new_user()])
     path = street.rng.choice([*PUBLIC_PATHS, *USER_PATHS])
     caller = await street.send(street.build_request("GET", path, f"X-User-ID: {user}"))
@@ -238,7 +241,7 @@ async def disconnect_before_response(street: SoakHttpClient) -> str:
 
 
 async def send_partial_request(street: SoakHttpClient) -> str:
-    """A part of a request, a body that does not come whole, or nothing at all."""
+    """Send a part of a request, an incomplete body, or nothing at all."""
     rng = street.rng
     caller = await street.send(rng.choice([*PARTIAL_REQUESTS, *UNFINISHED_BODIES, b""]))
     if rng.random() < 0.3:
@@ -248,7 +251,7 @@ async def send_partial_request(street: SoakHttpClient) -> str:
 
 
 async def send_rejected_request(street: SoakHttpClient) -> str:
-    """Nobody known, something unknown, something bad."""
+    """Send a request with unknown credentials, an unknown path, or invalid values."""
     rng = street.rng
     known = street.credentials_header(rng.choice(USERS))
     method, path, lines, status = rng.choice(
@@ -270,11 +273,11 @@ async def send_rejected_request(street: SoakHttpClient) -> str:
 
 
 async def exceed_connect_rate(street: SoakHttpClient) -> str:
-    """Again and again from one address, which is let in so often and no more."""
+    """Connect repeatedly from one address, which is admitted only so often."""
     address, taken = f"X-Forwarded-For: {street.new_address()}", 0
     while taken <= CONNECT_RATE:
         answer = await street.request_and_read("GET", "/api/stream/orders", address)
-        if answer.status == 503:  # what the process had no room for does not count
+        if answer.status == 503:  # an attempt that a full process rejected does not count
             continue
         expect_status(answer, 401 if taken < CONNECT_RATE else 429)
         taken += 1
@@ -282,7 +285,7 @@ async def exceed_connect_rate(street: SoakHttpClient) -> str:
 
 
 async def open_stream_by_ticket(street: SoakHttpClient) -> str:
-    """In by a ticket, which is good once."""
+    """Open a stream by a ticket, which is valid once."""
     cookie = await street.sign_in(street.new_user())
     answer = await street.request_and_read("POST", "/api/stream/ticket", cookie)
     expect_status(answer, 201)
@@ -299,14 +302,14 @@ async def open_stream_by_ticket(street: SoakHttpClient) -> str:
 
 
 async def leave_ticket_unused(street: SoakHttpClient) -> str:
-    """A ticket that nobody uses, of a session that nobody ends."""
+    """Leave a ticket unused, of a session that is never ended."""
     cookie = await street.sign_in(street.new_user())
     expect_status(await street.request_and_read("POST", "/api/stream/ticket", cookie), 201)
     return "tickets unspent"
 
 
 async def revoke_session_of_open_stream(street: SoakHttpClient) -> str:
-    """Signed out while a stream is open, which ends; by cookie, or by a token."""
+    """Revoke a session or a bearer token while its stream is open; the stream ends."""
     user = street.new_user()
     if street.rng.random() < 0.5:
         known = await street.sign_in(user)
@@ -329,7 +332,7 @@ async def revoke_session_of_open_stream(street: SoakHttpClient) -> str:
 
 
 async def stop_reading(street: SoakHttpClient) -> str:
-    """A long history asked for, and not read: the edge gives the reader up."""
+    """Request a long history and stop reading; the edge closes the stream as slow."""
     known, place = f"X-User-ID: {BUSY_USER}", f"Last-Event-ID: {street.producer.epoch}-1"
     request = street.build_request("GET", "/api/stream/orders", known, place)
     caller = await street.send(request, receive_buffer=MIN_BUFFER_BYTES)
@@ -342,7 +345,7 @@ async def stop_reading(street: SoakHttpClient) -> str:
 
 
 async def exceed_user_connections(street: SoakHttpClient) -> str:
-    """More streams than a user may have: the oldest is told so, and ends."""
+    """Open more streams than a user may have; the oldest is notified and closed."""
     user = street.new_user()
     callers = []
     for _ in range(MAX_USER_CONNECTIONS + 1):
@@ -363,7 +366,7 @@ async def exceed_user_connections(street: SoakHttpClient) -> str:
 
 
 async def exceed_process_connections(street: SoakHttpClient) -> str:
-    """So many at once that the process is full."""
+    """Open connections until the process is full."""
     callers: list[RawHttpConnection] = []
     while len(callers) <= MAX_CONNECTIONS:
         caller = await street.send(street.build_request("GET", street.rng.choice(PUBLIC_PATHS)))
@@ -380,7 +383,7 @@ async def exceed_process_connections(street: SoakHttpClient) -> str:
 
 
 async def pipeline_plain_requests(street: SoakHttpClient) -> str:
-    """No stream: ordinary requests, several on one connection, at once."""
+    """Pipeline several ordinary requests on one connection."""
     known = street.credentials_header(street.rng.choice(USERS))
     paths = ("/api/session", "/health", "/api/sse/status", "/health/sse", "/metrics")
     wanted = street.rng.choices(paths, k=3)
@@ -393,7 +396,7 @@ async def pipeline_plain_requests(street: SoakHttpClient) -> str:
 
 
 async def publish_test_event(street: SoakHttpClient) -> str:
-    """An admin says something to everybody."""
+    """Publish an admin test event to all streams."""
     lines = ("X-User-ID: boss", "X-User-Roles: admin")
     expect_status(
         await street.request_and_read("POST", "/api/stream/test", *lines, body={"message": "soak"}),
@@ -416,5 +419,6 @@ SCENARIO_WEIGHTS: dict[ConnectionScenario, float] = {
     exceed_user_connections: 0.4,
     publish_test_event: 0.4,
 }
-"""How often each comes, beside `RARE`, which come every few thousand connects."""
+"""The relative frequency of each scenario, besides `RARE_SCENARIOS`, which run once every few
+thousand connects."""
 RARE_SCENARIOS = (exceed_process_connections, exceed_connect_rate)

@@ -1,17 +1,18 @@
-"""By how much something grows, and the table that says so."""
+"""Fits the growth of measurements, and formats it as a table."""
 
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 SETTLED_SHARE = 1 / 3
-"""Of the rounds, those that come first: they fill what is only filled once, and do not count."""
+"""The share of the first rounds that is ignored, because they fill memory that is filled only
+once."""
 CONNECTS_PER_UNIT = 10_000
 
 
 class GrowthSlope(msgspec.Struct, frozen=True):
     """A straight line through measurements: growth per 10,000 connects, by least squares over the
-    last two thirds, and how far off that may be (one standard error)."""
+    last two thirds, with its standard error."""
 
     name: str
     first_value: float
@@ -22,14 +23,15 @@ class GrowthSlope(msgspec.Struct, frozen=True):
 
     @property
     def is_too_steep(self) -> bool:
-        """More than it may be, and not by chance."""
+        """Whether the growth exceeds its maximum by more than chance explains."""
         return self.growth_per_unit - 2 * self.standard_error > self.max_growth
 
 
 def fit_slope(
     name: str, connect_counts: Sequence[int], values: Sequence[float], max_growth: float
 ) -> GrowthSlope:
-    """Of `values`, measured after `at` connects. `most` is what it may grow by."""
+    """Fit `values`, measured after `connect_counts` connects. `max_growth` is the allowed
+    growth."""
     begin = int(len(connect_counts) * SETTLED_SHARE)
     xs = [x / CONNECTS_PER_UNIT for x in connect_counts[begin:]]
     ys = values[begin:]
@@ -42,7 +44,7 @@ def fit_slope(
 
 
 def format_slopes(slopes: Sequence[GrowthSlope]) -> list[str]:
-    """Lines of Markdown."""
+    """The slopes as lines of a Markdown table."""
     lines = ["| what | first | last | per 10,000 connects | may be |", "|---|---|---|---|---|"]
     lines += [
         f"| {one.name} | {one.first_value:,.0f} | {one.last_value:,.0f} "

@@ -1,9 +1,9 @@
-"""What a connection costs the edge in memory, everything of its process included.
+"""The memory that a connection costs the edge, with everything of its process included.
 
-Idle ones are each of another user; on a stream with positions, whose values are followed by a NATS
-subscription for each user, they are at their most expensive. Busy ones: gzip, of users to whom all
-kinds of things happen, while quotes and valuations go along. `SHORT=1`: few idle ones, of
-the expensive kind.
+Each idle connection belongs to another user. A stream with positions is the most expensive one,
+because each user has a NATS subscription for their valuations. The busy connections use gzip; their
+users receive events of all kinds, and quotes and valuations change meanwhile. `SHORT=1` opens only
+a few idle connections, of the expensive kind.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from tests.soak.scenarios import SoakHttpClient
 IDLE_CONNECTION_COUNT = 500 if IS_SHORT else 10_000
 MAX_IDLE_CONNECTION_BYTES = {"/api/stream/orders": 40 * 1024, "/api/stream/trading": 40 * 1024}
 FIXED_COST_BYTES = 16 * 1024 if IS_SHORT else 0
-"""Of few connections each bears more of what is paid once."""
+"""With few connections each bears a larger share of the fixed cost."""
 BUSY_CONNECTION_COUNT = 100
 MAX_BUSY_CONNECTION_BYTES = 10_000_000
 EVENT_COUNT = 500 if IS_SHORT else 4000
@@ -41,7 +41,7 @@ KIB = 1024
 
 @pytest.fixture
 def descriptors() -> Iterator[None]:
-    """As many as are allowed: both ends of 10,000 connections are held."""
+    """Raise the descriptor limit, because the test holds both ends of 10,000 connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < IDLE_CONNECTION_COUNT + 200:
         pytest.skip(
@@ -57,7 +57,7 @@ def descriptors() -> Iterator[None]:
 async def _edge_with_full_buffer(
     edge: EdgeProcess, nats_server: LocalNatsServer
 ) -> AsyncIterator[Any]:
-    """A street to an edge that remembers as much as it ever does."""
+    """Yield a client of an edge whose memory of recent events is full."""
     wire = await connect(nats_server.url, "cost")
     rng = random.Random(1)
     world = SoakEventProducer(wire, rng)
@@ -71,7 +71,7 @@ async def _edge_with_full_buffer(
 
 
 async def _open_streams(http_client: Any, path: str, users: Any, *header_lines: Any) -> Any:
-    """A stream for each of `users`, whose opening has come."""
+    """Open a stream for each of `users` and read its opening."""
     at_once = asyncio.Semaphore(CONCURRENT_OPENS)
 
     async def one(user: str) -> Any:
@@ -86,7 +86,7 @@ async def _open_streams(http_client: Any, path: str, users: Any, *header_lines: 
 
 
 async def _wait_until_all_live(gauges: Any, count: int) -> None:
-    """Opened, known what they hold, and given their snapshots."""
+    """Wait until `count` streams are open and have received their snapshots."""
     deadline = asyncio.get_running_loop().time() + LIVE_TIMEOUT_SECONDS
     while (live := await gauges.live()) < count:
         assert asyncio.get_running_loop().time() < deadline, f"{live} of {count} are live"
@@ -97,7 +97,7 @@ async def _wait_until_all_live(gauges: Any, count: int) -> None:
 @pytest.mark.parametrize(
     "path", [*MAX_IDLE_CONNECTION_BYTES][-1:] if IS_SHORT else MAX_IDLE_CONNECTION_BYTES
 )
-async def test_an_idle_connection(
+async def test_memory_of_an_idle_connection_is_bounded(
     edge_with_defaults: tuple[EdgeProcess, LocalNatsServer], path: str
 ) -> None:
     edge, broker = edge_with_defaults
@@ -117,7 +117,9 @@ async def test_an_idle_connection(
     assert each < MAX_IDLE_CONNECTION_BYTES[path] + FIXED_COST_BYTES
 
 
-async def test_a_hundred_busy_ones(edge_with_defaults: tuple[EdgeProcess, LocalNatsServer]) -> None:
+async def test_memory_of_a_hundred_busy_connections_is_bounded(
+    edge_with_defaults: tuple[EdgeProcess, LocalNatsServer],
+) -> None:
     edge, broker = edge_with_defaults
     async with _edge_with_full_buffer(edge, broker) as street:
         gauges = ResourceMonitor(edge, broker)

@@ -1,7 +1,7 @@
-"""The edge is as it was, however many came and went.
+"""The edge holds nothing of clients that have left, however many there were.
 
-`make soak` is 200,000 connects; `SHORT=1` is some thousands, with a larger bound. What was measured
-is printed as it comes. `TAPEWIRE_TEST_SEED` repeats a mix.
+`make soak` opens 200,000 connections; `SHORT=1` opens some thousands with a larger bound.
+Measurements are printed as they are taken. `TAPEWIRE_TEST_SEED` repeats a mix.
 """
 
 import asyncio
@@ -22,7 +22,8 @@ from tests.soak.slopes import fit_slope, format_outcome_counts, format_slopes
 
 SIZE = SMALL if IS_SHORT else FULL
 CLEANUP_TIMEOUT_SECONDS = 120.0
-"""Within which the store must have let go what ended: sessions and tickets of seconds."""
+"""The time within which the store must drop expired sessions and tickets, which live for
+seconds."""
 EXPECTED_OUTCOMES = {
     "streams fresh", "streams resumed", "streams with odd ids", "streams of the past",
     "left at once", "half-sent", "refused 401", "refused 404", "refused 405", "refused 422",
@@ -32,7 +33,7 @@ EXPECTED_OUTCOMES = {
 GAUGES = ("descriptors", "threads", "tasks", "subscriptions", "connections", "roster", "outboxes")
 
 
-async def test_what_comes_and_goes_leaves_nothing(
+async def test_edge_holds_nothing_of_clients_that_left(
     edge_with_limits: tuple[EdgeProcess, LocalNatsServer],
 ) -> None:
     seed = int(os.environ.get("TAPEWIRE_TEST_SEED") or random.randrange(1 << 32))
@@ -69,7 +70,7 @@ async def _run_soak(edge: EdgeProcess, nats_server: LocalNatsServer, seed: int) 
 
 
 def _fit_slopes(connect_counts: Any, samples: Any) -> Any:
-    """Of everything; memory alone may grow at all, and that by little."""
+    """Fit all measurements; only memory may grow, and only a little."""
     memory = [
         fit_slope(
             f"{name}, KiB",
@@ -87,8 +88,8 @@ def _fit_slopes(connect_counts: Any, samples: Any) -> Any:
 
 
 async def _check_store_empty(nats_server: LocalNatsServer) -> None:
-    """Sessions and tickets are of seconds here: the store lets all of them go, and there is no
-    consumer left over that somebody read by."""
+    """Check that the store has dropped all sessions and tickets, which live for seconds here, and
+    that no consumer of a reader is left over."""
     wire = await connect(nats_server.url, "soak")
     deadline = asyncio.get_running_loop().time() + CLEANUP_TIMEOUT_SECONDS
     try:
