@@ -1,9 +1,9 @@
-"""What a day leaves, without what may differ from run to run: the wall clock, and sequences.
+"""The final state of a day, without the values that differ between runs: wall clock and sequences.
 
-`state` folds the log into plain values under names that the same day gives again: order, strategy
-and rule ids follow from what users asked for, decisions are named after their quote. Every event is
-in it somewhere, so nothing may have happened twice, or not at all. Start at `state`; `differences`
-says what two of them disagree on.
+`canonical_state` folds the log into plain values under keys that every run of the same day uses:
+order, strategy and rule ids follow from the users' requests, and decision ids from the quotes. The
+state contains every event, so a missing or repeated event changes it. Start at `canonical_state`;
+`find_differences` compares two states.
 """
 
 from collections import defaultdict
@@ -28,15 +28,15 @@ from tapewire.log import RecordedEvent
 WALL_CLOCK_FIELDS = frozenset(
     {"timestamp", "createdAt", "created_at", "at", "commandId", "command_id"}
 )
-"""Fields whose values are the run's own. Times of the market are not among what is left out where
-they are named otherwise, and stand in the ids of decisions."""
+"""Fields whose values differ between runs. Market times in other fields and in the ids of decisions
+are compared."""
 MAX_REPORTED_DIFFERENCES = 12
 
 CanonicalState = dict[str, Any]
 
 
 def canonical_state(events: Iterable[RecordedEvent]) -> CanonicalState:
-    """The canonical state."""
+    """Return the canonical state after `events`."""
     found: defaultdict[str, list[Any]] = defaultdict(list)
     for recorded in events:
         owner = recorded.event_subject.owner
@@ -70,22 +70,22 @@ def _state_entries(owner: str, recorded: RecordedEvent) -> Iterator[tuple[str, A
             yield f"rule {owner} {event.rule.rule_id}", (tag, _to_builtins(event.rule))
         case NotificationCreated():
             notification = _to_builtins(event.notification)
-            del notification["id"]  # named after its cause, which is a place in the log
+            del notification["id"]  # contains a sequence, which differs between runs
             yield f"notifications {owner}", notification
         case AgentStatusChanged():
-            return  # of the processes: who was killed was started again
+            return  # differs between runs: killed processes are restarted
         case _:
             yield f"other {owner} {tag}", _to_builtins(event)
 
 
 def _market_timestamp(recorded: RecordedEvent, alert: AlertRaised) -> str | None:
-    """The time that a quote gave; None for one of the wall clock. The market is of a day that has
-    not come, so its times are later than that of being stored."""
+    """Return the time of the quote that raised the alert, or None if the time is of the wall clock.
+    The market's day is in the future, so its times are later than the time of storage."""
     return alert.timestamp.isoformat() if alert.timestamp > recorded.time else None
 
 
 def _to_builtins(value: msgspec.Struct) -> dict[str, Any]:
-    """As builtins, decimals as the texts of their values."""
+    """Return the value as builtins, with decimals as strings."""
     return _without_wall_clock(msgspec.to_builtins(value))  # type: ignore[no-any-return]
 
 
@@ -102,12 +102,12 @@ def _without_wall_clock(value: Any) -> Any:
 
 
 def _sort_notifications(key: str, values: list[Any]) -> list[Any]:
-    """Notifications have no order among those of one instant; everything else of a key has."""
+    """Sort notifications, whose order within one instant is undefined. Other values keep theirs."""
     return sorted(values, key=repr) if key.startswith("notifications ") else values
 
 
 def find_differences(one: CanonicalState, other: CanonicalState) -> list[str]:
-    """In words, the first few; [] when they are the same."""
+    """Describe the first differences; [] if the states are equal."""
     found = []
     for key in sorted(one.keys() | other.keys()):
         mine, theirs = one.get(key), other.get(key)

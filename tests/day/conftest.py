@@ -1,4 +1,4 @@
-"""The days, each conducted once a run, and their figures at its end."""
+"""Runs each kind of day once per test session, and prints their figures at the end."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from tests.day.service_processes import NATS, SERVICES
 SEED = int(os.environ.get("TAPEWIRE_TEST_SEED") or 20131007)
 IS_SHORT = bool(os.environ.get("TAPEWIRE_TEST_SHORT"))
 DAYS_AHEAD = timedelta(days=2)
-"""The market's day has not come yet, so that its times are later than all of the wall clock."""
+"""The market's day is in the future: its times are later than every time of the wall clock."""
 UNDISTURBED, REPEATED, WITH_KILLS, TWO_REPLICAS = "undisturbed", "again", "killed", "two replicas"
 DISTURBED = (WITH_KILLS, TWO_REPLICAS) if IS_SHORT else (REPEATED, WITH_KILLS, TWO_REPLICAS)
 
@@ -25,7 +25,7 @@ _SUMMARY_LINES = pytest.StashKey[list[str]]()
 
 
 class DayRuns(msgspec.Struct, frozen=True):
-    """What each run left, by its name."""
+    """The results of the runs, by name."""
 
     plan: DayPlan
     results: Mapping[str, DayResult]
@@ -33,8 +33,8 @@ class DayRuns(msgspec.Struct, frozen=True):
 
 @pytest.fixture(scope="session")
 def day_runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DayRuns:
-    """Every run. They share nothing, so they run beside each other: most of a disturbed one is
-    waiting until a lease has run out."""
+    """All runs. They share nothing and run concurrently: a disturbed run mostly waits until leases
+    expire."""
     if not RECORDING_PATH.is_file():
         pytest.skip(f"the recorded market data is not at {RECORDING_PATH.parent}")
     folder = tmp_path_factory.mktemp("day")

@@ -198,7 +198,7 @@ class _DayRun:
         )
 
     async def _run_manual_order(self, manual_order: ManualOrder) -> None:
-        """Place or cancel one order and wait, so that orders of one step have a defined order."""
+        """Place or cancel one order and wait: orders of one step then have a defined order."""
         open_ = self._orders.get(manual_order.user_symbol)
         if open_ is not None and await self._is_order_open(manual_order.user_symbol.user, open_):
             if manual_order.cancels_open_order:

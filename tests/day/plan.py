@@ -1,11 +1,11 @@
-"""What users do in a day: who trades by which strategies, who by hand, and who wants to be told.
+"""The plan of a day: the users' strategies, manual orders and alert rules.
 
-Every user has one strategy or a hand in each symbol, never both, so that the trades of a position
-have one order; what strategies of a symbol can want of one quote together is less than was ever on
-offer. That, and nothing else, keeps luck out: which of two orders of the same instant comes first
-is not for anybody to say. One strategy wants much more than there is (`WHALE`), in the first half
-of the day, when nobody else's order rests in its symbol: its own are filled in parts. Made from a
-seed and the recording; nothing here knows a run.
+In each symbol a user has either a strategy or manual orders, so the trades of a position have one
+order. All strategies of a symbol together order less than the smallest size ever quoted. These two
+rules make the day deterministic, because the order of two simultaneous orders is undefined. One
+strategy orders much more than is offered (`LARGE_ORDER_QTY`) in the first half of the day, when no
+other order rests in its symbol; its orders are filled in parts. The plan is made from a seed and
+the recording, and does not depend on a run.
 """
 
 import random
@@ -36,8 +36,8 @@ STRATEGIES_PER_SYMBOL = 6
 LARGE_ORDER_SYMBOL = "AIG"
 LARGE_ORDER_QTY = Decimal(6000)
 MAX_QUANTITIES = {"AIG": 5, "BAC": 200, "IBM": 5, "SPY": 10}
-"""Of one strategy, at the most; times the strategies of a symbol below 100 (BAC: 6,800), the least
-that was ever on offer at the end of a step."""
+"""The largest order of one strategy. The sum over the strategies of a symbol is below 100 (BAC:
+6,800), the smallest size quoted at the end of any step."""
 STRATEGY_RULES: tuple[StrategyRule, ...] = (
     MovingAverageCrossover(fast=2, slow=4),
     Breakout(window=3),
@@ -47,11 +47,11 @@ STRATEGY_RULES: tuple[StrategyRule, ...] = (
     MeanReversion(window=8, deviations=Decimal("1.5")),
 )
 STOP_LOSS_PERCENTS = ("0.03", "0.05", "0.08", "0.12", "0.2")
-"""How far stop-losses are, per cent: about what a minute moves."""
+"""Distances of stop-losses in per cent: about the price change of a minute."""
 
 
 class DaySize(msgspec.Struct, frozen=True, kw_only=True):
-    """Steps of `every_ms` of market time, and how many kills there are in them."""
+    """Steps of `step_ms` of market time, and the number of kills."""
 
     step_ms: int
     step_count: int
@@ -64,15 +64,17 @@ FULL = DaySize(step_ms=60_000, step_count=390, kill_count=60, replica_kill_count
 
 
 class UserSymbol(msgspec.Struct, frozen=True):
-    """A user in a symbol, by hand: places an order, or cancels the one that is open."""
+    """A user who trades a symbol manually: places an order, or cancels the open one."""
 
     user: str
     symbol: str
 
 
 class ManualOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """Unless an order of the cell is open: place this; if one is, cancel it when `cancel` says so.
-    `keep` False: what is not filled at once is canceled at once."""
+    """An order to place unless the user has an open one in the symbol.
+
+    If there is an open order, it is canceled if `cancels_open_order`. Unless `stays_open`, the part
+    that is not filled immediately is canceled."""
 
     user_symbol: UserSymbol
     place_order: PlaceOrder
@@ -81,7 +83,7 @@ class ManualOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlannedStrategy(msgspec.Struct, frozen=True, kw_only=True):
-    """A strategy, by the command that makes it, and the steps after which it is started and
+    """A strategy: the command that creates it, and the steps after which it is started and
     stopped."""
 
     command_name: str
@@ -91,14 +93,14 @@ class PlannedStrategy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlannedKill(msgspec.Struct, frozen=True, kw_only=True):
-    """Kill `who` (a service, or the message server) so many seconds after a step was asked for."""
+    """Kill a process (a service or the NATS server) `delay_seconds` after a step is requested."""
 
     process_name: str
     delay_seconds: float
 
 
 class DayPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A day. Lists by step are of what is done when the step's consequences are done."""
+    """A day. Lists by step hold the actions after the step's consequences are handled."""
 
     size: DaySize
     day: date
@@ -109,7 +111,7 @@ class DayPlan(msgspec.Struct, frozen=True, kw_only=True):
     rearm_steps: list[int]
     """Steps after which every rule is armed again."""
     kills: dict[int, list[PlannedKill]]
-    """Before the consequences of a step are done."""
+    """Kills by step, which may happen before the step's consequences are handled."""
 
     @classmethod
     def from_seed(cls, seed: int, size: DaySize, day: date) -> "DayPlan":
@@ -172,7 +174,7 @@ def _plan_strategy(
 def _plan_alert_rules(
     rng: random.Random, quotes_by_step: list[QuotesBySymbol], strategies: list[PlannedStrategy]
 ) -> list[tuple[str, CreateRule]]:
-    """Of every user some: on levels near where the day begins, on moves, and on what happens."""
+    """Plan rules for every user: price levels near the opening, price moves, and events."""
     rules: list[CreateRule] = []
     for user in USERS:
         for symbol in SYMBOLS:
@@ -217,8 +219,8 @@ def _plan_manual_order(
     step: int,
     number: int,
 ) -> ManualOrder:
-    """Mostly a limit near the touch; now and then at the market, too much for the offer, or too
-    dear for the account."""
+    """Plan one order: mostly a limit near the touch; sometimes a market order, one of more than is
+    offered, or one of more than the account can pay."""
     quote = quotes_by_step[step].get(user_symbol.symbol) or quotes_by_step[0][user_symbol.symbol]
     side, fate = rng.choice(list(Side)), rng.random()
     touch = quote.ask if side is Side.BUY else quote.bid
@@ -250,15 +252,16 @@ def _plan_manual_order(
 
 
 def arm_rule_command(user: str, rule_id: str) -> ArmRule:
-    """Let it trigger again."""
+    """Return the command that arms the rule again."""
     return ArmRule(user_id=user, rule_id=rule_id)
 
 
 def plan_kills(
     seed: int, size: DaySize, kill_count: int, process_names: tuple[str, ...]
 ) -> dict[int, list[PlannedKill]]:
-    """`number` kills spread over the steps, each service as often as the others; now and then two
-    at once."""
+    """Spread `kill_count` kills over the steps, equally often for each process.
+
+    A step sometimes has two kills."""
     chance = random.Random(f"kills {seed}")
     victims = [process_names[index % len(process_names)] for index in range(kill_count)]
     chance.shuffle(victims)

@@ -1,6 +1,7 @@
-"""Wrongs planted into what a day left, each of which one of the judgements must find.
+"""Violations that are planted into the events of a day. A check must find each of them.
 
-A plant gives events with one of them missing, twice or different. Start at `PLANTS`.
+A plant returns the events with one of them missing, repeated or changed. Start at
+`PLANTED_VIOLATIONS`.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,12 +36,12 @@ def find_stop_loss_differences(day: DayRecord) -> bool:
 
 
 def without_last(tag: str) -> PlantViolation:
-    """Without the last event of that tag."""
+    """Remove the last event of the tag."""
     return lambda events: [one for one in events if one is not _last_index(events, tag)]
 
 
 def with_last_repeated(tag: str) -> PlantViolation:
-    """With the last event of that tag told once more."""
+    """Repeat the last event of the tag."""
 
     def plant(events: Sequence[RecordedEvent]) -> list[RecordedEvent]:
         place = events.index(_last_index(events, tag))
@@ -50,7 +51,7 @@ def with_last_repeated(tag: str) -> PlantViolation:
 
 
 def with_last_changed(tag: str, change: Callable[[Any], Event]) -> PlantViolation:
-    """With the last event of that tag changed."""
+    """Change the last event of the tag."""
 
     def plant(events: Sequence[RecordedEvent]) -> list[RecordedEvent]:
         last = _last_index(events, tag)
@@ -68,7 +69,7 @@ def with_last_changed(tag: str, change: Callable[[Any], Event]) -> PlantViolatio
 
 
 def _last_index(events: Sequence[RecordedEvent], tag: str) -> RecordedEvent:
-    """`tag` may be the beginning of one."""
+    """Return the last event whose tag starts with `tag`."""
     return next(one for one in reversed(events) if one.tag.startswith(tag))
 
 

@@ -1,7 +1,8 @@
-"""What a day should have come to, worked out from the recording and the trades alone.
+"""The expected results of a day, computed from the recording and the trades only.
 
-Nothing here asks the services, or uses their arithmetic: sums are fractions. Start at `Day`: the
-events of a run, cut at the ends of its steps. Stop-losses are in `stops`.
+This module uses neither the services nor their arithmetic: sums are fractions. Start at
+`DayRecord`: the events of a run, divided at the ends of its steps. Stop-losses are in
+`stop_losses`.
 """
 
 from bisect import bisect_left
@@ -46,7 +47,7 @@ NOTIFIED_EVENTS = (
 
 
 class DayRecord:
-    """A run."""
+    """The plan and the events of one run."""
 
     def __init__(
         self, plan: DayPlan, events: Sequence[RecordedEvent], step_end_sequences: Sequence[int]
@@ -56,11 +57,11 @@ class DayRecord:
         self._step_end_sequences = step_end_sequences
 
     def step_of(self, recorded: RecordedEvent) -> int:
-        """The step that an event belongs to."""
+        """Return the step that an event belongs to."""
         return bisect_left(self._step_end_sequences, recorded.sequence)
 
     def quotes_by_step(self) -> Iterator[dict[str, ExpectedQuote]]:
-        """What every symbol was quoted at after each step."""
+        """Return the quotes of all symbols after each step."""
         known: dict[str, ExpectedQuote] = {}
         for step in self.plan.quotes_by_step:
             known = {**known, **step}
@@ -68,7 +69,7 @@ class DayRecord:
 
 
 def find_wrong_orders(day: DayRecord) -> list[str]:
-    """Orders that are not what their fills and trades make of them."""
+    """Find orders that do not match their fills and trades."""
     fills: defaultdict[str, list[OrderFilled]] = defaultdict(list)
     trades: defaultdict[str, list[TradeExecuted]] = defaultdict(list)
     last: dict[str, Order] = {}
@@ -104,7 +105,7 @@ def _check_order(order: Order, fills: list[OrderFilled], trades: list[TradeExecu
 
 
 def find_wrong_executions(day: DayRecord) -> list[str]:
-    """Executions elsewhere than at the touch of their step, or of more than was on offer there."""
+    """Find executions at another price than the touch of their step, or beyond its size."""
     market, wrong = list(day.quotes_by_step()), []
     taken: defaultdict[tuple[int, str, Side], Decimal] = defaultdict(Decimal)
     for recorded in day.events:
@@ -127,7 +128,7 @@ def _touch_price(quote: ExpectedQuote, side: Side) -> tuple[Decimal, Decimal]:
 
 
 class AverageCostPosition:
-    """A position by average cost. `cash` is received less paid."""
+    """A position by average cost. `cash` is the money received minus the money paid."""
 
     def __init__(self) -> None:
         self.quantity = self.cost = self.realized = self.cash = Fraction(0)
@@ -148,7 +149,7 @@ class AverageCostPosition:
 
 
 def find_wrong_positions(day: DayRecord) -> list[str]:
-    """Positions that are not the fold of all trades, to the cent; or where money came or went."""
+    """Find positions that differ from the fold of all trades by a cent, or lose or create cash."""
     books: defaultdict[tuple[str, str], AverageCostPosition] = defaultdict(AverageCostPosition)
     found: dict[tuple[str, str], Position] = {}
     for recorded in day.events:
@@ -171,7 +172,7 @@ def find_wrong_positions(day: DayRecord) -> list[str]:
 
 
 def find_wrong_strategies(day: DayRecord) -> list[str]:
-    """Strategies that hold something else than what was executed for them."""
+    """Find strategies whose holding does not match their executions."""
     books: defaultdict[str, AverageCostPosition] = defaultdict(AverageCostPosition)
     last: dict[str, Strategy] = {}
     for recorded in day.events:
@@ -194,8 +195,8 @@ def _entry_price(position: AverageCostPosition) -> Decimal | int:
 
 
 def find_wrong_notifications(day: DayRecord) -> list[str]:
-    """Users who were told more or less often than something happened that they are told of: of a
-    fill, when it was the last."""
+    """Find users whose number of notifications differs from the number of events to notify of. Of
+    the fills of an order, only the last is notified."""
     happened, told = Counter[str](), Counter[str]()
     for recorded in day.events:
         event, owner = recorded.event, recorded.event_subject.owner

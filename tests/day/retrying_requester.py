@@ -1,4 +1,4 @@
-"""Sends requests through every fault, with one command id, as the edge does."""
+"""Repeats each request under one command id until it is answered, as the edge does."""
 
 import asyncio
 import functools

@@ -1,7 +1,7 @@
 """The stop-losses that should be triggered in a day, and those that were.
 
-Each strategy's is watched over the prices that the tests read from the recording themselves, for
-the position that the fills of its orders make. Start at `should_fire`.
+The tests read the prices from the recording themselves, and compute each strategy's position from
+the fills of its orders. Start at `expected_triggers`.
 """
 
 from decimal import Decimal
@@ -29,7 +29,7 @@ from tests.day.reference_model import AverageCostPosition, DayRecord, round_to_s
 
 
 class StopLossTrigger(NamedTuple):
-    """A stop-loss of a strategy, in the step where it was triggered."""
+    """A trigger of a strategy's stop-loss, with the step it happened in."""
 
     strategy_id: str
     step: int
@@ -38,7 +38,7 @@ class StopLossTrigger(NamedTuple):
 
 
 def recorded_triggers(day: DayRecord) -> list[StopLossTrigger]:
-    """The stop-losses that were triggered."""
+    """Return the stop-losses that were triggered."""
     return sorted(
         StopLossTrigger(
             recorded.event.strategy.strategy_id,
@@ -52,7 +52,7 @@ def recorded_triggers(day: DayRecord) -> list[StopLossTrigger]:
 
 
 def find_wrong_executions_of_stop_losses(day: DayRecord) -> list[str]:
-    """Stop-losses that were triggered twice, or executed otherwise than once each."""
+    """Find stop-losses that were triggered twice, executed twice or never executed."""
     triggered, executed, open_ = list[str](), list[str](), set[str]()
     for recorded in day.events:
         event = recorded.event
@@ -69,7 +69,7 @@ def find_wrong_executions_of_stop_losses(day: DayRecord) -> list[str]:
 
 
 def expected_triggers(day: DayRecord) -> list[StopLossTrigger]:
-    """The stop-losses that should have been triggered, by the prices and the fills."""
+    """Return the stop-losses that the prices and the fills should have triggered."""
     watches: dict[str, _StopLossTracker] = {}
     steps: list[list[RecordedEvent]] = [[] for _ in day.plan.quotes_by_step]
     for recorded in day.events:
@@ -103,7 +103,7 @@ def _track_event(
 
 
 class _StopLossTracker:
-    """The stop-loss of one strategy: its position by the fills, and the prices it has seen."""
+    """The stop-loss of one strategy: its position by the fills, and the relevant prices."""
 
     def __init__(self, strategy: Strategy) -> None:
         self.strategy = strategy
@@ -119,13 +119,13 @@ class _StopLossTracker:
         self._has_triggered = False
 
     def start(self, step: int, price: Decimal) -> None:
-        """The user starts it, at the price there is."""
+        """Start the strategy at the current price."""
         self._reset()
         self.is_started = True
         self.apply_price(step, price)
 
     def apply_price(self, step: int, price: Decimal) -> None:
-        """A price, after everything of the steps before."""
+        """Apply a price. All events of earlier steps have been applied."""
         stop = self.strategy.stop_loss
         if (
             not self.is_started
@@ -146,7 +146,7 @@ class _StopLossTracker:
             self._trigger_if_possible(step)
 
     def apply_order_event(self, step: int, event: OrderEvent) -> None:
-        """Something happened to an order of it."""
+        """Apply an event of one of the strategy's orders."""
         if isinstance(event, OrderPlaced):
             self._has_open_order = True
         if isinstance(event, OrderFilled):
@@ -173,7 +173,7 @@ class _StopLossTracker:
             self._reset()
 
     def _trigger_if_possible(self, step: int) -> None:
-        """Once, as soon as no order is under way and while there is something to close."""
+        """Trigger once, as soon as no order is open, and while there is a position to close."""
         if (
             self._crossed_prices
             and self.is_started

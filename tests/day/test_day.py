@@ -1,4 +1,4 @@
-"""A recorded day ends in one state, whoever dies in it, and that state is the right one."""
+"""A recorded day ends in the expected state, whichever processes are killed during the day."""
 
 from collections import Counter
 
@@ -25,8 +25,8 @@ from tests.day.stop_losses import (
 
 ALL_RUNS = (UNDISTURBED, *DISTURBED)
 MAX_TAKEOVER_SECONDS = 15.0
-"""The longest that strategies may go without a runner, on a machine that can be relied on: the
-short form runs on whichever there is, and tells how long it took."""
+"""The longest time without a runner of strategies. It is checked in the full form only: the short
+form runs on machines of any speed, and only reports the time."""
 
 
 def _day_record(day_runs: DayRuns, run_name: str) -> DayRecord:
@@ -35,13 +35,15 @@ def _day_record(day_runs: DayRuns, run_name: str) -> DayRecord:
 
 
 @pytest.mark.parametrize("run", DISTURBED)
-def test_the_day_ends_in_the_state_of_the_undisturbed_one(day_runs: DayRuns, run: str) -> None:
+def test_a_disturbed_day_ends_in_the_same_state_as_an_undisturbed_day(
+    day_runs: DayRuns, run: str
+) -> None:
     undisturbed, other = day_runs.results[UNDISTURBED], day_runs.results[run]
     assert not find_differences(canonical_state(undisturbed.events), canonical_state(other.events))
 
 
 @pytest.mark.parametrize("run", ALL_RUNS)
-def test_every_stop_loss_that_should_fire_did_and_none_twice(day_runs: DayRuns, run: str) -> None:
+def test_every_expected_stop_loss_is_triggered_exactly_once(day_runs: DayRuns, run: str) -> None:
     day = _day_record(day_runs, run)
     assert recorded_triggers(day) == expected_triggers(day)
     assert find_wrong_executions_of_stop_losses(day) == []
@@ -53,7 +55,7 @@ def test_positions_reconcile_with_trades_to_the_cent(day_runs: DayRuns, run: str
 
 
 @pytest.mark.parametrize("run", ALL_RUNS)
-def test_the_log_folds_to_the_same_state_from_scratch(day_runs: DayRuns, run: str) -> None:
+def test_a_new_fold_of_the_log_equals_the_stored_checkpoints(day_runs: DayRuns, run: str) -> None:
     outcome = day_runs.results[run]
     assert outcome.verification_differences == []
     assert outcome.verified is not None
@@ -62,7 +64,7 @@ def test_the_log_folds_to_the_same_state_from_scratch(day_runs: DayRuns, run: st
 
 
 @pytest.mark.parametrize("run", ALL_RUNS)
-def test_orders_are_what_was_executed_and_no_offer_was_taken_twice(
+def test_orders_match_their_executions_and_no_liquidity_is_used_twice(
     day_runs: DayRuns, run: str
 ) -> None:
     day = _day_record(day_runs, run)
@@ -71,7 +73,7 @@ def test_orders_are_what_was_executed_and_no_offer_was_taken_twice(
 
 
 @pytest.mark.parametrize("run", ALL_RUNS)
-def test_strategies_hold_what_was_executed_and_everybody_is_told_once(
+def test_strategies_hold_their_executions_and_each_user_is_notified_once(
     day_runs: DayRuns, run: str
 ) -> None:
     day = _day_record(day_runs, run)
@@ -79,15 +81,15 @@ def test_strategies_hold_what_was_executed_and_everybody_is_told_once(
     assert find_wrong_notifications(day) == []
 
 
-def test_strategies_are_taken_over_in_time(day_runs: DayRuns) -> None:
+def test_another_process_takes_over_the_strategies_in_time(day_runs: DayRuns) -> None:
     takeovers = day_runs.results[TWO_REPLICAS].figures.takeover_seconds
     assert takeovers["strategies-runner"]
     assert IS_SHORT or max(takeovers["strategies-runner"]) < MAX_TAKEOVER_SECONDS
     assert set(takeovers) == set(SERVICE_OF_LEASE) - {"notifications"}
 
 
-def test_the_day_was_one(day_runs: DayRuns) -> None:
-    """Everything that the promises are about happened, and everybody who should die did."""
+def test_the_day_contains_all_kinds_of_events_and_kills(day_runs: DayRuns) -> None:
+    """Every kind of event that the tests check occurred, and the planned kills took place."""
     outcome, size = day_runs.results[UNDISTURBED], day_runs.plan.size
     tags = Counter(recorded.tag for recorded in outcome.events)
     least = {
@@ -114,7 +116,7 @@ def test_the_day_was_one(day_runs: DayRuns) -> None:
 
 
 @pytest.mark.parametrize("name", PLANTED_VIOLATIONS)
-def test_what_is_planted_is_found(day_runs: DayRuns, name: str) -> None:
+def test_every_planted_violation_is_found(day_runs: DayRuns, name: str) -> None:
     plant, judge = PLANTED_VIOLATIONS[name]
     outcome = day_runs.results[UNDISTURBED]
     assert not judge(DayRecord(day_runs.plan, outcome.events, outcome.step_end_sequences))
@@ -124,7 +126,7 @@ def test_what_is_planted_is_found(day_runs: DayRuns, name: str) -> None:
 @pytest.mark.parametrize(
     "tag", ["order.filled.v1", "decision.made.v1", "alert.raised.v1", "notification.created.v1"]
 )
-def test_states_differ_by_a_single_event(day_runs: DayRuns, tag: str) -> None:
+def test_one_missing_or_repeated_event_changes_the_state(day_runs: DayRuns, tag: str) -> None:
     events = day_runs.results[UNDISTURBED].events
     for plant in (without_last(tag), with_last_repeated(tag)):
         assert find_differences(canonical_state(events), canonical_state(plant(events)))

@@ -1,8 +1,8 @@
-"""Reads what is deployed (k8s/, compose.yaml, Dockerfile) for the tests beside it.
+"""Reads the deployment files (k8s/, compose.yaml, Dockerfile) for the tests in this folder.
 
-Start at `resources`: every kubernetes object of a folder with the file that it comes from.
-`violations` is the check against kubernetes' own schemas, which the package kubernetes-validate
-ships, so that it needs neither a cluster nor a network.
+Start at `kubernetes_objects`: every Kubernetes object of a folder with its file.
+`schema_violations` checks an object against the schemas of Kubernetes. They come from the package
+kubernetes-validate, so the check needs neither a cluster nor a network.
 """
 
 import shutil
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BASE_FOLDER = ROOT / "k8s" / "base"
 OVERLAYS_FOLDER = ROOT / "k8s" / "overlays"
 
-# The oldest release that the manifests shall fit: what the large providers still offer.
+# The oldest supported release: the oldest one that the large providers still offer.
 KUBERNETES_VERSION = "1.31"
 
 POD_KINDS = {"Deployment", "StatefulSet", "DaemonSet", "Job"}
@@ -27,12 +27,12 @@ KUSTOMIZATION_API = "kustomize.config.k8s.io/v1beta1"
 
 
 def yaml_documents(path: Path) -> list[Any]:
-    """The YAML documents of a file that are not empty."""
+    """Return the non-empty YAML documents of a file."""
     return [document for document in yaml.safe_load_all(path.read_text()) if document]
 
 
 def kubernetes_objects(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Every kubernetes object in a folder's files; patches and kustomizations are none."""
+    """Return every Kubernetes object in a folder's files, without patches and kustomizations."""
     for path in sorted(folder.glob("*.yaml")):
         for document in yaml_documents(path):
             if isinstance(document, dict) and document.get("kind") != "Kustomization":
@@ -40,7 +40,7 @@ def kubernetes_objects(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def load_kustomization(folder: Path) -> dict[str, Any]:
-    """The kustomization.yaml of a folder."""
+    """Return the kustomization.yaml of a folder."""
     document: dict[str, Any]
     (document,) = yaml_documents(folder / "kustomization.yaml")
     assert document["apiVersion"] == KUSTOMIZATION_API
@@ -48,12 +48,12 @@ def load_kustomization(folder: Path) -> dict[str, Any]:
 
 
 def overlay_folders() -> list[Path]:
-    """The folders of all overlays."""
+    """Return the folders of all overlays."""
     return sorted(path.parent for path in OVERLAYS_FOLDER.glob("*/kustomization.yaml"))
 
 
 def render_kustomization(folder: Path) -> list[dict[str, Any]] | None:
-    """What `kubectl kustomize` makes of a folder; None where there is no kubectl."""
+    """Return the output of `kubectl kustomize` for a folder; None without kubectl."""
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         return None
@@ -63,7 +63,7 @@ def render_kustomization(folder: Path) -> list[dict[str, Any]] | None:
 
 
 def schema_violations(resource: dict[str, Any]) -> str | None:
-    """What is wrong with an object by kubernetes' schemas, unknown fields included, or None."""
+    """Describe how an object violates its Kubernetes schema, unknown fields included; or None."""
     name = f"{resource['kind']} {resource['metadata']['name']}"
     try:
         kubernetes_validate.validate(resource, KUBERNETES_VERSION, strict=True)
@@ -75,7 +75,7 @@ def schema_violations(resource: dict[str, Any]) -> str | None:
 
 
 def pod_specs() -> dict[str, dict[str, Any]]:
-    """The pod specs of the base by the name of their Deployment or StatefulSet."""
+    """Return the pod specs of the base by the name of their Deployment or StatefulSet."""
     return {
         resource["metadata"]["name"]: resource["spec"]["template"]["spec"]
         for _, resource in kubernetes_objects(BASE_FOLDER)
@@ -84,28 +84,28 @@ def pod_specs() -> dict[str, dict[str, Any]]:
 
 
 def pod_containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
-    """All containers of a pod, those that run before it as well."""
+    """Return all containers of a pod, init containers included."""
     return [*pod.get("initContainers", []), *pod["containers"]]
 
 
 def base_settings() -> dict[str, str]:
-    """The base's settings.env, as kustomize reads it."""
+    """Return the base's settings.env, parsed as kustomize does."""
     lines = (BASE_FOLDER / "settings.env").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def deployable_services() -> set[str]:
-    """The services that there are to deploy: those that can be started."""
+    """Return the services that can be started, and therefore deployed."""
     return {path.parent.name for path in (ROOT / "services").glob("*/__main__.py")}
 
 
 def service_of(command: list[str]) -> str | None:
-    """The service that a container's command runs; None for any other command."""
+    """Return the service that a container's command runs; None for any other command."""
     return command[2] if command[:2] == ["tapewire", "run"] and len(command) == 3 else None
 
 
 def compose_config() -> dict[str, Any]:
-    """compose.yaml with its anchors resolved."""
+    """Return compose.yaml with its anchors resolved."""
     document: dict[str, Any]
     (document,) = yaml_documents(ROOT / "compose.yaml")
     return document

@@ -1,4 +1,4 @@
-"""compose.yaml: every service, nothing beyond loopback, nobody as root, everything pinned."""
+"""compose.yaml has every service, binds to loopback, avoids root and pins all images."""
 
 import re
 
@@ -28,18 +28,18 @@ HEALTHCHECK_FIELDS = {"test", "interval", "timeout", "start_period", "retries"}
 
 
 def resolve_fallbacks(text: str) -> str:
-    """The text with ${NAME:-fallback} replaced by the fallback, as with an empty environment."""
+    """Replace ${NAME:-fallback} by the fallback, as with an empty environment."""
     return re.sub(r"\$\{[A-Z_]+:-([^}]*)\}", r"\1", text)
 
 
-def test_fields_are_ones_that_are_meant() -> None:
+def test_only_expected_fields_are_used() -> None:
     assert {key for key in COMPOSE if not key.startswith("x-")} == {"services", "volumes"}
     for name, service in SERVICES.items():
         assert set(service) <= SERVICE_FIELDS, name
         assert set(service.get("healthcheck", {})) <= HEALTHCHECK_FIELDS, name
 
 
-def test_every_service_is_there_and_nothing_else() -> None:
+def test_compose_runs_exactly_the_deployable_services() -> None:
     run = {service_of(SERVICES[name]["command"]) for name in TAPEWIRE_SERVICES}
     assert run - {None} == deployable_services()
     assert {
@@ -47,7 +47,7 @@ def test_every_service_is_there_and_nothing_else() -> None:
     } == {"provision"}
 
 
-def test_images_are_the_ones_of_kubernetes() -> None:
+def test_images_match_the_kubernetes_images() -> None:
     pinned = {
         f"{image['name']}:{image['newTag']}" for image in load_kustomization(BASE_FOLDER)["images"]
     }
@@ -61,7 +61,7 @@ def test_ports_are_bound_to_loopback(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_no_container_has_more_than_it_needs(name: str) -> None:
+def test_containers_run_with_minimal_privileges(name: str) -> None:
     service = SERVICES[name]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
@@ -72,12 +72,12 @@ def test_no_container_has_more_than_it_needs(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in SERVICES if name != "provision"])
-def test_what_stays_up_is_asked_whether_it_is_well(name: str) -> None:
+def test_long_running_services_have_a_health_check_and_restart(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
     assert SERVICES[name]["restart"] == "unless-stopped"
 
 
-def test_services_wait_for_what_they_depend_on() -> None:
+def test_services_wait_for_their_dependencies() -> None:
     for name, service in SERVICES.items():
         for other, wait in service.get("depends_on", {}).items():
             needs = {"service_healthy": "healthcheck"}.get(wait["condition"], "command")
@@ -85,7 +85,7 @@ def test_services_wait_for_what_they_depend_on() -> None:
 
 
 @pytest.mark.parametrize("name", TAPEWIRE_SERVICES)
-def test_settings_are_ones_that_there_are_and_parse(name: str) -> None:
+def test_settings_exist_and_parse(name: str) -> None:
     given = {key: resolve_fallbacks(value) for key, value in SERVICES[name]["environment"].items()}
     assert set(given) <= {setting.env for setting in describe()}
     Settings.from_env(given)

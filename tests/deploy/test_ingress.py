@@ -1,7 +1,7 @@
-"""What stands before the edge: docs/nginx.conf, and the ingress that says the same in kubernetes.
+"""The proxy in front of the edge: docs/nginx.conf, and the equivalent Kubernetes ingress.
 
-That nginx does what its file says is tested with a real one (tests/balancer); here, that both know
-every stream there is, and agree.
+These tests check that both configurations know every stream and agree with each other.
+tests/balancer runs a real nginx with its configuration.
 """
 
 import re
@@ -26,13 +26,13 @@ ANNOTATION_PREFIX = "nginx.ingress.kubernetes.io/"
 
 
 def stream_location_pattern() -> Any:
-    """The pattern of the streams' location."""
+    """Return the pattern of the location of the streams."""
     [found] = re.findall(r"location ~ (\S+) \{", NGINX_CONFIG)
     return re.compile(found)
 
 
 def directive_values(name: str) -> Any:
-    """All values of a directive, in order: first those of the requests' location."""
+    """Return all values of a directive in order; those of the requests' location come first."""
     return re.findall(rf"^ +{name} ([^;]+);", NGINX_CONFIG, re.MULTILINE)
 
 
@@ -53,7 +53,7 @@ def ingress_annotations(name: str) -> Any:
 
 
 def is_routed(name: str, path: str) -> Any:
-    """Whether a rule of the ingress takes `path`, as kubernetes matches it."""
+    """Whether a rule of the ingress matches `path`, by the rules of Kubernetes."""
     [rule] = load_ingress(name)["spec"]["rules"]
     for one in rule["http"]["paths"]:
         under = path.startswith(one["path"].rstrip("/") + "/") and one["pathType"] == "Prefix"
@@ -63,19 +63,19 @@ def is_routed(name: str, path: str) -> Any:
 
 
 @pytest.mark.parametrize("path", STREAM_PATHS)
-def test_every_stream_is_taken_for_one(path: str) -> None:
+def test_stream_paths_are_routed_as_streams(path: str) -> None:
     assert stream_location_pattern().search(path)
     assert is_routed("edge-streams", path)
 
 
 @pytest.mark.parametrize("path", REQUEST_PATHS)
-def test_what_is_no_stream_is_not(path: str) -> None:
+def test_request_paths_are_not_routed_as_streams(path: str) -> None:
     assert not stream_location_pattern().search(path)
     assert not is_routed("edge-streams", path)
     assert is_routed("edge", path)
 
 
-def test_both_say_the_same() -> None:
+def test_nginx_and_the_ingress_have_the_same_settings() -> None:
     requests, streams = ingress_annotations("edge"), ingress_annotations("edge-streams")
     next_ones = [requests["proxy-next-upstream"], streams["proxy-next-upstream"]]
     assert directive_values("proxy_next_upstream") == next_ones
@@ -90,6 +90,6 @@ def test_both_say_the_same() -> None:
     assert directive_values("keepalive_timeout") == [f"{kept[1]}s"]
 
 
-def test_an_idle_stream_is_not_cut() -> None:
+def test_the_read_timeout_exceeds_the_keepalive_interval() -> None:
     silent = float(base_settings()["SSE_KEEPALIVE_INTERVAL"])
     assert float(ingress_annotations("edge-streams")["proxy-read-timeout"]) > 2 * silent

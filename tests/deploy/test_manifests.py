@@ -1,4 +1,4 @@
-"""The kubernetes manifests: valid by kubernetes' own schemas, and as careful as they say."""
+"""The Kubernetes manifests are valid by its schemas and follow the project's rules."""
 
 import copy
 from typing import Any
@@ -35,7 +35,7 @@ KUSTOMIZATION_FIELDS = {
 
 
 @pytest.mark.parametrize("document", OBJECTS)
-def test_every_object_fits_the_schema_of_its_kind(document: Any) -> None:
+def test_every_object_is_valid_by_its_schema(document: Any) -> None:
     assert schema_violations(document) is None
 
 
@@ -49,7 +49,7 @@ def test_every_object_fits_the_schema_of_its_kind(document: Any) -> None:
     ],
     ids=["unknown field", "wrong type", "number with a unit", "missing field"],
 )
-def test_a_slip_in_a_manifest_is_found(change: Any, said: str) -> None:
+def test_a_mistake_in_a_manifest_is_found(change: Any, said: str) -> None:
     deployment = next(
         d for path, d in kubernetes_objects(BASE_FOLDER) if path.name == "orders.yaml"
     )
@@ -64,7 +64,7 @@ def test_an_unknown_kind_is_found() -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_kustomizations_name_files_that_exist_and_leave_none_out(folder: Any) -> None:
+def test_kustomizations_list_all_files_of_their_folder(folder: Any) -> None:
     document = load_kustomization(folder)
     assert set(document) <= KUSTOMIZATION_FIELDS
     named = set(document["resources"])
@@ -93,7 +93,7 @@ def test_patches_have_targets(folder: Any) -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_what_kustomize_makes_of_it_fits_too(folder: Any) -> None:
+def test_the_output_of_kustomize_is_valid(folder: Any) -> None:
     made = render_kustomization(folder)
     if made is None:
         pytest.skip("no kubectl here to build the kustomization with")
@@ -109,7 +109,7 @@ def test_what_kustomize_makes_of_it_fits_too(folder: Any) -> None:
     }
 
 
-def test_every_service_is_deployed_and_nothing_else() -> None:
+def test_exactly_the_deployable_services_are_deployed() -> None:
     mains = [container for pod in pod_specs().values() for container in pod["containers"]]
     run = {service_of(container["command"]) for container in mains}
     assert run - {None} == deployable_services()
@@ -123,7 +123,7 @@ def test_images_are_pinned_in_one_place() -> None:
 
 
 @pytest.mark.parametrize("name", pod_specs())
-def test_no_pod_runs_as_root_or_can_become_it(name: str) -> None:
+def test_no_pod_runs_as_root_or_can_escalate_to_root(name: str) -> None:
     pod = pod_specs()[name]
     assert pod["automountServiceAccountToken"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
@@ -138,7 +138,7 @@ def test_no_pod_runs_as_root_or_can_become_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", pod_specs())
-def test_every_container_is_probed_and_has_its_resources_stated(name: str) -> None:
+def test_every_container_has_probes_and_resource_limits(name: str) -> None:
     for container in pod_specs()[name]["containers"]:
         ports = {port["name"] for port in container["ports"]}
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
@@ -149,8 +149,8 @@ def test_every_container_is_probed_and_has_its_resources_stated(name: str) -> No
 
 
 @pytest.mark.parametrize("name", pod_specs())
-def test_a_start_that_waits_for_nats_ends_before_its_probe_gives_up(name: str) -> None:
-    """It would otherwise be killed in the middle, without saying what it waited for."""
+def test_the_startup_probe_allows_for_the_wait_for_nats(name: str) -> None:
+    """Otherwise Kubernetes would kill the process before it reports what it waits for."""
     waits = 2 * float(
         base_settings()["TAPEWIRE_NATS_WAIT"]
     )  # once to connect, once for the streams
@@ -159,7 +159,7 @@ def test_a_start_that_waits_for_nats_ends_before_its_probe_gives_up(name: str) -
         assert probe["periodSeconds"] * probe["failureThreshold"] > waits
 
 
-def test_the_edge_is_given_the_time_that_its_stop_takes() -> None:
+def test_the_grace_period_of_the_edge_covers_its_drain() -> None:
     pod = pod_specs()["edge"]
     (edge,) = pod["containers"]
     (sleep, seconds) = edge["lifecycle"]["preStop"]["exec"]["command"]
@@ -175,8 +175,8 @@ def test_every_workload_has_a_disruption_budget() -> None:
     assert budgets == set(pod_specs())
 
 
-def test_what_selects_pods_finds_some() -> None:
-    """A label spelled differently in a policy or a service selects nothing, and says nothing."""
+def test_every_pod_selector_matches_a_pod() -> None:
+    """A misspelled label in a policy or a service selects nothing and causes no error."""
     labels = [
         {"app.kubernetes.io/part-of": "tapewire"}
         | document["spec"]["template"]["metadata"]["labels"]
@@ -194,7 +194,7 @@ def test_what_selects_pods_finds_some() -> None:
             assert set(expression["values"]) <= values
 
 
-def test_settings_are_ones_that_there_are_and_parse() -> None:
+def test_settings_exist_and_parse() -> None:
     known = {setting.env for setting in describe()}
     given = base_settings()
     for pod in pod_specs().values():
@@ -208,7 +208,7 @@ def test_settings_are_ones_that_there_are_and_parse() -> None:
     Settings.from_env(given)
 
 
-def test_overlays_change_settings_that_there_are() -> None:
+def test_settings_of_overlays_exist_and_parse() -> None:
     known = {setting.env for setting in describe()}
     for folder in overlay_folders():
         for generator in load_kustomization(folder).get("configMapGenerator", []):
@@ -217,7 +217,7 @@ def test_overlays_change_settings_that_there_are() -> None:
             Settings.from_env(given)
 
 
-def test_no_secret_looks_like_a_real_one() -> None:
+def test_every_secret_is_marked_as_a_placeholder() -> None:
     secrets = [
         d for folder in FOLDERS for _, d in kubernetes_objects(folder) if d["kind"] == "Secret"
     ]

@@ -66,7 +66,7 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin"
 
 
-def test_its_only_top_level_packages_are_tapewires(files: set[str]) -> None:
+def test_the_wheel_has_only_the_two_top_level_packages(files: set[str]) -> None:
     top_level = {name.partition("/")[0] for name in files}
     assert {name for name in top_level if not name.endswith(".dist-info")} == {
         "tapewire",
@@ -84,7 +84,7 @@ def test_an_editable_install_copies_no_code(tmp_path: Path) -> None:
     assert not [name for name in names if name.endswith(".py")]
 
 
-def test_it_contains_every_service_with_the_pages_and_the_browser_client(files: set[str]) -> None:
+def test_the_wheel_contains_every_service_the_pages_and_the_browser_client(files: set[str]) -> None:
     mains = {
         name.split("/")[1]
         for name in files

@@ -1,10 +1,9 @@
-"""An order through running containers, the message server killed under it, and nothing lost.
+"""Places orders through running containers while NATS is killed, and checks that none is lost.
 
     python -m tests.deploy.trial http://127.0.0.1:8000 sh -c "docker kill C && docker start C"
 
-The words after the address are the command that kills the message server and starts it again.
-
-It knows nothing of containers otherwise; engine.sh calls it. Start at `trial`.
+The words after the address are the command that kills and restarts the NATS server. The program
+does not depend on containers otherwise; engine.sh calls it. Start at `run_trial`.
 """
 
 import asyncio
@@ -20,21 +19,21 @@ import click
 import httpx
 from httpx_sse import EventSource, ServerSentEvent
 
-# Containers that start on a small machine, or come back after their server was killed.
+# Long enough for containers that start on a small machine or reconnect to a restarted server.
 WAIT_TIMEOUT_SECONDS = 60.0
 POLL_INTERVAL_SECONDS = 0.2
 
 
 class TrialFailed(Exception):
-    """What was waited for did not come; says what, and what was seen last."""
+    """An expected response or event did not arrive. The message says what arrived last."""
 
 
 async def request_with_retry(
     client: httpx.AsyncClient, method: str, path: str, **call: Any
 ) -> httpx.Response:
-    """The answer, once it is a good one: asks again while something is away (503, no connection).
+    """Repeat a request while a service is unavailable (503, no connection); return the response.
 
-    Repeating a call is harmless: orders have an id of their own.
+    Repeating a request is harmless, because each order has a client order id.
     """
     deadline = time.monotonic() + WAIT_TIMEOUT_SECONDS
     seen: object = None
@@ -56,7 +55,7 @@ async def request_with_retry(
 async def reconnecting_events(
     client: httpx.AsyncClient, path: str, last_id: str = ""
 ) -> AsyncIterator[AsyncIterator[ServerSentEvent]]:
-    """The events of a stream, opened as a browser does: told to come back later, it comes back."""
+    """Open a stream and return its events. Retries after 503, as a browser client does."""
     headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
     deadline = time.monotonic() + WAIT_TIMEOUT_SECONDS
     while True:
@@ -73,7 +72,7 @@ async def reconnecting_events(
 async def wait_for_event(
     events: AsyncIterator[ServerSentEvent], name: str, **fields: Any
 ) -> ServerSentEvent:
-    """The next event of a name whose data has these fields."""
+    """Return the next event with this name and these fields in its data."""
     seen: list[str] = []
     try:
         async with asyncio.timeout(WAIT_TIMEOUT_SECONDS):
@@ -88,7 +87,7 @@ async def wait_for_event(
 
 
 async def wait_for_symbol(client: httpx.AsyncClient) -> str:
-    """A symbol that has a price, once there is one."""
+    """Wait until a symbol has a price, and return the symbol."""
     deadline = time.monotonic() + WAIT_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         prices = (await request_with_retry(client, "GET", "/api/prices")).json()["prices"]
@@ -99,7 +98,7 @@ async def wait_for_symbol(client: httpx.AsyncClient) -> str:
 
 
 async def place_order(client: httpx.AsyncClient, symbol: str, client_order_id: str) -> str:
-    """The id of an order that was placed for certain."""
+    """Place an order, with retries, and return its id."""
     order = {
         "symbol": symbol,
         "side": "buy",
@@ -113,7 +112,8 @@ async def place_order(client: httpx.AsyncClient, symbol: str, client_order_id: s
 
 
 async def run_trial(url: str, kill_nats: list[str]) -> None:
-    """Sign in, place, fill; kill NATS, place, fill on the same stream; resume by id."""
+    """Place orders before and after NATS is killed, and wait for their fills on one stream. Then
+    resume the stream by its last event ID."""
     timeout = httpx.Timeout(10, read=WAIT_TIMEOUT_SECONDS)
     async with httpx.AsyncClient(base_url=url, timeout=timeout) as client:
         await request_with_retry(client, "GET", "/health/ready")

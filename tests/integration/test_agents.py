@@ -1,4 +1,4 @@
-"""Services as processes say what state they are in, and `tapewire status` shows it (T10)."""
+"""Service processes report their state, and `tapewire status` shows it (T10)."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from tests.harness.nats_servers import LocalNatsServer
 
 WAIT_SECONDS = 90.0
 SILENCE = 6
-"""Seconds: many heartbeats, so that one who is only starved of the processor is not held dead."""
+"""Seconds. Many heartbeats long: a process that only lacks CPU time is not declared dead."""
 QUICK = {
     "TAPEWIRE_AGENT_HEARTBEAT": "0.3",
     "TAPEWIRE_AGENT_SILENCE": f"{SILENCE}",
@@ -65,7 +65,7 @@ async def shown(broker: Any, *options: Any) -> Any:
 
 @pytest.fixture
 async def journal(broker: LocalNatsServer) -> AsyncIterator[JetStreamEventLog]:
-    """The log, over one connection."""
+    """The event log, over its own connection."""
     wire = await connect(broker.url, "test")
     yield JetStreamEventLog(wire)
     await wire.close()
@@ -76,13 +76,13 @@ def _name(instance: Any) -> Any:
 
 
 async def told(log: Any, instance: Any) -> Any:
-    """All that was announced of an instance, in order."""
+    """Return the recorded states of an instance in order."""
     page = await log.page(f"ev._all.agents.{encode_token(_name(instance))}", after=0)
     return [one.event.state.value for one in page.events]
 
 
 async def become(log: Any, instance: Any, *wanted: Any) -> None:
-    """Wait until the last states announced of `instance` are `wanted`."""
+    """Wait until the last recorded states of `instance` are `wanted`."""
     seen = None
     try:
         async with asyncio.timeout(WAIT_SECONDS):
@@ -94,7 +94,7 @@ async def become(log: Any, instance: Any, *wanted: Any) -> None:
         pytest.fail(f"{instance} never became {wanted}; last seen: {seen}")
 
 
-async def test_starting_running_killed_stopped_and_a_restarted_server(
+async def test_state_changes_of_services_are_recorded_through_kills_and_restarts(
     broker: LocalNatsServer, start: Callable[[str, str], ManagedService], journal: JetStreamEventLog
 ) -> None:
     orders, prices, victim = (start("orders", "o.1"), start("prices", "p/1"), start("prices", "p2"))
@@ -104,13 +104,14 @@ async def test_starting_running_killed_stopped_and_a_restarted_server(
     prices.process.kill()
     await become(journal, "p/1", "starting", "running", "stopped")
 
-    # As a container that crashes again: it has the name that it had.
+    # Like a container that crashes again, the process has the same name.
     again = start("prices", "p/1")
     await become(journal, "p/1", "stopped", "starting", "running")
     again.process.kill()
     await become(journal, "p/1", "stopped", "starting", "running", "stopped")
 
-    # The silence of one that dies with the server is noticed later: by then others would be, too.
+    # A process that dies together with the server is announced later: after an outage every process
+    # gets the full silence time again.
     victim.process.kill()
     broker.kill()
     broker.start()
@@ -133,7 +134,7 @@ async def test_starting_running_killed_stopped_and_a_restarted_server(
     assert table[1].split()[:3] == ["orders", "o.1", "stopped"]
 
 
-def test_times_that_contradict_each_other_are_refused(broker: LocalNatsServer) -> None:
+def test_contradictory_heartbeat_settings_are_rejected(broker: LocalNatsServer) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tapewire_services.orders"],
         env={"TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_AGENT_HEARTBEAT": "30", "PATH": ""},
@@ -146,7 +147,7 @@ def test_times_that_contradict_each_other_are_refused(broker: LocalNatsServer) -
     assert "TAPEWIRE_AGENT_SILENCE=45" in done.stderr
 
 
-async def test_one_that_fails_says_so_and_tells_users_nothing_of_its_files(
+async def test_a_failed_start_is_recorded_without_file_names(
     broker: LocalNatsServer, journal: JetStreamEventLog
 ) -> None:
     settings = {"TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_INSTANCE": "p1", "PATH": "", **QUICK}

@@ -1,5 +1,5 @@
-"""The programs of `examples/`, each as its user runs it: a process of its own, against a Tapewire
-that is up and has the event types of the example package."""
+"""Runs each program of `examples/` as a user does: as a process, against a running Tapewire that
+has the event types of the example package."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def program(stack: Stack, *command: str) -> "subprocess.Popen[str]":
-    """An example that has been started."""
+    """Start an example."""
     return subprocess.Popen(
         [sys.executable, "-u", *command],
         env={**os.environ, "TAPEWIRE_NATS_URL": stack.nats_url, "PYTHONPATH": LOANS["PYTHONPATH"]},
@@ -42,7 +42,7 @@ def program(stack: Stack, *command: str) -> "subprocess.Popen[str]":
 
 
 def ran(stack: Stack, *command: str) -> str:
-    """What an example said, which must have ended well and complained of nothing."""
+    """Run an example, check that it succeeds without error output, and return its output."""
     running = program(stack, *command)
     try:
         out, complaints = running.communicate(timeout=RUN_SECONDS)
@@ -54,7 +54,7 @@ def ran(stack: Stack, *command: str) -> str:
 
 
 def events(stack: Stack, user: str, domain: str) -> list[Any]:
-    """What the log holds."""
+    """Return the user's events of a domain."""
 
     async def read() -> list[Any]:
         wire = await connect(stack.nats_url, "test")
@@ -71,7 +71,7 @@ def notifications(stack: Stack, user: str) -> list[str]:
     return [one.event.notification.title for one in events(stack, user, "notifications")]
 
 
-def test_tell_what_happens(stack: Stack) -> None:
+def test_the_example_tell_what_happens_records_its_events(stack: Stack) -> None:
     out = ran(stack, str(EXAMPLES / "tell_what_happens.py"))
     assert out.startswith("told; the last of it is event ")
     reports = [one for one in events(stack, "alice", "reports") if "mom-7" in one.subject]
@@ -95,7 +95,7 @@ def test_tell_what_happens(stack: Stack) -> None:
     stack.wait_for("the edge has the price", lambda: shown() == [(99.4, -0.6)], describe_last=shown)
 
 
-def test_react_to_fills_and_place_an_order(stack: Stack) -> None:
+def test_the_examples_react_to_fills_and_place_an_order_work_together(stack: Stack) -> None:
     reacting = program(stack, str(EXAMPLES / "react_to_fills.py"), "1")
     try:
         assert reacting.stdout is not None
@@ -120,7 +120,7 @@ def test_react_to_fills_and_place_an_order(stack: Stack) -> None:
     assert said == f"alerted: {alert.message}\n"
 
 
-def test_from_a_script(stack: Stack) -> None:
+def test_the_example_from_a_script_reports_an_error_and_notifies(stack: Stack) -> None:
     out = ran(stack, str(EXAMPLES / "from_a_script.py"))
     assert out == "refused: price=-1: must be above 0\nchecked\n"
     [error] = [one for one in events(stack, "alice", "reports") if one.tag == "report.error.v1"]
@@ -140,7 +140,7 @@ def test_from_a_script(stack: Stack) -> None:
     assert told.metadata.correlation == "nightly-2026-03-02"
 
 
-async def test_event_types_of_another_package(stack: Stack) -> None:
+async def test_event_types_of_another_package_are_streamed(stack: Stack) -> None:
     cookie = (await asyncio.to_thread(stack.sign_in, "alice"))["session"]
     stream = await sse.open_stream(stack.url, "/api/stream/trading", cookie=cookie)
     assert await asyncio.to_thread(ran, stack, "-m", "loans.lend") == "lent 2500.00\n"

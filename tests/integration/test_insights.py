@@ -1,5 +1,5 @@
-"""Insights by real processes: files loaded from the command line, counts that agree with the tape,
-and a load that goes on while the replicas are killed.
+"""Insights in real processes: the command line loads files, the counts agree with the event log,
+and a load completes while replicas are killed.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 
 class House:
-    """A message server, processes of the service, and the test's own connection."""
+    """A NATS server, processes of the service, and the connection of the test."""
 
     def __init__(self, url: str, wire: NatsConnection, folder: Path) -> None:
         self.url = url
@@ -89,7 +89,7 @@ class House:
             assert process.wait(timeout=60) == 0, said
 
     async def ask(self, verb: str, request: msgspec.Struct, reply: type[R]) -> R:
-        """Until it is answered, under one command id, as the edge does."""
+        """Repeat the request under one command id until it is answered, as the edge does."""
         command_id = new_id()
         async with asyncio.timeout(WAIT_SECONDS):
             while True:
@@ -97,7 +97,8 @@ class House:
                     return await self.requests.request(
                         "insights", verb, request, reply, correlation="test", command_id=command_id
                     )
-                # Without a connection it fails without a turn for others, who could make one.
+                # Without a connection the request fails at once; the pause lets other tasks
+                # reconnect.
                 await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
     async def metrics(self) -> asked.MetricsReply:
@@ -107,7 +108,7 @@ class House:
         return await self.ask(asked.ITEMS, asked.ListItems(**what), asked.ItemsReply)
 
     async def tape(self) -> list[Item]:
-        """Every item of the log."""
+        """Return every item of the event log."""
         found: list[RecordedEvent] = []
         more = True
         while more:
@@ -120,7 +121,7 @@ class House:
     async def command(
         self, *args: str, stdin: bytes = b"", url: str | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        """`tapewire items …`."""
+        """Run `tapewire items …`."""
         return await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-m", "tapewire.cli", "items", *args, "--nats", url or self.url],
@@ -183,7 +184,7 @@ LAUGHS = """\
 """
 
 
-async def test_files_are_loaded_once_and_what_is_wrong_in_them_is_told(house: House) -> None:
+async def test_files_are_loaded_once_and_their_errors_are_reported(house: House) -> None:
     csv, feed = house.file("a.csv", CSV), house.file("f.xml", RSS)
     unheard = await house.command("load", csv, url="nats://127.0.0.1:9")
     assert (unheard.returncode, unheard.stdout) == (3, "")
@@ -224,7 +225,7 @@ async def test_files_are_loaded_once_and_what_is_wrong_in_them_is_told(house: Ho
     assert metrics.last_hour == 2
 
 
-async def test_hostile_files_and_options_end_with_one_line_and_change_nothing(
+async def test_invalid_files_and_options_print_one_line_and_change_nothing(
     house: House,
 ) -> None:
     await house.start()
@@ -257,7 +258,7 @@ async def test_hostile_files_and_options_end_with_one_line_and_change_nothing(
 
 
 class Loose(msgspec.Struct, kw_only=True, rename="camel"):
-    """What somebody sends who does not know the contract."""
+    """A request that violates the contract."""
 
     title: Any = "t"
     source: Any = "s"
@@ -267,7 +268,7 @@ class Loose(msgspec.Struct, kw_only=True, rename="camel"):
     mood: Any = msgspec.UNSET
 
 
-async def test_wrong_types_and_unknown_fields_are_refused_and_single_items_are_added(
+async def test_wrong_types_and_unknown_fields_are_rejected_and_single_items_are_added(
     house: House,
 ) -> None:
     await house.start()
@@ -325,11 +326,11 @@ async def test_configurations_belong_to_their_user(house: House) -> None:
     assert listed.configurations == []
 
 
-async def test_a_load_goes_on_while_replicas_and_the_server_are_killed(
+async def test_a_load_completes_while_replicas_and_the_server_are_killed(
     house: House, broker: LocalNatsServer
 ) -> None:
-    """Whichever process dies in the middle of a batch, each row is on the tape once and counted
-    once; what is polled meanwhile has no hole; and a fresh process counts the same."""
+    """Processes are killed in the middle of a batch. Each row is stored once and counted once, the
+    items that are polled meanwhile have no gap, and a new process counts the same."""
     replicas = [await house.start(), await house.start()]
     moods = ("great win", "terrible loss", "meeting")
     rows = [f"Story {n}: {moods[n % 3]},Wire,T{n % 9},t{n % 30};all\n" for n in range(ROWS)]
@@ -354,8 +355,8 @@ async def test_a_load_goes_on_while_replicas_and_the_server_are_killed(
         await asyncio.to_thread(broker.kill)
         await asyncio.to_thread(broker.start)
 
-    # The file is a pipe that is filled by and by, so that every kill finds rows on their way, at
-    # whatever speed they go. What fills no batch yet waits in the command: hence the smaller wait.
+    # The file is a pipe that is filled gradually: rows are in flight at every kill, at any speed.
+    # Rows of an incomplete batch wait in the command, so `poll` waits for fewer rows.
     pipe = house.folder / "big.csv"
     os.mkfifo(pipe)
     loading = asyncio.create_task(house.command("load", str(pipe)))
@@ -374,7 +375,7 @@ async def test_a_load_goes_on_while_replicas_and_the_server_are_killed(
     assert loaded.stdout == f"{ROWS} rows: {ROWS} added, 0 already there, 0 malformed\n"
 
     tape = await house.tape()
-    # Told by place: a comparison of thousands of items takes pytest minutes to explain.
+    # Compare by index: pytest needs minutes to explain a difference of thousands of items.
     odd = [n for n, (one, other) in enumerate(zip(polled, tape, strict=False)) if one != other]
     assert (len(polled), odd[:5]) == (len(tape), []), [(polled[n], tape[n]) for n in odd[:2]]
     assert Counter(Counter(one.id for one in tape).values()) == {1: ROWS}

@@ -211,7 +211,7 @@ def trades_per_second(events: list[RecordedEvent]) -> float:
     return sum(isinstance(one.event, TradeExecuted) for one in events) / seconds
 
 
-async def test_a_killed_lease_holder_is_replaced_and_every_trade_counts_once(
+async def test_another_process_takes_over_and_every_trade_counts_once(
     deployment: PositionsDeployment, connection: NatsConnection
 ) -> None:
     log = JetStreamEventLog(connection)

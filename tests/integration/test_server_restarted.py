@@ -1,8 +1,9 @@
-"""A message server that comes back without what it kept in memory.
+"""A NATS server restarts and loses the streams that it kept in memory.
 
-The regression: MARKET is kept in memory, and a single server that is restarted no longer has it.
-`tapewire up` makes the streams of its own server again; in containers nobody did, and the services
-said "nothing answers" for ever. Each service now makes them again when its connection is back.
+The regression: MARKET is stored in memory, and a restarted single server no longer has it.
+`tapewire up` creates the streams of its own server again. In containers nothing did, and the
+services reported "nothing answers" for ever. Now each service creates the streams again when it
+reconnects.
 """
 
 import asyncio
@@ -44,7 +45,7 @@ def prices(broker: LocalNatsServer) -> Iterator[subprocess.Popen[bytes]]:
 
 
 async def quotes(url: Any) -> Any:
-    """How many symbols have a quote, over a connection of its own."""
+    """Return the number of symbols with a quote, read over a new connection."""
     wire = await connect(url, "test")
     try:
         market = JetStreamLatestValueStore(wire, stream=MARKET, prefix="px", live_prefix="live.px")
@@ -70,7 +71,9 @@ async def quoted(url: Any, what: Any) -> None:
 
 
 @pytest.mark.usefixtures("prices")
-async def test_quotes_go_on_after_the_server_lost_its_memory(broker: LocalNatsServer) -> None:
+async def test_quotes_continue_after_the_server_lost_its_memory_streams(
+    broker: LocalNatsServer,
+) -> None:
     await quoted(broker.url, "at first")
     broker.kill()
     broker.start()

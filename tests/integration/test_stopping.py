@@ -1,7 +1,7 @@
-"""A service that is told to stop while the message server is away ends in order.
+"""A service that is stopped while the NATS server is down exits with code 0.
 
-The regression: closing the connection wrote what was pending into a socket that was closed, and
-every such stop ended with code 1 and a traceback in the log.
+The regression: closing the connection wrote pending data to a closed socket, and every such stop
+ended with code 1 and a traceback in the log.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def house(tmp_path: Path) -> Iterator[Harness]:
     made.close()
 
 
-def test_services_end_in_order_without_the_message_server(house: Harness) -> None:
+def test_services_stop_with_code_0_while_the_server_is_down(house: Harness) -> None:
     port = {"TAPEWIRE_PORT": "0"}
     services = [
         house.start_process(lambda *of, name=name: ManagedService(name, *of), **port)

@@ -1,4 +1,4 @@
-"""Strategies of real processes: signals become orders and fills; a killed runner is replaced."""
+"""Strategies in real processes: signals become orders and fills, also after a takeover."""
 
 import asyncio
 import contextlib
@@ -111,7 +111,7 @@ async def connection(stack: StrategiesStack) -> AsyncIterator[NatsConnection]:
 
 
 class Client:
-    """The requests of a user, and the log."""
+    """Sends the requests of a user, and reads the log."""
 
     def __init__(self, connection: NatsConnection) -> None:
         self._connection = connection
@@ -199,7 +199,7 @@ def count_trades(seen: StrategiesLogSummary) -> int:
     return sum(len(seen.events_of_type(id_, StrategyTraded)) for id_ in seen.strategies)
 
 
-async def test_a_killed_runner_is_replaced_and_no_order_is_placed_twice(
+async def test_another_process_takes_over_and_places_no_order_twice(
     stack: StrategiesStack, connection: NatsConnection
 ) -> None:
     client = Client(connection)

@@ -1,4 +1,4 @@
-"""`tapewire tail` as somebody uses it who has only a terminal."""
+"""`tapewire tail` as used from a terminal, against a running stack."""
 
 import contextlib
 import json
@@ -18,12 +18,12 @@ QUICK = {"SSE_RETRY_MS": "100", "TAPEWIRE_DRAIN_SECONDS": "0"}
 
 
 def _in_the_foreground() -> None:
-    """Ctrl-C counts, even when the tests themselves run in a background that ignores it."""
+    """Handle SIGINT, even if the tests run in a background job that ignores it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Tail:
-    """A running `tapewire tail`; `out` and `err` are what it said so far."""
+    """A running `tapewire tail`; `out` and `err` return its output so far."""
 
     def __init__(self, folder: Path, stack: Stack, args: tuple[str, ...]) -> None:
         self._stack = stack
@@ -44,7 +44,7 @@ class Tail:
         return self._err.read_text()
 
     def events(self) -> list[dict[str, Any]]:
-        """What a `--json` one showed so far."""
+        """Return the events printed so far, with `--json`."""
         whole, _, _ = self.out().rpartition("\n")
         return [json.loads(line) for line in whole.splitlines()]
 
@@ -63,7 +63,7 @@ StartTail = Callable[..., Tail]
 
 @pytest.fixture
 def tail(tmp_path: Path) -> Iterator[StartTail]:
-    """Starts `tapewire tail` with the arguments given; ended at the end."""
+    """Starts `tapewire tail` with the given arguments, and kills it after the test."""
     with contextlib.ExitStack() as ends:
 
         def start(stack: Stack, *args: str) -> Tail:
@@ -78,7 +78,7 @@ def tail(tmp_path: Path) -> Iterator[StartTail]:
 
 
 def place(stack: Stack, cookies: httpx.Cookies, *, limit: float = 1) -> str:
-    """The id of a new order, which waits for as long as nobody sells for a dollar."""
+    """Place a limit order far below the market, which stays open, and return its id."""
     asked = {"symbol": "IBM", "side": "buy", "type": "limit", "limitPrice": limit, "qty": 5}
     placed = httpx.post(f"{stack.url}/api/orders", json=asked, cookies=cookies, timeout=60)
     assert placed.status_code == 201, placed.text
@@ -86,11 +86,11 @@ def place(stack: Stack, cookies: httpx.Cookies, *, limit: float = 1) -> str:
 
 
 def both(shown: Tail, order: str) -> bool:
-    """Whether a waiting order's two events are there: placed, and accepted."""
+    """Whether both events of a resting order are shown: placed and accepted."""
     return shown.out().count(order) == 2
 
 
-def test_prices_are_shown_as_they_move_without_a_session(stack: Stack, tail: StartTail) -> None:
+def test_price_updates_are_shown_without_a_session(stack: Stack, tail: StartTail) -> None:
     shown = tail(stack, "prices", "--symbols", "IBM,SPY")
     shown.wait_for("prices are shown", lambda: shown.out().count("\n") > 10)
     assert shown.interrupt() == 0
@@ -99,7 +99,7 @@ def test_prices_are_shown_as_they_move_without_a_session(stack: Stack, tail: Sta
     assert "\x1b" not in shown.out()
 
 
-def test_a_users_orders_are_shown_as_they_come(stack: Stack, tail: StartTail) -> None:
+def test_new_orders_of_the_user_are_shown(stack: Stack, tail: StartTail) -> None:
     stack.wait_until_healthy()
     shown = tail(stack, "orders", "--user", "tess")
     shown.wait_for("it is connected", lambda: "snapshot: 0 orders" in shown.out())
@@ -109,7 +109,7 @@ def test_a_users_orders_are_shown_as_they_come(stack: Stack, tail: StartTail) ->
     assert shown.interrupt() == 0
 
 
-def test_a_session_of_ones_own_will_do(
+def test_a_session_from_the_environment_is_used(
     stack: Stack, tail: StartTail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TAPEWIRE_SESSION", stack.sign_in("tina")["session"])
@@ -118,7 +118,7 @@ def test_a_session_of_ones_own_will_do(
     assert shown.interrupt() == 0
 
 
-def test_it_resumes_over_a_restart_of_the_edge_and_loses_nothing(
+def test_tail_resumes_after_restarts_of_the_edge_without_loss(
     stack_factory: StackFactory, tail: StartTail
 ) -> None:
     stack = stack_factory(env=QUICK)
@@ -143,7 +143,7 @@ def test_it_resumes_over_a_restart_of_the_edge_and_loses_nothing(
     assert "connecting again from" in shown.err()
 
 
-def test_an_id_to_begin_after_is_honoured(stack: Stack, tail: StartTail) -> None:
+def test_since_id_starts_after_the_given_event(stack: Stack, tail: StartTail) -> None:
     stack.wait_until_healthy()
     cookies = stack.sign_in("iris")
     first = tail(stack, "orders", "--user", "iris", "--json")
@@ -158,26 +158,28 @@ def test_an_id_to_begin_after_is_honoured(stack: Stack, tail: StartTail) -> None
     assert '"snapshot"' not in later.out()
 
 
-def test_an_id_that_cannot_be_honoured_is_told_loudly(stack: Stack, tail: StartTail) -> None:
+def test_an_invalid_since_id_is_reported_as_a_reset(stack: Stack, tail: StartTail) -> None:
     shown = tail(stack, "orders", "--user", "rene", "--since-id", "elsewhere-5")
     shown.wait_for("a snapshot follows", lambda: "snapshot: " in shown.out())
     assert "stream:reset" in shown.out()
     assert "elsewhere-5 cannot be resumed from" in shown.out()
 
 
-def test_a_stream_that_needs_a_session_says_how_to_sign_in(stack: Stack, tail: StartTail) -> None:
+def test_a_protected_stream_without_a_session_explains_how_to_sign_in(
+    stack: Stack, tail: StartTail
+) -> None:
     shown = tail(stack, "orders")
     assert shown.process.wait(60) == 1
     assert shown.err().startswith("tapewire: /api/stream/orders needs a session; sign in with")
 
 
-def test_an_unknown_stream_is_told(stack: Stack, tail: StartTail) -> None:
+def test_an_unknown_stream_is_an_error(stack: Stack, tail: StartTail) -> None:
     shown = tail(stack, "ordres")
     assert shown.process.wait(60) == 1
     assert "there is no stream /api/stream/ordres there" in shown.err()
 
 
-def test_a_reader_that_had_enough_ends_it_in_peace(stack: Stack) -> None:
+def test_tail_exits_with_code_0_when_its_output_is_closed(stack: Stack) -> None:
     command = f"{' '.join(TAPEWIRE)} tail prices --url {stack.url}"
     both = subprocess.run(
         ["/bin/bash", "-c", f"{command} | head -n 2; echo ${{PIPESTATUS[0]}}"],
@@ -187,7 +189,7 @@ def test_a_reader_that_had_enough_ends_it_in_peace(stack: Stack) -> None:
     assert both.stderr == ""
 
 
-def test_a_service_runs_by_its_name(stack: Stack, tmp_path: Path) -> None:
+def test_tapewire_run_starts_a_service_by_name(stack: Stack, tmp_path: Path) -> None:
     ready, saying = os.pipe()
     env = {**os.environ, "TAPEWIRE_NATS_URL": stack.nats_url, "TAPEWIRE_READY_FD": str(saying)}
     with (tmp_path / "log").open("wb") as log:
@@ -201,7 +203,7 @@ def test_a_service_runs_by_its_name(stack: Stack, tmp_path: Path) -> None:
     assert service.wait(60) == 0
 
 
-def test_provisioning_is_safe_to_repeat(stack: Stack) -> None:
+def test_provision_can_be_repeated(stack: Stack) -> None:
     for _ in range(2):
         done = subprocess.run(
             [*TAPEWIRE, "provision", "--nats", stack.nats_url],

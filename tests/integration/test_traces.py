@@ -1,4 +1,4 @@
-"""Traces, as an operator's collector gets them: OTLP over HTTP, from real processes."""
+"""Traces that real processes export to an OTLP collector over HTTP."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from tests.harness.stack import Stack, StackFactory
 
 
 class Span:
-    """What is asserted on of a span: hexadecimal ids, as a traceparent has them."""
+    """The asserted fields of a span. The ids are hexadecimal, as in a traceparent."""
 
     def __init__(
         self, service: str, name: str, trace: str, id_: str, parent: str, receivers: int
@@ -35,7 +35,7 @@ class Span:
 
 
 class Collector:
-    """An OTLP collector that keeps what it gets."""
+    """An OTLP collector that records the received spans."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
@@ -102,11 +102,11 @@ def collector() -> Iterator[Collector]:
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
-def test_one_trace_leads_from_the_request_to_its_readers(
+def test_one_trace_covers_the_request_and_its_delivery_to_streams(
     stack_factory: StackFactory, collector: Collector
 ) -> None:
-    """From whoever called, through the edge and the aggregate, over the log, and to the streams
-    that the event was written to: also what the broker made of it later."""
+    """The trace leads from the caller through the edge, the command handler and the log to the
+    streams that the event is written to. It also covers the later events of the broker."""
     stack = stack_factory(
         env={"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
     )
@@ -156,10 +156,10 @@ def test_one_trace_leads_from_the_request_to_its_readers(
     assert (first.metadata.traceparent or "").split("-")[1:3] == [answered.trace, answered.id]
 
 
-async def test_what_was_not_sent_yet_is_sent_at_the_end(
+async def test_buffered_spans_are_exported_at_shutdown(
     tmp_path: Path, collector: Collector
 ) -> None:
-    """The exporter gathers for an hour; the stop must not lose what it holds."""
+    """The exporter buffers spans for an hour; a stop must export the buffered ones."""
     settings = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_BSP_SCHEDULE_DELAY": "3600000",

@@ -1,4 +1,4 @@
-"""`tapewire up` as somebody uses it who has only a terminal: start, look, break, stop."""
+"""`tapewire up` as used from a terminal: start, inspect, kill, stop."""
 
 import os
 import re
@@ -20,7 +20,7 @@ from tests.harness.stack import Stack, StackFactory
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 SECONDS = 90.0
-"""Patience with a machine that is slow or busy."""
+"""Timeout for slow or busy machines."""
 NAMES = {"nats", "prices", "orders", "positions", "strategies", "alerts", "insights", "edge-0"}
 
 
@@ -29,13 +29,13 @@ def order(stack: Stack, cookies: httpx.Cookies, **fields: Any) -> httpx.Response
     return httpx.post(f"{stack.url}/api/orders", json=asked, cookies=cookies, timeout=SECONDS)
 
 
-def test_one_line_says_that_all_is_ready_and_where(stack: Stack) -> None:
+def test_up_prints_one_line_with_its_url_when_ready(stack: Stack) -> None:
     assert stack.stdout_text() == f"ready {stack.url}\n"
     stack.wait_until_healthy()  # another test may have killed something
     assert httpx.get(f"{stack.url}/health/ready", timeout=SECONDS).status_code == 200
 
 
-def test_run_json_names_every_process(stack: Stack) -> None:
+def test_run_json_lists_every_process(stack: Stack) -> None:
     for name in NAMES:
         stack.pid(name)  # another test may have killed it
     run = stack.read_run_file()
@@ -46,8 +46,8 @@ def test_run_json_names_every_process(stack: Stack) -> None:
     assert children == set(run["pids"].values())
 
 
-def test_commands_find_what_runs_in_their_directory(stack: Stack, tmp_path: Path) -> None:
-    """As in two terminals of somebody who was told nothing but the names of the commands."""
+def test_commands_find_the_stack_of_their_directory(stack: Stack, tmp_path: Path) -> None:
+    """Commands without options find a stack that was started in the same directory."""
     (tmp_path / DEFAULT_DATA_DIR).symlink_to(stack.data_dir, target_is_directory=True)
     env = {name: value for name, value in os.environ.items() if name != "TAPEWIRE_NATS_URL"}
     command = str(Path(sys.executable).parent / "tapewire")
@@ -75,7 +75,7 @@ def test_commands_find_what_runs_in_their_directory(stack: Stack, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["orders", "prices", "edge-0", "nats"])
-def test_a_process_that_dies_is_started_again_and_said_so(stack: Stack, name: str) -> None:
+def test_a_killed_process_is_restarted_and_logged(stack: Stack, name: str) -> None:
     dead = stack.kill(name)
     stack.pid(name, other_than=dead)
     stack.wait_until_healthy()
@@ -84,7 +84,7 @@ def test_a_process_that_dies_is_started_again_and_said_so(stack: Stack, name: st
     assert stack.read_run_file()["pid"] == stack.process.pid
 
 
-def test_a_killed_message_server_comes_back_where_it_was_with_what_it_had(stack: Stack) -> None:
+def test_a_killed_nats_server_restarts_at_its_address_with_its_data(stack: Stack) -> None:
     stack.wait_until_healthy()
     before, cookies = stack.nats_url, stack.sign_in("naomi")
     placed = order(stack, cookies).json()["orderId"]
@@ -92,15 +92,15 @@ def test_a_killed_message_server_comes_back_where_it_was_with_what_it_had(stack:
     assert stack.nats_url == before
 
     def found() -> bool:
-        # Until the services have found it again they answer 503.
+        # The edge answers 503 until the services have reconnected.
         asked = httpx.get(f"{stack.url}/api/orders/{placed}", cookies=cookies, timeout=SECONDS)
         return asked.status_code == 200
 
     stack.wait_for("the order is there", found)
 
 
-def test_prices_move_again_after_the_message_server_was_killed(stack: Stack) -> None:
-    """Quotes live in the server's memory; the stream itself is gone with it."""
+def test_new_quotes_are_stored_after_the_nats_server_was_killed(stack: Stack) -> None:
+    """Quotes are stored in the server's memory, so a kill loses them and their stream."""
     stack.pid("nats", other_than=stack.kill("nats"))
 
     stack.wait_until_healthy()
@@ -116,13 +116,13 @@ def test_prices_move_again_after_the_message_server_was_killed(stack: Stack) -> 
     )
 
 
-def test_no_connection_is_refused_while_the_edge_is_started_again(stack: Stack) -> None:
+def test_connections_are_accepted_while_the_edge_restarts(stack: Stack) -> None:
     stack.kill("edge-0")
     assert httpx.get(f"{stack.url}/health/live", timeout=SECONDS).status_code == 200
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-def test_on_a_console_each_line_says_whose_it_is_and_what_to_try_works(
+def test_console_lines_name_their_process_and_suggested_commands_work(
     stack_factory: StackFactory,
 ) -> None:
     stack = stack_factory(env={"TAPEWIRE_LOG_FORMAT": "console"})
@@ -150,8 +150,8 @@ def assert_stopped_in_reverse_order(stack: Stack) -> None:
     assert "killed" not in stack.log_text()
 
 
-def test_a_second_signal_kills_at_once(stack_factory: StackFactory) -> None:
-    """A patient stop would take the hour of the drain."""
+def test_a_second_signal_kills_all_processes(stack_factory: StackFactory) -> None:
+    """A regular stop would wait for the drain of an hour."""
     stack = stack_factory(env={"TAPEWIRE_DRAIN_SECONDS": "3600"})
     prices = f"{stack.url}/api/stream/prices"
 
@@ -166,10 +166,8 @@ def test_a_second_signal_kills_at_once(stack_factory: StackFactory) -> None:
         assert stack.process.wait(SECONDS) == 1
 
 
-def test_a_signal_before_it_is_ready_stops_it_too(
-    stack_factory: StackFactory, tmp_path: Path
-) -> None:
-    """No service gets ready: Python itself takes an hour to start one."""
+def test_a_signal_during_the_start_stops_up(stack_factory: StackFactory, tmp_path: Path) -> None:
+    """No service becomes ready, because Python sleeps for an hour when it starts one."""
     (tmp_path / "sitecustomize.py").write_text(
         "import sys, time\n"
         "if any('tapewire_services' in argument for argument in sys.orig_argv): time.sleep(3600)\n"
@@ -180,7 +178,7 @@ def test_a_signal_before_it_is_ready_stops_it_too(
     assert stack.stdout_text() == ""
 
 
-def test_when_up_is_killed_nothing_outlives_it_and_the_directory_is_free(
+def test_killing_up_ends_its_processes_and_frees_the_directory(
     stack_factory: StackFactory,
 ) -> None:
     stack = stack_factory()
@@ -196,12 +194,12 @@ def test_when_up_is_killed_nothing_outlives_it_and_the_directory_is_free(
     again.wait_for("it runs in the same directory", lambda: (again.data_dir / "run.json").exists())
 
 
-def test_a_signal_stops_all_in_reverse_order_and_the_next_run_has_what_was_done(
+def test_a_signal_stops_all_in_reverse_order_and_the_next_run_has_the_data(
     stack_factory: StackFactory,
 ) -> None:
-    """The second run is stopped by two signals at once, as by `timeout 60 make run`, which signals
-    `up` itself and its group within milliseconds. That used to kill everything instead of stopping
-    it. Here the signals are pending together, with two numbers: two of one number count as one."""
+    """Two signals stop the second run at the same time. `timeout 60 make run` does this: it signals
+    `up` and its process group within milliseconds. That used to kill all processes instead of
+    stopping them. The test uses two signal numbers, because a pending signal counts only once."""
     first = stack_factory(env={"TAPEWIRE_DRAIN_SECONDS": "0"})
     cookies = first.sign_in("paula")
     placed = order(first, cookies).json()["orderId"]
@@ -218,20 +216,20 @@ def test_a_signal_stops_all_in_reverse_order_and_the_next_run_has_what_was_done(
     assert "killing everything" not in second.log_text()
 
 
-def test_workers_share_the_port_and_a_frozen_process_is_woken_to_stop(
+def test_workers_share_the_port_and_a_frozen_process_is_stopped(
     stack_factory: StackFactory,
 ) -> None:
     stack = stack_factory(workers=2)
     assert {"edge-0", "edge-1"} <= set(stack.pids())
     stopped = psutil.Process(stack.kill("edge-0", signal.SIGSTOP))
     stack.wait_for("it stands still", lambda: stopped.status() == psutil.STATUS_STOPPED)
-    # The kernel gives a connection to whoever accepts: here, only the other can.
+    # Only the other process can accept the connection.
     assert httpx.get(f"{stack.url}/health/live", timeout=SECONDS).status_code == 200
     stack.kill("prices", signal.SIGSTOP)
     assert stack.stop(signal.SIGTERM) == 0
 
 
-def test_a_running_message_server_can_be_used(stack: Stack, stack_factory: StackFactory) -> None:
+def test_up_can_use_a_running_nats_server(stack: Stack, stack_factory: StackFactory) -> None:
     other = stack_factory(nats=stack.nats_url)
     assert set(other.pids()) == NAMES - {"nats"}
     assert other.nats_url == stack.nats_url
@@ -242,7 +240,7 @@ def test_a_running_message_server_can_be_used(stack: Stack, stack_factory: Stack
     assert found.status_code == 200
 
 
-def test_without_the_development_sign_in_nobody_signs_in_and_a_hangup_stops_all(
+def test_sign_in_can_be_disabled_and_sighup_stops_all(
     stack_factory: StackFactory,
 ) -> None:
     stack = stack_factory(sign_in=False, env={"TAPEWIRE_DRAIN_SECONDS": "0"})
@@ -252,7 +250,7 @@ def test_without_the_development_sign_in_nobody_signs_in_and_a_hangup_stops_all(
     assert_stopped_in_reverse_order(stack)
 
 
-def test_a_port_that_is_taken_is_refused_before_anything_starts(
+def test_a_used_port_is_an_error_before_any_process_starts(
     stack_factory: StackFactory,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -265,7 +263,7 @@ def test_a_port_that_is_taken_is_refused_before_anything_starts(
     )
 
 
-def test_a_data_directory_is_used_by_one_at_a_time(
+def test_a_data_directory_is_used_by_one_up_at_a_time(
     stack: Stack, stack_factory: StackFactory
 ) -> None:
     second = stack_factory(folder=stack.data_dir.parent.parent / "other", wait=False,
@@ -275,13 +273,13 @@ def test_a_data_directory_is_used_by_one_at_a_time(
     assert set(stack.pids()) == NAMES
 
 
-def test_a_message_server_that_is_not_there_is_told(stack_factory: StackFactory) -> None:
+def test_a_missing_nats_server_is_an_error(stack_factory: StackFactory) -> None:
     stack = stack_factory(nats="nats://127.0.0.1:9", env={"TAPEWIRE_NATS_WAIT": "0.3"}, wait=False)
     assert stack.process.wait(SECONDS) == 3
     assert "no NATS server answers at nats://127.0.0.1:9" in stack.log_text()
 
 
-def test_a_file_that_is_no_feed_ends_the_start(stack_factory: StackFactory, tmp_path: Path) -> None:
+def test_an_invalid_feed_file_ends_the_start(stack_factory: StackFactory, tmp_path: Path) -> None:
     feed = tmp_path / "shopping.csv"
     feed.write_text("apples,pears\n1,2\n")
     stack = stack_factory(feed=feed, wait=False)

@@ -1,5 +1,5 @@
-"""`tapewire verify` on a real system that traded: nothing differs, until somebody alters a
-checkpoint; and without a message server it says so.
+"""`tapewire verify` on a real system: it finds no difference after trading, finds an altered
+checkpoint, and reports a missing NATS server.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ SECONDS = 120.0
 
 
 class User:
-    """What users do, and what can be seen of it."""
+    """Performs the users' actions, and reads their effects."""
 
     def __init__(self, wire: NatsConnection) -> None:
         self.log = JetStreamEventLog(wire)
@@ -74,7 +74,7 @@ class User:
         return found
 
     async def trade(self) -> None:
-        """Orders of two users, a strategy that trades, rules that are triggered."""
+        """Place orders of two users, and create a strategy that trades and rules that trigger."""
         rule = alerts.CreateRule(
             user_id=USER, kind=RuleKind.PRICE_ABOVE, symbol="IBM", price=Decimal("0.01")
         )
@@ -99,7 +99,7 @@ class User:
         )
 
     async def rest(self) -> None:
-        """Nothing is traded any more."""
+        """Stop all trading."""
         stop = strategies.StopStrategy(user_id=USER, strategy_id=self._strategy)
         await self.ask(strategies.SERVICE, strategies.STOP, stop, strategies.StrategyReply)
 
@@ -115,7 +115,7 @@ class User:
             raise AssertionError(f"{found} of {count}: {what}") from None
 
     async def kept(self, *keys: str) -> None:
-        """Until there are checkpoints under `keys`."""
+        """Wait until there are checkpoints under `keys`."""
         found: set[str] = set()
         try:
             async with asyncio.timeout(SECONDS):
@@ -127,7 +127,7 @@ class User:
 
 
 def verify(url: str, *args: str, wait: str = "60") -> tuple[int, list[str], str]:
-    """The exit code, the lines on stdout, and stderr."""
+    """Run `tapewire verify`; return the exit code, the lines of stdout, and stderr."""
     done = subprocess.run(
         [sys.executable, "-P", "-m", "tapewire.cli", "verify", "--nats", url, *args],
         capture_output=True,
@@ -139,7 +139,9 @@ def verify(url: str, *args: str, wait: str = "60") -> tuple[int, list[str], str]
     return done.returncode, done.stdout.splitlines(), done.stderr
 
 
-async def test_a_system_that_traded_and_an_altered_checkpoint(stack_factory: StackFactory) -> None:
+async def test_verify_passes_after_trading_and_finds_an_altered_checkpoint(
+    stack_factory: StackFactory,
+) -> None:
     stack = stack_factory(speed=50)
     wire = await connect(stack.nats_url, "test")
     try:
@@ -161,7 +163,7 @@ async def test_a_system_that_traded_and_an_altered_checkpoint(stack_factory: Sta
         assert not summary["unknown"]
 
         await user.rest()
-        # What it keeps of what was traded just now must not come in the way of what is altered.
+        # The service must not overwrite the altered checkpoint with a checkpoint of recent trades.
         frozen = psutil.Process(stack.kill("positions", signal.SIGSTOP))
         stack.wait_for("it stands still", lambda: frozen.status() == psutil.STATUS_STOPPED)
         await _alter(user.views, "u%2E1.positions", b'"costBasis":', b'"costBasis":1')
@@ -189,7 +191,7 @@ async def _alter(views: JetStreamLatestValueStore, key: str, old: bytes, new: by
     await views.put(key, encode_checkpoint(msgspec.structs.replace(checkpoint, state=altered)))
 
 
-def test_without_a_message_server() -> None:
+def test_verify_without_a_server_is_an_error() -> None:
     code, lines, said = verify("nats://127.0.0.1:9", wait="1")
     assert (code, lines) == (3, [])
     assert "no NATS server answers" in said

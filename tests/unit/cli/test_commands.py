@@ -1,4 +1,4 @@
-"""The commands, as far as they need no server."""
+"""Behaviour of the commands that needs no server."""
 
 import pytest
 from click.testing import CliRunner, Result
@@ -14,14 +14,14 @@ def run(*args: str, **env: str) -> Result:
     return CliRunner().invoke(main, args, env={**env})
 
 
-def test_every_setting_is_listed_with_its_meaning() -> None:
+def test_settings_lists_every_setting_with_its_meaning() -> None:
     out = run("settings").stdout
     lines = {line.split()[0].rstrip("*"): line for line in out.splitlines()[1:]}
     assert set(lines) == {setting.env for setting in describe()}
     assert all(setting.meaning in lines[setting.env] for setting in describe())
 
 
-def test_what_differs_from_its_default_is_marked() -> None:
+def test_settings_marks_values_that_differ_from_their_default() -> None:
     (line,) = [
         line
         for line in run("settings", SSE_FLUSH_MS="5").stdout.splitlines()
@@ -30,7 +30,7 @@ def test_what_differs_from_its_default_is_marked() -> None:
     assert line.split()[:3] == ["SSE_FLUSH_MS*", "5", "20"]
 
 
-def test_what_is_promised_where_nothing_is_said() -> None:
+def test_documented_defaults_are_the_actual_defaults() -> None:
     lines = [line.split() for line in run("settings").stdout.splitlines()[1:]]
     defaults = {line[0].rstrip("*"): line[2] for line in lines}
     promised = {
@@ -53,13 +53,13 @@ def test_what_is_promised_where_nothing_is_said() -> None:
     assert {name: defaults[name] for name in promised} == promised
 
 
-def test_no_ticket_is_good_for_longer_than_half_a_minute() -> None:
+def test_a_ticket_lifetime_above_30_seconds_is_rejected() -> None:
     result = run("settings", TAPEWIRE_TICKET_SECONDS="31")
     assert result.exit_code == 2
     assert result.stderr.startswith("tapewire: TAPEWIRE_TICKET_SECONDS='31': ")
 
 
-def test_a_bad_value_is_told_by_the_name_of_its_variable() -> None:
+def test_an_invalid_value_is_reported_with_the_name_of_its_variable() -> None:
     result = run("settings", TAPEWIRE_SIGN_IN="maybe")
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -80,7 +80,7 @@ def test_a_bad_value_is_told_by_the_name_of_its_variable() -> None:
         (262144, "262144"),
     ],
 )
-def test_a_value_is_shown_as_the_environment_would_state_it(value: object, text: str) -> None:
+def test_values_are_formatted_as_in_the_environment(value: object, text: str) -> None:
     assert format_value(value, SETTINGS["TAPEWIRE_INSTANCE"]) == text
 
 
@@ -94,14 +94,14 @@ def test_secrets_are_masked() -> None:
     assert "hunter2" not in run("settings", TAPEWIRE_JWT_SECRET=secret).stdout
 
 
-def test_a_secret_that_is_too_short_is_refused_and_not_repeated() -> None:
+def test_a_short_secret_is_rejected_without_printing_it() -> None:
     result = run("settings", TAPEWIRE_JWT_SECRET="hunter2")
     assert result.exit_code == 2
     assert "TAPEWIRE_JWT_SECRET='[redacted]'" in result.stderr
     assert "hunter2" not in result.stderr
 
 
-def test_what_is_no_secret_is_shown_whatever_its_name() -> None:
+def test_settings_that_are_not_secret_are_shown() -> None:
     assert format_value(30, SETTINGS["TAPEWIRE_TICKET_SECONDS"]) == "30"
     assert format_value(False, SETTINGS["TAPEWIRE_TOKEN_IN_QUERY"]) == "false"
     assert format_value("lax", SETTINGS["TAPEWIRE_COOKIE_SAME_SITE"]) == "lax"
@@ -111,7 +111,7 @@ def test_what_is_no_secret_is_shown_whatever_its_name() -> None:
     assert format_value("", SETTINGS["TAPEWIRE_JWT_SECRET"]) == "-"
 
 
-def test_a_service_that_is_not_there_is_told_with_those_that_are() -> None:
+def test_an_unknown_service_is_an_error_that_lists_the_services() -> None:
     result = run("run", "ordres")
     assert result.exit_code == 2
     assert result.stderr.startswith("tapewire: there is no service 'ordres'; there are: ")
@@ -121,7 +121,7 @@ def test_a_service_that_is_not_there_is_told_with_those_that_are() -> None:
 
 
 @pytest.mark.parametrize("command", ["provision", "status"])
-def test_a_command_without_a_server_says_where_it_looked(command: str) -> None:
+def test_a_command_without_a_server_reports_the_address(command: str) -> None:
     result = run(command, "--nats", "nats://127.0.0.1:9", TAPEWIRE_NATS_WAIT="0.1")
     assert result.exit_code == 3
     assert "no NATS server answers at nats://127.0.0.1:9" in result.stderr
@@ -139,7 +139,7 @@ def test_a_command_without_a_server_says_where_it_looked(command: str) -> None:
         ),
     ],
 )
-def test_what_tail_cannot_do_is_told(args: list[str], said: str) -> None:
+def test_invalid_arguments_of_tail_are_rejected(args: list[str], said: str) -> None:
     result = run(*args)
     assert result.exit_code == 2
     assert said in result.stderr

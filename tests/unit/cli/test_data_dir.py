@@ -1,4 +1,4 @@
-"""The data directory: one `up` at a time, and a `run.json` that is never half written."""
+"""The data directory is used by one `up` at a time, and its `run.json` is always complete."""
 
 import json
 import os
@@ -24,13 +24,13 @@ RUN = RunState(
 )
 
 
-def test_it_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_access_the_data_directory(tmp_path: Path) -> None:
     place = DataDir.acquire(tmp_path / "deep" / "data")
     assert place.path.stat().st_mode & 0o777 == 0o700
     place.release()
 
 
-def test_run_json_has_the_names_that_scripts_read(tmp_path: Path) -> None:
+def test_run_json_has_the_documented_fields(tmp_path: Path) -> None:
     place = DataDir.acquire(tmp_path)
     place.write_run_state(RUN)
     assert json.loads((tmp_path / "run.json").read_bytes()) == {
@@ -43,7 +43,7 @@ def test_run_json_has_the_names_that_scripts_read(tmp_path: Path) -> None:
     place.release()
 
 
-def test_a_reader_who_opened_run_json_reads_it_whole_while_it_is_rewritten(tmp_path: Path) -> None:
+def test_an_open_run_json_stays_complete_while_it_is_rewritten(tmp_path: Path) -> None:
     place = DataDir.acquire(tmp_path)
     place.write_run_state(RUN)
     with (tmp_path / "run.json").open("rb") as opened:
@@ -53,7 +53,7 @@ def test_a_reader_who_opened_run_json_reads_it_whole_while_it_is_rewritten(tmp_p
     place.release()
 
 
-def test_run_json_is_gone_after_the_run_and_an_old_one_at_the_next(tmp_path: Path) -> None:
+def test_run_json_is_removed_at_release_and_at_the_next_start(tmp_path: Path) -> None:
     place = DataDir.acquire(tmp_path)
     place.write_run_state(RUN)
     place.release()
@@ -64,7 +64,7 @@ def test_run_json_is_gone_after_the_run_and_an_old_one_at_the_next(tmp_path: Pat
     place.release()
 
 
-def test_a_second_claim_is_refused_and_names_the_first(tmp_path: Path) -> None:
+def test_acquiring_a_used_directory_fails_with_the_pid_of_its_user(tmp_path: Path) -> None:
     place = DataDir.acquire(tmp_path)
     with pytest.raises(CliError, match=rf"in use by another tapewire up \(pid {os.getpid()}\)"):
         DataDir.acquire(tmp_path)
@@ -72,11 +72,11 @@ def test_a_second_claim_is_refused_and_names_the_first(tmp_path: Path) -> None:
     DataDir.acquire(tmp_path).release()
 
 
-def test_a_directory_stays_taken_while_a_process_of_a_killed_up_lives(
+def test_a_directory_stays_locked_while_a_process_of_a_killed_up_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the kernel does not kill children with their parent, a message server may go on
-    writing the journal; a second one beside it would destroy it."""
+    """If the kernel does not kill children with their parent, the NATS server may continue to write
+    the journal. A second server in the same directory would destroy the journal."""
     monkeypatch.setattr(place_module, "ORPHAN_WAIT_SECONDS", 0.1)
     owner = (
         "import os, subprocess, sys; from pathlib import Path;"
@@ -100,13 +100,13 @@ def test_a_directory_stays_taken_while_a_process_of_a_killed_up_lives(
 
 
 @pytest.mark.parametrize("path", ["/dev/null/x", "/proc/x"])
-def test_a_place_that_cannot_be_written_is_told(path: str) -> None:
+def test_an_unwritable_path_is_an_error(path: str) -> None:
     with pytest.raises(CliError, match=f"the data directory '{path}' cannot be written"):
         DataDir.acquire(Path(path))
 
 
-class TestRunning:
-    def test_what_an_up_that_lives_has_told(self, tmp_path: Path) -> None:
+class TestFindRunning:
+    def test_a_running_up_is_found_by_its_run_json(self, tmp_path: Path) -> None:
         place = DataDir.acquire(tmp_path)
         run = msgspec.structs.replace(RUN, pid=os.getpid())
         place.write_run_state(run)
@@ -115,12 +115,12 @@ class TestRunning:
         assert find_running(tmp_path) is None
 
     @pytest.mark.parametrize("text", ["", "{}", '{"url": 3}', "[", "{"])
-    def test_none_where_none_has(self, tmp_path: Path, text: str) -> None:
+    def test_there_is_none_without_a_valid_run_json(self, tmp_path: Path, text: str) -> None:
         assert find_running(tmp_path / "nowhere") is None
         (tmp_path / "run.json").write_text(text)
         assert find_running(tmp_path) is None
 
-    def test_none_where_it_was_killed(self, tmp_path: Path) -> None:
+    def test_there_is_none_after_up_was_killed(self, tmp_path: Path) -> None:
         gone = subprocess.Popen([sys.executable, "-c", ""])
         gone.wait()
         place = DataDir.acquire(tmp_path)
@@ -128,7 +128,7 @@ class TestRunning:
         assert find_running(tmp_path) is None
         place.release()
 
-    def test_commands_take_it_unless_they_are_told_another(
+    def test_commands_use_the_running_stack_unless_configured_otherwise(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The embedded message server, as far as it can be judged without one."""
+"""The embedded NATS server: the parts that need no running server."""
 
 import os
 import socket
@@ -13,20 +13,20 @@ from tapewire.cli.up.embedded_nats import EmbeddedNats, check_server, find_binar
 from tapewire.cli.up.supervisor import StartFailed
 
 
-def test_an_acknowledged_event_is_on_the_disk() -> None:
+def test_every_write_is_synced_before_it_is_acknowledged() -> None:
     server = EmbeddedNats(Path("/bin/nats-server"), Path("/data"), 12345)
     assert "sync_interval: always" in server.render_configuration()
 
 
-def test_a_directory_of_any_name_can_be_configured() -> None:
+def test_special_characters_in_the_directory_are_escaped() -> None:
     server = EmbeddedNats(Path("/bin/nats-server"), Path('/da"ta\\é'), 12345)
     assert r'store_dir: "/da\"ta\\é/jetstream"' in server.render_configuration()
     assert server.url == "nats://127.0.0.1:12345"
 
 
-def test_its_port_is_free_and_never_given_to_an_outgoing_connection() -> None:
-    """A client that calls a server that is down can be given that server's port for its own end:
-    it then talks to itself, and the server cannot come back."""
+def test_the_port_is_free_and_outside_the_ephemeral_range() -> None:
+    """A client that connects to a stopped server can get that server's port as its own local port.
+    It then talks to itself, and the server cannot restart."""
     port = find_free_port()
     low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     assert embedded_nats.LOWEST_PORT <= port < low
@@ -34,11 +34,11 @@ def test_its_port_is_free_and_never_given_to_an_outgoing_connection() -> None:
         pass
 
 
-def test_the_binary_beside_this_python_comes_first() -> None:
+def test_the_binary_of_this_python_environment_is_preferred() -> None:
     assert find_binary() == Path(sys.executable).parent / "nats-server"
 
 
-def test_one_in_path_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_binary_in_path_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     binary = tmp_path / "nats-server"
     binary.touch(mode=0o755)
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
@@ -46,7 +46,7 @@ def test_one_in_path_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert find_binary() == binary
 
 
-def test_without_a_binary_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_binary_is_an_error_that_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(CliError, match=r"pip install 'tapewire\[embedded\]', or use .*--nats URL"):
@@ -54,21 +54,21 @@ def test_without_a_binary_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("version", ["2.12.0", "2.15.1", "3.0.0-beta.1"])
-def test_a_server_that_knows_atomic_batches_is_taken(version: str) -> None:
+def test_servers_with_atomic_batches_are_accepted(version: str) -> None:
     check_server({"version": version, "jetstream": True}, "/bin/nats-server")
 
 
-def test_an_old_server_is_refused_by_its_version() -> None:
+def test_an_old_server_is_rejected() -> None:
     with pytest.raises(StartFailed, match=r"is nats-server 2\.9\.4; at least 2\.12 is needed"):
         check_server({"version": "2.9.4", "jetstream": True}, "/bin/nats-server")
 
 
-def test_a_server_without_jetstream_is_refused() -> None:
+def test_a_server_without_jetstream_is_rejected() -> None:
     with pytest.raises(StartFailed, match="without JetStream"):
         check_server({"version": "2.15.1"}, "/bin/nats-server")
 
 
-def test_its_last_words_are_those_of_its_last_start(tmp_path: Path) -> None:
+def test_the_last_error_is_of_the_last_start(tmp_path: Path) -> None:
     server = EmbeddedNats(Path("/bin/nats-server"), tmp_path, 12345)
     assert server.read_last_error() == ""
     log = tmp_path / "nats.log"

@@ -1,4 +1,4 @@
-"""CSV files of items: what becomes of each row, however bad the file."""
+"""Reading CSV files of items: valid rows, malformed rows and unreadable files."""
 
 import io
 import tracemalloc
@@ -14,7 +14,7 @@ from tapewire.cli.items.rows import ItemDefaults, ItemRow, MalformedRow, Unreada
 from tapewire.events import Sentiment
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""A machine that is busy with other things makes no example wrong."""
+"""Without time limits: a busy machine must not fail an example."""
 NO_DEFAULTS = ItemDefaults()
 
 
@@ -24,14 +24,14 @@ def read(data: str | bytes, extra: ItemDefaults = NO_DEFAULTS) -> list[ItemRow |
 
 
 def describe_rows(data: str | bytes) -> list[str]:
-    """Each row in a line: its number, and its title or what is wrong with it."""
+    """Describe each row: its line number, and its title or its error."""
     return [
         f"{one.line}: {one.item.title if isinstance(one, ItemRow) else f'!{one.reason}'}"
         for one in read(data)
     ]
 
 
-def test_every_column_in_any_order_and_case() -> None:
+def test_all_columns_are_read_in_any_order_and_case() -> None:
     (row,) = read(
         "ID,Title,tickers,tags,source,url,sentiment,score,timestamp,text\n"
         'n1,"Up, up",ibm; SPY ;,a;b c,Wire,https://x.example,Positive,0.5,2026-03-02T14:30:00Z,why\n'
@@ -45,7 +45,7 @@ def test_every_column_in_any_order_and_case() -> None:
     assert (item.url, item.text) == ("https://x.example", "why")
 
 
-def test_empty_cells_are_nothing_given() -> None:
+def test_empty_cells_are_missing_values() -> None:
     (row,) = read("title,source,url,tickers,sentiment,score,timestamp,id\nt,s,,,,,,\n")
     assert isinstance(row, ItemRow)
     item = row.item
@@ -53,7 +53,7 @@ def test_empty_cells_are_nothing_given() -> None:
     assert (item.timestamp, item.id) == (None, None)
 
 
-def test_the_command_line_adds_to_rows() -> None:
+def test_command_line_options_are_added_to_rows() -> None:
     extra = ItemDefaults(source="Mine", tickers=("IBM",), tags=("x",))
     one, other = read("title,source,tags\na,,y\nb,Wire,\n", extra)
     assert isinstance(one, ItemRow)
@@ -65,7 +65,7 @@ def test_the_command_line_adds_to_rows() -> None:
     assert bare.item.source == "Mine"
 
 
-def test_a_byte_order_mark_and_any_line_ends_are_fine() -> None:
+def test_a_byte_order_mark_and_any_line_ending_are_accepted() -> None:
     assert describe_rows("\ufefftitle,source\r\na,s\r\nb,s\rc,s\n\nd,s") == [
         "2: a",
         "3: b",
@@ -74,7 +74,7 @@ def test_a_byte_order_mark_and_any_line_ends_are_fine() -> None:
     ]
 
 
-def test_bad_rows_are_told_with_their_line_and_the_others_are_read() -> None:
+def test_malformed_rows_are_reported_with_their_line_and_skipped() -> None:
     rows = describe_rows(
         "title,source,score,sentiment,timestamp\n"
         "a,s,high,,\n"
@@ -99,8 +99,8 @@ def test_bad_rows_are_told_with_their_line_and_the_others_are_read() -> None:
 
 
 @pytest.mark.parametrize("score", ["NaN", "sNaN", "Infinity", "-inf", "1e9999999999999999999", "x"])
-def test_what_json_has_no_word_for_costs_its_row_not_its_batch(score: str) -> None:
-    """Sent as it was, it once made the whole batch unreadable for the service."""
+def test_a_score_that_json_cannot_represent_only_skips_its_row(score: str) -> None:
+    """Such a score once made the whole batch unreadable for the service."""
     assert describe_rows(f"title,source,score\na,s,{score}\nb,s,0\n") == [
         f"2: !score {score!r} is no number",
         "3: b",
@@ -118,19 +118,19 @@ def test_times_are_sent_in_utc() -> None:
     ]  # fmt: skip
 
 
-def test_bytes_that_are_no_utf8_cost_their_row_only() -> None:
+def test_bytes_that_are_not_utf8_only_skip_their_row() -> None:
     rows = describe_rows(b"title,source\na\xff\xfe,s\nb,s\n")
     assert rows == ["2: !title 'a\\udcff\\udcfe' is no UTF-8", "3: b"]
 
 
-def test_a_huge_field_costs_its_row_only() -> None:
+def test_a_huge_field_only_skips_its_row() -> None:
     rows = describe_rows(f"title,source\n{'x' * 200_000},s\nb,s\n")
     assert rows == ["2: !field larger than field limit (131072)", "3: b"]
 
 
 @pytest.mark.parametrize("cell", ["x" * 64, '"' + "x" * 64, "x" * 64 + ",", "\x00" * 64])
-def test_a_line_without_end_is_read_in_bounded_memory(cell: str) -> None:
-    """Thirty megabytes in one line, which never is in memory as a whole."""
+def test_a_very_long_line_is_read_in_bounded_memory(cell: str) -> None:
+    """A line of thirty megabytes is never held in memory as a whole."""
 
     class Endless(io.RawIOBase):
         left = 30 << 20
@@ -160,7 +160,7 @@ def test_a_line_without_end_is_read_in_bounded_memory(cell: str) -> None:
     assert most < 25 << 20
 
 
-def test_a_quote_that_never_ends_is_told() -> None:
+def test_an_unclosed_quote_is_reported() -> None:
     rows = describe_rows('title,source\n"never,s\nb,s\n')
     assert rows == ["2: !unexpected end of data"]
 
@@ -179,7 +179,7 @@ def test_a_quote_that_never_ends_is_told() -> None:
         ("{}", "line 1: unknown column '{}'"),
     ],
 )
-def test_a_header_that_will_not_do_is_told(data: str | bytes, said: str) -> None:
+def test_an_invalid_header_is_an_error(data: str | bytes, said: str) -> None:
     with pytest.raises(UnreadableFile) as unreadable:
         read(data)
     assert str(unreadable.value).startswith(said)
@@ -187,7 +187,7 @@ def test_a_header_that_will_not_do_is_told(data: str | bytes, said: str) -> None
 
 @PATIENT
 @given(st.binary(max_size=300) | st.text('",\n\r;a\x00\ufeff', max_size=80).map(str.encode))
-def test_whatever_follows_the_header_is_rows_or_malformed(data: bytes) -> None:
+def test_any_bytes_after_the_header_are_read_as_rows_or_malformed_rows(data: bytes) -> None:
     rows = read(b"title,source,score\n" + data)
     lines = [row.line for row in rows]
     assert lines == sorted(set(lines))

@@ -1,4 +1,4 @@
-"""Feeds: what is taken of entries, and what a hostile file cannot do."""
+"""Reading RSS and Atom feeds: the fields of entries, and protection against hostile files."""
 
 import contextlib
 import io
@@ -16,7 +16,7 @@ from tapewire.cli.items.rows import ItemDefaults, ItemRow, MalformedRow, Unreada
 from tapewire.runtime.contracts.insights import NewItem, item_id
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""A machine that is busy with other things makes no example wrong."""
+"""Without time limits: a busy machine must not fail an example."""
 NO_DEFAULTS = ItemDefaults()
 
 RSS = """<?xml version="1.0" encoding="UTF-8"?>
@@ -78,7 +78,7 @@ def rss(*entries: str, head: str = "<title>W</title>") -> str:
 
 
 def unreadable(data: str | bytes) -> tuple[list[NewItem], str]:
-    """What was read before it failed, and why."""
+    """Return the items that were read before the failure, and the error."""
     seen: list[NewItem] = []
     try:
         for row in feed_reader.read_rows(io.BytesIO(_bytes(data)), NO_DEFAULTS):
@@ -88,7 +88,7 @@ def unreadable(data: str | bytes) -> tuple[list[NewItem], str]:
     raise AssertionError(f"it was read: {seen}")
 
 
-def test_rss() -> None:
+def test_rss_entries_are_read() -> None:
     one, other = items(RSS)
     assert (one.title, one.source) == ("IBM & friends <up>", "Example Wire")
     assert (one.url, one.tags) == ("https://news.example/1", ("Tech", "Stocks"))
@@ -99,7 +99,7 @@ def test_rss() -> None:
     assert [row.line for row in read(RSS)] == [6, 15]
 
 
-def test_atom() -> None:
+def test_atom_entries_are_read() -> None:
     one, other = items(ATOM)
     assert (one.title, one.source, one.tags) == ("IBM up", "Atom Wire", ("Tech",))
     assert (one.url, one.text) == ("https://news.example/1", "good")
@@ -109,7 +109,7 @@ def test_atom() -> None:
     assert other.timestamp.astimezone(UTC) == datetime(2026, 2, 28, 23, tzinfo=UTC)
 
 
-def test_the_command_line_adds_to_entries() -> None:
+def test_command_line_options_are_added_to_entries() -> None:
     many = "".join(f"<category>c{number}</category>" for number in range(20))
     long = f"<category>{'x' * 41}</category>"
     extra = ItemDefaults(source="Mine", tickers=("IBM",), tags=("a", "b"))
@@ -119,7 +119,7 @@ def test_the_command_line_adds_to_entries() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "iso-8859-1"])
-def test_encodings_that_a_document_declares(encoding: str) -> None:
+def test_declared_encodings_are_decoded(encoding: str) -> None:
     head = f"<?xml version='1.0' encoding='{encoding.removesuffix('-sig')}'?>"
     (item,) = items((head + rss("<item><title>Zürich</title></item>")).encode(encoding))
     assert item.title == "Zürich"
@@ -135,13 +135,13 @@ def test_encodings_that_a_document_declares(encoding: str) -> None:
         ("2026-03-02", "2026-03-02T00:00:00"),
     ],
 )
-def test_dates_as_feeds_write_them(text: str, utc: str) -> None:
+def test_date_formats_of_feeds_are_parsed(text: str, utc: str) -> None:
     (item,) = items(rss(f"<item><title>t</title><pubDate>{text}</pubDate></item>"))
     assert item.timestamp is not None
     assert item.timestamp.astimezone(UTC).replace(tzinfo=None).isoformat() == utc
 
 
-def test_an_entry_at_fault_is_told_by_its_line_and_the_others_are_read() -> None:
+def test_malformed_entries_are_reported_with_their_line_and_skipped() -> None:
     bad = "\n<item>\n<title>t</title><pubDate>soon</pubDate></item>\n"
     first, second, third = read(rss("<item><title>a</title></item>", bad, "<item/>"))
     assert isinstance(first, ItemRow)
@@ -166,7 +166,7 @@ LAUGHS = "".join(f"<!ENTITY l{n} '{f'&l{n - 1};' * 10}'>" for n in range(1, 10))
     ],
     ids=["laughs", "file", "outside", "quadratic", "parameter", "attributes"],
 )
-def test_a_document_with_a_dtd_is_refused_at_once(bomb: str) -> None:
+def test_a_document_with_a_dtd_is_rejected_at_once(bomb: str) -> None:
     began = time.process_time()
     seen, why = unreadable(bomb)
     assert seen == []
@@ -174,7 +174,7 @@ def test_a_document_with_a_dtd_is_refused_at_once(bomb: str) -> None:
     assert time.process_time() - began < 1
 
 
-def test_what_comes_before_the_damage_is_read() -> None:
+def test_entries_before_an_xml_error_are_read() -> None:
     seen, why = unreadable(rss("<item><title>a</title></item>\n\n<item><title>b</item>"))
     assert [one.title for one in seen] == ["a"]
     assert why.startswith("line 3: not well-formed: mismatched tag")
@@ -197,13 +197,13 @@ def test_what_comes_before_the_damage_is_read() -> None:
         ("<rss>" + "<a>" * 200, "elements lie 100 deep within each other"),
     ],
 )
-def test_what_is_no_feed_is_told(data: str | bytes, said: str) -> None:
+def test_a_document_that_is_not_a_feed_is_an_error(data: str | bytes, said: str) -> None:
     seen, why = unreadable(data)
     assert seen == []
     assert said in why
 
 
-def test_huge_texts_are_cut_where_they_are_heard() -> None:
+def test_long_texts_are_cut_while_parsing() -> None:
     words = "word " * 400_000
     entry = f"<item><title>{words}</title><description>{words}</description></item>"
     data = rss(entry, f"<item><title>{'<b>' * 20}x</title></item>".replace("<b>", "&lt;"))
@@ -224,9 +224,9 @@ def test_a_feed_has_a_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "a feed has at most" in why
 
 
-def test_half_a_tag_takes_no_time() -> None:
-    """A summary of opening brackets once cost the square of its length: more than a hundred times
-    what another costs of as many references."""
+def test_unclosed_tags_are_parsed_in_linear_time() -> None:
+    """Parsing a summary of opening brackets once took quadratic time: more than a hundred times
+    the time for the same number of other references."""
 
     def cost(text: str) -> float:
         summary = text * MAX_BUFFERED_CHARACTERS
@@ -238,7 +238,7 @@ def test_half_a_tag_takes_no_time() -> None:
     assert cost("&lt;") < 20 * cost("&amp;")
 
 
-def test_many_categories_take_no_memory() -> None:
+def test_the_number_of_categories_is_limited() -> None:
     many = "".join(f"<category>c{number}</category>" for number in range(10_000))
     (item,) = items(rss(f"<item><title>t</title>{many}</item>"))
     assert len(item.tags) == 10
@@ -252,7 +252,7 @@ pieces = st.sampled_from(
 
 @PATIENT
 @given(st.lists(pieces, max_size=25), st.integers(0, 30))
-def test_whatever_is_in_it_is_entries_or_told(parts: list[str], cut: int) -> None:
+def test_any_content_is_read_as_entries_or_reported(parts: list[str], cut: int) -> None:
     data = rss(*parts)
     with contextlib.suppress(UnreadableFile):
         for row in read(data[: len(data) - cut]):

@@ -1,5 +1,5 @@
-"""What is sent of a file, in which batches, and how it is counted; against the real service's
-handlers on the log in memory.
+"""The loader of items: batches, totals and retries, with the service's real handlers and the
+in-memory log.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ async def process(server: MemoryServer) -> AsyncIterator[InsightsProcess]:
 
 
 class LoaderHarness:
-    """A loading, and what it sent and said."""
+    """A loader that records its batches and reports."""
 
     def __init__(self, process: InsightsProcess) -> None:
         self.batches: list[int] = []
@@ -63,7 +63,7 @@ def rows(count: int) -> Iterator[ItemRow | MalformedRow]:
     return (ItemRow(number + 2, new_item(f"Story {number}")) for number in range(count))
 
 
-async def test_batches_are_as_large_as_they_may_be(
+async def test_batches_have_the_maximum_size(
     process: InsightsProcess, server: MemoryServer
 ) -> None:
     load = LoaderHarness(process)
@@ -77,7 +77,9 @@ async def test_batches_are_as_large_as_they_may_be(
     assert len((await read_log_summary(server)).items) == 251
 
 
-async def test_large_items_make_small_batches_and_monsters_none(process: InsightsProcess) -> None:
+async def test_batches_are_limited_in_bytes_and_oversized_items_are_malformed(
+    process: InsightsProcess,
+) -> None:
     load = LoaderHarness(process)
     texts = [100_000, 100_000, 100_000, MAX_ITEM_BYTES, MAX_BATCH_BYTES + 1, 10]
     await load.loader.load(
@@ -89,7 +91,7 @@ async def test_large_items_make_small_batches_and_monsters_none(process: Insight
     assert load.loader.totals == LoadTotals(added=5, malformed=1)
 
 
-async def test_what_the_reader_and_the_service_refuse_is_told_by_line(
+async def test_malformed_and_rejected_rows_are_reported_with_their_line(
     process: InsightsProcess,
 ) -> None:
     load = LoaderHarness(process)
@@ -109,7 +111,7 @@ async def test_what_the_reader_and_the_service_refuse_is_told_by_line(
     assert load.loader.totals == LoadTotals(added=1, already_stored=1, malformed=3)
 
 
-async def test_a_file_that_breaks_off_is_loaded_up_to_there(
+async def test_rows_before_a_read_error_are_loaded(
     process: InsightsProcess, server: MemoryServer
 ) -> None:
     def broken() -> Iterator[ItemRow | MalformedRow]:
@@ -123,7 +125,7 @@ async def test_a_file_that_breaks_off_is_loaded_up_to_there(
 
 
 class UnavailableService:
-    """A service that answers at last."""
+    """A service that answers only from a given request on."""
 
     def __init__(self, answers_at: int) -> None:
         self.request_count = 0
@@ -136,8 +138,8 @@ class UnavailableService:
         return LoadReply(added=1, there=0, refused=[])
 
 
-async def test_a_batch_without_an_answer_is_asked_again_and_then_given_up() -> None:
-    """With time between, so that a server may be started again meanwhile."""
+async def test_an_unanswered_batch_is_retried_a_limited_number_of_times() -> None:
+    """The delays between tries leave time for a server to restart."""
     away, clock = UnavailableService(MAX_TRIES), asyncio.get_running_loop().time
     assert (await retry_request(away.request, random.Random(1))).added == 1
     assert 8 < clock() < 25

@@ -1,4 +1,4 @@
-"""What `up` starts, in which order, with which environment."""
+"""The processes that `up` starts, their order and their environment."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ def stages(options: UpOptions, nats: ProcessSpec | None = NATS) -> list[list[Pro
     )
 
 
-def test_each_stage_stands_on_the_ones_before() -> None:
+def test_stages_start_services_after_their_dependencies() -> None:
     names = [[part.name for part in stage] for stage in stages(UpOptions(workers=2))]
     assert names == [
         ["nats"],
@@ -28,7 +28,7 @@ def test_each_stage_stands_on_the_ones_before() -> None:
     ]
 
 
-def test_with_a_server_of_others_none_is_started() -> None:
+def test_no_nats_server_is_started_for_an_external_one() -> None:
     options = UpOptions(nats="nats://there:4222")
     names = [[part.name for part in stage] for stage in stages(options, nats=None)]
     third = ["positions", "strategies", "alerts", "insights"]
@@ -36,7 +36,7 @@ def test_with_a_server_of_others_none_is_started() -> None:
     assert plan.process_names(options) == [name for stage in names for name in stage]
 
 
-def test_every_service_holds_the_lock_and_the_edge_the_socket() -> None:
+def test_services_inherit_the_lock_and_the_edge_the_socket() -> None:
     _, *services, edge = (stage[0] for stage in stages(UpOptions()))
     assert all(part.inherited_fds == (5,) for part in services)
     assert edge.inherited_fds == (5, 7)
@@ -58,7 +58,7 @@ def test_options_become_settings() -> None:
     assert not settings.cookie_secure
 
 
-def test_a_developer_may_connect_as_often_as_he_likes_unless_he_says_otherwise() -> None:
+def test_the_connect_rate_is_raised_unless_configured() -> None:
     def rate(environ: dict[str, str]) -> int:
         return Settings.from_env(plan.build_environment(UpOptions(), environ)).connect_rate
 
@@ -67,7 +67,7 @@ def test_a_developer_may_connect_as_often_as_he_likes_unless_he_says_otherwise()
     assert rate({"SSE_CONNECT_RATE": "5"}) == 5
 
 
-def test_what_has_no_option_comes_from_the_environment() -> None:
+def test_settings_without_an_option_come_from_the_environment() -> None:
     environ = {"TAPEWIRE_FEED": "tape.csv", "TAPEWIRE_PORT": "9000", "SSE_FLUSH_MS": "5"}
     settings = Settings.from_env(plan.build_environment(UpOptions(), environ))
     assert settings.feed == "tape.csv"
@@ -75,7 +75,7 @@ def test_what_has_no_option_comes_from_the_environment() -> None:
     assert settings.flush_ms == 5
 
 
-def test_what_one_machine_cannot_have_is_not_asked_of_it() -> None:
+def test_cluster_settings_are_overridden_on_one_machine() -> None:
     environ = {"TAPEWIRE_REPLICAS": "3", "TAPEWIRE_HEALTH_PORT": "9000"}
     settings = Settings.from_env(plan.build_environment(UpOptions(), environ))
     assert settings.replicas == 1
@@ -84,12 +84,12 @@ def test_what_one_machine_cannot_have_is_not_asked_of_it() -> None:
     assert shared.replicas == 3
 
 
-def test_a_feed_is_found_from_wherever_a_service_runs() -> None:
+def test_the_feed_path_is_made_absolute() -> None:
     told = plan.build_environment(UpOptions(feed=Path("tape.csv")), {})
     assert told["TAPEWIRE_FEED"] == str(Path.cwd() / "tape.csv")
 
 
-def test_the_welcome_can_be_typed_in() -> None:
+def test_the_welcome_message_has_commands_that_can_be_pasted() -> None:
     text = plan.format_welcome(
         "http://127.0.0.1:8000", nats_url="nats://x", data_dir=Path("/a b"), sign_in=True
     )
@@ -98,7 +98,7 @@ def test_the_welcome_can_be_typed_in() -> None:
     assert "tail orders --user alice --url http://127.0.0.1:8000" in text
 
 
-def test_without_the_development_sign_in_the_welcome_does_not_offer_it() -> None:
+def test_the_welcome_message_omits_a_disabled_sign_in() -> None:
     text = plan.format_welcome("http://x", nats_url="nats://x", data_dir=Path("/d"), sign_in=False)
     assert "sign in" not in text
     assert "/api/session" not in text

@@ -1,4 +1,4 @@
-"""docs/events.md is what the code says, and the code says enough to be read by others."""
+"""docs/events.md matches the code, and every event, field and request is described."""
 
 import ast
 from datetime import date
@@ -28,16 +28,16 @@ STRUCTS = sorted(
 DIMENSIONLESS = {"confidence", "deviations", "score"}
 """Decimals without a unit."""
 FOR_OPERATORS = {"GetStatus", "GetProgress"}
-"""Questions that are answered, and promised to nobody."""
+"""Requests that are handled but not part of the documented interface."""
 
 
-def test_the_committed_page_is_what_the_code_says() -> None:
+def test_the_committed_page_is_up_to_date() -> None:
     committed = (ROOT / "docs" / "events.md").read_text()
     assert committed == render_document("tapewire"), "docs/events.md is old: run `make protocol`"
 
 
 @pytest.mark.parametrize("struct", STRUCTS, ids=lambda struct: struct.__name__)
-def test_every_field_says_what_it_means_and_in_which_unit(struct: type) -> None:
+def test_every_field_has_a_description_and_a_unit(struct: type) -> None:
     assert describe.describe_struct(struct)
     hints = get_type_hints(struct)
     names = [field.name for field in msgspec.structs.fields(struct)]
@@ -50,12 +50,12 @@ def test_every_field_says_what_it_means_and_in_which_unit(struct: type) -> None:
 
 
 @pytest.mark.parametrize("kind", OWN, ids=lambda kind: kind.tag)
-def test_every_type_says_where_it_lives(kind: EventType) -> None:
+def test_every_event_type_has_a_subject_template(kind: EventType) -> None:
     assert kind.subject_template is not None, f"{kind.tag}: @event(…, at=…)"
     assert kind.subject_template.split(".")[0] in ("ev", "px", "mk")
 
 
-def test_the_headers_are_those_of_an_event() -> None:
+def test_the_documented_headers_are_those_of_an_event() -> None:
     meta = EventMetadata(id="e", correlation="c", causation="d", traceparent="t")
     draft = EventDraft(subject=EventSubject("a", "agents", "x"), event=make_event(), metadata=meta)
     _, _, headers = event_log._encode_message(draft)
@@ -63,7 +63,7 @@ def test_the_headers_are_those_of_an_event() -> None:
 
 
 def answered() -> set[str]:
-    """What the wirings of all services answer, read off their source."""
+    """Return the requests that the wirings of all services handle, parsed from their source."""
     found = set()
     for wiring in (ROOT / "services").glob("*/__main__.py"):
         tree = ast.parse(wiring.read_text())
@@ -78,7 +78,7 @@ def answered() -> set[str]:
     return found
 
 
-def test_every_request_that_a_service_answers_is_on_the_page() -> None:
+def test_every_request_that_a_service_handles_is_documented() -> None:
     listed = {f"{call.service} {call.request.__name__}" for call in CALLS}
     assert answered() - listed == set(), "add a Call to the contracts module of the service"
     assert len(answered()) > 15
@@ -100,7 +100,7 @@ class Agreed(Event, frozen=True, kw_only=True):
     terms: dict[str, Terms]
 
 
-def test_whatever_another_package_holds_is_said() -> None:
+def test_field_types_of_other_packages_are_documented() -> None:
     catalogue = Catalogue()
     event("loan.agreed", domain="loans", catalogue=catalogue)(Agreed)
     page = render_document(catalogue=catalogue, calls=())
@@ -117,7 +117,7 @@ class Lent(Event, frozen=True, kw_only=True):
     note: str | None = None
 
 
-def test_types_of_other_packages_have_a_page_too() -> None:
+def test_event_types_of_other_packages_are_documented() -> None:
     catalogue = Catalogue()
     event("loan.made", version=2, domain="loans", sse="loan:made", catalogue=catalogue)(Lent)
     upcast("loan.made", version=1, catalogue=catalogue)(lambda fields: fields)
@@ -131,18 +131,18 @@ def test_types_of_other_packages_have_a_page_too() -> None:
     assert "## Requests" not in page
 
 
-def test_the_command_prints_it() -> None:
+def test_the_command_prints_the_page() -> None:
     shown = CliRunner().invoke(main, ["protocol", "--package", "tapewire"])
     assert (shown.exit_code, shown.stdout) == (0, render_document("tapewire"))
 
 
-def test_a_package_without_types_is_said() -> None:
+def test_a_package_without_event_types_is_an_error() -> None:
     shown = CliRunner().invoke(main, ["protocol", "--package", "nobody"])
     assert shown.exit_code == 2
     assert "no package 'nobody' declares types; there are: " in shown.stderr
 
 
-def test_a_meaning_costs_nothing_when_decoding() -> None:
-    """The annotation is on the type, and not in what the decoder does."""
+def test_descriptions_do_not_affect_decoding() -> None:
+    """The annotation is part of the type and does not slow the decoder."""
     assert about("x", "shares").description == "x (shares)"
     assert msgspec.json.decode(b'{"amountLent":1}', type=Lent) == Lent(amount_lent=Decimal(1))

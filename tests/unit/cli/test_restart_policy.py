@@ -1,4 +1,4 @@
-"""When a dead process is started again, and how its end is told."""
+"""The restart delays of processes, and the description of their exits."""
 
 import pytest
 
@@ -18,11 +18,11 @@ def test_the_delay_doubles_up_to_its_limit() -> None:
     assert delays(RestartPolicy(), *[0.0] * 8) == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
 
 
-def test_a_good_run_makes_the_next_delay_the_first_again() -> None:
+def test_a_long_run_resets_the_delay() -> None:
     assert delays(RestartPolicy(), 0, 0, 0, 30, 0) == [0.25, 0.5, 1.0, 0.25, 0.5]
 
 
-def test_a_run_that_was_nearly_good_does_not() -> None:
+def test_a_slightly_shorter_run_does_not_reset_the_delay() -> None:
     assert delays(RestartPolicy(), 0, 29.9) == [0.25, 0.5]
 
 
@@ -36,5 +36,5 @@ def test_a_run_that_was_nearly_good_does_not() -> None:
         (-250, "was killed by signal 250"),
     ],
 )
-def test_an_end_is_told_by_code_or_signal(code: int, told: str) -> None:
+def test_an_exit_is_described_by_its_code_or_signal(code: int, told: str) -> None:
     assert describe_exit(code) == told

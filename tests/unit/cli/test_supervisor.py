@@ -1,7 +1,7 @@
-"""The supervisor, over small processes that do as they are told.
+"""The supervisor, tested with small scripted processes.
 
-`Script` is a part: a few lines of Python with READY and the like at hand. What it prints comes back
-as a line, so that a test sees who did what, in which order.
+`script` returns the spec of a process that runs a few lines of Python after `PRELUDE`. The console
+records the printed lines, which show the order of the processes' actions.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ def script(name: str, body: str, **more: Any) -> ProcessSpec:
 
 
 class RecordingConsole:
-    """A voice that remembers: `said` by the supervisor, `lines` by the parts."""
+    """A console that records: `messages` of the supervisor, and `lines` of the processes."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -87,7 +87,7 @@ async def running_supervisor(
         assert made.supervisor.pids == {}
 
 
-async def test_a_stage_starts_when_the_one_before_is_ready() -> None:
+async def test_a_stage_starts_when_the_previous_one_is_ready() -> None:
     async with running_supervisor(
         [script("a", WAITS)], [script("b", WAITS), script("c", WAITS)]
     ) as it:
@@ -97,7 +97,7 @@ async def test_a_stage_starts_when_the_one_before_is_ready() -> None:
         assert before_a_was_ready == [["a"]]
 
 
-async def test_the_stages_stop_in_reverse_order() -> None:
+async def test_stages_stop_in_reverse_order() -> None:
     async with running_supervisor(
         [script("a", WAITS)], [script("b", WAITS)], [script("c", WAITS)]
     ) as it:
@@ -111,7 +111,7 @@ async def test_the_stages_stop_in_reverse_order() -> None:
         assert it.supervisor.pids == {}
 
 
-async def test_what_dies_is_started_again_and_its_end_is_told() -> None:
+async def test_a_process_that_dies_is_restarted_and_logged() -> None:
     async with running_supervisor([script("a", WAITS)], [script("b", WAITS)]) as it:
         await it.supervisor.start()
         first, other = it.pid("a"), it.pid("b")
@@ -122,7 +122,7 @@ async def test_what_dies_is_started_again_and_its_end_is_told() -> None:
         assert "a was killed by SIGKILL; starting it again in 0.01 s" in it.console.messages
 
 
-async def test_what_dies_again_and_again_waits_longer_each_time() -> None:
+async def test_repeated_deaths_increase_the_restart_delay() -> None:
     async with running_supervisor([script("a", "ready(); time.sleep(0.05); sys.exit(4)")]) as it:
         await it.supervisor.start()
         await wait_until(
@@ -144,7 +144,7 @@ def restart_messages(it: SupervisorHarness) -> list[str]:
     return [line for line in it.console.messages if "starting it again" in line]
 
 
-async def test_what_never_gets_ready_is_given_up() -> None:
+async def test_a_process_that_never_becomes_ready_fails_the_start() -> None:
     async with running_supervisor([script("a", "print('no luck'); sys.exit(1)")]) as it:
         with pytest.raises(StartFailed, match="a was started 3 times and never got ready") as told:
             await it.supervisor.start()
@@ -152,7 +152,7 @@ async def test_what_never_gets_ready_is_given_up() -> None:
         assert it.console.lines == [("a", "no luck")] * 3
 
 
-async def test_what_cannot_run_as_configured_is_not_tried_again() -> None:
+async def test_exit_code_2_during_the_start_is_not_retried() -> None:
     async with running_supervisor([script("a", "sys.exit(2)")], [script("b", WAITS)]) as it:
         with pytest.raises(StartFailed, match="a cannot run as it is configured") as told:
             await it.supervisor.start()
@@ -160,7 +160,7 @@ async def test_what_cannot_run_as_configured_is_not_tried_again() -> None:
         assert not any("b" in pids for pids, _ in it.history)
 
 
-async def test_after_it_was_ready_once_code_2_is_a_death_like_another(tmp_path: Path) -> None:
+async def test_exit_code_2_after_readiness_leads_to_a_restart(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     body = f"""
 if os.path.exists({str(mark)!r}): wait()
@@ -171,7 +171,7 @@ ready(); open({str(mark)!r}, "w"); time.sleep(0.05); sys.exit(2)
         await wait_until("it is back", lambda: "a is ready again" in it.console.messages)
 
 
-async def test_a_program_that_is_not_there_is_told() -> None:
+async def test_a_missing_program_fails_the_start() -> None:
     part = ProcessSpec(name="a", argv=("/nowhere/nats-server",), env={})
     async with running_supervisor([part]) as it:
         with pytest.raises(StartFailed, match="never got ready"):
@@ -179,14 +179,14 @@ async def test_a_program_that_is_not_there_is_told() -> None:
         assert it.console.lines[0] == ("a", "/nowhere/nats-server: No such file or directory")
 
 
-async def test_what_does_not_stop_in_time_is_killed_and_said_so() -> None:
+async def test_a_process_that_does_not_stop_in_time_is_killed_and_logged() -> None:
     async with running_supervisor([script("a", IGNORES_SIGTERM, stop_timeout_seconds=0.1)]) as it:
         await it.supervisor.start()
         assert not await it.supervisor.stop()
         assert "a did not stop within 0.1 s and is killed" in it.console.messages
 
 
-async def test_a_kill_ends_a_patient_stop() -> None:
+async def test_kill_ends_a_stop_in_progress() -> None:
     async with running_supervisor(
         [script("a", WAITS)], [script("b", IGNORES_SIGTERM, stop_timeout_seconds=600)]
     ) as it:
@@ -197,7 +197,7 @@ async def test_a_kill_ends_a_patient_stop() -> None:
         assert not await asyncio.wait_for(stopping, 60)
 
 
-async def test_a_stop_while_it_starts_ends_what_was_started() -> None:
+async def test_stop_during_the_start_ends_the_started_processes() -> None:
     async with running_supervisor([script("a", "time.sleep(600)")], [script("b", WAITS)]) as it:
         starting = asyncio.create_task(it.supervisor.start())
         await wait_until("a runs", lambda: it.pid("a"))
@@ -206,7 +206,7 @@ async def test_a_stop_while_it_starts_ends_what_was_started() -> None:
         assert it.supervisor.pids == {}
 
 
-async def test_a_stop_while_it_waits_to_start_again_does_not_wait() -> None:
+async def test_stop_during_a_restart_delay_does_not_wait() -> None:
     slow = RestartPolicy(initial_delay_seconds=600, max_delay_seconds=600)
     async with running_supervisor([script("a", WAITS)], pace=slow) as it:
         await it.supervisor.start()
@@ -215,7 +215,7 @@ async def test_a_stop_while_it_waits_to_start_again_does_not_wait() -> None:
         assert await asyncio.wait_for(it.supervisor.stop(), 60)
 
 
-async def test_what_a_part_started_itself_goes_with_it() -> None:
+async def test_child_processes_of_a_process_are_stopped_with_it() -> None:
     body = "import subprocess; subprocess.Popen(['sleep', '600']); wait()"
     part = script("a", body)
     async with running_supervisor([part]) as it:
@@ -225,14 +225,14 @@ async def test_what_a_part_started_itself_goes_with_it() -> None:
         await wait_until("the sleeper is gone", lambda: not psutil.pid_exists(sleeper.pid))
 
 
-async def test_a_ctrl_c_at_the_terminal_does_not_reach_the_parts() -> None:
+async def test_processes_run_in_their_own_session() -> None:
     async with running_supervisor([script("a", WAITS)]) as it:
         await it.supervisor.start()
         pid = it.pid("a")
         assert os.getsid(pid) == pid != os.getsid(0)
 
 
-async def test_a_part_that_is_probed_is_ready_when_its_probe_says_so() -> None:
+async def test_a_process_with_a_probe_is_ready_when_the_probe_succeeds() -> None:
     asked = asyncio.Event()
     part = script("a", "time.sleep(600)", readiness_probe=asked.wait)
     async with running_supervisor([part]) as it:
@@ -244,7 +244,7 @@ async def test_a_part_that_is_probed_is_ready_when_its_probe_says_so() -> None:
         assert it.supervisor.ready_names == ["a"]
 
 
-async def test_a_probe_that_finds_it_useless_ends_the_start() -> None:
+async def test_a_probe_that_raises_start_failed_ends_the_start() -> None:
     async def probe() -> None:
         raise StartFailed("it is too old")
 
@@ -254,7 +254,7 @@ async def test_a_probe_that_finds_it_useless_ends_the_start() -> None:
         await wait_until("it is gone", lambda: it.supervisor.pids == {})
 
 
-async def test_a_probe_that_fails_is_tried_with_another_process() -> None:
+async def test_a_failed_probe_is_repeated_with_a_new_process() -> None:
     tries = 0
 
     async def probe() -> None:
@@ -268,7 +268,7 @@ async def test_a_probe_that_fails_is_tried_with_another_process() -> None:
         assert "a was started, but its streams are odd" in it.console.messages
 
 
-async def test_lines_come_whole_and_the_last_ones_of_the_dead_too() -> None:
+async def test_output_lines_are_complete_up_to_the_last_one_of_a_dead_process() -> None:
     body = """
 sys.stdout.write("to stdout\\n"); sys.stdout.flush()
 os.write(2, b"in "); time.sleep(0.05); os.write(2, b"pieces\\nno \\xff text\\n" + b"x" * 200_000)
@@ -286,8 +286,8 @@ os.write(2, b"\\nlast words"); os.kill(os.getpid(), 9)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux is asked to do it")
-async def test_when_the_supervisor_is_killed_its_parts_die(tmp_path: Path) -> None:
-    """Also one that is stopped, which would hear no other signal."""
+async def test_processes_die_when_the_supervisor_is_killed(tmp_path: Path) -> None:
+    """This includes a suspended process, which handles no signal other than SIGKILL."""
     told = tmp_path / "pid"
     parent = f"""
 import asyncio, os, signal, sys

@@ -1,6 +1,7 @@
-"""How `tail` follows a stream through everything that can happen to a connection.
+"""How `tail` follows a stream through failures of the connection.
 
-`Edge` plays a script of answers, one a connection; when the script is over, the test is too.
+`ScriptedEdge` answers each connection with the next response of its script. The test ends when the
+script is exhausted.
 """
 
 from typing import Any
@@ -16,7 +17,7 @@ Answer = httpx.Response | Exception
 
 
 class ScriptExhausted(Exception):
-    """The script is over."""
+    """There is no further response in the script."""
 
 
 def stream(text: str) -> httpx.Response:
@@ -37,7 +38,7 @@ def signed_in(cookie: str = "s-1") -> httpx.Response:
 
 
 class ScriptedEdge:
-    """Answers streams and sign-ins from their scripts."""
+    """Answers stream and sign-in requests from their scripts."""
 
     def __init__(self, *streams: Answer, sign_ins: tuple[Answer, ...] = ()) -> None:
         self.streams = list(streams)
@@ -102,7 +103,7 @@ def test_events_are_shown_with_their_ids_and_exact_numbers() -> None:
     assert edge.requests[0].headers["accept"] == "text/event-stream"
 
 
-def test_after_a_clean_end_it_resumes_from_the_last_id_when_the_server_said() -> None:
+def test_after_a_clean_end_it_resumes_after_the_servers_retry_time() -> None:
     edge = ScriptedEdge(stream("retry: 250\n\nid: e-7\nevent: a\ndata: {}\n\n"), stream(""))
     edge.follow_to_end()
     assert edge.last_ids() == [None, "e-7", "e-7"]
@@ -110,26 +111,26 @@ def test_after_a_clean_end_it_resumes_from_the_last_id_when_the_server_said() ->
     assert edge.status_messages[0] == "the stream ended; connecting again from e-7 in 0.2 s"
 
 
-def test_it_begins_after_the_id_it_was_given() -> None:
+def test_it_starts_after_the_given_id() -> None:
     edge = ScriptedEdge()
     edge.follow_to_end(since="e-3")
     assert edge.last_ids() == ["e-3"]
 
 
-def test_a_quiet_checkpoint_moves_the_cursor_on() -> None:
+def test_a_checkpoint_frame_moves_the_last_event_id() -> None:
     edge = ScriptedEdge(stream("id: e-9\nevent: checkpoint\ndata: {}\n\n"))
     edge.follow_to_end()
     assert edge.last_ids() == [None, "e-9"]
 
 
-def test_an_event_cut_in_the_middle_is_not_taken() -> None:
+def test_an_incomplete_event_is_ignored() -> None:
     edge = ScriptedEdge(stream("id: e-1\nevent: a\ndata: {}\n\nid: e-2\nevent: a\ndata: {"))
     edge.follow_to_end()
     assert [id_ for _, id_, _ in edge.events] == ["e-1"]
     assert edge.last_ids() == [None, "e-1"]
 
 
-def test_failures_wait_longer_each_time_and_an_event_makes_it_short_again() -> None:
+def test_failures_increase_the_delay_and_an_event_resets_it() -> None:
     down = httpx.ConnectError("refused", request=httpx.Request("GET", "http://edge:8000/"))
     edge = ScriptedEdge(down, down, down, stream("event: a\ndata: {}\n\n"), down)
     edge.follow_to_end()
@@ -144,7 +145,7 @@ def test_failures_wait_longer_each_time_and_an_event_makes_it_short_again() -> N
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_refusal_for_now_is_waited_out_as_long_as_the_server_asks(status: int) -> None:
+def test_retry_after_of_a_temporary_refusal_is_respected(status: int) -> None:
     edge = ScriptedEdge(error_response(status, "too many", **{"retry-after": "30"}))
     edge.follow_to_end()
     assert 30 <= edge.sleeps[0] <= 45
@@ -153,29 +154,29 @@ def test_a_refusal_for_now_is_waited_out_as_long_as_the_server_asks(status: int)
     )
 
 
-def test_silence_is_told() -> None:
+def test_a_read_timeout_is_reported() -> None:
     edge = ScriptedEdge(httpx.ReadTimeout("", request=httpx.Request("GET", "http://edge:8000/")))
     edge.follow_to_end()
     assert edge.status_messages[0].startswith("nothing received for too long; connecting again")
 
 
-def test_an_unknown_stream_ends_it() -> None:
+def test_an_unknown_stream_is_an_error() -> None:
     told = ScriptedEdge(error_response(404, "Not Found")).follow_to_error()
     assert told == "there is no stream /api/stream/orders there: 404 Not Found"
 
 
-def test_something_that_is_no_stream_ends_it() -> None:
+def test_a_response_that_is_not_a_stream_is_an_error() -> None:
     edge = ScriptedEdge(httpx.Response(200, html="<p>hello"))
     with pytest.raises(CliError, match="is it a Tapewire edge"):
         edge.follow()
 
 
-def test_a_protected_stream_without_a_session_says_how_to_sign_in() -> None:
+def test_a_protected_stream_without_a_session_is_an_error() -> None:
     told = ScriptedEdge(error_response(401)).follow_to_error()
     assert told.startswith("/api/stream/orders needs a session; sign in with --user NAME")
 
 
-def test_a_session_given_that_is_refused_ends_it() -> None:
+def test_an_invalid_session_is_an_error() -> None:
     edge = ScriptedEdge(error_response(401))
     assert edge.follow_to_error(cookie="session=old").startswith("the session given is not valid")
     assert edge.requests[0].headers["cookie"] == "session=old"
@@ -187,7 +188,7 @@ def test_it_signs_in_before_it_connects() -> None:
     assert edge.requests[0].headers["cookie"] == "session=s-1"
 
 
-def test_a_session_that_ended_is_renewed_and_the_stream_resumed() -> None:
+def test_an_expired_session_is_renewed_and_the_stream_resumed() -> None:
     edge = ScriptedEdge(
         stream("id: e-1\nevent: auth:expired\ndata: {}\n\n"),
         sign_ins=(signed_in("s-1"), signed_in("s-2")),
@@ -200,7 +201,7 @@ def test_a_session_that_ended_is_renewed_and_the_stream_resumed() -> None:
     assert edge.last_ids() == [None, "e-1"]
 
 
-def test_a_session_that_the_edge_forgot_is_renewed() -> None:
+def test_an_unknown_session_is_renewed() -> None:
     edge = ScriptedEdge(
         stream(""), error_response(401), sign_ins=(signed_in("s-1"), signed_in("s-2"))
     )
@@ -208,24 +209,24 @@ def test_a_session_that_the_edge_forgot_is_renewed() -> None:
     assert edge.requests[-1].headers["cookie"] == "session=s-2"
 
 
-def test_a_fresh_session_that_is_refused_ends_it() -> None:
+def test_a_refused_new_session_is_an_error() -> None:
     edge = ScriptedEdge(error_response(401, "strange"), sign_ins=(signed_in(),))
     assert edge.follow_to_error(user="alice").startswith(
         "a fresh session of 'alice' is refused (401 strange)"
     )
 
 
-def test_a_sign_in_that_is_off_ends_it() -> None:
+def test_a_disabled_sign_in_is_an_error() -> None:
     told = ScriptedEdge(sign_ins=(error_response(404),)).follow_to_error(user="alice")
     assert told.startswith("the development sign-in is off there")
 
 
-def test_a_user_id_that_is_refused_ends_it() -> None:
+def test_a_rejected_user_id_is_an_error() -> None:
     told = ScriptedEdge(sign_ins=(error_response(422, "too long"),)).follow_to_error(user="alice")
     assert told == "cannot sign in as 'alice': 422 too long"
 
 
-def test_a_sign_in_that_fails_for_now_is_tried_again() -> None:
+def test_a_temporary_sign_in_failure_is_retried() -> None:
     edge = ScriptedEdge(sign_ins=(error_response(503, "starting"), signed_in()))
     edge.follow_to_end(user="alice")
     assert edge.status_messages[0].startswith("refused for now: 503 starting; connecting again")

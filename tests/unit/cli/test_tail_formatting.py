@@ -1,4 +1,4 @@
-"""What `tail` shows of an event."""
+"""The lines that `tail` prints for an event."""
 
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -45,33 +45,33 @@ def format_plain(event: str, data: Any) -> list[str]:
 
 
 def styles(event: str, data: Any, text: str) -> set[str]:
-    """How `text` is styled in the first line."""
+    """Return the styles of `text` in the line."""
     (line,) = format_event(event, data, NOW)
     start = line.plain.index(text)
     return {str(span.style) for span in line.spans if span.start <= start < span.end}
 
 
-def test_an_order() -> None:
+def test_an_order_is_one_line() -> None:
     assert format_plain("order:update", ORDER) == [
         "10:30:15.250 order:update partially_filled buy 100 IBM @ 187.50 filled 40 at 187.45 o-1"
     ]
 
 
-def test_a_market_order_that_was_rejected_says_why() -> None:
+def test_a_rejected_market_order_shows_its_reason() -> None:
     order = {**ORDER, "limitPrice": None, "filledQty": 0, "status": "rejected", "reason": "no cash"}
     assert format_plain("order:update", order) == [
         "10:30:15.250 order:update rejected buy 100 IBM market (no cash) o-1"
     ]
 
 
-def test_a_fill() -> None:
+def test_a_fill_is_one_line() -> None:
     fill = {**ORDER, "fillQty": 40, "fillPrice": Decimal("187.45"), "tradeId": "t-1"}
     assert format_plain("order:fill", fill) == [
         "10:30:15.250 order:fill fill buy 40 IBM at 187.45 (40 of 100) o-1"
     ]
 
 
-def test_a_trade() -> None:
+def test_a_trade_is_one_line() -> None:
     trade = {
         "tradeId": "t-1",
         "symbol": "IBM",
@@ -85,20 +85,20 @@ def test_a_trade() -> None:
     ]
 
 
-def test_a_price() -> None:
+def test_a_price_is_one_line() -> None:
     assert format_plain("price:update", PRICE) == [
         "10:30:15.250 price:update SPY 571.30 -0.10 (-0.02 %) 571.29 / 571.31 volume 1200"
     ]
 
 
-def test_buy_and_sell_up_and_down_differ_in_colour() -> None:
+def test_sides_and_price_changes_are_coloured() -> None:
     assert styles("order:update", ORDER, "buy") == {"green"}
     assert styles("order:update", {**ORDER, "side": "sell"}, "sell") == {"red"}
     assert styles("price:update", PRICE, "571.30") == {"red"}
     assert styles("price:update", {**PRICE, "change": Decimal(1)}, "571.30") == {"green"}
 
 
-def test_a_snapshot_is_its_own_line_and_one_a_thing() -> None:
+def test_a_snapshot_has_a_heading_and_one_line_for_each_entity() -> None:
     data = {"snapshot": True, "orders": [ORDER, {**ORDER, "orderId": "o-2"}], "timestamp": AT}
     assert [line.partition(" ")[2] for line in format_plain("order:update", data)] == [
         "order:update snapshot: 2 orders",
@@ -107,13 +107,13 @@ def test_a_snapshot_is_its_own_line_and_one_a_thing() -> None:
     ]
 
 
-def test_an_empty_snapshot_says_so() -> None:
+def test_an_empty_snapshot_is_shown() -> None:
     assert format_plain("price:update", {"initializing": True, "prices": [], "timestamp": AT}) == [
         "10:30:15.250 price:update snapshot: 0 prices"
     ]
 
 
-def test_a_reset_stands_out_and_says_what_was_asked_for() -> None:
+def test_a_reset_is_highlighted_with_the_requested_id() -> None:
     data = {"reason": "trimmed", "requestedId": "e-5", "firstAvailableId": "e-90"}
     assert format_plain("stream:reset", data) == [
         (
@@ -124,27 +124,27 @@ def test_a_reset_stands_out_and_says_what_was_asked_for() -> None:
     assert styles("stream:reset", data, "stream:reset") == {"bold white on red"}
 
 
-def test_signs_of_life_are_not_shown() -> None:
+def test_checkpoint_events_are_not_shown() -> None:
     assert format_plain("checkpoint", {}) == []
 
 
-def test_an_event_of_a_later_edge_shows_all_it_has() -> None:
+def test_unknown_events_show_all_their_fields() -> None:
     assert format_plain("alert:new", {"level": "error", "symbol": None}) == [
         "12:00:00.123 alert:new level=error symbol=-"
     ]
 
 
-def test_data_that_is_no_object_is_shown_as_it_is() -> None:
+def test_data_that_is_not_an_object_is_shown_unchanged() -> None:
     assert format_plain("note", "plain") == ["12:00:00.123 note plain"]
 
 
-def test_an_order_with_fields_missing_is_shown_with_what_it_has() -> None:
+def test_an_order_with_missing_fields_is_shown_without_them() -> None:
     assert format_plain("order:update", {"symbol": "IBM"}) == [
         "12:00:00.123 order:update - IBM market"
     ]
 
 
-def test_what_comes_from_outside_cannot_drive_the_terminal() -> None:
+def test_control_characters_in_data_are_escaped() -> None:
     nasty = {**ORDER, "reason": "\x1b[2J\x1b]0;owned\x07[red]\nnext", "symbol": "I\rBM"}
     (line,) = format_event("order:update\x1b[31m", nasty, NOW)
     assert r"\x1b[2J\x1b]0;owned\x07[red]\nnext" in line.plain
@@ -152,6 +152,6 @@ def test_what_comes_from_outside_cannot_drive_the_terminal() -> None:
     assert all(character.isprintable() for character in line.plain)
 
 
-def test_a_line_is_never_broken(capsys: Any) -> None:
+def test_a_long_line_is_not_wrapped(capsys: Any) -> None:
     Console(highlight=False, soft_wrap=True, width=40).print(Text("x" * 300))
     assert capsys.readouterr().out == "x" * 300 + "\n"

@@ -1,4 +1,4 @@
-"""What cannot be meant is refused before anything leaves, naming the field and the value."""
+"""Invalid arguments raise errors that name the field and the value; nothing is sent."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -27,7 +27,7 @@ AT = datetime(2026, 3, 2, tzinfo=UTC)
 
 
 def untyped(value: object) -> Any:
-    """A value of the wrong type, past the type checker."""
+    """Return a value of the wrong type without an error of the type checker."""
     return value
 
 
@@ -110,7 +110,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("call", "arguments", "said"), BAD)
-async def test_what_cannot_be_meant_is_refused(
+async def test_invalid_arguments_are_rejected_before_anything_is_sent(
     call: str, arguments: dict[str, Any], said: str
 ) -> None:
     house = ClientHarness()
@@ -135,20 +135,22 @@ async def test_what_cannot_be_meant_is_refused(
         ("price", {"symbol": "IBM", "price": 1, "user": "a"}, "no argument 'user'"),
     ],
 )
-async def test_a_misspelt_argument_is_said(call: str, arguments: dict[str, Any], said: str) -> None:
+async def test_missing_and_misspelt_arguments_raise_type_error(
+    call: str, arguments: dict[str, Any], said: str
+) -> None:
     with pytest.raises(TypeError) as caught:
         await getattr(ClientHarness().client(), call)(**arguments)
     assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["", None, 7])
-async def test_an_address_that_is_none_is_refused(url: Any) -> None:
+async def test_an_invalid_url_is_rejected(url: Any) -> None:
     with pytest.raises(InvalidArgument, match="url="):
         async with connect(url, "desk"):
             pass
 
 
-async def test_what_a_service_decides_on_is_no_other_programs_to_write() -> None:
+async def test_reserved_event_types_cannot_be_published() -> None:
     house = ClientHarness()
     client = house.client()
     for event in (
@@ -185,7 +187,7 @@ async def test_what_a_service_decides_on_is_no_other_programs_to_write() -> None
         ("desk", float("nan"), "retry_seconds=nan"),
     ],
 )
-async def test_a_connection_that_cannot_be_meant(
+async def test_invalid_connection_arguments_are_rejected(
     name: Any, retry_seconds: float, said: str
 ) -> None:
     with pytest.raises(InvalidArgument) as caught:
@@ -195,7 +197,7 @@ async def test_a_connection_that_cannot_be_meant(
 
 
 @given(st.decimals(min_value=-(10**12) + 1, max_value=10**12 - 1, places=8))
-def test_every_number_within_bounds_is_stored_as_it_is(value: Decimal) -> None:
+def test_numbers_within_bounds_are_kept_exactly(value: Decimal) -> None:
     for given_ in (value, str(value), f"{value:f}"):
         found = validation.validate_number("x", given_)
         assert found == value
@@ -203,7 +205,7 @@ def test_every_number_within_bounds_is_stored_as_it_is(value: Decimal) -> None:
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True))
-def test_a_float_is_the_decimal_that_it_reads_as_or_is_refused(value: float) -> None:
+def test_a_float_becomes_the_equal_decimal_or_is_rejected(value: float) -> None:
     try:
         found = validation.validate_number("x", value)
     except InvalidArgument:
@@ -211,5 +213,5 @@ def test_a_float_is_the_decimal_that_it_reads_as_or_is_refused(value: float) -> 
     assert float(found) == value
 
 
-def test_a_tape_needs_every_call() -> None:
+def test_the_client_implements_every_abstract_call() -> None:
     assert not Client.__abstractmethods__

@@ -1,4 +1,4 @@
-"""What importing costs: `import tapewire` little, declaring event types no network library."""
+"""`import tapewire` loads few modules, and declaring event types loads no network library."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import tapewire
 
 
 def loaded_modules(code: str) -> set[str]:
-    """The modules there are after `code`, in a process of its own."""
+    """Run `code` in a new process, and return the modules loaded afterwards."""
     shown = subprocess.run(
         [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules)"],
         check=True,
@@ -19,7 +19,7 @@ def loaded_modules(code: str) -> set[str]:
     return set(shown.stdout.split())
 
 
-def test_the_import_alone_loads_nothing_of_ours() -> None:
+def test_importing_tapewire_loads_no_submodule() -> None:
     found = loaded_modules("import tapewire")
     assert {name for name in found if name.startswith("tapewire.")} == set()
     assert not found & {"nats", "msgspec", "litestar", "structlog", "asyncio"}
@@ -31,7 +31,7 @@ def test_declaring_event_types_needs_no_network_library() -> None:
     assert not found & {"nats", "litestar", "structlog", "opentelemetry", "tapewire.log"}
 
 
-def test_a_producer_needs_nothing_of_the_edge() -> None:
+def test_the_client_loads_no_module_of_the_edge() -> None:
     found = loaded_modules("import tapewire\ntapewire.connect\ntapewire.sync.connect")
     assert "nats" in found
     assert not {
@@ -39,12 +39,12 @@ def test_a_producer_needs_nothing_of_the_edge() -> None:
     }
 
 
-def test_every_name_is_there() -> None:
+def test_every_exported_name_exists() -> None:
     for name in tapewire.__all__:
         assert getattr(tapewire, name) is not None
     assert set(tapewire.__all__) <= set(dir(tapewire))
 
 
-def test_a_name_that_there_is_not_is_said() -> None:
+def test_an_unknown_name_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'conect'"):
         _ = tapewire.conect

@@ -1,4 +1,4 @@
-"""Stored once, or an error that says what may be the case: whatever happens on the way."""
+"""Publishing stores an event once, or raises an error that says whether it may be stored."""
 
 import asyncio
 from collections import Counter
@@ -26,7 +26,7 @@ def loan(number: int = 1) -> LoanMade:
 
 @pytest.fixture
 async def harness() -> ClientHarness:
-    """A harness whose clock is the loop's."""
+    """A harness that uses the clock of the event loop."""
     clock = asyncio.get_running_loop().time
     return ClientHarness(now=lambda: DAY + timedelta(seconds=clock()))
 
@@ -36,7 +36,7 @@ async def calm_after(faults: Faults, seconds: float) -> None:
     faults.disable()
 
 
-async def test_an_answer_that_got_lost_is_asked_for_again(harness: ClientHarness) -> None:
+async def test_a_lost_acknowledgement_is_retried(harness: ClientHarness) -> None:
     faults = Faults(seed=1, lost_ack_rate=1.0)
     calming = asyncio.create_task(calm_after(faults, 1.0))
     receipt = await harness.client(faults=faults).strategy_started(**STRATEGY)
@@ -45,13 +45,13 @@ async def test_an_answer_that_got_lost_is_asked_for_again(harness: ClientHarness
     await calming
 
 
-async def test_a_server_that_comes_back_in_time_is_waited_for(harness: ClientHarness) -> None:
+async def test_a_short_outage_is_waited_out(harness: ClientHarness) -> None:
     harness.server.begin_outage(15)
     receipt = await harness.client().strategy_started(**STRATEGY)
     assert (receipt.is_duplicate, receipt.sequence) == (False, 1)
 
 
-async def test_a_server_that_stays_away_is_given_up_with_the_id_to_try_again_by(
+async def test_a_long_outage_raises_publish_timeout_with_the_event_id(
     harness: ClientHarness,
 ) -> None:
     harness.server.begin_outage(60)
@@ -65,14 +65,14 @@ async def test_a_server_that_stays_away_is_given_up_with_the_id_to_try_again_by(
     assert len(harness.recorded_events()) == 1
 
 
-async def test_a_price_that_cannot_be_put_is_given_up_too(harness: ClientHarness) -> None:
+async def test_a_long_outage_raises_publish_timeout_for_prices(harness: ClientHarness) -> None:
     harness.server.begin_outage(60)
     with pytest.raises(PublishTimeout, match=r"px\.IBM was not stored: ") as caught:
         await harness.client(retry_seconds=5).price("IBM", 182)
     assert caught.value.event_id is None
 
 
-async def test_what_may_have_been_stored_is_said_and_can_be_repeated(
+async def test_a_timeout_reports_a_possibly_stored_event_which_can_be_repeated(
     harness: ClientHarness,
 ) -> None:
     faults = Faults(seed=1, lost_ack_rate=1.0)
@@ -87,7 +87,7 @@ async def test_what_may_have_been_stored_is_said_and_can_be_repeated(
     assert len(harness.recorded_events()) == 1
 
 
-async def test_an_entity_that_moved_on_is_a_conflict() -> None:
+async def test_a_wrong_expected_sequence_raises_conflict() -> None:
     harness = ClientHarness()
     client = harness.client()
     first = await client.publish(loan(), owner="alice", entity="l", expected_sequence=0)
@@ -97,8 +97,8 @@ async def test_an_entity_that_moved_on_is_a_conflict() -> None:
     assert len(harness.recorded_events()) == 2
 
 
-async def test_an_expectation_that_the_event_itself_broke_is_none(harness: ClientHarness) -> None:
-    """The answer is lost; by the next try the entity has moved on, by this very event."""
+async def test_a_retried_event_does_not_conflict_with_itself(harness: ClientHarness) -> None:
+    """The acknowledgement is lost; at the next try the entity has the event itself as its last."""
     faults = Faults(seed=1, lost_ack_rate=1.0)
     calming = asyncio.create_task(calm_after(faults, 1.0))
     client = harness.client(faults=faults)
@@ -107,7 +107,7 @@ async def test_an_expectation_that_the_event_itself_broke_is_none(harness: Clien
     await calming
 
 
-async def test_an_entity_that_is_only_being_written_to_is_tried_again(
+async def test_a_temporary_conflict_is_retried(
     harness: ClientHarness,
 ) -> None:
     faults = Faults(seed=1, conflict_rate=1.0)
@@ -118,7 +118,7 @@ async def test_an_entity_that_is_only_being_written_to_is_tried_again(
     await calming
 
 
-async def test_once_is_for_ever(harness: ClientHarness) -> None:
+async def test_once_prevents_duplicates_without_a_time_limit(harness: ClientHarness) -> None:
     client = harness.client()
     await client.publish(loan(), owner="alice", entity="l", event_id="e", once=True)
     await asyncio.sleep(1800)
@@ -129,7 +129,7 @@ async def test_once_is_for_ever(harness: ClientHarness) -> None:
     assert len(harness.recorded_events()) == 1
 
 
-async def test_a_value_is_the_newest_of_its_entity() -> None:
+async def test_put_replaces_the_value_of_an_entity() -> None:
     harness = ClientHarness()
     client = harness.client()
     await client.put(LoanRate(percent=Decimal("4.1")), owner="alice", entity="EUR/USD")
@@ -139,7 +139,7 @@ async def test_a_value_is_the_newest_of_its_entity() -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_through_a_bad_day_what_was_acknowledged_is_there_once(
+async def test_through_random_faults_acknowledged_events_are_stored_once(
     seed: int, harness: ClientHarness
 ) -> None:
     tapes = [harness.client(f"p{n}", faults=Faults.rough(seed * 7 + n)) for n in range(3)]
@@ -165,7 +165,7 @@ async def test_through_a_bad_day_what_was_acknowledged_is_there_once(
 
 
 class LoanHandler:
-    """A reaction that tells two things of every loan, and fails as often as it is told to."""
+    """A handler that publishes two events for each loan, and fails a given number of times."""
 
     def __init__(self, client: Client, failures_left: int = 0) -> None:
         self.client = client
@@ -196,11 +196,11 @@ def count_reports(harness: ClientHarness) -> Counter[str]:
     )
 
 
-async def test_a_reaction_that_fails_for_minutes_tells_everything_once(
+async def test_a_handler_that_fails_for_minutes_publishes_each_event_once(
     harness: ClientHarness,
 ) -> None:
-    """The log knows ids for two minutes only; what a handler published before it failed, and
-    failed, and succeeded half an hour later, is there once all the same."""
+    """The log detects duplicate ids within two minutes only. A handler that publishes, fails many
+    times and succeeds half an hour later still publishes each event once."""
     client = harness.client()
     await client.publish(loan(), owner="bob", entity="l-1", event_id="cause")
     desk = LoanHandler(client, failures_left=3600)  # every half second
@@ -217,7 +217,7 @@ async def test_a_reaction_that_fails_for_minutes_tells_everything_once(
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_a_reaction_through_a_bad_day_tells_everything_once(
+async def test_through_random_faults_a_handler_publishes_each_event_once(
     seed: int, harness: ClientHarness
 ) -> None:
     for number in range(20):
@@ -241,7 +241,7 @@ async def test_a_reaction_through_a_bad_day_tells_everything_once(
     await reaction.close()
 
 
-async def test_what_a_reaction_tells_carries_on_what_it_reacts_to() -> None:
+async def test_events_of_a_handler_have_the_correlation_and_causation_of_their_cause() -> None:
     harness = ClientHarness()
     client = harness.client()
     with tapewire.correlated("morning-batch"):
@@ -258,7 +258,7 @@ async def test_what_a_reaction_tells_carries_on_what_it_reacts_to() -> None:
     assert [one.metadata.causation for one in told] == [cause.id, cause.id]
 
 
-async def test_calls_outside_of_any_reaction_have_no_cause_and_a_correlation_each() -> None:
+async def test_calls_outside_of_handlers_have_no_causation_and_separate_correlations() -> None:
     harness = ClientHarness()
     for _ in range(2):
         await harness.client().strategy_started(**STRATEGY)
@@ -267,7 +267,7 @@ async def test_calls_outside_of_any_reaction_have_no_cause_and_a_correlation_eac
     assert one.metadata.correlation != two.metadata.correlation
 
 
-async def test_a_trace_of_the_program_goes_on_in_what_it_tells() -> None:
+async def test_published_events_continue_the_trace_of_the_program() -> None:
     from opentelemetry.sdk.trace import TracerProvider
 
     harness = ClientHarness()
@@ -279,6 +279,6 @@ async def test_a_trace_of_the_program_goes_on_in_what_it_tells() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 65, "a\nb"])
-def test_a_correlation_that_no_log_could_carry_is_refused(name: str) -> None:
+def test_an_invalid_correlation_is_rejected(name: str) -> None:
     with pytest.raises(tapewire.InvalidArgument, match="correlation="), tapewire.correlated(name):
         pass

@@ -1,4 +1,4 @@
-"""Each call stores the event that says so, where it belongs, as exactly as it was told."""
+"""Each call stores the matching event under the right subject, with exact values."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -60,7 +60,7 @@ async def house() -> ClientHarness:
     return ClientHarness()
 
 
-async def test_a_strategy_started(house: ClientHarness) -> None:
+async def test_strategy_started_stores_its_event(house: ClientHarness) -> None:
     receipt = await house.client().strategy_started(
         user="alice", strategy_id="s-1", symbol="BRK.B", position=-2.5, name="Momentum",
         message="the desk is open", at=AT,
@@ -82,14 +82,14 @@ async def test_a_strategy_started(house: ClientHarness) -> None:
         ("strategy_completed", StrategyReportedCompleted, StrategyStatus.COMPLETED),
     ],
 )
-async def test_what_else_becomes_of_a_strategy(
+async def test_other_strategy_calls_store_their_events(
     house: ClientHarness, call: str, kind: type[StrategyReport], status: StrategyStatus
 ) -> None:
     await getattr(house.client(), call)(user="alice", strategy_id="s-1", at=AT)
     assert house.stored_events() == [(REPORTS, kind(strategy=strategy(status)))]
 
 
-async def test_a_strategy_errored(house: ClientHarness) -> None:
+async def test_strategy_errored_stores_its_event(house: ClientHarness) -> None:
     await house.client().strategy_errored(
         user="alice", strategy_id="s-1", error_code="venue_down", details="no heartbeat", at=AT
     )
@@ -114,7 +114,7 @@ ORDER: dict[str, Any] = {
         ("order_failed", OrderReportedFailed, OrderStatus.FAILED),
     ],
 )
-async def test_what_becomes_of_an_order(
+async def test_order_calls_store_their_events(
     house: ClientHarness, call: str, kind: type[OrderReport], status: OrderStatus
 ) -> None:
     await getattr(house.client(), call)(**ORDER, reason="so it is")
@@ -124,7 +124,9 @@ async def test_what_becomes_of_an_order(
 @pytest.mark.parametrize(
     ("partly", "status"), [(False, OrderStatus.FILLED), (True, OrderStatus.PARTIALLY_FILLED)]
 )
-async def test_an_order_executed(house: ClientHarness, partly: bool, status: OrderStatus) -> None:
+async def test_order_executed_stores_its_event(
+    house: ClientHarness, partly: bool, status: OrderStatus
+) -> None:
     await house.client().order_executed(**ORDER, price="512.4600", stop_loss=True, partly=partly)
     said = order(status, price=Decimal("512.4600"), stop_loss=True)
     [(subject, event)] = house.stored_events()
@@ -133,7 +135,7 @@ async def test_an_order_executed(house: ClientHarness, partly: bool, status: Ord
     assert str(event.order.price) == "512.4600"
 
 
-async def test_an_order_of_no_strategy_is_among_what_its_source_reports(
+async def test_an_order_without_a_strategy_belongs_to_its_source(
     house: ClientHarness,
 ) -> None:
     alone = ORDER.copy()
@@ -150,7 +152,7 @@ async def test_an_order_of_no_strategy_is_among_what_its_source_reports(
         ("stop_loss_executed", StopLossReportedExecuted),
     ],
 )
-async def test_a_stop_loss(
+async def test_stop_loss_calls_store_their_events(
     house: ClientHarness,
     call: str,
     kind: type[StopLossReportedTriggered | StopLossReportedExecuted],
@@ -172,7 +174,9 @@ async def test_a_stop_loss(
 
 
 @pytest.mark.parametrize(("strategy_id", "entity"), [("s-1", "desk%2Fs-1"), (None, "desk")])
-async def test_an_error(house: ClientHarness, strategy_id: str | None, entity: str) -> None:
+async def test_error_stores_its_event(
+    house: ClientHarness, strategy_id: str | None, entity: str
+) -> None:
     await house.client().error(
         user="alice", error_code="clock_skew", error_message="3 s behind", details="since 15:11",
         strategy_id=strategy_id, at=AT,
@@ -188,7 +192,7 @@ async def test_an_error(house: ClientHarness, strategy_id: str | None, entity: s
     assert house.stored_events() == [(f"ev.alice.reports.{entity}", said)]
 
 
-async def test_a_decision(house: ClientHarness) -> None:
+async def test_decision_stores_its_event(house: ClientHarness) -> None:
     receipt = await house.client().decision(
         user="alice", strategy_id="s-1", symbol="IBM", action="buy", confidence=0.8,
         reasoning="the model says so", taken=False, at=AT,
@@ -206,7 +210,7 @@ async def test_a_decision(house: ClientHarness) -> None:
     assert house.stored_events() == [("ev.alice.decisions.desk%2Fs-1", said)]
 
 
-async def test_an_alert_is_the_only_event_of_its_own_entity(house: ClientHarness) -> None:
+async def test_an_alert_has_an_entity_of_its_own(house: ClientHarness) -> None:
     client = house.client()
     one = await client.alert(
         user="alice", message="come and look", level="error", symbol="IBM", at=AT, event_id="a-1"
@@ -225,7 +229,7 @@ async def test_an_alert_is_the_only_event_of_its_own_entity(house: ClientHarness
     assert len(house.recorded_events()) == 1
 
 
-async def test_a_price(house: ClientHarness) -> None:
+async def test_price_stores_a_quote(house: ClientHarness) -> None:
     await house.client().price(
         "BRK.B", 512.5, bid="512.45", ask="512.55", bid_size=100, ask_size=200, volume=5000,
         day_open=500, at=AT,
@@ -243,7 +247,9 @@ async def test_a_price(house: ClientHarness) -> None:
     assert house.recorded_events() == []
 
 
-async def test_a_price_alone_is_its_own_touch_with_nothing_on_offer(house: ClientHarness) -> None:
+async def test_a_price_without_sides_is_its_own_bid_and_ask_with_size_0(
+    house: ClientHarness,
+) -> None:
     before = datetime.now(UTC)
     await house.client().price("IBM", 182)
     quote = house.stored_quote("IBM")
@@ -252,7 +258,7 @@ async def test_a_price_alone_is_its_own_touch_with_nothing_on_offer(house: Clien
     assert before <= quote.timestamp <= datetime.now(UTC)
 
 
-async def test_what_is_told_is_told_of_now_unless_it_is_said_when(house: ClientHarness) -> None:
+async def test_events_have_the_current_time_by_default(house: ClientHarness) -> None:
     before = datetime.now(UTC)
     await house.client().strategy_started(user="alice", strategy_id="s-1")
     [(_, event)] = house.stored_events()
@@ -260,8 +266,8 @@ async def test_what_is_told_is_told_of_now_unless_it_is_said_when(house: ClientH
     assert before <= event.strategy.timestamp <= datetime.now(UTC)
 
 
-async def test_sources_do_not_meet(house: ClientHarness) -> None:
-    """Two programs may call their strategies the same."""
+async def test_equal_strategy_ids_of_two_sources_are_separate(house: ClientHarness) -> None:
+    """Two programs may use the same strategy id."""
     await house.client("one").strategy_started(user="alice", strategy_id="s")
     await house.client("two").strategy_started(user="alice", strategy_id="s")
     assert [subject for subject, _ in house.stored_events()] == [

@@ -1,4 +1,4 @@
-"""The producer library on a real server: awaited and sync, asking, and through a server's death."""
+"""The client library against a real server: async and sync calls, requests, and server restarts."""
 
 import asyncio
 import subprocess
@@ -46,11 +46,12 @@ async def stored(wire: NatsConnection, filter_: str = "ev.>") -> list[RecordedEv
     return (await JetStreamEventLog(wire).page(filter_, after=0)).events
 
 
-async def test_what_is_told_while_the_server_dies_is_there_once(
+async def test_events_published_while_the_server_is_killed_are_stored_once(
     server: LocalNatsServer, wire: NatsConnection
 ) -> None:
-    """The server is killed in the middle of it, and answers what it had stored with its id. What
-    is told later than that waits until it stands still, so that it surely dies with it."""
+    """The server is killed during publishing; afterwards it reports stored events as duplicates.
+    The second half of the events is published while the server is frozen, so it is certainly not
+    acknowledged before the kill."""
     async with tapewire.connect(server.url, "desk", retry_seconds=60) as client:
         numbers = iter(range(300))
         ids: list[str] = []
@@ -88,7 +89,7 @@ async def test_what_is_told_while_the_server_dies_is_there_once(
     assert sorted(int(one.event.loan_id) for one in events) == list(range(300))  # type: ignore[attr-defined]
 
 
-async def test_a_handler_that_raised_repeats_nothing(
+async def test_a_retried_handler_publishes_nothing_twice(
     server: LocalNatsServer, wire: NatsConnection
 ) -> None:
     receipts: list[tapewire.Receipt] = []
@@ -108,11 +109,11 @@ async def test_a_handler_that_raised_repeats_nothing(
     assert [one.is_duplicate for one in receipts] == [False, True, True]
 
 
-@pytest.mark.slow  # the server waits half a minute for the word of the process that died
-async def test_a_reaction_goes_on_in_another_process_and_repeats_nothing(
+@pytest.mark.slow  # the server waits half a minute for the acknowledgement of the dead process
+async def test_another_process_continues_a_durable_subscription_and_publishes_nothing_twice(
     server: LocalNatsServer, wire: NatsConnection
 ) -> None:
-    """The first process alerts, and dies before it could say so."""
+    """The first process publishes an alert, and dies before it acknowledges the event."""
     program = f"""
 import asyncio, os, tapewire
 async def main():
@@ -147,7 +148,7 @@ asyncio.run(main())
 
 
 class Answers:
-    """A notifications service that can be slow to come, and remembers what it was asked."""
+    """A notifications service that records its requests."""
 
     def __init__(self) -> None:
         self.asked: list[RequestContext] = []
@@ -161,7 +162,7 @@ class Answers:
         return contracts.notifications.SendReply(ids=[f"n-{user}" for user in request.user_ids])
 
 
-async def test_a_service_that_is_late_is_asked_again_under_the_same_command(
+async def test_a_request_is_repeated_under_the_same_command_id(
     server: LocalNatsServer, wire: NatsConnection
 ) -> None:
     answers = Answers()
@@ -179,7 +180,9 @@ async def test_a_service_that_is_late_is_asked_again_under_the_same_command(
     assert len(context.command_id) == 32
 
 
-async def test_a_refusal_is_typed_and_final(server: LocalNatsServer, wire: NatsConnection) -> None:
+async def test_a_rejected_command_raises_and_is_not_repeated(
+    server: LocalNatsServer, wire: NatsConnection
+) -> None:
     answers = Answers()
     endpoint = Endpoint(contracts.notifications.SendNotification, answers.send)
     answering = await serve_requests(wire, "alerts", {"send": endpoint})
@@ -191,7 +194,7 @@ async def test_a_refusal_is_typed_and_final(server: LocalNatsServer, wire: NatsC
     assert len(answers.asked) == 1
 
 
-async def test_nobody_there_is_said_after_the_patience(
+async def test_a_missing_service_raises_request_timeout(
     server: LocalNatsServer, wire: NatsConnection
 ) -> None:
     assert wire.is_connected
@@ -200,13 +203,13 @@ async def test_nobody_there_is_said_after_the_patience(
             await client.notify("alice", title="hello")
 
 
-async def test_no_server_is_said_after_the_patience() -> None:
+async def test_a_missing_server_raises_unavailable() -> None:
     with pytest.raises(tapewire.Unavailable, match="no NATS server answers"):
         async with tapewire.connect("nats://127.0.0.1:1", "desk", retry_seconds=0.3):
             pass
 
 
-async def test_what_no_server_takes_is_refused(
+async def test_an_event_beyond_the_message_limit_is_rejected(
     server: LocalNatsServer, wire: NatsConnection
 ) -> None:
     async with tapewire.connect(server.url, "desk") as client:
@@ -217,12 +220,12 @@ async def test_what_no_server_takes_is_refused(
 
 
 class TestSync:
-    """The same from ordinary code, on whichever thread."""
+    """The same calls from synchronous code, on any thread."""
 
     @pytest.fixture(autouse=True)
     async def _streams(self, wire: NatsConnection) -> None: ...
 
-    async def test_calls_return_when_they_are_done(
+    async def test_calls_return_when_the_event_is_stored(
         self, server: LocalNatsServer, wire: NatsConnection
     ) -> None:
         def script() -> None:
@@ -246,7 +249,7 @@ class TestSync:
         assert (last.sequence, last.metadata.correlation) == (3, "batch-7")
         assert "tapewire" not in {thread.name for thread in threading.enumerate()}
 
-    async def test_a_reaction_calls_ordinary_code_that_carries_on(
+    async def test_a_sync_handler_publishes_with_the_cause_of_its_event(
         self, server: LocalNatsServer, wire: NatsConnection
     ) -> None:
         def script() -> tapewire.Receipt:
@@ -269,7 +272,7 @@ class TestSync:
         [alert] = await stored(wire, "ev.bob.alerts.>")
         assert alert.metadata.causation == cause.id
 
-    async def test_a_closed_tape_says_so(self, server: LocalNatsServer) -> None:
+    async def test_a_closed_client_raises(self, server: LocalNatsServer) -> None:
         def script() -> None:
             client = tapewire.sync.connect(server.url, "script")
             client.close()
@@ -279,7 +282,7 @@ class TestSync:
 
         await asyncio.to_thread(script)
 
-    async def test_no_server_leaves_no_thread(self) -> None:
+    async def test_a_failed_connect_leaves_no_thread(self) -> None:
         def script() -> None:
             with pytest.raises(tapewire.Unavailable):
                 tapewire.sync.connect("nats://127.0.0.1:1", "script", retry_seconds=0.3)
@@ -288,7 +291,7 @@ class TestSync:
         assert "tapewire" not in {thread.name for thread in threading.enumerate()}
 
 
-async def test_what_is_told_is_logged_where_the_program_logs(
+async def test_published_events_are_logged_by_the_programs_own_logging(
     server: LocalNatsServer, wire: NatsConnection
 ) -> None:
     program = f"""
@@ -318,7 +321,7 @@ asyncio.run(main())
 
 
 def test_log_lines_go_to_the_programs_own_logging_with_secrets_masked() -> None:
-    """A program that configured nothing finds Tapewire's lines where Python's logging puts them."""
+    """Without configuration by the program, Tapewire's lines go through Python's logging."""
     program = """
 import logging, sys
 logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=sys.argv[1])

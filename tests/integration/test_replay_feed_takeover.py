@@ -1,4 +1,4 @@
-"""A recorded feed whose process is killed: the day goes on, it does not begin again."""
+"""If the process of a replay feed is killed, its successor continues the day."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ WAIT_SECONDS = 90.0
 
 @pytest.fixture
 def feed(tmp_path: Path) -> Path:
-    """A share of IBM is traded every `EVERY_MS`: the volume says how far the day is."""
+    """One share of IBM is traded every `EVERY_MS`; the volume therefore shows the progress."""
     path = tmp_path / "day.csv"
     rows = (f"{EVERY_MS * n},IBM,99,100,101,100,100,1\n" for n in range(TRADES))
     path.write_text(HEADER + "".join(rows))
@@ -45,7 +45,7 @@ async def wire(tmp_path: Path) -> AsyncIterator[NatsConnection]:
 
 @contextlib.asynccontextmanager
 async def playing(wire: NatsConnection, feed: Path) -> AsyncIterator[None]:
-    """A process of the service; killed when the block ends."""
+    """Run a process of the service, and kill it when the block ends."""
     url = wire.client.connected_url
     assert url is not None
     env = {key: value for key, value in os.environ.items() if not key.startswith("TAPEWIRE_")}
@@ -68,7 +68,9 @@ async def playing(wire: NatsConnection, feed: Path) -> AsyncIterator[None]:
         await process.wait()
 
 
-async def test_the_day_goes_on_where_it_stood(wire: NatsConnection, feed: Path) -> None:
+async def test_a_new_process_continues_the_day_at_its_last_position(
+    wire: NatsConnection, feed: Path
+) -> None:
     views = JetStreamLatestValueStore(wire, stream="VIEWS", prefix="view")
     market = JetStreamLatestValueStore(wire, stream="MARKET", prefix="px", live_prefix="live.px")
     volumes, places = list[int](), list[int]()
@@ -93,7 +95,7 @@ async def test_the_day_goes_on_where_it_stood(wire: NatsConnection, feed: Path) 
             timeout_seconds=WAIT_SECONDS,
         )
     stood = places[-1]
-    # What the killed one had sent may still be on its way: by the end of its lease it has come.
+    # Messages of the killed process may still be in flight; they arrive before its lease expires.
     leases = JetStreamLatestValueStore(wire, stream=LEASES, prefix="$KV.leases")
 
     async def free() -> bool:
