@@ -1,4 +1,4 @@
-"""The two implementations of the ports, and what tests do to them from outside."""
+"""The two implementations of the ports, with the operations that tests perform on their server."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -38,14 +38,16 @@ class Backend(Protocol):
         """Delete the log and create it again."""
 
     def server_down(self) -> contextlib.AbstractAsyncContextManager[None]:
-        """The server is down during the block, and its clients notice."""
+        """Stop the server during the block; its clients detect the outage."""
 
     async def close(self) -> None: ...
 
 
 async def wait_subscribed(connection: NatsConnection) -> None:
-    """Wait until the server knows what was subscribed. (nats-py's flush does not prove it: its ping
-    can overtake what is pending.)"""
+    """Wait until the server has processed all subscriptions of `connection`.
+
+    The flush of nats-py is not sufficient, because its ping can overtake pending messages.
+    """
     await connection.request("$JS.API.INFO")
 
 
@@ -87,15 +89,15 @@ class JetStreamBackend:
         self._connections: list[NatsConnection] = []
 
     async def open(self) -> None:
-        """Remove what the test before left on the server."""
+        """Remove the data of the previous test from the server."""
         self._operator_connection = await self.connect("operator")
-        # The server removes the folder of the last stream while the next one is being made in it:
-        # with one stream that stays there is no such race.
+        # The server removes the folder of the last stream while it creates the next stream there.
+        # One permanent stream avoids that race.
         await self.request_api("STREAM.CREATE.KEPT", {"name": "KEPT", "subjects": ["kept"]})
         await self._recreate_streams([configuration["name"] for configuration in stream_configs()])
 
     async def connect(self, name: str = "test") -> NatsConnection:
-        """A connection that `close` closes."""
+        """Open a connection that `close` closes."""
         wire = await connect(self._broker.url, name)
         self._connections.append(wire)
         return wire
@@ -127,8 +129,11 @@ class JetStreamBackend:
         await self._recreate_streams([EVENTS])
 
     async def _recreate_streams(self, names: list[str]) -> None:
-        """Delete and make. The server deletes a stream's files after it answered, so that the new
-        stream may find the messages of the old one (seen of 2.15.1): then once more."""
+        """Delete the streams and create them again.
+
+        The server answers before it deletes the files of a stream, and a new stream may then
+        contain the messages of the old one (seen with 2.15.1). Repeat in that case.
+        """
         for _ in range(10):
             for name in names:
                 await self.request_api(f"STREAM.DELETE.{name}")

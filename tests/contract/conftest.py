@@ -1,4 +1,4 @@
-"""One suite for memory and JetStream: `backend` is each of them in turn, fresh for every test."""
+"""One suite for memory and JetStream: each test runs with a new `backend` of either kind."""
 
 from collections.abc import AsyncIterator
 

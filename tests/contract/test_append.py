@@ -23,7 +23,7 @@ from tests.harness.event_factories import (
 )
 
 MAX_PAYLOAD_BYTES = 1 << 20
-"""The largest message that a server accepts, headers included (its default)."""
+"""The largest message that a server accepts by default, including its headers."""
 OVERHEAD_BYTES = len(CODEC.encode(make_event("")))
 
 
@@ -52,7 +52,7 @@ async def test_an_event_reads_back_as_it_was_appended(log: EventLog) -> None:
     assert recorded.time.tzinfo is not None
 
 
-async def test_what_was_not_given_beside_an_event_is_none(log: EventLog) -> None:
+async def test_missing_metadata_reads_back_as_none(log: EventLog) -> None:
     await log.append([make_draft(event_id="e-1")])
 
     [recorded] = await read_all(log)
@@ -72,7 +72,7 @@ UNUSUAL_HEADER_VALUES = [
 
 
 @pytest.mark.parametrize("word", UNUSUAL_HEADER_VALUES)
-async def test_ids_may_be_any_line_of_text(log: EventLog, word: str) -> None:
+async def test_ids_may_contain_any_text_of_one_line(log: EventLog, word: str) -> None:
     meta = EventMetadata(id=word, correlation=word, causation=word)
     await log.append(
         [EventDraft(subject=make_subject("alice/orders/1"), event=make_event(), metadata=meta)]
@@ -82,13 +82,13 @@ async def test_ids_may_be_any_line_of_text(log: EventLog, word: str) -> None:
     assert recorded.metadata == meta
 
 
-async def test_sequences_count_all_subjects_from_one(log: EventLog) -> None:
+async def test_sequences_start_at_one_and_count_all_subjects(log: EventLog) -> None:
     assert await log.append([make_draft("alice/orders/1")]) == 1
     assert await log.append([make_draft("bob/orders/1")]) == 2
     assert await log.append([make_draft("alice/orders/1")]) == 3
 
 
-async def test_an_expectation_that_holds_is_stored(log: EventLog) -> None:
+async def test_an_append_at_the_expected_sequence_is_stored(log: EventLog) -> None:
     await log.append([make_draft("bob/orders/1")])
     first = await log.append([make_draft("alice/orders/1", expected_sequence=0)])
     await log.append([make_draft("bob/orders/1")])
@@ -97,7 +97,7 @@ async def test_an_expectation_that_holds_is_stored(log: EventLog) -> None:
 
 
 @pytest.mark.parametrize("expect", [0, 1, 3, 4])
-async def test_an_expectation_that_fails_is_a_conflict(log: EventLog, expect: int) -> None:
+async def test_an_append_at_another_sequence_is_a_conflict(log: EventLog, expect: int) -> None:
     await log.append([make_draft("alice/orders/1")])
     await log.append([make_draft("alice/orders/1")])
     await log.append([make_draft("bob/orders/1")])
@@ -107,7 +107,7 @@ async def test_an_expectation_that_fails_is_a_conflict(log: EventLog, expect: in
     assert len(await read_all(log)) == 3
 
 
-async def test_expecting_an_entity_that_is_not_there_is_a_conflict(log: EventLog) -> None:
+async def test_expecting_a_missing_entity_is_a_conflict(log: EventLog) -> None:
     with pytest.raises(Conflict):
         await log.append([make_draft("alice/orders/1", expected_sequence=7)])
 
@@ -122,7 +122,7 @@ async def test_the_same_id_is_stored_once(log: EventLog) -> None:
     assert len(await read_all(log)) == 1
 
 
-async def test_who_repeats_an_event_is_told_where_it_stands(log: EventLog) -> None:
+async def test_a_repeated_append_reports_the_stored_sequence(log: EventLog) -> None:
     await log.append([make_draft(note="another")])
     stored = await log.append([make_draft(event_id="e-1")])
     await log.append([make_draft(note="another")])
@@ -132,8 +132,8 @@ async def test_who_repeats_an_event_is_told_where_it_stands(log: EventLog) -> No
     assert caught.value.sequence == stored
 
 
-async def test_the_expectation_is_looked_at_before_the_id(log: EventLog) -> None:
-    """A retry of a stored event is a conflict. Only reading the log shows that it was stored."""
+async def test_the_expected_sequence_is_checked_before_the_id(log: EventLog) -> None:
+    """A retry of a stored event is a conflict. Only a read of the log shows that it is stored."""
     await log.append([make_draft(event_id="e-1", expected_sequence=0)])
 
     with pytest.raises(Conflict):
@@ -176,7 +176,9 @@ async def test_a_conflict_anywhere_stores_nothing_of_a_batch(log: EventLog) -> N
     assert len(await read_all(log)) == 1
 
 
-async def test_a_batch_expects_of_each_subject_before_the_batch(log: EventLog) -> None:
+async def test_expected_sequences_of_a_batch_refer_to_the_log_before_the_batch(
+    log: EventLog,
+) -> None:
     await log.append([make_draft("alice/orders/1")])
     await log.append([make_draft("alice/trades/1")])
 
@@ -221,7 +223,7 @@ async def test_a_known_id_anywhere_stores_nothing_of_a_batch(log: EventLog) -> N
     assert len(await read_all(log)) == 1
 
 
-async def test_a_batch_that_was_refused_can_be_appended_as_it_should_be(log: EventLog) -> None:
+async def test_a_rejected_batch_can_be_appended_with_correct_expectations(log: EventLog) -> None:
     drafts = [
         make_draft("alice/orders/1", event_id="a", expected_sequence=0),
         make_draft("alice/trades/1", event_id="b"),
@@ -237,7 +239,7 @@ async def test_a_batch_that_was_refused_can_be_appended_as_it_should_be(log: Eve
     assert await log.append(drafts) == 3
 
 
-async def test_a_batch_holds_a_thousand_events_and_no_more(log: EventLog) -> None:
+async def test_a_batch_holds_at_most_a_thousand_events(log: EventLog) -> None:
     thousand = [make_draft(f"alice/orders/{number}", str(number)) for number in range(1000)]
     assert await log.append(thousand) == 1000
     assert notes_of(await read_all(log)) == [str(number) for number in range(1000)]
@@ -250,8 +252,8 @@ async def test_a_batch_holds_a_thousand_events_and_no_more(log: EventLog) -> Non
 
 
 @pytest.mark.parametrize("beyond", [-50, 0, 1, 100_000])
-async def test_an_event_larger_than_the_server_takes_is_refused(log: EventLog, beyond: int) -> None:
-    """Headers count: a payload just below the limit once made the server close the connection."""
+async def test_an_event_over_the_servers_limit_is_rejected(log: EventLog, beyond: int) -> None:
+    """Headers count. Regression: with a payload just below the limit, the server disconnected."""
     with pytest.raises(AppendRejected):
         await log.append([make_draft(note="x" * (MAX_PAYLOAD_BYTES + beyond - OVERHEAD_BYTES))])
     assert await log.append([make_draft(note="x" * (MAX_PAYLOAD_BYTES - 2_000))]) == 1

@@ -65,7 +65,7 @@ def ledger_handler(log: EventLog) -> CommandHandler[State, ApplyCommand]:
 async def apply_command(
     entities: CommandHandler[State, ApplyCommand], command: str, **options: Any
 ) -> State:
-    """Repeat `command` until it is decided, as a client does that repeats its id."""
+    """Repeat `command` with its id until it is decided, as a client does."""
     while True:
         try:
             return (
@@ -78,7 +78,7 @@ async def apply_command(
 
 
 async def assert_once_each(log: EventLog, commands: set[str]) -> None:
-    """Check that every command is stored once, with its two events side by side."""
+    """Check that every command is stored once, with its two events next to each other."""
     events = await read_all(log)
     assert sorted(notes_of(events)) == sorted([*commands, *commands])
     for first, second in zip(events[::2], events[1::2], strict=True):
@@ -105,14 +105,14 @@ async def test_a_command_is_applied_once_however_often_it_is_sent(backend: Backe
     await assert_once_each(await backend.event_log(), {"a", "b"})
 
 
-async def test_a_refusal_stores_nothing(backend: Backend) -> None:
+async def test_a_rejected_command_stores_nothing(backend: Backend) -> None:
     log = await backend.event_log()
     with pytest.raises(CommandRejected):
         await ledger_handler(log).handle(LEDGER_SUBJECT, ApplyCommand("never"), correlation="c")
     assert await read_all(log) == []
 
 
-async def test_an_entity_of_many_pages_is_loaded_whole(backend: Backend) -> None:
+async def test_an_entity_of_many_pages_is_loaded_completely(backend: Backend) -> None:
     log = await backend.event_log()
     for start in range(0, 1200, 400):
         await log.append([make_draft(note=str(number)) for number in range(start, start + 400)])
@@ -201,7 +201,7 @@ async def run_with_random_faults(seed: int) -> None:
             assert f"{name}{turn}" in state
 
     await asyncio.gather(*[write(name, number) for number, name in enumerate("abc")])
-    await asyncio.sleep(10)  # late appends have arrived
+    await asyncio.sleep(10)  # until late appends have arrived
 
     await assert_once_each(
         MemoryEventLog(server), {f"{name}{turn}" for name in "abc" for turn in range(8)}
@@ -211,7 +211,7 @@ async def run_with_random_faults(seed: int) -> None:
 @pytest.mark.parametrize(
     "seeds", [range(start, start + 50) for start in range(0, 200, 50)], ids=str
 )
-def test_a_bad_day_applies_every_command_once(seeds: range) -> None:
+def test_every_command_is_applied_once_under_random_faults(seeds: range) -> None:
     for seed in seeds:
         try:
             virtual_time.run(run_with_random_faults(seed))

@@ -12,7 +12,7 @@ from tests.harness.waiting import wait_until
 
 
 class GetHolder(msgspec.Struct, frozen=True):
-    """Who holds the lease?"""
+    """A request for the name of the lease holder."""
 
 
 class HolderReply(msgspec.Struct, frozen=True):
@@ -20,7 +20,7 @@ class HolderReply(msgspec.Struct, frozen=True):
 
 
 async def start_process(jetstream: JetStreamBackend, name: str, work: asyncio.Event) -> App:
-    """An app that serves `who` while it holds the lease."""
+    """Start an app that serves `who` while it holds the lease."""
     app = App("shop", Settings(instance=name), await jetstream.connect(name))
 
     async def who(_request: GetHolder, _context: RequestContext) -> HolderReply:
@@ -44,7 +44,9 @@ async def ask_holder(requests: RequestClient) -> str:
         return "nobody"
 
 
-async def test_the_holder_answers_then_nobody_then_the_next(jetstream: JetStreamBackend) -> None:
+async def test_only_the_lease_holder_answers_and_its_successor_takes_over(
+    jetstream: JetStreamBackend,
+) -> None:
     requests = RequestClient(await jetstream.connect("client"))
     ends, never, seen = asyncio.Event(), asyncio.Event(), list[str]()
 

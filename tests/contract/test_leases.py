@@ -12,7 +12,7 @@ from tests.harness.waiting import WAIT_TIMEOUT_SECONDS, wait_until
 
 
 class LeaseHolders:
-    """Records the holders of a lease, and whether two held it at once."""
+    """Records the holders of a lease, and how many held it at the same time."""
 
     def __init__(self) -> None:
         self.holding: list[str] = []
@@ -40,7 +40,7 @@ class HolderWork:
             work.holding.remove(self._name)
 
 
-async def test_one_holds_and_the_other_takes_over_when_the_work_ends(
+async def test_a_standby_takes_over_when_the_work_of_the_holder_ends(
     jetstream: JetStreamBackend,
 ) -> None:
     work = LeaseHolders()
@@ -63,14 +63,14 @@ async def test_one_holds_and_the_other_takes_over_when_the_work_ends(
 
 
 async def is_free(jetstream: JetStreamBackend) -> bool:
-    """Whether nobody holds the lease: it was released and need not expire."""
+    """Return whether the lease is released, without waiting for its expiry."""
     leases = JetStreamLatestValueStore(
         await jetstream.connect(), stream=LEASES, prefix="$KV.leases"
     )
     return await leases.get("feed") is None
 
 
-async def test_a_canceled_holder_lets_go_at_once(jetstream: JetStreamBackend) -> None:
+async def test_a_canceled_holder_releases_the_lease_at_once(jetstream: JetStreamBackend) -> None:
     work = LeaseHolders()
     first = asyncio.create_task(
         Leases(await jetstream.connect(), "one").run_while_held("feed", work.work_of("one"))
@@ -91,7 +91,7 @@ async def test_a_canceled_holder_lets_go_at_once(jetstream: JetStreamBackend) ->
     await second
 
 
-async def test_leases_of_different_names_are_apart(jetstream: JetStreamBackend) -> None:
+async def test_leases_of_different_names_are_independent(jetstream: JetStreamBackend) -> None:
     work, leases = LeaseHolders(), Leases(await jetstream.connect(), "one")
     names = ["prices", "paper broker", "a.b", "*"]
     shares = [work.work_of(name) for name in names]
@@ -105,7 +105,7 @@ async def test_leases_of_different_names_are_apart(jetstream: JetStreamBackend) 
     await asyncio.gather(*tasks)
 
 
-async def test_what_the_work_raises_is_raised_and_the_lease_is_free(
+async def test_an_error_of_the_work_is_raised_and_releases_the_lease(
     jetstream: JetStreamBackend,
 ) -> None:
     async def fail() -> None:
@@ -126,7 +126,7 @@ async def test_what_the_work_raises_is_raised_and_the_lease_is_free(
 
 
 async def crash(connection: NatsConnection) -> None:
-    """A holder that wrote its lease and then disappeared."""
+    """Write the lease of a holder that then disappears."""
     headers = {"Nats-Expected-Last-Subject-Sequence": "0", "Nats-TTL": f"{LEASE_TTL_SECONDS}s"}
     await connection.request("$KV.leases.feed", b"crashed", headers)
 
@@ -147,7 +147,7 @@ async def test_a_standby_takes_over_seconds_after_a_crash(jetstream: JetStreamBa
     await standby
 
 
-async def test_a_lease_is_kept_for_as_long_as_the_work_takes(jetstream: JetStreamBackend) -> None:
+async def test_a_lease_is_renewed_until_the_work_ends(jetstream: JetStreamBackend) -> None:
     work = LeaseHolders()
     one, two = work.work_of("one"), work.work_of("two")
     loop = asyncio.get_running_loop()
@@ -168,10 +168,10 @@ async def test_a_lease_is_kept_for_as_long_as_the_work_takes(jetstream: JetStrea
     await asyncio.gather(first, second)
 
 
-async def test_a_holder_that_cannot_renew_stops_before_another_begins(
+async def test_a_holder_that_cannot_renew_stops_before_another_starts(
     jetstream: JetStreamBackend,
 ) -> None:
-    """The server freezes: the holder gives up while its lease still keeps others out."""
+    """The server is frozen. The holder stops while its lease still excludes other processes."""
     work = LeaseHolders()
     shares = [work.work_of("one"), work.work_of("two")]
     tasks = [
@@ -192,11 +192,11 @@ async def test_a_holder_that_cannot_renew_stops_before_another_begins(
     await asyncio.gather(*tasks)
 
 
-async def test_a_holder_that_stood_still_knows_that_it_holds_nothing_before_it_does_anything(
+async def test_a_suspended_holder_detects_the_expired_lease_before_it_continues(
     jetstream: JetStreamBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that was starved of the processor for longer than its lease lived executed orders
-    at the quotes of before, beside its successor."""
+    """Regression: a process that got no processor time until its lease had expired executed orders
+    at old quotes, at the same time as its successor."""
     work = LeaseHolders()
     leases = Leases(await jetstream.connect(), "one")
     assert not leases.is_held("feed")

@@ -1,5 +1,8 @@
-"""What the fake does beyond the contract: everything that the real one does on a bad day, decided
-by a seed, so that what was built on it has seen all of it."""
+"""The faults of the in-memory log, which go beyond the contract.
+
+The faults are those of a real server, and are decided by a seed. Tests of code that uses the log
+can therefore meet all of them, and can be repeated.
+"""
 
 import asyncio
 from collections import Counter
@@ -19,7 +22,7 @@ START_TIME = datetime(2026, 3, 2, tzinfo=UTC)
 
 
 class LiveRecorder:
-    """What a reader received, in order: sequences and gaps."""
+    """Records the sequences and gaps that a reader receives, in order."""
 
     def __init__(self) -> None:
         self.received: list[int | str] = []
@@ -38,7 +41,10 @@ class LiveRecorder:
 async def run_live_reader(
     faults: Faults, events: int = 200
 ) -> tuple[list[int | str], list[str], int]:
-    """A live reader under `faults`, while a process without faults appends."""
+    """Run a live reader that also appends, under `faults`.
+
+    Returns what it received, the names of its errors, and the last sequence of the log.
+    """
     server = MemoryServer()
     story = LiveRecorder()
     reader, writer = MemoryEventLog(server, faults), MemoryEventLog(server)
@@ -68,35 +74,35 @@ def record_live_reader(faults: Faults) -> LiveRecorder:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_one_seed_is_one_story(seed: int) -> None:
+def test_equal_seeds_give_equal_runs(seed: int) -> None:
     assert virtual_time.run(run_live_reader(Faults.rough(seed))) == virtual_time.run(
         run_live_reader(Faults.rough(seed))
     )
 
 
-def test_different_seeds_are_different_stories() -> None:
+def test_different_seeds_give_different_runs() -> None:
     assert virtual_time.run(run_live_reader(Faults.rough(1))) != virtual_time.run(
         run_live_reader(Faults.rough(2))
     )
 
 
-def test_without_faults_live_is_whole() -> None:
+def test_without_faults_all_live_messages_arrive_in_order() -> None:
     assert record_live_reader(Faults(seed=1)).received == list(range(1, 201))
 
 
-def test_messages_on_their_way_stay_in_order() -> None:
+def test_delayed_messages_stay_in_order() -> None:
     assert record_live_reader(Faults(seed=1, max_delay_seconds=0.5)).sequences == list(
         range(1, 201)
     )
 
 
-def test_some_live_messages_are_lost_and_nothing_is_told() -> None:
+def test_lost_messages_are_not_reported() -> None:
     story = record_live_reader(Faults(seed=1, lost_message_rate=0.1))
     assert story.sequences == story.received == sorted(story.sequences)
     assert 150 < len(story.sequences) < 200
 
 
-def test_some_are_lost_and_a_gap_is_told_before_any_later_one() -> None:
+def test_a_gap_is_reported_before_any_later_message() -> None:
     story = record_live_reader(Faults(seed=1, gap_rate=0.1, max_delay_seconds=0.3))
     expected = 1
     gap = False
@@ -109,13 +115,13 @@ def test_some_are_lost_and_a_gap_is_told_before_any_later_one() -> None:
     assert 150 < len(story.sequences) < 200
 
 
-def test_some_arrive_after_their_successors_and_none_is_missing() -> None:
+def test_late_messages_arrive_out_of_order_and_none_is_missing() -> None:
     story = record_live_reader(Faults(seed=1, late_message_rate=0.1))
     assert story.sequences != sorted(story.sequences)
     assert sorted(story.sequences) == list(range(1, 201))
 
 
-def test_some_arrive_again_after_their_successors() -> None:
+def test_duplicate_messages_arrive_after_later_messages() -> None:
     story = record_live_reader(Faults(seed=1, duplicate_message_rate=0.1))
     again = [one for one, times in Counter(story.sequences).items() if times > 1]
     assert 5 < len(again) < 50
@@ -123,7 +129,7 @@ def test_some_arrive_again_after_their_successors() -> None:
     assert story.sequences != sorted(story.sequences)
 
 
-def test_a_broken_connection_is_a_gap_told_when_it_is_back() -> None:
+def test_a_broken_connection_reports_a_gap_after_it_reconnects() -> None:
     told, errors, _ = virtual_time.run(
         run_live_reader(Faults(seed=1, disconnect_rate=0.05, max_outage_seconds=0.5))
     )
@@ -132,7 +138,7 @@ def test_a_broken_connection_is_a_gap_told_when_it_is_back() -> None:
     assert errors
 
 
-async def test_outages_are_everybodys() -> None:
+async def test_an_outage_affects_all_connections() -> None:
     server = MemoryServer()
     one, other = LiveRecorder(), LiveRecorder()
     log, bystander = (
@@ -150,7 +156,7 @@ async def test_outages_are_everybodys() -> None:
     assert [*map(str, one.received), *map(str, other.received)] == ["reconnected", "reconnected"]
 
 
-async def test_a_replica_lags_and_catches_up() -> None:
+async def test_a_stale_replica_returns_fewer_events_than_the_leader() -> None:
     server = MemoryServer()
     for number in range(50):
         await MemoryEventLog(server).append([make_draft(note=str(number))])
@@ -161,7 +167,7 @@ async def test_a_replica_lags_and_catches_up() -> None:
     assert 34 <= min(ends) < 50
 
 
-async def test_ids_are_remembered_for_two_minutes() -> None:
+async def test_duplicate_ids_are_detected_for_two_minutes() -> None:
     log = MemoryEventLog(MemoryServer())
     await log.append([make_draft(event_id="e-1")])
     await asyncio.sleep(DUPLICATE_WINDOW_SECONDS - 1)
@@ -171,7 +177,7 @@ async def test_ids_are_remembered_for_two_minutes() -> None:
     assert await log.append([make_draft(event_id="e-1")]) == 2
 
 
-async def test_events_are_stamped_with_the_clock_that_was_given() -> None:
+async def test_events_have_the_time_of_the_given_clock() -> None:
     clock = asyncio.get_running_loop().time
     log = MemoryEventLog(MemoryServer(now=lambda: START_TIME + timedelta(seconds=clock())))
     await asyncio.sleep(60)
@@ -180,7 +186,7 @@ async def test_events_are_stamped_with_the_clock_that_was_given() -> None:
     assert recorded.time == START_TIME + timedelta(seconds=60)
 
 
-async def test_a_reaction_is_handed_out_again_when_its_acknowledgement_got_lost() -> None:
+async def test_an_event_is_redelivered_when_its_acknowledgement_is_lost() -> None:
     server = MemoryServer(ack_wait_seconds=1.0)
     handled: Counter[str] = Counter()
 
@@ -196,7 +202,7 @@ async def test_a_reaction_is_handed_out_again_when_its_acknowledgement_got_lost(
     assert 10 < sum(handled.values()) - 50 < 50
 
 
-async def test_what_a_killed_process_was_handling_comes_again_after_a_time() -> None:
+async def test_the_pending_event_of_a_killed_process_is_redelivered_after_the_ack_wait() -> None:
     server = MemoryServer(ack_wait_seconds=30.0)
     handled: list[str] = []
 
@@ -218,7 +224,7 @@ async def test_what_a_killed_process_was_handling_comes_again_after_a_time() -> 
     assert handled == ["a"]
 
 
-async def test_a_killed_process_hears_nothing_and_can_do_nothing() -> None:
+async def test_a_killed_process_receives_nothing_and_cannot_append() -> None:
     server, story = MemoryServer(), LiveRecorder()
     log = MemoryEventLog(server)
     await log.subscribe("ev.>", story.on_event, story.on_gap)
@@ -230,7 +236,7 @@ async def test_a_killed_process_hears_nothing_and_can_do_nothing() -> None:
         await log.append([make_draft()])
 
 
-async def test_calm_ends_every_fault() -> None:
+async def test_disable_ends_all_faults() -> None:
     server, faults = MemoryServer(), Faults.rough(3)
     log = MemoryEventLog(server, faults)
     faults.disable()
@@ -240,7 +246,7 @@ async def test_calm_ends_every_fault() -> None:
     assert sequences_of(await read_all(log)) == list(range(1, 301))
 
 
-async def test_posted_values_may_be_lost_and_old_ones_read() -> None:
+async def test_unacknowledged_values_may_be_lost_and_reads_may_be_stale() -> None:
     server = MemoryServer()
     values = MemoryLatestValueStore(server, Faults(seed=1, lost_append_rate=0.2))
     for number in range(100):

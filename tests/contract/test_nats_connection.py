@@ -1,4 +1,4 @@
-"""The connection to NATS beyond the ports: how its end and its losses are reported."""
+"""The NATS connection, beyond the ports: how closes and lost messages are reported."""
 
 import asyncio
 
@@ -9,9 +9,11 @@ from tests.contract.backends import JetStreamBackend, wait_subscribed
 from tests.harness.waiting import wait_until
 
 
-async def test_a_connection_closed_for_good_is_told(jetstream: JetStreamBackend) -> None:
-    """nats-py gives a connection up, for ever, when the server reports an error that it does not
-    know: too large a message once left a process running without a connection."""
+async def test_a_permanently_closed_connection_is_reported(jetstream: JetStreamBackend) -> None:
+    """nats-py closes a connection permanently after an error of the server that it does not know.
+
+    Regression: after a message that was too large, a process continued without a connection.
+    """
     wire = await jetstream.connect()
     states: list[bool] = []
     gaps: list[str] = []
@@ -40,20 +42,22 @@ async def test_a_connection_closed_for_good_is_told(jetstream: JetStreamBackend)
         await wire.request("$JS.API.INFO")
 
 
-async def test_an_end_that_was_asked_for_is_no_failure(jetstream: JetStreamBackend) -> None:
+async def test_a_requested_close_is_not_an_error(jetstream: JetStreamBackend) -> None:
     wire = await jetstream.connect()
     ended = asyncio.create_task(wire.wait_closed())
     await wire.close()
     await asyncio.wait_for(ended, 60)
 
 
-async def test_nobody_listening_is_told_at_once(jetstream: JetStreamBackend) -> None:
+async def test_a_request_without_responders_fails_at_once(jetstream: JetStreamBackend) -> None:
     wire = await jetstream.connect()
     with pytest.raises(Unavailable):
         await wire.request("svc.nobody.here")
 
 
-async def test_silence_is_told_after_the_time_given(jetstream: JetStreamBackend) -> None:
+async def test_a_request_without_a_reply_fails_after_its_timeout(
+    jetstream: JetStreamBackend,
+) -> None:
     wire, silent = await jetstream.connect(), await jetstream.connect()
     asked: list[object] = []
 
@@ -68,7 +72,9 @@ async def test_silence_is_told_after_the_time_given(jetstream: JetStreamBackend)
     assert len(asked) == 1
 
 
-async def test_a_request_under_way_ends_with_its_connection(jetstream: JetStreamBackend) -> None:
+async def test_a_pending_request_fails_when_its_connection_is_lost(
+    jetstream: JetStreamBackend,
+) -> None:
     wire, silent = await jetstream.connect(), await jetstream.connect()
     asked: list[object] = []
 
@@ -82,10 +88,10 @@ async def test_a_request_under_way_ends_with_its_connection(jetstream: JetStream
 
     async with jetstream.server_down():
         with pytest.raises(OutcomeUnknown):
-            await asyncio.wait_for(waiting, 30)  # it has a minute
+            await asyncio.wait_for(waiting, 30)  # the request itself has a minute
 
 
-async def test_a_slow_subscription_is_told_of_its_losses(
+async def test_a_slow_subscription_reports_a_gap(
     jetstream: JetStreamBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tapewire.log.jetstream.connection.MAX_PENDING_MESSAGES", 10)
@@ -109,12 +115,12 @@ async def test_a_slow_subscription_is_told_of_its_losses(
     assert heard < 100
 
 
-async def test_a_flush_that_was_given_up_does_not_end_the_connection(
+async def test_a_canceled_flush_does_not_close_the_connection(
     jetstream: JetStreamBackend,
 ) -> None:
-    """The regression: a service that closed its endpoints while the server stood still waited for
-    a PONG, gave up, and when the PONG came, nats-py raised in its reading loop: the connection was
-    dead for twenty seconds, until its pings went unanswered."""
+    """Regression: a service closed its endpoints while the server was frozen, and its wait for a
+    PONG timed out. When the PONG arrived, nats-py raised in its read loop. The connection was
+    unusable for twenty seconds, until its pings timed out."""
     wire = await jetstream.connect()
     async with jetstream.server_frozen():
         with pytest.raises(TimeoutError):

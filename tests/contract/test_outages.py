@@ -1,4 +1,4 @@
-"""A server that is down, dead or silent: which errors are raised, and what they promise."""
+"""A server that is down, crashed or frozen: which errors are raised, and what they guarantee."""
 
 import asyncio
 
@@ -14,11 +14,11 @@ from tests.harness.event_factories import make_draft, note_of, notes_of, read_al
 from tests.harness.waiting import wait_until
 
 
-async def test_without_a_server_everything_is_unavailable_at_once(backend: Backend) -> None:
+async def test_all_calls_fail_at_once_without_a_server(backend: Backend) -> None:
     log, values = await backend.event_log(), await backend.value_store()
     await log.append([make_draft(note="before")])
 
-    # All of these calls together take less time than one that waits for an answer.
+    # All of these calls together take less time than the timeout of one request.
     async with backend.server_down(), asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
         for call in (
             lambda: log.append([make_draft(note="meanwhile")]),
@@ -38,7 +38,7 @@ async def test_without_a_server_everything_is_unavailable_at_once(backend: Backe
     assert notes_of(await read_all(log)) == ["before", "after"]
 
 
-async def test_what_was_acknowledged_is_there_after_the_server_died(backend: Backend) -> None:
+async def test_acknowledged_events_survive_a_server_crash(backend: Backend) -> None:
     log = await backend.event_log()
     before = await log.bounds()
     for number in range(100):
@@ -53,7 +53,7 @@ async def test_what_was_acknowledged_is_there_after_the_server_died(backend: Bac
     assert await log.append([make_draft("alice/orders/1", expected_sequence=2)]) == 101
 
 
-async def test_a_live_reader_is_told_of_the_gap_before_anything_later(backend: Backend) -> None:
+async def test_a_live_reader_gets_the_gap_before_later_events(backend: Backend) -> None:
     writer, reader = await backend.event_log(), await backend.event_log()
     story: list[str] = []
     await reader.subscribe(
@@ -75,7 +75,7 @@ async def test_a_live_reader_is_told_of_the_gap_before_anything_later(backend: B
     assert [one for one in story if one != "gap"] == ["before", "after"]
 
 
-async def test_a_reaction_carries_on_after_the_server_died(backend: Backend) -> None:
+async def test_a_durable_subscription_continues_after_a_server_crash(backend: Backend) -> None:
     log, worker = await backend.event_log(), RecordingHandler()
     reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
     await log.append([make_draft(note="before")])
@@ -89,9 +89,9 @@ async def test_a_reaction_carries_on_after_the_server_died(backend: Backend) -> 
     await reaction.close()
 
 
-async def test_values_can_be_put_again_after_the_server_died(jetstream: JetStreamBackend) -> None:
-    """Quotes are held in memory: the server comes back without them, and without their stream
-    until somebody provisions it."""
+async def test_values_can_be_put_again_after_a_server_crash(jetstream: JetStreamBackend) -> None:
+    """Quotes are stored in memory. After a restart the server has neither the quotes nor their
+    stream, until the stream is provisioned again."""
     values = await jetstream.value_store()
     await values.put("IBM", b"1")
 
@@ -103,8 +103,10 @@ async def test_values_can_be_put_again_after_the_server_died(jetstream: JetStrea
     assert await values.get_all() == {"IBM": b"2"}
 
 
-async def test_a_frozen_server_leaves_an_append_uncertain(jetstream: JetStreamBackend) -> None:
-    """It may still store what it has received, as here, after everybody gave up."""
+async def test_the_outcome_of_an_append_to_a_frozen_server_is_unknown(
+    jetstream: JetStreamBackend,
+) -> None:
+    """The server may store a received event after the request timed out, as in this test."""
     log, ear = await jetstream.event_log(), EventCollector()
     await log.subscribe("ev.>", ear.on_event, ear.on_gap)
     await log.append([make_draft(note="before")])
@@ -121,7 +123,7 @@ async def test_a_frozen_server_leaves_an_append_uncertain(jetstream: JetStreamBa
     assert notes_of(await read_all(log)) == ["before", "meanwhile"]
 
 
-async def test_appends_under_way_when_the_server_dies_are_uncertain_or_stored(
+async def test_pending_appends_at_a_server_crash_are_stored_or_reported_as_failed(
     backend: Backend,
 ) -> None:
     log = await backend.event_log()
@@ -140,7 +142,7 @@ async def test_appends_under_way_when_the_server_dies_are_uncertain_or_stored(
     before = [asyncio.create_task(append(str(number))) for number in range(50)]
     await wait_until("some are stored, or all are told", lambda: len(told) > 10)
     tasks = [*before, *(asyncio.create_task(append(str(number))) for number in range(50, 200))]
-    await asyncio.sleep(0)  # all are sent, and no answer is read before the server is dead
+    await asyncio.sleep(0)  # all appends are sent, and no reply is read before the crash
     async with backend.server_down():
         await asyncio.gather(*tasks)
 
@@ -159,7 +161,9 @@ async def test_appends_under_way_when_the_server_dies_are_uncertain_or_stored(
         (Faults(seed=1, late_append_rate=1.0, max_late_seconds=0.01), True),
     ],
 )
-async def test_the_fake_leaves_an_append_uncertain(faults: Faults, stored: bool) -> None:
+async def test_the_memory_log_simulates_appends_of_unknown_outcome(
+    faults: Faults, stored: bool
+) -> None:
     server = MemoryServer()
     with pytest.raises(OutcomeUnknown):
         await MemoryEventLog(server, faults).append([make_draft(note="meanwhile")])

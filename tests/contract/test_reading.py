@@ -40,7 +40,7 @@ async def append_events(log: EventLog, *names: str) -> None:
         await log.append([make_draft(name, str(number))])
 
 
-async def test_an_empty_log_has_nothing(log: EventLog) -> None:
+async def test_an_empty_log_has_no_events(log: EventLog) -> None:
     page = await log.page("ev.>", after=0)
     assert (page.events, page.has_more) == ([], False)
     assert await log.last_sequence("ev.>") == 0
@@ -48,7 +48,7 @@ async def test_an_empty_log_has_nothing(log: EventLog) -> None:
     assert (bounds.first, bounds.last) == (1, 0)
 
 
-async def test_a_page_begins_after_its_cursor_and_ends_at_its_limit(log: EventLog) -> None:
+async def test_a_page_starts_after_its_cursor_and_ends_at_its_limit(log: EventLog) -> None:
     await append_events(log, *["alice/orders/1", "bob/orders/1"] * 5)
 
     page = await log.page("ev.alice.>", after=0, limit=2)
@@ -63,7 +63,7 @@ async def test_a_page_begins_after_its_cursor_and_ends_at_its_limit(log: EventLo
     assert (page.events, page.has_more) == ([], False)
 
 
-async def test_a_page_that_ends_with_the_last_event_says_that_there_is_no_more(
+async def test_a_page_that_ends_with_the_last_event_has_no_more(
     log: EventLog,
 ) -> None:
     await append_events(log, *["alice/orders/1"] * 4, "bob/orders/1")
@@ -73,7 +73,7 @@ async def test_a_page_that_ends_with_the_last_event_says_that_there_is_no_more(
 
 
 @pytest.mark.parametrize("filter_", ["ev.alice.>", "ev.*.orders.1", "ev.alice.orders.1", "ev.>"])
-async def test_a_page_says_how_much_is_left_of_what_its_filter_takes(
+async def test_a_page_reports_the_number_of_remaining_matching_events(
     log: EventLog, filter_: str
 ) -> None:
     names = ["alice/orders/1", "bob/trades/1"] * 10
@@ -88,7 +88,7 @@ async def test_a_page_says_how_much_is_left_of_what_its_filter_takes(
     assert (len(rest.events), rest.remaining) == (all_ - 7, 0)
 
 
-async def test_the_newest_event_of_each_subject_that_has_one(log: EventLog) -> None:
+async def test_last_events_returns_the_newest_event_of_each_subject(log: EventLog) -> None:
     names = [
         "alice/orders/1",
         "bob/orders/1",
@@ -112,7 +112,7 @@ async def test_the_newest_event_of_each_subject_that_has_one(log: EventLog) -> N
     assert await log.last_events([]) == []
 
 
-async def test_the_newest_of_more_subjects_than_one_answer_holds(
+async def test_last_events_returns_more_subjects_than_fit_in_one_reply(
     backend: Backend, log: EventLog
 ) -> None:
     names = [f"alice/orders/{number}" for number in range(MAX_SUBJECTS_PER_REQUEST + 50)]
@@ -126,15 +126,11 @@ async def test_the_newest_of_more_subjects_than_one_answer_holds(
     assert {len(note) for note in notes_of(found)} == {len(large)}
 
 
-async def test_the_log_knows_what_was_stored_before_a_moment(
-    backend: Backend, log: EventLog
-) -> None:
+async def test_the_last_sequence_before_a_time_is_found(backend: Backend, log: EventLog) -> None:
     assert await log.last_sequence_before(datetime.now(UTC)) == 0
     for number in range(6):
         await log.append([make_draft(f"alice/orders/{number}")])
-        await asyncio.sleep(
-            0.002
-        )  # the times of two events differ, whatever the resolution of the clock
+        await asyncio.sleep(0.002)  # two events have different times, even with a coarse clock
     times = [recorded.time for recorded in await read_all(log)]
 
     assert [await log.last_sequence_before(time) for time in times] == [0, 1, 2, 3, 4, 5]
@@ -159,7 +155,7 @@ async def test_a_page_is_bounded_in_bytes_and_holds_at_least_one_event(log: Even
     assert (len(whole.events), whole.has_more) == (6, False)
 
 
-async def test_bounded_pages_one_after_the_other_are_the_whole_log(log: EventLog) -> None:
+async def test_consecutive_bounded_pages_cover_the_whole_log(log: EventLog) -> None:
     for number in range(40):
         await log.append([make_draft("alice/orders/1", f"{number} " + "x" * (number * 97 % 1000))])
 
@@ -191,7 +187,7 @@ FILTERS = [
 
 
 @pytest.mark.parametrize("filter_", FILTERS)
-async def test_filters_take_what_the_rule_of_matching_says(log: EventLog, filter_: str) -> None:
+async def test_filters_select_the_matching_subjects(log: EventLog, filter_: str) -> None:
     names = ["alice/orders/1", "alice/orders/2", "alice/trades/1", "bob/orders/1", "bob/x/1"] * 2
     await append_events(log, *names)
     wanted = [
@@ -220,7 +216,9 @@ async def test_any_text_can_be_an_owner_and_an_entity(log: EventLog, text: str) 
     assert EventSubject.parse(recorded.subject) == mine
 
 
-async def test_last_counts_everything_acknowledged_whoever_wrote_it(backend: Backend) -> None:
+async def test_the_last_sequence_includes_acknowledged_events_of_other_writers(
+    backend: Backend,
+) -> None:
     writer, reader = await backend.event_log(), await backend.event_log()
     for number in range(1, 20):
         assert await writer.append([make_draft(f"alice/orders/{number % 3}")]) == number
@@ -228,7 +226,7 @@ async def test_last_counts_everything_acknowledged_whoever_wrote_it(backend: Bac
         assert (await reader.bounds()).last == number
 
 
-async def test_a_trimmed_log_answers_with_what_is_left(backend: Backend, log: EventLog) -> None:
+async def test_a_trimmed_log_returns_the_remaining_events(backend: Backend, log: EventLog) -> None:
     await append_events(log, *["alice/orders/1", "bob/orders/1"] * 4)
     epoch = (await log.bounds()).epoch
 
@@ -241,7 +239,7 @@ async def test_a_trimmed_log_answers_with_what_is_left(backend: Backend, log: Ev
     assert await log.last_sequence("ev.bob.>") == 8
 
 
-async def test_a_log_trimmed_of_everything_goes_on_counting(
+async def test_a_completely_trimmed_log_continues_its_sequence(
     backend: Backend, log: EventLog
 ) -> None:
     await append_events(log, *["alice/orders/1"] * 3)
@@ -255,7 +253,7 @@ async def test_a_log_trimmed_of_everything_goes_on_counting(
     assert await log.append([make_draft("alice/orders/1", expected_sequence=0)]) == 4
 
 
-async def test_an_epoch_lasts_until_the_log_is_made_anew(backend: Backend, log: EventLog) -> None:
+async def test_the_epoch_changes_when_the_log_is_recreated(backend: Backend, log: EventLog) -> None:
     await append_events(log, *["alice/orders/1"] * 3)
     before = await log.bounds()
     assert before.epoch.isalnum()

@@ -42,7 +42,7 @@ IBM = BuyRequest(symbol="IBM", limit_price=Decimal("231.10"))
 
 
 class ShopService:
-    """A service that answers `buy`. The symbol's name says what the handler does."""
+    """A service with the endpoint `buy`. The symbol selects the behavior of the handler."""
 
     def __init__(self, name: str = "shop") -> None:
         self.name = name
@@ -78,7 +78,7 @@ async def buy(requests: RequestClient, symbol: str = "IBM", **options: str) -> B
     return await requests.request("shop", "buy", request, BuyReply, correlation="c-1", **options)  # type: ignore[arg-type]
 
 
-async def test_an_answer_is_typed_and_exact(
+async def test_a_reply_is_typed_and_has_exact_decimals(
     jetstream: JetStreamBackend, requests: RequestClient
 ) -> None:
     shop = ShopService()
@@ -88,7 +88,7 @@ async def test_an_answer_is_typed_and_exact(
     assert str(bought.limit_price) == "231.10"
 
 
-async def test_the_correlation_and_the_command_arrive(
+async def test_the_handler_receives_the_correlation_id_and_the_command_id(
     jetstream: JetStreamBackend, requests: RequestClient
 ) -> None:
     shop = ShopService()
@@ -101,7 +101,7 @@ async def test_the_correlation_and_the_command_arrive(
     assert shop.contexts[1].command_id not in ("", command)
 
 
-async def test_a_refusal_arrives_as_it_was_raised(
+async def test_a_rejection_is_raised_unchanged_in_the_client(
     jetstream: JetStreamBackend, requests: RequestClient
 ) -> None:
     await ShopService().serve(jetstream)
@@ -115,7 +115,7 @@ async def test_a_refusal_arrives_as_it_was_raised(
     )
 
 
-async def test_a_request_that_does_not_fit_is_refused_by_its_path(
+async def test_an_invalid_request_is_rejected_with_the_path(
     jetstream: JetStreamBackend, requests: RequestClient
 ) -> None:
     shop = ShopService()
@@ -142,7 +142,7 @@ async def test_a_request_that_does_not_fit_is_refused_by_its_path(
         (b'{"symbol":"\\ud800","limitPrice":1}', None, "not JSON"),
     ],
 )
-async def test_whatever_is_sent_is_refused_and_says_where(
+async def test_malformed_requests_are_rejected_with_the_path(
     jetstream: JetStreamBackend, data: bytes, path: str | None, saying: str
 ) -> None:
     shop = ShopService()
@@ -156,7 +156,7 @@ async def test_whatever_is_sent_is_refused_and_says_where(
 
 
 @pytest.mark.parametrize("command", ["x" * 129, "a b", "caf\u00e9"])
-async def test_a_command_id_of_which_no_event_id_can_be_made_is_refused(
+async def test_an_invalid_command_id_is_rejected(
     jetstream: JetStreamBackend, requests: RequestClient, command: str
 ) -> None:
     await ShopService().serve(jetstream)
@@ -167,7 +167,7 @@ async def test_a_command_id_of_which_no_event_id_can_be_made_is_refused(
     assert (caught.value.code, caught.value.path) == ("invalid", "Tw-Command")
 
 
-async def test_a_failure_tells_nothing_of_its_insides(
+async def test_an_unexpected_error_does_not_reveal_its_text(
     jetstream: JetStreamBackend, requests: RequestClient
 ) -> None:
     await ShopService().serve(jetstream)
@@ -178,7 +178,7 @@ async def test_a_failure_tells_nothing_of_its_insides(
 
 
 @pytest.mark.parametrize("opened", [True, False])
-async def test_a_service_that_is_away_or_cannot_do_it_now_is_unanswered(
+async def test_a_missing_or_unavailable_service_raises_a_timeout(
     jetstream: JetStreamBackend, requests: RequestClient, opened: bool
 ) -> None:
     if opened:
@@ -187,7 +187,7 @@ async def test_a_service_that_is_away_or_cannot_do_it_now_is_unanswered(
         await buy(requests, "AWAY")
 
 
-async def test_a_service_that_is_too_slow_is_unanswered(
+async def test_a_slow_service_raises_a_timeout(
     jetstream: JetStreamBackend, requests: RequestClient
 ) -> None:
     await ShopService().serve(jetstream)
@@ -202,7 +202,7 @@ async def test_a_service_that_is_too_slow_is_unanswered(
         )
 
 
-async def test_requests_are_worked_on_side_by_side(
+async def test_requests_are_handled_concurrently(
     jetstream: JetStreamBackend, requests: RequestClient
 ) -> None:
     shop = ShopService()
@@ -229,7 +229,7 @@ async def test_processes_of_a_service_share_its_requests(
     assert {bought.by for bought in answers} == {"one", "two"}
 
 
-async def test_closing_answers_what_is_under_way_and_takes_nothing_new(
+async def test_close_completes_pending_requests_and_accepts_no_new_ones(
     jetstream: JetStreamBackend, requests: RequestClient
 ) -> None:
     shop = ShopService()

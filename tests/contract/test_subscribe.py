@@ -1,4 +1,4 @@
-"""Live subscriptions: what arrives as it is stored, and how a reader joins it to stored events."""
+"""Live subscriptions: delivery of new events, and how a reader joins them to stored events."""
 
 import asyncio
 
@@ -32,7 +32,7 @@ class EventCollector:
         return self.events
 
 
-async def test_live_events_come_in_order_and_whole(backend: Backend) -> None:
+async def test_live_events_arrive_complete_and_in_order(backend: Backend) -> None:
     writer, reader = await backend.event_log(), await backend.event_log()
     ear = EventCollector()
     await reader.subscribe("ev.alice.>", ear.on_event, ear.on_gap)
@@ -62,7 +62,7 @@ async def test_live_events_come_in_order_and_whole(backend: Backend) -> None:
         ("ev.carol.>", []),
     ],
 )
-async def test_live_takes_the_filters_that_pages_take(
+async def test_live_subscriptions_accept_the_filters_of_pages(
     backend: Backend, filter_: str, wanted: list[int]
 ) -> None:
     log, ear, all_ = await backend.event_log(), EventCollector(), EventCollector()
@@ -78,7 +78,7 @@ async def test_live_takes_the_filters_that_pages_take(
     assert sequences_of(ear.events) == wanted
 
 
-async def test_nothing_that_was_refused_is_heard(backend: Backend) -> None:
+async def test_rejected_events_are_not_delivered(backend: Backend) -> None:
     log, ear = await backend.event_log(), EventCollector()
     await log.subscribe("ev.>", ear.on_event, ear.on_gap)
     await log.last_sequence("ev.>")
@@ -98,9 +98,12 @@ async def test_nothing_that_was_refused_is_heard(backend: Backend) -> None:
     assert notes_of(await ear.wait_for(2)) == ["first", "last"]
 
 
-async def test_joining_live_to_pages_leaves_no_gap(backend: Backend) -> None:
-    """Subscribe, ask for `last`, read up to there: what is heard carries on from it, whatever is
-    written meanwhile. The writer is held up so that it can be done neither before nor after."""
+async def test_pages_and_a_live_subscription_join_without_a_gap(backend: Backend) -> None:
+    """Subscribe, request the last sequence, and read up to it. The live events continue from there.
+
+    The writer appends meanwhile. It pauses twice, and therefore neither finishes before the reader
+    subscribes nor starts after it has read.
+    """
     writer, reader = await backend.event_log(), await backend.event_log()
     begun, joined = asyncio.Event(), asyncio.Event()
 
@@ -138,7 +141,7 @@ async def wait_until_stored(log: EventLog, count: int) -> None:
         stored = await log.last_sequence("ev.>")
 
 
-async def test_two_subscriptions_hear_each_for_itself(backend: Backend) -> None:
+async def test_two_subscriptions_are_independent(backend: Backend) -> None:
     log, one, two = await backend.event_log(), EventCollector(), EventCollector()
     first = await log.subscribe("ev.alice.>", one.on_event, one.on_gap)
     await log.subscribe("ev.alice.>", two.on_event, two.on_gap)
@@ -153,7 +156,7 @@ async def test_two_subscriptions_hear_each_for_itself(backend: Backend) -> None:
     assert notes_of(one.events) == ["both"]
 
 
-async def test_closing_stops_the_calls_at_once(backend: Backend) -> None:
+async def test_close_stops_the_callbacks_at_once(backend: Backend) -> None:
     log, other, ear, witness = (
         await backend.event_log(),
         await backend.event_log(),
@@ -174,7 +177,7 @@ async def test_closing_stops_the_calls_at_once(backend: Backend) -> None:
     assert len(ear.events) == heard
 
 
-async def test_a_subscription_may_close_itself_in_a_call(backend: Backend) -> None:
+async def test_a_subscription_may_close_itself_in_its_callback(backend: Backend) -> None:
     log, witness = await backend.event_log(), EventCollector()
     heard: list[RecordedEvent] = []
     closing: list[asyncio.Task[None]] = []
@@ -195,8 +198,8 @@ async def test_a_subscription_may_close_itself_in_a_call(backend: Backend) -> No
     assert len(heard) == 1
 
 
-async def test_a_log_made_anew_is_heard_on_the_same_subscription(backend: Backend) -> None:
-    """Live readers are not told that the log was recreated: they compare epochs, from `bounds`."""
+async def test_a_subscription_continues_after_the_log_is_recreated(backend: Backend) -> None:
+    """No message says that the log was recreated: live readers compare the epochs of `bounds`."""
     log, ear = await backend.event_log(), EventCollector()
     await log.subscribe("ev.>", ear.on_event, ear.on_gap)
     await log.last_sequence("ev.>")

@@ -1,5 +1,5 @@
-"""Durable subscriptions: every event is handled at least once, by one of the processes of a
-name."""
+"""Durable subscriptions: every event is handled at least once, by one of the processes that
+subscribe with the same name."""
 
 import asyncio
 from collections import Counter
@@ -19,7 +19,7 @@ class RecordingHandler:
         self.started: Counter[str] = Counter()
         self.completed: Counter[str] = Counter()
         self.failures_left: dict[str, int] = {}
-        """How many more times the handling of a note fails."""
+        """The number of remaining failures, by note."""
 
     async def handle(self, recorded: RecordedEvent) -> None:
         self.started[note_of(recorded)] += 1
@@ -42,7 +42,7 @@ def worker() -> RecordingHandler:
     return RecordingHandler()
 
 
-async def test_every_event_is_handled_once_from_the_first_one_ever(
+async def test_every_event_since_the_first_one_is_handled_once(
     backend: Backend, worker: RecordingHandler
 ) -> None:
     log = await backend.event_log()
@@ -58,7 +58,7 @@ async def test_every_event_is_handled_once_from_the_first_one_ever(
     await reaction.close()
 
 
-async def test_a_reaction_gets_events_as_they_were_stored(backend: Backend) -> None:
+async def test_a_durable_subscription_receives_events_as_stored(backend: Backend) -> None:
     log = await backend.event_log()
     await log.append([make_draft("alice/orders/1", "first", event_id="e-1")])
     [stored] = (await log.page("ev.>", after=0)).events
@@ -81,7 +81,7 @@ async def test_a_reaction_gets_events_as_they_were_stored(backend: Backend) -> N
     await reaction.close()
 
 
-async def test_only_what_the_filter_takes_is_handled(
+async def test_only_events_that_match_the_filter_are_handled(
     backend: Backend, worker: RecordingHandler
 ) -> None:
     log = await backend.event_log()
@@ -94,7 +94,7 @@ async def test_only_what_the_filter_takes_is_handled(
     await reaction.close()
 
 
-async def test_an_event_whose_handler_raised_comes_again_and_stops_no_other(
+async def test_a_failed_event_is_redelivered_and_blocks_no_other(
     backend: Backend, worker: RecordingHandler
 ) -> None:
     log = await backend.event_log()
@@ -109,7 +109,7 @@ async def test_an_event_whose_handler_raised_comes_again_and_stops_no_other(
     await reaction.close()
 
 
-async def test_reactions_of_different_names_know_nothing_of_each_other(backend: Backend) -> None:
+async def test_durable_subscriptions_of_different_names_are_independent(backend: Backend) -> None:
     log, one, two = await backend.event_log(), RecordingHandler(), RecordingHandler()
     reactions = [
         await log.subscribe_durable("positions", "ev.>", one.handle),
@@ -125,7 +125,7 @@ async def test_reactions_of_different_names_know_nothing_of_each_other(backend: 
         await reaction.close()
 
 
-async def test_a_reaction_knows_how_often_it_was_handed_an_event(backend: Backend) -> None:
+async def test_an_event_has_its_delivery_count(backend: Backend) -> None:
     log, handed = await backend.event_log(), []
     await log.append([make_draft(note="one")])
 
@@ -144,7 +144,7 @@ async def test_a_reaction_knows_how_often_it_was_handed_an_event(backend: Backen
     await reaction.close()
 
 
-async def test_two_processes_share_a_reaction(backend: Backend) -> None:
+async def test_two_processes_share_a_durable_subscription(backend: Backend) -> None:
     first, second = await backend.event_log(), await backend.event_log()
     one, two = RecordingHandler(), RecordingHandler()
     reactions = [
@@ -166,7 +166,7 @@ async def test_two_processes_share_a_reaction(backend: Backend) -> None:
         await reaction.close()
 
 
-async def test_a_restarted_process_carries_on_where_the_last_one_stopped(backend: Backend) -> None:
+async def test_a_restarted_process_continues_where_the_last_one_stopped(backend: Backend) -> None:
     one, two = RecordingHandler(), RecordingHandler()
     log = await backend.event_log()
     for number in range(150):
@@ -186,14 +186,14 @@ async def test_a_restarted_process_carries_on_where_the_last_one_stopped(backend
         describe_last=lambda: len(one.completed + two.completed),
     )
     assert sum(one.completed.values()) == done
-    # At least once: both may handle what was pending at the stop.
+    # Delivery is at least once: both processes may handle the event that was pending at the stop.
     assert sum((one.completed + two.completed).values()) <= 161
     await reaction.close()
 
 
-async def test_processes_that_come_and_go_leave_no_event_waiting(backend: Backend) -> None:
-    """A process that stopped while a batch was under way to it once took the batch along: its
-    events came again only when their acknowledgement was overdue, half a minute later."""
+async def test_repeated_restarts_leave_no_event_pending(backend: Backend) -> None:
+    """Regression: a process stopped while a batch was on its way to it. The events of that batch
+    were redelivered only after the acknowledgement timeout, half a minute later."""
     log, worker = await backend.event_log(), RecordingHandler()
     for number in range(400):
         await log.append([make_draft("alice/orders/1", str(number))])
@@ -216,8 +216,8 @@ async def test_processes_that_come_and_go_leave_no_event_waiting(backend: Backen
     await reaction.close()
 
 
-async def test_what_a_stopped_process_was_handling_goes_to_another(backend: Backend) -> None:
-    """The first process receives all events, hangs on the first one, and is stopped."""
+async def test_the_pending_events_of_a_stopped_process_go_to_another(backend: Backend) -> None:
+    """The first process receives all events, blocks while it handles the first, and is stopped."""
     log, worker = await backend.event_log(), RecordingHandler()
     hanging = asyncio.Event()
 
@@ -239,7 +239,7 @@ async def test_what_a_stopped_process_was_handling_goes_to_another(backend: Back
     await reaction.close()
 
 
-async def test_a_reaction_survives_its_log_being_made_anew(
+async def test_a_durable_subscription_continues_after_the_log_is_recreated(
     backend: Backend, worker: RecordingHandler
 ) -> None:
     log = await backend.event_log()

@@ -23,7 +23,7 @@ class ValueCollector:
         self.gaps.append(why)
 
 
-async def test_what_was_never_put_is_none(values: LatestValueStore) -> None:
+async def test_a_missing_value_is_none(values: LatestValueStore) -> None:
     assert await values.get("IBM") is None
     assert await values.get_all() == {}
 
@@ -37,7 +37,9 @@ async def test_the_newest_value_wins(values: LatestValueStore) -> None:
     assert await values.get_all() == {"IBM": b"2", "SPY": b"7"}
 
 
-async def test_any_symbol_is_a_key_and_any_bytes_are_a_value(values: LatestValueStore) -> None:
+async def test_keys_of_any_symbol_and_values_of_any_bytes_are_stored(
+    values: LatestValueStore,
+) -> None:
     wanted = {encode_token(symbol): bytes(range(256)) + symbol.encode() for symbol in SYMBOLS}
     for key, data in wanted.items():
         await values.put(key, data)
@@ -46,7 +48,7 @@ async def test_any_symbol_is_a_key_and_any_bytes_are_a_value(values: LatestValue
     assert {key: await values.get(key) for key in wanted} == wanted
 
 
-async def test_keys_of_several_tokens(values: LatestValueStore) -> None:
+async def test_keys_may_have_several_tokens(values: LatestValueStore) -> None:
     await values.put("alice.orders", b"1")
     await values.put("alice", b"2")
 
@@ -61,7 +63,7 @@ async def test_an_empty_value_is_a_value(values: LatestValueStore) -> None:
     assert await values.get_all() == {"IBM": b""}
 
 
-async def test_a_value_with_a_time_to_live_is_forgotten_after_it(values: LatestValueStore) -> None:
+async def test_a_value_expires_after_its_time_to_live(values: LatestValueStore) -> None:
     await values.put("BAC", b"0", ttl=3600)
     await values.put("IBM", b"1", ttl=1)
     await values.put("SPY", b"2", ttl=1)
@@ -77,7 +79,7 @@ async def test_a_value_with_a_time_to_live_is_forgotten_after_it(values: LatestV
     assert await values.get_all() == {"BAC": b"0", "SPY": b"3"}
 
 
-async def test_what_is_taken_is_gone(values: LatestValueStore) -> None:
+async def test_pop_returns_and_removes_a_value(values: LatestValueStore) -> None:
     await values.put("IBM", b"1")
     await values.put("IBM", b"2")
     await values.put("IBM.x", b"")
@@ -93,8 +95,8 @@ async def test_what_is_taken_is_gone(values: LatestValueStore) -> None:
     assert await values.pop("IBM") == b"3"
 
 
-async def test_of_many_that_take_at_once_one_gets_it(backend: Backend) -> None:
-    """Two processes, each trying several times: a value is never returned twice."""
+async def test_one_of_several_concurrent_pops_gets_the_value(backend: Backend) -> None:
+    """Two processes call `pop` several times each. A value is never returned twice."""
     one, other = await backend.value_store(), await backend.value_store()
     for number in range(25):
         await one.put("ticket", str(number).encode())
@@ -104,7 +106,7 @@ async def test_of_many_that_take_at_once_one_gets_it(backend: Backend) -> None:
         assert [data for data in took if data is not None] == [str(number).encode()]
 
 
-async def test_nothing_is_taken_from_a_server_that_is_away(backend: Backend) -> None:
+async def test_pop_raises_unavailable_while_the_server_is_down(backend: Backend) -> None:
     values = await backend.value_store()
     await values.put("ticket", b"1")
     async with backend.server_down():
@@ -112,7 +114,7 @@ async def test_nothing_is_taken_from_a_server_that_is_away(backend: Backend) -> 
             await values.pop("ticket")
 
 
-async def test_everything_is_read_however_many_keys_there_are(backend: Backend) -> None:
+async def test_get_all_reads_any_number_of_keys(backend: Backend) -> None:
     """More keys than the server returns at once, each written several times."""
     writer, reader = await backend.value_store(), await backend.value_store()
     for turn in range(2):
@@ -126,7 +128,7 @@ async def test_everything_is_read_however_many_keys_there_are(backend: Backend) 
     assert found == {f"S{number}": f"1:{number}".encode() for number in range(3_000)}
 
 
-async def test_live_values_come_in_order_from_whoever_put_them(backend: Backend) -> None:
+async def test_live_values_of_other_writers_arrive_in_order(backend: Backend) -> None:
     writer, reader = await backend.value_store(), await backend.value_store()
     ear = ValueCollector()
     subscription = await reader.subscribe(ear.on_value, ear.on_gap)
@@ -147,8 +149,8 @@ async def test_live_values_come_in_order_from_whoever_put_them(backend: Backend)
     assert ear.values == wanted
 
 
-async def test_live_then_all_leaves_no_value_out(backend: Backend) -> None:
-    """Subscribe first, then read all: one of the two has every key's newest value."""
+async def test_subscribing_before_get_all_misses_no_value(backend: Backend) -> None:
+    """Subscribe first, then read all values. One of the two has the newest value of every key."""
     writer, reader = await backend.value_store(), await backend.value_store()
     for number in range(500):
         await writer.put(f"S{number % 50}", str(number).encode())

@@ -1,7 +1,8 @@
-"""A type that changed, on a log that holds both: what was written before the change and after it,
-and by a program that was not updated yet. Folded, viewed and shown, all of it is the current one.
+"""A changed event type, on a log with both versions.
 
-docs/events-changing.md tells the same as a recipe.
+The events are from before the change, from after it, and from a program that is not updated yet.
+States, views and streams contain all of them in the current version.
+docs/events-changing.md describes how to make such a change.
 """
 
 import contextlib
@@ -61,7 +62,7 @@ event("wallet.paid", domain="wallets", catalogue=OLD_CATALOGUE)(OldPaid)
 
 @pytest.fixture
 def old_program(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A block in which the log writes as a program that knows only version 1."""
+    """Return a context manager in which the log writes like a program that knows only version 1."""
 
     @contextlib.contextmanager
     def running() -> Iterator[None]:
@@ -119,7 +120,9 @@ class WalletView:
         return cls(CODEC.decode(data, dict[str, Decimal]))
 
 
-async def test_a_log_of_both_versions_is_read_as_one(backend: Backend, old_program: Any) -> None:
+async def test_a_log_of_two_versions_is_read_in_the_current_version(
+    backend: Backend, old_program: Any
+) -> None:
     log, values = await backend.event_log(), await backend.value_store()
     with old_program():
         await append(log, OldPaid(wallet="w-1", cents="1050"))
@@ -134,7 +137,7 @@ async def test_a_log_of_both_versions_is_read_as_one(backend: Backend, old_progr
     assert [one.tag for one in stored] == ["wallet.paid.v1"] * 2 + ["wallet.paid.v2"] + [
         "wallet.paid.v1"
     ]
-    assert stored[1].data == b'{"wallet":"w-1","cents":"5 EUR"}'  # stored as it was written
+    assert stored[1].data == b'{"wallet":"w-1","cents":"5 EUR"}'  # the stored bytes are unchanged
 
     sums = {"USD": Decimal("10.5"), "EUR": Decimal("0.31")}
     entities = CommandHandler(log, DECIDER)
@@ -142,7 +145,7 @@ async def test_a_log_of_both_versions_is_read_as_one(backend: Backend, old_progr
     view, _ = await view_checkpoints.load(log, values, WalletView, "alice")  # from the checkpoint
     assert view.sums == sums
 
-    # A decision on the fold is appended in the current version, at the sequence that was read.
+    # A new event of this state is appended in the current version, at the sequence that was read.
     known = await entities.handle(WALLET, Spend("spend", "EUR"), correlation="c")
     assert known.state["EUR"] == 0
     assert (await read_all(log))[-1].tag == "wallet.paid.v2"
