@@ -21,7 +21,7 @@ from tests.harness.waiting import wait_until
 
 
 class Backend(Protocol):
-    """A fresh, empty log and empty values."""
+    """A new, empty log and a new, empty value store."""
 
     name: str
 

@@ -142,7 +142,7 @@ async def test_the_expected_sequence_is_checked_before_the_id(log: EventLog) -> 
         await log.append([make_draft(event_id="e-1", expected_sequence=1)])
 
 
-async def test_a_batch_is_stored_in_order_and_together(log: EventLog) -> None:
+async def test_a_batch_is_stored_atomically_and_in_order(log: EventLog) -> None:
     await log.append([make_draft("bob/orders/1")])
 
     last = await log.append(
@@ -159,7 +159,7 @@ async def test_a_batch_is_stored_in_order_and_together(log: EventLog) -> None:
     assert [recorded.metadata.correlation for recorded in events] == ["c-1"] * 3
 
 
-async def test_a_conflict_anywhere_stores_nothing_of_a_batch(log: EventLog) -> None:
+async def test_a_conflict_of_any_event_rejects_the_whole_batch(log: EventLog) -> None:
     await log.append([make_draft("alice/trades/1")])
 
     with pytest.raises(Conflict):
@@ -199,7 +199,7 @@ async def test_expected_sequences_of_a_batch_refer_to_the_log_before_the_batch(
         )
 
 
-async def test_a_known_id_anywhere_stores_nothing_of_a_batch(log: EventLog) -> None:
+async def test_a_known_id_of_any_event_rejects_the_whole_batch(log: EventLog) -> None:
     await log.append([make_draft("alice/orders/1", event_id="e-1")])
 
     with pytest.raises(AlreadyStored):

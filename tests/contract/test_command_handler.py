@@ -87,7 +87,7 @@ async def assert_once_each(log: EventLog, commands: set[str]) -> None:
         assert second.sequence == first.sequence + 1
 
 
-async def test_a_command_is_applied_once_however_often_it_is_sent(backend: Backend) -> None:
+async def test_a_repeated_command_is_applied_once(backend: Backend) -> None:
     entities, restarted = (
         ledger_handler(await backend.event_log()),
         ledger_handler(await backend.event_log()),

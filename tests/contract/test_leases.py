@@ -131,7 +131,9 @@ async def crash(connection: NatsConnection) -> None:
     await connection.request("$KV.leases.feed", b"crashed", headers)
 
 
-async def test_a_standby_takes_over_seconds_after_a_crash(jetstream: JetStreamBackend) -> None:
+async def test_a_standby_takes_over_when_the_lease_of_a_crashed_holder_expires(
+    jetstream: JetStreamBackend,
+) -> None:
     work = LeaseHolders()
     share = work.work_of("standby")
     loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Reads: pages, filters, the last sequence, and the extent of the log."""
+"""Reads: pages, filters, the last sequence, and the bounds of the log."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

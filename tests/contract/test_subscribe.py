@@ -101,8 +101,8 @@ async def test_rejected_events_are_not_delivered(backend: Backend) -> None:
 async def test_pages_and_a_live_subscription_join_without_a_gap(backend: Backend) -> None:
     """Subscribe, request the last sequence, and read up to it. The live events continue from there.
 
-    The writer appends meanwhile. It pauses twice, and therefore neither finishes before the reader
-    subscribes nor starts after it has read.
+    The writer appends meanwhile. It pauses twice: it cannot finish before the reader subscribes,
+    and it appends more events after the reader has read.
     """
     writer, reader = await backend.event_log(), await backend.event_log()
     begun, joined = asyncio.Event(), asyncio.Event()

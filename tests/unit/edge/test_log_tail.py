@@ -65,7 +65,7 @@ class Following:
 
     async def caught_up(self) -> None:
         await wait_until(
-            "the tape is at the end of the log",
+            "the log tail is at the end of the log",
             lambda: self.tape.last_sequence >= self.server.journal.last,
             describe_last=lambda: self.tape.last_sequence,
             timeout_seconds=PATIENT_SECONDS,
@@ -195,7 +195,7 @@ async def test_a_recreated_log_is_followed_from_its_start() -> None:
         await following.caught_up()
         following.server.recreate()
         await wait_until(
-            "the tape follows the new log",
+            "the log tail follows the new log",
             lambda: following.tape.epoch == "m2",
             timeout_seconds=PATIENT_SECONDS,
         )

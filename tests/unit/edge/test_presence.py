@@ -1,4 +1,4 @@
-"""Presence on several processes: they agree whatever is lost, and close the right connections."""
+"""Presence on several processes: agreement despite lost messages, and the connection limit."""
 
 import random
 
@@ -103,7 +103,7 @@ def test_the_oldest_connection_over_the_limit_is_found_on_its_process() -> None:
     assert cluster.instances["a"].count_connections("alice") == 2
 
 
-def test_a_new_process_asks_for_snapshots() -> None:
+def test_a_new_process_requests_snapshots() -> None:
     cluster = Cluster("a")
     for number in range(MAX_SNAPSHOT_ENTRIES + 1):
         cluster.open("a", f"{number}", user=f"u{number}")
@@ -114,7 +114,7 @@ def test_a_new_process_asks_for_snapshots() -> None:
     assert cluster.instances["b"].totals().connection_count == MAX_SNAPSHOT_ENTRIES + 1
 
 
-def test_a_stopped_or_silent_process_is_forgotten() -> None:
+def test_a_stopped_or_silent_process_is_removed() -> None:
     cluster = Cluster("a", "b", "c")
     cluster.open("a", "1")
     cluster.open("b", "2")
@@ -126,7 +126,7 @@ def test_a_stopped_or_silent_process_is_forgotten() -> None:
     assert cluster.instances["c"].totals().connection_count == 0
 
 
-def test_a_forgotten_process_that_runs_is_added_again() -> None:
+def test_a_removed_process_that_still_runs_is_added_again() -> None:
     cluster = Cluster("a", "b")
     cluster.open("a", "1")
     cluster.publish([InstanceStopped("a")])
@@ -144,7 +144,7 @@ def test_repeated_and_late_messages_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("lost", ["opened", "closed"])
-def test_a_lost_message_is_repaired(lost: str) -> None:
+def test_a_lost_message_is_repaired_by_the_next_heartbeat(lost: str) -> None:
     cluster = Cluster("a", "b")
     receivers = frozenset({"b"})
     cluster.open("a", "1", lost=receivers if lost == "opened" else frozenset())
@@ -160,7 +160,7 @@ def test_a_lost_message_is_repaired(lost: str) -> None:
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_all_processes_agree_after_any_losses(seed: int) -> None:
-    """And no user is over the limit, once the connections over it are closed."""
+    """In addition, no user is over the limit after the connections over it are closed."""
     rng = random.Random(seed)
     names = ("a", "b", "c")
     cluster = Cluster(*names, max_connections=3)
@@ -188,7 +188,7 @@ def test_all_processes_agree_after_any_losses(seed: int) -> None:
 
 
 def test_connections_of_a_draining_process_do_not_count() -> None:
-    """Their clients open the successor before they leave; no other tab may lose its connection."""
+    """Their clients open the next connection first. No other tab may lose its connection for it."""
     cluster = Cluster("a", "b", max_connections=2)
     cluster.open("b", "other tab", at=1)
     cluster.open("a", "leaving", at=2)
@@ -203,7 +203,7 @@ def test_connections_of_a_draining_process_do_not_count() -> None:
     assert cluster.over_limit == {"a": [], "b": ["other tab"]}
 
 
-def test_a_draining_process_closes_none_for_the_limit() -> None:
+def test_a_draining_process_closes_no_connection_for_the_limit() -> None:
     cluster = Cluster("a", "b", max_connections=1)
     cluster.open("a", "leaving", at=1)
     cluster.publish([cluster.instances["a"].start_draining()])
