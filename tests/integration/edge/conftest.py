@@ -1,4 +1,4 @@
-"""A house a worker for most tests, and houses of their own for tests that break them."""
+"""Harnesses with NATS and edges, shared by the tests of a worker; some tests start their own."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -10,7 +10,7 @@ from tests.harness.publishers import EventLogDriver, QuoteDriver
 
 @pytest.fixture(scope="session")
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
-    """NATS and edges: nothing happens there but what tests say."""
+    """Return NATS and edges, where only the tests cause events."""
     made = Harness(tmp_path_factory.mktemp("house"))
     yield made
     made.close()
@@ -18,7 +18,7 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
 
 @pytest.fixture(scope="session")
 def orders_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
-    """A house with the orders service, whose broker works what is placed."""
+    """Return a harness with the orders service, whose paper broker executes orders."""
     made = Harness(tmp_path_factory.mktemp("exchange"))
     try:
         made.start_orders()
@@ -29,19 +29,19 @@ def orders_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness
 
 @pytest.fixture
 def edge(harness: Harness) -> EdgeProcess:
-    """An edge of default settings, shared: leave it as you found it."""
+    """Return the shared edge with default settings. Tests must not change it."""
     return harness.shared_edge()
 
 
 @pytest.fixture
 async def journal(harness: Harness, edge: EdgeProcess) -> AsyncIterator[EventLogDriver]:  # noqa: ARG001
-    """The log, which the edge has made."""
+    """Return a driver of the journal, which the edge has created."""
     async with harness.journal() as opened:
         yield opened
 
 
 @pytest.fixture
 async def market(harness: Harness, edge: EdgeProcess) -> AsyncIterator[QuoteDriver]:  # noqa: ARG001
-    """The quotes, whose stream the edge has made."""
+    """Return a driver of the quotes, whose stream the edge has created."""
     async with harness.market() as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""The OpenAPI document, as a judge of answers."""
+"""Checks responses against the OpenAPI document of the edge."""
 
 import json
 import re
@@ -14,8 +14,10 @@ _DOCUMENT_URI = "urn:document"
 
 
 class OpenApiDocument:
-    """Which answers to which calls there are. `answered` are calls and statuses of answers that it
-    was asked about."""
+    """The documented responses of each call.
+
+    `covered_responses` holds the calls and statuses of the responses that were checked.
+    """
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = _close_objects(document)
@@ -33,8 +35,10 @@ class OpenApiDocument:
         }
 
     def assert_documented(self, response: httpx.Response) -> None:
-        """Fail when it says nothing of such an answer, or something else. 405 says that there is no
-        such call."""
+        """Fail if the document lacks the response, or describes it differently.
+
+        A response 405, or to a call that is not documented, is not checked.
+        """
         verb, path = response.request.method, response.request.url.path
         found = [call for call, form in self._paths.items()
                  if call[0] == verb and form.fullmatch(path)]  # fmt: skip
@@ -57,7 +61,7 @@ class OpenApiDocument:
         self._assert_valid(content["schema"], response.json(), (*call, response.status_code))
 
     def accepts_body(self, operation: tuple[str, str], body: Any) -> bool:
-        """Whether the call takes such a body, as far as the document says."""
+        """Return whether the body matches the documented schema of the call."""
         schema = self.operations[operation]["requestBody"]["content"]["application/json"]["schema"]
         return not list(Draft202012Validator(schema).iter_errors(body))
 
@@ -79,7 +83,7 @@ class OpenApiDocument:
 
 
 def _close_objects(node: Any) -> Any:
-    """With objects closed that name their properties: an answer has no others."""
+    """Return the schema without additional properties in objects that list their properties."""
     if isinstance(node, list):
         return [_close_objects(item) for item in node]
     if not isinstance(node, dict):

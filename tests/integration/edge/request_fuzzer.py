@@ -1,7 +1,7 @@
-"""Requests from a seed, made of good parts, bad parts and noise: every route, every part of one.
+"""Generates requests from a seed, for every route, from valid parts, invalid parts and noise.
 
-What there is to ask is not written here: streams come from the table, calls and their bodies from
-the OpenAPI document that the edge gives out. Start reading at `RequestFuzzer.connection_bytes`.
+The streams come from the route table. The calls and their bodies come from the OpenAPI document
+that the edge serves. Start reading at `RequestFuzzer.connection_bytes`.
 """
 
 import base64
@@ -87,7 +87,7 @@ MALFORMED_REQUESTS = [
 
 
 class FuzzRoute(NamedTuple):
-    """What can be asked: a path with ``{…}`` in it, and the schema of its body, if it has one."""
+    """A method, a path template with ``{…}``, and the schema of the body, if it has one."""
 
     method: str
     path: str
@@ -95,7 +95,7 @@ class FuzzRoute(NamedTuple):
 
 
 def fuzz_routes(document: Any) -> list[FuzzRoute]:
-    """All streams, all operations of an OpenAPI `document`, and files."""
+    """Return all streams, all operations of an OpenAPI `document`, and some files."""
     found = [FuzzRoute("GET", feed.path) for feed in STREAM_ROUTES] * 2
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
@@ -106,7 +106,7 @@ def fuzz_routes(document: Any) -> list[FuzzRoute]:
 
 
 class RequestFuzzer:
-    """`good` are credentials that are believed."""
+    """Generates requests from `seed`; `valid_credentials` are accepted by the edge."""
 
     def __init__(
         self, seed: int, valid_credentials: Sequence[bytes], fuzz_routes: Sequence[FuzzRoute]
@@ -117,7 +117,7 @@ class RequestFuzzer:
         self._routes = fuzz_routes
 
     def connection_bytes(self) -> bytes:
-        """All that one connection sends: mostly a request, or several, or what is none."""
+        """Return all bytes of one connection: a request, several, or a malformed one."""
         kind = self.rng.random()
         if kind < 0.06:
             return self.rng.choice(MALFORMED_REQUESTS) + self.noise()
@@ -137,7 +137,7 @@ class RequestFuzzer:
         route = pick(self._routes)
         method = route.method if rng.random() < 0.8 else pick(METHODS)
         target = self.target(route)
-        # What is good stays good: nobody signs out.
+        # The valid credentials must stay valid: no request signs out.
         if method == "DELETE" and "session" in target.lower():
             method = "POST"
         lines = [f"{method} {target} {self.version()}".encode(), b"Host: edge"]
@@ -171,7 +171,7 @@ class RequestFuzzer:
         query = "&".join(
             f"{rng.choice(QUERY_PARAMETERS)}={self.query_value()}" for _ in range(rng.randrange(4))
         )
-        # A blank would end the target; the rest of what is odd is sent as it is.
+        # A space would end the target. Other odd characters are sent unchanged.
         return path.replace(" ", "+") + (f"?{query}" if query else "")
 
     def query_value(self) -> str:
@@ -180,7 +180,7 @@ class RequestFuzzer:
         return "".join(f"%{byte:02X}" for byte in self.header_value())
 
     def valid_credential_header(self) -> bytes:
-        """Somebody who is believed."""
+        """Return a header with valid credentials."""
         good = self.rng.choice(self.valid_credentials)
         return (b"Authorization: Bearer " if b"." in good else b"Cookie: session=") + good
 
@@ -227,7 +227,7 @@ class RequestFuzzer:
         )
 
     def token(self) -> bytes:
-        """A signed token of odd claims, or odd parts with a good signature's shape."""
+        """Return a signed token with odd claims, or with some parts replaced by noise."""
         rng, pick = self.rng, self.rng.choice
         odd = [None, True, -1, 1e308, 2**70, "", "x", [], {}, "_all", "\ud800", "a" * 200]
         claims = {
@@ -250,7 +250,7 @@ class RequestFuzzer:
         return ", ".join(self.rng.choices(FORWARDED_ADDRESSES, k=self.rng.randrange(1, 6))).encode()
 
     def body(self, route: FuzzRoute) -> bytes:
-        """One that fits, or nearly; or none that anybody could want."""
+        """Return a body that matches the schema, nearly matches it, or is nonsense."""
         rng, pick = self.rng, self.rng.choice
         if route.body is None or rng.random() < 0.15:
             return pick([*ODD_BODIES, self.noise()])
@@ -261,7 +261,7 @@ class RequestFuzzer:
         return made
 
     def schema_value(self, schema: Any) -> Any:
-        """A value of `schema`, but where chance says otherwise."""
+        """Return a value of `schema`, with random invalid parts."""
         rng, pick = self.rng, self.rng.choice
         if rng.random() < 0.12:
             return pick(ODD_VALUES)
@@ -283,7 +283,7 @@ class RequestFuzzer:
         return pick(["IBM", "AAPL", "alice", "cheap", "x" * 40, "Zoë", "a\nb", "\u2028", "😀"])
 
     def frame_request(self, lines: list[bytes], body: bytes) -> bytes:
-        """With its length, in chunks, or with a length that is none."""
+        """Return the request with its length, in chunks, or with an invalid length."""
         how = self.rng.random()
         if how < 0.1:
             lines.append(b"Content-Encoding: " + self.rng.choice([b"gzip", b"deflate", b"x"]))

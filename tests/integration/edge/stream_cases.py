@@ -1,8 +1,8 @@
 """Every stream of the edge as a row of data, for tests that hold for all streams.
 
 `STREAM_CASES` lists the streams. `open_stream` opens one, and `read_initial_frames` reads it up to
-the position where it goes live. `Row.from_frames` computes the state that a client knows from
-frames, `Row.from_log` the same from the log.
+the position where it goes live. `StreamCase.from_frames` computes the state that a client knows
+from frames, and `StreamCase.from_log` computes the same state from the log.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,9 +15,9 @@ from tapewire.views import NotificationsView, OrdersView, PositionsView, Strateg
 from tests.integration.edge.user_scenario import TICKER, UserScenario
 
 VALUE_EVENTS = ("metrics", "price:update", "PRICE_UPDATE", "subscribed")
-"""Frames of newest-wins values, which may come at any time."""
+"""Frames of newest-wins values, which may arrive at any time."""
 
-# What a reader knows after some frames, and what the log says.
+# The state that a client knows after some frames, and the same state from the log.
 
 
 def _orders_from_frames(frames: Iterable[Any]) -> dict[str, str]:
@@ -66,7 +66,7 @@ def _strategies_from_log(events: Sequence[RecordedEvent]) -> dict[str, tuple[str
 
 
 def _unread_from_frames(frames: Iterable[Any]) -> int:
-    """By number: a snapshot does not say which."""
+    """Return the number of unread notifications; a snapshot does not contain their ids."""
     unread = 0
     for frame in frames:
         if frame.event == "notification:unread":
@@ -115,7 +115,7 @@ def _matching_item_id(event: Any) -> str | None:
 
 
 class StreamCase:
-    """A stream. `domain` is what happens on it, `snake` says how its keys are written."""
+    """A stream. `domain` is that of its events; `is_snake_case` describes its field names."""
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class StreamCase:
         return self.path
 
     def path_for(self, scenario: UserScenario) -> str:
-        """Its path, for a user's own strategy and configuration."""
+        """Return the path for the strategy and the configuration of the user."""
         return self.path.format(strategy=scenario.strategy, configuration=scenario.configuration)
 
 
@@ -193,7 +193,7 @@ UNIQUE_STREAM_CASES = [row for row in STREAM_CASES if not row.path.endswith(("bo
 
 
 async def open_stream(edge: Any, path: str, cookie: str | None = None, **how: Any) -> Any:
-    """An open stream of any family, its opening read."""
+    """Open a stream of any API family, and read its first frames."""
     stream = await edge.connect(path, cookie, **how)
     assert stream.status == 200, (path, stream.status, await stream.body())
     assert (await stream.read()).retry is not None
@@ -203,7 +203,7 @@ async def open_stream(edge: Any, path: str, cookie: str | None = None, **how: An
 
 
 async def read_initial_frames(stream: Any) -> list[Any]:
-    """What a stream begins with, up to the frame with the id of its place; values left out."""
+    """Read the first frames up to the first id, and return them without live values."""
     frames = []
     while not frames or frames[-1].id is None:
         frame = await stream.read()

@@ -1,4 +1,4 @@
-"""Streams of a whole system, where nobody knows in which order things will be told."""
+"""Watches streams of a whole system, where the order of events is not known."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ WAIT_SECONDS = 60.0
 
 
 class StreamWatcher:
-    """A stream, and what it told."""
+    """A stream, and the frames received from it."""
 
     def __init__(self, stream: SseStream) -> None:
         self.stream = stream
@@ -23,7 +23,7 @@ class StreamWatcher:
             self.received_frames.append(await self.stream.read(seconds=WAIT_SECONDS))
 
     async def wait_for_frame(self, description: Any, condition: Any) -> Any:
-        """The first frame that `condition` takes, told by now or later."""
+        """Return the first frame that satisfies `condition`, received before or after the call."""
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 while True:
@@ -38,7 +38,7 @@ class StreamWatcher:
             pytest.fail(f"not within {WAIT_SECONDS:g} s: {description}; last told: {seen}")
 
     async def wait_for_event(self, name: str, **fields: Any) -> Any:
-        """A frame of that name and those fields."""
+        """Return the first frame with that event name and those fields."""
         return await self.wait_for_frame(
             f"{name} {fields}",
             lambda f: f.event == name and fields.items() <= f.data.items(),

@@ -1,4 +1,4 @@
-"""The first bytes of every stream, and what its frames are made of (C1, C7, C17)."""
+"""The first frames of every stream, and the encoding of frames (C1, C7, C17)."""
 
 import asyncio
 import re
@@ -19,13 +19,15 @@ STREAMS = ["/api/stream/orders", "/api/stream/prices", "/api/stream/trading"]
 
 @pytest.fixture
 async def alice(edge: EdgeProcess, fresh: Callable[[str], str]) -> str:
-    """A user and her cookie."""
+    """Return a user and her session cookie."""
     user = fresh("alice")
     return user, await edge.sign_in(user)
 
 
 @pytest.mark.parametrize("path", STREAMS)
-async def test_the_headers_are_as_promised(edge: EdgeProcess, alice: str, path: str) -> None:
+async def test_stream_responses_carry_the_documented_headers(
+    edge: EdgeProcess, alice: str, path: str
+) -> None:
     async with await edge.open_stream(path, alice[1]) as stream:
         assert stream.status == 200
         assert stream.header("content-type") == "text/event-stream"
@@ -38,7 +40,7 @@ async def test_the_headers_are_as_promised(edge: EdgeProcess, alice: str, path: 
 
 
 @pytest.mark.parametrize("path", STREAMS)
-async def test_retry_and_connected_come_first_and_at_once(
+async def test_streams_start_with_retry_and_connected(
     edge: EdgeProcess, alice: Any, path: str
 ) -> None:
     user, cookie = alice
@@ -55,8 +57,8 @@ async def test_retry_and_connected_come_first_and_at_once(
     assert abs(told - datetime.now(UTC)) < timedelta(seconds=30)
 
 
-async def test_the_first_bytes_leave_before_the_log_answers(isolated_harness: Harness) -> None:
-    """`connected` waits for nothing: with the message server frozen it is there all the same."""
+async def test_connected_is_sent_while_nats_does_not_answer(isolated_harness: Harness) -> None:
+    """The edge sends `connected` before it reads the log, even while NATS is frozen."""
     edge = isolated_harness.start_edge()
     async with await edge.connect("/api/stream/prices") as ready:
         await ready.read_until("price:update")
@@ -69,7 +71,7 @@ async def test_the_first_bytes_leave_before_the_log_answers(isolated_harness: Ha
         isolated_harness.broker.thaw()
 
 
-async def test_nobody_is_anonymous_only_on_open_streams(edge: EdgeProcess) -> None:
+async def test_streams_without_sign_in_have_an_anonymous_client_id(edge: EdgeProcess) -> None:
     async with await edge.open_stream("/api/stream/prices") as stream:
         connected = stream.frames[-1].data
     assert connected["userId"] is None
@@ -86,7 +88,7 @@ async def test_client_ids_are_unique(edge: EdgeProcess, alice: str) -> None:
     assert len(ids) == 20
 
 
-async def test_a_frame_byte_for_byte(
+async def test_an_order_frame_has_exactly_these_bytes(
     edge: EdgeProcess, alice: Any, journal: EventLogDriver
 ) -> None:
     user, cookie = alice
@@ -107,10 +109,10 @@ async def test_a_frame_byte_for_byte(
     ) % ((await journal.epoch()).encode(), sequence)
 
 
-async def test_no_text_breaks_a_frame(
+async def test_control_characters_in_text_do_not_break_a_frame(
     edge: EdgeProcess, alice: Any, journal: EventLogDriver
 ) -> None:
-    """What some parser takes for a line end, or for nothing, arrives as it was stored."""
+    """Characters that some parsers treat as line ends, or ignore, arrive unchanged."""
     user, cookie = alice
     nasty = 'a\rb\nc\r\nd\u2028e\u2029f\u0085g\0h\ufeffi\x0bj\x0ck\u00a0l\U0001f4c8"\\m: data: x'
     rejected = make_order("o-8", status=OrderStatus.REJECTED, reason=nasty)
@@ -126,7 +128,9 @@ async def test_no_text_breaks_a_frame(
     assert snapshot.data["orders"][0]["reason"] == nasty
 
 
-async def test_users_of_any_name_get_a_stream(edge: EdgeProcess, journal: EventLogDriver) -> None:
+async def test_user_ids_may_contain_any_characters(
+    edge: EdgeProcess, journal: EventLogDriver
+) -> None:
     for user in ("a b", "ä\u2028ö", "*", ">", "a.b", "日本", "o'neil@example.com", "%41"):
         cookie = await edge.sign_in(user)
         async with await edge.open_stream("/api/stream/orders", cookie) as stream:
@@ -137,8 +141,8 @@ async def test_users_of_any_name_get_a_stream(edge: EdgeProcess, journal: EventL
         assert frame.data["orderId"] == f"of {user}"
 
 
-async def test_the_configured_retry_stays_in_force(isolated_harness: Harness) -> None:
-    """Regression: every later frame said 5000 again, which undid the setting."""
+async def test_every_frame_carries_the_configured_retry(isolated_harness: Harness) -> None:
+    """Regression: later frames repeated the default of 5000, which undid the setting."""
     edge = isolated_harness.start_edge(SSE_RETRY_MS=1234)
     cookie = await edge.sign_in("alice")
     async with await edge.open_stream("/api/stream/orders", cookie) as stream:
@@ -147,7 +151,7 @@ async def test_the_configured_retry_stays_in_force(isolated_harness: Harness) ->
     assert retries == {1234}
 
 
-async def test_real_curl_reads_a_stream(
+async def test_curl_reads_a_stream(
     edge: EdgeProcess, market: QuoteDriver, fresh: Callable[[str], str]
 ) -> None:
     curl = shutil.which("curl")
@@ -172,8 +176,8 @@ async def test_real_curl_reads_a_stream(
     assert b'\nevent: price:update\ndata: {"initializing":true,"prices":[{' in body
 
 
-class TestCorrelation:
-    async def test_a_valid_one_is_kept(self, edge: EdgeProcess) -> None:
+class TestCorrelationIds:
+    async def test_a_valid_correlation_id_is_kept(self, edge: EdgeProcess) -> None:
         given = "Trace_1.2-" + "x" * 54
         async with await edge.open_stream(
             "/api/stream/prices", headers={"X-Correlation-ID": given}
@@ -182,14 +186,16 @@ class TestCorrelation:
             assert stream.frames[-1].data["correlationId"] == given
 
     @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "ü", "a;b", '"', "<script>", None])
-    async def test_anything_else_gets_a_new_one(self, edge: EdgeProcess, given: Any) -> None:
+    async def test_an_invalid_correlation_id_is_replaced(
+        self, edge: EdgeProcess, given: Any
+    ) -> None:
         headers = {} if given is None else {"X-Correlation-ID": given}
         async with await edge.open_stream("/api/stream/prices", headers=headers) as stream:
             new = stream.header("x-correlation-id")
         assert new != given
         assert re.fullmatch(r"[0-9a-f]{32}", new)
 
-    async def test_it_is_on_every_line_of_the_connection(
+    async def test_every_log_line_of_a_connection_carries_the_correlation_id(
         self, edge: EdgeProcess, alice: str
     ) -> None:
         async with await edge.open_stream(
@@ -211,7 +217,7 @@ class TestCorrelation:
         ]  # fmt: skip
         assert {line["correlation_id"] for line in lines} == {"find-me"}
 
-    async def test_refusals_carry_it_too(self, edge: EdgeProcess) -> None:
+    async def test_refusals_carry_the_correlation_id(self, edge: EdgeProcess) -> None:
         async with await edge.connect(
             "/api/stream/orders", headers={"X-Correlation-ID": "refused-1"}
         ) as stream:

@@ -1,4 +1,7 @@
-"""What operators see and do, over all edge processes together: C13, T8, T9, N2, S6, metrics."""
+"""Operator features across all edge processes: limits, presence, metrics, test events and health.
+
+Covers C13, T8, T9, N2, S6 and the metrics.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -17,7 +20,7 @@ WARNED = "connection.limit_exceeded"
 
 @pytest.fixture
 def two(isolated_harness: Harness) -> list[EdgeProcess]:
-    """Two processes of their own, which know of each other."""
+    """Return two isolated edge processes that exchange presence."""
     return [isolated_harness.start_edge(SSE_MAX_CONNECTIONS_PER_USER=3) for _ in range(2)]
 
 
@@ -26,7 +29,7 @@ async def total(edge: EdgeProcess, cookie: str) -> Any:
         return (await http.get("/api/sse/status")).json()
 
 
-async def test_one_more_than_allowed_closes_the_oldest_wherever_it_is(
+async def test_exceeding_the_limit_closes_the_oldest_connection_on_any_process(
     two: list[EdgeProcess],
 ) -> None:
     one, other = two
@@ -65,7 +68,9 @@ async def test_one_more_than_allowed_closes_the_oldest_wherever_it_is(
         await stream.close()
 
 
-async def test_every_process_knows_how_many_there_are(two: list[EdgeProcess]) -> None:
+async def test_every_process_counts_the_connections_of_all_processes(
+    two: list[EdgeProcess],
+) -> None:
     one, other = two
     alice, bob = await one.sign_in("alice"), await one.sign_in("bob")
     streams = [
@@ -102,7 +107,7 @@ async def test_every_process_knows_how_many_there_are(two: list[EdgeProcess]) ->
         await stream.close()
 
 
-async def test_metrics_are_told_as_they_change_and_whose_only_to_admins(
+async def test_metrics_are_sent_on_change_and_name_users_only_for_admins(
     two: list[EdgeProcess],
 ) -> None:
     one, other = two
@@ -155,7 +160,9 @@ async def test_a_test_event_reaches_every_connection_on_every_process(
         await stream.close()
 
 
-async def test_health_of_streaming(edge: EdgeProcess, fresh: Callable[[str], str]) -> None:
+async def test_health_reports_the_streaming_state(
+    edge: EdgeProcess, fresh: Callable[[str], str]
+) -> None:
     user = fresh("alice")
     cookie, root = await edge.sign_in(user), await edge.sign_in(fresh("root"), ["admin"])
     async with await edge.open_stream(ORDERS, cookie), edge.client() as http:
@@ -168,7 +175,9 @@ async def test_health_of_streaming(edge: EdgeProcess, fresh: Callable[[str], str
         assert (await http.get("/health/sse")).json()["connections_per_user"][user] == 1
 
 
-async def test_metrics_for_prometheus(edge: EdgeProcess, fresh: Callable[[str], str]) -> None:
+async def test_prometheus_metrics_count_connections(
+    edge: EdgeProcess, fresh: Callable[[str], str]
+) -> None:
     cookie = await edge.sign_in(fresh("alice"))
     async with edge.client() as http:
 

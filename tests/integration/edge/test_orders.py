@@ -1,4 +1,4 @@
-"""Orders over REST, the paper broker behind them, and their stream (R1, C17, C19)."""
+"""Orders over REST, the paper broker that fills them, and their stream (R1, C17, C19)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -22,7 +22,7 @@ def edge(orders_harness: Harness) -> EdgeProcess:
 
 
 @pytest.fixture
-async def market(orders_harness: Harness, edge: EdgeProcess) -> AsyncIterator[QuoteDriver]:  # noqa: ARG001 - the edge makes the streams
+async def market(orders_harness: Harness, edge: EdgeProcess) -> AsyncIterator[QuoteDriver]:  # noqa: ARG001 - the edge creates the streams
     async with orders_harness.market() as opened:
         yield opened
 
@@ -45,7 +45,7 @@ async def cookie(edge: EdgeProcess, user: str) -> str:
 
 @pytest.fixture
 async def http(edge: EdgeProcess, cookie: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Whatever it is answered is held against the OpenAPI document."""
+    """Return a client that checks each response against the OpenAPI document."""
     async with edge.client(cookie) as client:
         document = OpenApiDocument((await client.get(OPENAPI_PATH)).json())
 
@@ -59,7 +59,7 @@ async def http(edge: EdgeProcess, cookie: str) -> AsyncIterator[httpx.AsyncClien
 
 @pytest.fixture
 async def symbol(fresh: Callable[[str], str], market: QuoteDriver) -> str:
-    """Offered at 100, bid at 99, 1,000 shares each."""
+    """Return a symbol with an ask of 100 and a bid of 99, for 1,000 shares each."""
     name = fresh("SYM")
     await market.publish(name, 100)
     return name
@@ -70,7 +70,7 @@ def buying(symbol: str, **fields: Any) -> Any:
 
 
 def resting(symbol: str, **fields: Any) -> Any:
-    """A limit order that the market does not reach."""
+    """Return a limit order that the market does not reach."""
     return buying(symbol, type="limit", limitPrice=1, **fields)
 
 
@@ -97,7 +97,7 @@ class TestPlacing:
         assert fill["tradeId"] == trade["tradeId"]
         assert (trade["qty"], trade["price"], trade["side"]) == (10, 100, "buy")
 
-    async def test_selling_is_at_the_bid_and_not_below_a_limit(
+    async def test_sell_orders_fill_at_the_bid_and_not_below_their_limit(
         self, edge: EdgeProcess, cookie: str, http: httpx.AsyncClient, symbol: str
     ) -> None:
         async with await edge.open_stream(ORDERS, cookie) as stream:
@@ -113,7 +113,7 @@ class TestPlacing:
             fill = await stream.read_until("order:fill")
         assert fill.data["orderId"] != order["orderId"]
 
-    async def test_a_limit_order_waits_and_fills_in_parts(
+    async def test_a_limit_order_rests_and_fills_in_parts(
         self,
         edge: EdgeProcess,
         cookie: str,
@@ -135,17 +135,17 @@ class TestPlacing:
         assert (second.data["status"], second.data["fillQty"]) == ("filled", 500)
         assert str(second.data["fillPrice"]) == "95.25"
 
-    async def test_numbers_stay_exact(self, http: httpx.AsyncClient, symbol: str) -> None:
+    async def test_decimal_numbers_stay_exact(self, http: httpx.AsyncClient, symbol: str) -> None:
         exact = '"type":"limit","qty":0.000001,"limitPrice":0.0001'
         body = f'{{"symbol":"{symbol}","side":"buy",{exact}}}'
         answer = await http.post("/api/orders", content=body)
         assert answer.status_code == 201
         assert b'"qty":0.000001,"limitPrice":0.0001,' in answer.content
 
-    async def test_its_place_is_known_to_streams(
+    async def test_a_stream_resumes_from_the_as_of_id_of_the_order_list(
         self, edge: EdgeProcess, cookie: str, http: httpx.AsyncClient, symbol: str
     ) -> None:
-        """GET /api/orders says as of where: a stream resumed from there continues it."""
+        """`GET /api/orders` returns its position in the log; a stream resumes from it."""
         await http.post("/api/orders", json=resting(symbol))
         listed = (await http.get("/api/orders")).json()
         async with await edge.open_stream(ORDERS, cookie, last_event_id=listed["asOf"]) as stream:
@@ -156,7 +156,7 @@ class TestPlacing:
 
 
 class TestIdempotency:
-    async def test_the_same_again_is_the_same_order(
+    async def test_repeating_a_request_returns_the_same_order(
         self, http: httpx.AsyncClient, symbol: str, journal: EventLogDriver, user: str
     ) -> None:
         body = resting(symbol, clientOrderId="c-1")
@@ -167,7 +167,7 @@ class TestIdempotency:
         placed = [r for r in await journal.read_user(user) if r.tag.startswith("order.placed")]
         assert len(placed) == 1
 
-    async def test_many_at_the_same_time_place_one(
+    async def test_concurrent_repeats_place_one_order(
         self, http: httpx.AsyncClient, symbol: str, journal: EventLogDriver, user: str
     ) -> None:
         body = resting(symbol, clientOrderId="c-1")
@@ -176,7 +176,7 @@ class TestIdempotency:
         placed = [r for r in await journal.read_user(user) if r.tag.startswith("order.placed")]
         assert len(placed) == 1
 
-    async def test_the_answer_is_the_order_as_it_is_now(
+    async def test_a_repeat_returns_the_current_state_of_the_order(
         self, http: httpx.AsyncClient, symbol: str
     ) -> None:
         body = resting(symbol, clientOrderId="c-1")
@@ -188,7 +188,7 @@ class TestIdempotency:
     @pytest.mark.parametrize(
         "change", [{"qty": 11}, {"side": "sell"}, {"limitPrice": 2}, {"symbol": "other"}]
     )
-    async def test_other_contents_conflict(
+    async def test_the_same_client_order_id_with_other_contents_conflicts(
         self,
         http: httpx.AsyncClient,
         symbol: str,
@@ -206,7 +206,7 @@ class TestIdempotency:
         assert answer.json()["path"] == "clientOrderId"
         assert answer.json()["value"] == "c-1"
 
-    async def test_ids_are_each_users_own(
+    async def test_client_order_ids_are_scoped_to_the_user(
         self, edge: EdgeProcess, http: httpx.AsyncClient, symbol: str, fresh: Callable[[str], str]
     ) -> None:
         body = resting(symbol, clientOrderId="c-1")
@@ -216,7 +216,7 @@ class TestIdempotency:
         assert theirs.status_code == 201
         assert theirs.json()["orderId"] != mine["orderId"]
 
-    async def test_without_an_id_each_is_a_new_order(
+    async def test_each_request_without_a_client_order_id_places_a_new_order(
         self, http: httpx.AsyncClient, symbol: str
     ) -> None:
         ids = {
@@ -227,7 +227,7 @@ class TestIdempotency:
 
 
 class TestCanceling:
-    async def test_an_open_order(
+    async def test_an_open_order_is_canceled(
         self, edge: EdgeProcess, cookie: str, http: httpx.AsyncClient, symbol: str
     ) -> None:
         async with await edge.open_stream(ORDERS, cookie) as stream:
@@ -241,13 +241,13 @@ class TestCanceling:
         assert frame.data["status"] == "canceled"
         assert frame.data["reason"]
 
-    async def test_twice_conflicts(self, http: httpx.AsyncClient, symbol: str) -> None:
+    async def test_canceling_twice_conflicts(self, http: httpx.AsyncClient, symbol: str) -> None:
         order = (await http.post("/api/orders", json=resting(symbol))).json()
         await http.delete(f"/api/orders/{order['orderId']}")
         again = await http.delete(f"/api/orders/{order['orderId']}")
         assert (again.status_code, again.json()["error"]) == (409, "Conflict")
 
-    async def test_a_filled_one_conflicts(
+    async def test_canceling_a_filled_order_conflicts(
         self, edge: EdgeProcess, cookie: str, http: httpx.AsyncClient, symbol: str
     ) -> None:
         async with await edge.open_stream(ORDERS, cookie) as stream:
@@ -257,7 +257,7 @@ class TestCanceling:
         assert answer.status_code == 409
 
     @pytest.mark.parametrize("id_", ["nosuch", "x" * 65, "%2A", "a%20b", "..%2F..", "%00"])
-    async def test_an_unknown_one_is_not_found(self, http: httpx.AsyncClient, id_: Any) -> None:
+    async def test_an_unknown_order_is_not_found(self, http: httpx.AsyncClient, id_: Any) -> None:
         for method in ("DELETE", "GET"):
             answer = await http.request(method, f"/api/orders/{id_}")
             assert answer.status_code == 404
@@ -265,7 +265,9 @@ class TestCanceling:
 
 
 class TestReading:
-    async def test_one_and_all(self, http: httpx.AsyncClient, symbol: str) -> None:
+    async def test_one_order_and_all_orders_are_returned(
+        self, http: httpx.AsyncClient, symbol: str
+    ) -> None:
         first = (await http.post("/api/orders", json=resting(symbol))).json()
         second = (await http.post("/api/orders", json=resting(symbol, side="buy"))).json()
         listed = (await http.get("/api/orders")).json()
@@ -274,7 +276,7 @@ class TestReading:
         assert one["clientOrderId"] == first["clientOrderId"]
         assert one.keys() == first.keys()
 
-    async def test_nothing_of_others(
+    async def test_orders_of_other_users_are_not_found(
         self, edge: EdgeProcess, http: httpx.AsyncClient, symbol: str, fresh: Callable[[str], str]
     ) -> None:
         order = (await http.post("/api/orders", json=resting(symbol))).json()
@@ -285,7 +287,7 @@ class TestReading:
                 assert answer.status_code == 404
         assert (await http.get(f"/api/orders/{order['orderId']}")).json()["status"] == "new"
 
-    async def test_nothing_without_a_session(self, edge: EdgeProcess, symbol: str) -> None:
+    async def test_every_call_requires_a_session(self, edge: EdgeProcess, symbol: str) -> None:
         async with edge.client() as http:
             for method, path in (
                 ("POST", "/api/orders"),
@@ -298,8 +300,8 @@ class TestReading:
                 assert answer.json()["message"] == "No valid session found"
 
 
-class TestCorrelation:
-    async def test_from_the_request_to_every_event_it_caused(
+class TestCorrelationIds:
+    async def test_every_event_of_a_request_carries_its_correlation_id(
         self, http: httpx.AsyncClient, symbol: str, journal: EventLogDriver, user: str
     ) -> None:
         answer = await http.post(
@@ -319,7 +321,7 @@ class TestCorrelation:
         assert {event.metadata.correlation for event in events} == {"trace-this.1"}
         assert all(event.metadata.causation for event in events)
 
-    async def test_a_bad_one_is_replaced(
+    async def test_an_invalid_correlation_id_is_replaced(
         self, http: httpx.AsyncClient, symbol: str, journal: EventLogDriver, user: str
     ) -> None:
         answer = await http.post(
@@ -329,7 +331,7 @@ class TestCorrelation:
         assert given != "not valid!"
         assert (await journal.read_user(user))[0].metadata.correlation == given
 
-    async def test_on_every_kind_of_answer(
+    async def test_every_kind_of_response_carries_the_correlation_id(
         self, http: httpx.AsyncClient, edge: EdgeProcess
     ) -> None:
         headers = {"X-Correlation-ID": "kind-1"}
@@ -352,7 +354,7 @@ class TestCorrelation:
 async def test_secrets_stay_out_of_the_log(
     orders_harness: Harness, symbol: str, fresh: Callable[[str], str]
 ) -> None:
-    """At its most talkative: cookies, tokens and passwords, wherever a client puts them."""
+    """At log level `debug`, no cookie, token or password in any part of a request is logged."""
     edge = orders_harness.start_edge(TAPEWIRE_LOG_LEVEL="debug", SSE_KEEPALIVE_INTERVAL=0.2)
     cookie = await edge.sign_in(fresh("alice"))
     secrets = [cookie, "sekret-bearer", "sekret-token", "sekret-password", "sekret-id"]

@@ -1,4 +1,4 @@
-"""Calls from pages of elsewhere: which may be made, read, and with whose credentials (C5)."""
+"""CORS for REST calls: which origins may call, read responses and use credentials (C5)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,24 +24,24 @@ def alice(fresh: Callable[[str], str]) -> str:
 
 @pytest.fixture
 def edge(harness: Harness) -> EdgeProcess:
-    """One with a listed origin, as for a page on the same site."""
+    """Return an edge that lists the origins of pages on the same site."""
     return harness.shared_edge(TAPEWIRE_ORIGINS=f"{DESK},https://b.example")
 
 
 @pytest.fixture
 def foreign(harness: Harness) -> EdgeProcess:
-    """One whose cookie goes along from every site; pages of one of them may ask."""
+    """Return an edge whose cookie is sent from every site, and that lists one origin."""
     return harness.shared_edge(
         TAPEWIRE_ORIGINS=DESK, TAPEWIRE_COOKIE_SAME_SITE="none", TAPEWIRE_COOKIE_SECURE="on"
     )
 
 
-class TestCalls:
+class TestCrossOriginCalls:
     @pytest.mark.parametrize(
         "path",
         ["/api/stream/ticket", "/api/session", "/api/orders", "/api/orders/x", "/api/prices"],
     )
-    async def test_a_preflight_is_answered(self, edge: EdgeProcess, path: str) -> None:
+    async def test_a_preflight_allows_a_listed_origin(self, edge: EdgeProcess, path: str) -> None:
         async with edge.client() as http:
             answer = await http.options(path, headers=ASKING)
         assert answer.status_code == 200
@@ -53,7 +53,9 @@ class TestCalls:
         assert "Authorization" in answer.headers["access-control-allow-headers"]
         assert answer.headers["x-correlation-id"]
 
-    async def test_answers_can_be_read_refusals_too(self, edge: EdgeProcess, alice: str) -> None:
+    async def test_a_listed_origin_may_read_successes_and_errors(
+        self, edge: EdgeProcess, alice: str
+    ) -> None:
         async with edge.client(await edge.sign_in(alice)) as http:
             ticket = await http.post("/api/stream/ticket", headers={"Origin": DESK})
             bad = await http.post("/api/orders", headers={"Origin": DESK}, content=b"{")
@@ -65,7 +67,7 @@ class TestCalls:
             assert answer.headers["vary"] == "Origin"
 
     @pytest.mark.parametrize("origin", ["https://evil.example", "null", "", "*", "é", DESK + "/"])
-    async def test_not_by_others(self, edge: EdgeProcess, origin: Any) -> None:
+    async def test_other_origins_get_no_cors_headers(self, edge: EdgeProcess, origin: Any) -> None:
         async with edge.client() as http:
             headers = [(b"origin", origin.encode())]
             for answer in (
@@ -76,21 +78,25 @@ class TestCalls:
                 assert "access-control-allow-origin" not in answer.headers
                 assert "access-control-allow-credentials" not in answer.headers
 
-    async def test_everybody_only_without_credentials(self, harness: Harness, alice: str) -> None:
+    async def test_a_wildcard_origin_excludes_credentials(
+        self, harness: Harness, alice: str
+    ) -> None:
         edge = harness.shared_edge(TAPEWIRE_USER_HEADER_FROM="10.0.0.0/8", TAPEWIRE_ORIGINS="*")
         async with edge.client(await edge.sign_in(alice)) as http:
             answer = await http.get("/api/session", headers={"Origin": DESK})
         assert answer.headers["access-control-allow-origin"] == "*"
         assert "access-control-allow-credentials" not in answer.headers
 
-    async def test_pages_are_nobody_elses(self, edge: EdgeProcess) -> None:
+    async def test_html_pages_have_no_cors_headers(self, edge: EdgeProcess) -> None:
         async with edge.client() as http:
             answer = await http.get("/", headers={"Origin": DESK})
         assert "access-control-allow-origin" not in answer.headers
 
 
-class TestACookieThatGoesAlongFromEverySite:
-    async def test_says_so(self, foreign: EdgeProcess, alice: str) -> None:
+class TestCrossSiteCookies:
+    async def test_the_cookie_is_samesite_none_and_secure(
+        self, foreign: EdgeProcess, alice: str
+    ) -> None:
         async with foreign.client() as http:
             answer = await http.post("/api/session", json={"userId": alice})
         assert "; SameSite=none" in answer.headers["set-cookie"]
@@ -100,10 +106,10 @@ class TestACookieThatGoesAlongFromEverySite:
         ("origin", "status"),
         [(DESK, 201), (None, 201), ("here", 201), ("https://evil.example", 401), ("null", 401)],
     )
-    async def test_does_nothing_for_a_page_that_may_not_ask(
+    async def test_the_cookie_does_not_authenticate_posts_from_unlisted_origins(
         self, foreign: EdgeProcess, alice: str, origin: Any, status: int
     ) -> None:
-        """A form on any page can be posted with it, and no preflight asks before that."""
+        """A form on any page can send a POST request with the cookie, without a preflight."""
         cookie = await foreign.sign_in(alice)
         headers = {"Content-Type": "text/plain", **({"Origin": origin} if origin else {})}
         if origin == "here":
@@ -114,9 +120,7 @@ class TestACookieThatGoesAlongFromEverySite:
             assert answer.status_code == status
             assert (await http.get("/api/session", headers=headers)).status_code == 200
 
-    async def test_a_stranger_with_a_token_of_its_own_may(
-        self, harness: Harness, alice: str
-    ) -> None:
+    async def test_a_bearer_token_works_from_any_origin(self, harness: Harness, alice: str) -> None:
         edge = harness.shared_edge(TAPEWIRE_TICKET_SECONDS=1, TAPEWIRE_JWT_SECRET=HS256_SECRET)
         token = JwtIssuer().token(alice, "HS256")
         headers = {"Origin": "https://any.example", "Authorization": f"Bearer {token}"}

@@ -1,7 +1,7 @@
-"""Event types of other packages at a real edge: found, shown, resumed; and a start that is refused.
+"""Event types of other packages at a running edge; broken packages prevent its start.
 
-The packages are made by the tests, in folders of their own; the producer is a process of its own
-with another version of the package where the story wants one.
+Each test writes its packages to its own folder. The producer runs in a separate process, with
+another version of the package where the test needs one.
 """
 
 import os
@@ -36,7 +36,7 @@ class Rate(Event, frozen=True, kw_only=True):
     pair: str
     rate: Decimal
 """
-"""As it was first."""
+"""The first version of the package."""
 
 V2 = (
     V1.replace('event("loan.made", domain', 'event("loan.made", version=2, domain')
@@ -49,18 +49,18 @@ def _named(fields):
     return {**fields, "amount": Decimal(amount), "currency": currency}
 """
 )
-"""`sum` ("USD 25.00") became an amount and a currency."""
+"""The second version, which splits `sum` ("USD 25.00") into an amount and a currency."""
 
 
 def package(folder: Path, source: str, name: str = "loans") -> dict[str, str]:
-    """The settings that name a package of `source`."""
+    """Write a package with `source`, and return the settings that name it."""
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.py").write_text(source)
     return {"TAPEWIRE_EVENT_PACKAGES": name, "PYTHONPATH": str(folder)}
 
 
 def installed(folder: Path, source: str, name: str = "loans") -> dict[str, str]:
-    """The same, as pip leaves it: found by its entry point."""
+    """Write the package as pip installs it, with an entry point, and return the settings."""
     package(folder, source, name)
     about = folder / f"{name}_events-1.0.dist-info"
     about.mkdir()
@@ -70,7 +70,7 @@ def installed(folder: Path, source: str, name: str = "loans") -> dict[str, str]:
 
 
 def produce(harness: Harness, folder: Path, calls: str) -> None:
-    """A producer of its own, with the package of `folder`: does `calls` on its tape."""
+    """Run `calls` on the client `tape` of a separate producer, with the package in `folder`."""
     program = (
         "import asyncio, tapewire\nfrom decimal import Decimal\nfrom loans import *\n"
         "async def main():\n"
@@ -88,7 +88,7 @@ def produce(harness: Harness, folder: Path, calls: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-async def test_a_type_of_another_package_is_shown_and_resumed(
+async def test_an_event_type_of_another_package_is_delivered_and_resumed(
     isolated_harness: Harness, tmp_path: Path
 ) -> None:
     edge = isolated_harness.start_edge(**installed(tmp_path / "v1", V1))
@@ -118,7 +118,7 @@ async def test_a_type_of_another_package_is_shown_and_resumed(
     assert [frame.event for frame in resumed.frames[2:]] == ["loan:made", "loan:made"]
     await resumed.close()
 
-    # On the other stream that the type names too, and to nobody else.
+    # The type's second stream shows the events too. Bob's stream does not.
     orders = await edge.open_stream("/api/stream/orders", cookie, last_event_id=first.id)
     assert (await orders.read_until("loan:made")).id == again[0].id
     await orders.close()
@@ -126,7 +126,7 @@ async def test_a_type_of_another_package_is_shown_and_resumed(
     await others.close()
 
 
-async def test_values_are_the_newest_of_each_without_an_id(
+async def test_newest_wins_values_are_conflated_and_have_no_id(
     isolated_harness: Harness, tmp_path: Path
 ) -> None:
     edge = isolated_harness.start_edge(**package(tmp_path / "v1", V1))
@@ -159,7 +159,7 @@ async def test_values_are_the_newest_of_each_without_an_id(
         return len(seen) == 2
 
     await stream.read_until("the rates of alice and of everybody", take)
-    # What is stored now, and not how it came to be.
+    # Only the newest values are sent, not the earlier ones.
     assert seen == {"EUR/USD": ["1.07"], "GBP/USD": ["1.3"]}
 
     began = time.monotonic()
@@ -180,11 +180,11 @@ async def test_values_are_the_newest_of_each_without_an_id(
     await stream.close()
 
 
-async def test_both_versions_of_a_type_are_shown_as_the_current_one(
+async def test_old_and_new_versions_are_shown_as_the_current_version(
     isolated_harness: Harness, tmp_path: Path
 ) -> None:
-    """Old events stay as they were written, and a producer that was not updated goes on writing
-    them; clients only ever see the current version."""
+    """Stored events keep their version, and a producer that was not updated still writes the old
+    one. Clients see only the current version."""
     package(tmp_path / "v1", V1)
     edge = isolated_harness.start_edge(**package(tmp_path / "v2", V2))
     cookie = await edge.sign_in("alice")
@@ -221,10 +221,10 @@ async def test_both_versions_of_a_type_are_shown_as_the_current_one(
     await stream.close()
 
 
-async def test_without_the_package_its_events_are_passed_over(
+async def test_an_edge_without_the_package_skips_its_events(
     isolated_harness: Harness, tmp_path: Path
 ) -> None:
-    """An edge that was not told of a type shows nothing of it, and goes on."""
+    """An edge that does not know a type does not show its events, and continues."""
     package(tmp_path / "v1", V1)
     edge = isolated_harness.start_edge()
     stream = await edge.open_stream("/api/stream/trading", await edge.sign_in("alice"))
@@ -245,7 +245,7 @@ async def test_without_the_package_its_events_are_passed_over(
 
 
 def refused(settings: dict[str, str], *command: str) -> str:
-    """The one line that a start is refused with. Nothing of NATS is needed to know better."""
+    """Return the single error line of a failed start. The failure does not depend on NATS."""
     plain = {key: value for key, value in os.environ.items() if not key.startswith("TAPEWIRE_")}
     done = subprocess.run(
         [sys.executable, *command],
@@ -264,7 +264,7 @@ SERVICES = [("-m", "tapewire_services.edge"), ("-m", "tapewire.cli", "provision"
 
 
 @pytest.mark.parametrize("command", SERVICES)
-def test_a_package_that_is_not_there_stops_the_start(command: Any, tmp_path: Path) -> None:
+def test_a_missing_package_prevents_the_start(command: Any, tmp_path: Path) -> None:
     line = refused({"TAPEWIRE_EVENT_PACKAGES": "lones", "PYTHONPATH": str(tmp_path)}, *command)
     assert "the event types of 'lones', named by TAPEWIRE_EVENT_PACKAGES, cannot be loaded" in line
     assert "ModuleNotFoundError: No module named 'lones'" in line
@@ -281,22 +281,20 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("source", "why"), BROKEN)
-def test_a_package_that_cannot_be_had_stops_the_start(
-    tmp_path: Path, source: Any, why: str
-) -> None:
+def test_a_broken_package_prevents_the_start(tmp_path: Path, source: Any, why: str) -> None:
     line = refused(installed(tmp_path, source), "-m", "tapewire_services.prices")
     assert "'loans', named by the distribution loans-events (entry point 'loans'" in line
     assert why in line
 
 
-def test_two_packages_that_clash_stop_the_start(tmp_path: Path) -> None:
+def test_conflicting_packages_prevent_the_start(tmp_path: Path) -> None:
     installed(tmp_path, V1)
     line = refused(installed(tmp_path, V1, "lending"), "-m", "tapewire_services.prices")
     assert "'loans', named by" in line
     assert "CatalogueClash: 'loan.made.v1' is taken" in line
 
 
-async def test_a_stream_that_there_is_not_stops_the_edge(
+async def test_an_unknown_stream_name_prevents_the_start_of_the_edge(
     isolated_harness: Harness, tmp_path: Path
 ) -> None:
     settings = package(tmp_path, V1.replace('"trading", "orders"', '"loans",'))

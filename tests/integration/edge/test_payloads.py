@@ -1,8 +1,8 @@
-"""Payloads hold what docs/protocol.md says of them, and nothing else (C19): of every type of event
-that can happen to a user, on every stream that shows it, and of what streams say of themselves.
+"""Payloads contain only the fields that docs/protocol.md documents (C19).
 
-An event in the log also holds what is nobody's business at the other end: ids of commands, and
-whatever a later version adds.
+This covers every event type that can concern a user, on every stream that shows it, and the
+messages that streams send about themselves. A stored event also contains fields that clients must
+not see: command ids, and fields that a later version adds.
 """
 
 import json
@@ -55,7 +55,7 @@ TRADING = {
     "checkpoint": set(),
 }
 WITHIN = {"orders": ORDER, "positions": POSITION, "prices": PRICE, "strategies": STATE}
-"""Of the members of lists."""
+"""The fields of the members of lists."""
 OF_A_STRATEGY = words(
     "type timestamp strategy_id user_id status position message error_code details"
 )
@@ -92,9 +92,9 @@ BOARDS = {
 
 CATALOGUES = {"trading": TRADING, "strategies": STRATEGIES, "boards": BOARDS}
 SELDOM = {("strategies", "PING"), ("strategies", "state_update"), ("boards", "heartbeat")}
-"""What may not have come by then."""
+"""SSE events that may not have been sent when the test ends."""
 IN_OTHER_WORDS = ("type", "message")
-"""What strategy streams have under names that events have for something else."""
+"""Fields of the strategy streams whose names mean something else in events."""
 
 
 def _family(path: str) -> Any:
@@ -104,13 +104,13 @@ def _family(path: str) -> Any:
 
 
 def _kinds() -> Any:
-    """Every type of event of ours, but what ends a configuration."""
+    """Return every event type of tapewire that has a domain, except those of configurations."""
     kinds = [kind for kind in CATALOGUE.event_types() if kind.package == "tapewire" and kind.domain]
     return [kind for kind in kinds if not kind.name.startswith("configuration.")]
 
 
 def _of(cast: Any, name: str) -> Any:
-    """One of that type, of her strategy where it has one, for her ticker."""
+    """Return an event of the type, for the user's strategy where it has one, and her ticker."""
     fields = json.loads((GOLDEN_FOLDER / f"{name}.v1.json").read_text())
     changes = {}
     if "strategy" in fields and name.startswith("strategy."):
@@ -122,7 +122,7 @@ def _of(cast: Any, name: str) -> Any:
     return golden_event(name, **changes)
 
 
-async def test_they_hold_what_the_protocol_says_as_it_happened_and_nothing_else(
+async def test_payloads_contain_only_documented_fields_with_the_values_of_their_events(
     harness: Harness, journal: EventLogDriver, market: QuoteDriver, fresh: Callable[[str], str]
 ) -> None:
     edge, cast = (
@@ -168,7 +168,7 @@ def _is_as_said(path: str, frame: Frame) -> None:
 
 
 def _is_as_it_happened(path: str, frame: Frame, event: Any) -> Any:
-    """Each value is one that the event has under that name, if it has any; how many are."""
+    """Check each value against the event's fields of that name; return the number checked."""
     fields, compared = {}, 0
     for name, value in _leaves(json.loads(CODEC.encode(event), parse_float=Decimal)):
         fields.setdefault(name, []).append(value)
@@ -180,7 +180,7 @@ def _is_as_it_happened(path: str, frame: Frame, event: Any) -> Any:
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[Any]:
-    """What is no object, and its name without regard to how names are written."""
+    """Yield each value that is not an object, with its name in one spelling."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _leaves(inner, key.replace("_", "").lower())

@@ -1,4 +1,4 @@
-"""Peers that go, that stop reading, that read slowly (C15, C16)."""
+"""Clients that disconnect, stop reading or read slowly, and the drain of an edge (C15, C16)."""
 
 import asyncio
 import contextlib
@@ -22,9 +22,9 @@ from tests.harness.waiting import WAIT_TIMEOUT_SECONDS, wait_until, wait_until_a
 ORDERS = "/api/stream/orders"
 WRITE_SECONDS = 2
 NEVER = 3600
-"""Seconds that a slow reader is given where nothing may wait for it: a test would never end."""
+"""A write timeout in seconds that no test may wait for: such a test would never end."""
 LARGE = "x" * 60_000
-"""A reason that makes an event large enough to fill buffers with a few."""
+"""A reason so long that a few events fill the buffers."""
 MEGABYTE = 1 << 20
 
 
@@ -35,18 +35,18 @@ def alice(fresh: Callable[[str], str]) -> str:
 
 @pytest.fixture
 def strict(harness: Harness) -> EdgeProcess:
-    """An edge that gives slow readers up soon, and holds little for them."""
+    """Return an edge that closes slow readers soon, and holds few frames for them."""
     return harness.shared_edge(SSE_WRITE_SECONDS=WRITE_SECONDS, SSE_OUTBOX_EVENTS=16)
 
 
 @pytest.fixture
 def patient(harness: Harness) -> EdgeProcess:
-    """One that holds as little, and gives no reader up."""
+    """Return an edge that holds as few frames, and never closes a slow reader."""
     return harness.shared_edge(SSE_WRITE_SECONDS=NEVER, SSE_OUTBOX_EVENTS=16)
 
 
 async def closed(edge: EdgeProcess, client: Any) -> Any:
-    """The log line of the end of `client`."""
+    """Wait until the stream of `client` is closed, and return the log line."""
     await wait_until(
         f"{client} is closed and logged",
         lambda: edge.find_log_lines("stream.closed", client_id=client),
@@ -57,7 +57,7 @@ async def closed(edge: EdgeProcess, client: Any) -> Any:
 
 
 async def emptied(edge: EdgeProcess) -> None:
-    """The edge has no connection left."""
+    """Wait until the edge has no connections."""
     health = {}
 
     async def look() -> None:
@@ -72,16 +72,16 @@ async def emptied(edge: EdgeProcess) -> None:
 
 
 async def drained(stream: SseStream) -> None:
-    """Read what is left of a connection that was cut, a frame cut in two left out."""
+    """Read the rest of a closed connection, without a truncated last frame."""
     with contextlib.suppress(StreamEnded, InvalidFrame):
         while True:
             await stream.read()
 
 
-class TestPeersThatGo:
+class TestDisconnectingClients:
     @pytest.mark.parametrize("path", [ORDERS, "/api/stream/prices"])
     @pytest.mark.parametrize("how", ["politely", "by a reset"])
-    async def test_they_are_removed_and_logged(
+    async def test_a_disconnected_client_is_removed_and_logged(
         self, edge: EdgeProcess, alice: str, path: str, how: str
     ) -> None:
         cookie = await edge.sign_in(alice)
@@ -95,8 +95,10 @@ class TestPeersThatGo:
         line = await closed(edge, client)
         assert line["reason"] == "gone"
 
-    async def test_before_they_were_answered(self, harness: Harness, alice: str) -> None:
-        """Gone while the edge still looks at the log for a snapshot."""
+    async def test_clients_that_leave_before_the_response_are_removed(
+        self, harness: Harness, alice: str
+    ) -> None:
+        """The clients disconnect before the edge has read the log for their snapshots."""
         edge = harness.start_edge()
         cookie = await edge.sign_in(alice)
         await (await edge.open_stream(ORDERS, cookie)).close()
@@ -117,9 +119,11 @@ class TestPeersThatGo:
         assert not edge.find_log_lines("stream.failed")
         assert edge.stop() == 0
 
-    async def test_nothing_of_500_stays_behind(self, harness: Harness, alice: str) -> None:
-        """Three rounds; what the second and third need is what the first needed. Descriptors go
-        back to where they were, resident memory stays within what an allocator may keep."""
+    async def test_500_closed_connections_leak_no_memory_or_descriptors(
+        self, harness: Harness, alice: str
+    ) -> None:
+        """Rounds two and three need no more than the first. The number of open descriptors returns
+        to its first level, and resident memory grows by no more than an allocator may keep."""
         edge = harness.start_edge()
         cookie = await edge.sign_in(alice)
         resident, descriptors = [], []
@@ -149,8 +153,8 @@ class TestPeersThatGo:
         edge.stop()
 
 
-class TestReadersThatStop:
-    async def test_closed_as_slow_and_resumed_with_nothing_lost(
+class TestStalledReaders:
+    async def test_a_stalled_reader_is_closed_as_slow_and_resumes_without_loss(
         self, strict: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
         cookie = await strict.sign_in(alice)
@@ -172,15 +176,15 @@ class TestReadersThatStop:
             seen += stream.sequences
         assert seen == [r.sequence for r in await journal.read_user(alice, after=first - 1)]
 
-    async def test_a_compressed_one_is_closed_and_resumes_too(
+    async def test_a_stalled_compressed_reader_is_closed_and_resumes(
         self, strict: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
-        """With events that do not shrink much; what came of them can be unpacked."""
+        """The events compress badly. The received part of the stream can be decompressed."""
         cookie, chance = await strict.sign_in(alice), random.Random(3)
         stalled = await strict.connect(
             ORDERS, cookie, headers={"Accept-Encoding": "gzip"}, receive_buffer=4096
         )
-        wire = await stalled._chunk() + await stalled._chunk()  # the opening, the snapshot
+        wire = await stalled._chunk() + await stalled._chunk()  # first frames, snapshot
         for number in range(40):
             reason = chance.randbytes(30_000).hex()
             await journal.append(alice, order_placed(f"o-{number}", reason=reason))
@@ -200,17 +204,17 @@ class TestReadersThatStop:
             sequences = [one.sequence for one in seen[1:]] + stream.sequences
         assert sequences == [r.sequence for r in await journal.read_user(alice)]
 
-    async def test_its_memory_is_bounded_and_others_do_not_wait(
+    async def test_a_stalled_reader_uses_bounded_memory_and_delays_no_other(
         self, harness: Harness, alice: str, journal: EventLogDriver
     ) -> None:
-        """40 MB for a reader that takes nothing: what the edge remembers of the log is full
-        before, so whatever it grows by now, it grows by for that reader. Others get each event
-        before the next one is made, and it is never given up meanwhile."""
+        """The edge has 40 MB for a reader that reads nothing. Its memory of the log is full before
+        the measurement, so any growth belongs to that reader. Other clients receive each event
+        before the next one is appended. The edge does not close the reader meanwhile."""
         edge = harness.start_edge(SSE_WRITE_SECONDS=NEVER, SSE_OUTBOX_EVENTS=10_000)
         cookie = await edge.sign_in(alice)
         async with (
             await edge.open_stream(ORDERS, cookie) as healthy,
-            await edge.open_stream(ORDERS, cookie, receive_buffer=4096),  # and reads no more
+            await edge.open_stream(ORDERS, cookie, receive_buffer=4096),  # reads no more
             await edge.open_stream("/api/stream/prices") as other,
         ):
             await healthy.read_until("order:update")
@@ -222,11 +226,11 @@ class TestReadersThatStop:
             assert grown < 12 * MEGABYTE, f"{grown / MEGABYTE:.1f} MB"
         edge.stop()
 
-    async def test_no_more_events_wait_for_it_than_are_allowed(
+    async def test_the_outbox_of_a_stalled_reader_is_bounded(
         self, patient: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
-        """Of a few KB each, which stay within what may wait in bytes: when one more than 16 would
-        wait, it leaves live delivery."""
+        """The events have a few KB each and stay below the limit in bytes. The connection leaves
+        live delivery when more than 16 events would wait."""
         cookie = await patient.sign_in(alice)
         async with (
             await patient.open_stream(ORDERS, cookie, receive_buffer=4096) as stalled,
@@ -248,7 +252,7 @@ class TestReadersThatStop:
             async def is_behind() -> Any:
                 nonlocal most
                 await journal.append(alice, order_placed(reason="x" * 4000))
-                behind = not await is_live()  # and what waits then, waits on
+                behind = not await is_live()  # the frames in the outbox stay there
                 most = max(most, await figure("outbox_bytes"))
                 return behind
 
@@ -259,14 +263,14 @@ class TestReadersThatStop:
         assert 4000 < most < 16 * 5000
 
     async def flood(self, healthy: Any, journal: EventLogDriver, alice: str, count: int) -> None:
-        """Append large events, each when the healthy reader has the one before."""
+        """Append large events, each after the healthy reader has received the one before."""
         for _ in range(count):
             sequence = await journal.append(alice, order_placed("large", reason=LARGE * 4))
             frame = await healthy.read_until("the event", lambda f: f.id)
             assert frame.sequence == sequence
-            healthy.frames[-1] = type(frame)(b"", id=frame.id)  # keep the id, not 60 KB
+            healthy.frames[-1] = type(frame)(b"", id=frame.id)  # keep the id, drop the large body
 
-    async def test_a_price_reader_that_stops_is_closed_too(self, isolated_harness: Harness) -> None:
+    async def test_a_stalled_price_reader_is_closed(self, isolated_harness: Harness) -> None:
         edge = isolated_harness.start_edge(SSE_WRITE_SECONDS=1)
         symbols = [f"S{number}" for number in range(400)]
         async with isolated_harness.market() as market:
@@ -290,11 +294,11 @@ class TestReadersThatStop:
         assert line["reason"] == "slow"
 
     @pytest.mark.parametrize("coding", ["gzip", "identity"])
-    async def test_one_of_little_is_slow_and_not_gone(
+    async def test_a_stalled_reader_of_little_data_is_closed_as_slow_not_gone(
         self, harness: Harness, market: QuoteDriver, fresh: Callable[[str], str], coding: str
     ) -> None:
-        """The regression: a few bytes a second fill no buffer of the edge, only the kernel's; it
-        was the kernel that gave the reader up, and the edge said that the reader had left."""
+        """Regression: a few bytes a second fill only the kernel's buffer and none of the edge. The
+        kernel dropped the connection, and the edge logged that the client had left."""
         edge = harness.shared_edge(SSE_WRITE_SECONDS=0.5)
         symbols = [fresh("LITTLE") for _ in range(16)]
         stalled = await edge.connect(
@@ -316,11 +320,11 @@ class TestReadersThatStop:
         await stalled.close()
 
 
-class TestReadersThatAreSlow:
-    async def test_one_that_pauses_gets_everything(
+class TestSlowReaders:
+    async def test_a_reader_that_pauses_receives_every_event(
         self, patient: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
-        """It falls out of live delivery (16 frames fit) and reads the log again, unnoticed."""
+        """The connection leaves live delivery (16 frames fit) and reads the log, with no reset."""
         cookie = await patient.sign_in(alice)
         async with await patient.open_stream(ORDERS, cookie, receive_buffer=4096) as stream:
             await stream.read_until("order:update")
@@ -336,11 +340,11 @@ class TestReadersThatAreSlow:
             live = await journal.append(alice, order_placed("live again"))
             assert (await stream.read()).sequence == live
 
-    async def test_each_urgent_event_is_logged_once_when_it_was_written(
+    async def test_each_urgent_event_is_logged_once_when_it_is_written(
         self, patient: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
-        """The regression: those that it was given as it fell behind were not, nor those that it
-        read of the log."""
+        """Regression: urgent events were not logged when the connection received them while it fell
+        behind, or read them from the log."""
         cookie = await patient.sign_in(alice)
         async with await patient.open_stream(
             "/api/stream/alerts", cookie, receive_buffer=4096
@@ -364,7 +368,7 @@ class TestReadersThatAreSlow:
                 "each is logged", lambda: written() == sequences, describe_last=written
             )
 
-    async def test_a_burst_larger_than_the_outbox_arrives_whole(
+    async def test_a_burst_larger_than_the_outbox_arrives_completely(
         self, patient: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
         cookie = await patient.sign_in(alice)
@@ -377,10 +381,10 @@ class TestReadersThatAreSlow:
         assert stream.sequences[1:] == expected
 
 
-class TestTheEndOfAnEdge:
-    """SIGTERM: each client is sent away cleanly, with a moment of its own to come back."""
+class TestDrain:
+    """On SIGTERM the edge closes each stream cleanly, with its own reconnection time."""
 
-    async def test_clients_go_on_at_another_edge(
+    async def test_clients_resume_at_another_edge(
         self, harness: Harness, edge: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
         leaving = harness.start_edge(TAPEWIRE_DRAIN_SECONDS=1)
@@ -409,15 +413,15 @@ class TestTheEndOfAnEdge:
                     await on.read_until("the last", lambda f: f.id and f.sequence == last)
                 assert seen + on.sequences == ids
         assert await asyncio.to_thread(leaving.process.wait, WAIT_TIMEOUT_SECONDS) == 0
-        with pytest.raises(OSError):  # noqa: PT011 - refused or reset, as the kernel likes
+        with pytest.raises(OSError):  # noqa: PT011 - refused or reset, depending on the kernel
             await leaving.connect(ORDERS, cookie)
         lines = leaving.find_log_lines("stream.closed")
         assert {line["reason"] for line in lines} == {"drain"}
 
-    async def test_nobody_holds_it_up(
+    async def test_stalled_and_idle_clients_do_not_delay_the_drain(
         self, harness: Harness, alice: str, journal: EventLogDriver
     ) -> None:
-        """Not one who reads nothing, nor an idle connection of a browser."""
+        """Neither a reader that reads nothing nor an idle browser connection delays the exit."""
         leaving = harness.start_edge(SSE_WRITE_SECONDS=NEVER)
         cookie = await leaving.sign_in(alice)
         stalled = await leaving.open_stream(ORDERS, cookie, receive_buffer=4096)
@@ -429,12 +433,11 @@ class TestTheEndOfAnEdge:
         assert code == 0
         await stalled.close()
 
-    async def test_it_can_be_started_again_at_once_on_the_same_port(
+    async def test_an_edge_can_restart_at_once_on_the_same_port(
         self, harness: Harness, alice: str
     ) -> None:
-        first = harness.start_edge(
-            find_free_port()
-        )  # which no outgoing connection is given meanwhile
+        # No outgoing connection gets this port meanwhile.
+        first = harness.start_edge(find_free_port())
         cookie = await first.sign_in(alice)
         async with await first.open_stream(ORDERS, cookie) as stream:
             await stream.read()

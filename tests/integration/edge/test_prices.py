@@ -1,4 +1,4 @@
-"""Quotes: all of them at first, then what changes, newest wins (T3, R2)."""
+"""Quotes: all current quotes first, then the changes, newest wins (T3, R2)."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +19,7 @@ FIELDS = {
 
 @pytest.fixture
 async def symbol(fresh: Callable[[str], str], market: QuoteDriver, edge: EdgeProcess) -> str:
-    """A symbol with a quote that the edge knows."""
+    """Return a symbol with a quote that the edge has received."""
     name = fresh("SYM")
     await quoted(edge, market, name)
     return name
@@ -34,14 +34,14 @@ def updates(frames: Any) -> Any:
     return [f for f in frames if f.event == "price:update" and "symbol" in f.data]
 
 
-class TestTheFirstMessage:
-    async def test_all_newest_values(
+class TestInitialPrices:
+    async def test_the_first_message_contains_the_newest_values(
         self, edge: EdgeProcess, symbol: str, market: QuoteDriver
     ) -> None:
         newest = await market.publish(symbol, "12.345", volume=Decimal("1e3"))
         async with await edge.open_stream(f"{PRICES}?symbols={symbol}") as stream:
             first = await stream.read()
-            if first.data["prices"][0]["price"] != newest.price:  # the quote is on its way
+            if first.data["prices"][0]["price"] != newest.price:  # the quote has not arrived yet
                 await stream.read_until("the quote", lambda f: f.data.get("price") == newest.price)
         assert first.event == "price:update"
         assert first.id is None
@@ -49,7 +49,7 @@ class TestTheFirstMessage:
         assert datetime.fromisoformat(first.data["timestamp"]).tzinfo is not None
         assert [set(price) for price in first.data["prices"]] == [FIELDS]
 
-    async def test_every_symbol_without_a_filter(
+    async def test_streams_without_a_filter_show_every_symbol(
         self, edge: EdgeProcess, fresh: Callable[[str], str], market: QuoteDriver
     ) -> None:
         names = [fresh("ALL") for _ in range(3)]
@@ -76,7 +76,7 @@ class TestTheFirstMessage:
             assert (await stream.read()).data["symbol"] == two
         assert [price["symbol"] for price in first.data["prices"]] == [one, two]
 
-    async def test_a_symbol_with_a_dot(
+    async def test_symbols_may_contain_a_dot(
         self, edge: EdgeProcess, fresh: Callable[[str], str], market: QuoteDriver
     ) -> None:
         name = f"{fresh('BRK')}.B"
@@ -86,7 +86,7 @@ class TestTheFirstMessage:
             await market.publish(name, "5")
             assert (await stream.read()).data["symbol"] == name
 
-    async def test_a_symbol_that_has_its_first_quote_later(
+    async def test_a_symbol_may_receive_its_first_quote_later(
         self, edge: EdgeProcess, fresh: Callable[[str], str], market: QuoteDriver
     ) -> None:
         name = fresh("LATE")
@@ -97,7 +97,9 @@ class TestTheFirstMessage:
 
 
 class TestUpdates:
-    async def test_byte_for_byte(self, edge: EdgeProcess, symbol: str, market: QuoteDriver) -> None:
+    async def test_a_price_frame_has_exactly_these_bytes(
+        self, edge: EdgeProcess, symbol: str, market: QuoteDriver
+    ) -> None:
         async with await edge.open_stream(f"{PRICES}?symbols={symbol}") as stream:
             await stream.read()
             made = await market.publish(
@@ -112,10 +114,10 @@ class TestUpdates:
             "retry: 5000"
         )
 
-    async def test_at_most_ten_a_second_and_the_newest_wins(
+    async def test_updates_are_limited_to_ten_a_second_and_the_newest_wins(
         self, edge: EdgeProcess, symbol: str, market: QuoteDriver
     ) -> None:
-        """As many quotes as the server takes, for more than a second, and more than a hundred."""
+        """Publish over 100 quotes for more than a second, as fast as the server accepts them."""
         async with await edge.open_stream(f"{PRICES}?symbols={symbol}") as stream:
             await stream.read()
             since, number = time.monotonic(), 0
@@ -129,7 +131,7 @@ class TestUpdates:
         assert len(got) <= took * 10 + 1, f"{len(got)} in {took:.2f} s"
         assert len(got) >= 2
 
-    async def test_a_client_may_ask_for_less(
+    async def test_a_client_may_choose_a_lower_rate(
         self, edge: EdgeProcess, symbol: str, market: QuoteDriver
     ) -> None:
         path = f"{PRICES}?symbols={symbol}"
@@ -148,7 +150,7 @@ class TestUpdates:
         assert len(updates(often.frames)) == 15
         assert len(updates(rare.frames)) <= took * 2 + 1
 
-    async def test_each_symbol_has_a_rate_of_its_own(
+    async def test_the_rate_limit_applies_to_each_symbol_separately(
         self, edge: EdgeProcess, fresh: Callable[[str], str], market: QuoteDriver
     ) -> None:
         busy, calm = fresh("BUSY"), fresh("CALM")
@@ -159,13 +161,13 @@ class TestUpdates:
             since = time.monotonic()
             await market.publish(busy, "1")
             await stream.read_until("busy", lambda f: f.data["symbol"] == busy)
-            await market.publish(busy, "2")  # which waits for ten seconds
+            await market.publish(busy, "2")  # this update waits for ten seconds
             await market.publish(calm, "1")
             frame = await stream.read()
             took = time.monotonic() - since
         assert frame.data["symbol"] == calm or took >= 10
 
-    async def test_an_older_quote_changes_nothing(
+    async def test_an_older_quote_is_ignored(
         self, edge: EdgeProcess, symbol: str, market: QuoteDriver
     ) -> None:
         async with await edge.open_stream(f"{PRICES}?symbols={symbol}") as stream:
@@ -176,11 +178,11 @@ class TestUpdates:
             await stream.read_until("the third", lambda f: f.data["price"] == 3)
         assert 1 not in [frame.data["price"] for frame in updates(stream.frames)]
 
-    async def test_a_reader_that_pauses_gets_the_newest_not_the_backlog(
+    async def test_a_reader_that_pauses_receives_the_newest_values_not_the_backlog(
         self, isolated_harness: Harness
     ) -> None:
-        """400 symbols, 30 rounds; it reads nothing meanwhile, and what waits for it does not
-        grow: then come what the kernel held, and the newest of each."""
+        """The client reads nothing during 30 rounds of 400 symbols, and its pending values do not
+        grow. It then receives what the kernel buffered, and the newest value of each symbol."""
         edge = isolated_harness.start_edge()
         names = [f"S{number:03}" for number in range(400)]
         async with isolated_harness.market() as market:
@@ -208,7 +210,7 @@ class TestUpdates:
         assert last == dict.fromkeys(names, 30)
         assert len(got) < 400 * 15, f"{len(got)} frames of {400 * 30}"
 
-    async def test_quotes_carry_no_id_and_move_no_cursor(
+    async def test_quotes_have_no_id_and_do_not_move_the_cursor(
         self, edge: EdgeProcess, symbol: str, market: QuoteDriver
     ) -> None:
         async with await edge.open_stream(f"{PRICES}?symbols={symbol}") as stream:
@@ -220,14 +222,14 @@ class TestUpdates:
 
 class TestBadInput:
     @pytest.mark.parametrize("rate", ["0", "-1", "11", "nan", "inf", "abc", "", "1e9", "0x1"])
-    async def test_rates(self, edge: EdgeProcess, rate: str) -> None:
+    async def test_an_invalid_max_rate_is_rejected(self, edge: EdgeProcess, rate: str) -> None:
         answer = await edge.connect(f"{PRICES}?maxRate={rate}")
         assert answer.status == 422
         assert b'"path":"maxRate"' in await answer.body()
         await answer.close()
 
     @pytest.mark.parametrize("symbols", [",".join(f"S{n}" for n in range(501)), "X" * 33])
-    async def test_symbols(self, edge: EdgeProcess, symbols: Any) -> None:
+    async def test_invalid_symbols_are_rejected(self, edge: EdgeProcess, symbols: Any) -> None:
         for path in (PRICES, "/api/prices"):
             answer = await edge.connect(f"{path}?symbols={symbols}")
             assert answer.status == 422
@@ -235,10 +237,10 @@ class TestBadInput:
             await answer.close()
 
 
-class TestAsking:
-    """R2: the same by GET, without a session."""
+class TestPricesOverRest:
+    """R2: the same quotes over GET, without a session."""
 
-    async def test_some(self, edge: EdgeProcess, symbol: str) -> None:
+    async def test_selected_symbols_are_returned(self, edge: EdgeProcess, symbol: str) -> None:
         async with edge.client() as http:
             answer = await http.get("/api/prices", params={"symbols": f" {symbol.lower()} ,x"})
         assert answer.status_code == 200
@@ -247,7 +249,7 @@ class TestAsking:
         assert [price["symbol"] for price in body["prices"]] == [symbol]
         assert body["prices"][0].keys() >= FIELDS
 
-    async def test_all(self, edge: EdgeProcess, symbol: str) -> None:
+    async def test_all_symbols_are_returned(self, edge: EdgeProcess, symbol: str) -> None:
         async with edge.client() as http:
             body = (await http.get("/api/prices")).json()
         assert symbol in [price["symbol"] for price in body["prices"]]

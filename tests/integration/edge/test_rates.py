@@ -1,5 +1,7 @@
-"""Rates that clients choose, on each stream of newest-wins values (B3, T2, T3, T11, S3); and what
-waits for no rate and no window (C18)."""
+"""Rates that clients choose, on each stream of newest-wins values (B3, T2, T3, T11, S3).
+
+Urgent events wait for no rate limit and no flush window (C18).
+"""
 
 import asyncio
 import itertools
@@ -39,7 +41,7 @@ async def cast(journal: EventLogDriver, fresh: Callable[[str], str]) -> str:
 async def value(
     journal: EventLogDriver, cast: UserScenario, market: QuoteDriver, fresh: Callable[[str], str]
 ) -> Callable[..., Awaitable[None]]:
-    """Moves the price of a symbol that is held, and the value of the position."""
+    """Return a function that sets the price of a held symbol and the value of its position."""
     symbol = fresh("RATE")
     values = JetStreamLatestValueStore(journal.connection, stream=MARKET, prefix=f"mk.{cast.user}")
 
@@ -55,7 +57,7 @@ async def value(
 
 
 def price_in(frame: Frame) -> Any:
-    """The price that a frame tells, of whichever stream."""
+    """Return the price in a frame of any stream, or None."""
     data = frame.data or {}
     if frame.id is not None:
         return None
@@ -72,7 +74,7 @@ def price_in(frame: Frame) -> Any:
         "/sse/prices?symbols={}",
     ],
 )
-async def test_a_client_gets_the_newest_at_the_rate_it_chose(
+async def test_a_client_receives_the_newest_value_at_its_chosen_rate(
     edge: EdgeProcess, cast: UserScenario, value: Any, path: str
 ) -> None:
     cookie = await edge.sign_in(cast.user)
@@ -90,11 +92,11 @@ async def test_a_client_gets_the_newest_at_the_rate_it_chose(
     assert len(got) <= took * RATE + 2, (got, took)
 
 
-async def test_above_a_thousand_a_second_a_stream_is_written_ten_times_a_second(
+async def test_a_stream_is_written_ten_times_a_second_above_a_thousand_values_a_second(
     edge: EdgeProcess, journal: EventLogDriver, fresh: Callable[[str], str]
 ) -> None:
-    """And the newest of each symbol comes, whatever came before it. Looked for over two seconds
-    again and again: on a slow machine the load comes in jumps, and is none in between."""
+    """The newest value of each symbol is still delivered. The test checks periods of two seconds
+    repeatedly, because on a slow machine the load comes in bursts with pauses between them."""
     values = JetStreamLatestValueStore(journal.connection, stream=MARKET, prefix="px")
     symbols = [fresh("BUSY") for _ in range(BUSY_SYMBOLS)]
     rounds, posted, chunks = itertools.cycle(symbols), [], []
@@ -128,11 +130,11 @@ async def test_above_a_thousand_a_second_a_stream_is_written_ten_times_a_second(
         reading.cancel()
 
 
-async def test_an_error_waits_for_no_window_and_what_waits_comes_along(
+async def test_an_error_flushes_the_window_with_all_waiting_events(
     harness: Harness, cast: UserScenario
 ) -> None:
-    """Windows of a second: what comes in a burst waits for the next one, but not an error. The best
-    of some tries, since this machine may be busy with something else."""
+    """With windows of one second, a burst waits for the next window, but an error does not. The
+    test takes the best of several tries, because the machine may be busy."""
     edge = harness.shared_edge(SSE_FLUSH_MS=1000)
     cookie = await edge.sign_in(cast.user)
     waited = {"info": [], "error": []}

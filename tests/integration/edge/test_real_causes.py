@@ -1,8 +1,7 @@
-"""Everything that the strategy, decision, alert and notification streams can tell, from its real
-causes: orders and strategies over REST, the paper broker, a market that moves, a program of
-somebody else (S1, S2, S4, T5, T6, N1, N3, N4).
+"""The strategy, decision, alert and notification streams of a whole system, with real causes.
 
-Each test does things and waits until they were told.
+The causes are orders and strategies over REST, the paper broker, a moving market and another
+program (S1, S2, S4, T5, T6, N1, N3, N4). Each test acts, and waits until the streams show it.
 """
 
 import asyncio
@@ -26,7 +25,7 @@ from tests.integration.edge.stream_watcher import StreamWatcher
 BREAKOUT = {"kind": "breakout", "window": 2}
 TIGHT = {"kind": "trailing", "percent": 0.01}
 HUGE = 1_000_000
-"""Shares: at 2,000 dollars more than the paper account may put into one order."""
+"""Shares. At 2,000 dollars they exceed what the paper account allows for one order."""
 
 OF_A_STRATEGY = {"type", "timestamp", "strategy_id", "user_id", "status", "position", "message"}
 OF_AN_ORDER = {
@@ -59,7 +58,7 @@ async def http(stack: Stack, cookies: httpx.Cookies) -> AsyncIterator[httpx.Asyn
 async def watch(
     stack: Stack, cookies: httpx.Cookies
 ) -> AsyncIterator[Callable[..., Awaitable[Any]]]:
-    """Opens streams."""
+    """Return a function that opens streams."""
     made = []
 
     async def open_(path: str) -> Any:
@@ -74,7 +73,7 @@ async def watch(
 
 @pytest.fixture
 async def program(stack: Stack) -> AsyncIterator[Client]:
-    """Somebody else's program."""
+    """Return the client of another program."""
     async with tapewire.connect(stack.nats_url, "rows-desk") as tape:
         yield tape
 
@@ -86,11 +85,13 @@ async def strategy(http: Any, **fields: Any) -> Any:
     return made.json()["strategyId"]
 
 
-async def test_a_strategy_lives_and_everything_of_it_is_told(
+async def test_the_whole_life_of_a_strategy_is_streamed(
     http: httpx.AsyncClient, watch: Callable[..., Awaitable[Any]], user: str
 ) -> None:
-    """Made, started, changed, trading, stopped by its stop-loss, stopped, completed: on the
-    strategy streams and the trading streams."""
+    """A strategy is created, starts, changes, trades, triggers its stop-loss, stops and completes.
+
+    The strategy streams and the trading streams show each step.
+    """
     id_ = await strategy(http, stopLoss=TIGHT)
     every, one = await watch("/sse/strategies"), await watch(f"/sse/strategy/{id_}")
     state = await one.wait_for_event("initial_state")
@@ -113,7 +114,7 @@ async def test_a_strategy_lives_and_everything_of_it_is_told(
             assert (told.data["symbol"], told.data["quantity"] > 0) == ("IBM", True)
         closing = await stream.wait_for_event("SL_EXECUTED", strategy_id=id_)
         sold = await stream.wait_for_event("ORDER_EXECUTED", order_id=closing.data["order_id"])
-        assert sold.data["order_type"] in ("SL_SELL", "BUY")  # a short one is bought back
+        assert sold.data["order_type"] in ("SL_SELL", "BUY")  # BUY closes a short
         assert sold.data["price"] > 0
     await one.wait_for_frame(
         "a price", lambda f: f.event == "PRICE_UPDATE" and f.data["symbol"] == "IBM"
@@ -160,7 +161,7 @@ async def test_a_strategy_lives_and_everything_of_it_is_told(
     ]
 
 
-async def test_orders_of_a_person_are_told_and_notified(
+async def test_manual_orders_are_streamed_and_notified(
     http: httpx.AsyncClient, watch: Callable[..., Awaitable[Any]], user: str
 ) -> None:
     stream, inbox = await watch("/sse/strategies"), await watch("/api/sse/notifications")
@@ -194,7 +195,7 @@ async def test_orders_of_a_person_are_told_and_notified(
     assert (executed.data["quantity"], executed.data["price"] > 0) == (5, True)
 
 
-async def test_another_programs_happenings_are_told_and_notified(
+async def test_events_of_another_program_are_streamed_and_notified(
     program: Client, http: httpx.AsyncClient, watch: Callable[..., Awaitable[Any]], user: str
 ) -> None:
     id_ = await strategy(http)
@@ -245,14 +246,14 @@ async def test_another_programs_happenings_are_told_and_notified(
     await decisions.wait_for_event("ai:decision", strategyId=id_, taken=False, reasoning="because")
 
 
-async def test_polling_gives_the_same_as_the_streams(
+async def test_polling_returns_the_same_items_and_counts_as_the_streams(
     stack: Stack,
     http: httpx.AsyncClient,
     watch: Callable[..., Awaitable[Any]],
     fresh: Callable[[str], str],
 ) -> None:
-    """D1, D2, D3, D5, D6: items that nobody scored, on the streams and by plain GET, and their
-    counts; all, those of some tickers, and those of some tags too."""
+    """D1, D2, D3, D5, D6: the streams and GET agree on items that were added without a score, and
+    on their counts. This holds for all items, and for those of some tickers or tags."""
     mine, tag = fresh("T").upper(), fresh("tag")
     ids = []
     for tags in ([], [f"{tag}-2"]):
@@ -304,7 +305,7 @@ async def test_polling_gives_the_same_as_the_streams(
         assert metrics.data["rates"].keys() == after["rates"].keys()
 
 
-async def test_items_are_polled_page_by_page_and_a_lost_place_is_said(
+async def test_items_are_polled_in_pages_and_an_unknown_cursor_is_reset(
     stack: Stack, http: httpx.AsyncClient, fresh: Callable[[str], str]
 ) -> None:
     """D6."""
@@ -330,7 +331,7 @@ async def test_items_are_polled_page_by_page_and_a_lost_place_is_said(
     assert [item["title"] for item in lost["items"]] == titles[-2:]
 
 
-async def test_alerts_and_programs_notify_and_what_is_read_is_read_everywhere(
+async def test_alerts_and_programs_notify_and_every_tab_receives_reads(
     stack: Stack,
     http: httpx.AsyncClient,
     watch: Callable[..., Awaitable[Any]],
@@ -367,10 +368,10 @@ async def test_alerts_and_programs_notify_and_what_is_read_is_read_everywhere(
         )
 
 
-async def test_a_correlation_id_is_on_every_event_that_a_call_caused(
+async def test_every_event_of_a_call_carries_its_correlation_id(
     stack: Stack, http: httpx.AsyncClient, watch: Callable[..., Awaitable[Any]], user: str
 ) -> None:
-    """Of each service that takes commands, and of what followed from them in others."""
+    """This covers each service that takes commands, and the events that follow in others."""
     http.headers["X-Correlation-ID"] = "cause-1.x"
     inbox = await watch("/api/sse/notifications")
     order = {"symbol": "IBM", "side": "buy", "type": "market", "qty": 5}

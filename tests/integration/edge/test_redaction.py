@@ -1,5 +1,8 @@
-"""Who somebody is and what he signs in with stays out of the log, wherever it comes in: as a user's
-id, in a header, a query, a path, a body, and in what is logged of a fault (C19)."""
+"""Personal data and credentials stay out of the log lines of the edge (C19).
+
+A request carries them as the user id, or in a header, the query, the path or the body. The log
+lines of a fault do not contain them either.
+"""
 
 from typing import Any
 
@@ -17,7 +20,12 @@ SAID = ("ann.lee", "mail.example", "442079460958", "415-555-0123", "hunter2", "k
 
 
 @pytest.mark.parametrize("user", PEOPLE)
-async def test_it(harness: Harness, edge: EdgeProcess, journal: EventLogDriver, user: str) -> None:  # noqa: ARG001 - the edge makes the streams
+async def test_personal_data_and_credentials_are_not_logged(
+    harness: Harness,
+    edge: EdgeProcess,  # noqa: ARG001 - it creates the streams
+    journal: EventLogDriver,
+    user: str,
+) -> None:
     talkative = harness.shared_edge(
         TAPEWIRE_JWT_SECRET=HS256_SECRET, TAPEWIRE_TOKEN_IN_QUERY="on", TAPEWIRE_LOG_LEVEL="debug"
     )

@@ -1,4 +1,4 @@
-"""Ids that cannot be honoured: a reset that says why, and a right snapshot after it (C10)."""
+"""Ids that cannot be honoured: a reset with its reason, then a correct snapshot (C10)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -45,7 +45,7 @@ class TestResets:
             "x" * 64,
         ],
     )
-    async def test_malformed(
+    async def test_a_malformed_id_resets_the_stream(
         self, edge: EdgeProcess, cookie: str, alice: str, journal: EventLogDriver, requested: Any
     ) -> None:
         await journal.append(alice, order_placed("there"))
@@ -58,15 +58,15 @@ class TestResets:
     @pytest.mark.parametrize(
         "quoted", ["%0A", "%00", "%E2%80%A8", "%F0%9F%93%88", "%FF", "%D9%A1", "%20", "1%0A2"]
     )
-    async def test_malformed_in_the_query(
+    async def test_a_malformed_id_in_the_query_resets_the_stream(
         self, edge: EdgeProcess, cookie: str, quoted: str
     ) -> None:
-        """The id comes back in the reset, and breaks no frame there."""
+        """The reset repeats the id without breaking its frame."""
         async with await edge.open_stream(f"{ORDERS}?lastEventId={quoted}", cookie) as stream:
             reset = await stream.read()
         assert (reset.event, reset.data["reason"]) == ("stream:reset", "malformed")
 
-    async def test_an_enormous_one_is_not_repeated_in_full(
+    async def test_a_very_long_id_is_truncated_in_the_reset(
         self, edge: EdgeProcess, cookie: str
     ) -> None:
         path = f"{ORDERS}?lastEventId={'9' * 5000}"
@@ -75,7 +75,7 @@ class TestResets:
         assert reset.data["reason"] == "malformed"
         assert len(reset.raw) < 500
 
-    async def test_ahead(
+    async def test_an_id_ahead_of_the_log_resets_the_stream(
         self, edge: EdgeProcess, cookie: str, alice: str, journal: EventLogDriver
     ) -> None:
         await journal.append(alice, order_placed("there"))
@@ -85,7 +85,7 @@ class TestResets:
                 reset, _ = await assert_reset(stream, "ahead", requested)
                 assert reset.data["firstAvailableId"] == f"{bounds.epoch}-{bounds.first}"
 
-    async def test_another_epoch(
+    async def test_an_id_of_another_epoch_resets_the_stream(
         self, edge: EdgeProcess, cookie: str, alice: str, journal: EventLogDriver
     ) -> None:
         await journal.append(alice, order_placed("there"))
@@ -93,16 +93,18 @@ class TestResets:
             _, snapshot = await assert_reset(stream, "epoch", "e0-1")
             assert snapshot.data["orders"][0]["orderId"] == "there"
 
-    async def test_a_price_stream_needs_no_id(self, edge: EdgeProcess) -> None:
-        """Newest-wins: whatever id comes, all values are sent."""
+    async def test_price_streams_ignore_the_id(self, edge: EdgeProcess) -> None:
+        """A newest-wins stream sends all values, whatever id the client sends."""
         async with await edge.open_stream("/api/stream/prices", last_event_id="e0-1") as stream:
             assert (await stream.read()).data["initializing"] is True
 
 
-class TestResetsOfABrokenLog:
-    """Logs that are trimmed or made anew: each test breaks one of its own."""
+class TestTrimmedAndRecreatedLogs:
+    """Each test trims or recreates its own log."""
 
-    async def test_made_anew_while_away(self, isolated_harness: Harness) -> None:
+    async def test_recreating_the_log_resets_an_absent_client(
+        self, isolated_harness: Harness
+    ) -> None:
         edge = isolated_harness.start_edge()
         cookie = await edge.sign_in("alice")
         async with isolated_harness.journal() as journal:
@@ -113,13 +115,15 @@ class TestResetsOfABrokenLog:
             async with await edge.open_stream(ORDERS, cookie, last_event_id=old) as stream:
                 _, snapshot = await assert_reset(stream, "epoch", old)
                 seen = [order["orderId"] for order in snapshot.data["orders"]]
-                if not seen:  # the edge may have heard of it only after the snapshot
+                if not seen:  # the edge may have received it only after the snapshot
                     seen.append((await stream.read_until("order:update")).data["orderId"])
                 assert seen == ["new"]
                 assert stream.last_id == f"{await journal.epoch()}-1"
 
-    async def test_made_anew_and_longer_than_before(self, isolated_harness: Harness) -> None:
-        """Sequences alone would look as if nothing had happened."""
+    async def test_recreating_a_longer_log_resets_an_absent_client(
+        self, isolated_harness: Harness
+    ) -> None:
+        """The sequence alone would look valid."""
         edge = isolated_harness.start_edge()
         cookie = await edge.sign_in("alice")
         async with isolated_harness.journal() as journal:
@@ -132,12 +136,14 @@ class TestResetsOfABrokenLog:
                 assert reset.data["reason"] == "epoch"
                 snapshot = await stream.read()
                 seen = [order["orderId"] for order in snapshot.data["orders"]]
-                while len(seen) < 10:  # the edge may have heard of some only after the snapshot
+                while len(seen) < 10:  # the edge may have received some only after the snapshot
                     seen.append((await stream.read_until("order:update")).data["orderId"])
                 assert seen == [f"new-{number}" for number in range(10)]
                 assert stream.frames[-1].id == f"{await journal.epoch()}-10"
 
-    async def test_made_anew_under_a_connected_client(self, isolated_harness: Harness) -> None:
+    async def test_recreating_the_log_resets_a_connected_client(
+        self, isolated_harness: Harness
+    ) -> None:
         edge = isolated_harness.start_edge()
         cookie = await edge.sign_in("alice")
         async with isolated_harness.journal() as journal:
@@ -153,7 +159,9 @@ class TestResetsOfABrokenLog:
                 first = await journal.append("alice", order_placed("first"))
                 assert (await stream.read_until("order:update")).id == f"{epoch}-{first}"
 
-    async def test_trimmed_while_away(self, isolated_harness: Harness) -> None:
+    async def test_trimming_the_log_resets_an_absent_client(
+        self, isolated_harness: Harness
+    ) -> None:
         edge = isolated_harness.start_edge()
         cookie = await edge.sign_in("alice")
         async with isolated_harness.journal() as journal:
@@ -176,9 +184,11 @@ class TestResetsOfABrokenLog:
                 ) as stream:
                     assert await read_through(stream, 10) == [7, 8, 9, 10]
 
-    async def test_trimmed_a_moment_ago(self, isolated_harness: Harness) -> None:
-        """Regression: an edge that had not asked the leader since resumed, and silently left out
-        what was gone."""
+    async def test_trimming_a_moment_ago_resets_an_absent_client(
+        self, isolated_harness: Harness
+    ) -> None:
+        """Regression: an edge that had not asked the leader since the trim resumed the stream, and
+        silently skipped the trimmed events."""
         first = isolated_harness.start_edge()
         cookie = await first.sign_in("alice")
         async with isolated_harness.journal() as journal:
@@ -189,7 +199,9 @@ class TestResetsOfABrokenLog:
             async with await young.open_stream(ORDERS, cookie, last_event_id="2") as stream:
                 await assert_reset(stream, "trimmed", "2")
 
-    async def test_trimmed_to_nothing(self, isolated_harness: Harness) -> None:
+    async def test_trimming_the_whole_log_resets_an_absent_client(
+        self, isolated_harness: Harness
+    ) -> None:
         first = isolated_harness.start_edge()
         cookie = await first.sign_in("alice")
         async with isolated_harness.journal() as journal:
@@ -205,8 +217,10 @@ class TestResetsOfABrokenLog:
                 assert await journal.append("alice", order_placed("next")) == 11
                 assert await read_through(stream, 11) == [11]
 
-    async def test_more_than_the_replay_limit(self, isolated_harness: Harness) -> None:
-        """Beyond what the edge remembers: at a young one. What it remembers is always given."""
+    async def test_exceeding_the_replay_limit_resets_the_client(
+        self, isolated_harness: Harness
+    ) -> None:
+        """The limit applies to a new edge, which reads the log; events in memory always replay."""
         old = isolated_harness.start_edge(SSE_REPLAY_LIMIT=10)
         cookie = await old.sign_in("alice")
         async with isolated_harness.journal() as journal:

@@ -1,6 +1,6 @@
 """REST beyond orders: positions, strategies, alert rules and notifications (R2, R3, R4, N3, R6).
 
-Against a whole system, whose random walk moves the prices. Every answer of every test is held
+The tests run against a whole system whose prices follow a random walk. They check every response
 against the OpenAPI document.
 """
 
@@ -25,7 +25,7 @@ def document(stack: Stack) -> OpenApiDocument:
 
 
 def client(stack: Stack, document: OpenApiDocument, user: str, *roles: str) -> httpx.Client:
-    """Signed in; whatever it is answered is held against the document."""
+    """Return a signed-in client that checks each response against the document."""
 
     def judged(answer: httpx.Response) -> None:
         answer.read()
@@ -41,14 +41,14 @@ def client(stack: Stack, document: OpenApiDocument, user: str, *roles: str) -> h
 
 @pytest.fixture
 def http(stack: Stack, document: OpenApiDocument, fresh: Any) -> Iterator[httpx.Client]:
-    """Somebody who is signed in."""
+    """Return a signed-in client."""
     with client(stack, document, fresh("rest")) as opened:
         yield opened
 
 
 @pytest.fixture
 def stranger(stack: Stack, document: OpenApiDocument, fresh: Any) -> Iterator[httpx.Client]:
-    """Somebody else."""
+    """Return the signed-in client of another user."""
     with client(stack, document, fresh("other")) as opened:
         yield opened
 
@@ -63,7 +63,7 @@ def refused(answer: httpx.Response, status: int, path: str | None = None) -> Non
 
 
 class TestPositions:
-    def test_what_was_bought_is_held_and_worth_something(
+    def test_a_bought_position_is_listed_with_its_value(
         self, stack: Stack, http: httpx.Client
     ) -> None:
         order = {"symbol": "IBM", "side": "buy", "type": "market", "qty": 7}
@@ -87,12 +87,12 @@ class TestPositions:
         assert position["realizedPnL"] == 0
         assert found["asOf"]
 
-    def test_they_are_for_those_who_signed_in(self, stack: Stack) -> None:
+    def test_positions_require_a_session(self, stack: Stack) -> None:
         refused(httpx.get(f"{stack.url}/api/positions", timeout=60), 401)
 
 
 class TestStrategies:
-    def test_a_strategy_is_made_started_changed_and_stopped(self, http: httpx.Client) -> None:
+    def test_a_strategy_is_created_started_updated_and_stopped(self, http: httpx.Client) -> None:
         made = http.post("/api/strategies", json=STRATEGY)
         assert made.status_code == 201, made.text
         id_ = made.json()["strategyId"]
@@ -120,7 +120,9 @@ class TestStrategies:
         ],
         ids=lambda rule: rule["kind"],
     )
-    def test_it_is_kept_as_it_was_asked_for(self, http: httpx.Client, rule: dict[str, Any]) -> None:
+    def test_a_strategy_keeps_all_requested_fields(
+        self, http: httpx.Client, rule: dict[str, Any]
+    ) -> None:
         stop = {"kind": "fixed", "percent": 2.5}
         asked = {**STRATEGY, "rule": rule, "stopLoss": stop, "maxTrades": 7, "name": "mine"}
         id_ = http.post("/api/strategies", json=asked).json()["strategyId"]
@@ -130,7 +132,7 @@ class TestStrategies:
         now = http.get(f"/api/strategies/{id_}").json()
         assert {**asked, **change}.items() <= now.items()
 
-    def test_the_same_idempotency_key_makes_it_once(
+    def test_the_same_idempotency_key_creates_one_strategy(
         self, http: httpx.Client, stranger: httpx.Client
     ) -> None:
         key = {"Idempotency-Key": "mine-1"}
@@ -163,7 +165,7 @@ class TestStrategies:
             ({"stopLoss": {"kind": "fixed", "percent": 1, "price": 9}}, "stopLoss.price"),
         ],
     )
-    def test_what_does_not_fit_is_named(
+    def test_the_error_names_the_invalid_field(
         self, http: httpx.Client, change: dict[str, Any], path: str
     ) -> None:
         refused(http.post("/api/strategies", json={**STRATEGY, **change}), 422, path)
@@ -187,7 +189,7 @@ class TestStrategies:
             ({"maxTrades": 1.5}, "maxTrades"),
         ],
     )
-    def test_what_does_not_fit_changes_nothing(
+    def test_an_invalid_update_changes_nothing(
         self, http: httpx.Client, change: dict[str, Any], path: str
     ) -> None:
         made = http.post("/api/strategies", json=STRATEGY).json()
@@ -195,11 +197,11 @@ class TestStrategies:
         refused(http.patch(where, json={"quantity": 20, **change}), 422, path)
         assert http.get(where).json() == made
 
-    def test_only_a_started_one_can_be_stopped(self, http: httpx.Client) -> None:
+    def test_only_a_started_strategy_can_be_stopped(self, http: httpx.Client) -> None:
         id_ = http.post("/api/strategies", json=STRATEGY).json()["strategyId"]
         refused(http.post(f"/api/strategies/{id_}/stop"), 409)
 
-    def test_somebody_elses_is_as_good_as_none(
+    def test_strategies_of_other_users_are_not_found(
         self, http: httpx.Client, stranger: httpx.Client
     ) -> None:
         id_ = http.post("/api/strategies", json=STRATEGY).json()["strategyId"]
@@ -244,7 +246,7 @@ class TestAlerts:
             ),
         ],
     )
-    def test_below_a_price_and_by_a_move_too(
+    def test_price_below_and_percent_move_rules_raise_alerts(
         self, stack: Stack, http: httpx.Client, rule: dict[str, Any], said: str
     ) -> None:
         made = http.post("/api/alerts/rules", json={**rule, "level": "warning"})
@@ -276,12 +278,12 @@ class TestAlerts:
             ({"mood": 1}, "mood"),
         ],
     )
-    def test_what_does_not_fit_is_named(
+    def test_the_error_names_the_invalid_field(
         self, http: httpx.Client, change: dict[str, Any], path: str
     ) -> None:
         refused(http.post("/api/alerts/rules", json={**ABOVE, **change}), 422, path)
 
-    def test_somebody_elses_rule_is_as_good_as_none(
+    def test_rules_of_other_users_are_not_found(
         self, http: httpx.Client, stranger: httpx.Client
     ) -> None:
         rule = http.post("/api/alerts/rules", json={**ABOVE, "price": 999_999}).json()["ruleId"]
@@ -292,7 +294,9 @@ class TestAlerts:
 
 
 class TestNotifications:
-    def test_a_filled_order_is_told_and_read(self, stack: Stack, http: httpx.Client) -> None:
+    def test_notifications_are_listed_and_marked_as_read(
+        self, stack: Stack, http: httpx.Client
+    ) -> None:
         order = {"symbol": "IBM", "side": "buy", "type": "market", "qty": 3}
         assert http.post("/api/orders", json=order).status_code == 201
         assert http.post("/api/alerts/rules", json=ABOVE).status_code == 201
@@ -316,7 +320,7 @@ class TestNotifications:
         assert told()["unread"] == 0
 
     @pytest.mark.parametrize("limit", ["0", "201", "many", "1.5", "-1", "99999999999999999999"])
-    def test_a_limit_has_its_bounds(self, http: httpx.Client, limit: str) -> None:
+    def test_a_limit_out_of_range_is_rejected(self, http: httpx.Client, limit: str) -> None:
         refused(http.get(f"/api/notifications?limit={limit}"), 422, "limit")
 
     @pytest.mark.parametrize(
@@ -330,7 +334,7 @@ class TestNotifications:
             ({"ids": ["x"], "mood": 1}, "mood"),
         ],
     )
-    def test_what_does_not_fit_is_named(
+    def test_the_error_names_the_invalid_field(
         self, http: httpx.Client, body: dict[str, Any], path: str
     ) -> None:
         refused(http.post("/api/notifications/read", json=body), 422, path)
@@ -350,14 +354,14 @@ class TestNotifications:
         ("POST", "/api/notifications/read-all"),
     ],
 )
-def test_a_session_is_needed(stack: Stack, method: str, path: str) -> None:
+def test_calls_require_a_session(stack: Stack, method: str, path: str) -> None:
     refused(httpx.request(method, f"{stack.url}{path}", json={}, timeout=60), 401)
 
 
 class TestInsights:
-    """D1's metrics, D3 and D6."""
+    """The metrics of D1, and D3 and D6."""
 
-    def test_a_configuration_is_kept_changed_and_forgotten(
+    def test_a_configuration_is_created_updated_and_deleted(
         self, http: httpx.Client, stranger: httpx.Client
     ) -> None:
         wanted = {"name": "chips", "tickers": ["amd", "NVDA"]}
@@ -398,7 +402,7 @@ class TestInsights:
             ({"mood": 1}, "mood"),
         ],
     )
-    def test_what_does_not_fit_is_named(
+    def test_the_error_names_the_invalid_field(
         self, http: httpx.Client, change: dict[str, Any], path: str
     ) -> None:
         wanted = {"name": "chips", "tickers": ["AMD"], "tags": ["x"]}
@@ -408,7 +412,7 @@ class TestInsights:
         refused(http.patch(where, json=change), 422, path)
         assert http.get(where).json() == made
 
-    def test_items_of_a_configuration_by_plain_get(
+    def test_items_of_a_configuration_are_returned_over_get(
         self, stack: Stack, http: httpx.Client, stranger: httpx.Client, fresh: Any
     ) -> None:
         mine, other = fresh("T")[:14].upper(), fresh("U")[:14].upper()
@@ -425,7 +429,7 @@ class TestInsights:
         refused(http.get("/api/v2/items?configuration=none"), 404)
         refused(httpx.get(stack.url + path), 401)
 
-    def test_items_and_metrics_by_plain_get(self, stack: Stack, fresh: Any) -> None:
+    def test_items_and_metrics_are_returned_over_get(self, stack: Stack, fresh: Any) -> None:
         with httpx.Client(base_url=stack.url, timeout=60) as http:
             before = http.get("/api/v2/metrics").json()
             since = http.get("/api/v2/items?limit=1").json()["as_of"]
@@ -452,7 +456,7 @@ class TestInsights:
         ("/api/v2/configurations", {"name": "mine", "tickers": ["IBM"]}),
     ],
 )
-def test_the_same_idempotency_key_does_it_once(
+def test_the_same_idempotency_key_creates_one_resource(
     http: httpx.Client, stranger: httpx.Client, path: str, body: dict[str, Any]
 ) -> None:
     key = {"Idempotency-Key": "mine-1"}
@@ -468,13 +472,13 @@ def test_the_same_idempotency_key_does_it_once(
     assert len(http.get(path).json()[listed]) == 1
     bad = {"Idempotency-Key": "x" * 129}
     refused(http.post(path, json=body, headers=bad), 422, "Idempotency-Key")
-    assert http.get(path, headers=bad).is_success  # asking changes nothing
+    assert http.get(path, headers=bad).is_success  # a read ignores the key
 
 
-def test_every_call_does_what_the_document_says(
+def test_every_documented_call_succeeds_as_documented(
     stack: Stack, document: OpenApiDocument, fresh: Any
 ) -> None:
-    """Each is made as it is meant; no call is left out, and each success is as it is said."""
+    """Make every documented call with valid input; each success status is as documented."""
     document, user = OpenApiDocument(document.document), fresh("all")
     bodies = {
         ("POST", "/api/strategies"): STRATEGY,
@@ -523,4 +527,4 @@ _ID_OF = {
     "strategyId": "strategy_id", "ruleId": "rule_id", "orderId": "order_id",
     "id": "configuration_id",
 }  # fmt: skip
-"""What the id of a thing is called in its answers, and in paths."""
+"""Names of resource ids in responses, and their names in paths."""

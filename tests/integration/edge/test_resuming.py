@@ -1,4 +1,4 @@
-"""Coming back with an id: every later event, once, in order (C8, C9, B1)."""
+"""Resuming with an id: every later event, once, in order (C8, C9, B1)."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ async def cookie(edge: EdgeProcess, alice: str) -> str:
 
 
 class TestIds:
-    async def test_they_are_the_sequences_of_the_log_after_its_epoch(
+    async def test_ids_consist_of_the_epoch_and_the_sequence(
         self, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
     ) -> None:
         async with await edge.open_stream(ORDERS, cookie) as stream:
@@ -38,7 +38,7 @@ class TestIds:
             assert await read_through(stream, last) == sequences(await journal.read_user(alice))
             assert {frame.id.split("-")[0] for frame in stream.frames if frame.id} == {bounds.epoch}
 
-    async def test_they_increase_strictly_for_the_snapshot_too(
+    async def test_ids_increase_strictly_including_the_snapshot(
         self, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
     ) -> None:
         await journal.append(alice, *orders_placed(5))
@@ -49,12 +49,12 @@ class TestIds:
         assert stream.sequences == sorted(set(stream.sequences))
 
 
-class TestSpellings:
-    """Each of the ways to say an id, with three events after it."""
+class TestIdFormats:
+    """Each way to send an id, with three later events."""
 
     @pytest.fixture
     async def place(self, alice: str, journal: EventLogDriver) -> tuple[str, int, int]:
-        """An id's epoch and sequence, and what follows it."""
+        """Return the epoch and sequence of an id, and the last sequence after it."""
         after = await journal.append(alice, *orders_placed(4))
         last = await journal.append(alice, *orders_placed(3, "later"))
         return await journal.epoch(), after, last
@@ -62,14 +62,14 @@ class TestSpellings:
     async def resumed(
         self, edge: EdgeProcess, cookie: str, last: Any, path: str = ORDERS, **how: Any
     ) -> Any:
-        """What comes after `connected`, up to the last event."""
+        """Return the order ids or event names after `connected`, up to the last event."""
         async with await edge.open_stream(path, cookie, **how) as stream:
             await read_through(stream, last)
             return [f.data.get("orderId", f.event) for f in stream.frames[2:]]
 
     LATER = ("later-0", "later-1", "later-2")
 
-    async def test_the_header(
+    async def test_the_last_event_id_header_resumes_a_stream(
         self, edge: EdgeProcess, cookie: str, place: tuple[str, int, int]
     ) -> None:
         epoch, after, last = place
@@ -77,7 +77,7 @@ class TestSpellings:
         assert got == [*self.LATER]
 
     @pytest.mark.parametrize("name", ["lastEventId", "last_event_id"])
-    async def test_both_spellings_of_the_query(
+    async def test_both_query_parameters_resume_a_stream(
         self, edge: EdgeProcess, cookie: str, place: tuple[str, int, int], name: str
     ) -> None:
         epoch, after, last = place
@@ -85,7 +85,7 @@ class TestSpellings:
             *self.LATER
         ]
 
-    async def test_the_header_goes_before_the_query(
+    async def test_the_header_takes_precedence_over_the_query(
         self, edge: EdgeProcess, cookie: str, place: tuple[str, int, int]
     ) -> None:
         epoch, after, last = place
@@ -94,7 +94,7 @@ class TestSpellings:
             got = await self.resumed(edge, cookie, last, path, last_event_id=f"{epoch}-{after}")
             assert got == [*self.LATER]
 
-    async def test_a_bare_sequence(
+    async def test_a_sequence_without_an_epoch_resumes_a_stream(
         self, edge: EdgeProcess, cookie: str, place: tuple[str, int, int]
     ) -> None:
         _, after, last = place
@@ -102,7 +102,7 @@ class TestSpellings:
         got = await self.resumed(edge, cookie, last, f"{ORDERS}?lastEventId={after}")
         assert got == [*self.LATER]
 
-    async def test_an_older_systems_id_resumes_by_time(
+    async def test_an_id_of_an_older_system_resumes_by_time(
         self,
         edge: EdgeProcess,
         cookie: str,
@@ -110,7 +110,7 @@ class TestSpellings:
         journal: EventLogDriver,
         place: tuple[str, int, int],
     ) -> None:
-        """Everything of its millisecond comes again, for nobody knows which of it was seen."""
+        """All events of its millisecond are sent, as the id does not say which were received."""
         _, after, last = place
         moments = {event.sequence: event.time for event in await journal.read_user(alice)}
         milliseconds = int(moments[after + 1].timestamp() * 1000)
@@ -124,12 +124,12 @@ class TestSpellings:
         assert set(self.LATER) <= set(got)
 
     @pytest.mark.usefixtures("place")
-    async def test_an_empty_id_is_none(self, edge: EdgeProcess, cookie: str) -> None:
+    async def test_an_empty_id_starts_with_a_snapshot(self, edge: EdgeProcess, cookie: str) -> None:
         for path in (f"{ORDERS}?lastEventId=", f"{ORDERS}?last_event_id="):
             async with await edge.open_stream(path, cookie) as stream:
                 assert (await stream.read()).data["snapshot"] is True
 
-    async def test_nothing_new_is_nothing_sent(
+    async def test_resuming_at_the_end_sends_only_new_events(
         self,
         edge: EdgeProcess,
         cookie: str,
@@ -146,11 +146,11 @@ class TestSpellings:
             assert len(stream.frames) == 3
 
 
-class TestNothingTwiceNothingMissing:
-    async def test_what_the_edge_no_longer_remembers_is_read_from_the_log(
+class TestNoLossAndNoDuplicates:
+    async def test_events_outside_the_edges_memory_are_read_from_the_log(
         self, harness: Harness, edge: EdgeProcess, cookie: str, alice: str, journal: EventLogDriver
     ) -> None:
-        """More than a few pages of it, among events of others, at an edge that just started."""
+        """The replay has several pages, among events of others, at an edge that just started."""
         bob = f"not-{alice}"
         start = await journal.append(alice, order_placed("start"))
         for batch in range(8):
@@ -167,10 +167,10 @@ class TestNothingTwiceNothingMissing:
                 assert await read_through(stream, last) == expected
         young.stop()
 
-    async def test_from_edge_to_edge_while_events_flow(
+    async def test_a_client_may_switch_edges_while_events_arrive(
         self, harness: Harness, edge: EdgeProcess, cookie: str, alice: str, journal: EventLogDriver
     ) -> None:
-        """A client that is torn away again and again, at any moment, to either of two edges."""
+        """The client disconnects at random moments, and resumes at either of two edges."""
         edges = (edge, harness.shared_edge(SSE_FLUSH_MS=5))
         start = await journal.append(alice, order_placed("start"))
         done = asyncio.Event()
@@ -198,10 +198,10 @@ class TestNothingTwiceNothingMissing:
         assert torn > 10
         assert seen == sequences(await journal.read_user(alice, after=start))
 
-    async def test_what_another_edge_showed_first_is_not_ahead(
+    async def test_an_id_that_another_edge_sent_first_is_not_ahead(
         self, harness: Harness, cookie: str, alice: str, journal: EventLogDriver
     ) -> None:
-        """An id that this edge has not heard of yet, because its messages are held up."""
+        """This edge has not received the event of the id yet, because its messages are delayed."""
         slow = harness.start_edge()
         async with await slow.open_stream(ORDERS, cookie) as stream:
             await stream.read_until("order:update")

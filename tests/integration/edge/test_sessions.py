@@ -1,4 +1,4 @@
-"""Who may open a stream, and how it ends with its session (C2, C3, C5, R5)."""
+"""Who may open a stream, and how a stream ends with its session (C2, C3, C5, R5)."""
 
 import hashlib
 import time
@@ -20,7 +20,7 @@ ASKING = {
     "Access-Control-Request-Headers": "last-event-id",
 }
 SOON = 20.0
-"""What is told when it happens comes before an edge would look by itself: every half minute."""
+"""Seconds. A revocation arrives sooner than the check that an edge makes every half minute."""
 PROTECTED = ["/api/stream/orders", "/api/stream/trading"]
 SHORT_HOURS = 3 / 3600
 
@@ -31,7 +31,7 @@ def alice(fresh: Callable[[str], str]) -> str:
 
 
 async def nothing_but_data(stream: SseStream) -> None:
-    """The stream is not told to end while another one is."""
+    """Check that the stream does not end while another one does."""
     try:
         while True:
             assert (await stream.read(seconds=0.3)).event != "auth:expired"
@@ -39,24 +39,28 @@ async def nothing_but_data(stream: SseStream) -> None:
         return
 
 
-class TestNoStreamWithoutASession:
+class TestStreamsRequireASession:
     @pytest.mark.parametrize("path", PROTECTED)
     @pytest.mark.parametrize(
         "cookie",
         [None, "", "unknown", "x" * 4000, 'a"; other=1', "%00", "session=session", "é", ".." * 20],
     )
-    async def test_unknown(self, edge: EdgeProcess, path: str, cookie: str) -> None:
+    async def test_an_unknown_session_is_refused(
+        self, edge: EdgeProcess, path: str, cookie: str
+    ) -> None:
         answer = await edge.connect(path, cookie)
         assert await read_refusal(answer) == (401, UNAUTHORIZED)
 
     @pytest.mark.parametrize("path", PROTECTED)
-    async def test_revoked(self, edge: EdgeProcess, alice: str, path: str) -> None:
+    async def test_a_revoked_session_is_refused(
+        self, edge: EdgeProcess, alice: str, path: str
+    ) -> None:
         cookie = await edge.sign_in(alice)
         async with edge.client(cookie) as http:
             assert (await http.delete("/api/session")).status_code == 204
         assert await read_refusal(await edge.connect(path, cookie)) == (401, UNAUTHORIZED)
 
-    async def test_revoked_by_another_edge(
+    async def test_a_session_revoked_at_another_edge_is_refused(
         self, edge: EdgeProcess, harness: Harness, alice: str
     ) -> None:
         other = harness.shared_edge(SSE_FLUSH_MS=5)
@@ -66,21 +70,21 @@ class TestNoStreamWithoutASession:
             await http.delete("/api/session")
         assert await read_refusal(await edge.connect(PROTECTED[0], cookie)) == (401, UNAUTHORIZED)
 
-    async def test_a_session_of_a_name_that_only_looks_like_a_key(
+    async def test_a_key_of_the_session_store_is_not_a_session(
         self, edge: EdgeProcess, alice: str
     ) -> None:
-        """The store's keys are hashes of tokens: whoever reads the store can be nobody."""
+        """The keys of the store are hashes of tokens, so nobody can sign in with them."""
         cookie = await edge.sign_in(alice)
         key = hashlib.sha256(cookie.encode()).hexdigest()
         assert (await read_refusal(await edge.connect(PROTECTED[0], key)))[0] == 401
 
-    async def test_other_cookies_do_not_matter(self, edge: EdgeProcess, alice: str) -> None:
+    async def test_other_cookies_are_ignored(self, edge: EdgeProcess, alice: str) -> None:
         cookie = await edge.sign_in(alice)
         headers = {"Cookie": f"theme=dark; session={cookie}; _ga=GA1.2.3"}
         async with await edge.open_stream(PROTECTED[0], headers=headers) as stream:
             assert stream.frames[-1].data["userId"] == alice
 
-    async def test_other_methods_open_nothing(self, edge: EdgeProcess, alice: str) -> None:
+    async def test_other_methods_are_not_allowed(self, edge: EdgeProcess, alice: str) -> None:
         cookie = await edge.sign_in(alice)
         for method in ("POST", "PUT", "DELETE", "HEAD"):
             answer = await edge.connect(PROTECTED[0], cookie, method=method)
@@ -90,8 +94,10 @@ class TestNoStreamWithoutASession:
 
 
 async def in_time(ask: Any) -> Any:
-    """When something ends that is good for three seconds, and what `ask` got for it, told that
-    time. On a machine that is busy elsewhere it may be over before, and is asked for again."""
+    """Call `ask` with an end three seconds ahead, and return that end and the result.
+
+    On a busy machine the end may pass before `ask` is done. A failure after it repeats the call.
+    """
     while True:
         ends = time.time() + 3
         try:
@@ -102,7 +108,7 @@ async def in_time(ask: Any) -> Any:
 
 
 async def brief(edge: EdgeProcess, user: str, **how: Any) -> Any:
-    """A session that ends soon, when it does, and a stream that was opened before."""
+    """Return the cookie of a short session, its expiry, and a stream opened with it."""
 
     async def asked(_: Any) -> Any:
         async with edge.client() as http:
@@ -114,9 +120,9 @@ async def brief(edge: EdgeProcess, user: str, **how: Any) -> Any:
     return (await in_time(asked))[1]
 
 
-class TestTheEndOfASession:
+class TestSessionEnd:
     @pytest.mark.parametrize("path", [*PROTECTED, "/api/stream/prices"])
-    async def test_revoking_ends_its_streams(
+    async def test_revoking_a_session_ends_its_streams(
         self, edge: EdgeProcess, alice: str, path: str
     ) -> None:
         cookie, other = await edge.sign_in(alice), await edge.sign_in(alice)
@@ -145,7 +151,7 @@ class TestTheEndOfASession:
             await http.delete("/api/session")
             assert (await stream.read_to_end(seconds=SOON))[-1].event == "auth:expired"
 
-    async def test_what_was_said_before_the_end_still_arrives(
+    async def test_events_before_the_revocation_still_arrive(
         self, edge: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
         cookie = await edge.sign_in(alice)
@@ -171,10 +177,10 @@ class TestTheEndOfASession:
         assert expires <= over < expires + timedelta(seconds=SOON)
         assert await read_refusal(await edge.connect(PROTECTED[0], cookie)) == (401, UNAUTHORIZED)
 
-    async def test_nor_does_one_whose_reader_does_not_read(
+    async def test_a_stalled_stream_does_not_outlive_its_session(
         self, harness: Harness, alice: str, journal: EventLogDriver
     ) -> None:
-        """The farewell cannot be written; the connection is cut all the same."""
+        """The edge cannot write the last frame, and closes the connection anyway."""
         edge = harness.shared_edge(TAPEWIRE_SESSION_HOURS=SHORT_HOURS)
         _, _, stream = await brief(edge, alice, receive_buffer=4096)
         client = stream.frames[-1].data["clientId"]
@@ -187,11 +193,9 @@ class TestTheEndOfASession:
         await stream.close()
 
 
-class TestSigningIn:
-    async def test_the_cookie_is_out_of_reach_of_scripts(
-        self, edge: EdgeProcess, alice: str
-    ) -> None:
-        before = datetime.now(UTC) - timedelta(seconds=1)  # the time is told in whole seconds
+class TestSignIn:
+    async def test_the_cookie_is_http_only(self, edge: EdgeProcess, alice: str) -> None:
+        before = datetime.now(UTC) - timedelta(seconds=1)  # the response has whole seconds
         async with edge.client() as http:
             answer = await http.post("/api/session", json={"userId": alice, "roles": ["admin"]})
         attributes = {part.strip() for part in answer.headers["set-cookie"].split(";")[1:]}
@@ -203,7 +207,7 @@ class TestSigningIn:
         expires = datetime.fromisoformat(body["expiresAt"])
         assert before <= expires - timedelta(hours=12) <= datetime.now(UTC)
 
-    async def test_it_is_sent_over_https_only_where_that_is_asked(
+    async def test_the_cookie_is_secure_where_configured(
         self, harness: Harness, alice: str
     ) -> None:
         edge = harness.shared_edge(TAPEWIRE_COOKIE_SECURE="on")
@@ -211,13 +215,15 @@ class TestSigningIn:
             answer = await http.post("/api/session", json={"userId": alice})
         assert "; Secure" in answer.headers["set-cookie"]
 
-    async def test_who_is_signed_in(self, edge: EdgeProcess, alice: str) -> None:
+    async def test_the_session_names_its_user_and_roles(
+        self, edge: EdgeProcess, alice: str
+    ) -> None:
         async with edge.client(await edge.sign_in(alice, ["admin"])) as http:
             answer = await http.get("/api/session")
         assert answer.status_code == 200
         assert (answer.json()["userId"], answer.json()["roles"]) == (alice, ["admin"])
 
-    async def test_signing_out(self, edge: EdgeProcess, alice: str) -> None:
+    async def test_signing_out_clears_the_cookie(self, edge: EdgeProcess, alice: str) -> None:
         async with edge.client(await edge.sign_in(alice)) as http:
             answer = await http.delete("/api/session")
             assert answer.status_code == 204
@@ -229,7 +235,9 @@ class TestSigningIn:
             assert (await http.delete("/api/session")).json() == UNAUTHORIZED
 
     @pytest.mark.parametrize("switch", ["off", USE_DEFAULT])
-    async def test_not_switched_on(self, harness: Harness, alice: str, switch: Any) -> None:
+    async def test_sign_in_is_forbidden_unless_enabled(
+        self, harness: Harness, alice: str, switch: Any
+    ) -> None:
         edge = harness.shared_edge(TAPEWIRE_SIGN_IN=switch)
         async with edge.client() as http:
             answer = await http.post("/api/session", json={"userId": alice})
@@ -252,7 +260,9 @@ class TestSigningIn:
             ({"userId": "a", "admin": True}, "admin"),
         ],
     )
-    async def test_bad_input(self, edge: EdgeProcess, body: Any, path: str) -> None:
+    async def test_the_error_names_the_invalid_field(
+        self, edge: EdgeProcess, body: Any, path: str
+    ) -> None:
         async with edge.client() as http:
             answer = await http.post("/api/session", json=body)
         assert answer.status_code == 422
@@ -260,9 +270,9 @@ class TestSigningIn:
 
 
 class TestOrigins:
-    """A preflight by hand: what browsers make of it is theirs (C5)."""
+    """Preflights without a browser (C5)."""
 
-    async def test_a_listed_origin(self, harness: Harness) -> None:
+    async def test_a_listed_origin_may_read_streams(self, harness: Harness) -> None:
         edge = harness.shared_edge(TAPEWIRE_ORIGINS="https://desk.example,https://b.example")
         async with await edge.connect(PROTECTED[0], method="OPTIONS", headers=ASKING) as answer:
             assert answer.status == 200
@@ -281,7 +291,7 @@ class TestOrigins:
             assert stream.header("access-control-allow-origin") == "https://b.example"
             assert stream.header("access-control-allow-credentials") == "true"
 
-    async def test_an_origin_that_is_not_listed(self, harness: Harness) -> None:
+    async def test_an_unlisted_origin_gets_no_cors_headers(self, harness: Harness) -> None:
         edge = harness.shared_edge(TAPEWIRE_ORIGINS="https://desk.example,https://b.example")
         for origin in ("https://evil.example", "null", "https://desk.example.evil.example"):
             async with await edge.open_stream(
@@ -290,19 +300,19 @@ class TestOrigins:
                 assert stream.header("access-control-allow-origin") is None
                 assert stream.header("access-control-allow-credentials") is None
 
-    async def test_everybody_only_without_credentials(self, harness: Harness) -> None:
+    async def test_a_wildcard_origin_excludes_credentials(self, harness: Harness) -> None:
         edge = harness.shared_edge(TAPEWIRE_ORIGINS="*")
         async with await edge.open_stream("/api/stream/prices", headers=ASKING) as stream:
             assert stream.header("access-control-allow-origin") == "*"
             assert stream.header("access-control-allow-credentials") is None
 
-    async def test_nobody_when_none_is_listed(self, edge: EdgeProcess) -> None:
+    async def test_no_origin_is_allowed_by_default(self, edge: EdgeProcess) -> None:
         async with await edge.connect(PROTECTED[0], method="OPTIONS", headers=ASKING) as answer:
             assert answer.status == 200
             assert answer.header("access-control-allow-origin") is None
 
-    async def test_refusals_can_be_read_too(self, harness: Harness) -> None:
-        """A page must see 401, or it would try for ever."""
+    async def test_a_listed_origin_may_read_refusals(self, harness: Harness) -> None:
+        """A page must see the status 401, or it would retry for ever."""
         edge = harness.shared_edge(TAPEWIRE_ORIGINS="https://desk.example,https://b.example")
         async with await edge.connect(PROTECTED[0], headers=ASKING) as answer:
             assert answer.status == 401

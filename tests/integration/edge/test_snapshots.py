@@ -1,4 +1,4 @@
-"""A connection without an id: the state as it is, then everything after it, gapless (C11, T1)."""
+"""A connection without an id: a snapshot, then every later event without a gap (C11, T1)."""
 
 import asyncio
 from collections.abc import Callable
@@ -36,7 +36,7 @@ async def cookie(edge: EdgeProcess, alice: str) -> str:
 
 
 def state(frames: Any) -> Any:
-    """What a client shows after `frames`: the snapshot, and each order as it was said last."""
+    """Return the orders that a client shows after `frames`: the snapshot with later updates."""
     orders = {}
     for got in frames:
         if got.event in ("order:update", "order:fill"):
@@ -51,7 +51,7 @@ FILL = ("snapshot", "fillQty", "fillPrice", "tradeId")
 
 
 async def truth(journal: EventLogDriver, user: str) -> Any:
-    """The same from the log, by its fold."""
+    """Return the orders of the user, folded from the log."""
     view = OrdersView()
     for recorded in await journal.read_user(user):
         apply_event(view, recorded)
@@ -59,11 +59,11 @@ async def truth(journal: EventLogDriver, user: str) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """`value` as a client reads it."""
+    """Return `value` as a client parses it."""
     return sse.parse_frame(render_frame("x", value).rstrip(b"\n")).data
 
 
-async def test_a_user_without_orders(
+async def test_a_user_without_orders_gets_an_empty_snapshot(
     edge: EdgeProcess, cookie: str, journal: EventLogDriver
 ) -> None:
     async with await edge.open_stream(ORDERS, cookie) as stream:
@@ -76,7 +76,7 @@ async def test_a_user_without_orders(
 
 
 @pytest.mark.parametrize("path", [ORDERS, "/api/stream/trading"])
-async def test_what_is_there_and_nobody_elses(
+async def test_the_snapshot_shows_only_the_users_own_orders(
     edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver, path: str
 ) -> None:
     await journal.append(
@@ -98,10 +98,10 @@ async def test_what_is_there_and_nobody_elses(
     ]
 
 
-async def test_more_orders_than_a_page_or_a_multi_subject_read_holds(
+async def test_a_snapshot_may_exceed_a_page_and_a_multi_subject_read(
     edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
 ) -> None:
-    """1,100 open orders: reads of a last message a subject stop at 1,024."""
+    """1,100 open orders: reads of the last message of each subject stop at 1,024."""
     drafts = orders_placed(1100)
     for first in range(0, 1100, 100):
         await asyncio.gather(*(journal.append(alice, e) for e in drafts[first : first + 100]))
@@ -112,7 +112,7 @@ async def test_more_orders_than_a_page_or_a_multi_subject_read_holds(
         assert (await stream.read()).sequence == last
 
 
-async def test_with_a_checkpoint_or_without_it_is_the_same(
+async def test_a_checkpoint_does_not_change_the_snapshot(
     edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
 ) -> None:
     await journal.append(alice, *orders_placed(5))
@@ -122,7 +122,7 @@ async def test_with_a_checkpoint_or_without_it_is_the_same(
         assert (await stream.read()).data["orders"] == await truth(journal, alice)
 
 
-async def test_a_checkpoint_of_another_log_is_none(isolated_harness: Harness) -> None:
+async def test_a_checkpoint_of_another_epoch_is_ignored(isolated_harness: Harness) -> None:
     edge = isolated_harness.start_edge()
     cookie = await edge.sign_in("alice")
     async with isolated_harness.journal() as journal:
@@ -137,7 +137,7 @@ async def test_a_checkpoint_of_another_log_is_none(isolated_harness: Harness) ->
 
 
 async def write(journal: EventLogDriver, user: str, number: int, under_way: Any) -> None:
-    """Some orders of a user; half of them wait until the test is under way."""
+    """Append events of 40 orders; the second half waits for `under_way`."""
     for order in range(40):
         if order == 20:
             await under_way.wait()
@@ -145,17 +145,17 @@ async def write(journal: EventLogDriver, user: str, number: int, under_way: Any)
             await journal.append(user, happens(f"w{number}-{order}"))
 
 
-async def test_gapless_while_writers_write(
+async def test_streams_have_no_gaps_while_writers_append(
     harness: Harness, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
 ) -> None:
-    """Clients that connect at any moment, to a settled edge and to one that remembers nothing,
-    while four writers write: each ends with what the log says, having missed and repeated
-    nothing."""
+    """Clients connect at any moment, to a running edge and to a new one with an empty memory, while
+    four writers append. Each client ends with the state of the log, without a lost or repeated
+    event."""
     young = harness.start_edge()
     writing, under_way = True, asyncio.Event()
 
     async def read(at: Any) -> Any:
-        # Not by `at.open_stream`, which waits until the edge has heard what was appended.
+        # `at.open_stream` would wait until the edge has received the appended events.
         async with await sse.open_stream(at.url, ORDERS, cookie=cookie) as stream:
             snapshot = await stream.read_until("order:update")
             while writing:
@@ -193,7 +193,7 @@ def by_id(order: Any) -> Any:
 
 
 class TestEvents:
-    """How each event is shown."""
+    """The SSE event of each stored event."""
 
     async def shown(
         self,
@@ -211,7 +211,7 @@ class TestEvents:
             return [await stream.read() for _ in events]
 
     @pytest.mark.parametrize("path", [ORDERS, "/api/stream/trading"])
-    async def test_updates_and_fills(
+    async def test_order_events_become_updates_and_fills(
         self, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver, path: str
     ) -> None:
         got = await self.shown(
@@ -237,7 +237,7 @@ class TestEvents:
         assert (got[3].data["status"], got[3].data["reason"]) == ("rejected", "no")
 
     @pytest.mark.parametrize("path", [ORDERS, "/api/stream/trading"])
-    async def test_trades(
+    async def test_trade_events_become_new_trades(
         self, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver, path: str
     ) -> None:
         (got,) = await self.shown(
@@ -254,7 +254,7 @@ class TestEvents:
             "tradeId", "orderId", "symbol", "side", "qty", "price", "strategyId", "timestamp",
         }  # fmt: skip
 
-    async def test_numbers_keep_their_digits(
+    async def test_decimal_numbers_keep_their_digits(
         self, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
     ) -> None:
         exact = "123456789012.345678"
@@ -263,10 +263,10 @@ class TestEvents:
         )
         assert b'"limitPrice":123456789012.345678,' in got.raw
 
-    async def test_an_event_that_nobody_here_can_read_is_passed_over(
+    async def test_unreadable_events_are_skipped(
         self, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
     ) -> None:
-        """A newer producer's event, and broken bytes: neither ends a stream."""
+        """Neither an event of a newer producer nor invalid JSON ends a stream."""
         async with await edge.open_stream(ORDERS, cookie) as stream:
             await stream.read_until("order:update")
             for tag, data in ((b"order.placed.v99", b"{}"), (b"order.placed.v1", b"{nonsense")):
@@ -279,10 +279,10 @@ class TestEvents:
             orders = (await stream.read()).data["orders"]
         assert [order["orderId"] for order in orders] == ["after"]
 
-    async def test_payloads_hold_catalogue_fields_only(
+    async def test_payloads_contain_only_catalogue_fields(
         self, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
     ) -> None:
-        """What a producer adds on its own account stays behind."""
+        """Clients do not receive the fields that a producer adds."""
         async with await edge.open_stream(ORDERS, cookie) as stream:
             await stream.read_until("order:update")
             data = CODEC.encode(order_placed("o")).replace(
@@ -294,12 +294,12 @@ class TestEvents:
             assert b"s3cr3t" not in (await stream.read()).raw
 
 
-class TestWhoseStream:
-    """T4: one's own, or anybody's for an admin."""
+class TestUserIdParameter:
+    """T4: a user reads her own stream; an admin reads the stream of any user."""
 
     TRADING = "/api/stream/trading"
 
-    async def test_ones_own(
+    async def test_a_user_may_name_herself(
         self, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
     ) -> None:
         await journal.append(alice, order_placed("mine"))
@@ -308,7 +308,7 @@ class TestWhoseStream:
             assert snapshot.data["orders"][0]["orderId"] == "mine"
 
     @pytest.mark.parametrize("other", ["bob", "*", ">", "", "_all", "alice%00"])
-    async def test_a_foreign_one_is_refused(
+    async def test_another_user_id_is_forbidden(
         self, edge: EdgeProcess, cookie: str, other: str
     ) -> None:
         answer = await edge.connect(f"{self.TRADING}?userId={other}", cookie)
@@ -317,11 +317,13 @@ class TestWhoseStream:
         await answer.close()
         assert (body["error"], body["statusCode"], body["path"]) == ("Forbidden", 403, "userId")
 
-    async def test_nobody_is_401_even_with_a_user_id(self, edge: EdgeProcess, alice: str) -> None:
+    async def test_a_user_id_without_a_session_is_unauthorized(
+        self, edge: EdgeProcess, alice: str
+    ) -> None:
         async with await edge.connect(f"{self.TRADING}?userId={alice}") as answer:
             assert answer.status == 401
 
-    async def test_an_admin_reads_another_users(
+    async def test_an_admin_may_read_another_users_stream(
         self, edge: EdgeProcess, alice: str, fresh: Callable[[str], str], journal: EventLogDriver
     ) -> None:
         cookie = await edge.sign_in(fresh("root"), ["admin"])
@@ -333,7 +335,7 @@ class TestWhoseStream:
             last = await journal.append(alice, order_placed("next"))
             assert (await stream.read()).sequence == last
 
-    async def test_only_this_stream_takes_a_user_id(
+    async def test_other_streams_ignore_the_user_id(
         self, edge: EdgeProcess, alice: str, fresh: Callable[[str], str], journal: EventLogDriver
     ) -> None:
         cookie = await edge.sign_in(fresh("root"), ["admin"])
@@ -341,10 +343,10 @@ class TestWhoseStream:
         async with await edge.open_stream(f"{ORDERS}?userId={alice}", cookie) as stream:
             assert (await stream.read()).data["orders"] == []
 
-    async def test_all_of_a_users_connections_get_every_event(
+    async def test_all_connections_of_a_user_receive_every_event(
         self, harness: Harness, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
     ) -> None:
-        """Tabs, streams, edges."""
+        """The connections are of several tabs, streams and edges."""
         other = harness.shared_edge(SSE_FLUSH_MS=5)
         paths = [ORDERS, ORDERS, self.TRADING]
         streams = [await at.open_stream(path, cookie) for at in (edge, other) for path in paths]

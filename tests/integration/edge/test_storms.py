@@ -1,7 +1,7 @@
-"""Everybody comes back at once (B5): what of the log is read for them, as NATS sees it.
+"""Reconnect storms (B5): how much of the log an edge reads when all clients return at once.
 
-A process asks for the log page by page; a message server shows a second client both what is asked
-and when it was answered whole.
+An edge requests the log page by page. A second NATS client observes each request, and the end of
+its response.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ NEVER = 3600
 
 
 class Spy:
-    """The pages of the log that are being read: how many `now`, at the `most`, and in `all`."""
+    """Counts the log pages that are being read: `now`, at `most` at once, and in `all`."""
 
     def __init__(self) -> None:
         self._open = set()
@@ -44,10 +44,10 @@ class Spy:
 
 
 @pytest.fixture
-async def spy(harness: Harness, journal: EventLogDriver) -> AsyncIterator[Spy]:  # noqa: ARG001 - which makes the streams
+async def spy(harness: Harness, journal: EventLogDriver) -> AsyncIterator[Spy]:  # noqa: ARG001 - it creates the streams
     made = Spy()
     wire = await connect(harness.broker.url, "spy")
-    # One subscription, so that an answer is not heard before what it answers.
+    # A single subscription receives each request before its response.
     subscription = await wire.subscribe(">", made.hear, lambda reason: pytest.fail(reason))
     await wire.flush()
     yield made
@@ -56,16 +56,16 @@ async def spy(harness: Harness, journal: EventLogDriver) -> AsyncIterator[Spy]: 
 
 
 async def returned(edge: EdgeProcess, cookie: str, first: Any, last: Any) -> Any:
-    """One who comes back and reads on to the end."""
+    """Resume a stream, read it to the end, and return its sequences."""
     async with await edge.open_stream(ORDERS, cookie, last_event_id=str(first)) as stream:
         await stream.read_until("the last", lambda f: f.id and f.sequence == last)
         return stream.sequences
 
 
-async def test_so_many_are_read_at_once_however_many_come(
+async def test_concurrent_replays_are_limited_in_a_reconnect_storm(
     harness: Harness, journal: EventLogDriver, fresh: Callable[[str], str], spy: Spy
 ) -> None:
-    """At a process that remembers nothing, as after a deploy."""
+    """The edge has an empty memory, as after a deployment."""
     user = fresh("storm")
     first = await journal.append(user, order_placed("first"))
     await asyncio.gather(*(journal.append(user, event) for event in orders_placed(400)))
@@ -79,10 +79,10 @@ async def test_so_many_are_read_at_once_however_many_come(
     edge.stop()
 
 
-async def test_for_one_who_does_not_read_it_is_not_read_either(
+async def test_the_log_is_not_read_ahead_for_a_stalled_reader(
     harness: Harness, journal: EventLogDriver, fresh: Callable[[str], str], spy: Spy
 ) -> None:
-    """His pages come at his pace: those of one who reads all of it twice meanwhile are more."""
+    """An edge reads pages at the pace of the client, while another client reads the log twice."""
     user = fresh("pace")
     first = await journal.append(user, order_placed("first"))
     await journal.append(user, *orders_placed(120, reason="x" * 60_000))

@@ -1,4 +1,4 @@
-"""Tickets: onto a stream without a header, once, and back by the cookie (C4)."""
+"""Stream tickets: they open one stream without a header; a cookie reopens it (C4)."""
 
 import asyncio
 import hashlib
@@ -28,19 +28,19 @@ def alice(fresh: Callable[[str], str]) -> str:
 
 @pytest.fixture
 def other(harness: Harness) -> EdgeProcess:
-    """A second process beside `edge`."""
+    """Return a second process next to `edge`."""
     return harness.shared_edge(SSE_FLUSH_MS=5)
 
 
 @pytest.fixture
 def brief(harness: Harness) -> EdgeProcess:
-    """One whose tickets are good for a second."""
+    """Return an edge whose tickets are valid for one second."""
     return harness.shared_edge(TAPEWIRE_TICKET_SECONDS=1, TAPEWIRE_JWT_SECRET=HS256_SECRET)
 
 
 @pytest.fixture
 def signed(harness: Harness) -> EdgeProcess:
-    """One that takes JWTs."""
+    """Return an edge that accepts JWTs."""
     return harness.shared_edge(TAPEWIRE_JWT_SECRET=HS256_SECRET)
 
 
@@ -57,13 +57,13 @@ def with_ticket(made: Any) -> Any:
 
 
 def cookie_in(stream: SseStream) -> Any:
-    """The session that a stream's answer gives."""
+    """Return the session cookie that a stream's response sets, or None."""
     header = stream.header("set-cookie")
     return SimpleCookie(header)["session"].value if header else None
 
 
-class TestATicket:
-    async def test_opens_one_stream_and_gives_the_cookie(
+class TestTicket:
+    async def test_a_ticket_opens_one_stream_and_sets_the_cookie(
         self, edge: EdgeProcess, alice: str
     ) -> None:
         cookie = await edge.sign_in(alice)
@@ -76,10 +76,10 @@ class TestATicket:
             assert (await http.get("/api/session")).json()["userId"] == alice
         assert await read_refusal(await edge.connect(with_ticket(made))) == (401, UNAUTHORIZED)
 
-    async def test_a_reconnect_to_the_same_url_works_by_the_cookie(
+    async def test_a_reconnect_to_the_same_url_uses_the_cookie(
         self, edge: EdgeProcess, other: EdgeProcess, alice: str
     ) -> None:
-        """As EventSource does: the same URL, with a spent ticket, at whichever process."""
+        """`EventSource` repeats the URL with its used ticket, at any process."""
         path = with_ticket(await ticket(edge, await edge.sign_in(alice)))
         async with await edge.open_stream(path) as stream:
             given, last = cookie_in(stream), (await stream.read_until("order:update")).id
@@ -88,7 +88,9 @@ class TestATicket:
                 assert stream.frames[-1].data["userId"] == alice
                 assert stream.header("set-cookie") is None
 
-    async def test_the_cookie_is_like_that_of_a_sign_in(self, harness: Harness, alice: str) -> None:
+    async def test_the_cookie_has_the_attributes_of_a_sign_in_cookie(
+        self, harness: Harness, alice: str
+    ) -> None:
         edge = harness.shared_edge(TAPEWIRE_COOKIE_SECURE="on")
         async with edge.client() as http:
             answer = await http.post("/api/session", json={"userId": alice})
@@ -100,29 +102,29 @@ class TestATicket:
             assert given[name] == signed_in[name], name
         assert 0 <= int(signed_in["max-age"]) - int(given["max-age"]) < 60
 
-    async def test_of_somebody_else_it_wins_over_the_cookie(
+    async def test_a_ticket_takes_precedence_over_another_users_cookie(
         self, edge: EdgeProcess, alice: str, fresh: Callable[[str], str]
     ) -> None:
         made, bob = await ticket(edge, await edge.sign_in(alice)), fresh("bob")
         async with await edge.open_stream(with_ticket(made), await edge.sign_in(bob)) as stream:
             assert stream.frames[-1].data["userId"] == alice
 
-    async def test_needs_a_session(self, edge: EdgeProcess) -> None:
+    async def test_a_ticket_requires_a_session(self, edge: EdgeProcess) -> None:
         for cookie in (None, "nobody"):
             async with edge.client(cookie) as http:
                 answer = await http.post("/api/stream/ticket")
                 assert (answer.status_code, answer.json()) == (401, UNAUTHORIZED)
 
-    async def test_is_good_for_half_a_minute_at_the_most(
+    async def test_a_ticket_is_valid_for_thirty_seconds(
         self, edge: EdgeProcess, alice: str
     ) -> None:
         async with edge.client(await edge.sign_in(alice)) as http:
-            before = datetime.now(UTC) - timedelta(seconds=1)  # it is told in whole seconds
+            before = datetime.now(UTC) - timedelta(seconds=1)  # the response has whole seconds
             answer = (await http.post("/api/stream/ticket")).json()
         made = datetime.fromisoformat(answer["expiresAt"]) - timedelta(seconds=30)
         assert before <= made <= datetime.now(UTC)
 
-    async def test_ends_by_itself(
+    async def test_a_ticket_expires_and_leaves_the_store(
         self, edge: EdgeProcess, brief: EdgeProcess, harness: Harness, alice: str
     ) -> None:
         cookie = await edge.sign_in(alice)
@@ -141,7 +143,7 @@ class TestATicket:
         await wait_until_async("the store has forgotten it", gone)
         await wire.close()
 
-    async def test_is_not_in_the_store(
+    async def test_the_store_contains_no_ticket_and_no_cookie(
         self, edge: EdgeProcess, harness: Harness, alice: str
     ) -> None:
         cookie = await edge.sign_in(alice)
@@ -157,15 +159,15 @@ class TestATicket:
             assert cookie.encode() not in data
             assert (await read_refusal(await edge.connect(with_ticket(key))))[0] == 401
 
-    async def test_does_not_work_by_a_link(self, edge: EdgeProcess, alice: str) -> None:
-        """Who clicks a link must not be signed in as whoever made it."""
+    async def test_a_ticket_does_not_work_in_a_link(self, edge: EdgeProcess, alice: str) -> None:
+        """A user who follows a link must not be signed in as the author of the link."""
         path = with_ticket(await ticket(edge, await edge.sign_in(alice)))
         answer = await edge.connect(path, headers={"Sec-Fetch-Mode": "navigate"})
         assert answer.header("set-cookie") is None
         assert (await read_refusal(answer))[0] == 401
         await (await edge.open_stream(path, headers={"Sec-Fetch-Mode": "cors"})).close()
 
-    async def test_is_not_spent_by_a_request_that_is_wrong_otherwise(
+    async def test_an_invalid_request_does_not_use_up_the_ticket(
         self, edge: EdgeProcess, alice: str
     ) -> None:
         made = await ticket(edge, await edge.sign_in(alice))
@@ -182,12 +184,12 @@ class TestATicket:
         "made",
         ["", "x", "x" * 43, "x" * 5000, "%00", "%FF%FE", "a.b", "*", ">", "%C3%A9", "..", "-" * 43],
     )
-    async def test_that_is_none(self, edge: EdgeProcess, made: Any) -> None:
+    async def test_an_invalid_ticket_is_refused(self, edge: EdgeProcess, made: Any) -> None:
         assert await read_refusal(await edge.connect(with_ticket(made))) == (401, UNAUTHORIZED)
 
 
 class TestTwoProcesses:
-    async def test_one_of_all_that_race_gets_in(
+    async def test_only_one_of_several_concurrent_requests_uses_the_ticket(
         self, edge: EdgeProcess, other: EdgeProcess, alice: str
     ) -> None:
         cookie = await edge.sign_in(alice)
@@ -199,15 +201,15 @@ class TestTwoProcesses:
                 await answer.close()
             assert statuses == [200] + [401] * 7
 
-    async def test_a_ticket_of_one_is_good_at_the_other(
+    async def test_a_ticket_of_one_process_works_at_the_other(
         self, edge: EdgeProcess, other: EdgeProcess, alice: str
     ) -> None:
         made = await ticket(edge, await edge.sign_in(alice))
         await (await other.open_stream(with_ticket(made))).close()
 
 
-class TestTheSessionBehindIt:
-    async def test_its_end_ends_what_the_ticket_opened(
+class TestUnderlyingSession:
+    async def test_ending_the_session_ends_its_ticket_streams(
         self, edge: EdgeProcess, other: EdgeProcess, alice: str
     ) -> None:
         cookie = await edge.sign_in(alice)
@@ -223,7 +225,7 @@ class TestTheSessionBehindIt:
         assert (await read_refusal(await edge.connect(ORDERS, given)))[0] == 401
         assert (await read_refusal(await edge.connect(with_ticket(second))))[0] == 401
 
-    async def test_signing_out_with_what_a_ticket_gave_ends_it(
+    async def test_signing_out_with_a_tickets_cookie_ends_the_session(
         self, edge: EdgeProcess, alice: str
     ) -> None:
         cookie = await edge.sign_in(alice)
@@ -233,14 +235,16 @@ class TestTheSessionBehindIt:
             assert (await stream.read_to_end(seconds=SOON))[-1].event == "auth:expired"
         assert (await read_refusal(await edge.connect(ORDERS, cookie)))[0] == 401
 
-    async def test_a_ticket_of_a_ticket(self, edge: EdgeProcess, alice: str) -> None:
+    async def test_a_tickets_cookie_may_request_another_ticket(
+        self, edge: EdgeProcess, alice: str
+    ) -> None:
         cookie = await edge.sign_in(alice)
         for _ in range(3):
             async with await edge.open_stream(with_ticket(await ticket(edge, cookie))) as stream:
                 cookie = cookie_in(stream)
         await (await edge.open_stream(ORDERS, cookie)).close()
 
-    async def test_of_a_jwt_it_has_the_roles(self, signed: EdgeProcess, alice: str) -> None:
+    async def test_a_ticket_from_a_jwt_has_its_roles(self, signed: EdgeProcess, alice: str) -> None:
         token = JwtIssuer().token(alice, "HS256", roles=["admin"])
         made = await ticket(signed, Authorization=f"Bearer {token}")
         async with await signed.open_stream(with_ticket(made)) as stream:
@@ -248,7 +252,9 @@ class TestTheSessionBehindIt:
         async with signed.client(given) as http:
             assert (await http.get("/api/session")).json()["roles"] == ["admin"]
 
-    async def test_of_a_jwt_it_ends_with_that(self, signed: EdgeProcess, alice: str) -> None:
+    async def test_a_ticket_from_a_jwt_expires_with_it(
+        self, signed: EdgeProcess, alice: str
+    ) -> None:
         async def asked(exp: Any) -> Any:
             token = JwtIssuer().token(alice, "HS256", exp=exp)
             made = await ticket(signed, Authorization=f"Bearer {token}")
@@ -262,7 +268,9 @@ class TestTheSessionBehindIt:
         assert time.time() < ends + SOON
         assert (await read_refusal(await signed.connect(ORDERS, given)))[0] == 401
 
-    async def test_of_a_jwt_that_is_revoked(self, signed: EdgeProcess, alice: str) -> None:
+    async def test_revoking_a_jwt_ends_its_ticket_streams(
+        self, signed: EdgeProcess, alice: str
+    ) -> None:
         headers = {"Authorization": f"Bearer {JwtIssuer().token(alice, 'HS256', seconds=60)}"}
         made = await ticket(signed, **headers)
         async with await signed.open_stream(with_ticket(made)) as stream, signed.client() as http:
@@ -272,7 +280,7 @@ class TestTheSessionBehindIt:
         assert (await read_refusal(await signed.connect(ORDERS, given)))[0] == 401
 
 
-async def test_no_ticket_is_ever_logged(edge: EdgeProcess, alice: str) -> None:
+async def test_tickets_are_never_logged(edge: EdgeProcess, alice: str) -> None:
     made = await ticket(edge, await edge.sign_in(alice))
     async with await edge.open_stream(with_ticket(made)) as stream:
         given, client = cookie_in(stream), stream.frames[-1].data["clientId"]
@@ -286,7 +294,7 @@ async def test_no_ticket_is_ever_logged(edge: EdgeProcess, alice: str) -> None:
     assert "ticket=" not in text
 
 
-async def test_it_is_in_the_openapi_document(edge: EdgeProcess) -> None:
+async def test_the_openapi_document_contains_the_ticket_call(edge: EdgeProcess) -> None:
     async with edge.client() as http:
         document = (await http.get("/docs/openapi.json")).json()
     (operation,) = document["paths"]["/api/stream/ticket"].values()

@@ -1,4 +1,4 @@
-"""JWTs at the edge: on streams and on calls, with keys in files and behind URLs (C3)."""
+"""JWTs on streams and REST calls of the edge, with keys from files and URLs (C3)."""
 
 import asyncio
 import time
@@ -30,7 +30,7 @@ def alice(fresh: Callable[[str], str]) -> str:
 
 @pytest.fixture
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file with the keys of a fresh issuer, one for all tests: leave it as it is."""
+    """Return the key file of a new issuer, shared by all tests. Restore it after a change."""
     file = tmp_path_factory.getbasetemp() / "jwks.json"
     if not file.exists():
         file.write_bytes(JwtIssuer().jwks())
@@ -39,13 +39,13 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def edge(harness: Harness, keys: Path) -> EdgeProcess:
-    """It takes tokens of each kind."""
+    """Return an edge that accepts tokens of every algorithm."""
     return harness.shared_edge(TAPEWIRE_JWT_SECRET=HS256_SECRET, TAPEWIRE_JWT_JWKS=keys)
 
 
 @pytest.fixture
 def other(harness: Harness) -> EdgeProcess:
-    """Another process, which takes tokens of the secret, and those from a query too."""
+    """Return another process, which accepts tokens of the secret, also from the query."""
     return harness.shared_edge(
         TAPEWIRE_JWT_SECRET=HS256_SECRET, TAPEWIRE_TOKEN_IN_QUERY="on", TAPEWIRE_LOG_LEVEL="debug"
     )
@@ -55,9 +55,9 @@ def bearer(token: Any) -> Any:
     return {"Authorization": f"Bearer {token}"}
 
 
-class TestAGoodToken:
+class TestValidToken:
     @pytest.mark.parametrize("algorithm", ["HS256", "RS256", "ES256"])
-    async def test_opens_streams_and_is_taken_by_calls(
+    async def test_a_token_authenticates_streams_and_calls(
         self, edge: EdgeProcess, issuer: JwtIssuer, alice: str, algorithm: str
     ) -> None:
         headers = bearer(issuer.token(alice, algorithm, roles=["desk"]))
@@ -68,21 +68,23 @@ class TestAGoodToken:
         assert answer.status_code == 200
         assert (answer.json()["userId"], answer.json()["roles"]) == (alice, ["desk"])
 
-    async def test_its_roles_count(self, edge: EdgeProcess, issuer: JwtIssuer, alice: str) -> None:
+    async def test_the_roles_of_the_token_apply(
+        self, edge: EdgeProcess, issuer: JwtIssuer, alice: str
+    ) -> None:
         path = f"/api/stream/trading?userId={alice}"
         for roles, status in ((["admin"], 200), (["desk"], 403)):
             headers = bearer(issuer.token("boss", roles=roles))
             async with await edge.connect(path, headers=headers) as answer:
                 assert answer.status == status
 
-    async def test_the_word_bearer_in_any_case(
+    async def test_the_bearer_scheme_is_case_insensitive(
         self, edge: EdgeProcess, issuer: JwtIssuer, alice: str
     ) -> None:
         for scheme in ("bearer", "BEARER"):
             headers = {"Authorization": f"{scheme}  {issuer.token(alice)}"}
             await (await edge.open_stream(ORDERS, headers=headers)).close()
 
-    async def test_it_decides_and_not_the_cookie_beside_it(
+    async def test_the_token_takes_precedence_over_the_cookie(
         self, edge: EdgeProcess, issuer: JwtIssuer, alice: str
     ) -> None:
         cookie = await edge.sign_in("somebody-else")
@@ -93,7 +95,7 @@ class TestAGoodToken:
         answer = await edge.connect(ORDERS, cookie, headers=bearer("x.y.z"))
         assert await read_refusal(answer) == (401, UNAUTHORIZED)
 
-    async def test_another_scheme_leaves_it_to_the_cookie(
+    async def test_the_cookie_applies_with_another_authorization_scheme(
         self, edge: EdgeProcess, alice: str
     ) -> None:
         cookie = await edge.sign_in(alice)
@@ -102,8 +104,10 @@ class TestAGoodToken:
             assert stream.frames[-1].data["userId"] == alice
 
 
-class TestABadToken:
-    async def test_it_opens_nothing(self, edge: EdgeProcess, issuer: JwtIssuer, alice: str) -> None:
+class TestInvalidToken:
+    async def test_an_invalid_token_is_refused(
+        self, edge: EdgeProcess, issuer: JwtIssuer, alice: str
+    ) -> None:
         claims = {"sub": alice, "exp": time.time() + 60}
         for token in (
             "", "x", "a.b.c", "....", "é", "x" * 10_000, unsigned_jwt({"alg": "none"}, claims),
@@ -118,7 +122,7 @@ class TestABadToken:
                 response = await http.get("/api/session", headers=[(b"authorization", header)])
             assert response.json() == UNAUTHORIZED
 
-    async def test_two_of_them_are_none(
+    async def test_two_authorization_headers_are_refused(
         self, edge: EdgeProcess, issuer: JwtIssuer, alice: str
     ) -> None:
         token = issuer.token(alice)
@@ -126,7 +130,7 @@ class TestABadToken:
             headers = [("Authorization", f"Bearer {token}")] * 2
             assert (await http.get("/api/session", headers=headers)).status_code == 401
 
-    async def test_where_none_are_taken_the_cookie_decides(
+    async def test_the_cookie_applies_where_tokens_are_disabled(
         self, harness: Harness, issuer: JwtIssuer, alice: str
     ) -> None:
         edge = harness.shared_edge()
@@ -136,9 +140,9 @@ class TestABadToken:
         await (await edge.open_stream(ORDERS, cookie, headers=headers)).close()
 
 
-class TestTheEndOfAToken:
+class TestTokenEnd:
     @pytest.mark.parametrize("path", [ORDERS, "/api/stream/prices"])
-    async def test_a_stream_never_outlives_it(
+    async def test_a_stream_never_outlives_its_token(
         self, edge: EdgeProcess, issuer: JwtIssuer, alice: str, path: str
     ) -> None:
         async def asked(exp: Any) -> Any:
@@ -154,7 +158,7 @@ class TestTheEndOfAToken:
         assert -0.05 < over - ends < SOON
         assert (await read_refusal(await edge.connect(ORDERS, headers=headers)))[0] == 401
 
-    async def test_signing_out_revokes_it_everywhere(
+    async def test_signing_out_revokes_the_token_on_every_process(
         self, edge: EdgeProcess, other: EdgeProcess, issuer: JwtIssuer, alice: str
     ) -> None:
         headers, kept = bearer(issuer.token(alice, "HS256")), issuer.token(alice, "HS256", n=2)
@@ -172,12 +176,13 @@ class TestTheEndOfAToken:
         assert (await read_refusal(await other.connect(ORDERS, headers=headers)))[0] == 401
 
 
-class TestKeysBehindAUrl:
-    async def test_down_up_rotated_down_and_flooded(
+class TestKeysFromAUrl:
+    async def test_keys_survive_outages_rotations_and_floods(
         self, harness: Harness, issuer: JwtIssuer, alice: str
     ) -> None:
-        """One story, since each edge takes its time to start: the keys are away when it starts,
-        come, are rotated, go away while others are known, and are asked for by made-up names."""
+        """One test has all steps, because an edge starts slowly. The key server is down when the
+        edge starts, comes up, rotates its keys, and fails while the edge has other keys cached.
+        Then clients send tokens with invented key ids."""
         async with serve_jwks(b"not yet") as jwks:
             edge = harness.start_edge(TAPEWIRE_JWT_JWKS=jwks.url)
             first = bearer(issuer.token(alice, "ES256"))
@@ -227,7 +232,7 @@ class TestKeysBehindAUrl:
         assert edge.find_log_lines("jwks.fetch_failed")
 
 
-async def test_keys_in_a_file_are_read_again_when_it_changed(
+async def test_a_changed_key_file_is_read_again(
     edge: EdgeProcess, keys: Path, issuer: JwtIssuer, alice: str
 ) -> None:
     before = keys.read_bytes()
@@ -247,8 +252,8 @@ async def test_keys_in_a_file_are_read_again_when_it_changed(
     await (await edge.open_stream(ORDERS, headers=old)).close()
 
 
-class TestATokenInTheQuery:
-    async def test_only_where_it_is_switched_on(
+class TestTokenInTheQuery:
+    async def test_a_query_token_works_only_where_enabled(
         self, edge: EdgeProcess, other: EdgeProcess, issuer: JwtIssuer, alice: str
     ) -> None:
         path = f"{ORDERS}?token={issuer.token(alice, 'HS256')}"
@@ -258,7 +263,7 @@ class TestATokenInTheQuery:
         async with other.client() as http:
             assert (await http.get(path.replace(ORDERS, "/api/session"))).status_code == 401
 
-    async def test_the_header_decides(
+    async def test_the_header_takes_precedence_over_the_query(
         self, other: EdgeProcess, issuer: JwtIssuer, alice: str
     ) -> None:
         path = f"{ORDERS}?token={issuer.token('bob', 'HS256')}"
@@ -267,7 +272,7 @@ class TestATokenInTheQuery:
             assert stream.frames[-1].data["userId"] == alice
 
 
-async def test_neither_tokens_nor_the_secret_are_ever_logged(
+async def test_tokens_and_the_secret_are_never_logged(
     other: EdgeProcess, issuer: JwtIssuer, alice: str
 ) -> None:
     good, bad = issuer.token(alice, "HS256"), issuer.token(alice, "HS256", seconds=-9)

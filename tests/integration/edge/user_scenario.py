@@ -1,4 +1,4 @@
-"""A user with a strategy and a configuration, who makes things happen on every stream."""
+"""A user with a strategy and a configuration, and events of hers for every stream."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ from tests.harness.golden_events import golden_event
 from tests.harness.publishers import order_accepted, order_placed, order_rejected
 
 TICKER = "ROWS"
-"""Of her strategy, and of what her configuration shows."""
+"""The ticker of the strategy and of the configuration."""
 USER_VIEWS = (OrdersView, PositionsView, StrategiesView, NotificationsView)
 
 
 class UserScenario:
-    """A user, and what happens to her. `known` is what she saw of the log before it was trimmed."""
+    """A user and her events. `seen_events` are those that she saw before the log was trimmed."""
 
     def __init__(
         self, journal: Any, user: str, seen_events: dict[int, RecordedEvent] | None = None
@@ -35,7 +35,7 @@ class UserScenario:
         self.configuration = f"c-{user}"
 
     async def create_strategy_and_configuration(self) -> None:
-        """Have a strategy and a configuration."""
+        """Append the events that create the strategy and the configuration."""
         await self._append(self.user, "strategies", self.strategy, self._strategy("created", 0))
         made = golden_event(
             "configuration.created",
@@ -46,13 +46,13 @@ class UserScenario:
         await self._append(self.user, "configurations", self.configuration, made)
 
     async def append_event(self, domain: str, number: int) -> int:
-        """Something of `domain`, another thing for each number; its sequence."""
+        """Append an event of `domain` that depends on `number`; return its sequence."""
         owner = EVERYBODY if domain == "items" else self.user
         id_, event = getattr(self, f"_{domain}")(number)
         return await self._append(owner, domain, id_, event)
 
     async def save_checkpoints(self) -> None:
-        """What the owning services do about once a second: views as of now."""
+        """Save the current views, as the owning services do about once a second."""
         values = JetStreamLatestValueStore(self.journal.connection, stream=VIEWS, prefix="view")
         for kind, owner in (
             *((one, self.user) for one in USER_VIEWS),
@@ -62,7 +62,7 @@ class UserScenario:
             await save(values, owner, checkpoint_name(kind), view, bounds)
 
     async def visible_events(self) -> list[RecordedEvent]:
-        """What she and everybody can see, in order, and what was trimmed of it since."""
+        """Return the events that the user may see, in order, including those trimmed since."""
         self.seen_events |= {
             recorded.sequence: recorded
             for recorded in await self.journal.read()

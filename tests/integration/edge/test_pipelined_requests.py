@@ -1,8 +1,8 @@
-"""Requests that a client sends behind one that is being answered, on the same connection.
+"""Pipelined requests: a client sends them behind a request that is still being answered.
 
-The regression: behind a stream they wait for ever, and of a client that left only the newest was
-told. The stream stayed, with its tasks and its place among the user's connections, until a write to
-it failed; and that failure was logged as a fault of the edge, with a traceback.
+Requests behind a stream wait for ever. Regression: when the client disconnected, the edge notified
+only the newest request. The stream stayed open until a write to it failed, with its tasks and its
+slot among the user's connections. The edge then logged that failure as its own, with a traceback.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ LARGE = b"POST /api/session HTTP/1.1\r\nHost: edge\r\nContent-Length: 60000\r\n\
 
 
 async def opened(edge: EdgeProcess, path: str, name: str, behind: Any) -> Any:
-    """A stream with requests sent behind it."""
+    """Open a stream, and send the requests `behind` after it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
     writer.write(STREAM.format(path=path, name=name).encode() + behind)
     async with asyncio.timeout(30):
@@ -50,10 +50,10 @@ async def test_a_stream_ends_when_its_client_leaves(
     assert not edge.find_log_lines("stream.failed", correlation_id=name)
 
 
-async def test_more_than_may_wait_are_noticed_by_what_cannot_be_written(
+async def test_a_client_over_the_pipeline_limit_is_noticed_by_a_failed_write(
     harness: Harness, fresh: Callable[[str], str]
 ) -> None:
-    """The edge does not read on behind so many, and so does not see the client leave."""
+    """The edge stops reading beyond the limit, and does not see the client disconnect."""
     edge, name = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), fresh("behind")
     behind = CALL * (4 * MAX_PIPELINED_REQUESTS)
     _, writer = await opened(edge, "/api/stream/prices", name, behind)
@@ -66,7 +66,9 @@ async def test_more_than_may_wait_are_noticed_by_what_cannot_be_written(
     assert not edge.find_log_lines("stream.failed", correlation_id=name)
 
 
-async def test_the_stream_goes_on(harness: Harness, fresh: Callable[[str], str]) -> None:
+async def test_a_stream_continues_with_requests_pipelined_behind_it(
+    harness: Harness, fresh: Callable[[str], str]
+) -> None:
     edge, name = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), fresh("behind")
     reader, writer = await opened(edge, "/api/stream/prices", name, CALL * 40)
     async with asyncio.timeout(30):
@@ -76,7 +78,7 @@ async def test_the_stream_goes_on(harness: Harness, fresh: Callable[[str], str])
 
 
 @pytest.mark.parametrize("count", [2, 4 * MAX_PIPELINED_REQUESTS])
-async def test_calls_are_answered_one_after_the_other(edge: EdgeProcess, count: int) -> None:
+async def test_pipelined_calls_are_answered_in_order(edge: EdgeProcess, count: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
     names = [f"n{number}" for number in range(count)]
     for name in names:
