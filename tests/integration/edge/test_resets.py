@@ -66,7 +66,7 @@ class TestResets:
             reset = await stream.read()
         assert (reset.event, reset.data["reason"]) == ("stream:reset", "malformed")
 
-    async def test_a_very_long_id_is_truncated_in_the_reset(
+    async def test_a_very_long_id_is_not_repeated_in_full(
         self, edge: EdgeProcess, cookie: str
     ) -> None:
         path = f"{ORDERS}?lastEventId={'9' * 5000}"

@@ -73,7 +73,7 @@ class TestStreamsRequireASession:
     async def test_a_key_of_the_session_store_is_not_a_session(
         self, edge: EdgeProcess, alice: str
     ) -> None:
-        """The keys of the store are hashes of tokens, so nobody can sign in with them."""
+        """The keys of the store are hashes of tokens; a key is not accepted as a token."""
         cookie = await edge.sign_in(alice)
         key = hashlib.sha256(cookie.encode()).hexdigest()
         assert (await read_refusal(await edge.connect(PROTECTED[0], key)))[0] == 401
@@ -270,7 +270,7 @@ class TestSignIn:
 
 
 class TestOrigins:
-    """Preflights without a browser (C5)."""
+    """Preflights without a browser; the checks of the browser itself are out of scope (C5)."""
 
     async def test_a_listed_origin_may_read_streams(self, harness: Harness) -> None:
         edge = harness.shared_edge(TAPEWIRE_ORIGINS="https://desk.example,https://b.example")

@@ -82,7 +82,10 @@ async def test_concurrent_replays_are_limited_in_a_reconnect_storm(
 async def test_the_log_is_not_read_ahead_for_a_stalled_reader(
     harness: Harness, journal: EventLogDriver, fresh: Callable[[str], str], spy: Spy
 ) -> None:
-    """An edge reads pages at the pace of the client, while another client reads the log twice."""
+    """The edge reads pages at the pace of each client.
+
+    It reads less than half of them for a stalled client, while another reads the log twice.
+    """
     user = fresh("pace")
     first = await journal.append(user, order_placed("first"))
     await journal.append(user, *orders_placed(120, reason="x" * 60_000))
