@@ -1,1 +1,1 @@
-"""Benchmarks: `make bench` starts the system, loads it from another process, prints a table."""
+"""Benchmarks: `make bench` starts the system, loads it from another process, and prints a table."""

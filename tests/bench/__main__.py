@@ -16,9 +16,9 @@ from tests.bench.sizes import FULL, QUICK, BenchSize, TableRows
 from tests.bench.system import BenchSystem, run_system
 
 PEER_COMPARISON = "against"
-"""The scenarios that Tapewire and its peers are measured with, side by side."""
+"""The scenarios that compare Tapewire with its peers."""
 LONG_HISTORY = "history"
-"""A scenario by itself, on a message server of its own: it takes many minutes."""
+"""A separate scenario on its own message server, which takes many minutes."""
 
 
 async def run_scenarios(
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def run_own_benchmarks(options: argparse.Namespace) -> None:
-    """What users of the whole system feel."""
+    """Measure the whole system as its users experience it."""
     with run_system() as system:
         format_table(
             asyncio.run(run_scenarios(system, QUICK if options.quick else FULL, options.only))

@@ -1,7 +1,8 @@
-"""A load generator's client: HTTP and SSE over bare asyncio protocols.
+"""The client of the load generator: HTTP and SSE on bare asyncio protocols.
 
-It does as little as it can, so that what is measured is the server: no HTTP library, one buffer a
-connection, frames cut at blank lines and looked into only as far as a scenario asks.
+It does as little as possible, so the measurements show the server. It has no HTTP library and one
+buffer per connection. It splits frames at blank lines and reads only the fields that a scenario
+needs.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from typing import Any
 
 
 class BenchStream(asyncio.Protocol):
-    """One SSE connection; `on_frame` gets each block's bytes, with chunk sizes taken out."""
+    """One SSE connection; `on_frame` receives the bytes of each block, without chunk sizes."""
 
     def __init__(self, request: bytes, on_frame: Callable[[bytes], None]) -> None:
         self._request = request
@@ -92,12 +93,12 @@ class BenchTarget:
         return protocol
 
     async def open_json_client(self, cookie: str = "") -> "JsonClient":
-        """A kept-alive connection for JSON calls."""
+        """Open a keep-alive connection for JSON calls."""
         reader, writer = await asyncio.open_connection(self.host, self.port)
         return JsonClient(reader, writer, self.host, cookie)
 
     async def sign_in(self, user: str) -> str:
-        """The cookie of a new session of `user`."""
+        """Return the cookie of a new session of `user`."""
         caller = await self.open_json_client()
         await caller.request("POST", "/api/session", {"userId": user})
         cookie = caller.set_cookie.split(";")[0]
@@ -106,7 +107,7 @@ class BenchTarget:
 
 
 class JsonClient:
-    """One call at a time."""
+    """Sends one call at a time."""
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, cookie: str
@@ -118,7 +119,7 @@ class JsonClient:
         self.set_cookie = ""
 
     async def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """The status and the JSON of the answer."""
+        """Return the status and the JSON of the response."""
         data = b"" if body is None else json.dumps(body).encode()
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self._host}", f"Content-Length: {len(data)}"]
         if self._cookie:
@@ -140,7 +141,7 @@ class JsonClient:
 
 
 def sse_field(frame: bytes, field_name: bytes) -> bytes:
-    """The value of a field of a block, empty when it has none."""
+    """The value of a field of a block; empty if it has none."""
     for line in frame.split(b"\n"):
         if line.startswith(field_name + b": "):
             return line[len(field_name) + 2 :]

@@ -1,4 +1,4 @@
-"""What the log, orders and positions do in a second, without the edge between: over NATS."""
+"""The throughput of the log, orders and positions over NATS, without the edge."""
 
 import asyncio
 import time
@@ -37,7 +37,7 @@ from tests.bench.sizes import BenchSize, TableRows, format_milliseconds
 from tests.bench.system import BenchSystem
 
 CONCURRENCY = 64
-"""Commands, or appends, under way at the same time."""
+"""Commands, or appends, in progress at the same time."""
 BATCH_SIZES = (10, 100, 1000)
 """Events of one atomic append."""
 TRADER_COUNT = 50
@@ -54,7 +54,7 @@ async def connect_nats(system: BenchSystem) -> AsyncIterator[NatsConnection]:
 
 
 async def measure_commands(_target: BenchTarget, system: BenchSystem, size: BenchSize) -> TableRows:
-    """Market orders asked of the orders service: one after the other, and many at once."""
+    """Market orders requested from the orders service: one after the other, and many at once."""
     async with connect_nats(system) as wire:
         requests = RequestClient(wire)
         waited: list[float] = []
@@ -85,7 +85,7 @@ async def measure_commands(_target: BenchTarget, system: BenchSystem, size: Benc
 
 
 async def measure_appends(_target: BenchTarget, system: BenchSystem, size: BenchSize) -> TableRows:
-    """Events appended by the log library: each awaited, many at once, in atomic batches."""
+    """Events appended by the log library: each awaited, many at once, and in atomic batches."""
     async with connect_nats(system) as wire:
         log = JetStreamEventLog(wire)
 
@@ -110,7 +110,7 @@ async def measure_appends(_target: BenchTarget, system: BenchSystem, size: Bench
 async def measure_reactions(
     _target: BenchTarget, system: BenchSystem, size: BenchSize
 ) -> TableRows:
-    """Trades into positions: from the first trade appended to the last event of a position."""
+    """Positions from trades: from the first appended trade to the last position event."""
     async with connect_nats(system) as wire:
         log, run = JetStreamEventLog(wire), new_id()
         began, last = time.perf_counter(), 0
@@ -131,7 +131,8 @@ async def measure_reactions(
 async def measure_notifications(
     _target: BenchTarget, system: BenchSystem, size: BenchSize
 ) -> TableRows:
-    """Ends of orders into notifications: from the first one appended to the last user told."""
+    """Notifications of closed orders: from the first appended order event to the last
+    notification."""
     async with connect_nats(system) as wire:
         log, run = JetStreamEventLog(wire), new_id()
         first = (await log.bounds()).last
@@ -151,7 +152,7 @@ async def measure_notifications(
 
 
 async def wait_for_notifications(log: EventLog, after: int, notification_count: int) -> None:
-    """Wait until the log holds `count` notifications after that sequence."""
+    """Wait until the log holds `notification_count` notifications after that sequence."""
     filter_ = pattern(domain="notifications")
     async with asyncio.timeout(COMPLETION_TIMEOUT_SECONDS):
         while True:
@@ -162,7 +163,7 @@ async def wait_for_notifications(log: EventLog, after: int, notification_count: 
 
 
 async def wait_for_position(log: EventLog, trade_sequence: int) -> None:
-    """Wait until the trade at that sequence made its position event."""
+    """Wait until the position event of the trade at that sequence is stored."""
     positions = pattern(domain="positions")
     async with asyncio.timeout(COMPLETION_TIMEOUT_SECONDS):
         while True:
@@ -178,7 +179,7 @@ async def wait_for_position(log: EventLog, trade_sequence: int) -> None:
 async def _measure_rate(
     work: Callable[[int], Awaitable[None]], count: int, concurrency: int
 ) -> float:
-    """How many a second, `at_once` under way."""
+    """The rate per second, with `concurrency` calls in progress."""
     numbers = iter(range(count))
 
     async def some() -> None:

@@ -1,8 +1,9 @@
-"""Starting with a long history: every service on a log of a million events, cold and warm.
+"""Start-up with a long history: every service on a log of a million events, cold and warm.
 
-Cold is a log without a checkpoint of anything, as after a restored backup; warm is how services
-start every day. A service has started when all that it follows is caught up, by its own log. Its
-memory is read when what it reacts to is done, too. Slow: not in the short form, nor in the long.
+A cold start has no checkpoints, as after a restored backup; a warm start is the daily case. A
+service has started once all its subscriptions have caught up, according to its own log. Its memory
+is read once its durable subscriptions have no pending events, too. The scenario is slow and belongs
+to neither the short nor the long form of the benchmark.
 """
 
 import asyncio
@@ -45,11 +46,11 @@ READY_EVENTS: dict[str, frozenset[str]] = {
         }
     ),
 }
-"""What a service logs when it has started: events, or the names of its subscriptions."""
+"""The log event of a service that has started: events, or the names of its subscriptions."""
 
 
 class BenchedService:
-    """A process of a service, and what it says."""
+    """A process of a service, and its log lines."""
 
     def __init__(self, name: str, url: str, log: Path) -> None:
         self._log = log
@@ -71,7 +72,7 @@ class BenchedService:
             )
 
     async def wait_started(self) -> float:
-        """Seconds until it was caught up with everything."""
+        """Wait until all subscriptions have caught up; return the seconds since the start."""
         while not self._awaited_events <= self._logged_events():
             if self._process.poll() is not None:
                 raise RuntimeError(self._log.read_text()[-2000:])
@@ -93,7 +94,7 @@ class BenchedService:
         return found
 
     def cpu_seconds(self) -> float:
-        """Seconds of CPU."""
+        """The CPU seconds used."""
         times = psutil.Process(self._process.pid).cpu_times()
         return float(times.user + times.system)
 
@@ -122,7 +123,7 @@ def run_nats_server() -> Iterator[tuple[LocalNatsServer, Path]]:
 
 
 class _PrintedRows(list[tuple[str, str]]):
-    """Rows, each told as soon as it is known: the whole takes long."""
+    """Rows that are printed as soon as they are measured, because the whole takes long."""
 
     def append(self, row: tuple[str, str]) -> None:
         sys.stderr.write(f"{row[0]}: {row[1]}\n")
@@ -173,7 +174,8 @@ async def _measure_start(name: str, url: str, folder: Path, *, wait_ready: bool)
 
 
 async def _wait_reactions_done(url: str, service: BenchedService) -> float:
-    """Until no reaction has anything left to take; seconds since the service began."""
+    """Wait until no durable subscription has pending events; return the seconds since the service
+    started."""
     wire = await connect(url, "bench")
     try:
         while await _pending_message_count(wire.client.jetstream()):  # noqa: ASYNC110 - the server tells nobody

@@ -1,4 +1,4 @@
-"""What is measured. Each scenario returns rows of (what, figure)."""
+"""The scenarios. Each returns rows of (description, figure)."""
 
 import asyncio
 import json
@@ -12,15 +12,15 @@ from tests.bench.sizes import BenchSize, TableRows, format_milliseconds
 from tests.bench.system import BenchSystem
 
 SNAPSHOT_ORDERS = 20
-"""Orders in the snapshot of the user that connects are measured with."""
+"""Orders in the snapshot of the user whose connects are measured."""
 MISSED_EVENT_COUNT = 100
-"""Events that a resuming client is behind."""
+"""The number of events that a resuming client is behind."""
 QUIET_ORDERS_PER_SECOND = 5
 """Orders a second of a quiet user."""
 BUSY_USER_COUNT = 20
 CALLER_COUNT = 20
 CONCURRENCY = 64
-"""Connections being opened at the same time."""
+"""The number of connections that are opened at the same time."""
 
 
 def order_body(number: int, id_prefix: str) -> dict[str, Any]:
@@ -58,15 +58,15 @@ class OrderArrivals:
 async def measure_quiet_orders(
     target: BenchTarget, _system: BenchSystem, size: BenchSize
 ) -> TableRows:
-    """From the first byte of the request to the frame on the reader's socket: one user, now and
-    then."""
+    """The time from the first byte of the request to the frame on the reader's socket, for one user
+    with occasional orders."""
     return await _measure_orders(target, "quiet", size, users=1, rate=QUIET_ORDERS_PER_SECOND)
 
 
 async def measure_busy_orders(
     target: BenchTarget, _system: BenchSystem, size: BenchSize
 ) -> TableRows:
-    """The same with many users at a steady rate, each reading their own stream."""
+    """The same time with many users at a steady rate, each reading their own stream."""
     return await _measure_orders(
         target, "busy", size, users=BUSY_USER_COUNT, rate=size.busy_orders_per_second
     )
@@ -75,7 +75,7 @@ async def measure_busy_orders(
 async def measure_single_user_orders(
     target: BenchTarget, _system: BenchSystem, size: BenchSize
 ) -> TableRows:
-    """The same at the same rate with one user, whose stream is gathered into flush windows."""
+    """The same time at the same rate with one user, whose stream is flushed in windows."""
     return await _measure_orders(target, "flood", size, users=1, rate=size.busy_orders_per_second)
 
 
@@ -123,7 +123,7 @@ async def _measure_orders(
 
 
 async def measure_connects(target: BenchTarget, system: BenchSystem, size: BenchSize) -> TableRows:
-    """Open, take the snapshot, close; then resumes, from memory and from the log."""
+    """Open, read the snapshot, close; then resume, from memory and from the log."""
     cookie = await target.sign_in("bench-connect")
     ids: list[str] = []
     stream = await target.open_stream(
@@ -163,7 +163,8 @@ async def measure_connects(target: BenchTarget, system: BenchSystem, size: Bench
 async def _measure_connect_rate(
     target: BenchTarget, system: BenchSystem, cookie: str, last_id: str, frames: int, count: int
 ) -> str:
-    """Connections a second that each got `frames` frames with ids, and what one cost the edge."""
+    """The rate of connections that each received `frames` frames with ids, and their cost on the
+    edge."""
     cpu = system.cpu_seconds()["edge-0"]
     numbers = iter(range(count))
     began = time.perf_counter()
@@ -195,7 +196,7 @@ async def _measure_connect_rate(
 async def measure_idle_connections(
     target: BenchTarget, system: BenchSystem, size: BenchSize
 ) -> TableRows:
-    """What a connection costs that waits for something to happen."""
+    """The cost of an idle connection."""
     cookies = [
         await target.sign_in(f"idle-{number}")
         for number in range(min(size.idle_connection_count, 100))
@@ -259,7 +260,7 @@ async def measure_quotes(target: BenchTarget, system: BenchSystem, size: BenchSi
 
 
 async def wait_until(condition: Callable[[], bool], description: str, seconds: float = 300) -> None:
-    """Wait for `condition`; `what` names it when it does not come."""
+    """Wait for `condition`; `description` names it in the error."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""How much of everything, and how figures are put into words."""
+"""The sizes of the benchmarks, and the format of figures."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ TableRows = list[tuple[str, str]]
 
 @dataclass
 class BenchSize:
-    """How much of everything."""
+    """The size of the benchmarks."""
 
     order_seconds: float
     busy_orders_per_second: int

@@ -1,4 +1,4 @@
-"""The system under test: `tapewire up` in a directory of its own, and what its edge uses."""
+"""The system under test: `tapewire up` in its own directory, and the resources of its edge."""
 
 import contextlib
 import json
@@ -25,11 +25,11 @@ class BenchSystem:
 
     @property
     def nats_url(self) -> str:
-        """Of the message server."""
+        """The URL of the message server."""
         return str(json.loads((self._data_dir / "run.json").read_text())["natsUrl"])
 
     def edge_process(self) -> psutil.Process:
-        """The (only) edge process."""
+        """The edge process, of which there is one."""
         return psutil.Process(self._process_ids()["edge-0"])
 
     def cpu_seconds(self) -> dict[str, float]:
@@ -41,7 +41,7 @@ class BenchSystem:
         return used
 
     def restart_edge(self) -> None:
-        """Let the edge start anew, remembering nothing, and wait until it serves."""
+        """Restart the edge with empty memory, and wait until it serves."""
         before = self._process_ids()["edge-0"]
         os.kill(before, signal.SIGKILL)
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
@@ -58,12 +58,12 @@ class BenchSystem:
 
 
 EDGE_SETTINGS = {"SSE_MAX_CONNECTIONS_PER_USER": "100000"}
-"""A load has few users and many connections."""
+"""The load has few users and many connections."""
 
 
 @contextlib.contextmanager
 def run_system(*options: str) -> Iterator[BenchSystem]:
-    """A system on a free port, stopped at the end."""
+    """Run a system on a free port and stop it at the end."""
     with tempfile.TemporaryDirectory(prefix="tapewire-bench-") as directory:
         data_dir = Path(directory)
         with (data_dir / "up.log").open("w") as log:

@@ -1,4 +1,4 @@
-"""The Chromium of this machine; without one, the tests that need it are skipped."""
+"""The Chromium of this machine. Without Chromium, the tests that need it are skipped."""
 
 import shutil
 

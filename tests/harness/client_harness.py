@@ -1,4 +1,4 @@
-"""Tapes of programs over a server in memory, and what the log then holds."""
+"""Clients (`tapewire.Client`) on a server in memory, and the contents of the log."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from tapewire.runtime import RequestClient
 
 
 class ClientHarness:
-    """A server, and any number of programs on it."""
+    """A server in memory, and any number of clients on it."""
 
     def __init__(self, now: Callable[[], datetime] | None = None) -> None:
         self.now = now or (lambda: datetime.now(UTC))
@@ -21,7 +21,8 @@ class ClientHarness:
     def client(
         self, source: str = "desk", *, faults: Faults | None = None, retry_seconds: float = 20.0
     ) -> Client:
-        """A program's tape; asking needs a real server, and is tested on one."""
+        """Return a client. It cannot send requests, which need a real server and are tested on
+        one."""
         return Client(
             source,
             log=MemoryEventLog(self.server, faults),
@@ -33,13 +34,13 @@ class ClientHarness:
         )
 
     def recorded_events(self) -> list[RecordedEvent]:
-        """All there is."""
+        """All events in the log."""
         journal = self.server.journal
         found = [journal.event_at(one) for one in range(journal.first, journal.last + 1)]
         return [one for one in found if one is not None]
 
     def stored_events(self) -> list[tuple[str, Event]]:
-        """Subjects and events."""
+        """All events in the log, as (subject, event)."""
         return [(one.subject, one.event) for one in self.recorded_events()]
 
     def stored_quote(self, symbol: str) -> PriceUpdated:

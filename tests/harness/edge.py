@@ -1,8 +1,9 @@
-"""Services as processes over a real NATS, and the ways in that a client has.
+"""Services as processes on a real NATS server, and the ways in which a client reaches them.
 
-A `House` is a message server with services on it: any number of edges, each with settings of its
-own, and the orders service. There is no price service: tests say themselves what the market is
-(`market.Market`). `Edge` is an edge from outside: its URL, its log lines, its memory, and clients.
+A `Harness` is a message server with services on it: any number of edges, each with its own
+settings, and the orders service. There is no price service; tests publish the quotes themselves
+(`publishers.QuoteDriver`). An `EdgeProcess` is an edge seen from outside: its URL, its log lines,
+its memory, and clients.
 """
 
 import contextlib
@@ -32,27 +33,27 @@ from tests.harness.waiting import wait_until_async
 START_TIMEOUT_SECONDS = 90.0
 STOP_TIMEOUT_SECONDS = 60.0
 RESPONSE_TIMEOUT_SECONDS = 60.0
-"""Patience with a machine that is slow or busy."""
+"""Allows for a slow or busy machine."""
 SETTINGS = {
     "TAPEWIRE_LOG_FORMAT": "json",
     "TAPEWIRE_SIGN_IN": "on",
     "TAPEWIRE_COOKIE_SECURE": "off",
     "TAPEWIRE_DRAIN_SECONDS": "0",
-    # All clients of all tests come from one address, and a test has few users.
+    # All clients of all tests connect from one address, and a test has few users.
     "SSE_CONNECT_RATE": "1000000",
     "SSE_MAX_CONNECTIONS_PER_USER": "1000",
-    # Nothing happens in the log but what tests say: they know its sequences.
+    # Only tests append to the log, so they know its sequences.
     "TAPEWIRE_AGENT_HEARTBEAT": "0",
 }
 
 USE_DEFAULT = ""
-"""A setting of that value is left at its default."""
+"""A setting with this value keeps its default."""
 
 
 def _start_process(
     name: str, environment: dict[str, str], output_fd: int, fds: Mapping[str, int]
 ) -> "ForkedProcess | subprocess.Popen[bytes]":
-    """Start a service; one with modules of its own needs a new interpreter."""
+    """Start a service. A service with its own modules needs a new interpreter."""
     if "PYTHONPATH" not in environment or environment["PYTHONPATH"] == os.environ.get("PYTHONPATH"):
         return fork_server.start(name, environment, output_fd, fds)
     return subprocess.Popen(  # noqa: PLW1509, RUF100
@@ -67,7 +68,7 @@ def _start_process(
 
 
 class ManagedService:
-    """A running service; made ready, or a failure that shows its log."""
+    """A running service. `wait_ready` waits until it is ready, and shows its log if it fails."""
 
     def __init__(
         self,
@@ -100,12 +101,12 @@ class ManagedService:
         return self.process.pid
 
     def log_lines(self) -> list[dict[str, Any]]:
-        """What it has logged, parsed; a line under way is left out."""
+        """The parsed lines of its log, without an incomplete last line."""
         complete = self.log_file.read_text().rpartition("\n")[0]
         return [json.loads(line) for line in complete.split("\n") if line]
 
     def find_log_lines(self, event: str, **fields: Any) -> list[dict[str, Any]]:
-        """The lines of that event with those fields."""
+        """The log lines of that event with those fields."""
         wanted = {"event": event, **fields}
         return [line for line in self.log_lines() if wanted.items() <= line.items()]
 
@@ -113,7 +114,7 @@ class ManagedService:
         self.process.terminate()
 
     def stop(self) -> int:
-        """End it in order; its exit code."""
+        """Stop the service with SIGTERM; return its exit code."""
         self.process.terminate()
         try:
             return self.process.wait(timeout=STOP_TIMEOUT_SECONDS)
@@ -127,7 +128,7 @@ class ManagedService:
         self.process.wait()
 
     def freeze(self) -> None:
-        """Returns when it stands still."""
+        """Stop the process with SIGSTOP; return once it has stopped."""
         self.process.send_signal(signal.SIGSTOP)
         os.waitpid(self.pid, os.WUNTRACED)
 
@@ -136,29 +137,29 @@ class ManagedService:
 
 
 class EdgeClient:
-    """The ways in that a client has at `url`: an edge, or what stands before several."""
+    """The client's view of `url`: an edge, or a balancer in front of several."""
 
     url: str
     last_appended_sequence: Callable[[], int] = staticmethod(lambda: 0)
-    """The last sequence that a test appended to the log of the house."""
+    """The last sequence that a test appended to the log of the harness."""
     _followed_sequence = 0
 
     async def sign_in(self, user: str, roles: Sequence[str] = ()) -> str:
-        """The cookie's value."""
+        """Return the value of the session cookie."""
         async with self.client() as http:
             answer = await http.post("/api/session", json={"userId": user, "roles": [*roles]})
         assert answer.status_code == 201, answer.text
         return str(answer.cookies["session"])
 
     def client(self, cookie: str | None = None) -> httpx.AsyncClient:
-        """Ordinary requests, signed in by `cookie`."""
+        """A client for ordinary requests, signed in by `cookie`."""
         cookies = {"session": cookie} if cookie is not None else None
         return httpx.AsyncClient(
             base_url=self.url, cookies=cookies, trust_env=False, timeout=RESPONSE_TIMEOUT_SECONDS
         )
 
     async def wait_until_followed(self, sequence: int) -> None:
-        """Wait until the edge has heard of the log up to `sequence`."""
+        """Wait until the edge's log tail has reached `sequence`."""
         if self._followed_sequence >= sequence:
             return
         async with self.client() as http:
@@ -171,7 +172,7 @@ class EdgeClient:
             await wait_until_async(f"{self.url} has heard of the log up to {sequence}", heard)
 
     async def wait_for_quotes(self, *symbols: str) -> None:
-        """Wait until the edge has heard of a quote of each of `symbols`."""
+        """Wait until the edge has received a quote of each of `symbols`."""
         params = {"symbols": ",".join(symbols)}
         async with self.client() as http:
 
@@ -182,19 +183,19 @@ class EdgeClient:
             await wait_until_async(f"{self.url} knows {symbols}", known)
 
     async def open_stream(self, path: str, cookie: str | None = None, **how: Any) -> sse.SseStream:
-        """An open stream, its opening read. Without an id it begins with what the edge has heard:
-        that is all that was appended before."""
+        """Open a stream and read its opening. Without an id, first wait until the edge has received
+        all events that tests appended so far, so the snapshot includes them."""
         if how.get("last_event_id") is None:
             await self.wait_until_followed(self.last_appended_sequence())
         return await sse.open_stream(self.url, path, cookie=cookie, **how)
 
     async def connect(self, path: str, cookie: str | None = None, **how: Any) -> sse.SseStream:
-        """An answer, whatever it is."""
+        """Return the response, whatever its status."""
         return await sse.connect(self.url, path, cookie=cookie, **how)
 
 
 class EdgeProcess(EdgeClient, ManagedService):
-    """An edge from outside."""
+    """An edge process, seen from outside."""
 
     def __init__(self, settings: dict[str, str], folder: Path, port: int = 0) -> None:
         with socket.create_server(("127.0.0.1", port), backlog=1024) as listening:
@@ -208,7 +209,7 @@ class EdgeProcess(EdgeClient, ManagedService):
             return dict((await http.get("/health")).json())
 
     def resident_bytes(self) -> int:
-        """Resident bytes."""
+        """The resident memory in bytes."""
         return int(psutil.Process(self.pid).memory_info().rss)
 
     def open_descriptors(self) -> int:
@@ -216,7 +217,7 @@ class EdgeProcess(EdgeClient, ManagedService):
 
 
 class Harness:
-    """A message server and what runs on it."""
+    """A message server and the services that run on it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -227,7 +228,7 @@ class Harness:
         self.broker.start()
 
     def start_edge(self, port: int = 0, **settings: Any) -> EdgeProcess:
-        """A new edge; `settings` are environment variables."""
+        """Start a new edge; `settings` are environment variables."""
         made: EdgeProcess = self.start_process(
             lambda environment, folder: EdgeProcess(environment, folder, port), **settings
         )
@@ -236,13 +237,14 @@ class Harness:
         return made
 
     def start_process(self, factory: Callable[[dict[str, str], Path], Any], **settings: Any) -> Any:
-        """What `make` makes of settings and a folder, without waiting until it is ready."""
+        """Start what `factory` makes of the settings and a folder, without waiting until it is
+        ready."""
         made = factory(self._with_nats_url(settings), self._folder)
         self._services.append(made)
         return made
 
     def shared_edge(self, **settings: Any) -> EdgeProcess:
-        """An edge of these settings for tests that leave it as they found it."""
+        """An edge with these settings, for tests that leave it unchanged."""
         key = tuple(sorted(self._with_nats_url(settings).items()))
         if key not in self._shared_edges:
             self._shared_edges[key] = self.start_edge(**settings)
@@ -252,31 +254,32 @@ class Harness:
         return self.start_service("orders")
 
     def start_service(self, name: str, **settings: Any) -> ManagedService:
-        """A new process of the service `name`."""
+        """Start a new process of the service `name`."""
         return self._wait_ready(
             self.start_process(lambda *of: ManagedService(name, *of), **settings)
         )
 
     def log_text(self) -> str:
-        """What all services ever said."""
+        """The log output of all services so far."""
         return "".join(service.log_file.read_text(errors="replace") for service in self._services)
 
     @contextlib.asynccontextmanager
     async def journal(self) -> AsyncIterator[EventLogDriver]:
-        """The log; start an edge first, which makes the streams."""
+        """The event log. Start an edge first, because it creates the streams."""
         wire = await connect(self.broker.url, "test")
         yield EventLogDriver(wire, self._record_appended)
         await wire.close()
 
     @contextlib.asynccontextmanager
     async def market(self) -> AsyncIterator[QuoteDriver]:
-        """The quotes; start an edge first, which makes the streams."""
+        """The quotes. Start an edge first, because it creates the streams."""
         wire = await connect(self.broker.url, "test")
         yield QuoteDriver(wire)
         await wire.close()
 
     def _record_appended(self, sequence: int) -> None:
-        """Tests append side by side; 0 says that the log was made anew."""
+        """Record the highest sequence, because tests append concurrently; 0 means that the log was
+        recreated."""
         self._last_appended_sequence = (
             max(self._last_appended_sequence, sequence) if sequence else 0
         )

@@ -1,4 +1,4 @@
-"""Events for the contract: small ones, told apart by a note, on any subject."""
+"""Small events for the contract tests, on any subject, distinguished by a note."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -39,7 +39,7 @@ def make_draft(
 
 
 def notes_of(events: Sequence[RecordedEvent]) -> list[str]:
-    """What the events carry."""
+    """The notes of the events."""
     return [note_of(recorded) for recorded in events]
 
 
@@ -54,7 +54,7 @@ def sequences_of(events: Sequence[RecordedEvent]) -> list[int]:
 
 
 async def read_all(log: EventLog, filter_: str = "ev.>", after: int = 0) -> list[RecordedEvent]:
-    """All that `filter_` takes, page by page."""
+    """All events that match `filter_`, read page by page."""
     events: list[RecordedEvent] = []
     more = True
     while more:

@@ -1,4 +1,4 @@
-"""Events as tests say that they happened: one of every type, from the golden files."""
+"""An event of every type, built from the golden files."""
 
 import json
 from pathlib import Path

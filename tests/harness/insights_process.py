@@ -1,6 +1,7 @@
-"""The whole service on the log in memory: processes that die, and a look into the log.
+"""The whole insights service on the log in memory: processes that can be killed, and a summary of
+the log.
 
-An `InsightsProcess` is what `tapewire_services.insights.__main__` wires, without NATS. It scores
+An `InsightsProcess` is wired as in `tapewire_services.insights.__main__`, without NATS. It scores
 with the real VADER, in the event loop instead of in a thread, because the loop's time is virtual.
 """
 
@@ -61,7 +62,7 @@ VIEW_TYPES = (ItemsView, MetricsView, ConfigurationsView)
 
 
 class SynchronousScorer:
-    """VADER, without a thread."""
+    """VADER without a thread."""
 
     async def score_texts(self, texts: Sequence[str]) -> Sequence[Decimal]:
         return [VADER.score_text(text) for text in texts]
@@ -103,7 +104,7 @@ class InsightsProcess:
         return self
 
     async def kill(self) -> None:
-        """The process is gone, whatever it was at."""
+        """Kill the process at whatever point it is."""
         self.log.kill()
         self.views.kill()
         for task in self.tasks:
@@ -111,7 +112,7 @@ class InsightsProcess:
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
     def raise_task_errors(self) -> None:
-        """Raise what a task died of."""
+        """Raise the exception of a task that failed."""
         for task in self.tasks:
             if task.done():
                 task.result()
@@ -155,7 +156,7 @@ class InsightsProcess:
 
 
 async def retry_until_answered(ask: Callable[[], Awaitable[T]]) -> T:
-    """Ask until it is answered, under one command id, as a gateway does."""
+    """Repeat a call under one command id until it is answered, as a gateway does."""
     while True:
         with contextlib.suppress(LogError, TooManyConflicts):
             return await ask()
@@ -163,7 +164,7 @@ async def retry_until_answered(ask: Callable[[], Awaitable[T]]) -> T:
 
 
 class LogSummary:
-    """What the log says in the end."""
+    """The items and configurations of the log."""
 
     def __init__(self, stored: list[RecordedEvent]) -> None:
         self.stored = stored
@@ -174,7 +175,7 @@ class LogSummary:
         }
 
     def check_no_duplicates(self) -> None:
-        """No item is there twice."""
+        """Assert that no item occurs twice."""
         times = Counter(item.id for item in self.items)
         assert [id_ for id_, count in times.items() if count > 1] == []
         for one in self.stored:
@@ -183,7 +184,7 @@ class LogSummary:
 
 
 async def read_log_summary(server: MemoryServer) -> LogSummary:
-    """Read all, undisturbed."""
+    """Read the whole log without faults."""
     log, stored = MemoryEventLog(server), list[RecordedEvent]()
     more = True
     while more:
@@ -194,13 +195,13 @@ async def read_log_summary(server: MemoryServer) -> LogSummary:
 
 
 async def read_checkpoint_sequences(server: MemoryServer) -> dict[str, int]:
-    """The places of the checkpoints that there are."""
+    """The sequences of the stored checkpoints."""
     values = await MemoryLatestValueStore(server, stream="VIEWS", prefix="view").get_all()
     return {name: decode_checkpoint(data).as_of for name, data in values.items()}
 
 
 async def fold_metrics(server: MemoryServer) -> MetricsView:
-    """The counts, by a fold of the whole log without any checkpoint."""
+    """The metrics, folded from the whole log without a checkpoint."""
     empty = MemoryLatestValueStore(MemoryServer(), stream="VIEWS", prefix="view")
     view, _ = await view_checkpoints.load(MemoryEventLog(server), empty, MetricsView, EVERYBODY)
     return view
@@ -208,7 +209,8 @@ async def fold_metrics(server: MemoryServer) -> MetricsView:
 
 @asynccontextmanager
 async def running_process(server: MemoryServer) -> AsyncIterator[InsightsProcess]:
-    """One process; at the end, nothing failed in it and the log holds no item twice."""
+    """Run one process. At the end, check that none of its tasks failed and that the log holds no
+    item twice."""
     process = await InsightsProcess(server).start()
     yield process
     process.raise_task_errors()

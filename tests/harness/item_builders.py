@@ -1,5 +1,6 @@
-"""How tests of configurations are written, `given(commands).when(command).then(lines)`, and items
-to say.
+"""Builders for tests of configurations and items.
+
+A test of configurations reads `given(commands).when(command).then(lines)`.
 """
 
 from collections.abc import Sequence
@@ -36,12 +37,12 @@ def new_item(title: str = "IBM beats estimates", source: str = "Wire", **more: A
 
 
 def stored_item(item: NewItem, score: str = "0.5") -> Item:
-    """As it is on the tape when a scorer gives `score`."""
+    """The stored form of an item that a scorer gave `score`."""
     return build_item_analysed(validate_item(item, START), Decimal(score)).item
 
 
 def rejection_of(item: NewItem) -> tuple[str | None, str]:
-    """Where and why the item is refused."""
+    """The path and the message with which the item is rejected."""
     with pytest.raises(CommandRejected) as refused:
         validate_item(item, START)
     assert refused.value.code == "invalid"
@@ -99,7 +100,7 @@ def describe_event(happening: NewEvent) -> str:
 
 
 class Given:
-    """A history of commands, each decided on what the ones before it made."""
+    """A history of commands, each decided on the state that the earlier ones made."""
 
     def __init__(self, commands: Sequence[Command]) -> None:
         self.state: State = Absent()

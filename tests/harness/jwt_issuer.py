@@ -1,7 +1,8 @@
-"""Somebody who issues JWTs, for tests: keys, tokens good and bad, and a JWKS over HTTP.
+"""An issuer of JWTs for tests: keys, valid and invalid tokens, and a JWKS over HTTP.
 
-`Issuer` has one key pair of each kind at a time; `rotate` makes new ones. `serving` is a real
-server for its JWKS, whose answers a test can change; it counts them.
+A `JwtIssuer` has one key pair of each kind at a time; `rotate` generates new ones. `serve_jwks`
+runs a real server for its JWKS. A test can change the server's responses, and the server counts its
+requests.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ HS256_SECRET = "an-example-secret-of-forty-characters-xx"
 
 @functools.cache
 def _rsa_key(_number: int, bits: int = 2048) -> rsa.RSAPrivateKey:
-    """Making one takes a while: tests share them."""
+    """Generating an RSA key takes a while, so tests share keys."""
     return rsa.generate_private_key(65537, bits)
 
 
@@ -31,7 +32,7 @@ def _ec_key(_number: int) -> ec.EllipticCurvePrivateKey:
 
 
 def public_jwk(key: Any, kid: str | None, **more: Any) -> dict[str, Any]:
-    """The public part of `key` as a JWKS has it."""
+    """The public part of `key` in the form of a JWKS."""
     algorithm = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else None
     algorithm = algorithm or jwt.algorithms.ECAlgorithm
     found = json.loads(algorithm.to_jwk(key.public_key()))
@@ -48,7 +49,7 @@ class JwtIssuer:
         self.key_generation += 1
 
     def key(self, algorithm: str) -> tuple[str | None, Any]:
-        """The key's id, and what to sign with."""
+        """The key's id, and the key to sign with."""
         if algorithm == "HS256":
             return None, HS256_SECRET
         made = (
@@ -70,7 +71,7 @@ class JwtIssuer:
         headers: dict[str, Any] | None = None,
         **claims: Any,
     ) -> str:
-        """A good token; claims that are None are left out."""
+        """A valid token; claims that are None are omitted."""
         kid, key = self.key(algorithm)
         now = time.time() if now is None else now
         claims = {"sub": user, "exp": now + seconds, **claims}
@@ -81,7 +82,7 @@ class JwtIssuer:
 
 
 def sign_jwt(claims: Any, key: Any, algorithm: str, headers: dict[str, Any]) -> str:
-    """As the library signs, but whatever the claims are."""
+    """Sign as the library does, with any claims."""
     payload = claims if isinstance(claims, bytes) else json.dumps(claims).encode()
     return jwt.api_jws.PyJWS().encode(payload, key, algorithm=algorithm, headers=headers)
 
@@ -92,7 +93,7 @@ def unsigned_jwt(header: dict[str, Any], claims: dict[str, Any], signature: byte
 
 
 class JwksServer:
-    """What a server answers: `body` with `status`. `asked` counts."""
+    """The response of the server: `body` with `status`. It counts the requests."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -103,7 +104,7 @@ class JwksServer:
 
 @contextlib.asynccontextmanager
 async def serve_jwks(body: bytes) -> AsyncIterator[JwksServer]:
-    """A JWKS over HTTP on a free port."""
+    """Serve a JWKS over HTTP on a free port."""
     jwks = JwksServer()
     jwks.body = body
 

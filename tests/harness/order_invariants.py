@@ -1,6 +1,7 @@
-"""What must hold of every order in the log, whatever happened while it was worked. Pure.
+"""The invariants of every order in the log, whatever happened while it was worked. Pure.
 
-`broken` names every breach; `unfinished` the orders that something must still happen to.
+`invariant_violations` describes every violation; `unfinished_orders` lists the orders that must
+still change.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from tests.harness.trader import PlacementAnswer
 
 
 class OrderHistory(msgspec.Struct):
-    """All that happened to an order, by sequence."""
+    """All events of an order, by sequence."""
 
     user: str = ""
     events: dict[int, OrderEvent] = {}
@@ -39,7 +40,7 @@ class OrderHistory(msgspec.Struct):
 
 
 def order_histories(events: Iterable[RecordedEvent]) -> dict[str, OrderHistory]:
-    """The stories of all orders in the log, by order id."""
+    """The histories of all orders in the log, by order id."""
     found: dict[str, OrderHistory] = {}
     for recorded in events:
         told = recorded.event
@@ -59,7 +60,7 @@ def order_histories(events: Iterable[RecordedEvent]) -> dict[str, OrderHistory]:
 def unfinished_orders(
     events: Sequence[RecordedEvent], placed: Sequence[PlacementAnswer]
 ) -> list[str]:
-    """Orders that are not yet as they must be in the end."""
+    """Orders that are not yet in a final state as expected."""
     told = order_histories(events)
     return [
         f"{one.order_id} ({one.planned.expected_end.value})"
@@ -76,7 +77,7 @@ def _is_open(history: OrderHistory | None) -> bool:
 def invariant_violations(
     events: Sequence[RecordedEvent], placed: Sequence[PlacementAnswer]
 ) -> list[str]:
-    """All breaches."""
+    """All violations."""
     told = order_histories(events)
     answered = {one.order_id: one for one in placed}
     wrong = [f"order {id_}: nobody was answered so" for id_ in told.keys() - answered.keys()]
@@ -105,7 +106,7 @@ def _order_violations(
 
 
 def _check_placed(planned: PlannedOrder, history: OrderHistory) -> Iterator[str]:
-    """In the log once, at first, as it was asked for."""
+    """The order was placed once, as its first event, with the requested values."""
     first, *later = history.events.values()
     if not isinstance(first, OrderPlaced) or any(isinstance(told, OrderPlaced) for told in later):
         yield f"not placed once and first: {[type(told).__name__ for told in (first, *later)]}"
@@ -127,7 +128,8 @@ def _check_placed(planned: PlannedOrder, history: OrderHistory) -> Iterator[str]
 
 
 def _check_closed(history: OrderHistory) -> Iterator[str]:
-    """Nothing after it was filled, canceled, rejected or failed: no fill after a cancel."""
+    """No event follows after the order was filled, canceled, rejected or failed: no fill after a
+    cancel."""
     closed: OrderEvent | None = None
     for at, told in history.events.items():
         if closed is not None:
@@ -137,8 +139,8 @@ def _check_closed(history: OrderHistory) -> Iterator[str]:
 
 
 def _check_fills(history: OrderHistory) -> Iterator[str]:
-    """Every event tells what is filled by then: the sum of the fills, never more than asked for
-    and never worse than the limit."""
+    """Every event carries the quantity filled so far: the sum of the fills, never more than
+    requested and never at a price worse than the limit."""
     filled = Decimal(0)
     for at, told in history.events.items():
         order = told.order
@@ -157,7 +159,7 @@ def _is_worse_than_limit(order: Order, price: Decimal) -> bool:
 
 
 def _check_trades(history: OrderHistory) -> Iterator[str]:
-    """Each fill has its trade right behind it, and there are no others."""
+    """Each fill is directly followed by its trade, and there are no other trades."""
     fills = [(at + 1, fill.trade_id, fill.qty, fill.price) for at, fill in history.fills.items()]
     trades = [(at, trade.trade_id, trade.qty, trade.price) for at, trade in history.trades.items()]
     if fills != trades:
@@ -167,7 +169,7 @@ def _check_trades(history: OrderHistory) -> Iterator[str]:
 
 
 def _check_expected_end(answer: PlacementAnswer, history: OrderHistory) -> Iterator[str]:
-    """It ended as it had to."""
+    """The order ended as expected."""
     status, asked = history.order.status, answer.planned
     traded = sum((trade.qty for trade in history.trades.values()), Decimal(0))
     match asked.expected_end:

@@ -15,29 +15,30 @@ from tapewire_services.prices.domain.random_walk import PROFILES
 USERS = ("alice", "bob", "carol", "dave", "erin")
 SYMBOLS = ("BAC", "BRK.B", "IBM", "SPY")
 MAX_LOTS = 12
-"""Several times what is mostly on offer, so that many orders are filled in parts."""
+"""Several times the usual size on offer, so many orders are filled in parts."""
 
 
 class ExpectedEnd(enum.Enum):
-    """What should become of an order."""
+    """The expected end of an order."""
 
     MARKET_FILL = "market"
-    """Filled at once, whole."""
+    """Filled completely at once."""
     CROSSING_LIMIT = "crossing"
-    """A limit that the market is better than: filled."""
+    """A limit inside the market: filled."""
     NEAR_LIMIT = "near"
-    """A limit close to the touch: filled, partly, or not; canceled before the end."""
+    """A limit close to the touch: filled, partly filled, or not; canceled before the end."""
     FAR_LIMIT = "far"
     """A limit that the market never reaches: stays open."""
     CANCELED_LIMIT = "left"
-    """The same, canceled soon."""
+    """A limit that the market never reaches, canceled soon."""
 
 
 class PlannedOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as a client asks for it.
+    """An order as a client requests it.
 
-    `repeated` asks for it once more after it was answered; `hasty` gives its first request up
-    while it is under way; `pause` is how long to think before it, as a part of the mean.
+    An order that `is_sent_twice` is sent once more after it was answered. One that
+    `has_short_timeout` abandons its first request while it is in progress. `pause_factor` is the
+    pause before the order, as a multiple of the mean.
     """
 
     user: str
@@ -53,7 +54,7 @@ class PlannedOrder(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def request_body(self) -> dict[str, Any]:
-        """What is sent."""
+        """The JSON body of the request."""
         asked: dict[str, Any] = {
             "symbol": self.symbol,
             "side": self.side,
@@ -65,7 +66,7 @@ class PlannedOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def random_order(rng: random.Random, number: int) -> PlannedOrder:
-    """The order of that number in a trial."""
+    """The order with that number in a trial."""
     fate = rng.choices([*ExpectedEnd], weights=[50, 15, 15, 10, 10])[0]
     symbol, side = rng.choice(SYMBOLS), rng.choice(["buy", "sell"])
     return PlannedOrder(
@@ -85,7 +86,7 @@ def random_order(rng: random.Random, number: int) -> PlannedOrder:
 def _random_limit_price(
     rng: random.Random, expected_end: ExpectedEnd, symbol: str, side: str
 ) -> Decimal | None:
-    """Dollars. A random walk strays by at most some percent in a few minutes."""
+    """A limit in dollars. A random walk moves by at most some percent within a few minutes."""
     if expected_end is ExpectedEnd.MARKET_FILL:
         return None
     better = 1 if side == "buy" else -1

@@ -1,4 +1,4 @@
-"""What tests say happened: quotes in the market, events in the log, straight into NATS."""
+"""Publishes quotes and appends events for tests, directly through NATS."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -41,7 +41,7 @@ from tapewire.views import OrdersView
 
 
 class QuoteDriver:
-    """MARKET: newest-wins quotes."""
+    """Publishes quotes to the stream MARKET."""
 
     def __init__(self, wire: NatsConnection) -> None:
         self._values = JetStreamLatestValueStore(
@@ -49,7 +49,7 @@ class QuoteDriver:
         )
 
     async def publish(self, symbol: str, ask: object = "100", **fields: Any) -> PriceUpdated:
-        """Publish a quote, a dollar wide unless told otherwise; returns when it is stored."""
+        """Publish a quote, one dollar wide by default; return once it is stored."""
         made = make_quote(symbol, ask, **fields)
         await self._values.put(encode_token(symbol), CODEC.encode(made))
         return made
@@ -57,7 +57,7 @@ class QuoteDriver:
     async def publish_without_ack(
         self, symbol: str, ask: object = "100", **fields: Any
     ) -> PriceUpdated:
-        """The same without waiting."""
+        """Publish a quote without waiting for the acknowledgement."""
         made = make_quote(symbol, ask, **fields)
         await self._values.put_unacknowledged(encode_token(symbol), CODEC.encode(made))
         return made
@@ -80,7 +80,7 @@ def make_quote(symbol: str, ask: object = "100", **fields: Any) -> PriceUpdated:
 
 
 class EventLogDriver:
-    """EVENTS. `note` is told the sequence of what was appended last."""
+    """Appends to the stream EVENTS. `on_append` receives the sequence of each appended event."""
 
     def __init__(
         self, connection: NatsConnection, on_append: Callable[[int], None] = lambda _: None
@@ -92,7 +92,7 @@ class EventLogDriver:
     async def append(
         self, user: str, *events: Event, domain: str = "orders", correlation: str = "c-test"
     ) -> int:
-        """Append each of `events`; the sequence of the last one."""
+        """Append each of `events`; return the sequence of the last one."""
         last = 0
         for event in events:
             entity = getattr(event, "order", None)
@@ -102,13 +102,13 @@ class EventLogDriver:
         return last
 
     async def append_one(self, subject: EventSubject, event: Event, meta: EventMetadata) -> int:
-        """Append an event; its sequence."""
+        """Append an event; return its sequence."""
         last = await self.log.append([EventDraft(subject=subject, event=event, metadata=meta)])
         self._on_append(last)
         return last
 
     async def read(self, filter_: str = "ev.>", after: int = 0) -> list[RecordedEvent]:
-        """All that `filter_` takes, page by page."""
+        """All events that match `filter_`, read page by page."""
         events: list[RecordedEvent] = []
         while True:
             page = await self.log.page(filter_, after=after)
@@ -124,9 +124,9 @@ class EventLogDriver:
         return (await self.log.bounds()).epoch
 
     async def recreate_stream(self) -> None:
-        """Delete the stream and make it anew: another epoch, from 1. The server deletes a stream's
-        files after it answered, so that the new one may find the messages of the old one: then
-        once more."""
+        """Delete and recreate the stream, which gives another epoch that starts at 1. The server
+        deletes a stream's files after its answer, so the new stream may find the messages of the
+        old one; then repeat."""
         self._on_append(0)
         while True:
             await self.connection.request("$JS.API.STREAM.DELETE.EVENTS")
@@ -135,12 +135,12 @@ class EventLogDriver:
                 return
 
     async def purge_through(self, sequence: int) -> None:
-        """Trim the log up to and including `upto`."""
+        """Trim the log up to and including `sequence`."""
         await self.connection.request("$JS.API.STREAM.PURGE.EVENTS", b'{"seq":%d}' % (sequence + 1))
 
     async def save_orders_checkpoint(self, user: str) -> None:
-        """What the orders service does about once a second: a trimmed log has no other snapshot
-        of what it forgot."""
+        """Save a checkpoint, as the orders service does about once a second. For a trimmed log this
+        is the only snapshot of the removed events."""
         values = JetStreamLatestValueStore(self.connection, stream=VIEWS, prefix="view")
         view, bounds = await load(self.log, values, OrdersView, user)
         await save(values, user, OrdersView.domain, view, bounds)
@@ -187,7 +187,7 @@ def order_rejected(order_id: str = "o-1", **fields: Any) -> OrderRejected:
 
 
 def order_filled(order_id: str, qty: str, price: str, **fields: Any) -> OrderFilled:
-    """A first fill of part of the order."""
+    """A first, partial fill of the order."""
     values = {
         "status": OrderStatus.PARTIALLY_FILLED,
         "filled_qty": Decimal(qty),

@@ -1,4 +1,4 @@
-"""Reading what a trial left behind: the events of the log, and the lines of the services' logs."""
+"""Reads the results of a trial: the events of the log, and the lines of the services' logs."""
 
 import msgspec
 
@@ -16,7 +16,7 @@ async def read_new_events(log: JetStreamEventLog, events: list[RecordedEvent]) -
 
 
 def error_lines(log: str) -> list[str]:
-    """Return the lines logged as errors, and the lines that are not JSON: a traceback, say."""
+    """Return the lines logged as errors, and the lines that are not JSON, such as a traceback."""
     found = []
     for line in log.splitlines():
         try:

@@ -1,4 +1,4 @@
-"""What the edge holds, asked of the kernel, of NATS and of the edge itself."""
+"""Measures the resources of an edge, from the kernel, from NATS and from the edge itself."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ KIB = 1024
 
 
 class ResourceSample(msgspec.Struct, frozen=True):
-    """The edge as it is now. Memory is in KiB."""
+    """A measurement of the edge. Memory is in KiB."""
 
     rss: float
     pss: float
@@ -33,7 +33,7 @@ class ResourceSample(msgspec.Struct, frozen=True):
 
     @property
     def baseline_counts(self) -> tuple[int, ...]:
-        """What is the same whenever nobody is there."""
+        """The values that are the same whenever no client is connected."""
         return (
             self.descriptors,
             self.tasks,
@@ -48,7 +48,7 @@ MEMORY_FIELDS = ("rss", "pss")
 
 
 class ResourceMonitor:
-    """Reads them."""
+    """Measures an edge and its NATS connection."""
 
     def __init__(self, edge: EdgeProcess, broker: LocalNatsServer) -> None:
         self._edge = edge
@@ -58,7 +58,7 @@ class ResourceMonitor:
     async def sample(self) -> ResourceSample:
         async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
             subscriptions = await self._count_subscriptions(http)
-        # A client of its own, closed again: the connection would be a descriptor.
+        # Use a second client, because an open connection counts as a descriptor.
         async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
             own = _parse_prometheus((await http.get(f"{self._edge.url}/metrics")).text)
         memory = self._process.memory_full_info()
@@ -75,19 +75,20 @@ class ResourceMonitor:
         )
 
     async def count_live_streams(self) -> int:
-        """Streams that have all that was, and wait for what comes."""
+        """The number of streams that have caught up and wait for new events."""
         async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
             own = _parse_prometheus((await http.get(f"{self._edge.url}/metrics")).text)
         return own["tapewire_connections_live"]
 
     async def sample_baseline(self) -> ResourceSample:
-        """The least of a few samples: what is asked for a sample itself may still be leaving."""
+        """The smallest of a few samples, because connections of the sampling itself may still be
+        closing."""
         samples = [await self.sample() for _ in range(BASELINE_SAMPLE_COUNT)]
         return min(samples, key=lambda one: one.baseline_counts)
 
     async def wait_until_idle(self, baseline: ResourceSample) -> ResourceSample:
-        """A sample once everybody has left; fails when what is held does not come down to what it
-        was at `first`."""
+        """Return a sample once all clients have left. Raise AssertionError if the resources do not
+        return to `baseline`."""
         deadline = asyncio.get_running_loop().time() + IDLE_TIMEOUT_SECONDS
         while True:
             sample = await self.sample()
@@ -101,20 +102,20 @@ class ResourceMonitor:
             await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
     async def _count_subscriptions(self, http: httpx.AsyncClient) -> int:
-        """Those of the edge's connection."""
+        """The number of subscriptions of the edge's connection."""
         said = (await http.get(f"{self._broker.monitor_url}/connz")).json()
         [found] = [one for one in said["connections"] if one.get("name") == "tapewire edge"]
         return int(found["subscriptions"])
 
 
 def _parse_prometheus(text: str) -> dict[str, int]:
-    """Prometheus's, without labels."""
+    """Parse Prometheus metrics without labels."""
     pairs = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
     return {name: int(value) for name, _, value in pairs}
 
 
 async def jetstream_counts(connection: NatsConnection, streams: Sequence[str]) -> dict[str, int]:
-    """How many messages and consumers each of `streams` has, of JetStream."""
+    """The numbers of messages and consumers of each of `streams`, from JetStream."""
     found: dict[str, int] = {}
     for stream in streams:
         answer = await connection.request(f"$JS.API.STREAM.INFO.{stream}", b"{}")

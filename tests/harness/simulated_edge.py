@@ -26,7 +26,7 @@ _ROUTES_BY_PATH = {feed.path: feed for feed in STREAM_ROUTES}
 
 
 class SimulatedEdge:
-    """One process, from `start` to `kill`. `deaths` collects what its tasks died of."""
+    """One process, from `start` to `kill`. It collects the errors that its tasks failed with."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class SimulatedEdge:
         self._open_streams: dict[SimulatedStream, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
-        """Accept connections when the tape follows the log."""
+        """Accept connections once the log tail follows the log."""
         self._spawn(server.run_hub_ticks(self.hub, self.now, CLEANUP_INTERVAL_SECONDS))
         self._spawn(self.log_tail.run())
         await self.log_tail.ready.wait()
@@ -97,7 +97,7 @@ class SimulatedEdge:
     def open_stream(
         self, stream: SimulatedStream, path: str, query: str, headers: list[tuple[bytes, bytes]]
     ) -> None:
-        """Take a request."""
+        """Serve a request."""
         scope = cast(
             "Any",
             {
@@ -112,12 +112,12 @@ class SimulatedEdge:
         task.add_done_callback(lambda _: self._open_streams.pop(stream, None))
 
     async def drain(self, seconds: float) -> None:
-        """End as after a SIGTERM."""
+        """Drain as after SIGTERM."""
         self.is_accepting = False
         await drain(_FakeHttpServer(), self.streams, self.hub, seconds, self.now)
 
     async def kill(self, on_broken: Callable[[SimulatedStream], None]) -> None:
-        """Be gone at once; `broken` is told each connection."""
+        """Kill the process at once; call `on_broken` with each connection."""
         self.is_accepting = False
         for connection in (
             self.log,
@@ -152,7 +152,7 @@ class SimulatedEdge:
 
 
 class _FakeHttpServer:
-    """What a drain asks of the server that listens."""
+    """The part of the HTTP server that a drain uses."""
 
     def close_listeners(self) -> None: ...
     async def shutdown(self) -> None: ...

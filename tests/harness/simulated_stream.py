@@ -1,8 +1,8 @@
-"""One stream's bytes: ASGI on the edge's side, a strict parser on the client's.
+"""The bytes of one stream: ASGI on the edge's side, a strict parser on the client's side.
 
-A `Wire` stands where uvicorn and a TCP connection are: it holds so many bytes and lets the edge
-wait for room, it may break after any byte, and after that the edge's writes go nowhere until it
-hears of it. `Parser` accepts what the edge writes and nothing else.
+A `SimulatedStream` replaces uvicorn and a TCP connection. It buffers a limited number of bytes and
+makes the edge wait for room. It may break after any byte; the edge's writes are then discarded
+until the edge is notified. `StrictSseParser` accepts exactly what the edge writes.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from tests.harness.history import ReceivedEvent
 
 
 class MalformedStream(AssertionError):
-    """What came is no stream of frames."""
+    """The received bytes are not a stream of frames."""
 
 
 _EVENT_FRAME = re.compile(
@@ -27,7 +27,8 @@ _COMMENT_OR_RETRY = re.compile(rb": [a-z]+|retry: [0-9]+")
 
 
 class StrictSseParser:
-    """Bytes in pieces of any size to frames; comments and bare `retry` give none."""
+    """Parses bytes in pieces of any size into frames; comments and bare `retry` lines yield
+    none."""
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -35,11 +36,11 @@ class StrictSseParser:
 
     @property
     def is_inside_frame(self) -> bool:
-        """Whether a frame has begun and not ended."""
+        """Whether an incomplete frame was received."""
         return bool(self._buffer)
 
     def feed(self, data: bytes) -> list[ReceivedEvent]:
-        """The frames that `data` completes. Raises BadBytes."""
+        """Return the frames that `data` completes. Raises MalformedStream."""
         *blocks, self._buffer = (self._buffer + data).split(b"\n\n")
         frames = []
         for block in blocks:
@@ -55,7 +56,7 @@ class StrictSseParser:
 
 
 class SimulatedStream:
-    """One request and its stream. The edge has `send`, `receive` and `abort`."""
+    """One request and its stream. The edge uses `send`, `receive` and `abort`."""
 
     def __init__(self, buffer_bytes: int, max_notice_seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
@@ -71,7 +72,7 @@ class SimulatedStream:
     # The edge's side.
 
     async def send(self, message: Any) -> None:
-        """As ASGI has it; after the peer has gone it does nothing (as uvicorn)."""
+        """The ASGI `send`. After the client has disconnected it does nothing, as in uvicorn."""
         if message["type"] == "http.response.start":
             if not self._status.done():
                 self._status.set_result(message["status"])
@@ -90,18 +91,18 @@ class SimulatedStream:
         return {"type": "http.disconnect"}
 
     def abort(self) -> None:
-        """The edge cuts the connection: what was not read yet is lost."""
+        """The edge aborts the connection; unread bytes are lost."""
         self._buffer.clear()
         self._end(0.0)
 
     # The client's side.
 
     async def wait_for_status(self) -> int:
-        """The status; 0 when the connection broke before there was one."""
+        """Return the status, or 0 if the connection broke before the response."""
         return await self._status
 
     async def read(self, max_bytes: int) -> bytes:
-        """The next 1 to `most` bytes; none at the end."""
+        """Return the next 1 to `max_bytes` bytes, or none at the end."""
         while not self._buffer:
             if self._ended:
                 return b""
@@ -114,7 +115,7 @@ class SimulatedStream:
         return data
 
     def sever(self, rng: random.Random) -> None:
-        """The connection breaks after any byte of those on their way."""
+        """Break the connection after any of the bytes in transit."""
         del self._buffer[rng.randint(0, len(self._buffer)) :]
         self._end(self._max_notice_seconds * rng.random())
 

@@ -1,10 +1,11 @@
-"""A strict client of the edge's streams, for tests: it refuses what some parser reads otherwise.
+"""A strict client of the edge's streams for tests. It rejects bytes that any parser would read
+otherwise.
 
-`Stream` speaks HTTP/1.1 over a socket of its own and reads only when asked to, so that a test
-decides how slow a reader is. Every block is taken by `parse`, which accepts exactly what
-FEATURES.md (C7) promises and fails on anything else. `read` gives one frame, `until` waits for one
-by name or condition, `rest` reads on to a clean end; a stream that ends raises `Ended`, saying
-whether the end was clean.
+`SseStream` speaks HTTP/1.1 on its own socket and reads only on request, so a test controls how slow
+a reader is. `parse_frame` parses every block. It accepts exactly the format that FEATURES.md (C7)
+promises, and fails on anything else. `read` returns one frame, `read_until` waits for one by name
+or condition, and `read_to_end` reads on to a clean end. A stream that ends raises `StreamEnded`,
+which says whether the end was clean.
 """
 
 import asyncio
@@ -19,9 +20,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 READ_TIMEOUT_SECONDS = 60.0
-"""Patience with a machine that is slow or busy."""
+"""Allows for a slow or busy machine."""
 READ_BUFFER_BYTES = 16 * 1024
-"""What a `Stream` holds of what it was not asked for; the rest waits in the kernel."""
+"""The bytes that a `SseStream` buffers unread; further bytes wait in the kernel."""
 
 _EVENT_ID = re.compile(r"[a-z][a-z0-9]*-(0|[1-9][0-9]*)")
 _EVENT_NAME = re.compile(r"[a-z]+([:_][a-z]+)?|[A-Z]+(_[A-Z]+)*")
@@ -29,11 +30,11 @@ _FORBIDDEN_LINE_ENDINGS = ("\r", "\u2028", "\u2029", "\u0085", "\x0b", "\x0c")
 
 
 class InvalidFrame(AssertionError):
-    """Bytes that are no frame, or that some parser would read otherwise."""
+    """Bytes that are not a frame, or that some parser would read otherwise."""
 
 
 class StreamEnded(Exception):
-    """The stream is over: cleanly (the last chunk came), or cut."""
+    """The stream has ended: cleanly (the last chunk arrived), or cut."""
 
     def __init__(self, *, is_clean: bool) -> None:
         super().__init__("a clean end" if is_clean else "the connection was cut")
@@ -42,7 +43,7 @@ class StreamEnded(Exception):
 
 @dataclass(frozen=True)
 class Frame:
-    """One block. A comment has no `event`; a block that only says `retry` has no `data`."""
+    """One block. A comment has no `event`; a block with only a `retry` has no `data`."""
 
     raw: bytes
     event: str | None = None
@@ -59,7 +60,7 @@ class Frame:
 
 
 def parse_frame(raw: bytes) -> Frame:
-    """One block, without its blank line. Raises BadFrame."""
+    """Parse one block, without its blank line. Raises InvalidFrame."""
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -106,7 +107,7 @@ def _reject_constant(name: str) -> None:
 
 @dataclass
 class SseStream:
-    """An open response; made by `connect`. `frames` is everything that was read."""
+    """An open response, made by `connect`. `frames` holds everything that was read."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -118,23 +119,23 @@ class SseStream:
     _end: StreamEnded | None = None
 
     def header(self, name: str) -> str | None:
-        """The value of the header that comes once, None when it does not come."""
+        """The value of a header that occurs at most once; None if it is missing."""
         found = [value for key, value in self.headers if key == name.lower()]
         assert len(found) < 2, f"{name} comes {len(found)} times: {found}"
         return found[0] if found else None
 
     @property
     def last_id(self) -> str | None:
-        """What a browser would give back: the id of the last frame that had one."""
+        """The last event id that a browser would send: the id of the last frame that had one."""
         return next((frame.id for frame in reversed(self.frames) if frame.id), None)
 
     @property
     def sequences(self) -> list[int]:
-        """Of all frames with an id, in order."""
+        """The sequences of all frames with an id, in order."""
         return [frame.sequence for frame in self.frames if frame.id]
 
     async def body(self) -> bytes:
-        """The whole body of an answer that is no stream."""
+        """The whole body of a response that is not a stream."""
         length = self.header("content-length")
         async with asyncio.timeout(READ_TIMEOUT_SECONDS):
             if length is not None:
@@ -146,7 +147,7 @@ class SseStream:
         return b"".join(parts)
 
     async def read(self, *, seconds: float = READ_TIMEOUT_SECONDS) -> Frame:
-        """The next frame. Raises Ended; TimeoutError when none comes."""
+        """The next frame. Raises StreamEnded, and TimeoutError if none arrives."""
         while b"\n\n" not in self._buffer:
             async with asyncio.timeout(seconds):
                 try:
@@ -169,7 +170,7 @@ class SseStream:
         *,
         seconds: float = READ_TIMEOUT_SECONDS,
     ) -> Frame:
-        """The next frame that is the event `what`, or that `condition` takes."""
+        """The next frame that satisfies `condition`, or whose event is `description`."""
         fits = condition or (lambda frame: frame.event == description)
         seen: Frame | None = None
         try:
@@ -185,7 +186,7 @@ class SseStream:
             ) from None
 
     async def read_to_end(self, *, seconds: float = READ_TIMEOUT_SECONDS) -> list[Frame]:
-        """All frames to the end, which must be a clean one and come within `seconds`."""
+        """All frames up to the end, which must be clean and arrive within `seconds`."""
         frames = []
         try:
             async with asyncio.timeout(seconds):
@@ -200,7 +201,7 @@ class SseStream:
             raise AssertionError(why) from None
 
     async def close(self) -> None:
-        """Leave, as a browser that goes away."""
+        """Close the connection, as a browser does that leaves the page."""
         self.writer.close()
         with contextlib.suppress(OSError):
             await self.writer.wait_closed()
@@ -217,7 +218,7 @@ class SseStream:
                 yield await self.read()
 
     async def _chunk(self) -> bytes:
-        """One chunk of a chunked body. Raises Ended, again and again."""
+        """One chunk of a chunked body. Raises StreamEnded on every call after the end."""
         if self._end is not None:
             raise self._end
         try:
@@ -247,10 +248,11 @@ async def connect(
     receive_buffer: int | None = None,
     source: str | None = None,
 ) -> SseStream:
-    """Ask the edge at `url` for `path`; returns when the headers are there, whatever the status.
+    """Request `path` from the edge at `url`; return once the headers have arrived, whatever the
+    status.
 
-    `receive_buffer` is what the kernel may hold unread, in bytes (it takes at least about 2 KiB);
-    `source` is the address of ours to come from, such as 127.0.0.2.
+    `receive_buffer` is how many unread bytes the kernel may hold (at least about 2 KiB). `source`
+    is the local address to connect from, such as 127.0.0.2.
     """
     where = urlsplit(url)
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -292,7 +294,7 @@ async def connect(
 
 
 async def open_stream(url: str, path: str, **how: Any) -> SseStream:
-    """An open stream whose opening was as promised (C1): retry, then `connected`."""
+    """Open a stream and check its opening (C1): retry, then `connected`."""
     stream = await connect(url, path, **how)
     if stream.status != 200:
         body = await stream.body()

@@ -1,11 +1,11 @@
-"""A whole system for tests: what `tapewire up` starts, driven from outside.
+"""A whole system for tests: the processes that `tapewire up` starts, controlled from outside.
 
-`stack` is one for the session (one a worker), with a fast random walk; `stack_factory` starts
-others, for tests that need their own feed, environment or data directory, or that break things.
-Whatever they start is gone at the end, and a test that leaves a process behind fails.
+`stack` is one system per session (one per test worker), with a fast random walk. `stack_factory`
+starts others, for tests that need their own feed, environment or data directory, or that stop
+processes. All processes end with the tests, and a test that leaves a process behind fails.
 
-Every process of a stack carries a mark in its environment, which the services inherit: that is how
-leftovers are found, even those that `up` forgot.
+Every process of a stack has a mark in its environment, which services inherit. The mark finds
+leftover processes, even those that `up` no longer tracks.
 """
 
 import contextlib
@@ -31,21 +31,21 @@ STOP_TIMEOUT_SECONDS = 90.0
 WAIT_TIMEOUT_SECONDS = 90.0
 POLL_INTERVAL_SECONDS = 0.02
 EXIT_TIMEOUT_SECONDS = 30.0
-"""How long killed processes may take to be gone."""
+"""The time within which killed processes must be gone."""
 
 MARK_VARIABLE = "TAPEWIRE_TEST_STACK"
 TAPEWIRE = (sys.executable, "-P", "-m", "tapewire.cli")
 
 
 class Stack:
-    """A running `tapewire up`. `out` is what it said on stdout so far."""
+    """A running `tapewire up`."""
 
     def __init__(self, folder: Path, args: Sequence[str], env: Mapping[str, str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.data_dir = folder / "data"
         self.mark = uuid.uuid4().hex
         self._stdout_file, self._log_file = folder / "up.out", folder / "up.log"
-        # A killed test run leaves no processes: `up` dies with it.
+        # `up` ends with a killed test run, so no processes are left.
         command = parent_death_signal.wrap_command(
             [*TAPEWIRE, "up", "--data-dir", str(self.data_dir), *args]
         )
@@ -62,7 +62,7 @@ class Stack:
 
     @property
     def url(self) -> str:
-        """Of the edge, without a slash at the end."""
+        """The URL of the edge, without a slash at the end."""
         return str(self.read_run_file()["url"])
 
     @property
@@ -70,16 +70,17 @@ class Stack:
         return str(self.read_run_file()["natsUrl"])
 
     def read_run_file(self) -> dict[str, Any]:
-        """What `run.json` says now."""
+        """The contents of `run.json`."""
         found: dict[str, Any] = json.loads((self.data_dir / "run.json").read_bytes())
         return found
 
     def pids(self) -> dict[str, int]:
-        """The processes that there are now, by name: nats, prices, orders, edge-0, …"""
+        """The current processes by name: nats, prices, orders, edge-0, …"""
         return dict(self.read_run_file()["pids"])
 
     def pid(self, name: str, *, other_than: int = 0) -> int:
-        """The pid of `name`, as soon as it is ready (again, when the one `other_than` died)."""
+        """The pid of `name` once it is ready; with `other_than`, once another process has replaced
+        that one."""
 
         pid = 0
 
@@ -95,17 +96,17 @@ class Stack:
         return pid
 
     def nats_pid(self) -> int:
-        """The message server that runs now; another one after it was killed and restarted."""
+        """The pid of the current message server; a new one after it was killed and restarted."""
         return self.pid("nats")
 
     def kill(self, name: str, signal_number: signal.Signals = signal.SIGKILL) -> int:
-        """Send a signal to `name`; the pid it had."""
+        """Send a signal to `name`; return the pid that it had."""
         pid = self.pid(name)
         os.kill(pid, signal_number)
         return pid
 
     def sign_in(self, user: str, roles: Sequence[str] = ()) -> httpx.Cookies:
-        """The cookies of a new session of `user`, as soon as the edge can make one."""
+        """The cookies of a new session of `user`, once the edge can create one."""
         asked = {"userId": user, "roles": list(roles)}
         with httpx.Client(base_url=self.url, timeout=WAIT_TIMEOUT_SECONDS) as client:
             _retry_while_unavailable(
@@ -114,8 +115,8 @@ class Stack:
             return client.cookies
 
     def wait_until_healthy(self) -> None:
-        """Wait until orders are answered: after the message server or a service was killed, 503
-        is right for a while."""
+        """Wait until order requests are answered. After the message server or a service was killed,
+        503 is right for a while."""
         cookies = self.sign_in("wait-well")
         with httpx.Client(
             base_url=self.url, timeout=WAIT_TIMEOUT_SECONDS, cookies=cookies
@@ -123,11 +124,11 @@ class Stack:
             _retry_while_unavailable(lambda: client.get("/api/orders")).raise_for_status()
 
     def log_text(self) -> str:
-        """What `up` and all its services said so far."""
+        """The log output of `up` and all its services so far."""
         return self._log_file.read_text(errors="replace")
 
     def stdout_text(self) -> str:
-        """What `up` printed on stdout so far."""
+        """The standard output of `up` so far."""
         return self._stdout_file.read_text()
 
     def wait_for(
@@ -138,7 +139,8 @@ class Stack:
         describe_last: Callable[[], object] = lambda: "",
         timeout_seconds: float = WAIT_TIMEOUT_SECONDS,
     ) -> None:
-        """Wait until `condition` holds; fail with `what`, the last `seen` and the log's tail."""
+        """Wait until `condition` holds. Otherwise fail with `description`, the value of
+        `describe_last()` and the end of the log."""
         deadline = time.monotonic() + timeout_seconds
         while not condition():
             if time.monotonic() > deadline:
@@ -150,7 +152,7 @@ class Stack:
             time.sleep(POLL_INTERVAL_SECONDS)
 
     def wait_ready(self) -> None:
-        """Return when it has printed its line, fail with its log when it does not."""
+        """Return once `up` has printed its ready line; fail with its log if it does not."""
         self.wait_for(
             "tapewire up is ready, or has ended",
             lambda: self.stdout_text().startswith("ready ") or self.process.poll() is not None,
@@ -171,8 +173,8 @@ class Stack:
         self.process.send_signal(signal_number)
 
     def stop(self, signal_number: signal.Signals = signal.SIGTERM) -> int:
-        """Stop it as a person would, and return its exit code; processes left behind are killed,
-        and fail the test."""
+        """Stop `up` as a person would, and return its exit code. Leftover processes are killed and
+        fail the test."""
         if self.process.poll() is None:
             self.send_signal(signal_number)
         try:
@@ -195,7 +197,7 @@ class Stack:
         return code
 
     def living_processes(self) -> list[psutil.Process]:
-        """Every process of this stack that there still is, but for `up` itself."""
+        """Every living process of this stack except `up` itself."""
         return [
             process
             for process in psutil.process_iter()
@@ -204,7 +206,7 @@ class Stack:
 
 
 def _retry_while_unavailable(ask: Callable[[], httpx.Response]) -> httpx.Response:
-    """The first response that is no 503."""
+    """Return the first response other than 503."""
     deadline = time.monotonic() + WAIT_TIMEOUT_SECONDS
     while (response := ask()).status_code == 503 and time.monotonic() < deadline:
         time.sleep(POLL_INTERVAL_SECONDS)
@@ -222,15 +224,16 @@ def _has_mark(process: psutil.Process, mark: str) -> bool:
 
 
 def _is_tapewire_variable(variable: str) -> bool:
-    """Whether a setting of whoever runs the tests would change what a stack does."""
+    """Whether the variable is a setting of the developer's environment that would change a
+    stack."""
     return variable.startswith(("TAPEWIRE_", "SSE_", "OTEL_"))
 
 
 class StackFactory(Protocol):
-    """Starts a stack and returns it when it is ready (`wait=False`: at once).
+    """Starts a stack and returns it once it is ready (at once with `wait=False`).
 
-    `env` are settings for all processes, `folder` one that an earlier stack had, `args` further
-    options of `up`.
+    `env` holds settings for all processes, `folder` is the folder of an earlier stack, and `args`
+    are further options of `up`.
     """
 
     def __call__(
@@ -279,7 +282,7 @@ def _stack_factory(folders: Callable[[], Path], started: list[Stack]) -> StackFa
 
 @contextlib.contextmanager
 def stacks(folders: Callable[[], Path]) -> Iterator[StackFactory]:
-    """A factory whose stacks end with the block, each checked to have left nothing."""
+    """A factory whose stacks end with the block. Each stack is checked for leftover processes."""
     started: list[Stack] = []
     try:
         yield _stack_factory(folders, started)
@@ -296,13 +299,13 @@ def stacks(folders: Callable[[], Path]) -> Iterator[StackFactory]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One system for the session. A test that kills a part of it waits until that is back."""
+    """One system for the session. A test that kills a part of it waits until the part is back."""
     with stacks(lambda: tmp_path_factory.mktemp("stack")) as start:
         yield start()
 
 
 @pytest.fixture
 def stack_factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFactory]:
-    """Starts systems of a test's own."""
+    """Starts systems for a single test."""
     with stacks(lambda: tmp_path_factory.mktemp("stack")) as start:
         yield start

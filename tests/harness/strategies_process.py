@@ -214,7 +214,7 @@ class ScriptedDecisionMaker:
 
 
 def scripted_factory(*actions: Action) -> DecisionMakerFactory:
-    """Makes decision-makers that follow the script from its beginning, in every process anew."""
+    """Make decision makers that follow the script from its beginning, anew in every process."""
     return lambda _: ScriptedDecisionMaker(*actions)
 
 

@@ -1,4 +1,4 @@
-"""Reading and asserting what several suites expect of a stream or of a refusal."""
+"""Reads and asserts what several suites expect of a stream or an error response."""
 
 import json
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ UNAUTHORIZED = {
 
 
 async def read_refusal(answer: SseStream) -> tuple[int, Any]:
-    """Read a refusal to its end; return its status and its body, parsed."""
+    """Read an error response to its end; return its status and its parsed body."""
     assert answer.header("content-type") == "application/json"
     body = json.loads(await answer.body())
     await answer.close()
@@ -32,7 +32,7 @@ async def read_through(stream: SseStream, sequence: int) -> list[int]:
 
 
 async def assert_reset(stream: SseStream, reason: str, requested_id: str) -> tuple[Frame, Frame]:
-    """Read and return the reset, and the snapshot that comes right after it."""
+    """Read and return the reset, and the snapshot that follows it directly."""
     reset, snapshot = await stream.read(), await stream.read()
     assert reset.event == "stream:reset"
     assert reset.id is None

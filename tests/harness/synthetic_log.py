@@ -1,8 +1,8 @@
-"""A tape written at once: what a trading day leaves in the log, without the services that leave it.
+"""A synthetic event log: the events that a trading day leaves, without the services.
 
-The services' own deciders decide; only time, chance and the order of things are made up here, all
-from a seed. `Tape` gives drafts for an empty log, in order: the n-th becomes sequence n. `write`
-appends them in atomic batches, a million in a minute or two.
+The services' own deciders decide; only times, random choices and the order of events are generated,
+all from a seed. `SyntheticLog` yields drafts for an empty log, in order: the n-th becomes sequence
+n. `append_synthetic_log` appends them in atomic batches, a million in a minute or two.
 """
 
 import random
@@ -77,11 +77,12 @@ from tapewire_services.strategies.domain.strategy import STRATEGY_DECIDER
 START_TIME = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
 SYMBOLS = ("IBM", "SPY", "BRK.B", "MSFT")
 POSITION_LAG_TRADES = 5
-"""Trades that positions are behind."""
+"""The number of trades by which positions lag."""
 
 
 class SyntheticLog:
-    """Events of `users` users. Ask for `day`, or for one thing after the other, and `finish`."""
+    """Events of `users` users. Call `generate_batches`, or add activities one by one and then
+    `add_pending_consequences`."""
 
     def __init__(self, users: int = 3, seed: int = 1) -> None:
         self.rng = random.Random(seed)
@@ -94,7 +95,7 @@ class SyntheticLog:
         self._pending_notifications: deque[EventDraft] = deque()
 
     def generate_batches(self, events: int) -> Iterator[list[EventDraft]]:
-        """At least `events` events, in batches that one append can hold."""
+        """At least `events` events, in batches that fit one append."""
         while self.sequence < events:
             self.add_random_activity()
             yield from self.full_batches()
@@ -102,13 +103,13 @@ class SyntheticLog:
         yield from self.full_batches(include_partial=True)
 
     def full_batches(self, *, include_partial: bool = False) -> Iterator[list[EventDraft]]:
-        """What is drafted so far, as far as it fills batches; each thing whole."""
+        """The drafts so far, in full batches; with `include_partial` also the rest."""
         while len(self.drafts) >= MAX_BATCH_EVENTS or (include_partial and self.drafts):
             size = min(len(self.drafts), MAX_BATCH_EVENTS)
             yield [self.drafts.popleft() for _ in range(size)]
 
     def add_random_activity(self) -> None:
-        """One thing of many."""
+        """Add one random activity."""
         user, dice = self.rng.choice(self.users), self.rng.random()
         if dice < 0.80:
             self.add_random_order(user)
@@ -123,11 +124,11 @@ class SyntheticLog:
         self._add_consequences()
 
     def now(self) -> datetime:
-        """Now: the tape's clock moves with its events."""
+        """The current time of the log, which advances with its events."""
         return START_TIME + timedelta(milliseconds=20 * self.sequence)
 
     def add_random_order(self, user: str) -> Order:
-        """An order that is filled in one to three parts, canceled, or rejected."""
+        """Add an order that is filled in one to three parts, canceled, or rejected."""
         number, chance = self._next_number(), self.rng
         limit = Decimal(chance.randrange(900, 1100)) / 10 if chance.random() < 0.3 else None
         return self.add_order(
@@ -153,8 +154,8 @@ class SyntheticLog:
         symbol: str | None = None,
         strategy_id: str | None = None,
     ) -> Order:
-        """An order, worked to its `end`: filled, canceled (after all parts but one), rejected or
-        open."""
+        """Add an order and work it to its `final_status`: filled, canceled (after all parts but
+        one), rejected or open."""
         id_ = order_id(user, client_order_id)
         subject = EventSubject(user, "orders", id_)
         of = {"user": user}
@@ -206,7 +207,7 @@ class SyntheticLog:
         return found
 
     def add_strategy(self, user: str) -> None:
-        """A strategy that buys, is stopped out, and buys and sells to its end."""
+        """Add a strategy that buys, is stopped out, and buys and sells until its end."""
         number = self._next_number()
         id_ = f"strategy-{number}"
         subject = EventSubject(user, "strategies", id_)
@@ -272,7 +273,7 @@ class SyntheticLog:
     def _fill_strategy_order(
         self, subject: EventSubject, identity: dict[str, str], fill_count: int
     ) -> None:
-        """Place and fill the order under way, and tell the strategy of the fills."""
+        """Place and fill the strategy's current order, and report the fills to the strategy."""
         order = self._states[str(subject)].strategy.order
         first = len(self.drafts)
         self.add_order(
@@ -299,7 +300,8 @@ class SyntheticLog:
                 self._decide(STRATEGY_DECIDER, subject, fill)
 
     def add_alert_rule(self, user: str) -> None:
-        """A rule that is triggered, armed, triggered again; half of them are then deleted."""
+        """Add a rule that is triggered, armed and triggered again; half of these rules are then
+        deleted."""
         number = self._next_number()
         id_ = f"rule-{number}"
         subject = EventSubject(user, "rules", id_)
@@ -337,7 +339,7 @@ class SyntheticLog:
         self._decide(RULE_DECIDER, subject, trigger)
 
     def add_item(self) -> None:
-        """An analysed item."""
+        """Add an analysed item."""
         id_ = f"item-{self._next_number()}"
         item = Item(
             id=id_,
@@ -356,7 +358,7 @@ class SyntheticLog:
         )
 
     def add_configuration(self, user: str) -> None:
-        """A configuration, made and changed."""
+        """Add a configuration that is created and changed."""
         id_ = f"configuration-{self._next_number()}"
         subject = EventSubject(user, "configurations", id_)
         kinds = (("create", ConfigurationCreated), ("change", ConfigurationChanged))
@@ -367,7 +369,7 @@ class SyntheticLog:
             self._append_new_events([NewEvent(subject, event)], command)
 
     def add_read_all(self, user: str) -> None:
-        """The user reads everything."""
+        """The user marks all notifications as read."""
         command = f"read-{self._next_number()}"
         event = NotificationsRead(ids=None, timestamp=self.now(), command_id=command)
         self._append_new_events(
@@ -375,7 +377,7 @@ class SyntheticLog:
         )
 
     def add_pending_consequences(self) -> None:
-        """Everything that follows from what there is."""
+        """Add everything that follows from the earlier events."""
         while self._pending_trades or self._pending_notifications:
             self._add_consequences(0)
 
@@ -409,7 +411,7 @@ class SyntheticLog:
             self._pending_notifications.append(draft)
 
     def _add_consequences(self, lag: int = POSITION_LAG_TRADES) -> None:
-        """Positions of trades, and notifications, a little later than their causes."""
+        """Add positions of trades, and notifications, a little later than their causes."""
         while len(self._pending_trades) > lag:
             sequence, draft = self._pending_trades.popleft()
             assert isinstance(draft.event, TradeExecuted)
@@ -428,7 +430,8 @@ class SyntheticLog:
         self._evict_states()
 
     def _evict_states(self) -> None:
-        """States of what is over would fill the memory of whoever writes a long tape."""
+        """Drop states of finished entities, because they would fill the memory while a long log is
+        written."""
         if len(self._states) > 50_000:
             self._states = {
                 key: state
@@ -438,7 +441,7 @@ class SyntheticLog:
 
 
 async def append_synthetic_log(log: EventLog, synthetic_log: SyntheticLog, events: int) -> int:
-    """Write a day of at least `events` events to an empty log; how many there are."""
+    """Append at least `events` events to an empty log; return their number."""
     for batch in synthetic_log.generate_batches(events):
         await log.append(batch)
     return synthetic_log.sequence

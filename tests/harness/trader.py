@@ -1,8 +1,8 @@
-"""A client that places orders over HTTP, and asks again for what was not answered.
+"""A client that places orders over HTTP, and retries requests that were not answered.
 
-Whatever goes wrong on the way (503, a time-out, a connection that breaks; behind a balancer also
-what that says instead), it asks again with the same clientOrderId until it is answered. Anything
-else that it is told is a failure of the trial.
+After a failure on the way (503, a timeout, a broken connection; behind a balancer also its own
+errors) it retries with the same clientOrderId until it is answered. Any other error fails the
+trial.
 """
 
 import asyncio
@@ -17,20 +17,20 @@ import msgspec
 from tests.harness.planned_orders import ExpectedEnd, PlannedOrder
 
 TRADERS_PER_USER = 4
-"""Orders that a user has under way at once, at most."""
+"""The most orders that a user has in progress at the same time."""
 RESPONSE_TIMEOUT_SECONDS = 60.0
 SHORT_TIMEOUT_SECONDS = 0.004
-"""Less than an order mostly takes: the request is given up while it is under way."""
+"""Less than an order usually takes, so the request is abandoned while it is in progress."""
 RETRY_DELAY_SECONDS = 0.5
 RETRY_TIMEOUT_SECONDS = 300.0
 RETRYABLE_STATUSES = frozenset({503})
-"""Statuses that say: ask again."""
+"""Statuses after which the request is retried."""
 LIST_PROBABILITY = 0.05
-"""Share of orders after which the user looks at all of them."""
+"""The share of orders after which the user lists all orders."""
 
 
 class PlacementAnswer(msgspec.Struct, kw_only=True):
-    """What became of asking: the order's id, and the status that canceling was answered with."""
+    """The result of a placed order: its id, and the status of the response to its cancellation."""
 
     planned: PlannedOrder
     order_id: str
@@ -38,14 +38,14 @@ class PlacementAnswer(msgspec.Struct, kw_only=True):
 
 
 class OrderListAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user was told of all orders: the raw answer of GET /api/orders."""
+    """The raw response of GET /api/orders to a user."""
 
     user: str
     data: bytes
 
 
 class TraderAnswers:
-    """What all traders of a trial were told. `placed` in the order in which it was answered."""
+    """The responses to all traders of a trial. `placed` is in the order of the responses."""
 
     def __init__(self) -> None:
         self.placed: list[PlacementAnswer] = []
@@ -54,7 +54,7 @@ class TraderAnswers:
 
 
 class Trader:
-    """Works through `orders`, one after the other, `mean` seconds apart."""
+    """Places `orders`, one after the other, about `mean_interval_seconds` apart."""
 
     def __init__(
         self,
@@ -76,7 +76,8 @@ class Trader:
         self._near_limit_orders: list[PlacementAnswer] = []
 
     async def run(self) -> None:
-        """Place everything; in the end cancel what the market may or may not have reached."""
+        """Place all orders. At the end, cancel those with a limit that the market may have
+        reached."""
         async with httpx.AsyncClient(
             base_url=self._url,
             cookies=self._cookies,
@@ -129,7 +130,7 @@ class Trader:
             assert answer.json()["status"] == "canceled", answer.text
 
     async def list_orders(self, http: httpx.AsyncClient, user: str) -> None:
-        """Look at all orders of `user`."""
+        """List all orders of `user`."""
         answer = await self._request_with_retry(http, "GET", "/api/orders")
         assert answer.status_code == 200, answer.text
         self._answers.lists.append(OrderListAnswer(user=user, data=answer.content))
@@ -143,7 +144,7 @@ class Trader:
         *,
         first_timeout_seconds: float = RESPONSE_TIMEOUT_SECONDS,
     ) -> httpx.Response:
-        """The first answer that says something else than to ask again."""
+        """Return the first response that does not ask for a retry."""
         seconds, why = first_timeout_seconds, "nothing"
         try:
             async with asyncio.timeout(RETRY_TIMEOUT_SECONDS):

@@ -1,6 +1,6 @@
 """Verifies the log that a test wrote, as `tapewire verify` does.
 
-Suites use this instead of stating the rules of a domain a second time.
+Suites use this instead of repeating the rules of a domain.
 """
 
 import asyncio

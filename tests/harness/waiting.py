@@ -35,7 +35,7 @@ async def wait_until_async(
     describe_last: Callable[[], object] | None = None,
     timeout_seconds: float = WAIT_TIMEOUT_SECONDS,
 ) -> None:
-    """Do the same for a condition that takes time to look at.
+    """Wait in the same way for an asynchronous condition.
 
     Without `describe_last`, the error shows the last result of `condition`.
     """

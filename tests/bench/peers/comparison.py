@@ -1,4 +1,4 @@
-"""The table: every trial with every server that is here, side by side, and how they compare."""
+"""The table: every trial with every available server, side by side, with their ratios."""
 
 import sys
 import tempfile
@@ -12,7 +12,7 @@ Table = dict[str, dict[str, TrialFigure]]
 
 
 async def compare_with_peers(size: PeerBenchSize) -> str:
-    """Run every trial; a table in Markdown."""
+    """Run every trial; return a table in Markdown."""
     here = [
         s
         for s in SERVERS
@@ -34,7 +34,7 @@ async def compare_with_peers(size: PeerBenchSize) -> str:
 async def _run_trials_of(
     server_type: type[BenchServer], size: PeerBenchSize
 ) -> dict[str, TrialFigure]:
-    """Every trial with a server of its own."""
+    """Run every trial, each with a new server."""
     figures = {}
     for trial in create_trials(size):
         if server_type not in trial.servers:
@@ -65,7 +65,7 @@ def _format_rows(table: Table, available_servers: Sequence[type[BenchServer]]) -
 
 
 def _improvement_ratio(ours: TrialFigure | None, theirs: TrialFigure | None) -> str:
-    """How many times as good ours is."""
+    """The ratio by which our figure is better."""
     if ours is None or theirs is None or not ours.value or not theirs.value:
         return ""
     ratio = theirs.value / ours.value if ours.is_lower_better else ours.value / theirs.value

@@ -1,4 +1,4 @@
-"""Which processor runs what: the server that is measured has one to itself, where there are two."""
+"""Assigns processors: the measured server has one to itself if there are at least two."""
 
 import ctypes
 import os
@@ -12,7 +12,7 @@ LOAD_CORES = frozenset(_AVAILABLE_CORES[1:] or _AVAILABLE_CORES)
 
 
 def pin_to_cores(cores: frozenset[int]) -> Callable[[], None]:
-    """For a new process: run on `cores`, and do not outlive the bench."""
+    """Return a set-up function for a new process: run on `cores`, and end with the benchmark."""
 
     def prepare() -> None:
         os.sched_setaffinity(0, cores)

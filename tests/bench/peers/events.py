@@ -1,4 +1,4 @@
-"""The events of the load: what Tapewire shows of a quote and of an order, with the time it is."""
+"""The events of the load: a quote and an order as Tapewire delivers them, with the current time."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,7 +11,8 @@ from tests.harness.publishers import make_quote, order_placed
 
 _TEMPLATE_TIME = datetime(2001, 2, 3, 4, 5, 6, 123456, tzinfo=UTC)
 SYMBOLS = [f"SYM{number:03}" for number in range(400)]
-"""So many that a reader's limit of 10 updates a second a symbol is not met by 2,000 a second."""
+"""Enough symbols that 2,000 events a second stay below a reader's limit of 10 updates a second per
+symbol."""
 
 
 def _encode_timestamp(at: datetime | None = None) -> bytes:
@@ -24,14 +25,14 @@ def stored_quote(number: int) -> bytes:
 
 
 def stored_order(order_id: str) -> bytes:
-    """An order's event as the orders service appends it."""
+    """An order event as the orders service appends it."""
     return _ORDER_STORED.replace(b"order-id", order_id.encode()).replace(
         _TEMPLATE_TIMESTAMP, _encode_timestamp()
     )
 
 
 def streamed_quote(number: int, at: datetime | None = None) -> bytes:
-    """A quote's data as a reader gets it."""
+    """The data of a quote as a reader receives it."""
     return _STREAMED_QUOTES(number).replace(_TEMPLATE_TIMESTAMP, _encode_timestamp(at))
 
 

@@ -1,14 +1,14 @@
-"""The readers: one process, any number of connections, every event's time of arrival.
+"""The readers: one process, any number of connections, and the arrival time of every event.
 
-`python -m tests.bench.peers.reader` takes orders as lines of JSON on its input (`Order`) and
-answers each with a line (`Report`). Events carry the time they were published at
-(``"timestamp":"…"``), and how long each took is what is measured.
+`python -m tests.bench.peers.reader` reads commands (`ReaderCommand`) as lines of JSON from its
+input, and answers each with a line (`ReaderReport`). Events carry their publication time
+(``"timestamp":"…"``); the readers measure the latency of each.
 
-Python would be too slow to look at a million events a second one by one. It does not: readers of a
-broadcast get the same bytes, so what was received is looked up by its bytes, and only what was not
-seen before is searched for times. For the rest the arrival is noted, and the sum is done when the
-measuring is over. What is read is left as the kernel gave it; only a chunk cut in the middle of an
-event is put together first.
+Python is too slow to parse a million events a second one by one. Readers of a broadcast receive the
+same bytes, so each received block is looked up by its bytes, and only unknown blocks are searched
+for timestamps. For known blocks only the arrival is recorded; latencies are computed after the
+measurement. Received data stays as the kernel delivered it; only a chunk that was cut within an
+event is joined first.
 """
 
 import contextlib
@@ -27,17 +27,18 @@ import msgspec
 TIMESTAMP_PATTERN = re.compile(rb'"timestamp":"([^"]+)"')
 BUFFER_BYTES = 256 * 1024
 CONCURRENT_CONNECTS = 128
-"""Connections being opened at the same time."""
+"""The number of connections that are opened at the same time."""
 LATENCY_STEPS_PER_SECOND = 10_000
-"""Resolution of latencies: 0.1 ms."""
+"""The resolution of latencies: 0.1 ms."""
 OPEN_TIMEOUT_SECONDS = 120.0
 MEASURE_GRACE_SECONDS = 1.0
-"""How long what was published last may take, when the measuring is over."""
+"""The time allowed for the last published events after the measurement."""
 
 
 class OpenConnections(msgspec.Struct, tag=True, kw_only=True):
-    """Open a connection for each of `requests`, from `sources` in turn. It is open when `marker`
-    was received `wanted` times after the head; the report comes when all are."""
+    """Open a connection for each of `requests`, from `sources` in turn. A connection is open once
+    `marker` was received `marker_count` times after the response head; the report follows once all
+    are open."""
 
     port: int
     requests: list[str]
@@ -48,7 +49,7 @@ class OpenConnections(msgspec.Struct, tag=True, kw_only=True):
 
 
 class MeasureArrivals(msgspec.Struct, tag=True, kw_only=True):
-    """Note what arrives for so long."""
+    """Record arrivals for `seconds`."""
 
     seconds: float
 
@@ -61,9 +62,9 @@ ReaderCommand = OpenConnections | MeasureArrivals | CloseConnections
 
 
 class ReaderReport(msgspec.Struct, kw_only=True):
-    """`opened`: seconds from the first connect until each was open. `steps`: how many events took
-    how long (in 0.1 ms), of those published while it was measured; `events` and `received` count
-    all that arrived."""
+    """`open_seconds` are the seconds from the first connect until each connection was open.
+    `latency_histogram` counts the events published during the measurement by their latency, in
+    units of 0.1 ms. `event_count` and `received_bytes` count everything that arrived."""
 
     open_seconds: list[float] = []
     started_at: float = 0.0
@@ -76,7 +77,8 @@ class ReaderReport(msgspec.Struct, kw_only=True):
 
 
 class _SharedBlock:
-    """A piece of the stream that was received before: its events' times, and each arrival."""
+    """A block of the stream that was received before: the timestamps of its events, and each
+    arrival."""
 
     __slots__ = ("arrivals", "timestamps")
 
@@ -97,7 +99,7 @@ class _ReaderConnection:
 
 
 class ChunkedGzipDecoder:
-    """Takes HTTP chunks and gzip off."""
+    """Removes HTTP chunking and gzip."""
 
     def __init__(self) -> None:
         self._gzip = zlib.decompressobj(16 + zlib.MAX_WBITS)
@@ -273,8 +275,8 @@ class ReaderPool:
 
 
 def _split_at_last_event(data: bytes) -> tuple[bytes, bytes]:
-    """`data` up to its last whole event, and what is of the next one; two bytes behind an event
-    are the end of an HTTP chunk."""
+    """Split `data` after its last complete event; the two bytes behind an event are the end of an
+    HTTP chunk."""
     end = data.rfind(b"\n\n")
     if end < 0:
         return b"", data

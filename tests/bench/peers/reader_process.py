@@ -1,4 +1,4 @@
-"""A crowd of readers: the handle on a reader process (`reader`)."""
+"""A handle on a reader process (`reader`)."""
 
 import asyncio
 import sys
@@ -21,17 +21,17 @@ MAX_LINE_BYTES = 64 << 20
 
 
 class ReaderProcess:
-    """Readers in a process of their own."""
+    """Readers in a separate process."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
     async def open(self, order: OpenConnections) -> ReaderReport:
-        """Open connections, in addition to those that are."""
+        """Open connections in addition to the existing ones."""
         return await self._execute(order)
 
     async def measure(self, seconds: float) -> ReaderReport:
-        """What arrives in so long."""
+        """Record the arrivals of `seconds`."""
         return await self._execute(MeasureArrivals(seconds=seconds))
 
     async def close(self) -> None:
@@ -49,7 +49,7 @@ class ReaderProcess:
 
 @asynccontextmanager
 async def start_reader_process() -> AsyncIterator[ReaderProcess]:
-    """A process without readers yet."""
+    """Start a process without readers."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.bench.peers.reader"),
         stdin=asyncio.subprocess.PIPE,
@@ -65,12 +65,12 @@ async def start_reader_process() -> AsyncIterator[ReaderProcess]:
 
 
 def delivered_event_count(report: ReaderReport) -> int:
-    """Events that arrived."""
+    """The number of delivered events."""
     return sum(report.latency_histogram.values())
 
 
 def latency_quantile(report: ReaderReport, share: float) -> float:
-    """Seconds within which `share` of the events arrived; infinite when none did."""
+    """The latency in seconds within which `share` of the events arrived; infinite if none did."""
     left = share * delivered_event_count(report)
     for step, count in sorted(report.latency_histogram.items()):
         left -= count

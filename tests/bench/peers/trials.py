@@ -1,8 +1,8 @@
-"""The trials: what each does with a server, and the figure it gives.
+"""The trials: how each loads a server, and the figure that it measures.
 
-A trial gets a started server and returns a `Figure`. `most` looks for the most that a server
-delivers in time: it offers more and more until a step is not delivered whole, or late, and measures
-the best step again, for a median. Start reading at `trials`.
+A trial receives a started server and returns a `TrialFigure`. `find_max_rate` finds the highest
+rate that a server delivers in time. It offers more until a step is delivered late or incompletely,
+and repeats the best step for a median. Start reading at `create_trials`.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ from tests.bench.peers.servers.base import REPLAYED_EVENTS
 from tests.harness.pacing import call_at_rate
 
 MIN_DELIVERED_SHARE = 0.98
-"""Of the events offered, that a step must deliver."""
+"""The share of the offered events that a step must deliver."""
 MAX_P99_SECONDS = 0.1
-"""Within which 99 % must arrive."""
+"""The time within which 99 % of the events must arrive."""
 SETTLE_SECONDS = 0.5
 SOURCE_ADDRESSES = tuple(f"127.0.0.{number}" for number in range(1, 9))
 
@@ -36,22 +36,23 @@ DELIVERY_RATES: dict[str, Sequence[float]] = {
     SseStarlette.name: (4e3, 8e3, 1.2e4, 1.6e4, 2e4, 2.5e4),
     BareSocket.name: (1e6, 2e6, 3e6),
 }
-"""Deliveries a second offered, one after the other, until one is too much."""
+"""The rates to offer, in deliveries a second, one after the other until the server fails one."""
 MANY_READER_DELIVERY_RATES: dict[str, Sequence[float]] = {
     TapewireServer.name: (5e4, 6e4, 8e4, 1e5),
     SseStarlette.name: (1e3, 2e3),
     BareSocket.name: (2.5e5, 5e5),
 }
-"""Offered before those to more than `FEW` readers: it is writes that cost, and each is one more."""
+"""Lower rates to offer first with more than `MANY_READERS_THRESHOLD` readers, because writes
+dominate the cost and each reader is one more write."""
 MANY_READERS_THRESHOLD = 1000
 FLUSH_SETTING = "SSE_BUSY_FLUSH_MS"
-"""Without it a stream of more than 1,000 events a second comes in windows of 100 ms, which is what
-a page wants, and cannot come in less than that."""
+"""Without this setting a stream of more than 1,000 events a second is flushed in windows of 100 ms.
+A page wants that, but its latency cannot be below the window."""
 USER_EVENT_RATES = (1000.0, 4000.0, 7000.0, 10_000.0, 13_000.0)
 
 
 class PeerBenchSize(msgspec.Struct, frozen=True):
-    """How much of everything."""
+    """The size of the comparison."""
 
     measure_seconds: float
     repeat_count: int
@@ -83,8 +84,8 @@ SHORT = PeerBenchSize(
 
 
 class TrialFigure(msgspec.Struct, frozen=True):
-    """What came out: words, and a value for ratios, of which more is better unless it is a
-    `burden`."""
+    """The result of a trial: a text, and a value for ratios. A higher value is better, unless
+    `is_lower_better`."""
 
     text: str
     value: float | None = None
@@ -92,7 +93,8 @@ class TrialFigure(msgspec.Struct, frozen=True):
 
 
 class LoadStep(msgspec.Struct):
-    """What came of an offer. `cpu` is cores of the server, `busy` cores of the readers."""
+    """The result of one offered rate. `server_cores` and `reader_cores` are the cores that the
+    server and the readers used."""
 
     events_per_second: float
     offered_per_second: float
@@ -122,12 +124,12 @@ OfferLoad = Callable[[float], Awaitable[LoadStep]]
 
 
 async def find_max_rate(offer: OfferLoad, rates: Sequence[float], repeats: int) -> TrialFigure:
-    """The most that is delivered in time; the median of the best step's repeats."""
+    """The highest rate that is delivered in time; the median of the repeats of the best step."""
     best: LoadStep | None = None
     for rate in rates:
         step = await offer(rate)
         if not step.is_in_time:
-            step = await offer(rate)  # once more: the machine may have been busy with something
+            step = await offer(rate)  # repeat, because the machine may have been busy
         if not step.is_in_time:
             break
         best = step
@@ -138,13 +140,13 @@ async def find_max_rate(offer: OfferLoad, rates: Sequence[float], repeats: int) 
 
 
 def median_step(steps: Sequence[LoadStep]) -> LoadStep:
-    """Each figure's median."""
+    """The median of each figure."""
     fields = LoadStep.__struct_fields__
     return LoadStep(**{name: median(getattr(step, name) for step in steps) for name in fields})
 
 
 async def measure_broadcast(server: BenchServer, size: PeerBenchSize, count: int) -> TrialFigure:
-    """One topic, `count` readers: the most that is delivered in time."""
+    """One topic, `count` readers: the highest rate that is delivered in time."""
     async with start_reader_process() as people:
         await open_readers(server, people, [None] * count)
 
@@ -169,7 +171,7 @@ async def measure_broadcast(server: BenchServer, size: PeerBenchSize, count: int
 async def measure_fixed_rate(
     server: BenchServer, size: PeerBenchSize, *, gzip: bool = False
 ) -> TrialFigure:
-    """One topic, 1,000 readers, 100 events a second: what a delivery costs."""
+    """One topic, 1,000 readers, 100 events a second: the cost of a delivery."""
     count = min(size.user_count, 1000)
     async with start_reader_process() as people:
         await open_readers(server, people, [None] * count, gzip=gzip)
@@ -186,7 +188,8 @@ async def measure_fixed_rate(
 
 
 async def measure_user_events(server: BenchServer, size: PeerBenchSize) -> TrialFigure:
-    """Different events for each user, who has one reader: the most that is delivered in time."""
+    """Different events for each user with one reader each: the highest rate that is delivered in
+    time."""
     users = [f"user{number}" for number in range(size.user_count)]
     async with start_reader_process() as people:
         await open_readers(server, people, users)
@@ -197,7 +200,7 @@ async def measure_user_events(server: BenchServer, size: PeerBenchSize) -> Trial
 
 
 async def measure_latency(server: BenchServer, size: PeerBenchSize) -> TrialFigure:
-    """1,000 events a second for 100 users: how long one takes."""
+    """1,000 events a second for 100 users: the latency."""
     users = [f"screen{number}" for number in range(100)]
     async with start_reader_process() as people:
         await open_readers(server, people, users)
@@ -207,7 +210,7 @@ async def measure_latency(server: BenchServer, size: PeerBenchSize) -> TrialFigu
 
 
 async def measure_reconnect_storm(server: BenchServer, size: PeerBenchSize) -> TrialFigure:
-    """All readers of 100 users return at once, each 100 events behind, while others are live."""
+    """All readers of 100 users reconnect at once, each 100 events behind, while others are live."""
     behind = [f"storm{number}" for number in range(size.user_count // 10)]
     live = [f"live{number}" for number in range(100)]
     count = len(behind) * 10
@@ -253,7 +256,7 @@ async def measure_reconnect_storm(server: BenchServer, size: PeerBenchSize) -> T
 async def measure_idle_connections(
     server: BenchServer, size: PeerBenchSize, *, gzip: bool = False
 ) -> TrialFigure:
-    """Connections that wait for something to happen, ten a user: what each holds."""
+    """Idle connections, ten per user: the memory of each."""
     users = [f"idle{number}" for number in range(max(size.idle_connection_count // 10, 1))]
     async with start_reader_process() as people:
         await open_readers(server, people, users, gzip=gzip)
@@ -308,7 +311,8 @@ async def _measure_step(
     readers_per_event: int,
     publish_at_rate: Callable[[float, float], Awaitable[list[float]]],
 ) -> LoadStep:
-    """Offer `rate` events a second, each for so many readers, and measure in the middle of it."""
+    """Offer `rate` events a second, each for `readers_per_event` readers, and measure in the
+    middle."""
     offering = asyncio.ensure_future(publish_at_rate(rate, seconds + 2 * SETTLE_SECONDS))
     await asyncio.sleep(SETTLE_SECONDS)
     cpu = server.cpu_seconds()
@@ -332,14 +336,14 @@ async def _measure_step(
 MeasureTrial = Callable[[BenchServer, PeerBenchSize], Awaitable[TrialFigure]]
 WITH_HISTORY = frozenset({TapewireServer, Nchan})
 WITH_COMPRESSION = frozenset({TapewireServer})
-"""nginx does not compress what nchan sends."""
+"""nginx does not compress the responses of nchan."""
 ALL_WITH_DELIVERY = frozenset({TapewireServer, Nchan, SseStarlette})
 ALL_SERVERS = ALL_WITH_DELIVERY | {BareSocket}
 
 
 class BenchTrial(msgspec.Struct, frozen=True):
-    """A row of the table, and whom it is for. `settings` are Tapewire's; with them it is compared
-    with what the others did in the trial `like`."""
+    """A row of the table, and the servers that it applies to. `settings` are Tapewire's; with them
+    Tapewire is compared with the peers' result in the trial `compared_with`."""
 
     name: str
     run: MeasureTrial

@@ -1,4 +1,4 @@
-"""One client's history against the truth. Start at `check`."""
+"""Checks one client's history against the log. Start reading at `check_history`."""
 
 import re
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ UNSEQUENCED_NAMES = frozenset(
     {"connected", "stream:reset", "stream:draining", "auth:expired", "position:update"}
 )
 MAX_REQUESTED_ID_LENGTH = 64
-"""Characters of a bad id that a reset repeats."""
+"""The number of characters of an invalid id that a reset repeats."""
 
 _ID_PATTERN = re.compile(r"([a-z][a-z0-9]{0,23})-(\d{1,19})")
 
@@ -84,7 +84,7 @@ def check_history(
 
 
 class _HistoryChecker:
-    """Where one client is: after `place`, or waiting for a snapshot."""
+    """The state of one client: after its last event id, or waiting for a snapshot."""
 
     def __init__(
         self, log: ExpectedLog, owner: str, replay_limit: int | None, domains: frozenset[str]
@@ -148,7 +148,7 @@ class _HistoryChecker:
         self._has_received_id = False
 
     def _parse_id(self, text: str) -> _EventId | None:
-        """The place that an id names; a bare sequence is one in the newest epoch."""
+        """The sequence and the epoch of an id; a bare sequence belongs to the newest epoch."""
         if found := _ID_PATTERN.fullmatch(text):
             return _EventId(found[1], int(found[2]))
         return _EventId(self._log.newest_epoch.name, int(text)) if text.isdecimal() else None
@@ -182,8 +182,9 @@ class _HistoryChecker:
         self._awaits_snapshot = self._may_receive_snapshot = True
 
     def _is_known_id(self, text: str) -> bool:
-        """Whether a reset's id is what this connection asked for; or later where the client is, or
-        a place after that with nothing between."""
+        """Whether the id in a reset is the one that this connection requested. Once the client has
+        received an id, it may be the client's position, or a later one with no visible event
+        between them."""
         if (
             not self._has_received_id
             and text == (self._requested_id or "")[:MAX_REQUESTED_ID_LENGTH]
@@ -325,7 +326,8 @@ class _HistoryChecker:
     def _check_position_content(
         self, frame: ReceivedEvent, event: ExpectedEvent, event_id: _EventId
     ) -> None:
-        """What hangs on a price is of the moment of telling."""
+        """Compare the fields that do not depend on a price; the others depend on the quote at the
+        time of delivery."""
         [told] = _parse_json(frame.data)["positions"]
         held = _parse_json(event.data)
         wanted = (held["symbol"], held["quantity"], held["entryPrice"], held["realizedPnl"])

@@ -1,4 +1,4 @@
-"""What a client's history is made of, and what can be wrong with it."""
+"""The entries of a client's history, and the anomalies that it can have."""
 
 import enum
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ import msgspec
 
 
 class AnomalyKind(enum.Enum):
-    """What can be wrong."""
+    """The kinds of anomalies."""
 
     GAP = "gap"
     DUPLICATE = "duplicate"
@@ -25,7 +25,7 @@ class AnomalyKind(enum.Enum):
 
 
 class Anomaly(msgspec.Struct, frozen=True):
-    """A deviation: `at` is the place in the client's history."""
+    """A deviation at `entry_index` of the client's history."""
 
     kind: AnomalyKind
     entry_index: int
@@ -36,14 +36,15 @@ class Anomaly(msgspec.Struct, frozen=True):
 
 
 class StreamOpened(msgspec.Struct, frozen=True):
-    """The client was answered with a stream, having given `requested` as its last id."""
+    """The server answered with a stream; `requested_id` is the last event id that the client
+    sent."""
 
     requested_id: str | None
     via: str = ""
 
 
 class ReceivedEvent(msgspec.Struct, frozen=True):
-    """An event that the client parsed to its end. `data` is JSON."""
+    """An event that the client parsed completely. `data` is JSON."""
 
     name: str
     data: bytes

@@ -1,6 +1,6 @@
-"""The truth that histories are judged by: what each owner must see of the log, and in which order.
+"""The log that histories are compared with: the events that each owner must receive, in order.
 
-What an event must look like is made from the bytes that were stored, without the code under test.
+The expected form of an event is built from the stored bytes, without the code under test.
 """
 
 from bisect import bisect_left, bisect_right
@@ -12,19 +12,20 @@ import msgspec
 from tapewire.log import EVERYBODY, EventSubject, RecordedEvent
 
 MAX_CLOSED_ORDERS = 200
-"""Closed orders in a snapshot, those that closed last."""
+"""The number of closed orders in a snapshot; it has those that closed last."""
 ORDER_STREAM_DOMAINS = frozenset({"orders", "trades"})
-"""What the stream of a user's orders shows."""
+"""The domains that the stream of a user's orders shows."""
 TRADING_STREAM_DOMAINS = ORDER_STREAM_DOMAINS | {"positions"}
-"""What the stream of everything that a user trades shows."""
+"""The domains that the trading stream of a user shows."""
 AGENTS_DOMAIN = "agents"
-"""What they show of everybody's."""
+"""The domains of public events that these streams show."""
 
 _OPEN_STATUSES = ("new", "partially_filled")
 
 
 class ExpectedEvent(msgspec.Struct, frozen=True):
-    """An event of the log as its owner must see it; no `name` when streams do not show it."""
+    """An event of the log in the form that its owner must receive; `name` is empty if streams do
+    not show it."""
 
     sequence: int
     owner: str
@@ -39,7 +40,7 @@ _ABSENT = msgspec.Raw()
 
 
 class _StoredEvent(msgspec.Struct, rename="camel"):
-    """Whatever an order or trade event is stored with, number for number."""
+    """The stored fields of any order or trade event; numbers keep their digits."""
 
     order: msgspec.Raw = _ABSENT
     position: msgspec.Raw = _ABSENT
@@ -58,7 +59,7 @@ _order_decoder = msgspec.json.Decoder(_Order)
 
 
 def expected_event(recorded: RecordedEvent) -> ExpectedEvent:
-    """What the owner of a recorded event must see of it."""
+    """The form in which the owner of a recorded event must receive it."""
     subject = EventSubject.parse(recorded.subject)
     nothing = ExpectedEvent(recorded.sequence, subject.owner, "", b"")
     if subject.owner == EVERYBODY and subject.domain == AGENTS_DOMAIN:
@@ -87,8 +88,8 @@ def expected_event(recorded: RecordedEvent) -> ExpectedEvent:
 
 
 class LogIncarnation:
-    """One incarnation of the log: all its events from sequence 1; `first` is the first one that it
-    still held at the end."""
+    """One incarnation of the log, with all its events from sequence 1. `first` is the first event
+    that it still held at the end."""
 
     def __init__(self, name: str, events: Sequence[RecordedEvent], *, first: int = 1) -> None:
         self.name = name
@@ -108,28 +109,29 @@ class LogIncarnation:
                 )
 
     def event_at(self, sequence: int) -> ExpectedEvent | None:
-        """The event of that sequence."""
+        """The event with that sequence."""
         return self.events[sequence - 1] if 1 <= sequence <= self.last else None
 
     def visible_between(
         self, owner: str, after: int, before: int, domains: Iterable[str] = ORDER_STREAM_DOMAINS
     ) -> list[int]:
-        """The sequences in (after, before) that the owner must see on a stream of `domains`."""
+        """The sequences in (after, before) that a stream of `domains` must show its owner."""
         places = [*((owner, domain) for domain in domains), (EVERYBODY, "")]
         return [
             *merge(*(_within(self._visible_sequences.get(of, []), after, before) for of in places))
         ]
 
     def count_after(self, owner: str, after: int) -> int:
-        """How many events that concern `owner`, shown or not, come after a sequence."""
+        """The number of events after a sequence that concern `owner`, whether or not streams show
+        them."""
         return sum(
             len(_within(self._relevant_sequences.get(of, []), after, self.last + 1))
             for of in (owner, EVERYBODY)
         )
 
     def snapshot_orders(self, owner: str, as_of: int) -> list[bytes]:
-        """The orders of `owner` as of `upto`: all open ones and the closed ones that closed last,
-        the one that changed last at the end."""
+        """The orders of `owner` after sequence `as_of`: all open orders and those that closed last;
+        the order that changed last is at the end."""
         newest: dict[str, ExpectedEvent] = {}
         for sequence in self.visible_between(owner, 0, as_of + 1):
             event = self.events[sequence - 1]
@@ -155,7 +157,7 @@ def _as_order(event: ExpectedEvent) -> bytes:
 
 
 class ExpectedLog:
-    """Every incarnation, oldest first."""
+    """All incarnations of the log, oldest first."""
 
     def __init__(self, epochs: Iterable[LogIncarnation]) -> None:
         self.epochs = {epoch.name: epoch for epoch in epochs}

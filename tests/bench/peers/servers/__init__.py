@@ -1,7 +1,7 @@
-"""What is measured: each started alone, loaded the same way, stopped again.
+"""The measured servers. Each is started alone, loaded in the same way, and stopped.
 
-`port.Server` is what a trial needs of one; `tapewire`, `nchan`, `sse_starlette` and `floor` are the
-four. Each says why it cannot run here (`missing`), if so.
+`base.BenchServer` is the interface that a trial uses; `tapewire`, `nchan`, `sse_starlette` and
+`bare_socket` implement it. `unavailable_reason` says why a server cannot run here.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""The floor: a bare socket that writes the same bytes, and does nothing else for it.
+"""The upper bound: a bare socket that writes the same bytes and does nothing else.
 
-What it delivers is what the readers, the kernel and the machine can take; no server can do more.
+It shows what the readers, the kernel and the machine can handle; no server can deliver more.
 """
 
 import asyncio
@@ -36,7 +36,8 @@ class BareSocket(BenchServer):
         return "GET / HTTP/1.1\r\nHost: bench\r\n\r\n"
 
     async def publish_at_rate(self, rate: float, seconds: float) -> list[float]:
-        """It makes its events itself: one by one in time, written once a window."""
+        """The server generates its events itself, on time one by one, and writes them once per
+        window."""
         began = time.time()
         await self._control_pipe.write(b"RATE %d\n" % rate)
         await asyncio.sleep(seconds)

@@ -1,7 +1,7 @@
 """The bare socket: `python -m tests.bench.peers.servers.bare_socket_server PORT`.
 
-Every 20 ms the events that are due are put together once, and written to each connection by one
-`send`. ``RATE n`` on a connection says how many events a second there are.
+Every 20 ms the due events are joined once, and written to each connection by one `send`. ``RATE n``
+on a connection sets the number of events a second.
 """
 
 import contextlib

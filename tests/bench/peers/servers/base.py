@@ -1,4 +1,4 @@
-"""What a trial needs of a server, and what all servers have in common."""
+"""The interface of a measured server, and the code that all of them share."""
 
 import asyncio
 import socket
@@ -15,7 +15,7 @@ from tests.harness.pacing import call_at_rate
 
 START_TIMEOUT_SECONDS = 120.0
 REPLAYED_EVENTS = 100
-"""How many events a reader missed that comes back."""
+"""The number of events that a reconnecting reader missed."""
 
 
 class BenchServer:
@@ -23,10 +23,10 @@ class BenchServer:
 
     name = ""
     marker = ""
-    """What a reader that is being served has received."""
+    """Bytes that a reader receives once it is being served."""
 
     settings: Mapping[str, object] = {}
-    """Other than its own."""
+    """Settings other than the server's defaults."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -36,7 +36,7 @@ class BenchServer:
 
     @classmethod
     def unavailable_reason(cls) -> str | None:
-        """Why it cannot run here."""
+        """Why the server cannot run here, or None."""
         return None
 
     async def start(self) -> None:
@@ -49,12 +49,12 @@ class BenchServer:
             process.wait()
 
     async def request(self, user: str | None, *, gzip: bool = False, last_id: str = "") -> str:
-        """The HTTP request of a reader: of `user`'s events, or of everybody's; after `last_id`,
-        which is `BEHIND_EVENTS` behind."""
+        """The HTTP request of a reader: for the events of `user`, or for public events; after
+        `last_id`, which is `REPLAYED_EVENTS` behind."""
         raise NotImplementedError
 
     async def publish_to_all(self, number: int) -> None:
-        """Publish an event to everybody."""
+        """Publish an event to all readers."""
         raise NotImplementedError
 
     async def publish_to_user(self, user: str, number: int) -> None:
@@ -62,24 +62,24 @@ class BenchServer:
         raise NotImplementedError
 
     async def last_event_id(self) -> str | None:
-        """The id of a reader that has everything; None where no reader can resume."""
+        """The last event id of a reader that has everything; None if readers cannot resume."""
         return None
 
     async def wait_stored(self) -> None:
         """Return when everything published is in its history."""
 
     async def publish_at_rate(self, rate: float, seconds: float) -> list[float]:
-        """Broadcast `rate` events a second for so long; when each was published."""
+        """Broadcast `rate` events a second for `seconds`; return when each was published."""
         return await call_at_rate(rate, seconds, self.publish_to_all)
 
     def cpu_seconds(self) -> float:
-        """CPU seconds of the process that serves."""
+        """The CPU seconds of the measured process."""
         assert self._measured_process is not None
         times = self._measured_process.cpu_times()
         return times.user + times.system
 
     def resident_bytes(self) -> int:
-        """Its resident bytes."""
+        """Its resident memory in bytes."""
         assert self._measured_process is not None
         return int(self._measured_process.memory_info().rss)
 
@@ -113,7 +113,7 @@ def free_port() -> int:
 async def wait_until_accepting(
     port: int, process: subprocess.Popen[bytes], log: Callable[[], str]
 ) -> None:
-    """Wait until something accepts on `port`."""
+    """Wait until `port` accepts connections."""
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
@@ -130,8 +130,8 @@ STATUS_LINE_START = b"HTTP/1.1 "
 
 
 class HttpPipeline:
-    """A connection that is written to as fast as one likes; answers are thrown away, HTTP's
-    counted. A write is a request."""
+    """A connection that sends requests without waiting for their responses; it counts the responses
+    and discards them. Each write is one request."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
@@ -144,7 +144,7 @@ class HttpPipeline:
 
     @property
     def wait_all_answered(self) -> bool:
-        """Whether every request has its answer."""
+        """Whether every request has its response."""
         return self._unanswered_count == 0
 
     async def write(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""nginx with nchan, C from end to end: one worker, a channel for everybody and one a user."""
+"""nginx with nchan, written in C: one worker, one channel for all readers and one per user."""
 
 import asyncio
 import getpass
@@ -111,8 +111,8 @@ class Nchan(BenchServer):
         return "oldest"
 
     async def wait_stored(self) -> None:
-        """nchan answers what it has kept. Each channel keeps just the events that a reader is
-        behind: the first ones are gone when the last is in."""
+        """nchan responds once it has stored an event. Each channel keeps only as many events as a
+        reader is behind, so the earliest are gone once the last is stored."""
         async with asyncio.timeout(SETTLE_TIMEOUT_SECONDS):
             while not all(pipe.wait_all_answered for pipe in self._pipes):  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)

@@ -1,6 +1,6 @@
-"""What a Python team would write: Starlette, sse-starlette, Redis pub/sub, uvicorn with uvloop.
+"""A typical Python solution: Starlette, sse-starlette, Redis pub/sub, uvicorn with uvloop.
 
-It has an environment of its own (`make bench-peers`), for Tapewire needs none of it.
+It has its own environment (`make bench-peers`), because Tapewire needs none of these packages.
 """
 
 import shutil

@@ -1,7 +1,7 @@
-"""The peer itself: `python starlette_app.py PORT REDIS_PORT`, in an environment of its own.
+"""The peer itself: `python starlette_app.py PORT REDIS_PORT`, in its own environment.
 
-One subscription to Redis a process and a queue a client, which is as fast as it gets without
-thinking about writes: most examples subscribe once a client.
+It has one Redis subscription per process and a queue per client, which is the fastest design
+without optimized writes. Most examples subscribe once per client.
 """
 
 import asyncio
