@@ -1,4 +1,4 @@
-/** Assertions small enough to run in Node and in a browser alike. */
+/** Small assertions that run in Node and in a browser. */
 
 /**
  * @param {unknown} actual

@@ -1,5 +1,5 @@
 /**
- * What `connect` promises, as cases that run in Node and in Chromium: name → test.
+ * The contract of `connect`, as cases that run in Node and in Chromium: name → test.
  */
 
 import { delayBefore, retryAfterMs } from "../../libs/client/delay.js";
@@ -13,7 +13,7 @@ const refusal = (/** @type {number} */ status, headers = {}) => () =>
 
 /** @type {Record<string, () => void | Promise<void>>} */
 export const cases = {
-  async "events arrive decoded, with type and id"() {
+  async "events are delivered decoded, with type and id"() {
     const { last, events, names, stream } = await connected(["stream"]);
     await last().send('retry: 5000\n\nevent: order:update\nid: e-7\ndata: {"qty":1}\n\n');
     await last().send("data: not json\n\n");
@@ -30,7 +30,7 @@ export const cases = {
     stream.close();
   },
 
-  async "a clean end comes back after exactly retry, resuming by id"() {
+  async "after a clean end the client reconnects after exactly retry and resumes by id"() {
     const { last, clock, exchanges, states, stream } = await connected(["stream"]);
     equal(exchanges[0].headers["Last-Event-ID"], undefined, "first request");
     await last().send("retry: 5000\nid: e-7\ndata: 1\n\n");
@@ -44,7 +44,7 @@ export const cases = {
     stream.close();
   },
 
-  async "failures wait longer and longer, an event ends the series"() {
+  async "the delay grows with each failure until an event arrives"() {
     const answers = /** @type {any} */ (["down", "down", "down", "down", "down", "stream"]);
     const { clock, states, last, stream } = await connected(answers);
     for (let tries = 0; tries < 5; tries += 1) await clock.advance(30_000);
@@ -60,7 +60,7 @@ export const cases = {
     stream.close();
   },
 
-  async "401 stops: signed out"() {
+  async "401 stops the stream as signed out"() {
     const { clock, states, requests } = await connected([refusal(401)]);
     equal(states.at(-1), { name: "signed-out", reason: "not now" }, "state");
     await clock.advance(600_000);
@@ -68,7 +68,7 @@ export const cases = {
     equal(clock.pending, 0, "timers left behind");
   },
 
-  async "a session that ends while streaming: signed out, nothing after it is delivered"() {
+  async "an expired session stops the stream as signed out and delivers nothing more"() {
     const { last, events, names, clock, requests } = await connected(["stream"]);
     await last().send("event: auth:expired\ndata: {}\n\ndata: late\n\n");
     equal(events.map(({ type }) => type), ["auth:expired"], "events");
@@ -78,14 +78,14 @@ export const cases = {
     equal(requests(), 1, "requests");
   },
 
-  async "one connection too many: closed, for coming back would push out another"() {
+  async "the connection limit closes the stream without reconnecting"() {
     const { last, states } = await connected(["stream"]);
     await last().send("event: connection:limit\ndata: {}\n\n");
     const closed = { name: "closed", reason: "too many connections", error: null };
     equal(states.at(-1), closed, "state");
   },
 
-  async "429 and 503 wait as told, and never less"() {
+  async "429 and 503 wait at least as long as Retry-After"() {
     for (const status of [429, 503]) {
       const busy = refusal(status, { "Retry-After": "12" });
       const { states, clock, exchanges, stream } = await connected([busy, "stream"]);
@@ -98,13 +98,13 @@ export const cases = {
     }
   },
 
-  async "404 stops: closed, with the error"() {
+  async "404 closes the stream with the error"() {
     const { states } = await connected([refusal(404)]);
     equal(states.at(-1).name, "closed", "state");
     equal(states.at(-1).error.statusCode, 404, "status");
   },
 
-  async "an answer that is no event stream is a failure, not an end"() {
+  async "a response other than an event stream is a failure"() {
     const page = () => new Response("<p>", { headers: { "Content-Type": "text/html" } });
     const { states, stream } = await connected([page]);
     equal(states.at(-1).name, "reconnecting", "state");
@@ -112,7 +112,7 @@ export const cases = {
     stream.close();
   },
 
-  async "silence of two and a half keepalives drops the connection, a comment is no silence"() {
+  async "a connection without bytes or comments for two and a half keepalives is dropped"() {
     const { last, clock, states, exchanges, stream } = await connected(["stream"]);
     await last().send("id: e-1\ndata: 1\n\n");
     await clock.advance(70_000);
@@ -127,7 +127,7 @@ export const cases = {
     stream.close();
   },
 
-  async "a server with rarer keepalives says so"() {
+  async "the announced keepalive interval determines the silence timeout"() {
     const { last, clock, stream } = await connected(["stream"]);
     await last().send('event: connected\ndata: {"keepaliveMs":120000}\n\n');
     await clock.advance(299_999);
@@ -137,14 +137,14 @@ export const cases = {
     stream.close();
   },
 
-  async "a request that nobody answers is given up"() {
+  async "a request without a response times out"() {
     const { clock, states, stream } = await connected(["hang"]);
     await clock.advance(15_000);
     equal(states.at(-1).reason, "the server went silent", "reason");
     stream.close();
   },
 
-  async "what was delivered before is dropped, what has no id never is"() {
+  async "events delivered before are dropped, events without an id never"() {
     const { last, events, stream } = await connected(["stream"], { lastEventId: "e-7" });
     equal(last().headers["Last-Event-ID"], "e-7", "resume id");
     for (const id of ["e-6", "e-7", "e-8", "e-8", "e-10", "e-9"]) {
@@ -156,7 +156,7 @@ export const cases = {
     stream.close();
   },
 
-  async "a checkpoint moves the id and tells nobody"() {
+  async "a checkpoint advances the id and delivers no event"() {
     const { last, events, clock, stream } = await connected(["stream"]);
     await last().send("event: checkpoint\nid: e-40\ndata: {}\n\n");
     equal(events, [], "events");
@@ -166,14 +166,14 @@ export const cases = {
     stream.close();
   },
 
-  async "a checkpoint never moves the id back"() {
+  async "a checkpoint never moves the id backwards"() {
     const { last, stream } = await connected(["stream"], { lastEventId: "e-7" });
     await last().send("event: checkpoint\nid: e-3\ndata: {}\n\nid: e-4\n\n");
     equal(stream.lastEventId, "e-7", "position");
     stream.close();
   },
 
-  async "a reset forgets the id: a snapshot with an earlier one is taken"() {
+  async "a reset clears the id and accepts a snapshot with an earlier one"() {
     const { last, events, stream } = await connected(["stream"], { lastEventId: "e-900" });
     await last().send('event: stream:reset\nid: e-900\ndata: {"reason":"ahead"}\n\n');
     equal(stream.lastEventId, "", "position between reset and snapshot");
@@ -183,7 +183,7 @@ export const cases = {
     stream.close();
   },
 
-  async "a connection lost between reset and snapshot begins with a snapshot again"() {
+  async "a connection lost between reset and snapshot reconnects without an id"() {
     const { last, clock, stream } = await connected(["stream"], { lastEventId: "e-900" });
     await last().send('event: stream:reset\ndata: {"reason":"ahead"}\n\n');
     await last().fail();
@@ -192,7 +192,7 @@ export const cases = {
     stream.close();
   },
 
-  async "close stops everything and says so once"() {
+  async "close stops everything and reports one closed state"() {
     const { last, stream, events, names, clock } = await connected(["stream"]);
     stream.close();
     stream.close();
@@ -203,7 +203,7 @@ export const cases = {
     equal(clock.pending, 0, "timers left behind");
   },
 
-  async "close during the wait stops the wait"() {
+  async "close during a reconnect delay cancels the reconnect"() {
     const { stream, clock, names, requests } = await connected(["down"]);
     stream.close();
     await clock.advance(600_000);
@@ -211,7 +211,7 @@ export const cases = {
     equal(requests(), 1, "requests");
   },
 
-  async "retryNow ends the wait"() {
+  async "retryNow ends the reconnect delay"() {
     const { stream, clock } = await connected(["down", "stream"]);
     stream.retryNow();
     await clock.advance(0);
@@ -220,7 +220,7 @@ export const cases = {
     stream.close();
   },
 
-  "ids are news when they are later, or cannot be compared"() {
+  "an id is new if it is later or cannot be compared"() {
     const table = /** @type {[string, string, boolean][]} */ ([
       ["e-1", "", true],
       ["e-10", "e-9", true],
@@ -256,7 +256,7 @@ export const cases = {
     equal(retryAfterMs(null, now), null, "absent");
   },
 
-  async "errors are typed, whoever sent them"() {
+  async "errors of the edge and of proxies are typed"() {
     const body = { error: "Unprocessable", message: "too few", statusCode: 422,
       path: "$.order.qty", value: 0 };
     const ours = await errorFrom(Response.json(body, { status: 422 }));
@@ -267,13 +267,13 @@ export const cases = {
       "an error of a proxy");
   },
 
-  async "a call that nobody answered is unreachable, not refused"() {
+  async "a call without a response fails as unreachable"() {
     const fetch = () => Promise.reject(new TypeError("Failed to fetch"));
     const error = await call("GET", "/api/orders", undefined, { fetch }).catch((why) => why);
     equal(error.name, "Unreachable", "error");
   },
 
-  async "a call without a body to return returns undefined"() {
+  async "a call returns undefined for an empty response"() {
     const fetch = () => Promise.resolve(new Response(null, { status: 204 }));
     equal(await call("DELETE", "/api/session", undefined, { fetch }), undefined, "answer");
   },

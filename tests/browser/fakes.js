@@ -1,8 +1,8 @@
-/** Time and a server, both moved by hand, for the tests of the connection. */
+/** A clock and a server that the connection tests control. */
 
 import { connect } from "../../libs/client/tapewire.js";
 
-/** Time that stands still until `advance`. */
+/** A clock that stands still until `advance`. */
 export class FakeClock {
   #now = 0;
   #next = 1;
@@ -30,7 +30,7 @@ export class FakeClock {
   }
 
   /**
-   * Let time pass, timer by timer, and let what they started come to rest.
+   * Advance the time, timer by timer, and wait until the tasks that they started are idle.
    *
    * @param {number} milliseconds
    */
@@ -51,14 +51,14 @@ export class FakeClock {
   }
 }
 
-/** Every promise that can go on without time or bytes has gone on. */
+/** Wait until every promise that needs neither time nor bytes has settled. */
 export async function atRest() {
   for (let turn = 0; turn < 8; turn += 1) {
     await nextTask();
   }
 }
 
-/** A browser lets timers within timers wait for some milliseconds; a message waits for nothing. */
+/** Browsers delay nested timers by some milliseconds, but not messages. */
 function nextTask() {
   const { port1, port2 } = new MessageChannel();
   return new Promise((resolve) => {
@@ -70,7 +70,7 @@ function nextTask() {
   });
 }
 
-/** One answered request, whose body the test writes. */
+/** One answered request; the test writes the body of its response. */
 class Exchange {
   /** @type {any} */
   #sink;
@@ -84,7 +84,7 @@ class Exchange {
   constructor(url, headers, signal) {
     this.url = url;
     this.headers = headers;
-    /** Answers a request that hangs with its stream. */
+    /** Answer a hanging request with its stream. */
     this.accept = async () => {};
     this.aborted = false;
     this.body = new ReadableStream({

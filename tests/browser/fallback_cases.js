@@ -1,5 +1,5 @@
 /**
- * What `follow` promises, a stream with polling behind it, as cases that run in Node and in
+ * The contract of `follow`, a stream with polling as its fallback, as cases that run in Node and in
  * Chromium: name → test.
  */
 
@@ -57,7 +57,7 @@ async function untilPolling({ clock, now, states }) {
 
 /** @type {Record<string, () => void | Promise<void>>} */
 export const cases = {
-  async "a stream is live when it has brought something, not when it is open"() {
+  async "a stream is live after its first event, not when it is open"() {
     const { last, names, feed } = await following(["stream"]);
     equal(names(), ["connecting"], "states of an open stream");
     await last().send(hello);
@@ -65,7 +65,7 @@ export const cases = {
     feed.close();
   },
 
-  async "a lost stream is tried again, each time later, and then polled for"() {
+  async "a lost stream is retried with growing delays and then polled for"() {
     const at = await following(["stream", "down"]);
     await at.last().send(`retry: 5000\n${hello}`);
     await at.last().fail();
@@ -79,10 +79,10 @@ export const cases = {
     at.feed.close();
   },
 
-  async "nothing is lost or doubled from stream to polling to stream"() {
+  async "no event is lost or repeated from stream to polling to stream"() {
     const at = await following(["stream", "down", "down", "down", "down", "stream"]);
     await at.last().send(hello + item(1) + item(2));
-    at.log.length = 3; // while it breaks
+    at.log.length = 3; // appended while the connection breaks
     await at.last().fail();
     await untilPolling(at);
     await atRest();
@@ -102,7 +102,7 @@ export const cases = {
     at.feed.close();
   },
 
-  async "a poll that is answered after the stream came back is thrown away"() {
+  async "a poll result that arrives after the stream is live is discarded"() {
     /** @type {(found: any) => void} */
     let answer = () => {};
     const poll = () => new Promise((resolve) => (answer = resolve));
@@ -117,7 +117,7 @@ export const cases = {
     at.feed.close();
   },
 
-  async "what a poll has brought, a stream that was asked for before brings no more"() {
+  async "an event of a poll is not delivered again by a stream that was requested earlier"() {
     const at = await following(["down", "down", "stream"], { lastEventId: "e-0" });
     await untilPolling(at);
     at.log.length = 2;
@@ -129,7 +129,7 @@ export const cases = {
     at.feed.close();
   },
 
-  async "polls that fail say so, and the first that succeeds has the stream tried at once"() {
+  async "failed polls are reported, and the first success retries the stream at once"() {
     const at = await following(["down"]);
     at.log.trouble = new Unreachable("/items", null);
     await untilPolling(at);
@@ -147,7 +147,7 @@ export const cases = {
     at.feed.close();
   },
 
-  async "a stream that brings nothing is polled for, until it brings something"() {
+  async "an open stream without events is polled for until its first event"() {
     const at = await following(["stream"]);
     at.log.length = 1;
     await at.clock.advance(STALL_MS);
@@ -159,7 +159,7 @@ export const cases = {
     at.feed.close();
   },
 
-  async "a stream that is refused while calls are answered is polled for, and tried later"() {
+  async "a rejected stream is polled for and retried later if calls are answered"() {
     const at = await following([refusal(403), refusal(405), "stream"]);
     equal(at.now().name, "polling", "state");
     at.log.length = 1;
@@ -176,7 +176,7 @@ export const cases = {
     equal(at.clock.pending, 0, "timers left behind");
   },
 
-  async "what calls refuse too is over"() {
+  async "a rejection of both stream and calls is final"() {
     for (const [status, name] of /** @type {const} */ ([[404, "closed"], [401, "signed-out"]])) {
       const poll = async () => {
         throw refused(status);
@@ -190,7 +190,7 @@ export const cases = {
     }
   },
 
-  async "one that was pushed out by others polls, and pushes out nobody until it is told to"() {
+  async "a stream closed by the connection limit polls until retryNow reopens it"() {
     const at = await following(["stream"]);
     await at.last().send(`${hello}event: connection:limit\ndata: {}\n\n`);
     equal([at.now().name, at.now().retryInMs], ["polling", null], "state");
@@ -203,7 +203,7 @@ export const cases = {
     at.feed.close();
   },
 
-  async "every loss begins with the first try"() {
+  async "every loss starts again with the first try"() {
     const at = await following(["stream", "down", "stream", "down"]);
     await at.last().send(`retry: 1000\n${hello}`);
     await at.last().fail();
@@ -216,13 +216,13 @@ export const cases = {
     at.feed.close();
   },
 
-  async "polls that go well leave the stream to its own time; one after a failure does not"() {
+  async "a successful poll retries the stream early only after a failed poll"() {
     const at = await following(["down"]);
     await untilPolling(at);
     await at.clock.advance(LONG_ENOUGH_MS);
     const tried = at.requests();
     while (at.requests() === tried) await at.clock.advance(500);
-    // From here the next try is some 23 s away.
+    // The next retry of the stream is about 23 s away.
     const polls = at.polls.length;
     await at.clock.advance(POLL_INTERVAL_MS * 1.1);
     equal([at.polls.length, at.requests()], [polls + 1, tried + 1], "polls, tries of the stream");
@@ -235,7 +235,7 @@ export const cases = {
     at.feed.close();
   },
 
-  async "a poll that has more is followed by the next at once"() {
+  async "an incomplete poll is followed by the next at once"() {
     /** @type {string[]} */ const polls = [];
     const poll = async (/** @type {string} */ since) => {
       polls.push(since);
@@ -251,7 +251,7 @@ export const cases = {
     at.feed.close();
   },
 
-  async "a server that says when to come back is not asked before"() {
+  async "polls wait for the Retry-After of the server"() {
     const at = await following(["down"]);
     const busy = { error: "Busy", message: "later", statusCode: 503 };
     at.log.trouble = new ApiError(busy, POLL_INTERVAL_MS * 4);
@@ -263,7 +263,7 @@ export const cases = {
     at.feed.close();
   },
 
-  async "what the page throws at an event of a poll does not stop the polling"() {
+  async "an error thrown by the page does not stop the polling"() {
     /** @type {string[]} */ const thrown = [];
     const microtask = globalThis.queueMicrotask;
     globalThis.queueMicrotask = (run) =>
@@ -290,7 +290,7 @@ export const cases = {
     }
   },
 
-  async "after close nothing comes, waits or is asked"() {
+  async "after close there are no events, timers or requests"() {
     const at = await following(["down"]);
     await untilPolling(at);
     at.feed.close();

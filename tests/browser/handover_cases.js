@@ -1,6 +1,6 @@
 /**
- * What a client does when its server says that it will close the connection, as cases that run in
- * Node and in Chromium: name → test. The old connection is `old`, the one that takes over `next`.
+ * What a client does after its server has announced the end of the connection, as cases that run in
+ * Node and in Chromium: name → test. `old` is the closing connection, `next` replaces it.
  */
 
 import { MAX_HELD_EVENTS } from "../../libs/client/stream-request.js";
@@ -24,9 +24,9 @@ const told = (/** @type {number} */ price, /** @type {string} */ second, symbol 
 });
 
 /**
- * A live connection at e-7 that is told to leave.
+ * A live connection at e-7 whose server has announced its end.
  *
- * @param {Parameters<typeof connected>[0]} answers  to what it asks for then
+ * @param {Parameters<typeof connected>[0]} answers  to the requests that follow
  */
 async function leaving(answers, options = {}) {
   const made = await connected(["stream", ...answers], options);
@@ -40,32 +40,32 @@ async function leaving(answers, options = {}) {
 
 /** @type {Record<string, () => void | Promise<void>>} */
 export const cases = {
-  async "the next connection is opened before the old one is left, resuming by id"() {
+  async "the next connection is opened before the old one is closed, and resumes by id"() {
     const { old, last, exchanges, numbers, names, clock, stream } = await leaving(["stream"]);
     equal(exchanges.length, 2, "requests");
     equal(last().headers["Last-Event-ID"], "e-7", "resume id");
-    equal([old.aborted, numbers()], [false, [7]], "the old one goes on");
+    equal([old.aborted, numbers()], [false, [7]], "the old connection stays open");
     await old.send(order(8));
     await last().send(`retry: 5000\n\n${CONNECTED}`);
     await old.send(order(9));
-    equal([old.aborted, numbers()], [false, [7, 8, 9]], "the old one serves until then");
+    equal([old.aborted, numbers()], [false, [7, 8, 9]], "the old connection delivers until then");
     await last().send(order(8) + order(9) + LIVE);
-    equal(old.aborted, true, "the old one is left");
+    equal(old.aborted, true, "the old connection is closed");
     await last().send(order(10));
     equal(numbers(), [7, 8, 9, 10], "delivered");
-    equal(names(), ["connecting", "live"], "the page hears of nothing");
+    equal(names(), ["connecting", "live"], "states seen by the page");
     equal(clock.pending, 1, "timers: the watchdog's");
     stream.close();
   },
 
-  async "it asks to hear when it has caught up, whatever the address has already"() {
+  async "the next request asks for a notice of catching up, with any query"() {
     const { exchanges, stream } = await leaving(["stream"]);
     equal(exchanges.map(({ url }) => url),
       ["/api/stream/trading", "/api/stream/trading?handover=1"], "addresses");
     stream.close();
   },
 
-  async "nobody is told of the notice, in either spelling of its key"() {
+  async "the notice is not delivered to the page, in either spelling of its key"() {
     for (const key of ["closesInMs", "closes_in_ms"]) {
       const { last, events, exchanges, stream } = await connected(["stream"]);
       await last().send(`event: stream:draining\ndata: {"${key}":5000}\n\n`);
@@ -74,21 +74,21 @@ export const cases = {
     }
   },
 
-  async "a second notice on the old connection opens no third one"() {
+  async "a second notice on the old connection opens no third connection"() {
     const { old, exchanges, stream } = await leaving(["stream"]);
     await old.send(DRAINING);
     equal(exchanges.length, 2, "requests");
     stream.close();
   },
 
-  async "a comment before the greeting is no sign of life"() {
+  async "a comment before the greeting does not complete the handover"() {
     const { old, last, stream } = await leaving(["stream"]);
     await last().send(LIVE);
-    equal(old.aborted, false, "the old one is kept");
+    equal(old.aborted, false, "the old connection stays open");
     stream.close();
   },
 
-  async "an event that only the next one has is delivered at the change, once"() {
+  async "an event that only the next connection has is delivered once at the handover"() {
     const { old, last, numbers, stream } = await leaving(["stream"]);
     await last().send(CONNECTED + order(8) + order(9));
     equal(numbers(), [7], "held back");
@@ -99,7 +99,7 @@ export const cases = {
     stream.close();
   },
 
-  async "the old one ends first: the next one goes on without a wait, ready or not"() {
+  async "the next connection takes over at once if the old one ends first"() {
     const { old, last, numbers, names, exchanges, clock, stream } = await leaving(["stream"]);
     await last().send(CONNECTED + order(8));
     await old.send("retry: 1500\n\n");
@@ -112,11 +112,11 @@ export const cases = {
     stream.close();
   },
 
-  async "the old one breaks while the next one is asked for: that one is waited for"() {
+  async "if the old connection breaks during the next request, the client waits for that one"() {
     const { old, last, numbers, names, exchanges, stream } = await leaving(["hang"]);
     await old.send(order(8));
     await old.fail();
-    equal(names(), ["connecting", "live", "connecting"], "the page knows");
+    equal(names(), ["connecting", "live", "connecting"], "states seen by the page");
     await last().accept();
     await last().send(CONNECTED + order(8) + order(9));
     equal([numbers(), names().at(-1)], [[7, 8, 9], "live"], "goes on");
@@ -124,7 +124,7 @@ export const cases = {
     stream.close();
   },
 
-  async "no next one to be had: the old one serves, and is tried for again"() {
+  async "the old connection serves while failed next connections are retried"() {
     const down = refusal(503, { "Retry-After": "3" });
     const answers = /** @type {any} */ (["down", down, "stream"]);
     const { old, last, exchanges, requests, clock, names, numbers, stream } =
@@ -136,16 +136,16 @@ export const cases = {
     equal(requests(), 3, "tries after half a second and a quarter of it");
     await old.send(order(8));
     await clock.advance(3749);
-    equal(requests(), 3, "tries before the time that was asked for");
+    equal(requests(), 3, "tries before the Retry-After has passed");
     await clock.advance(1);
     equal(last().headers["Last-Event-ID"], "e-8", "resume id");
     await last().send(CONNECTED + LIVE + order(9));
     equal([numbers(), old.aborted], [[7, 8, 9], true], "changed over");
-    equal([names(), exchanges.length], [["connecting", "live"], 3], "the page hears of nothing");
+    equal([names(), exchanges.length], [["connecting", "live"], 3], "states seen by the page");
     stream.close();
   },
 
-  async "none to be had to the end: goes on as after any end"() {
+  async "without a next connection the client reconnects as after any end"() {
     const { old, clock, states, requests, stream } = await leaving(["down"]);
     await old.send("retry: 1500\n\n");
     await old.end();
@@ -159,20 +159,20 @@ export const cases = {
     stream.close();
   },
 
-  async "a refusal for good is left to the end of the old one"() {
+  async "a permanent rejection takes effect only when the old connection ends"() {
     const { old, clock, requests, names, stream } = await leaving([refusal(401)]);
     await clock.advance(60_000);
-    equal([requests(), names().at(-1)], [2, "live"], "kept, and not asked again");
+    equal([requests(), names().at(-1)], [2, "live"], "requests, and the state");
     await old.end();
     await clock.advance(3000);
-    equal(stream.state.name, "signed-out", "then it counts");
+    equal(stream.state.name, "signed-out", "state after the end");
   },
 
-  async "a next one that ends before it is ready is tried for again"() {
+  async "a next connection that ends before it is ready is retried"() {
     const { old, last, exchanges, clock, numbers, stream } = await leaving(["stream"]);
     await last().send(CONNECTED + order(8));
     await last().end();
-    equal([numbers(), old.aborted], [[7], false], "the old one serves");
+    equal([numbers(), old.aborted], [[7], false], "the old connection stays open");
     await clock.advance(625);
     equal(exchanges.length, 3, "requests");
     await old.send(order(8));
@@ -181,7 +181,7 @@ export const cases = {
     stream.close();
   },
 
-  async "the wait that a next one named that did not take over does not count"() {
+  async "the retry of a next connection that did not take over is ignored"() {
     const { old, last, states, stream } = await leaving(["stream", "down"]);
     await last().send(`retry: 7000\n\n${CONNECTED}`);
     await last().end();
@@ -190,7 +190,7 @@ export const cases = {
     stream.close();
   },
 
-  async "what the old one brings at the moment of the change comes too late"() {
+  async "an event of the old connection at the moment of the handover is dropped"() {
     const { old, last, events, stream } = await leaving(["stream"]);
     await last().send(CONNECTED);
     void last().send(LIVE);
@@ -199,7 +199,7 @@ export const cases = {
     stream.close();
   },
 
-  async "one that took over unready and is late to be ready does not end the change after it"() {
+  async "a connection that becomes ready late does not end the following handover"() {
     const { old, last, exchanges, stream } = await leaving(["stream"]);
     const next = last();
     await next.send(CONNECTED);
@@ -213,7 +213,7 @@ export const cases = {
     stream.close();
   },
 
-  async "what is held back is bounded"() {
+  async "the number of held events is bounded"() {
     const { old, last, events, stream } = await leaving(["stream"]);
     await last().send(CONNECTED + "event: test\ndata: 1\n\n".repeat(MAX_HELD_EVENTS - 3));
     equal([old.aborted, events.length], [false, 1], "held back");
@@ -222,7 +222,7 @@ export const cases = {
     stream.close();
   },
 
-  async "a next one that nobody answers is given up, and tried for again"() {
+  async "a next request without a response times out and is retried"() {
     const { old, exchanges, clock, stream } = await leaving(["hang", "stream"]);
     for (let second = 0; second < 15; second += 5) {
       await old.send(": keepalive\n\n");
@@ -234,7 +234,7 @@ export const cases = {
     stream.close();
   },
 
-  async "the next one is leaving too: from there on to a third"() {
+  async "a next connection that is closing too is replaced by a third"() {
     const { old, last, exchanges, numbers, names, stream } = await leaving(["stream"]);
     const next = last();
     await next.send(CONNECTED + DRAINING + order(8));
@@ -248,7 +248,7 @@ export const cases = {
     stream.close();
   },
 
-  async "close during the change ends both, and nothing is delivered"() {
+  async "close during the handover ends both connections and delivers nothing"() {
     for (const answer of /** @type {const} */ (["stream", "hang", "down"])) {
       const { old, last, stream, events, names, clock, requests } = await leaving([answer]);
       if (answer === "stream") await last().send(CONNECTED + order(8));
@@ -261,7 +261,7 @@ export const cases = {
     }
   },
 
-  async "close by the page while it is given what was held back stops that"() {
+  async "close by the page during the delivery of held events stops the delivery"() {
     /** @type {any} */ let stream;
     const seen = /** @type {any[]} */ ([]);
     const onEvent = (/** @type {any} */ { id }) => {
@@ -275,10 +275,10 @@ export const cases = {
     equal(made.last().aborted, true, "given up");
   },
 
-  async "a reset on the next one is taken at once, and what it says holds"() {
+  async "a reset on the next connection takes over at once"() {
     const { old, last, events, stream } = await leaving(["stream"]);
     await last().send(`${CONNECTED}event: stream:reset\ndata: {"reason":"epoch"}\n\n`);
-    equal(old.aborted, true, "the old one is left");
+    equal(old.aborted, true, "the old connection is closed");
     await last().send('event: order:update\nid: f-2\ndata: {"snapshot":true}\n\n');
     equal(events.map(({ type }) => type),
       ["order:update", "connected", "stream:reset", "order:update"], "events");
@@ -286,7 +286,7 @@ export const cases = {
     stream.close();
   },
 
-  async "the session ends on the next one, or there is one too many: final"() {
+  async "an expired session or the connection limit on the next connection is final"() {
     for (const [type, name] of [["auth:expired", "signed-out"], ["connection:limit", "closed"]]) {
       const { old, last, stream, clock } = await leaving(["stream"]);
       await last().send(`${CONNECTED}event: ${type}\ndata: {}\n\n`);
@@ -295,14 +295,14 @@ export const cases = {
     }
   },
 
-  async "the session ends on the old one meanwhile: final, and the next one is left"() {
+  async "an expired session on the old connection is final and closes the next one"() {
     const { old, last, stream, clock } = await leaving(["stream"]);
     await last().send(CONNECTED);
     await old.send("event: auth:expired\ndata: {}\n\n");
     equal([stream.state.name, last().aborted, clock.pending], ["signed-out", true, 0], "state");
   },
 
-  async "a silent old one is given up for the next one"() {
+  async "a silent old connection is replaced by the next one"() {
     const { old, last, clock, names, stream } = await leaving(["stream"]);
     await clock.advance(70_000);
     await last().send(CONNECTED);
@@ -312,7 +312,7 @@ export const cases = {
     stream.close();
   },
 
-  async "the wait that the next one named holds after the change, not the old one's"() {
+  async "after the handover the retry of the next connection applies"() {
     const { last, states, stream } = await leaving(["stream"]);
     await last().send(`retry: 7000\n\n${CONNECTED}${LIVE}`);
     await last().end();
@@ -320,22 +320,22 @@ export const cases = {
     stream.close();
   },
 
-  async "quotes do not go back in time, and none is lost"() {
+  async "quotes never go back in time, and the newest is not lost"() {
     const { old, last, prices, clock, stream } = await leaving(["stream"]);
     await old.send(quote(101, "02.5"));
     await last().send(CONNECTED + quote(100, "02"));
     await old.send(quote(103, "04"));
     await last().send(quote(102, "03") + LIVE);
-    equal(prices(), [101, 103], "older ones are not shown");
+    equal(prices(), [101, 103], "older quotes are not delivered");
     await last().send(quote(104, "04.25") + quote(105, "05") + quote(90, "01", "SPY"));
-    equal(prices(), [101, 103, 104, 105, 90], "newer ones are, and those of other symbols");
+    equal(prices(), [101, 103, 104, 105, 90], "newer quotes and other symbols are delivered");
     await last().send(quote(99, "00"));
-    equal(prices().at(-1), 99, "having caught up, it is believed");
+    equal(prices().at(-1), 99, "after catching up, an older quote is accepted");
     await clock.advance(0);
     stream.close();
   },
 
-  async "in a list of quotes the newer one stands where an older one came"() {
+  async "an older quote in a list is replaced by the newer one"() {
     const { old, last, events, stream } = await leaving(["stream"]);
     await old.send(quote(103, "04"));
     const prices = [told(100, "02"), told(90, "02", "SPY")];
@@ -345,7 +345,7 @@ export const cases = {
     stream.close();
   },
 
-  async "what a list has shown is not undone either"() {
+  async "a later quote does not undo a newer one of a list"() {
     const { old, last, prices, stream } = await leaving(["stream"]);
     const list = JSON.stringify({ initializing: true, prices: [told(103, "04")] });
     await old.send(`event: price:update\ndata: ${list}\n\n`);
@@ -354,21 +354,21 @@ export const cases = {
     stream.close();
   },
 
-  async "a market that begins again during the change is believed after a while"() {
+  async "quotes of a restarted market are accepted after a while"() {
     const { old, last, prices, clock, stream } = await leaving(["stream"]);
     await old.send(quote(103, "04"));
     await last().send(CONNECTED + LIVE + quote(100, "01"));
-    equal(prices(), [103], "for a while it looks like an old one");
+    equal(prices(), [103], "first it is taken for an older quote");
     await clock.advance(4999);
     await last().send(quote(100, "02"));
     equal(prices(), [103], "not yet");
     await clock.advance(1);
     await last().send(quote(101, "02"));
-    equal(prices(), [103, 101], "then it is believed");
+    equal(prices(), [103, 101], "then it is accepted");
     stream.close();
   },
 
-  async "values without ids come from the old one until the change, then from the next one"() {
+  async "values without ids come from the old connection until the handover, then from the next"() {
     const { old, last, events, stream } = await leaving(["stream"]);
     const value = (/** @type {number} */ n) => `event: position:update\ndata: {"n":${n}}\n\n`;
     await last().send(CONNECTED + value(1));
@@ -380,7 +380,7 @@ export const cases = {
     stream.close();
   },
 
-  async "whatever the two bring in whatever order, each event is delivered once and in order"() {
+  async "each event is delivered once and in order for any interleaving of the two connections"() {
     for (let seed = 1; seed <= 60; seed += 1) {
       const chance = dice(seed);
       const { old, last, numbers, stream } = await leaving(["stream"]);
@@ -392,7 +392,7 @@ export const cases = {
         else await next.send(order((byNext += 1)));
         if (!left && chance() < 0.15) {
           left = true;
-          // Only what has caught up says so: it is at least where the old one was left.
+          // The server sends this only after catching up, so it has reached the old connection.
           if (byNext >= byOld) await next.send(LIVE);
           else await old.end();
         }
@@ -405,7 +405,7 @@ export const cases = {
 };
 
 /**
- * Chance that plays the same again.
+ * A random generator that repeats its numbers for a seed.
  *
  * @param {number} seed
  */

@@ -1,4 +1,4 @@
-/** What the pages work out without a document or a network, as cases: name → test. */
+/** The pages' logic that needs no document and no network, as cases: name → test. */
 
 import { inWords } from "/static/feedline.js";
 import { Inbox } from "/static/inbox.js";
@@ -29,16 +29,16 @@ const state = (/** @type {Inbox} */ inbox) => [
 
 /** @type {Record<string, () => void>} */
 export const cases = {
-  "inbox: what is new is unread, on top, and told once"() {
+  "inbox: a new notification is unread, first, and announced once"() {
     const inbox = new Inbox();
-    equal(inbox.apply(begun(1, 0)), null, "a beginning is no news");
+    equal(inbox.apply(begun(1, 0)), null, "the first count announces nothing");
     equal(inbox.apply(told(2, "a"))?.id, "a", "news");
     equal(inbox.apply(told(3, "b"))?.id, "b", "news");
     equal(inbox.apply(told(3, "b")), null, "the same again");
     equal(state(inbox), [2, "b* a*"], "state");
   },
 
-  "inbox: the number of unread ones counts what the list does not show"() {
+  "inbox: the unread count includes notifications beyond the list"() {
     const inbox = new Inbox();
     inbox.apply(begun(9, 120));
     equal(inbox.load(list(9, 120, note("z"))), true, "taken");
@@ -48,18 +48,18 @@ export const cases = {
     equal(state(inbox), [0, "z"], "all");
   },
 
-  "inbox: a list that is newer than the stream has its events counted once"() {
+  "inbox: events are counted once if the list is newer than the stream"() {
     const inbox = new Inbox();
     inbox.apply(begun(1, 0));
     inbox.load(list(3, 1, note("b"), note("a", true)));
-    equal(inbox.apply(told(2, "a"))?.id, "a", "told all the same: nobody has seen it come");
+    equal(inbox.apply(told(2, "a"))?.id, "a", "it is announced, because it was not shown as a toast before");
     inbox.apply(told(3, "b"));
     equal(state(inbox), [1, "b* a"], "state");
     inbox.apply(read(4, ["b"]));
     equal(state(inbox), [0, "b a"], "state after");
   },
 
-  "inbox: a list that is older than events is brought up to date with them"() {
+  "inbox: later events are applied to an older list"() {
     const inbox = new Inbox();
     inbox.apply(begun(1, 1));
     inbox.apply(told(2, "b"));
@@ -70,7 +70,7 @@ export const cases = {
     equal(inbox.place, "e-4", "place");
   },
 
-  "inbox: a list from before the stream began is refused, and leaves all as it is"() {
+  "inbox: a list older than the start of the stream is rejected and changes nothing"() {
     const inbox = new Inbox();
     inbox.apply(begun(5, 2));
     equal(inbox.load(list(4, 1, note("a"))), false, "refused");
@@ -78,14 +78,14 @@ export const cases = {
     equal(inbox.load(list(5, 2, note("b"), note("a"))), true, "taken");
   },
 
-  "inbox: a stream that begins anew does not undo what a newer list says"() {
+  "inbox: a restarted stream does not undo a newer list"() {
     const inbox = new Inbox();
     inbox.load(list(7, 1, note("a")));
     inbox.apply(begun(6, 0));
     equal(state(inbox), [1, "a*"], "state");
   },
 
-  "inbox: another epoch of the log begins at nothing"() {
+  "inbox: another epoch of the log starts empty"() {
     const inbox = new Inbox();
     inbox.apply(begun(900, 3));
     inbox.reset();
@@ -95,7 +95,7 @@ export const cases = {
     equal(state(inbox), [1, "new*"], "state");
   },
 
-  "metrics: shares are whole per cents that are 100 together"() {
+  "metrics: shares are whole percentages that add up to 100"() {
     equal(shares([1, 1, 1]), [34, 33, 33], "thirds");
     equal(shares([0, 0, 0]), [0, 0, 0], "nothing");
     equal(shares([2, 0, 0]), [100, 0, 0], "one kind");
@@ -106,12 +106,12 @@ export const cases = {
     }
   },
 
-  "views: tickers are what stands between commas"() {
+  "views: tickers are separated by commas, semicolons or spaces"() {
     equal(listed(" $IBM, aapl ;; BRK.B\n"), ["IBM", "aapl", "BRK.B"], "tickers");
     equal(listed(" , "), [], "nothing");
   },
 
-  "feed: every state says what is done about it"() {
+  "feed: the text of every state names the next step"() {
     const polling = { name: "polling", everyMs: 5000, retryInMs: 9000, reason: "", failing: "" };
     const words = [
       { name: "live" },

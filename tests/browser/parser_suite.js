@@ -1,5 +1,5 @@
 /**
- * Runs one case of parser_cases.json, in whatever way its bytes are cut. Used by Node and Chromium.
+ * Runs one case of parser_cases.json with its bytes cut in every way. Node and Chromium use it.
  */
 
 import { Parser } from "../../libs/client/parser.js";

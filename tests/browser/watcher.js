@@ -1,6 +1,6 @@
 /**
- * The client in Node, for tests from outside: `node watcher.js URL COOKIE` writes a line of JSON for
- * each event and each state, until its input ends.
+ * Runs the client in Node: `node watcher.js URL COOKIE` writes a line of JSON for each event and
+ * each state until its input ends.
  */
 
 import { connect } from "../../libs/client/tapewire.js";
