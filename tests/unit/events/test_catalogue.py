@@ -1,4 +1,4 @@
-"""Naming events, refusing clashes, and lifting old versions, on a catalogue of its own."""
+"""Declaring event types, rejecting clashes and upcasting old versions, in a separate catalogue."""
 
 import re
 from decimal import Decimal
@@ -24,7 +24,7 @@ from tapewire.events import (
 
 
 class Moved(Event, frozen=True, kw_only=True):
-    """The third version: `amount` was once a text called `sum`, and had no currency."""
+    """The third version. In earlier ones `amount` was a text named `sum`, and had no currency."""
 
     account: str
     amount: Decimal
@@ -37,7 +37,7 @@ class Closed(Event, frozen=True, kw_only=True):
 
 @pytest.fixture
 def catalogue() -> Catalogue:
-    """Knows money.moved in three versions."""
+    """A catalogue with three versions of money.moved."""
     catalogue = Catalogue()
     event("money.moved", version=3, catalogue=catalogue)(Moved)
 
@@ -69,7 +69,7 @@ def test_a_struct_is_stored_under_its_tag(catalogue: Catalogue) -> None:
         ("money.moved.v3", b'{"account":"a-1","amount":10.50,"currency":"USD"}'),
     ],
 )
-def test_every_version_ever_written_becomes_the_current_one(
+def test_every_stored_version_is_decoded_as_the_current_one(
     catalogue: Catalogue, tag: str, data: bytes
 ) -> None:
     decoded = catalogue.decode(tag, data)
@@ -78,7 +78,7 @@ def test_every_version_ever_written_becomes_the_current_one(
     assert catalogue.struct_for_tag(tag) is Moved
 
 
-def test_an_upcast_does_not_touch_what_newer_versions_already_say(catalogue: Catalogue) -> None:
+def test_an_upcast_keeps_fields_that_are_already_set(catalogue: Catalogue) -> None:
     decoded = catalogue.decode("money.moved.v2", b'{"account":"a","amount":1,"currency":"EUR"}')
     assert decoded == Moved(account="a", amount=Decimal(1), currency="EUR")
 
@@ -87,7 +87,7 @@ def test_all_versions_are_listed(catalogue: Catalogue) -> None:
     assert catalogue.tags() == ["money.moved.v1", "money.moved.v2", "money.moved.v3"]
 
 
-def test_fields_of_a_newer_producer_are_passed_over(catalogue: Catalogue) -> None:
+def test_unknown_fields_are_ignored(catalogue: Catalogue) -> None:
     data = b'{"account":"a-1","amount":10.50,"currency":"USD","memo":"rent"}'
     assert catalogue.decode("money.moved.v3", data) == MOVED
 
@@ -108,14 +108,14 @@ def test_a_version_with_an_upcast_cannot_be_current(catalogue: Catalogue) -> Non
 
 
 @pytest.mark.parametrize("version", [1, 3])
-def test_a_version_cannot_be_upcast_twice_nor_when_it_is_current(
+def test_a_version_cannot_be_upcast_twice_or_when_current(
     catalogue: Catalogue, version: int
 ) -> None:
     with pytest.raises(CatalogueClash, match=rf"money\.moved\.v{version}"):
         upcast("money.moved", version=version, catalogue=catalogue)(lambda fields: fields)
 
 
-def test_a_clash_leaves_the_catalogue_as_it_was(catalogue: Catalogue) -> None:
+def test_a_clash_leaves_the_catalogue_unchanged(catalogue: Catalogue) -> None:
     with pytest.raises(CatalogueClash):
         event("money.moved", version=3, catalogue=catalogue)(Closed)
     event("account.closed", catalogue=catalogue)(Closed)
@@ -124,20 +124,20 @@ def test_a_clash_leaves_the_catalogue_as_it_was(catalogue: Catalogue) -> None:
 
 
 @pytest.mark.parametrize("tag", ["money.moved.v4", "money.lost.v1", "", "money.moved"])
-def test_an_unknown_tag_says_which_and_what_to_do(catalogue: Catalogue, tag: str) -> None:
+def test_an_unknown_tag_raises_with_the_tag_and_the_remedy(catalogue: Catalogue, tag: str) -> None:
     with pytest.raises(UnknownType, match="import the package") as caught:
         catalogue.decode(tag, b"{}")
     assert caught.value.tag == tag
 
 
-def test_an_upcast_to_a_version_that_is_not_there_is_unknown() -> None:
+def test_an_upcast_to_a_missing_version_raises_unknown_type() -> None:
     catalogue = Catalogue()
     upcast("money.moved", version=1, catalogue=catalogue)(lambda fields: fields)
     with pytest.raises(UnknownType, match=r"money\.moved\.v2"):
         catalogue.decode("money.moved.v1", b"{}")
 
 
-def test_a_struct_without_a_name_has_no_tag(catalogue: Catalogue) -> None:
+def test_an_undeclared_struct_has_no_tag(catalogue: Catalogue) -> None:
     with pytest.raises(UnknownType, match="Closed"):
         catalogue.tag_of(Closed)
 
@@ -157,7 +157,7 @@ def test_a_struct_without_a_name_has_no_tag(catalogue: Catalogue) -> None:
         b'{"account":"a-1","amount":1,"currency":null}',
     ],
 )
-def test_bytes_that_do_not_fit_their_tag_are_undecodable(catalogue: Catalogue, data: bytes) -> None:
+def test_invalid_bytes_are_undecodable(catalogue: Catalogue, data: bytes) -> None:
     with pytest.raises(Undecodable, match=r"money\.moved\.v3") as caught:
         catalogue.decode("money.moved.v3", data)
     assert caught.value.tag == "money.moved.v3"
@@ -167,13 +167,13 @@ def test_bytes_that_do_not_fit_their_tag_are_undecodable(catalogue: Catalogue, d
     "data",
     [b"", b"[]", b"{}", b'{"account":"a-1","sum":null}', b'{"account":"a-1","sum":"much"}'],
 )
-def test_old_bytes_that_do_not_fit_are_undecodable_too(catalogue: Catalogue, data: bytes) -> None:
-    """An upcast that stumbles over what it was given must not kill the reader of the log."""
+def test_invalid_bytes_of_an_old_version_are_undecodable(catalogue: Catalogue, data: bytes) -> None:
+    """An upcast that fails on its input must not end the reader of the log."""
     with pytest.raises(Undecodable, match=r"money\.moved\.v1"):
         catalogue.decode("money.moved.v1", data)
 
 
-def test_a_declaration_says_where_a_type_lives_and_how_it_is_shown(catalogue: Catalogue) -> None:
+def test_a_declaration_sets_the_subject_and_the_sse_binding(catalogue: Catalogue) -> None:
     event("account.closed", domain="accounts", sse="account:closed", catalogue=catalogue)(Closed)
     kind = catalogue.type_for_tag("account.closed.v1")
     assert (kind.tag, kind.subject_template) == (
@@ -185,11 +185,11 @@ def test_a_declaration_says_where_a_type_lives_and_how_it_is_shown(catalogue: Ca
     assert kind in catalogue.event_types()
 
 
-def test_an_old_version_is_declared_as_its_current_one(catalogue: Catalogue) -> None:
+def test_an_old_version_has_the_declaration_of_the_current_one(catalogue: Catalogue) -> None:
     assert catalogue.type_for_tag("money.moved.v1") is catalogue.type_for_tag("money.moved.v3")
 
 
-def test_a_newest_wins_type_is_a_value_and_no_event_of_the_journal(catalogue: Catalogue) -> None:
+def test_a_newest_wins_type_has_a_value_subject_and_no_domain(catalogue: Catalogue) -> None:
     event("fx.rate", delivery=Delivery.NEWEST_WINS, sse="fx:rate", catalogue=catalogue)(Closed)
     kind = catalogue.type_of(Closed)
     assert kind.domain is None
@@ -214,12 +214,12 @@ BAD: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("declared", "why"), BAD)
-def test_what_cannot_be_declared_is_refused_with_its_reason(
+def test_invalid_declarations_are_rejected_with_a_reason(
     catalogue: Catalogue, declared: dict[str, Any], why: str
 ) -> None:
     with pytest.raises(BadDeclaration, match=re.escape(why)):
         event(**{"name": "loan.made", **declared}, catalogue=catalogue)(Closed)
-    event("loan.made", catalogue=catalogue)(Closed)  # nothing was left behind
+    event("loan.made", catalogue=catalogue)(Closed)  # the failed declaration left nothing
 
 
 def test_only_events_can_be_declared(catalogue: Catalogue) -> None:
@@ -228,7 +228,7 @@ def test_only_events_can_be_declared(catalogue: Catalogue) -> None:
 
 
 class TestPackages:
-    """A domain, and an SSE name, belong to the package that declared them first."""
+    """A domain or an SSE name belongs to the package that declares it first."""
 
     @staticmethod
     def struct(package: str) -> type[Event]:
@@ -236,13 +236,13 @@ class TestPackages:
         assert issubclass(made, Event)
         return made
 
-    def test_a_domain_of_another_package_is_taken(self, catalogue: Catalogue) -> None:
+    def test_a_domain_of_another_package_cannot_be_used(self, catalogue: Catalogue) -> None:
         event("loan.made", domain="loans", catalogue=catalogue)(self.struct("bank"))
         with pytest.raises(CatalogueClash, match="'loans' belongs to the package 'bank'"):
             event("loan.sold", domain="loans", catalogue=catalogue)(self.struct("broker"))
         event("loan.paid", domain="loans", catalogue=catalogue)(self.struct("bank.later"))
 
-    def test_a_name_of_another_package_is_taken(self, catalogue: Catalogue) -> None:
+    def test_an_sse_name_of_another_package_cannot_be_used(self, catalogue: Catalogue) -> None:
         event("loan.made", domain="loans", sse="loan:made", catalogue=catalogue)(
             self.struct("bank")
         )
@@ -252,7 +252,7 @@ class TestPackages:
             )
 
     @pytest.mark.parametrize("domain", ["orders", "trades", "reports", "strategies"])
-    def test_tapewires_own_domains_are_taken(self, domain: str) -> None:
+    def test_tapewires_own_domains_cannot_be_used(self, domain: str) -> None:
         with pytest.raises(CatalogueClash, match="belongs to the package 'tapewire'"):
             event("loan.made", domain=domain)(self.struct("bank"))
         assert "loan.made.v1" not in CATALOGUE.tags()

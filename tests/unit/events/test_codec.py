@@ -43,7 +43,7 @@ def test_numbers_keep_every_digit(digits: str) -> None:
         allow_nan=False, allow_infinity=False, places=6, min_value=-(10**15), max_value=10**15
     )
 )
-def test_any_amount_comes_back_as_it_went(amount: Decimal) -> None:
+def test_any_amount_is_encoded_and_decoded_exactly(amount: Decimal) -> None:
     paid = Paid(net_amount=amount)
     assert CODEC.decode(CODEC.encode(paid), Paid) == paid
 
@@ -58,12 +58,12 @@ def test_names_are_camel_case_and_times_are_utc() -> None:
     assert CODEC.encode(paid) == b'{"netAmount":1,"paidAt":"2026-03-02T14:30:00Z"}'
 
 
-def test_numbers_in_untyped_json_are_exact_too() -> None:
+def test_numbers_in_untyped_json_are_exact() -> None:
     decoded = CODEC.decode(b'{"a":0.10,"b":[1.5]}', dict[str, Any])
     assert decoded == {"a": Decimal("0.10"), "b": [Decimal("1.5")]}
     assert CODEC.encode(decoded) == b'{"a":0.10,"b":[1.5]}'
 
 
-def test_what_does_not_fit_is_named_by_its_path() -> None:
+def test_a_validation_error_has_the_path_of_the_field() -> None:
     with pytest.raises(msgspec.ValidationError, match=r"\$\.netAmount"):
         CODEC.decode(b'{"netAmount":true}', Paid)

@@ -1,8 +1,8 @@
-"""Whatever was ever written can still be read, and means the same.
+"""Every event that was ever stored can still be read, with the same meaning.
 
-`golden/{tag}.json` holds one event as it was stored under each tag ever used, old versions
-included; it is never changed. A current tag must encode to the same bytes again. An old one must
-become what `golden/{tag}.becomes.json` says, under its current tag.
+`golden/{tag}.json` is a stored event of each tag ever used, old versions included; the files never
+change. An event of a current tag must encode to the same bytes again. An event of an old tag must
+encode to `golden/{tag}.becomes.json`, under its current tag.
 """
 
 import importlib
@@ -24,13 +24,13 @@ for module in pkgutil.iter_modules(tapewire.events.__path__, "tapewire.events.")
 
 
 def written() -> list[str]:
-    """Tags with a golden file."""
+    """Return the tags with a golden file."""
     files = [file.name for file in GOLDEN.glob("*.json") if not file.name.endswith(BECOMES)]
     return sorted(name.removesuffix(".json") for name in files)
 
 
 def catalogued() -> list[str]:
-    """Tags of ours: other tests may have named events of their own in this process."""
+    """Return Tapewire's tags: other tests may have declared event types in this process."""
     return [
         tag
         for tag in CATALOGUE.tags()
@@ -39,7 +39,7 @@ def catalogued() -> list[str]:
 
 
 def complaints(catalogued: list[str], written: list[str]) -> list[str]:
-    """What is wrong between the catalogue and the golden files, with the cure."""
+    """Describe the differences between the catalogue and the golden files, with the remedy."""
     unwritten = [
         f"{tag} has no golden file: write a realistic event to tests/unit/events/golden/{tag}.json"
         for tag in sorted(set(catalogued) - set(written))
@@ -53,11 +53,11 @@ def complaints(catalogued: list[str], written: list[str]) -> list[str]:
 
 
 def compact(file: Path) -> bytes:
-    """The JSON of `file` without white space between its parts; numbers stay as written."""
+    """Return the JSON of `file` without white space; numbers stay as written."""
     return msgspec.json.format(file.read_bytes(), indent=-1)
 
 
-def test_every_tag_has_its_golden_file_and_none_was_removed() -> None:
+def test_every_tag_has_a_golden_file_and_none_was_removed() -> None:
     assert complaints(catalogued(), written()) == []
 
 
@@ -73,7 +73,7 @@ def test_a_removed_tag_fails() -> None:
 
 
 @pytest.mark.parametrize("tag", written())
-def test_what_was_written_reads_back_and_means_the_same(tag: str) -> None:
+def test_golden_events_are_decoded_and_encoded_to_the_expected_bytes(tag: str) -> None:
     event = CATALOGUE.decode(tag, compact(GOLDEN / f"{tag}.json"))
 
     now = CATALOGUE.tag_of(type(event))
@@ -82,7 +82,7 @@ def test_what_was_written_reads_back_and_means_the_same(tag: str) -> None:
 
 
 @pytest.mark.parametrize("tag", written())
-def test_white_space_in_stored_json_means_nothing(tag: str) -> None:
+def test_white_space_in_stored_json_is_ignored(tag: str) -> None:
     file = GOLDEN / f"{tag}.json"
     assert CATALOGUE.decode(tag, file.read_bytes()) == CATALOGUE.decode(tag, compact(file))
 

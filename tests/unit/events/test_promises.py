@@ -1,7 +1,7 @@
-"""Everything that clients are promised has a type that it can be made of, with what it must say.
+"""Every SSE event that clients are promised has event types with all the promised fields.
 
-`PROMISED` is the list of promises: the event that a client sees, the types behind it, and the
-fields that each of them must hold somewhere (as JSON calls them). Streams make payloads of these.
+`PROMISED` lists the promises: the SSE event, the event types that it is made from, and the fields
+that each type must contain, by their JSON names.
 """
 
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ PROMISED: list[tuple[str, str, str]] = [
     ("strategy:update, error", "strategy.failed", f"{STRATEGY} {ERROR}"),
     ("alert:new", "alert.raised", "alertId level message symbol timestamp"),
     ("agent:status", "agent.status", "service state timestamp"),
-    # Strategy streams: of strategies that Tapewire runs, and of those that others do.
+    # Strategy streams: of strategies that Tapewire runs, and of those that other programs run.
     ("STRATEGY_STARTED", "strategy.started report.strategy_started", STRATEGY),
     ("STRATEGY_STOPPED", "strategy.stopped report.strategy_stopped", STRATEGY),
     ("STRATEGY_UPDATED", "strategy.updated strategy.traded report.strategy_updated", STRATEGY),
@@ -67,7 +67,7 @@ PROMISED: list[tuple[str, str, str]] = [
 
 
 def fields(struct: type) -> Iterator[str]:
-    """Every field of the struct and of the structs within, as JSON calls it."""
+    """Yield the JSON name of every field of the struct and of its nested structs."""
     for field in msgspec.structs.fields(struct):
         yield field.encode_name
         for part in getattr(field.type, "__args__", (field.type,)):
@@ -76,21 +76,21 @@ def fields(struct: type) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("promise", "types", "promised"), PROMISED)
-def test_a_promise_can_be_kept(promise: str, types: str, promised: str) -> None:
+def test_event_types_hold_the_promised_fields(promise: str, types: str, promised: str) -> None:
     for name in types.split():
         held = set(fields(CATALOGUE.struct_for_tag(f"{name}.v1")))
         lacking = set(promised.split()) - held
         assert not lacking, f"{promise}: {name} does not hold {sorted(lacking)}"
 
 
-def test_every_type_keeps_a_promise_or_is_an_owners_own() -> None:
+def test_every_event_type_is_promised_or_listed_as_private() -> None:
     promised = {name for _, types, _ in PROMISED for name in types.split()}
     own = {"rule.created", "rule.triggered", "rule.armed", "rule.deleted"}
     ours = {kind.name for kind in CATALOGUE.event_types() if kind.package == "tapewire"}
     assert ours - promised - own == set(), "say which promise it keeps"
 
 
-def test_the_words_are_those_of_the_promises() -> None:
+def test_enum_values_are_those_promised_to_clients() -> None:
     assert {one.value for one in OrderStatus} == {
         "new", "partially_filled", "filled", "canceled", "rejected", "failed",
     }  # fmt: skip
@@ -100,7 +100,7 @@ def test_the_words_are_those_of_the_promises() -> None:
     assert {"price_above", "price_below", "percent_move"} <= {one.value for one in RuleKind}
 
 
-def test_only_prices_and_valuations_are_values() -> None:
+def test_only_quotes_and_valuations_are_newest_wins() -> None:
     values = {
         kind.name
         for kind in CATALOGUE.event_types()

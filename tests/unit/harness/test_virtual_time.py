@@ -14,7 +14,7 @@ pytestmark = pytest.mark.virtual_time
 
 @pytest.fixture
 async def ticker() -> AsyncIterator[list[float]]:
-    """The loop's time every minute, noted by a task of the fixture."""
+    """A task of the fixture records the loop's time every minute."""
     times: list[float] = []
 
     async def tick() -> None:
@@ -45,7 +45,7 @@ async def test_a_marker_allows_more_time() -> None:
 
 
 @pytest.mark.parametrize("hours", [1, 2])
-async def test_parameters_and_virtual_time_go_together(hours: int) -> None:
+async def test_parametrized_tests_run_in_virtual_time(hours: int) -> None:
     await asyncio.sleep(hours * 1000)
     assert isinstance(asyncio.get_running_loop(), VirtualTimeLoop)
 
@@ -55,7 +55,7 @@ def test_too_much_virtual_time_is_a_timeout() -> None:
         run(asyncio.sleep(11), seconds=10)
 
 
-def test_a_deadlock_names_the_tasks_that_wait() -> None:
+def test_a_deadlock_error_names_the_waiting_tasks() -> None:
     async def wait_in_vain() -> None:
         await asyncio.Event().wait()
 
@@ -63,7 +63,7 @@ def test_a_deadlock_names_the_tasks_that_wait() -> None:
         run(wait_in_vain())
 
 
-def test_a_task_that_ignores_its_cancellation_ends_too() -> None:
+def test_a_deadlocked_task_that_ignores_cancellation_ends() -> None:
     async def wait_again() -> None:
         while True:
             with contextlib.suppress(asyncio.CancelledError):
@@ -76,7 +76,7 @@ def test_a_task_that_ignores_its_cancellation_ends_too() -> None:
 
 
 class TestClass:
-    """A module's mark applies to its classes as well."""
+    """The mark of a module applies to its classes."""
 
     async def test_a_class_runs_in_virtual_time(self) -> None:
         await asyncio.sleep(1000)

@@ -1,4 +1,4 @@
-"""The history checker finds every planted violation, names it, and lets what is right pass."""
+"""The history checker finds and names every planted violation, and accepts valid histories."""
 
 from datetime import UTC, datetime
 
@@ -26,8 +26,9 @@ NOW = datetime(2013, 10, 7, tzinfo=UTC)
 
 
 def _stored(*, closed: int = 0) -> list[RecordedEvent]:
-    """Alice's at odd sequences, bob's at even ones: placed, accepted, part filled, traded…; the
-    ninth of alice is of a domain that streams do not show."""
+    """Return stored events: alice's at odd sequences, bob's at even ones. Each order is placed,
+    accepted, partly filled, traded and canceled. Alice's last event is of a domain that streams do
+    not show."""
     orders = [
         given(place(client_order_id=f"c{number}"), cancel()).new_events for number in range(closed)
     ]
@@ -91,7 +92,7 @@ def kinds(
 ALL = [event(sequence) for sequence in (1, 3, 5, 7, 9)]
 
 
-def test_the_log_has_what_these_tests_are_about() -> None:
+def test_the_log_contains_the_events_that_these_tests_need() -> None:
     told = [(shown.owner, shown.name) for shown in LOG.newest_epoch.events]
     assert told[::2] == [
         ("alice", "order:update"),
@@ -105,62 +106,62 @@ def test_the_log_has_what_these_tests_are_about() -> None:
 
 
 @pytest.mark.parametrize("at", [0, 1, 2, 3, 5, 6, 7, 10])
-def test_a_snapshot_anywhere_and_all_that_follows_is_right(at: int) -> None:
+def test_a_snapshot_and_all_later_events_are_valid(at: int) -> None:
     later = [frame for frame in ALL if frame.id and int(frame.id[3:]) > at]
     assert not check_history(LOG, "alice", [*connect(), snapshot(at), *later])
 
 
 @pytest.mark.parametrize("at", range(6))
-def test_leaving_anywhere_and_coming_back_with_the_last_id_is_right(at: int) -> None:
+def test_resuming_with_the_last_id_is_valid(at: int) -> None:
     seen = [snapshot(0), *ALL][: at + 1]
     rest = [snapshot(0), *ALL][at + 1 :]
     assert not check_history(LOG, "alice", [*connect(), *seen, *connect(seen[-1].id), *rest])
 
 
-def test_a_checkpoint_moves_on_over_what_is_not_shown() -> None:
+def test_a_checkpoint_frame_after_hidden_events_is_valid() -> None:
     moved = ReceivedEvent("checkpoint", b"{}", "m1-12")
     assert not check_history(
         LOG, "alice", [*connect(), snapshot(0), *ALL, moved, *connect("m1-12")]
     )
 
 
-def test_coming_back_with_an_older_id_shows_the_same_again() -> None:
+def test_resuming_with_an_older_id_repeats_events() -> None:
     again = [*connect(), snapshot(0), *ALL, *connect("m1-3"), *ALL[2:]]
     assert not check_history(LOG, "alice", again)
 
 
-def test_coming_back_with_a_bare_sequence_is_right() -> None:
+def test_resuming_with_a_bare_sequence_is_valid() -> None:
     assert not check_history(LOG, "alice", [*connect("5"), *ALL[3:]])
 
 
-def test_a_gap() -> None:
+def test_a_gap_is_found() -> None:
     (wrong,) = check_history(LOG, "alice", [*connect(), snapshot(0), ALL[0], *ALL[3:]])
     assert str(wrong) == "gap at entry 4: m1-7 after 1, without 3, 5"
 
 
-def test_a_gap_after_coming_back() -> None:
+def test_a_gap_after_resuming_is_found() -> None:
     assert kinds(*connect("m1-1"), *ALL[2:]) == [AnomalyKind.GAP]
 
 
-def test_a_gap_that_a_checkpoint_hides() -> None:
+def test_a_gap_before_a_checkpoint_frame_is_found() -> None:
     assert kinds(*connect("m1-1"), ReceivedEvent("checkpoint", b"{}", "m1-4"), *ALL[2:]) == [
         AnomalyKind.GAP
     ]
 
 
-def test_a_duplicate() -> None:
+def test_a_duplicate_is_found() -> None:
     assert kinds(*connect(), snapshot(0), *ALL[:2], ALL[1], *ALL[2:]) == [AnomalyKind.DUPLICATE]
 
 
-def test_a_duplicate_of_what_the_snapshot_holds() -> None:
+def test_an_event_that_the_snapshot_contains_is_a_duplicate() -> None:
     assert kinds(*connect(), snapshot(3), *ALL[1:]) == [AnomalyKind.DUPLICATE]
 
 
-def test_the_last_event_again_after_coming_back() -> None:
+def test_a_repeated_last_event_after_resuming_is_a_duplicate() -> None:
     assert kinds(*connect("m1-3"), *ALL[1:]) == [AnomalyKind.DUPLICATE]
 
 
-def test_reordering() -> None:
+def test_reordered_events_are_found() -> None:
     swapped = [ALL[0], ALL[2], ALL[1], *ALL[3:]]
     assert kinds(*connect(), snapshot(0), *swapped) == [
         AnomalyKind.GAP,
@@ -169,41 +170,41 @@ def test_reordering() -> None:
     ]
 
 
-def test_a_foreign_event() -> None:
+def test_an_event_of_another_user_is_found() -> None:
     assert kinds(*connect(), snapshot(0), ALL[0], event(2), *ALL[1:]) == [AnomalyKind.FOREIGN_EVENT]
 
 
-def test_an_event_that_the_log_does_not_have() -> None:
+def test_an_event_that_is_not_in_the_log_is_found() -> None:
     made_up = ReceivedEvent("order:update", ALL[0].data, "m1-99")
     assert kinds(*connect(), snapshot(12), made_up) == [AnomalyKind.FOREIGN_EVENT]
 
 
-def test_a_stream_of_somebody_else() -> None:
+def test_a_stream_of_another_user_is_found() -> None:
     assert kinds(*connect(user="bob"), snapshot(0)) == [AnomalyKind.FOREIGN_EVENT]
 
 
-def test_wrong_content() -> None:
+def test_wrong_content_is_found() -> None:
     wrong = ReceivedEvent("order:update", ALL[0].data.replace(b'"IBM"', b'"SPY"'), "m1-1")
     assert kinds(*connect(), snapshot(0), wrong) == [AnomalyKind.WRONG_CONTENT]
 
 
-def test_a_wrong_name() -> None:
+def test_a_wrong_event_name_is_found() -> None:
     wrong = ReceivedEvent("order:fill", ALL[0].data, "m1-1")
     assert kinds(*connect(), snapshot(0), wrong) == [AnomalyKind.WRONG_CONTENT]
 
 
-def test_an_event_that_is_not_shown() -> None:
+def test_an_event_that_should_be_hidden_is_found() -> None:
     assert kinds(*connect("m1-9"), ReceivedEvent("order:update", ALL[0].data, "m1-11")) == [
         AnomalyKind.WRONG_CONTENT
     ]
 
 
-def test_a_snapshot_that_is_not_the_fold_at_its_id() -> None:
+def test_a_snapshot_that_differs_from_the_fold_at_its_id_is_found() -> None:
     early = ReceivedEvent("order:update", snapshot(3).data, "m1-5")
     assert kinds(*connect(), early) == [AnomalyKind.WRONG_SNAPSHOT]
 
 
-def test_a_snapshot_in_another_order() -> None:
+def test_a_snapshot_in_the_wrong_order_is_found() -> None:
     events = _stored(closed=2)
     told = CODEC.decode(snapshot(9, events=events).data, dict)
     told["orders"].reverse()
@@ -213,49 +214,49 @@ def test_a_snapshot_in_another_order() -> None:
     assert kinds(*connect(), turned, log=log) == [AnomalyKind.WRONG_SNAPSHOT]
 
 
-def test_a_snapshot_forgets_the_orders_that_closed_first() -> None:
+def test_a_snapshot_omits_the_orders_that_closed_first() -> None:
     events = _stored(closed=205)
     last = len(events)
     log = ExpectedLog([LogIncarnation("m1", events)])
     assert not check_history(log, "alice", [*connect(), snapshot(last, events=events)])
 
 
-def test_a_silent_reset() -> None:
+def test_a_snapshot_without_a_reset_is_found() -> None:
     assert kinds(*connect("m1-1"), snapshot(3), *ALL[2:]) == [AnomalyKind.SILENT_RESET]
 
 
-def test_a_second_snapshot() -> None:
+def test_a_second_snapshot_is_found() -> None:
     assert kinds(*connect(), snapshot(0), ALL[0], snapshot(3), *ALL[2:]) == [
         AnomalyKind.SILENT_RESET
     ]
 
 
-def test_another_epoch_without_a_reset() -> None:
+def test_an_event_of_another_epoch_without_a_reset_is_found() -> None:
     assert kinds(*connect("m1-1"), event(3, epoch="m2"), log=LATER) == [AnomalyKind.SILENT_RESET]
 
 
-def test_another_epoch_with_a_reset_is_right() -> None:
+def test_an_event_of_another_epoch_after_a_reset_is_valid() -> None:
     moved = [reset("epoch", "m1-1"), snapshot(3, epoch="m2"), event(5, epoch="m2")]
     assert not kinds(*connect("m1-1"), *moved, log=LATER)
 
 
-def test_a_reset_at_a_place_with_nothing_new_is_right() -> None:
+def test_a_reset_is_valid_after_hidden_events() -> None:
     moved = [reset("epoch", "m1-2"), snapshot(0, epoch="m2")]
     assert not kinds(*connect("m1-0"), event(1), *moved, log=LATER)
 
 
-def test_a_reset_at_a_later_place_with_nothing_between_is_right() -> None:
+def test_a_reset_at_a_later_id_is_valid_if_only_hidden_events_are_between() -> None:
     moved = [reset("epoch", "m1-12"), snapshot(0, epoch="m2")]
     assert not kinds(*connect("m1-10"), *moved, log=LATER)
 
 
-def test_a_reset_of_an_id_that_is_not_the_clients() -> None:
+def test_a_reset_with_an_id_that_the_client_did_not_send_is_found() -> None:
     moved = [reset("epoch", "m1-4"), snapshot(0, epoch="m2")]
     assert kinds(*connect("m1-0"), event(1), *moved, log=LATER) == [AnomalyKind.UNFOUNDED_RESET]
 
 
 @pytest.mark.parametrize("reason", ["epoch", "ahead", "trimmed", "limit", "malformed"])
-def test_a_reset_for_no_reason(reason: str) -> None:
+def test_an_unfounded_reset_is_found(reason: str) -> None:
     told = [reset(reason, "m1-3"), snapshot(5)]
     assert kinds(*connect("m1-3"), *told) == [AnomalyKind.UNFOUNDED_RESET]
 
@@ -272,7 +273,7 @@ def test_a_reset_for_no_reason(reason: str) -> None:
         ("trimmed", "m1-4", TRIMMED),
     ],
 )
-def test_a_reset_that_the_log_bears_out_is_right(
+def test_a_reset_is_required_and_valid_if_the_log_gives_a_reason(
     reason: str, requested: str, log: ExpectedLog
 ) -> None:
     name = log.newest_epoch.name
@@ -283,54 +284,54 @@ def test_a_reset_that_the_log_bears_out_is_right(
     ]
 
 
-def test_a_replay_beyond_the_limit_is_reset() -> None:
+def test_a_reset_is_valid_beyond_the_replay_limit() -> None:
     told = [*connect("m1-1"), reset("limit", "m1-1"), snapshot(12)]
     assert not check_history(LOG, "alice", told, replay_limit=4)
     assert check_history(LOG, "alice", told, replay_limit=5)
 
 
-def test_the_last_event_before_the_trimmed_ones_is_no_reason_for_a_reset() -> None:
+def test_the_id_just_before_the_first_stored_event_is_no_reason_for_a_reset() -> None:
     told = [reset("trimmed", "m1-5"), snapshot(12)]
     assert kinds(*connect("m1-5"), *told, log=TRIMMED) == [AnomalyKind.UNFOUNDED_RESET]
 
 
-def test_events_after_a_reset_without_a_snapshot() -> None:
+def test_events_without_a_snapshot_after_a_reset_are_found() -> None:
     told = [reset("epoch", "m1-1"), event(3, epoch="m2")]
     assert kinds(*connect("m1-1"), *told, log=LATER) == [AnomalyKind.NO_SNAPSHOT]
 
 
-def test_events_before_the_first_snapshot() -> None:
+def test_events_before_the_first_snapshot_are_found() -> None:
     assert kinds(*connect(), ALL[0]) == [AnomalyKind.NO_SNAPSHOT]
 
 
-def test_a_snapshot_after_a_reset_that_goes_back() -> None:
+def test_a_snapshot_with_an_older_id_is_found() -> None:
     told = [*connect("m1-4"), reset("trimmed", "m1-4"), snapshot(3)]
     assert kinds(*told, log=TRIMMED) == [AnomalyKind.ID_WENT_BACK]
 
 
-def test_a_checkpoint_that_goes_back() -> None:
+def test_a_checkpoint_frame_with_an_older_id_is_found() -> None:
     back = ReceivedEvent("checkpoint", b"{}", "m1-3")
     assert kinds(*connect("m1-1"), ALL[1], back) == [AnomalyKind.ID_WENT_BACK]
 
 
 @pytest.mark.parametrize("id_", ["m1", "3", "m9-3", "M1-3", "m1-3 "])
-def test_an_id_that_is_none_of_the_logs(id_: str) -> None:
+def test_an_invalid_id_is_found(id_: str) -> None:
     assert kinds(*connect("m1-1"), ReceivedEvent("order:update", ALL[1].data, id_)) == [
         AnomalyKind.BAD_ID
     ]
 
 
-def test_an_event_without_an_id() -> None:
+def test_an_event_without_an_id_is_found() -> None:
     assert kinds(*connect("m1-1"), ReceivedEvent("order:update", ALL[1].data)) == [
         AnomalyKind.BAD_ID
     ]
 
 
-def test_a_stream_that_does_not_begin_with_connected() -> None:
+def test_a_stream_that_does_not_start_with_connected_is_found() -> None:
     assert kinds(StreamOpened("m1-1"), ALL[1]) == [AnomalyKind.WRONG_OPENING]
 
 
-def test_being_behind_at_the_end() -> None:
+def test_missing_events_at_the_end_are_found() -> None:
     (wrong,) = check_history(LOG, "alice", [*connect(), snapshot(0), *ALL[:3]])
     assert str(wrong) == "behind at the end at entry 6: at m1-5, without 7, 9"
     assert kinds(*connect(), complete=True) == [AnomalyKind.INCOMPLETE]

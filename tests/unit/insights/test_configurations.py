@@ -1,4 +1,4 @@
-"""A user's configuration: created, changed, deleted, and which items it shows."""
+"""A user's configuration: creation, change, deletion, and the items that it matches."""
 
 import pytest
 
@@ -8,44 +8,44 @@ from tapewire_services.insights.domain.configurations import Active, derive_conf
 from tests.harness.item_builders import START, at, change, create, delete, given, item_analysed
 
 
-def test_created_with_its_words_in_order() -> None:
+def test_a_configuration_is_created_with_normalized_words() -> None:
     given().when(
         create(name=" My  tech ", tickers=("ibm ", "SPY", "IBM"), tags=("Earnings",))
     ).then("created My tech: IBM,SPY / earnings")
 
 
-def test_the_same_command_again_makes_nothing() -> None:
+def test_a_repeated_command_creates_no_event() -> None:
     given(create()).when(create()).then()
     given(create(), change(name="New")).when(change(name="New")).then()
     given(create(), delete()).when(delete()).then()
     given(create(), delete()).when(create()).then()
 
 
-def test_only_what_is_given_changes() -> None:
+def test_only_the_given_fields_change() -> None:
     given(create(tags=("a",))).when(change(name="New")).then("changed New: IBM / a")
     given(create(tags=("a",))).when(change(tickers=("spy",))).then("changed Tech: SPY / a")
     given(create(tags=("a",))).when(change(tags=())).then("changed Tech: IBM / ")
 
 
-def test_a_change_that_changes_nothing_is_none() -> None:
+def test_a_change_without_effect_creates_no_event() -> None:
     given(create()).when(change()).then()
     given(create()).when(change(name="Tech ", tickers=("ibm",), tags=())).then()
 
 
-def test_a_late_retry_does_not_undo_what_came_after() -> None:
-    """The first change is sent again after the second was made."""
+def test_a_late_retry_does_not_undo_later_changes() -> None:
+    """The first change is repeated after the second."""
     history = given(create(), change("one", name="One"), change("two", name="Two"))
     history.when(change("one", name="One")).then()
 
 
-def test_after_its_deletion_it_is_unknown() -> None:
+def test_a_deleted_configuration_is_not_found() -> None:
     given(create()).when(delete()).then("deleted Tech: IBM / ")
     given(create(), delete()).when(delete("another")).then_rejected("not_found")
     given(create(), delete()).when(change(name="New")).then_rejected("not_found")
     given().when(delete()).then_rejected("not_found")
 
 
-def test_its_time_never_goes_back() -> None:
+def test_the_timestamp_never_decreases() -> None:
     history = given(create(), change("a", 60, name="A"), change("b", -60, name="B"))
     assert isinstance(history.state, Active)
     assert history.state.configuration.timestamp == at(60)
@@ -62,16 +62,16 @@ def test_its_time_never_goes_back() -> None:
         (create(tags=("x" * 41,)), "tags[0]", "1 to 40"),
     ],
 )
-def test_what_is_out_of_bounds_is_refused(command: object, path: str, said: str) -> None:
+def test_values_out_of_bounds_are_rejected(command: object, path: str, said: str) -> None:
     given().when(command).then_rejected("invalid", path, message_part=said)  # type: ignore[arg-type]
 
 
-def test_a_change_is_held_to_the_same_bounds() -> None:
+def test_changes_have_the_same_bounds() -> None:
     given(create()).when(change(tickers=())).then_rejected("invalid", "tickers")
     given(create()).when(change(name="\n")).then_rejected("invalid", "name")
 
 
-def test_ids_follow_from_user_and_command() -> None:
+def test_ids_are_derived_from_user_and_command() -> None:
     assert derive_configuration_id("a", "b") == derive_configuration_id("a", "b")
     assert derive_configuration_id("a", "b") != derive_configuration_id("ab", "")
     assert derive_configuration_id("a", "b") != derive_configuration_id("b", "a")
@@ -89,7 +89,7 @@ def test_ids_follow_from_user_and_command() -> None:
         (("SPY",), ("earnings",), False),
     ],
 )
-def test_it_shows_items_of_its_tickers_and_of_its_tags_if_it_has_some(
+def test_a_configuration_matches_its_tickers_and_any_of_its_tags(
     tickers: tuple[str, ...], tags: tuple[str, ...], shown: bool
 ) -> None:
     configuration = Configuration(id="k", name="n", tickers=tickers, tags=tags, timestamp=START)

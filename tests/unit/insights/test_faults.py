@@ -1,7 +1,7 @@
-"""Bad days, by seed: the same tape as on a good one, nothing twice, every count true.
+"""Runs with random faults store the same items as runs without, no item twice, with exact counts.
 
-A `Day` is what callers do: loads that overlap, single items, configurations, asked of one or two
-processes at once that die and come back. The broken services at the end show what is found out.
+A `FaultScenario` sends overlapping loads and commands for configurations to one or two processes
+that are killed and restarted. The broken services at the end show which errors these tests find.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ CONFIGURATION_COUNT = 5
 
 
 class FaultScenario:
-    """What is asked, and what was answered."""
+    """Sends the requests, and records the replies."""
 
     def __init__(
         self, seed: int, server: MemoryServer, *, has_faults: bool, processes: int
@@ -79,7 +79,7 @@ class FaultScenario:
         await self._start()
 
     async def _retry_on_live_process(self, ask: Any) -> Any:
-        """Of a process that lives; of another one when that died with the question."""
+        """Send a request to a live process, and to another one if that process is killed."""
         while True:
             try:
                 async with asyncio.timeout(5):
@@ -88,7 +88,7 @@ class FaultScenario:
                 await asyncio.sleep(0.5)
 
     def _plan_loads(self) -> list[Any]:
-        """Overlapping ones, so that the same items are added at the same time."""
+        """Plan overlapping loads: they add the same items at the same time."""
         plan = []
         for number in range(LOAD_COUNT):
             start = self._rng.uniform(0, 45)
@@ -134,7 +134,7 @@ def _new_item(number: int) -> NewItem:
 def run_fault_scenario(
     seed: int, *, has_faults: bool = True, processes: int = 1, kills: int = 2
 ) -> LogSummary:
-    """A day, and what is true of every day."""
+    """Run a scenario, and check the invariants of every run."""
 
     async def work() -> LogSummary:
         server = MemoryServer()
@@ -161,26 +161,26 @@ def run_fault_scenario(
 
 
 def items_by_id(seen: LogSummary) -> dict[str, Item]:
-    """What the items say; when they came is another thing each day."""
+    """Return the items by id, without their times, which differ between runs."""
     return {one.id: replace(one, timestamp=START) for one in seen.items}
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_one_process_that_dies_and_comes_back_on_a_rough_network(seed: int) -> None:
+def test_one_process_through_kills_and_random_faults_stores_the_same_items(seed: int) -> None:
     assert items_by_id(run_fault_scenario(seed)) == items_by_id(
         run_fault_scenario(seed, has_faults=False, kills=0)
     )
 
 
 @pytest.mark.parametrize("seed", range(100, 108))
-def test_two_that_answer_at_once_and_die_in_turn_on_a_rough_network(seed: int) -> None:
+def test_two_processes_through_kills_and_random_faults_store_the_same_items(seed: int) -> None:
     assert items_by_id(run_fault_scenario(seed, processes=2, kills=3)) == items_by_id(
         run_fault_scenario(seed, has_faults=False, kills=0)
     )
 
 
 def every_answer_lost() -> None:
-    """What was stored is found again, and counted as this command's own."""
+    """Stored items are found again and counted as added by the same command."""
 
     async def work() -> None:
         server = MemoryServer()
@@ -199,19 +199,19 @@ def every_answer_lost() -> None:
     virtual_time.run(work())
 
 
-def test_every_answer_lost() -> None:
+def test_requests_succeed_if_every_acknowledgement_is_lost() -> None:
     every_answer_lost()
 
 
-def test_views_that_read_each_others_checkpoints_pass_over_them(
+def test_views_ignore_each_others_checkpoints(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Slower, but never wrong."""
+    """Without usable checkpoints the views are slower, but correct."""
     monkeypatch.setattr(MetricsView, "name", "items")
     run_fault_scenario(0, processes=2)
 
 
-async def test_a_log_made_anew_begins_anew() -> None:
+async def test_a_recreated_log_starts_with_empty_views() -> None:
     server = MemoryServer()
     process = await InsightsProcess(server).start()
     for first in range(0, ITEM_COUNT, 40):
@@ -268,7 +268,7 @@ def _forgets_who_deleted(state: Any, event: Any) -> Any:
         ),
     ],
 )
-def test_a_broken_service_is_found_out(
+def test_every_broken_service_is_found(
     owner: object, name: str, broken: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(owner, name, broken)

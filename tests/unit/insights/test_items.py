@@ -1,4 +1,4 @@
-"""What makes an item well-formed, what it is called, and whether it is good or bad."""
+"""Validation of items, their ids, and the classification of their sentiment."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -20,11 +20,11 @@ from tapewire_services.insights.domain.items import (
 from tests.harness.item_builders import START, new_item, rejection_of, stored_item
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""A machine that is busy with other things makes no example wrong."""
+"""Without time limits: a busy machine must not fail an example."""
 GOOD, NEITHER, BAD = Sentiment.POSITIVE, Sentiment.NEUTRAL, Sentiment.NEGATIVE
 
 
-def test_texts_are_trimmed_and_words_are_kept_once() -> None:
+def test_texts_are_trimmed_and_words_are_deduplicated() -> None:
     item = stored_item(
         new_item(
             "  IBM beats\n\testimates ",
@@ -90,7 +90,7 @@ def test_texts_are_trimmed_and_words_are_kept_once() -> None:
         ({"id": "x" * 65}, "id", "1 to 64"),
     ],
 )
-def test_what_is_out_of_bounds_is_refused_by_field_and_value(
+def test_values_out_of_bounds_are_rejected_with_field_and_value(
     bad: dict[str, Any], path: str, said: str
 ) -> None:
     found, message = rejection_of(new_item(**{"title": "t", "source": "s", **bad}))
@@ -99,18 +99,18 @@ def test_what_is_out_of_bounds_is_refused_by_field_and_value(
     assert len(message) < 200
 
 
-def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+def test_a_password_in_a_url_is_rejected_and_not_repeated() -> None:
     for url in ("https://ann:hunter2@x.example/", "https://ann:hunter2@[x", "ftp://hunter2@x"):
         path, message = rejection_of(new_item(url=url))
         assert path == "url"
         assert "hunter2" not in message
 
 
-def test_an_at_sign_in_a_path_is_no_password() -> None:
+def test_an_at_sign_in_a_path_is_allowed() -> None:
     assert stored_item(new_item(url="https://x.example/@ann")).url == "https://x.example/@ann"
 
 
-def test_times_are_kept_in_utc_and_without_one_it_is_now() -> None:
+def test_times_are_stored_in_utc_and_default_to_now() -> None:
     east = timezone(timedelta(hours=2))
     item = stored_item(new_item(timestamp=datetime(2026, 3, 2, 10, tzinfo=east)))
     assert item.timestamp == datetime(2026, 3, 2, 8, tzinfo=UTC)
@@ -118,7 +118,7 @@ def test_times_are_kept_in_utc_and_without_one_it_is_now() -> None:
     assert stored_item(new_item()).timestamp == START
 
 
-def test_cashtags_count_where_no_tickers_are_given() -> None:
+def test_cashtags_are_used_if_no_tickers_are_given() -> None:
     text = "and $SPY, not US$IBM, $ibm, $100 or $TOOLONG, but ($F)."
     assert stored_item(new_item("$IBM beats $BRK.B", text=text)).tickers == (
         "IBM",
@@ -148,7 +148,7 @@ def test_cashtags_count_where_no_tickers_are_given() -> None:
         (None, "1.000000", (GOOD, "1")),
     ],
 )
-def test_who_gives_a_sentiment_or_a_score_is_believed(
+def test_a_given_sentiment_or_score_is_kept(
     sentiment: Sentiment | None, score: str | None, kept_as: tuple[Sentiment, str]
 ) -> None:
     of = new_item(sentiment=sentiment, score=None if score is None else Decimal(score))
@@ -157,24 +157,24 @@ def test_who_gives_a_sentiment_or_a_score_is_believed(
     assert not event.scored
 
 
-def test_an_item_with_neither_is_scored() -> None:
+def test_an_item_without_sentiment_and_score_is_scored() -> None:
     event = build_item_analysed(validate_item(new_item(), START), Decimal("-0.6369"))
     assert (event.item.sentiment, event.item.score, event.scored) == (BAD, Decimal("-0.6369"), True)
 
 
 @pytest.mark.parametrize("score", [None, Decimal("1.1"), Decimal("NaN"), Decimal("-Infinity")])
-def test_what_is_no_score_is_the_scorers_fault_not_the_items(score: Decimal | None) -> None:
+def test_an_invalid_score_of_the_scorer_raises_value_error(score: Decimal | None) -> None:
     with pytest.raises(ValueError, match="a score is a number from -1 to 1"):
         build_item_analysed(validate_item(new_item(), START), score)
 
 
-def test_a_scorer_reads_the_title_and_a_thousand_characters_of_the_text() -> None:
+def test_the_text_to_score_is_the_title_and_1000_characters_of_text() -> None:
     assert validate_item(new_item("Title"), START).text_to_score == "Title"
     reading = validate_item(new_item("Title", text=" a  b " + "x" * 5000), START).text_to_score
     assert reading == "Title\na b " + "x" * 996
 
 
-def test_the_same_item_has_the_same_id_whatever_else_is_said_of_it() -> None:
+def test_the_id_depends_on_source_and_url_or_title_only() -> None:
     one = stored_item(new_item("A title", url="https://x.example/1", tags=("a",)))
     other = stored_item(new_item("Another title", url=" https://x.example/1", tickers=("SPY",)))
     assert one.id == other.id == item_id("Wire", "https://x.example/1")
@@ -190,7 +190,7 @@ words = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_
 
 @PATIENT
 @given(words, words, words, words)
-def test_ids_follow_from_source_and_name_and_from_nothing_else(
+def test_ids_are_unique_by_source_and_name(
     source: str, named: str, other_source: str, other: str
 ) -> None:
     assert item_id(source, named) == item_id(source, named)
@@ -199,7 +199,7 @@ def test_ids_follow_from_source_and_name_and_from_nothing_else(
         assert item_id(source, named) != item_id(other_source, other)
 
 
-def test_source_and_name_do_not_run_into_each_other() -> None:
+def test_the_boundary_of_source_and_name_changes_the_id() -> None:
     assert item_id("a", "b:c") != item_id("a:b", "c")
     assert item_id("1:a", "b") != item_id("1", "a:b")
 
@@ -231,7 +231,7 @@ instants = st.datetimes(timezones=st.sampled_from([None, UTC, timezone(timedelta
         id=st.none() | st.text(max_size=70),
     )
 )
-def test_whatever_comes_is_kept_within_bounds_or_refused_with_its_field(item: NewItem) -> None:
+def test_any_item_is_stored_within_bounds_or_rejected_with_its_field(item: NewItem) -> None:
     refused, event = validate_and_score(item)
     if refused is not None:
         assert refused.code == "invalid"
@@ -255,6 +255,6 @@ def test_whatever_comes_is_kept_within_bounds_or_refused_with_its_field(item: Ne
 
 @PATIENT
 @given(st.decimals(-1, 1))
-def test_good_is_the_mirror_of_bad(score: Decimal) -> None:
+def test_sentiment_thresholds_are_symmetric(score: Decimal) -> None:
     mirror = {GOOD: BAD, BAD: GOOD, NEITHER: NEITHER}
     assert classify_sentiment(-score) is mirror[classify_sentiment(score)]

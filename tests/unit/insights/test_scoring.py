@@ -1,4 +1,4 @@
-"""VADER behind the port: it works without a network, and no text keeps it busy for long."""
+"""The VADER scorer works without a network, and scores any text in bounded time."""
 
 import socket
 import sys
@@ -23,9 +23,7 @@ from tapewire_services.insights.scoring import VaderScorer
         ("財報發布", Sentiment.NEUTRAL),
     ],
 )
-async def test_texts_have_the_sentiment_that_a_reader_would_say(
-    text: str, sentiment: Sentiment
-) -> None:
+async def test_typical_texts_have_the_expected_sentiment(text: str, sentiment: Sentiment) -> None:
     (score,) = await VaderScorer().score_texts([text])
     assert classify_sentiment(score) is sentiment
 
@@ -36,7 +34,7 @@ async def test_scores_are_exact_and_in_the_order_of_the_texts() -> None:
     ]  # fmt: skip
 
 
-async def test_it_asks_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_scoring_opens_no_network_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("it wants a connection")
 
@@ -46,8 +44,8 @@ async def test_it_asks_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     assert await VaderScorer().score_texts(["good"])
 
 
-async def test_a_text_of_nothing_but_emoji_takes_no_longer_than_others() -> None:
-    """VADER alone needs most of a second for each of these, hundreds of times as long."""
+async def test_a_text_of_emoji_is_scored_as_fast_as_words() -> None:
+    """VADER alone takes most of a second for each of these texts, hundreds of times longer."""
 
     async def cost(text: str) -> float:
         began = time.process_time()

@@ -1,4 +1,4 @@
-"""What the service answers, on a good day."""
+"""The replies of the service, without faults."""
 
 import asyncio
 from decimal import Decimal
@@ -34,7 +34,7 @@ def new_items(count: int, first: int = 0, **more: Any) -> list[object]:
     return [new_item(f"Story {number}", **more) for number in range(first, first + count)]
 
 
-async def test_an_item_is_added_once_and_answered_as_it_was_first(
+async def test_an_item_is_added_once_and_repeats_return_the_first(
     process: InsightsProcess, server: MemoryServer
 ) -> None:
     first = await process.service.add(new_item("A great win", tags=("a",)), context())
@@ -45,17 +45,17 @@ async def test_an_item_is_added_once_and_answered_as_it_was_first(
     assert len((await read_log_summary(server)).items) == 1
 
 
-async def test_the_same_command_again_says_again_that_it_created_the_item(
+async def test_a_repeated_command_has_the_same_reply(
     process: InsightsProcess,
 ) -> None:
-    """A caller whose answer got lost must not be told that somebody else was first."""
+    """After a lost reply, the caller must not learn that another command created the item."""
     for _again in range(2):
         assert (await process.service.add(new_item("A"), context("command"))).created
         reply = await process.load(new_item("B"), new_item("C"), command_id="load")
         assert (reply.added, reply.there) == (2, 0)
 
 
-async def test_an_item_is_known_again_long_after_the_server_forgot_its_event_id(
+async def test_an_item_is_recognized_after_the_deduplication_window(
     process: InsightsProcess, server: MemoryServer
 ) -> None:
     await process.load(*new_items(5))
@@ -65,7 +65,7 @@ async def test_an_item_is_known_again_long_after_the_server_forgot_its_event_id(
     assert len((await read_log_summary(server)).items) == 8
 
 
-async def test_a_load_adds_what_is_new_and_refuses_only_what_is_at_fault(
+async def test_a_load_adds_new_items_and_rejects_only_invalid_ones(
     process: InsightsProcess, server: MemoryServer
 ) -> None:
     await process.load(new_item("Old"))
@@ -93,14 +93,16 @@ async def test_a_load_keeps_the_order_of_its_items(
     assert [one.title for one in (await read_log_summary(server)).items] == [*"ABCDEF"]
 
 
-async def test_a_load_is_one_batch(process: InsightsProcess, server: MemoryServer) -> None:
+async def test_a_load_is_appended_as_one_batch(
+    process: InsightsProcess, server: MemoryServer
+) -> None:
     await process.load(*new_items(100))
     times = {one.time for one in (await read_log_summary(server)).stored}
     assert len(times) == 1
 
 
 @pytest.mark.parametrize("count", [0, 101])
-async def test_a_load_is_bounded(
+async def test_the_number_of_items_of_a_load_is_limited(
     count: int, process: InsightsProcess, server: MemoryServer
 ) -> None:
     request = LoadItems(items=tuple(new_items(count)))  # type: ignore[arg-type]
@@ -112,14 +114,14 @@ async def test_a_load_is_bounded(
 
 
 class OutOfRangeScorer:
-    """A scorer of somebody else's."""
+    """A scorer that returns an invalid score."""
 
     async def score_texts(self, _: object) -> list[Decimal]:
         return [Decimal(7)]
 
 
 @pytest.mark.usefixtures("process")
-async def test_a_mad_scorer_puts_nothing_on_the_tape(server: MemoryServer) -> None:
+async def test_an_invalid_score_stores_nothing(server: MemoryServer) -> None:
     log, values = (
         MemoryEventLog(server),
         MemoryLatestValueStore(server, stream="VIEWS", prefix="view"),
@@ -142,19 +144,21 @@ async def test_counts_are_exact_with_and_without_a_checkpoint(
         reply = await process.metrics()
         assert reply.metrics.total == reply.as_of == (number + 1) * 40
         assert reply.metrics == (await fold_metrics(server)).metrics(clock())
-    # One each time that 64 are new, which are two loads.
+    # There is a checkpoint after at least 64 new events, which are two loads.
     assert await read_checkpoint_sequences(server) == {"_all.items": 240, "_all.metrics": 240}
     assert reply.metrics.tags[0].count == 280
 
 
-async def test_items_are_listed_newest_last_and_counted_by_limit(process: InsightsProcess) -> None:
+async def test_the_newest_items_are_listed_in_order_up_to_the_limit(
+    process: InsightsProcess,
+) -> None:
     await process.load(*new_items(5))
     reply = await process.items(limit=2)
     assert [one.title for one in reply.items] == ["Story 3", "Story 4"]
     assert (reply.as_of, reply.more, reply.reset) == (5, False, False)
 
 
-async def test_what_came_after_a_place_comes_once_and_in_order(process: InsightsProcess) -> None:
+async def test_polling_returns_each_new_item_once_and_in_order(process: InsightsProcess) -> None:
     await process.load(*new_items(3))
     place = await process.items(limit=1)
     seen: list[str] = []
@@ -171,7 +175,7 @@ async def test_what_came_after_a_place_comes_once_and_in_order(process: Insights
     assert (idle.items, idle.as_of, idle.more) == ([], place.as_of, False)
 
 
-async def test_a_place_that_cannot_be_honoured_is_said_and_the_newest_come(
+async def test_an_invalid_position_is_reset_to_the_newest_items(
     process: InsightsProcess, server: MemoryServer
 ) -> None:
     for number in range(3):
@@ -187,7 +191,7 @@ async def test_a_place_that_cannot_be_honoured_is_said_and_the_newest_come(
     assert not (await process.items(since=150, epoch=now.epoch)).reset
 
 
-async def test_a_configuration_shows_its_own_items_only(process: InsightsProcess) -> None:
+async def test_a_configuration_filters_items(process: InsightsProcess) -> None:
     kept = await process.create(tickers=("IBM",), tags=("news",))
     mine = {"user_id": USER, "configuration_id": kept.id}
     start = await process.items()
@@ -209,7 +213,7 @@ async def test_a_configuration_shows_its_own_items_only(process: InsightsProcess
         )
 
 
-async def test_a_rare_item_among_many_is_found_in_bounded_steps(process: InsightsProcess) -> None:
+async def test_a_rare_matching_item_is_found_in_bounded_steps(process: InsightsProcess) -> None:
     kept = await process.create(tickers=("RARE",))
     many = MAX_PAGES * PAGE_EVENTS + 300
     for first in range(0, many, 100):
@@ -238,7 +242,7 @@ async def test_a_rare_item_among_many_is_found_in_bounded_steps(process: Insight
         ({"configuration_id": "k", "user_id": ""}, "userId"),
     ],
 )
-async def test_what_cannot_be_listed_is_refused_by_its_field(
+async def test_invalid_list_arguments_are_rejected_with_their_field(
     asked: dict[str, Any], path: str, process: InsightsProcess
 ) -> None:
     request = ListItems(**asked)
@@ -248,7 +252,9 @@ async def test_what_cannot_be_listed_is_refused_by_its_field(
     )
 
 
-async def test_a_configuration_lives(process: InsightsProcess) -> None:
+async def test_a_configuration_is_created_changed_listed_and_deleted(
+    process: InsightsProcess,
+) -> None:
     one = await process.create("One", "first")
     assert await process.create("One", "first") == one
     two = await process.create("Two", tickers=("spy",))
@@ -293,7 +299,7 @@ async def test_another_users_configuration_is_not_found(
         assert (await await_rejection(process.create(user_id=user)))[0] == "invalid"
 
 
-async def test_a_user_has_a_bounded_number_of_configurations(process: InsightsProcess) -> None:
+async def test_the_number_of_configurations_of_a_user_is_limited(process: InsightsProcess) -> None:
     for number in range(MAX_CONFIGURATIONS_PER_USER):
         kept = await process.create(f"C {number}", f"command {number}")
     assert (await await_rejection(process.create("one more")))[0] == "conflict"

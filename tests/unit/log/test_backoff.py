@@ -82,7 +82,7 @@ def test_jitter_spreads_over_the_whole_range() -> None:
     assert 14.5 < max(waits) <= 15.0
 
 
-async def test_waiting_for_an_event_ends_with_it_or_with_the_time() -> None:
+async def test_waiting_for_an_event_ends_with_the_event_or_the_timeout() -> None:
     event, clock, rng = asyncio.Event(), asyncio.get_running_loop().time, random.Random(1)
     assert not await wait_for_event(event, 10.0, rng)
     assert 5.0 <= clock() <= 15.0

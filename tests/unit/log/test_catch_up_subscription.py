@@ -1,4 +1,4 @@
-"""Catch-up subscriptions on the log in memory, with every fault that it can inject."""
+"""Catch-up subscriptions on the in-memory log, with every fault that it can inject."""
 
 import asyncio
 import contextlib
@@ -31,12 +31,12 @@ pytestmark = pytest.mark.virtual_time
 
 FILTER = "ev.*.system.>"
 EVENTS_OVER_ONE_PAGE = CATCH_UP_PAGE_EVENTS + 44
-"""Events that take two pages."""
+"""More events than fit into one page."""
 EVENT_TIME = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 
 
 class RecordingConsumer(EventConsumer):
-    """A consumer whose state is what it took, by sequence: twice is visible."""
+    """A consumer whose state is the list of handled sequences, which shows duplicates."""
 
     def __init__(self, fail: Callable[[], None] = lambda: None) -> None:
         self.sequences: list[int] = []
@@ -115,7 +115,7 @@ async def until(condition: Callable[[], bool]) -> None:
     await waiting.wait_until("the consumer has come so far", condition, timeout_seconds=600)
 
 
-async def test_it_takes_what_was_there_says_so_and_takes_what_comes() -> None:
+async def test_stored_events_are_handled_before_new_ones() -> None:
     server, sums = MemoryServer(), RecordingConsumer()
     writer = MemoryEventLog(server)
     for number in range(EVENTS_OVER_ONE_PAGE):
@@ -128,7 +128,7 @@ async def test_it_takes_what_was_there_says_so_and_takes_what_comes() -> None:
     assert sums.sequences == list(range(1, EVENTS_OVER_ONE_PAGE + 2))
 
 
-async def test_it_tells_how_far_it_has_come_as_soon_as_it_has_caught_up() -> None:
+async def test_last_handled_sequence_is_known_after_catching_up() -> None:
     server = MemoryServer()
     writer, told = MemoryEventLog(server), list[int | None]()
     for number in range(EVENTS_OVER_ONE_PAGE):
@@ -146,7 +146,7 @@ async def test_it_tells_how_far_it_has_come_as_soon_as_it_has_caught_up() -> Non
     assert subscription.last_handled_sequence is None, "another process may run it now"
 
 
-async def test_the_next_one_begins_at_the_checkpoint() -> None:
+async def test_a_new_subscription_starts_at_the_checkpoint() -> None:
     server, first, second = MemoryServer(), RecordingConsumer(), RecordingConsumer()
     writer = MemoryEventLog(server)
     for number in range(MIN_CHECKPOINT_EVENTS):
@@ -160,7 +160,7 @@ async def test_the_next_one_begins_at_the_checkpoint() -> None:
     assert second.restored == MIN_CHECKPOINT_EVENTS
 
 
-async def test_a_page_that_could_not_be_taken_is_taken_again() -> None:
+async def test_a_page_whose_handling_failed_is_retried() -> None:
     failures = [Unavailable("not now"), Unavailable("nor now")]
 
     def stumble() -> None:
@@ -173,7 +173,7 @@ async def test_a_page_that_could_not_be_taken_is_taken_again() -> None:
         await until(lambda: sums.sequences == [1])
 
 
-async def test_a_fault_of_the_consumer_ends_it() -> None:
+async def test_an_unexpected_error_of_the_consumer_ends_the_subscription() -> None:
     def stumble() -> None:
         raise ZeroDivisionError
 
@@ -185,7 +185,7 @@ async def test_a_fault_of_the_consumer_ends_it() -> None:
     assert raised.group_contains(ZeroDivisionError)
 
 
-async def test_a_log_made_anew_gets_a_consumer_made_anew() -> None:
+async def test_a_recreated_log_is_handled_by_a_new_consumer() -> None:
     server, consumers = MemoryServer(), [RecordingConsumer()]
     writer = MemoryEventLog(server)
 
@@ -205,7 +205,7 @@ async def test_a_log_made_anew_gets_a_consumer_made_anew() -> None:
 
 
 class BackgroundConsumer(RecordingConsumer):
-    """A consumer whose background work says when it runs."""
+    """A consumer that records whether its background work runs."""
 
     is_running = False
 
@@ -217,7 +217,7 @@ class BackgroundConsumer(RecordingConsumer):
             self.is_running = False
 
 
-async def test_background_work_lasts_as_long_as_its_consumer() -> None:
+async def test_background_work_runs_as_long_as_its_consumer() -> None:
     server, consumers = MemoryServer(), list[BackgroundConsumer]()
     writer = MemoryEventLog(server)
 
@@ -240,7 +240,7 @@ async def test_background_work_lasts_as_long_as_its_consumer() -> None:
 
 
 async def test_a_large_state_is_checkpointed_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A state that takes 100 s of the budget is saved once in that time."""
+    """A state whose size uses 100 s of the write budget is saved once in that time."""
     monkeypatch.setattr("tapewire.log.catch_up_subscription.CHECKPOINT_BYTES_PER_SECOND", 2)
     server, sums = MemoryServer(), RecordingConsumer()
     writer, saved_lengths = MemoryEventLog(server), list[int]()
@@ -263,7 +263,7 @@ async def test_a_large_state_is_checkpointed_less_often(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_on_a_bad_day_everything_is_taken_in_order_and_once(seed: int) -> None:
+async def test_through_random_faults_every_event_is_handled_once_and_in_order(seed: int) -> None:
     server, sums = MemoryServer(), RecordingConsumer()
     writer = MemoryEventLog(server, Faults.rough(seed))
     async with start_subscription(server, sums, Faults.rough(seed + 1000), seed):

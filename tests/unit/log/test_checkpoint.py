@@ -1,4 +1,4 @@
-"""The checkpoint codec: what is read back, and what counts as no checkpoint."""
+"""Storing and reading checkpoints, and rejecting invalid ones."""
 
 import zlib
 
@@ -54,7 +54,7 @@ async def test_a_missing_checkpoint_is_none() -> None:
         zlib.compress(b'{"epoch":"e1","asOf":7,"state":' + b"[" * 100_000),
     ],
 )
-async def test_what_cannot_be_read_counts_as_missing(data: bytes) -> None:
+async def test_an_unreadable_checkpoint_counts_as_missing(data: bytes) -> None:
     with pytest.raises(BadCheckpoint):
         decode_checkpoint(data)
     store = MemoryLatestValueStore(MemoryServer())
@@ -92,7 +92,7 @@ def test_only_a_checkpoint_of_this_log_is_restored(
     assert restore_state(checkpoint, BOUNDS, restore_text, name="orders") == restored
 
 
-def test_a_checkpoint_ahead_of_the_log_is_told_from_one_of_another_epoch() -> None:
+def test_a_checkpoint_ahead_of_the_log_differs_from_one_of_another_epoch() -> None:
     assert make_checkpoint(as_of=11).is_ahead_of(BOUNDS)
     assert not make_checkpoint(as_of=10).is_ahead_of(BOUNDS)
     assert not make_checkpoint(as_of=11, epoch="e0").is_ahead_of(BOUNDS)

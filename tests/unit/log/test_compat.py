@@ -1,4 +1,4 @@
-"""What `tapewire.log.jetstream.compat` replaces in nats-py is still there and does the same."""
+"""The parts of nats-py that `tapewire.log.jetstream.compat` replaces still exist unchanged."""
 
 import asyncio
 import importlib.metadata
@@ -44,7 +44,7 @@ def test_headers_are_parsed_as_nats_py_parses_them(lines: list[bytes]) -> None:
 
 
 def test_the_replaced_methods_still_exist_in_nats_py() -> None:
-    """If one is renamed, its replacement is never called."""
+    """If nats-py renames a method, its replacement is never called."""
     assert callable(Client._parse_header_lines)
     assert asyncio.iscoroutinefunction(Client._process_pong)
     client = CompatClient()
@@ -58,12 +58,12 @@ def test_the_private_attributes_of_nats_micro_still_exist() -> None:
     assert Endpoint.__module__ == "nats.micro.service"
 
 
-def test_unknown_header_names_do_not_fill_the_memory() -> None:
+def test_the_cache_of_header_names_is_bounded() -> None:
     for number in range(4 * compat.MAX_CACHED_NAMES):
         assert CompatClient._parse_header_lines(b"X-%d: y" % number) == {f"X-{number}": "y"}
     assert len(compat._cached_names) <= compat.MAX_CACHED_NAMES
 
 
-def test_the_size_of_headers_is_that_on_the_wire() -> None:
+def test_the_encoded_size_of_headers_matches_the_wire_format() -> None:
     assert encoded_size(None) == 0
     assert encoded_size({"A": "ü", "Bc": ""}) == len("NATS/1.0\r\nA: ü\r\nBc: \r\n\r\n".encode())

@@ -1,4 +1,4 @@
-"""Appends that go together, and that each caller gets the answer that is its own."""
+"""Concurrent appends are combined into batches, and each caller gets its own result."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.virtual_time
 
 
 class SlowLog(MemoryEventLog):
-    """A log that takes a second an append, and notes how many events each one had."""
+    """A log whose appends take a second each. It records the number of events of each append."""
 
     def __init__(self) -> None:
         super().__init__(MemoryServer())
@@ -39,7 +39,7 @@ class SlowLog(MemoryEventLog):
 
 
 def make_pair(name: str, *, expected_sequence: int = 0) -> list[EventDraft]:
-    """A fill and its trade, as far as a log cares."""
+    """Two drafts of different domains, like a fill and its trade."""
     event = OrderPlaced(order=open_order().order, command_id=name)
     return [
         EventDraft(
@@ -52,7 +52,7 @@ def make_pair(name: str, *, expected_sequence: int = 0) -> list[EventDraft]:
     ]
 
 
-async def test_one_append_waits_for_nothing_and_what_comes_meanwhile_goes_together() -> None:
+async def test_appends_during_a_batch_are_combined_into_the_next_batch() -> None:
     log = SlowLog()
     grouped = GroupCommitLog(log)
     lasts = await asyncio.gather(*(grouped.append(make_pair(f"o{n}")) for n in range(5)))
@@ -71,21 +71,21 @@ async def test_one_append_waits_for_nothing_and_what_comes_meanwhile_goes_togeth
     ]
 
 
-async def test_a_group_is_bounded() -> None:
+async def test_the_size_of_a_batch_is_limited() -> None:
     log = SlowLog()
     grouped = GroupCommitLog(log)
     await asyncio.gather(*(grouped.append(make_pair(f"o{n}")) for n in range(MAX_GROUP_EVENTS)))
     assert log.append_sizes == [MAX_GROUP_EVENTS, MAX_GROUP_EVENTS]
 
 
-async def test_a_single_event_is_appended_as_ever() -> None:
+async def test_single_events_are_not_combined() -> None:
     log = SlowLog()
     grouped = GroupCommitLog(log)
     await asyncio.gather(*(grouped.append(make_pair(f"o{n}")[:1]) for n in range(3)))
     assert log.append_sizes == [1, 1, 1]
 
 
-async def test_one_order_that_changed_meanwhile_fails_alone() -> None:
+async def test_a_conflict_fails_only_its_own_append() -> None:
     log = SlowLog()
     grouped = GroupCommitLog(log)
     answers = await asyncio.gather(
@@ -99,7 +99,7 @@ async def test_one_order_that_changed_meanwhile_fails_alone() -> None:
 
 
 @pytest.mark.parametrize("error", [OutcomeUnknown("no answer"), AppendRejected("too large")])
-async def test_what_the_log_cannot_say_everybody_is_told(error: LogError) -> None:
+async def test_other_errors_are_raised_to_all_callers_of_the_batch(error: LogError) -> None:
     log = SlowLog()
     log.next_error = error
     grouped = GroupCommitLog(log)
@@ -111,7 +111,7 @@ async def test_what_the_log_cannot_say_everybody_is_told(error: LogError) -> Non
     assert await grouped.append(make_pair("later")) == 2
 
 
-async def test_a_caller_that_gave_up_does_not_disturb_the_others() -> None:
+async def test_a_canceled_caller_does_not_affect_the_others() -> None:
     log = SlowLog()
     grouped = GroupCommitLog(log)
     leaving = asyncio.create_task(grouped.append(make_pair("a")))

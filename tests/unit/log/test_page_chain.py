@@ -1,4 +1,4 @@
-"""A reply lost on its way to a page is an error, never a hole."""
+"""A lost reply of a page is an error and never causes a gap."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ async def read_page(*replies: Msg) -> stream_reads.StoredMessages:
     return await stream_reads.read_page(wire, "EVENTS", "ev.>", after=0, limit=10, max_bytes=1000)
 
 
-async def test_a_whole_page() -> None:
+async def test_a_complete_page_is_read() -> None:
     stored = await read_page(make_reply(3, 0), make_reply(7, 3), make_end_of_page(7, pending=2))
     assert (len(stored.messages), stored.remaining) == (2, 2)
 
@@ -51,11 +51,11 @@ async def test_a_whole_page() -> None:
     ],
     ids=["the first", "one between", "the last", "the only one"],
 )
-async def test_a_page_that_lost_a_reply(replies: list[Msg]) -> None:
+async def test_a_page_with_a_lost_reply_raises_unavailable(replies: list[Msg]) -> None:
     with pytest.raises(Unavailable, match="lost a message"):
         await read_page(*replies)
 
 
-async def test_nothing_left() -> None:
+async def test_an_empty_page_is_read() -> None:
     stored = await read_page(Msg(_client=None, headers={"Status": "404"}))  # type: ignore[arg-type]
     assert (stored.messages, stored.remaining) == ([], 0)

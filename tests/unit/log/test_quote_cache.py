@@ -1,4 +1,4 @@
-"""What the service knows of the market, in virtual time."""
+"""The cache of quotes, in virtual time."""
 
 import asyncio
 from decimal import Decimal
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.virtual_time
 
 
 class QuoteSource:
-    """A server, quotes put there, and boards that see them."""
+    """A server with quotes, and caches that read them."""
 
     def __init__(self) -> None:
         self.server = MemoryServer()
@@ -36,7 +36,7 @@ def ask_price(quote_cache: QuoteCache, symbol: str) -> Decimal | None:
     return None if found is None else found.ask
 
 
-async def test_it_knows_what_was_quoted_before_and_what_is_quoted_since() -> None:
+async def test_the_cache_has_earlier_and_new_quotes() -> None:
     market = QuoteSource()
     await market.put(quote(symbol="BRK.B", ask="7"))
     board, _ = await market.open_quote_cache()
@@ -52,7 +52,7 @@ async def test_it_knows_what_was_quoted_before_and_what_is_quoted_since() -> Non
     assert heard == ["SPY"]
 
 
-async def test_an_unknown_symbol_is_unknown_at_once_when_the_market_is_settled() -> None:
+async def test_an_unknown_symbol_is_reported_at_once_after_the_start_period() -> None:
     market = QuoteSource()
     await market.put(quote())
     board, _ = await market.open_quote_cache()
@@ -63,9 +63,10 @@ async def test_an_unknown_symbol_is_unknown_at_once_when_the_market_is_settled()
     assert asyncio.get_running_loop().time() == began
 
 
-async def test_a_market_that_comes_to_life_is_waited_for() -> None:
-    """The message server and this service start again together: MARKET is memory, and the feed's
-    symbols come back one by one. An order used to be refused for a symbol that was a tick late."""
+async def test_has_symbol_waits_while_the_market_starts() -> None:
+    """The NATS server and this service restart together. MARKET is stored in memory, and the feed
+    publishes the symbols one by one. Orders used to be rejected for symbols that were published a
+    little later."""
     market = QuoteSource()
     board, _ = await market.open_quote_cache()
     knowing = [asyncio.create_task(board.has_symbol(symbol)) for symbol in ("IBM", "SPY", "NOPE")]
@@ -76,13 +77,13 @@ async def test_a_market_that_comes_to_life_is_waited_for() -> None:
     assert await asyncio.gather(*knowing) == [True, True, False]
 
 
-async def test_without_any_market_nobody_can_say() -> None:
+async def test_has_symbol_raises_unavailable_without_any_quote() -> None:
     board, _ = await QuoteSource().open_quote_cache()
     with pytest.raises(Unavailable):
         await board.has_symbol("IBM")
 
 
-async def test_a_symbol_once_known_is_never_forgotten() -> None:
+async def test_known_symbols_are_kept_after_the_market_is_lost() -> None:
     market = QuoteSource()
     await market.put(quote())
     board, _ = await market.open_quote_cache()
@@ -96,7 +97,7 @@ async def test_a_symbol_once_known_is_never_forgotten() -> None:
     following.cancel()
 
 
-async def test_what_a_gap_swallowed_is_read_again() -> None:
+async def test_quotes_lost_in_a_gap_are_read_again() -> None:
     market = QuoteSource()
     await market.put(quote())
     board, _ = await market.open_quote_cache()
@@ -114,9 +115,9 @@ async def test_what_a_gap_swallowed_is_read_again() -> None:
     following.cancel()
 
 
-async def test_what_was_read_never_replaces_what_came_live_later() -> None:
+async def test_stored_quotes_never_replace_newer_live_quotes() -> None:
     class Slow(MemoryLatestValueStore):
-        """Answers with what was stored when it was asked, a second later."""
+        """Returns the values of the time of the call a second later."""
 
         async def get_all(self) -> dict[str, bytes]:
             found = dict(await super().get_all())
@@ -133,7 +134,7 @@ async def test_what_was_read_never_replaces_what_came_live_later() -> None:
     assert ask_price(board, "IBM") == Decimal(101)
 
 
-async def test_what_is_no_quote_is_passed_over() -> None:
+async def test_invalid_quotes_are_ignored() -> None:
     market = QuoteSource()
     await market.store.put("IBM", b"rubbish")
     board, _ = await market.open_quote_cache()

@@ -1,4 +1,4 @@
-"""Long answers: as long as replies come they are waited for, however long that takes in all."""
+"""Requests with many replies: the timeout applies to each reply and not to all of them."""
 
 import asyncio
 
@@ -15,8 +15,8 @@ LAST = b"last"
 
 
 class SlowConnection(NatsConnection):
-    """A wire to a server whose replies come after each of `pauses`, the last one last. The first
-    ones come while the question is being sent, if that takes `sending` seconds."""
+    """A connection that delivers one reply after each pause. Sending the request takes
+    `send_seconds`; replies that arrive earlier are received during the sending."""
 
     def __init__(self, *pauses: float, send_seconds: float) -> None:
         super().__init__()
@@ -56,7 +56,9 @@ async def request_many_replies(*pauses: float, send_seconds: float = 0.0) -> int
 
 @pytest.mark.parametrize("sending", [0.0, 4.5])
 @pytest.mark.parametrize("pauses", [(4.0,) * 20, (0.001,) * 30_000, (4.9, 0.3, 4.9, 0.1), (4.9,)])
-async def test_it_waits_as_long_as_replies_come(pauses: tuple[float, ...], sending: float) -> None:
+async def test_request_many_waits_as_long_as_replies_arrive(
+    pauses: tuple[float, ...], sending: float
+) -> None:
     assert await request_many_replies(*pauses, send_seconds=sending) == len(pauses)
 
 
@@ -64,7 +66,7 @@ async def test_it_waits_as_long_as_replies_come(pauses: tuple[float, ...], sendi
     ("pauses", "said"),
     [((5.1, 0.1), "no answer from a in 5 s"), ((1.0, 2.0, 5.6), "no further answer from a in 5 s")],
 )
-async def test_it_waits_no_longer_for_one_that_does_not_come(
+async def test_request_many_raises_if_a_reply_does_not_arrive_in_time(
     pauses: tuple[float, ...], said: str
 ) -> None:
     with pytest.raises(OutcomeUnknown, match=said):

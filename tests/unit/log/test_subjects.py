@@ -1,4 +1,4 @@
-"""Subjects: any text is a token, no token holds a wildcard, and filters take what NATS would."""
+"""Subjects: any text is encoded as a token without wildcards, and filters match as in NATS."""
 
 import re
 
@@ -15,14 +15,14 @@ FILTERS = st.lists(st.sampled_from(["a", "b", "orders", "*"]), min_size=1, max_s
 
 
 @given(TEXTS)
-def test_a_token_is_plain_and_gives_its_text_back(any_text: str) -> None:
+def test_a_token_has_plain_characters_and_decodes_to_its_text(any_text: str) -> None:
     made = encode_token(any_text)
     assert re.fullmatch(r"(?:[A-Za-z0-9_-]|%[0-9A-F]{2})+", made)
     assert decode_token(made) == any_text
 
 
 @given(TEXTS, TEXTS)
-def test_different_texts_are_different_tokens(one: str, two: str) -> None:
+def test_different_texts_have_different_tokens(one: str, two: str) -> None:
     assert (encode_token(one) == encode_token(two)) == (one == two)
 
 
@@ -41,31 +41,31 @@ def test_different_texts_are_different_tokens(one: str, two: str) -> None:
         ("a\n", "a%0A"),
     ],
 )
-def test_tokens_as_they_are_stored(plain: str, made: str) -> None:
-    """Stored for ever: a change here loses what was written."""
+def test_tokens_have_the_stored_form(plain: str, made: str) -> None:
+    """Tokens are stored for ever: a change would make stored events unreachable."""
     assert encode_token(plain) == made
 
 
-def test_an_empty_text_is_no_token() -> None:
+def test_an_empty_text_is_rejected() -> None:
     with pytest.raises(BadSubject, match="empty"):
         encode_token("")
 
 
 @given(TEXTS, TEXTS, TEXTS)
-def test_a_subject_reads_back(owner: str, domain: str, entity: str) -> None:
+def test_a_subject_parses_to_its_parts(owner: str, domain: str, entity: str) -> None:
     subject = EventSubject(owner, domain, entity)
     assert str(subject).count(".") == 3
     assert EventSubject.parse(str(subject)) == subject
 
 
 @pytest.mark.parametrize("wrong", ["", "ev", "ev.a.orders", "ev.a.orders.1.2", "px.a.orders.1"])
-def test_what_has_not_four_parts_is_no_subject(wrong: str) -> None:
+def test_a_subject_without_four_parts_is_rejected(wrong: str) -> None:
     with pytest.raises(BadSubject, match=re.escape(repr(wrong))):
         EventSubject.parse(wrong)
 
 
 @given(TEXTS, TEXTS, TEXTS, TEXTS)
-def test_patterns_take_their_own_and_no_others(
+def test_patterns_match_their_own_subjects_only(
     owner: str, domain: str, entity: str, other: str
 ) -> None:
     mine = str(EventSubject(owner, domain, entity))
@@ -79,8 +79,8 @@ def test_patterns_take_their_own_and_no_others(
 
 
 @given(FILTERS, st.booleans(), st.lists(TOKENS, min_size=1, max_size=5))
-def test_matching_is_that_of_nats(wanted: list[str], rest: bool, given_: list[str]) -> None:
-    """``*`` is one token, ``>`` is one or more at the end: the same as a regular expression."""
+def test_filters_match_as_in_nats(wanted: list[str], rest: bool, given_: list[str]) -> None:
+    """``*`` matches one token and ``>`` one or more at the end, as a regular expression shows."""
     parts = [r"[^.]+" if part == "*" else part for part in wanted]
     expression = r"\.".join([*parts, r"[^.]+(\.[^.]+)*"] if rest else parts)
     filter_ = ".".join([*wanted, ">"] if rest else wanted)
@@ -91,18 +91,18 @@ def test_matching_is_that_of_nats(wanted: list[str], rest: bool, given_: list[st
 
 
 @pytest.mark.parametrize("long", ["x" * 1537, "ż" * 257, "x" * 1_000_000])
-def test_what_would_not_fit_into_a_subject_is_no_token(long: str) -> None:
-    """NATS ends the connection of whoever sends a control line above 4,096 bytes: one request that
-    named a user of 5,000 characters took the orders service down."""
+def test_a_text_that_is_too_long_for_a_subject_is_rejected(long: str) -> None:
+    """NATS closes the connection of a client that sends a control line above 4,096 bytes. A request
+    with a user id of 5,000 characters once made the orders service unavailable."""
     with pytest.raises(BadSubject, match="too many for a token"):
         encode_token(long)
 
 
-def test_the_longest_ids_fit_twice_into_a_control_line() -> None:
+def test_two_ids_of_maximum_length_fit_into_a_control_line() -> None:
     longest = "\U0010ffff" * 128
     assert len(str(EventSubject(longest, "notifications", longest))) + len("live. ") < 4_000
 
 
-def test_half_a_character_is_no_token() -> None:
+def test_a_lone_surrogate_is_rejected() -> None:
     with pytest.raises(BadSubject, match="cannot be a subject token"):
         encode_token("\ud800")

@@ -1,4 +1,4 @@
-"""When a user's checkpoint is renewed: after so many events that the last one does not hold."""
+"""A user's checkpoint is saved again after enough events that the last one does not contain."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ EVENT_TIME = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 
 
 async def append_events(log: MemoryEventLog, count: int) -> list[RecordedEvent]:
-    """Events of everybody's; as a reaction hands them out."""
+    """Append public events, and return them as a durable subscription delivers them."""
     before = (await log.bounds()).last
     for number in range(count):
         event = AgentStatusChanged(
@@ -49,7 +49,7 @@ async def save_due(projector: ViewCheckpointer) -> None:
     )
 
 
-async def test_what_a_checkpoint_holds_already_is_not_counted_again() -> None:
+async def test_events_that_a_checkpoint_contains_are_not_counted() -> None:
     server = MemoryServer()
     log, values = (
         MemoryEventLog(server),
@@ -75,7 +75,7 @@ async def test_what_a_checkpoint_holds_already_is_not_counted_again() -> None:
     await asyncio.wait({running})
 
 
-async def test_a_log_made_anew_is_counted_from_its_beginning() -> None:
+async def test_events_of_a_recreated_log_are_counted_from_its_start() -> None:
     server = MemoryServer()
     log, values = (
         MemoryEventLog(server),
@@ -94,7 +94,7 @@ async def test_a_log_made_anew_is_counted_from_its_beginning() -> None:
     await asyncio.wait({running})
 
 
-async def test_an_event_that_is_handed_out_again_voids_nothing() -> None:
+async def test_a_redelivered_event_does_not_reset_the_count() -> None:
     server = MemoryServer()
     log, values = MemoryEventLog(server), MemoryLatestValueStore(server)
     projector = ViewCheckpointer(log, values, AgentsView)

@@ -1,4 +1,4 @@
-"""What the tests of the price service share: time that moves by hand, a feed's days, a log."""
+"""Fixtures of the tests of the price service: a manual clock, scripted days and captured logs."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from tapewire_services.prices.domain import MalformedLine, Tick
 
 
 class ManualClock:
-    """A clock that stands still but for those who sleep on it."""
+    """A clock that advances only by calls of its `sleep`."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -28,7 +28,7 @@ class ManualClock:
 
 
 class ScriptedDays:
-    """A source of given days; the last one comes again and again."""
+    """A source of the given days; the last one is repeated."""
 
     name = "days"
 

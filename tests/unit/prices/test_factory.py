@@ -1,4 +1,4 @@
-"""Which feed the settings ask for."""
+"""The feed that is created from the settings."""
 
 from pathlib import Path
 from typing import Any
@@ -27,23 +27,25 @@ async def symbols_of(settings: Settings, logger: Any, beats: int) -> list[str]:
     return seen
 
 
-async def test_none_named_is_the_random_walk_with_its_seed(logger: Any) -> None:
+async def test_the_default_feed_is_the_random_walk_with_its_seed(logger: Any) -> None:
     settings = Settings(feed_seed=42)
     assert create_replay_feed(settings, logger).progress().name == "random walk, seed 42"
     assert "BRK.B" in await symbols_of(settings, logger, 1)
 
 
-async def test_symbols_choose_those_of_the_walk(logger: Any) -> None:
+async def test_the_symbols_setting_selects_the_symbols_of_the_walk(logger: Any) -> None:
     settings = Settings(feed_symbols=("ibm", "ACME"))
     assert set(await symbols_of(settings, logger, 1)) == {"IBM", "ACME"}
 
 
-async def test_a_file_named_is_played_to_its_end(recording: Path, logger: Any) -> None:
+async def test_a_recording_file_is_played_to_its_end(recording: Path, logger: Any) -> None:
     settings = Settings(feed=str(recording), feed_end="stop", feed_speed=1e6)
     assert await symbols_of(settings, logger, 99) == ["IBM", "SPY", "IBM"]
 
 
-async def test_symbols_restrict_those_of_the_file(recording: Path, logger: Any) -> None:
+async def test_the_symbols_setting_filters_the_symbols_of_a_file(
+    recording: Path, logger: Any
+) -> None:
     settings = Settings(feed=str(recording), feed_end="stop", feed_symbols=(" ibm ",))
     assert await symbols_of(settings, logger, 99) == ["IBM", "IBM"]
 
@@ -57,6 +59,8 @@ async def test_symbols_restrict_those_of_the_file(recording: Path, logger: Any) 
         (Settings(feed_speed=0.0), "speed 0.0: give a number above 0"),
     ],
 )
-def test_what_cannot_be_played_is_a_bad_setting(settings: Settings, why: str, logger: Any) -> None:
+def test_a_feed_that_cannot_be_played_raises_bad_setting(
+    settings: Settings, why: str, logger: Any
+) -> None:
     with pytest.raises(BadSetting, match=why):
         create_replay_feed(settings, logger)

@@ -1,4 +1,4 @@
-"""Where a recording stands: whoever plays it next goes on from there."""
+"""The stored position of a recording, from which the next process continues."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,7 +27,7 @@ AT = datetime(2024, 5, 6, 13, 30, tzinfo=UTC)
 
 
 class Player:
-    """A process that plays five ticks, a millisecond apart, of a day that goes on for ever."""
+    """A process that plays five ticks, a millisecond apart, of a day that does not end."""
 
     def __init__(self, server: MemoryServer, logger: Any, later: float = 0.0) -> None:
         days = ScriptedDays([Tick(ms=ms, symbol="IBM") for ms in (*range(5), 80_000_000)])
@@ -78,19 +78,17 @@ async def first(server: MemoryServer, logger: Any) -> None:
     )
 
 
-async def test_who_takes_over_plays_on_from_where_the_recording_stands(
+async def test_a_new_process_continues_at_the_stored_position(
     server: MemoryServer, logger: Any
 ) -> None:
-    """The day began again whenever the process that played it died."""
+    """The regression: the day started again whenever its process was killed."""
     await first(server, logger)
     second = Player(server, logger, later=MAX_RESUME_AGE_SECONDS - 1)
     await second.while_("the past is read", lambda: second.past == [0, 1, 2, 3, 4])
     assert second.played == []
 
 
-async def test_a_system_that_was_off_for_longer_begins_the_day(
-    server: MemoryServer, logger: Any
-) -> None:
+async def test_an_old_position_is_ignored(server: MemoryServer, logger: Any) -> None:
     await first(server, logger)
     second = Player(server, logger, later=MAX_RESUME_AGE_SECONDS + 1)
     await second.while_("the day is played", lambda: second.played == [0, 1, 2, 3, 4])
@@ -101,7 +99,7 @@ async def test_a_system_that_was_off_for_longer_begins_the_day(
     [b"no", encode_position(PlaybackPosition("another recording", 4, AT))],
     ids=["none", "another"],
 )
-async def test_a_bookmark_that_is_none_of_this_recording_is_passed_over(
+async def test_an_invalid_position_or_one_of_another_recording_is_ignored(
     server: MemoryServer, logger: Any, data: bytes
 ) -> None:
     player = Player(server, logger)
@@ -109,7 +107,7 @@ async def test_a_bookmark_that_is_none_of_this_recording_is_passed_over(
     await player.while_("the day is played", lambda: player.played == [0, 1, 2, 3, 4])
 
 
-async def test_who_plays_on_by_himself_reads_nothing_again(
+async def test_a_process_that_continues_by_itself_does_not_resume(
     server: MemoryServer, logger: Any
 ) -> None:
     player = Player(server, logger)
@@ -125,7 +123,7 @@ async def test_who_plays_on_by_himself_reads_nothing_again(
     assert (player.past, player.played) == ([], [])
 
 
-async def test_a_store_that_is_away_is_waited_for(server: MemoryServer, logger: Any) -> None:
+async def test_an_unavailable_store_is_waited_for(server: MemoryServer, logger: Any) -> None:
     await first(server, logger)
     server.begin_outage(0.05)
     second = Player(server, logger)

@@ -1,4 +1,4 @@
-"""The market made up from a seed: repeatable, plausible, never finished."""
+"""The market that is generated from a seed is repeatable, plausible and unlimited."""
 
 from collections import defaultdict
 from decimal import Decimal
@@ -17,24 +17,24 @@ def minutes(walk: RandomWalk, count: float) -> list[Tick]:
     return list(takewhile(lambda tick: tick.ms < count * 60_000, walk.read_day()))
 
 
-def test_the_usual_symbols_are_shown() -> None:
+def test_the_default_symbols_are_generated() -> None:
     assert set(DEFAULT_SYMBOLS) == {"AAPL", "AIG", "BAC", "BRK.B", "GOOGL", "IBM", "MSFT", "SPY"}
     assert {tick.symbol for tick in islice(RandomWalk(1).read_day(), len(DEFAULT_SYMBOLS))} == set(
         DEFAULT_SYMBOLS
     )
 
 
-def test_the_same_seed_gives_the_same_market_and_another_another() -> None:
+def test_the_market_depends_on_the_seed() -> None:
     assert minutes(RandomWalk(7), 1) == minutes(RandomWalk(7), 1)
     assert minutes(RandomWalk(7), 1) != minutes(RandomWalk(8), 1)
 
 
-def test_a_symbol_walks_alike_whoever_walks_beside_it() -> None:
+def test_a_symbol_does_not_depend_on_the_other_symbols() -> None:
     alone = minutes(RandomWalk(7, ["IBM"]), 1)
     assert alone == [tick for tick in minutes(RandomWalk(7), 1) if tick.symbol == "IBM"]
 
 
-def test_symbols_can_be_chosen_and_unheard_of_ones_get_a_profile_from_the_seed() -> None:
+def test_symbols_can_be_chosen_and_unknown_ones_get_a_profile_from_the_seed() -> None:
     ticks = minutes(RandomWalk(7, ["SPY", "ACME", "SPY"]), 1)
     assert {tick.symbol for tick in ticks} == {"SPY", "ACME"}
     assert ticks == minutes(RandomWalk(7, ["SPY", "ACME"]), 1)
@@ -47,7 +47,7 @@ def test_every_symbol_starts_with_a_quote_of_two_sides() -> None:
         assert None not in (tick.bid, tick.bid_size, tick.ask, tick.ask_size)
 
 
-def test_several_updates_a_second_and_trades_among_them() -> None:
+def test_each_symbol_has_several_updates_a_second_and_trades() -> None:
     ticks = minutes(RandomWalk(5), 10)
     for symbol in DEFAULT_SYMBOLS:
         mine = [tick for tick in ticks if tick.symbol == symbol]
@@ -57,7 +57,7 @@ def test_several_updates_a_second_and_trades_among_them() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**63), st.sampled_from([*DEFAULT_SYMBOLS, "ACME", "^VIX"]))
-def test_a_market_is_plausible_whatever_the_seed(seed: int, symbol: str) -> None:
+def test_the_market_is_plausible_for_any_seed(seed: int, symbol: str) -> None:
     ticks = minutes(RandomWalk(seed, [symbol]), 20)
     opening = ticks[0].bid
     assert opening is not None
@@ -83,7 +83,7 @@ def test_a_market_is_plausible_whatever_the_seed(seed: int, symbol: str) -> None
 
 
 @pytest.mark.parametrize("strayed", [0.75, 1.25])
-def test_a_price_that_has_strayed_is_pulled_back(strayed: float) -> None:
+def test_prices_revert_towards_the_opening_price(strayed: float) -> None:
     walk = RandomWalk(7, ["IBM"])
     (path,) = walk._symbol_walks
     opening = path._bid
@@ -93,7 +93,7 @@ def test_a_price_that_has_strayed_is_pulled_back(strayed: float) -> None:
     assert abs(float(last.bid) * 100 / opening - 1) < abs(strayed - 1) - 0.05
 
 
-def test_the_next_day_goes_on_from_the_prices_of_the_day_before(
+def test_the_next_day_starts_at_the_last_prices(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tapewire_services.prices.domain.random_walk.DAY_MS", 60_000)

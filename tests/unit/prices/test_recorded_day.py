@@ -1,4 +1,4 @@
-"""The real recordings, when they lie beside the repository: every row is understood."""
+"""Every row of the real recordings can be parsed; skipped unless the data is available."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def ticks(path: Path) -> Iterator[Tick]:
     ],
     ids=["seconds", "ticks"],
 )
-def test_every_row_counts_and_volume_is_the_sum_of_all_trades(
+def test_every_row_is_read_and_volume_is_the_sum_of_all_trades(
     path: Path, rows: int, volumes: dict[str, int]
 ) -> None:
     books: dict[str, TopOfBook] = {}
@@ -72,7 +72,7 @@ def test_the_day_ends_with_the_closing_quotes() -> None:
 
 
 @pytest.mark.parametrize("speed", [20, 1000, 1e6])
-async def test_replayed_the_day_takes_its_time_divided_by_the_speed(
+async def test_the_replay_takes_the_days_duration_divided_by_the_speed(
     speed: float, time: ManualClock, logger: Any
 ) -> None:
     feed = ReplayFeed(
@@ -87,7 +87,9 @@ async def test_replayed_the_day_takes_its_time_divided_by_the_speed(
     assert time.now == pytest.approx((57_599_000 - 34_200_000) / 1000 / speed, abs=0.01)
 
 
-async def test_the_bursts_of_the_opening_come_as_few_beats(time: ManualClock, logger: Any) -> None:
+async def test_bursts_of_the_opening_are_combined_into_batches(
+    time: ManualClock, logger: Any
+) -> None:
     feed = ReplayFeed(RecordingFile(TICKS), logger=logger, end="stop", clock=time, sleep=time.sleep)
     beats = [len(beat.ticks) async for beat in feed.stream_batches()]
     assert sum(beats) == 36_557

@@ -1,4 +1,4 @@
-"""Reading a recorded feed from a file: whatever is in the file, and whatever is not."""
+"""Reading a recorded feed from valid, malformed and missing files."""
 
 import gzip
 import tracemalloc
@@ -27,25 +27,25 @@ def read(path: Path) -> list[Tick | MalformedLine]:
     return list(RecordingFile(path).read_day())
 
 
-def test_a_plain_file_and_a_packed_one_read_alike_whatever_their_names(tmp_path: Path) -> None:
+def test_plain_and_compressed_files_are_read_regardless_of_their_names(tmp_path: Path) -> None:
     plain = written(tmp_path, HEADER + GOOD * 3, "plain.csv.gz")
     packed = written(tmp_path, gzip.compress(HEADER + GOOD * 3), "packed.csv")
     assert read(plain) == read(packed)
     assert [item.symbol for item in read(plain) if isinstance(item, Tick)] == ["IBM"] * 3
 
 
-def test_a_file_of_several_gz_members_is_one_file(tmp_path: Path) -> None:
+def test_a_file_of_several_gzip_members_is_read_completely(tmp_path: Path) -> None:
     data = gzip.compress(HEADER + GOOD) + gzip.compress(GOOD)
     assert len(read(written(tmp_path, data))) == 2
 
 
-def test_each_day_reads_the_file_from_its_beginning(tmp_path: Path) -> None:
+def test_each_day_reads_the_file_from_its_start(tmp_path: Path) -> None:
     recording = RecordingFile(written(tmp_path, HEADER + GOOD))
     assert list(recording.read_day()) == list(recording.read_day())
     assert recording.name == "recording feed.csv"
 
 
-def test_a_bad_line_is_handed_on_with_its_number_and_the_others_are_read(tmp_path: Path) -> None:
+def test_malformed_lines_are_returned_with_their_number_between_ticks(tmp_path: Path) -> None:
     path = written(tmp_path, HEADER + GOOD + b"rubbish\n" + b"\n \n" + GOOD + b"\xff\xfe\n" + GOOD)
     items = read(path)
     assert [type(item) for item in items] == [Tick, MalformedLine, Tick, MalformedLine, Tick]
@@ -56,7 +56,7 @@ def test_the_last_line_needs_no_line_ending(tmp_path: Path) -> None:
     assert len(read(written(tmp_path, HEADER + GOOD + GOOD.rstrip()))) == 2
 
 
-def test_a_line_of_megabytes_is_one_bad_line(tmp_path: Path) -> None:
+def test_an_overlong_line_is_one_malformed_line(tmp_path: Path) -> None:
     path = written(tmp_path, HEADER + b"x" * (3 << 20) + b"\n" + GOOD + b"1," * MAX_LINE_BYTES)
     first, second, third = read(path)
     assert isinstance(first, MalformedLine)
@@ -66,7 +66,7 @@ def test_a_line_of_megabytes_is_one_bad_line(tmp_path: Path) -> None:
     assert (first.line, third.line) == (2, 4)
 
 
-def test_memory_stays_bounded_however_long_the_file(tmp_path: Path) -> None:
+def test_a_long_file_is_read_in_bounded_memory(tmp_path: Path) -> None:
     recording = RecordingFile(written(tmp_path, gzip.compress(HEADER + GOOD * 20_000, 1)))
     deque(recording.read_day(), maxlen=0)
     tracemalloc.start()
@@ -78,7 +78,7 @@ def test_memory_stays_bounded_however_long_the_file(tmp_path: Path) -> None:
     assert peak < 512 * 1024
 
 
-def test_no_file_can_fill_memory_with_symbols(tmp_path: Path) -> None:
+def test_the_number_of_symbols_is_limited(tmp_path: Path) -> None:
     lines = b"".join(b"1,S%d,1,1,2,1,,\n" % number for number in range(MAX_SYMBOLS + 2))
     items = read(written(tmp_path, HEADER + lines + b"2,S0,1,1,2,1,,\n"))
     bad = [item for item in items if isinstance(item, MalformedLine)]
@@ -86,7 +86,7 @@ def test_no_file_can_fill_memory_with_symbols(tmp_path: Path) -> None:
     assert isinstance(items[-1], Tick)
 
 
-def test_a_packed_file_that_was_cut_off_is_read_up_to_there(tmp_path: Path) -> None:
+def test_a_truncated_compressed_file_is_read_up_to_its_end(tmp_path: Path) -> None:
     lines = b"".join(b"%d,IBM,181.85,200,,,,\n" % number for number in range(10_000))
     whole = gzip.compress(HEADER + lines)
     *ticks, last = read(written(tmp_path, whole[: len(whole) // 2]))
@@ -97,7 +97,7 @@ def test_a_packed_file_that_was_cut_off_is_read_up_to_there(tmp_path: Path) -> N
     assert last.line == len(ticks) + 2
 
 
-def test_so_is_one_that_was_damaged_within(tmp_path: Path) -> None:
+def test_a_corrupt_compressed_file_ends_with_a_truncation(tmp_path: Path) -> None:
     lines = b"".join(b"%d,IBM,181.%d,200,,,,\n" % (n, n * 7919 % 100) for n in range(10_000))
     data = bytearray(gzip.compress(HEADER + lines))
     data[len(data) // 2 : len(data) // 2 + 64] = b"\xff" * 64
@@ -116,7 +116,7 @@ def test_so_is_one_that_was_damaged_within(tmp_path: Path) -> None:
         (gzip.compress(HEADER)[:12], "cannot be played"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "not CSV text"),
     ],
-    # Named: what is packed holds the time of packing, so its bytes are no name that stays.
+    # The ids are explicit: compressed data contains the time, so ids made from it would change.
     ids=[
         "empty",
         "rows",
@@ -127,7 +127,7 @@ def test_so_is_one_that_was_damaged_within(tmp_path: Path) -> None:
         "a picture",
     ],
 )
-def test_a_file_without_our_header_is_refused_at_the_start(
+def test_a_file_without_a_valid_header_is_rejected_at_the_start(
     tmp_path: Path, data: bytes, why: str
 ) -> None:
     path = written(tmp_path, data)
@@ -137,17 +137,17 @@ def test_a_file_without_our_header_is_refused_at_the_start(
     assert "Name a recorded feed" in str(caught.value)
 
 
-def test_so_is_a_missing_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(FeedError, match="No such file"):
         RecordingFile(tmp_path / "nowhere.csv")
 
 
-def test_and_a_folder(tmp_path: Path) -> None:
+def test_a_folder_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(FeedError, match="is not a file"):
         RecordingFile(tmp_path)
 
 
-def test_a_file_that_vanished_between_two_days_says_so(tmp_path: Path) -> None:
+def test_a_file_that_is_deleted_between_two_days_raises_feed_error(tmp_path: Path) -> None:
     path = written(tmp_path, HEADER + GOOD)
     recording = RecordingFile(path)
     path.unlink()
@@ -157,7 +157,7 @@ def test_a_file_that_vanished_between_two_days_says_so(tmp_path: Path) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.binary(max_size=80) | st.just(GOOD.strip()), max_size=20), st.booleans())
-def test_any_rubbish_is_counted_line_by_line_and_never_crashes(
+def test_any_bytes_are_read_as_one_item_for_each_line(
     tmp_path: Path, lines: list[bytes], packed: bool
 ) -> None:
     data = HEADER + b"\n".join(lines)

@@ -1,4 +1,4 @@
-"""Playing a source at a speed: in time, whole, in order, and never in the way of others."""
+"""Playing a source at a speed: every tick in order and on time, without blocking other tasks."""
 
 import asyncio
 import contextlib
@@ -48,7 +48,7 @@ async def played(replay: ReplayFeed, time: ManualClock) -> Played:
 
 
 class TestPace:
-    async def test_ticks_fall_due_by_their_times(self, replay: Any, time: ManualClock) -> None:
+    async def test_ticks_are_emitted_at_their_times(self, replay: Any, time: ManualClock) -> None:
         feed = replay(ticks(34_200_000, 34_201_000, 34_203_500))
         assert await played(feed, time) == [
             (0.0, [34_200_000]),
@@ -57,19 +57,17 @@ class TestPace:
         ]
 
     @pytest.mark.parametrize(("speed", "second"), [(0.5, 20.0), (1, 10.0), (20, 0.5), (1000, 0.01)])
-    async def test_divided_by_the_speed(
+    async def test_times_are_divided_by_the_speed(
         self, replay: Any, time: ManualClock, speed: float, second: float
     ) -> None:
         feed = replay(ticks(0, 10_000), speed=speed)
         assert await played(feed, time) == [(0.0, [0]), (second, [10_000])]
 
-    async def test_what_falls_due_in_one_instant_comes_as_one_beat(
-        self, replay: Any, time: ManualClock
-    ) -> None:
+    async def test_ticks_of_one_instant_are_one_batch(self, replay: Any, time: ManualClock) -> None:
         feed = replay(ticks(0, 0, 0, 100, 100), speed=1)
         assert await played(feed, time) == [(0.0, [0, 0, 0]), (0.1, [100, 100])]
 
-    async def test_at_high_speed_an_instant_holds_many_ticks(
+    async def test_at_high_speed_a_batch_has_many_ticks(
         self, replay: Any, time: ManualClock
     ) -> None:
         feed = replay(ticks(*range(0, 20_000, 1000)), speed=1000)  # a millisecond between them
@@ -77,7 +75,7 @@ class TestPace:
         assert sum(len(beat) for _, beat in beats) == 20
         assert len(beats) <= 0.020 / MIN_WAIT_SECONDS + 1
 
-    async def test_a_delay_is_caught_up_with_and_does_not_add_up(
+    async def test_a_delay_is_caught_up_and_does_not_accumulate(
         self, replay: Any, time: ManualClock
     ) -> None:
         feed, seen = replay(ticks(*range(0, 10_000, 1000))), []
@@ -88,18 +86,18 @@ class TestPace:
         assert seen[:3] == [(0.0, [0]), (4.5, [1000, 2000, 3000, 4000]), (5.0, [5000])]
         assert seen[-1] == (9.0, [9000])
 
-    async def test_a_reader_that_takes_its_time_each_time_stays_on_time(
+    async def test_a_slow_reader_does_not_delay_later_ticks(
         self, replay: Any, time: ManualClock
     ) -> None:
-        """The wait once was counted from before the beat was handed on, and each tick was late by
-        what its predecessor took."""
+        """The regression: the wait was measured from before the previous batch was emitted, and
+        each tick was late by the reader's processing time."""
         feed, seen = replay(ticks(*range(0, 10_000, 1000))), []
         async for beat in feed.stream_batches():
             seen.append((round(time.now, 3), beat.ticks[0].ms))
             time.now += 0.4
         assert seen == [(float(second), second * 1000) for second in range(10)]
 
-    async def test_woken_a_millisecond_early_it_does_not_wait_again(
+    async def test_an_early_wake_up_does_not_cause_a_second_wait(
         self, replay: Any, time: ManualClock
     ) -> None:
         async def sleep(seconds: float) -> None:
@@ -108,13 +106,13 @@ class TestPace:
         feed = replay(ticks(0, 1000), sleep=sleep)
         assert await played(feed, time) == [(0.0, [0]), (0.999, [1000])]
 
-    async def test_a_tick_out_of_order_is_late_and_comes_at_once(
+    async def test_a_tick_out_of_order_is_emitted_at_once(
         self, replay: Any, time: ManualClock
     ) -> None:
         feed = replay(ticks(1000, 2000, 500, 3000))
         assert await played(feed, time) == [(0.0, [1000]), (1.0, [2000, 500]), (2.0, [3000])]
 
-    async def test_a_long_silence_ahead_is_told(
+    async def test_a_long_wait_is_logged(
         self, replay: Any, time: ManualClock, capture: LogCapture
     ) -> None:
         await played(replay(ticks(0, 3_600_000)), time)
@@ -123,16 +121,16 @@ class TestPace:
         ].items()
 
     @pytest.mark.parametrize("speed", [0, -1, math.nan, math.inf])
-    def test_a_speed_that_is_none_is_refused(self, replay: Any, speed: float) -> None:
+    def test_an_invalid_speed_is_rejected(self, replay: Any, speed: float) -> None:
         with pytest.raises(FeedError, match="above 0"):
             replay(ticks(0), speed=speed)
 
 
-class TestTurns:
-    """Other tasks of the process get their turn, however much there is to read."""
+class TestFairness:
+    """Other tasks of the process run while the feed reads any number of lines."""
 
     @pytest.mark.parametrize("rubbish", [False, True])
-    async def test_the_loop_is_not_starved(self, logger: Any, rubbish: bool) -> None:
+    async def test_other_tasks_run_between_chunks(self, logger: Any, rubbish: bool) -> None:
         lines = 50 * LINES_PER_CHUNK
         items = [bad(n) if rubbish else Tick(ms=n, symbol="IBM") for n in range(lines)]
         feed = ReplayFeed(
@@ -152,7 +150,7 @@ class TestTurns:
         task.cancel()
         assert turns >= 50
 
-    async def test_a_day_without_end_of_one_tick_does_not_spin(
+    async def test_a_looped_day_of_one_tick_waits_between_batches(
         self, replay: Any, time: ManualClock
     ) -> None:
         feed = replay(ticks(0), end="loop", speed=1e6)
@@ -163,13 +161,13 @@ class TestTurns:
 
 
 class TestDays:
-    async def test_stop_plays_once_and_is_over(self, replay: Any, time: ManualClock) -> None:
+    async def test_end_stop_plays_the_day_once(self, replay: Any, time: ManualClock) -> None:
         feed = replay(ticks(0, 1000), end="stop")
         assert await played(feed, time) == [(0.0, [0]), (1.0, [1000])]
         assert feed.progress().ended
         assert await played(feed, time) == []
 
-    async def test_loop_starts_over_and_each_day_is_opened_once(
+    async def test_end_loop_repeats_the_day_with_one_day_start_each(
         self, replay: Any, time: ManualClock
     ) -> None:
         feed = replay(ticks(0, 1000), end="loop", speed=2)
@@ -187,25 +185,25 @@ class TestDays:
         ]
         assert feed.progress().day == 3
 
-    async def test_the_opening_waits_for_the_first_tick_that_is_wanted(self, replay: Any) -> None:
+    async def test_the_day_starts_with_the_first_tick_of_a_selected_symbol(
+        self, replay: Any
+    ) -> None:
         feed = replay([bad(2), *ticks(0, symbol="SPY"), *ticks(1000)], symbols=["IBM"])
         assert [beat async for beat in feed.stream_batches()] == [
             TickBatch(tuple(ticks(1000)), is_day_start=True)
         ]
 
-    async def test_a_day_with_nothing_in_it_is_an_error_not_an_endless_loop(
-        self, replay: Any, time: ManualClock
-    ) -> None:
+    async def test_a_day_without_ticks_is_an_error(self, replay: Any, time: ManualClock) -> None:
         with pytest.raises(FeedError, match="0 rows were read and 2 malformed lines skipped"):
             await played(replay([bad(2), bad(3)], end="loop"), time)
 
-    async def test_so_is_one_without_any_of_the_wanted_symbols(
+    async def test_a_day_without_any_selected_symbol_is_an_error(
         self, replay: Any, time: ManualClock
     ) -> None:
         with pytest.raises(FeedError, match="no tick of ACME, SPY"):
             await played(replay(ticks(0), symbols=["SPY", "ACME"]), time)
 
-    async def test_a_wanted_symbol_that_never_came_is_told(
+    async def test_missing_selected_symbols_are_logged(
         self, replay: Any, time: ManualClock, capture: LogCapture
     ) -> None:
         await played(replay(ticks(0), symbols=["IBM", "ACME"]), time)
@@ -213,10 +211,10 @@ class TestDays:
         assert [entry["symbols"] for entry in told] == [["ACME"]]
 
 
-class TestGoingOn:
-    """A process that loses its lease and gets it again goes on where it was."""
+class TestContinuing:
+    """A process that loses its lease and acquires it again continues at its position."""
 
-    async def test_a_second_call_goes_on_without_catching_up_with_the_break(
+    async def test_a_second_call_continues_without_catching_up_the_break(
         self, replay: Any, time: ManualClock
     ) -> None:
         feed = replay(ticks(0, 1000, 2000))
@@ -225,7 +223,7 @@ class TestGoingOn:
         time.now += 100
         assert await played(feed, time) == [(100.0, [1000]), (101.0, [2000])]
 
-    async def test_canceled_while_waiting_it_holds_the_tick_for_the_next_call(
+    async def test_after_a_cancellation_the_next_call_emits_the_pending_tick(
         self, logger: Any
     ) -> None:
         feed = ReplayFeed(ScriptedDays(ticks(0, 10_000_000)), logger=logger, end="stop")
@@ -245,7 +243,7 @@ class TestGoingOn:
             [10_000_000]
         ]
 
-    async def test_closed_it_is_over(self, replay: Any, time: ManualClock) -> None:
+    async def test_a_closed_feed_emits_nothing(self, replay: Any, time: ManualClock) -> None:
         feed = replay(ticks(0, 1000))
         async with contextlib.aclosing(feed.stream_batches()) as beats:
             await anext(beats)
@@ -259,10 +257,10 @@ class TestGoingOn:
         busy=st.lists(st.floats(0, 30), max_size=10),
         breaks=st.sets(st.integers(1, 20), max_size=5),
     )
-    def test_every_tick_comes_once_in_order_and_never_early(
+    def test_every_tick_is_emitted_once_in_order_and_never_early(
         self, logger: Any, gaps: list[int], speed: float, busy: list[float], breaks: set[int]
     ) -> None:
-        """Whatever the speed, however slow the reader, however often it is interrupted."""
+        """This holds for any speed, any delays of the reader and any number of interruptions."""
         times = [sum(gaps[: n + 1]) for n in range(len(gaps))]
         clock = ManualClock()
         seen: list[tuple[float, int]] = []
@@ -296,14 +294,16 @@ class TestGoingOn:
 
 
 class TestReports:
-    async def test_bad_lines_are_counted_and_skipped(self, replay: Any, time: ManualClock) -> None:
+    async def test_malformed_lines_are_counted_and_skipped(
+        self, replay: Any, time: ManualClock
+    ) -> None:
         feed = replay([*ticks(0), bad(3), *ticks(1000), bad(5)])
         assert await played(feed, time) == [(0.0, [0]), (1.0, [1000])]
         progress = feed.progress()
         assert (progress.rows, progress.malformed, progress.ms) == (2, 2, 1000)
         assert (progress.name, progress.day, progress.ended) == ("days", 1, True)
 
-    async def test_each_is_logged_with_its_line_and_reason(
+    async def test_malformed_lines_are_logged_with_line_and_reason(
         self, replay: Any, time: ManualClock, capture: LogCapture
     ) -> None:
         await played(replay([bad(3), *ticks(0)]), time)
@@ -316,7 +316,7 @@ class TestReports:
             "reason": "line 3, column bid: 'x' is not a number",
         }
 
-    async def test_but_only_so_many_and_then_the_totals(
+    async def test_the_number_of_logged_lines_is_limited_and_totals_are_logged(
         self, replay: Any, time: ManualClock, capture: LogCapture
     ) -> None:
         await played(replay([*(bad(n) for n in range(500)), *ticks(0)]), time)
@@ -329,7 +329,7 @@ class TestReports:
         totals = capture.entries[-1]
         assert (totals["rows"], totals["malformed"], totals["symbols"]) == (1, 500, 1)
 
-    async def test_where_the_file_breaks_off_is_logged_in_any_case(
+    async def test_a_truncated_recording_is_always_logged(
         self, replay: Any, time: ManualClock, capture: LogCapture
     ) -> None:
         end = TruncatedRecording(502, None, "", "cannot be read")
@@ -339,9 +339,9 @@ class TestReports:
 
 
 class TestResuming:
-    """Another process has played a part of the day."""
+    """A feed that resumes after another process has played a part of the day."""
 
-    async def test_the_part_comes_at_once_as_past_and_the_rest_in_its_time(
+    async def test_the_played_part_is_one_catch_up_batch_and_the_rest_is_on_time(
         self, replay: Any, time: ManualClock
     ) -> None:
         feed = replay(ticks(0, 1000, 2000, 5000, 6000))
@@ -357,7 +357,7 @@ class TestResuming:
             (3.5, False, False, [6000]),
         ]
 
-    async def test_a_past_longer_than_a_chunk_is_past_to_its_end(
+    async def test_a_played_part_of_several_chunks_is_catch_up_to_its_end(
         self, replay: Any, time: ManualClock
     ) -> None:
         lines = 3 * LINES_PER_CHUNK
@@ -370,13 +370,13 @@ class TestResuming:
             assert feed.progress().ms >= lines, "a place never goes back"
         assert (past, seen, time.now) == (lines, [lines + 999], 0.999)
 
-    async def test_a_day_that_was_played_to_its_end_is_over(self, replay: Any) -> None:
+    async def test_resuming_at_the_end_of_the_day_ends_the_feed(self, replay: Any) -> None:
         feed = replay(ticks(0, 1000))
         feed.resume(1000)
         assert [beat.is_catch_up async for beat in feed.stream_batches()] == [True]
         assert feed.progress().ended
 
-    async def test_the_day_after_is_nobodys_past(self, replay: Any) -> None:
+    async def test_the_next_day_is_not_catch_up(self, replay: Any) -> None:
         feed, seen = replay(ticks(0, 1000), end="loop"), []
         feed.resume(1000)
         async with contextlib.aclosing(feed.stream_batches()) as beats:

@@ -1,4 +1,4 @@
-"""The price service: what it publishes, keeps published, and says of itself."""
+"""The price service: publishing quotes, keeping them stored, and its status."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ CONTEXT = RequestContext(correlation="c", command_id="k", traceparent=None)
 
 
 class ScriptedFeed:
-    """A feed, as a vendor's adapter would be one: it gives what it is told to."""
+    """A feed that emits given batches, as a vendor's adapter would."""
 
     def __init__(self) -> None:
         self._batches: asyncio.Queue[TickBatch | FeedError | None] = asyncio.Queue()
@@ -53,7 +53,7 @@ class ScriptedFeed:
 
 
 class Market(MemoryLatestValueStore):
-    """MARKET as one process sees it, counting what is posted and failing on request."""
+    """MARKET as seen by one process. It records the published keys, and fails on request."""
 
     def __init__(self, server: MemoryServer) -> None:
         super().__init__(server)
@@ -73,7 +73,7 @@ class Market(MemoryLatestValueStore):
 
 
 class Bench:
-    """A running service between a feed that we write and a market that we read."""
+    """A running service between a scripted feed and a market that the tests read."""
 
     def __init__(self, logger: Any) -> None:
         self.server = MemoryServer()
@@ -150,14 +150,14 @@ class TestPublishing:
             timestamp=AT,
         )
 
-    async def test_many_ticks_of_a_beat_are_one_quote_with_all_their_volume(
+    async def test_ticks_of_a_batch_are_one_quote_with_their_total_volume(
         self, bench: Bench
     ) -> None:
         bench.feed.emit(full("IBM"), *(trade("IBM", 11, 7) for _ in range(100)), is_day_start=True)
         await bench.shows("IBM", volume=700)
         assert bench.market.posted == ["IBM"]
 
-    async def test_only_what_changed_is_posted(self, bench: Bench) -> None:
+    async def test_only_changed_quotes_are_published(self, bench: Bench) -> None:
         bench.feed.emit(full("IBM"), full("SPY"), is_day_start=True)
         bench.feed.emit(trade("SPY", 11, 1))
         await bench.shows("SPY", volume=1)
@@ -170,14 +170,14 @@ class TestPublishing:
         bench.feed.emit(Tick(ms=0, symbol="IBM", ask=Decimal(11)))
         await bench.shows("IBM", bid=10, ask=11)
 
-    async def test_a_new_day_starts_volume_and_change_over(self, bench: Bench) -> None:
+    async def test_a_new_day_resets_volume_and_change(self, bench: Bench) -> None:
         bench.feed.emit(full("IBM"), trade("IBM", 10, 50), is_day_start=True)
         bench.feed.emit(trade("IBM", 15, 50))
         await bench.shows("IBM", volume=100)
         bench.feed.emit(full("IBM"), trade("IBM", 16, 5), is_day_start=True)
         assert (await bench.shows("IBM", volume=5)).change == 5
 
-    async def test_the_last_quotes_stay_when_the_feed_ends(self, bench: Bench) -> None:
+    async def test_the_last_quotes_are_kept_when_the_feed_ends(self, bench: Bench) -> None:
         bench.feed.emit(full("IBM"), is_day_start=True)
         bench.feed.end()
         await bench.shows("IBM")
@@ -193,10 +193,10 @@ class TestPublishing:
             await bench.ended()
 
 
-class TestMending:
-    """MARKET is in memory, posts are not acknowledged: what was lost is posted again."""
+class TestRepair:
+    """MARKET is in memory and quotes are not acknowledged; lost quotes are published again."""
 
-    async def test_all_quotes_are_back_after_market_came_back_empty(self, bench: Bench) -> None:
+    async def test_all_quotes_are_published_again_if_market_is_empty(self, bench: Bench) -> None:
         bench.feed.emit(full("IBM"), full("SPY"), is_day_start=True)
         await bench.shows("SPY")
         before = bench.stored
@@ -204,10 +204,10 @@ class TestMending:
         bench.publisher.request_repair(True)
         await wait_until("the quotes are back", lambda: bench.stored == before)
 
-    async def test_a_quote_posted_again_is_the_same_to_the_byte(
+    async def test_a_quote_published_again_has_the_same_bytes(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """So that nobody takes it for a new offer, its time stays the time of the quote."""
+        """The timestamp stays that of the quote: readers must not take it for a new quote."""
         bench.feed.emit(full("IBM"), is_day_start=True)
         await bench.shows("IBM")
         before = bench.stored
@@ -217,7 +217,7 @@ class TestMending:
         await wait_until("the quote is back", lambda: bench.stored)
         assert bench.stored == before
 
-    async def test_what_is_stored_is_not_posted_again(self, bench: Bench) -> None:
+    async def test_stored_quotes_are_not_published_again(self, bench: Bench) -> None:
         bench.feed.emit(full("IBM"), full("SPY"), is_day_start=True)
         await bench.shows("SPY")
         del bench.server.values["MARKET/px"]["IBM"]
@@ -225,9 +225,7 @@ class TestMending:
         await bench.shows("IBM")
         assert bench.market.posted == ["IBM", "SPY", "IBM"]
 
-    async def test_a_quiet_symbol_whose_post_was_lost_is_mended_without_a_nudge(
-        self, logger: Any
-    ) -> None:
+    async def test_a_lost_quote_is_repaired_periodically(self, logger: Any) -> None:
         bench = Bench(logger)
         bench.publisher._repair_interval_seconds = 0.01
         bench.market.down = True
@@ -241,7 +239,7 @@ class TestMending:
         await bench.shows("IBM")
         await bench.stand_by()
 
-    async def test_an_unreadable_market_is_told_once_and_tried_again_until_it_is_there(
+    async def test_an_unreadable_market_is_logged_once_and_retried(
         self, bench: Bench, capture: LogCapture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(publisher, "READ_RETRY_SECONDS", 0.001)
@@ -269,7 +267,7 @@ class TestMending:
             lambda: capture.entries[-1]["event"] == "quotes.readable_again",
         )
 
-    async def test_losing_the_connection_is_no_nudge(self, bench: Bench) -> None:
+    async def test_losing_the_connection_does_not_request_a_repair(self, bench: Bench) -> None:
         await wait_until(
             "the first look is over", lambda: not bench.publisher._repair_requested.is_set()
         )
@@ -277,8 +275,8 @@ class TestMending:
         assert not bench.publisher._repair_requested.is_set()
 
     async def test_a_later_quote_of_another_process_is_not_replaced(self, bench: Bench) -> None:
-        """A process that had lost its lease for a while published its old quotes again when it took
-        over, and orders were filled at prices of hours ago."""
+        """The regression: a process that acquired its lease again published its old quotes again,
+        and orders were filled at prices of hours ago."""
         bench.feed.emit(full("IBM"), is_day_start=True)
         quote = await bench.shows("IBM")
         later = structs.replace(quote, price=Decimal(13), timestamp=AT + timedelta(minutes=1))
@@ -287,10 +285,12 @@ class TestMending:
         assert bench.quote("IBM") == later
 
 
-class TestThePast:
-    """What another process has played."""
+class TestCatchUp:
+    """Ticks that another process has already played."""
 
-    async def test_it_is_folded_and_published_with_what_comes_next(self, bench: Bench) -> None:
+    async def test_catch_up_ticks_are_folded_and_published_with_the_next_batch(
+        self, bench: Bench
+    ) -> None:
         bench.feed.emit(full("IBM"), trade("IBM", 11, 40), is_day_start=True, is_catch_up=True)
         bench.feed.emit(full("SPY"), is_catch_up=True)
         bench.feed.emit(trade("IBM", 11, 2))
@@ -298,14 +298,16 @@ class TestThePast:
         await bench.shows("SPY")
         assert sorted(bench.market.posted) == ["IBM", "SPY"]
 
-    async def test_a_day_that_is_over_is_published_as_it_ended(self, bench: Bench) -> None:
+    async def test_catch_up_ticks_are_published_when_the_feed_ends(self, bench: Bench) -> None:
         bench.feed.emit(full("IBM"), trade("IBM", 11, 40), is_day_start=True, is_catch_up=True)
         bench.feed.end()
         await bench.shows("IBM", volume=40)
 
 
 class TestLease:
-    async def test_leading_again_goes_on_with_the_books_and_republishes(self, bench: Bench) -> None:
+    async def test_acquiring_the_lease_again_keeps_the_books_and_republishes(
+        self, bench: Bench
+    ) -> None:
         bench.feed.emit(full("IBM"), trade("IBM", 11, 40), is_day_start=True)
         await bench.shows("IBM", volume=40)
         await bench.stand_by()
@@ -315,7 +317,7 @@ class TestLease:
         bench.feed.emit(trade("IBM", 11, 2))
         await bench.shows("IBM", volume=42)
 
-    async def test_losing_it_in_the_middle_of_publishing_loses_no_volume(
+    async def test_losing_the_lease_while_publishing_loses_no_volume(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         stuck = asyncio.Event()
@@ -335,7 +337,7 @@ class TestLease:
 
 
 class TestStatus:
-    async def test_it_says_who_plays_what_and_how_far(self, bench: Bench) -> None:
+    async def test_status_has_the_feed_its_progress_and_symbols(self, bench: Bench) -> None:
         bench.feed.emit(full("SPY"), full("IBM"), is_day_start=True)
         await bench.shows("IBM")
         answered = await bench.service.status(GetStatus(), CONTEXT)
@@ -344,6 +346,6 @@ class TestStatus:
             b'"rows":3,"malformed":1,"day":1,"ms":5,"ended":false}}'
         )
 
-    async def test_a_standby_says_that_it_does_not_play(self, bench: Bench) -> None:
+    async def test_a_standby_reports_that_it_does_not_play(self, bench: Bench) -> None:
         await bench.stand_by()
         assert not (await bench.service.status(GetStatus(), CONTEXT)).playing

@@ -1,4 +1,4 @@
-"""One line of a recorded feed: a tick, or an error that says where and what."""
+"""Parsing a line of a recorded feed into a tick, or an error with the place and the value."""
 
 from contextlib import suppress
 from decimal import Decimal
@@ -25,7 +25,7 @@ def line(text: str) -> Tick:
     return parse_tick(USUAL, 17, text.encode())
 
 
-def test_a_full_line_is_a_tick_exact_to_the_digit() -> None:
+def test_a_complete_line_is_parsed_exactly() -> None:
     assert line("34200000,BAC,13.90,41300,13.91,14900,13.91,19800\n") == Tick(
         ms=34200000,
         symbol="BAC",
@@ -38,7 +38,7 @@ def test_a_full_line_is_a_tick_exact_to_the_digit() -> None:
     )
 
 
-def test_empty_fields_say_nothing() -> None:
+def test_empty_fields_are_missing_values() -> None:
     assert line("34200019,BAC,,,,,13.91,2000") == Tick(
         ms=34200019, symbol="BAC", last=Decimal("13.91"), last_size=Decimal(2000)
     )
@@ -54,11 +54,11 @@ def test_line_endings_and_spaces_around_fields_do_not_matter(ending: str) -> Non
     )
 
 
-def test_quoted_fields_are_read_as_csv_has_them() -> None:
+def test_quoted_csv_fields_are_parsed() -> None:
     assert line('1,"BRK.B","458.30",100,,,,').symbol == "BRK.B"
 
 
-def test_columns_are_found_by_name_in_any_order_among_others() -> None:
+def test_columns_are_found_by_name_in_any_order() -> None:
     columns = ColumnLayout.from_header(
         b"\xef\xbb\xbfvenue,Symbol,MS,last_size,last,ask_size,ask,bid_size,bid\r\n"
     )
@@ -83,7 +83,7 @@ def test_columns_are_found_by_name_in_any_order_among_others() -> None:
         (b'"ms,symbol', "not CSV text"),
     ],
 )
-def test_a_header_that_is_not_ours_is_refused(header: bytes, problem: str) -> None:
+def test_an_invalid_header_is_rejected(header: bytes, problem: str) -> None:
     with pytest.raises(MalformedHeader, match=problem):
         ColumnLayout.from_header(header)
 
@@ -120,7 +120,7 @@ def test_a_header_that_is_not_ours_is_refused(header: bytes, problem: str) -> No
         ('1,"IBM,1,1,,,,', None, '1,"IBM,1,1,,,,'),
     ],
 )
-def test_a_line_that_is_no_tick_names_line_column_and_value(
+def test_a_malformed_line_raises_with_line_column_and_value(
     text: str, column: str | None, value: str
 ) -> None:
     with pytest.raises(MalformedLine) as caught:
@@ -130,7 +130,7 @@ def test_a_line_that_is_no_tick_names_line_column_and_value(
     assert column is None or f"column {column}" in str(caught.value)
 
 
-def test_the_error_reads_well() -> None:
+def test_the_error_has_a_readable_message() -> None:
     with pytest.raises(MalformedLine) as caught:
         line("1,IBM,13.9O,100,,,,")
     assert str(caught.value) == (
@@ -148,13 +148,13 @@ def test_an_error_repeats_only_the_beginning_of_a_long_value() -> None:
 @example(b"1,IBM,\x00,1,,,,")
 @example(b"\xff\xff\xff")
 @example(b'1,"IBM\r",1,1,,,,')
-def test_no_bytes_raise_anything_else(raw: bytes) -> None:
+def test_any_bytes_are_parsed_or_raise_malformed_line(raw: bytes) -> None:
     with suppress(MalformedLine):
         assert 0 <= parse_tick(USUAL, 2, raw).ms < DAY_MS
 
 
 @given(st.lists(st.text("0123456789.,-+eE\"'NaInf IBM\x00\n", max_size=12), min_size=8, max_size=8))
-def test_nor_do_nearly_right_lines(fields: list[str]) -> None:
+def test_nearly_valid_lines_are_parsed_or_raise_malformed_line(fields: list[str]) -> None:
     with suppress(MalformedLine):
         assert parse_tick(USUAL, 2, ",".join(fields).encode()).symbol
 
@@ -168,7 +168,7 @@ SIZES = st.none() | st.decimals(0, 999999999, places=6)
     st.from_regex(r"[A-Z]{1,5}(\.[A-Z])?", fullmatch=True),
     PRICES, SIZES, PRICES, SIZES, PRICES, SIZES,
 )  # fmt: skip
-def test_whatever_is_written_is_read_back(
+def test_written_ticks_are_parsed_back(
     ms: int,
     symbol: str,
     bid: Decimal | None,

@@ -1,4 +1,4 @@
-"""Ticks folded into quotes: given these ticks, this is what may be published."""
+"""Folding ticks into the top of the book, and building quotes from it."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -54,7 +54,7 @@ def test_nothing_is_published_before_both_sides_are_known() -> None:
     assert build_price_updated(folded(BID, tick(last="182", last_size="5")), AT) is None
 
 
-def test_what_trades_before_that_counts_for_volume_and_first_price() -> None:
+def test_earlier_trades_count_for_volume_and_opening_price() -> None:
     published = quoted(tick(last="200", last_size="5"), tick(last="201", last_size="7"), BID, ASK)
     assert published.volume == 12
     assert published.price == 201
@@ -62,33 +62,33 @@ def test_what_trades_before_that_counts_for_volume_and_first_price() -> None:
     assert published.change_percent == Decimal("0.5000")
 
 
-def test_before_any_trade_the_price_is_the_middle_of_the_quote() -> None:
+def test_before_any_trade_the_price_is_the_mid_price() -> None:
     published = quoted(BID, ASK)
     assert published.price == Decimal("181.955")
     assert (published.change, published.change_percent, published.volume) == (0, 0, 0)
 
 
-def test_the_first_price_stays_when_trading_begins() -> None:
-    """The change does not jump to another base with the first trade."""
+def test_the_opening_price_stays_after_the_first_trade() -> None:
+    """The base of the change stays the same after the first trade."""
     assert folded(BID, ASK, tick(last="190", last_size="1")).opening_price == Decimal("181.955")
 
 
-def test_a_side_that_is_not_told_stays_as_it_was() -> None:
+def test_a_missing_side_keeps_its_value() -> None:
     published = quoted(BID, ASK, tick(ask="182.00"), tick(bid_size="900"))
     assert (published.bid, published.bid_size) == (Decimal("181.85"), 900)
     assert (published.ask, published.ask_size) == (Decimal("182.00"), 100)
 
 
-def test_a_side_without_a_size_offers_nothing() -> None:
+def test_a_side_without_a_size_has_size_0() -> None:
     assert quoted(tick(bid="10"), tick(ask="11", ask_size="5")).bid_size == 0
 
 
-def test_a_trade_without_a_size_moves_the_price_and_not_the_volume() -> None:
+def test_a_trade_without_a_size_changes_the_price_only() -> None:
     published = quoted(BID, ASK, tick(last="182.01"))
     assert (published.price, published.volume) == (Decimal("182.01"), 0)
 
 
-def test_change_percent_has_four_places() -> None:
+def test_change_percent_has_four_decimal_places() -> None:
     published = quoted(tick(last="3"), BID, ASK, tick(last="4"))
     assert str(published.change_percent) == "33.3333"
 
@@ -109,8 +109,8 @@ TICKS = st.builds(
 
 
 @given(st.lists(TICKS, max_size=40))
-def test_volume_is_exactly_what_was_traded_and_every_quote_is_whole(ticks: list[Tick]) -> None:
-    """Whatever the numbers: those that the parser lets through cannot overflow the arithmetic."""
+def test_volume_is_the_exact_sum_of_trades_and_quotes_are_complete(ticks: list[Tick]) -> None:
+    """Numbers that the parser accepts cannot overflow the arithmetic."""
     book = folded(*ticks)
     assert book.volume == sum((t.last_size for t in ticks if t.last_size is not None), Decimal(0))
     published = build_price_updated(book, AT)
