@@ -110,8 +110,8 @@ async def test_state_changes_of_services_are_recorded_through_kills_and_restarts
     again.process.kill()
     await become(journal, "p/1", "stopped", "starting", "running", "stopped")
 
-    # A process that dies together with the server is announced later: after an outage every process
-    # gets the full silence time again.
+    # The death of a process that is killed together with the server is noticed later. If the outage
+    # made live processes count as dead, they would be recorded as stopped by then.
     victim.process.kill()
     broker.kill()
     broker.start()

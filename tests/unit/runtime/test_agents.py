@@ -29,8 +29,8 @@ def make_status(
     )
 
 
-class TestDeciding:
-    def test_the_same_again_is_no_news(self) -> None:
+class TestDecide:
+    def test_an_unchanged_status_creates_no_event(self) -> None:
         assert (
             decide(
                 make_status(), report_status(make_status(timestamp=START_TIME + timedelta(hours=1)))
@@ -38,7 +38,7 @@ class TestDeciding:
             == []
         )
 
-    def test_time_never_goes_back(self) -> None:
+    def test_the_timestamp_never_decreases(self) -> None:
         [happening] = decide(
             make_status(),
             report_status(make_status(STOPPED, timestamp=START_TIME - timedelta(hours=1))),
@@ -46,7 +46,7 @@ class TestDeciding:
         assert happening.event == make_status(STOPPED, timestamp=START_TIME)
         assert str(happening.subject) == "ev._all.agents.orders%2Fa"
 
-    def test_silence_is_true_of_what_was_seen_only(self) -> None:
+    def test_silence_is_recorded_only_if_the_status_is_unchanged(self) -> None:
         gone = report_silence(make_status(), "silent", START_TIME)
         assert [h.event for h in decide(make_status(), gone)] == [make_status(STOPPED, "silent")]
         assert decide(make_status(AgentState.DEGRADED, "slow"), gone) == []
@@ -170,21 +170,23 @@ async def world() -> AsyncIterator[AgentSimulation]:
     await world.kill_all()
 
 
-async def test_a_life_is_told_in_order_and_once(world: AgentSimulation) -> None:
+async def test_each_state_of_a_process_is_recorded_once_and_in_order(
+    world: AgentSimulation,
+) -> None:
     world.start("a")
     await asyncio.sleep(1000)
     await world.stop("a")
     assert world.recorded_states("a") == ["starting", "running", "stopped"]
 
 
-async def test_heartbeats_leave_the_journal_alone(world: AgentSimulation) -> None:
+async def test_heartbeats_are_not_stored_in_the_journal(world: AgentSimulation) -> None:
     world.start("a")
     world.start("b")
     await asyncio.sleep(1000)
     assert world.server.journal.last == 4
 
 
-async def test_a_killed_one_is_announced_by_another_and_in_time(world: AgentSimulation) -> None:
+async def test_another_process_records_a_killed_process_in_time(world: AgentSimulation) -> None:
     world.start("a")
     world.start("b", watches=False)
     await asyncio.sleep(100)
@@ -196,8 +198,8 @@ async def test_a_killed_one_is_announced_by_another_and_in_time(world: AgentSimu
     assert world.recorded_states("a") == ["starting", "running"]
 
 
-async def test_a_new_watch_gives_everybody_the_full_time(world: AgentSimulation) -> None:
-    """Heartbeats are 44 s old when the watch of another process begins."""
+async def test_a_new_monitor_waits_the_full_silence_time(world: AgentSimulation) -> None:
+    """The heartbeat is 44 s old when the monitor of another process starts."""
     world.start("a", watches=False)
     await asyncio.sleep(30.5)
     await world.kill("a")
@@ -210,7 +212,7 @@ async def test_a_new_watch_gives_everybody_the_full_time(world: AgentSimulation)
 
 
 @pytest.mark.parametrize("seconds", [20, 44, 200])
-async def test_nobody_is_declared_dead_after_an_outage(
+async def test_no_process_is_declared_dead_after_an_outage(
     seconds: int, world: AgentSimulation
 ) -> None:
     world.start("a")
@@ -221,14 +223,14 @@ async def test_nobody_is_declared_dead_after_an_outage(
     assert "stopped" not in world.recorded_states("a") + world.recorded_states("b")
 
 
-async def test_clocks_that_differ_by_hours_kill_nobody(world: AgentSimulation) -> None:
+async def test_clock_differences_declare_no_process_dead(world: AgentSimulation) -> None:
     world.start("a", clock=-7200)
     world.start("b", clock=7200)
     await asyncio.sleep(500)
     assert world.recorded_states("a") == world.recorded_states("b") == ["starting", "running"]
 
 
-async def test_lost_values_kill_nobody(world: AgentSimulation) -> None:
+async def test_lost_heartbeats_declare_no_process_dead(world: AgentSimulation) -> None:
     world.start("a")
     world.start("b")
     for _ in range(20):
@@ -237,7 +239,7 @@ async def test_lost_values_kill_nobody(world: AgentSimulation) -> None:
     assert "stopped" not in world.recorded_states("a") + world.recorded_states("b")
 
 
-async def test_a_log_made_anew_is_told_again(world: AgentSimulation) -> None:
+async def test_the_state_is_recorded_again_in_a_recreated_log(world: AgentSimulation) -> None:
     world.start("a")
     await asyncio.sleep(100)
     world.server.recreate()
@@ -245,8 +247,10 @@ async def test_a_log_made_anew_is_told_again(world: AgentSimulation) -> None:
     assert world.recorded_states("a") == ["running"]
 
 
-async def test_one_that_was_given_up_and_lives_says_so(world: AgentSimulation) -> None:
-    """As after a SIGSTOP for longer than the silence."""
+async def test_a_process_that_was_declared_dead_records_that_it_runs(
+    world: AgentSimulation,
+) -> None:
+    """This happens after a SIGSTOP that lasts longer than the silence time."""
     world.start("a")
     frozen = world.start("b", watches=False)
     await asyncio.sleep(100)
@@ -259,7 +263,9 @@ async def test_one_that_was_given_up_and_lives_says_so(world: AgentSimulation) -
     assert world.recorded_states("b") == ["starting", "running", "stopped", "running"]
 
 
-async def test_a_restart_under_the_same_name_is_no_death(world: AgentSimulation) -> None:
+async def test_a_restart_under_the_same_name_is_not_recorded_as_stopped(
+    world: AgentSimulation,
+) -> None:
     world.start("a")
     world.start("b", watches=False)
     await asyncio.sleep(100)
@@ -270,9 +276,9 @@ async def test_a_restart_under_the_same_name_is_no_death(world: AgentSimulation)
     assert world.recorded_states("b") == ["starting", "running", "starting", "running"]
 
 
-async def test_each_death_under_one_name_is_announced(world: AgentSimulation) -> None:
-    """A container that crashes again has the name that it had. The watch remembered the first
-    death, took the second for no news, and the instance was shown as running for ever."""
+async def test_each_death_under_one_name_is_recorded(world: AgentSimulation) -> None:
+    """A container that crashes again has the same name. The regression: the monitor remembered the
+    first death and ignored the second one, and the instance was shown as running for ever."""
     world.start("a")
     for _ in range(3):
         world.start("b", watches=False)
@@ -282,10 +288,10 @@ async def test_each_death_under_one_name_is_announced(world: AgentSimulation) ->
     assert world.recorded_states("b") == ["starting", "running", "stopped"] * 3
 
 
-async def test_when_no_heartbeat_can_be_stored_nobody_is_declared_dead(
+async def test_no_process_is_declared_dead_if_heartbeats_cannot_be_stored(
     world: AgentSimulation,
 ) -> None:
-    """As when the server's memory is full: looks succeed and find nothing new."""
+    """This happens when the server's memory is full: reads succeed and return old heartbeats."""
     world.start("a")
     world.start("b")
     await asyncio.sleep(100)
@@ -299,7 +305,7 @@ async def test_when_no_heartbeat_can_be_stored_nobody_is_declared_dead(
     assert world.recorded_states("b") == ["starting", "running", "stopped"]
 
 
-async def test_a_process_says_how_it_is_although_its_heartbeat_is_refused(
+async def test_state_changes_are_recorded_although_heartbeats_are_rejected(
     world: AgentSimulation,
 ) -> None:
     world.refuses_heartbeats = True
@@ -310,8 +316,8 @@ async def test_a_process_says_how_it_is_although_its_heartbeat_is_refused(
     assert world.recorded_states("a") == ["starting", "running", "degraded"]
 
 
-async def test_heartbeats_of_the_dead_are_forgotten(world: AgentSimulation) -> None:
-    """Every host and pid is a key of its own, and each look reads them all."""
+async def test_heartbeats_of_dead_processes_are_deleted(world: AgentSimulation) -> None:
+    """Every host and pid has its own key, and each check reads all keys."""
     world.start("a")
     for number in range(50):
         world.start(f"b{number}", watches=False)
@@ -321,7 +327,7 @@ async def test_heartbeats_of_the_dead_are_forgotten(world: AgentSimulation) -> N
     assert world.instances_with_heartbeat() == ["orders%2Fa"]
 
 
-async def test_one_word_that_cannot_be_said_keeps_back_no_other(world: AgentSimulation) -> None:
+async def test_a_failed_append_does_not_delay_other_processes(world: AgentSimulation) -> None:
     world.start("a")
     for instance in ("b", "c"):
         world.start(instance, watches=False)
@@ -336,7 +342,7 @@ async def test_one_word_that_cannot_be_said_keeps_back_no_other(world: AgentSimu
     assert world.recorded_states("b")[-1] == "stopped"
 
 
-async def test_a_check_degrades_and_a_lost_connection_is_told_afterwards(
+async def test_failed_checks_and_lost_connections_are_recorded_as_degraded(
     world: AgentSimulation,
 ) -> None:
     announcer = world.start("a")
@@ -357,10 +363,10 @@ async def test_a_check_degrades_and_a_lost_connection_is_told_afterwards(
     ]  # fmt: skip
 
 
-async def test_a_lost_connection_is_told_when_the_log_comes_back_later_than_the_connection(
+async def test_a_lost_connection_is_recorded_after_a_later_recovery_of_the_log(
     world: AgentSimulation,
 ) -> None:
-    """It was forgotten: of what waited for the log, only that it runs again was told."""
+    """The regression: of the states that waited for the log, only the last one was recorded."""
     announcer = world.start("a")
     await asyncio.sleep(20)
     announcer.on_connection_state(False)
@@ -375,7 +381,9 @@ async def test_a_lost_connection_is_told_when_the_log_comes_back_later_than_the_
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_on_a_bad_day_the_living_are_present_and_the_dead_are_not(seed: int) -> None:
+async def test_through_random_faults_live_processes_run_and_dead_ones_are_stopped(
+    seed: int,
+) -> None:
     made = dict[str, Faults]()
 
     def rough(instance: str) -> Faults:

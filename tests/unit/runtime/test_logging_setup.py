@@ -1,4 +1,4 @@
-"""Secrets stay out of the log, whichever way they would get there."""
+"""Secrets do not appear in the log, in any field or format."""
 
 import json
 import subprocess
@@ -28,22 +28,22 @@ except RuntimeError:
 
 
 def run_and_read_log(format_: str) -> str:
-    """What a process of its own logs: the set-up is one of a whole process."""
+    """Return the log of a new process: logging is configured for a whole process."""
     command = [sys.executable, "-c", FAILING_PROGRAM, format_]
     return subprocess.run(command, check=True, capture_output=True, text=True).stderr
 
 
 @pytest.mark.parametrize("format_", ["console", "json"])
-def test_a_traceback_shows_where_and_neither_variables_nor_secrets(format_: str) -> None:
+def test_a_traceback_has_no_variables_and_no_secrets(format_: str) -> None:
     """The regression: on a console, a failed request was logged with the local variables of every
-    frame, and so with the session cookie of whoever had asked."""
+    frame, which included the session cookie of the request."""
     text = run_and_read_log(format_)
     assert "in handle" in text
     assert "RuntimeError: cannot serve [redacted]" in text
     assert SECRET not in text
 
 
-def test_a_traceback_is_part_of_the_one_line_of_json() -> None:
+def test_a_traceback_is_part_of_its_json_line() -> None:
     (line,) = run_and_read_log("json").splitlines()
     assert json.loads(line)["event"] == "a request failed"
 
@@ -82,7 +82,7 @@ def test_a_traceback_is_part_of_the_one_line_of_json() -> None:
         ({"data": b"session=abc"}, {"data": "b'[redacted]'"}),
     ],
 )
-def test_secrets_are_redacted_and_people_masked(
+def test_secrets_are_redacted_and_personal_data_is_masked(
     given: dict[str, Any], kept: dict[str, Any]
 ) -> None:
     assert mask(given) == kept

@@ -1,5 +1,4 @@
-"""Requests as every service gets them: nothing that is misspelled is passed over, and nobody acts
-as everybody."""
+"""The structs of requests: unknown fields and reserved user ids are rejected."""
 
 import json
 from typing import Any
@@ -33,7 +32,7 @@ def make_order(**changed: Any) -> orders.PlaceOrder:
     return CODEC.decode(json.dumps({**ORDER, **changed}).encode(), orders.PlaceOrder)
 
 
-def test_whatever_is_no_reply_is_a_request() -> None:
+def test_the_list_of_requests_is_complete() -> None:
     assert len(REQUESTS) == 28
     of_nobody = {one.__name__ for one in REQUESTS
                  if not {"user_id", "user_ids"} & {*one.__struct_fields__}}  # fmt: skip
@@ -41,14 +40,14 @@ def test_whatever_is_no_reply_is_a_request() -> None:
 
 
 @pytest.mark.parametrize("request_", REQUESTS)
-def test_a_field_that_is_not_known_is_refused(request_: type[RequestStruct]) -> None:
+def test_an_unknown_field_is_rejected(request_: type[RequestStruct]) -> None:
     with pytest.raises(msgspec.ValidationError, match="unknown field `stopLos`"):
         CODEC.decode(b'{"stopLos":1}', request_)
 
 
 @pytest.mark.parametrize("user", ["", "_all", "_", "x" * 129, "\x00", "a\nb", "\x7f"])
-def test_nobody_is_called_so(user: str) -> None:
-    """`_all` owns what every user may see: an order of it would be on every screen."""
+def test_reserved_and_invalid_user_ids_are_rejected(user: str) -> None:
+    """`_all` owns the events that every user may see: every user would see an order of `_all`."""
     with pytest.raises(msgspec.ValidationError, match=r"\$\.userId"):
         make_order(userId=user)
 
@@ -56,10 +55,10 @@ def test_nobody_is_called_so(user: str) -> None:
 @pytest.mark.parametrize(
     "user", ["*", ">", "a.b", "a b", "50%", "%2A", "$SYS", "ünï", "a_b", "ż" * 128, "auth0|7"]
 )
-def test_users_may_be_called_so(user: str) -> None:
+def test_unusual_user_ids_are_accepted(user: str) -> None:
     assert make_order(userId=user).user_id == user
 
 
-def test_what_is_left_at_its_default_is_not_sent() -> None:
-    """So an older service takes what a newer one asks, unless it asks for what is new."""
+def test_fields_with_default_values_are_not_encoded() -> None:
+    """An older service therefore accepts a newer request that does not use new fields."""
     assert json.loads(CODEC.encode(make_order())) == ORDER

@@ -1,4 +1,4 @@
-"""A log in memory that holds a day, and ways to alter it behind everybody's back."""
+"""An in-memory log with a synthetic day of events, and functions that tamper with it."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ DEFAULT_EVENT_COUNT = 700
 
 
 class TamperedLog:
-    """The day, and what `verify` finds in it. `seed` gives another day."""
+    """A log of a synthetic day, which depends on `seed`."""
 
     def __init__(self, seed: int = 1) -> None:
         self.server = MemoryServer()
@@ -31,7 +31,7 @@ class TamperedLog:
         self.generator = SyntheticLog(seed=seed)
 
     async def write_events(self, event_count: int = DEFAULT_EVENT_COUNT) -> "TamperedLog":
-        """A day with some of everything."""
+        """Append a day that contains every kind of event."""
         for user in self.generator.users:
             self.generator.add_configuration(user)
             self.generator.add_alert_rule(user)
@@ -46,7 +46,7 @@ class TamperedLog:
         return self.server.journal._events
 
     def find_sequence(self, tag: str, predicate: Callable[[Any], bool] = lambda _: True) -> int:
-        """The sequence of the last event of `tag` whose JSON `which` takes."""
+        """Return the sequence of the last event of `tag` whose JSON satisfies `predicate`."""
         for recorded in reversed(self.events):
             if recorded.tag.startswith(tag) and predicate(json.loads(recorded.data)):
                 return recorded.sequence
@@ -65,14 +65,14 @@ class TamperedLog:
         self.replace_event(sequence, data=CODEC.encode(data))
 
     def replace_event(self, sequence: int, **parts: Any) -> None:
-        """Store an event with another tag, subject, data or meta."""
+        """Replace the tag, subject, data or metadata of a stored event."""
         old = self.events[sequence - 1]
         fields = ("sequence", "subject", "tag", "data", "metadata", "time")
         kept = {name: getattr(old, name) for name in fields}
         self.events[sequence - 1] = RecordedEvent(**{**kept, **parts})
 
     def append_copy(self, sequence: int, event_id: str = "") -> None:
-        """Append the event of `sequence` once more, under another id."""
+        """Append the event of `sequence` again, under another id."""
         old = self.events[sequence - 1]
         self._store_copy(
             old.sequence, EventMetadata(id=event_id or f"{old.metadata.id}-again", correlation="c")
@@ -88,7 +88,7 @@ class TamperedLog:
         )
 
     def remove_event(self, sequence: int) -> None:
-        """Let an event never have been: what comes later moves up, with all that points at it."""
+        """Remove an event; later events move up, and references to them are adjusted."""
         journal = self.server.journal
         kept = [one for one in self.events if one.sequence != sequence]
         moved = TamperedLog()
@@ -108,7 +108,7 @@ class TamperedLog:
     async def save_view_checkpoint(
         self, view_type: ViewType[View], owner: str, as_of: int | None = None
     ) -> str:
-        """Keep the checkpoint of a view, true for `upto`; its key."""
+        """Save a checkpoint of a view as of the sequence `as_of`, and return its key."""
         bounds = await self.log.bounds()
         view = view_type()
         for recorded in self.events[:as_of]:
@@ -142,7 +142,7 @@ class TamperedLog:
         return found, summary
 
     async def save_cursor(self, name: str, as_of: int | None = None) -> None:
-        """Keep the checkpoint of a follower without a state."""
+        """Save the checkpoint of a consumer without a state."""
         bounds = await self.log.bounds()
         await write_checkpoint(
             self.values,

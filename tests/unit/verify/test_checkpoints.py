@@ -1,5 +1,5 @@
-"""Every checkpoint is folded again from scratch: an intact one is right wherever it was cut, an
-altered one is told with the first place that differs.
+"""Every checkpoint is compared with a new fold of the log. Intact checkpoints of any sequence are
+valid; an altered one is reported with the path of its first difference.
 """
 
 import json
@@ -30,17 +30,17 @@ USER = "user-1"
 
 
 def altered(data: bytes, old: bytes, new: bytes) -> bytes:
-    """A checkpoint with `old` replaced by `new` in its JSON."""
+    """Return a checkpoint with `old` replaced by `new` in its JSON."""
     return zlib.compress(zlib.decompress(data).replace(old, new))
 
 
-def test_every_view_of_the_package_is_known() -> None:
+def test_verify_knows_every_view() -> None:
     assert {kind.domain for kind in VIEW_TYPES.values()} >= {
         "orders", "positions", "strategies", "alerts", "rules", "notifications"
     }  # fmt: skip
 
 
-def test_every_service_says_what_it_keeps() -> None:
+def test_verify_loads_the_checkpoint_checks_of_every_service() -> None:
     assert {one.name for one in load_checkpoint_checks()} >= {
         "book",
         "positions",
@@ -50,7 +50,7 @@ def test_every_service_says_what_it_keeps() -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 50, 333, 600, None])
-async def test_intact_views_are_right_wherever_they_were_cut(cut: int | None) -> None:
+async def test_intact_view_checkpoints_at_any_sequence_are_valid(cut: int | None) -> None:
     day = await TamperedLog().write_events()
     for kind in VIEW_TYPES.values():
         for user in day.generator.users:
@@ -71,7 +71,7 @@ ALTERED: dict[str, Callable[[Any], None]] = {
 
 
 @pytest.mark.parametrize("name", ALTERED)
-async def test_an_altered_view_is_told(name: str) -> None:
+async def test_an_altered_view_checkpoint_is_found(name: str) -> None:
     day = await TamperedLog().write_events()
     kind = getattr(views, name)
     key = await day.save_view_checkpoint(kind, USER, 700)
@@ -86,8 +86,8 @@ async def test_an_altered_view_is_told(name: str) -> None:
     assert (await day.verify(user="user-2"))[0] == []
 
 
-async def test_views_of_everybody_are_known_by_their_names() -> None:
-    """Two views fold the items, and each has a checkpoint of its own."""
+async def test_shared_views_are_found_by_their_names() -> None:
+    """Two views fold the items, and each has its own checkpoint."""
     day = await TamperedLog().write_events()
     for kind in (views.ItemsView, views.MetricsView):
         await day.save_view_checkpoint(kind, "_all")
@@ -102,7 +102,7 @@ async def test_views_of_everybody_are_known_by_their_names() -> None:
     assert (await day.verify(user="user-2"))[0] == [], "what it is folded from is not read then"
 
 
-async def test_a_checkpoint_that_cannot_be_true() -> None:
+async def test_checkpoints_ahead_of_the_log_and_unreadable_ones_are_found() -> None:
     day = await TamperedLog().write_events()
     key = await day.save_view_checkpoint(views.OrdersView, USER)
     data = await day.values.get(key) or b""
@@ -122,7 +122,7 @@ async def test_a_checkpoint_that_cannot_be_true() -> None:
     assert summary.passed_over == {"of a log that is no more": 1}
 
 
-async def test_what_no_log_is_folded_into_is_passed_over_and_counted() -> None:
+async def test_values_that_are_not_folded_from_the_log_are_skipped_and_counted() -> None:
     day = await TamperedLog().write_events()
     await day.values.put("_all.moves-IBM", b'{"lows":[],"highs":[]}')
     await day.save_cursor("alerts-of-orders")
@@ -136,7 +136,7 @@ async def test_what_no_log_is_folded_into_is_passed_over_and_counted() -> None:
 
 
 class ConsumerCheckpoints:
-    """What the followers of a day keep, true for `cut`."""
+    """The checkpoints of the consumers of a day, as of the sequence `as_of`."""
 
     def __init__(self, day: TamperedLog, as_of: int) -> None:
         self.day = day
@@ -182,7 +182,7 @@ CONSUMERS = ("book", "runner", "rules", "positions")
 
 @pytest.mark.parametrize("cut", [40, 400, 690])
 @pytest.mark.parametrize("which", CONSUMERS)
-async def test_what_followers_keep_is_folded_again(which: str, cut: int) -> None:
+async def test_intact_consumer_checkpoints_are_valid(which: str, cut: int) -> None:
     day = await TamperedLog().write_events()
     key, data = await getattr(ConsumerCheckpoints(day, cut), which)()
     await day.values.put(key, data)
@@ -192,11 +192,11 @@ async def test_what_followers_keep_is_folded_again(which: str, cut: int) -> None
 
 
 @pytest.mark.parametrize("which", CONSUMERS)
-async def test_what_followers_keep_of_another_day_is_told(which: str) -> None:
+async def test_consumer_checkpoints_of_another_log_are_found(which: str) -> None:
     day, other = await TamperedLog().write_events(), await TamperedLog(2).write_events()
     cut = (
         other.find_sequence("strategy.signaled") if which == "runner" else 500
-    )  # one is at work then
+    )  # a strategy has an order at this sequence
     key, data = await getattr(ConsumerCheckpoints(other, cut), which)()
     await day.values.put(key, data)
     [found], _ = await day.verify(checkpoint_checks=load_checkpoint_checks())
@@ -204,9 +204,9 @@ async def test_what_followers_keep_of_another_day_is_told(which: str) -> None:
     assert "folded it is" in found.what
 
 
-async def test_positions_kept_may_be_newer_than_the_trades_taken_but_not_older() -> None:
-    """Another process had stored the positions of later trades already: they are read as they are,
-    and kept with the place in the log that this process is at."""
+async def test_stored_positions_may_be_newer_than_the_checkpoint_but_not_older() -> None:
+    """Another process may have stored positions of later trades. A process reads them unchanged,
+    and saves them in a checkpoint as of its own, earlier sequence."""
     day = await TamperedLog().write_events()
     key, data = await ConsumerCheckpoints(day, 600).positions()
     newer = altered(data, b'"asOf":600', b'"asOf":300')
@@ -219,7 +219,7 @@ async def test_positions_kept_may_be_newer_than_the_trades_taken_but_not_older()
 
 
 async def _old_rows(day: TamperedLog) -> bytes:
-    """As a process would keep them that knew the positions of the first 300 events."""
+    """Return the checkpoint of a process that has handled only the first 300 events."""
     early = TamperedLog()
     early.server.journal._events = day.events[:320]
     for one in day.events[:320]:
@@ -233,7 +233,7 @@ async def _old_rows(day: TamperedLog) -> bytes:
     return data
 
 
-def test_the_first_difference_has_a_path() -> None:
+def test_first_difference_returns_the_path() -> None:
     stored = CODEC.decode(b'{"a":[{"b":1},{"b":2.50}],"c":{}}', dict[str, Any])
     assert first_difference(stored, stored) is None
     same = CODEC.decode(b'{"c":{},"a":[{"b":1},{"b":2.5}]}', dict[str, Any])

@@ -1,5 +1,5 @@
-"""The whole-number reckoning: half goes to even, nothing else is rounded; what is no number of
-units is refused."""
+"""Integer arithmetic: halves are rounded to even, all else is exact, and amounts that are not a
+whole number of units are rejected."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -18,22 +18,24 @@ from tapewire.verify.reference_index import ReferenceIndex
 
 
 @given(some.integers(-(10**30), 10**30), some.integers(-(10**12), 10**12).filter(bool))
-def test_halves_is_the_nearest_whole_number_or_the_even_one(dividend: int, divisor: int) -> None:
+def test_divide_half_even_rounds_to_the_nearest_or_even_integer(
+    dividend: int, divisor: int
+) -> None:
     assert divide_half_even(dividend, divisor) == round(Fraction(dividend, divisor))
 
 
 @given(some.integers(-(10**40), 10**40))
-def test_units_and_back(number: int) -> None:
+def test_units_are_converted_back_exactly(number: int) -> None:
     assert to_units(from_units(number, 21), 21) == number
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999999", "0.0000000001"])
-def test_what_is_no_amount(value: str) -> None:
+def test_unrepresentable_amounts_are_rejected(value: str) -> None:
     with pytest.raises(UnrepresentableAmount):
         to_units(Decimal(value), 9)
 
 
-def test_a_register_knows_what_was_said_twice_and_what_never() -> None:
+def test_the_reference_index_finds_duplicates_and_dangling_references() -> None:
     register = ReferenceIndex()
     for number in range(1000):
         register.define(f"event {number}", number + 1)

@@ -1,5 +1,5 @@
-"""Every law finds what breaks it, and an intact day breaks none: a day is written, one thing in it
-is altered behind everybody's back, and exactly the law that it breaks must speak.
+"""Every invariant finds its violations, and an intact day violates none. The tests write a day,
+tamper with one event, and expect the matching difference at that event.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from tests.unit.verify.tampered_log import TamperedLog
 Alteration = Callable[[TamperedLog], int]
 
 
-async def test_an_intact_day_differs_in_nothing() -> None:
+async def test_an_intact_day_has_no_differences() -> None:
     for seed in range(1, 6):
         found, summary = await (await TamperedLog(seed).write_events()).verify()
         assert found == []
@@ -28,7 +28,7 @@ async def test_an_intact_day_differs_in_nothing() -> None:
 
 
 def with_changed_fields(tag: str, which: Any = lambda _: True, **fields: Any) -> Alteration:
-    """Alter the last such event; where the difference must be."""
+    """Change fields of the last matching event; the alteration returns the expected sequence."""
 
     def alter(day: TamperedLog) -> int:
         sequence = day.find_sequence(tag, which)
@@ -39,7 +39,7 @@ def with_changed_fields(tag: str, which: Any = lambda _: True, **fields: Any) ->
 
 
 def with_repeated_event(tag: str) -> Alteration:
-    """Append the last such event again."""
+    """Append the last matching event again."""
 
     def alter(day: TamperedLog) -> int:
         day.append_copy(day.find_sequence(tag))
@@ -321,7 +321,7 @@ def _after_the_end(day: TamperedLog, tag: str, end: str) -> int:
 
 
 def _same_command(day: TamperedLog, sequence: int) -> int:
-    """The event before on the same order was of the same command."""
+    """Give the event the command id of the previous event of the same order."""
     subject = day.events[sequence - 1].subject
     before = next(e for e in reversed(day.events[: sequence - 1]) if e.subject == subject)
     day.alter_fields(sequence, commandId=before.event.command_id)  # type: ignore[attr-defined]
@@ -347,7 +347,7 @@ def _caused(day: TamperedLog, sequence: int) -> int:
 
 
 @pytest.mark.parametrize("name", VIOLATIONS)
-async def test_a_broken_law_is_found(name: str) -> None:
+async def test_every_violated_invariant_is_found(name: str) -> None:
     alter, words = VIOLATIONS[name]
     day = await TamperedLog().write_events()
     sequence = alter(day)
@@ -370,7 +370,7 @@ REMOVED_EVENTS = {
 
 
 @pytest.mark.parametrize("tag", REMOVED_EVENTS)
-async def test_an_event_that_never_was_is_missed(tag: str) -> None:
+async def test_a_removed_event_is_found(tag: str) -> None:
     day = await TamperedLog().write_events()
     day.remove_event(
         day.events[: day.server.journal.last // 2][0].sequence if tag == "" else _early(day, tag)
@@ -380,7 +380,7 @@ async def test_an_event_that_never_was_is_missed(tag: str) -> None:
 
 
 def _early(day: TamperedLog, tag: str) -> int:
-    """One that is not the last of its kind, and that more came after on the same entity."""
+    """Return an event of `tag` that is followed by more events, also of its entity."""
     last = {one.subject: one.sequence for one in day.events}
     alone = tag.startswith(("trade", "alert", "decision"))
     return [
@@ -390,7 +390,7 @@ def _early(day: TamperedLog, tag: str) -> int:
     ][-3]
 
 
-async def test_the_second_event_of_a_trade_through_zero_is_missed() -> None:
+async def test_a_removed_second_event_of_a_trade_through_zero_is_found() -> None:
     day = await TamperedLog().write_events()
     sequence = next(
         closing.sequence + 1
@@ -405,8 +405,8 @@ async def test_the_second_event_of_a_trade_through_zero_is_missed() -> None:
     assert any(one.what == "no PositionOpened came of the trade" for one in found), found
 
 
-async def test_a_position_without_any_event_is_missed_once_for_each_trade() -> None:
-    """A later trade of anybody proves that these were passed over, so none of them is pending."""
+async def test_a_position_without_events_is_found_once_for_each_trade() -> None:
+    """A later handled trade proves that these were skipped, so none of them is pending."""
     day = await TamperedLog().write_events()
     frontier = day.find_sequence("position.")
     subject = next(
@@ -425,21 +425,21 @@ async def test_a_position_without_any_event_is_missed_once_for_each_trade() -> N
 
 
 class LogWithGap(MemoryEventLog):
-    """A log that lost two messages, as a file system may."""
+    """A log that lost two messages, as after a fault of the file system."""
 
     async def page(self, filter: str, **how: Any) -> Page:  # noqa: A002
         page = await super().page(filter, **how)
         return Page([one for one in page.events if one.sequence not in (11, 12)], page.remaining)
 
 
-async def test_sequences_that_are_not_there_are_told() -> None:
+async def test_missing_sequences_are_found() -> None:
     day = await TamperedLog().write_events()
     day.log = LogWithGap(day.server)
     found, _ = await day.verify()
     assert str(found[0]) == "- log - @11: 11 to 12 are not in the log"
 
 
-async def test_unknown_types_are_counted_and_are_no_difference() -> None:
+async def test_unknown_event_types_are_counted_and_are_not_a_difference() -> None:
     day = await TamperedLog().write_events()
     sequence = day.find_sequence("item.analysed")
     day.replace_event(sequence, tag="moon.landed.v1")
@@ -448,7 +448,7 @@ async def test_unknown_types_are_counted_and_are_no_difference() -> None:
     assert summary.unknown == {"moon.landed.v1": 1}
 
 
-async def test_what_is_under_way_is_pending_until_its_follower_says_it_was_taken() -> None:
+async def test_unhandled_events_are_pending_until_the_checkpoint_passes_them() -> None:
     day = TamperedLog()
     day.generator.add_strategy("user-0")
     for batch in day.generator.full_batches(include_partial=True):
@@ -463,7 +463,7 @@ async def test_what_is_under_way_is_pending_until_its_follower_says_it_was_taken
     assert len(found) == 4
 
 
-async def test_a_fill_that_its_strategy_was_never_told_of() -> None:
+async def test_a_fill_that_was_not_applied_to_its_strategy_is_found() -> None:
     day = await TamperedLog().write_events()
     await day.save_cursor("strategies-fills")
     assert (await day.verify())[0] == []
@@ -476,7 +476,7 @@ async def test_a_fill_that_its_strategy_was_never_told_of() -> None:
     assert any(one.sequence == fill and "not applied to its strategy" in one.what for one in found)
 
 
-async def test_only_one_user_is_looked_at() -> None:
+async def test_verify_can_be_limited_to_one_user() -> None:
     day = await TamperedLog().write_events()
     sequence = day.find_sequence("order.filled")
     owner = day.events[sequence - 1].event_subject.owner
@@ -488,7 +488,7 @@ async def test_only_one_user_is_looked_at() -> None:
     assert (await day.verify(user=other))[0] == []
 
 
-async def test_a_trimmed_log_is_believed_where_it_begins_and_judged_from_there() -> None:
+async def test_a_trimmed_log_is_checked_from_its_first_event() -> None:
     day = await TamperedLog().write_events(2000)
     sequence = day.find_sequence("position.changed")
     day.server.trim(700)

@@ -1,4 +1,4 @@
-"""What other programs tell stands in the log beside Tapewire's own, and is no difference."""
+"""Events that other programs report are stored beside Tapewire's own and are not a difference."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ STRATEGY: dict[str, Any] = {"user": "alice", "strategy_id": "a/b"}
 
 
 async def find_differences(house: ClientHarness) -> tuple[list[VerificationDifference], int]:
-    """Differences, and notifications that are still to be made."""
+    """Return the differences, and the number of pending notifications."""
     differences: list[VerificationDifference] = []
     log, values = (
         MemoryEventLog(house.server),
@@ -20,7 +20,7 @@ async def find_differences(house: ClientHarness) -> tuple[list[VerificationDiffe
     return differences, summary.pending.get("notifications", 0)
 
 
-async def test_what_other_programs_tell_is_no_difference() -> None:
+async def test_events_of_other_programs_are_not_a_difference() -> None:
     house = ClientHarness()
     tape = house.client()
     await tape.strategy_started(**STRATEGY)
@@ -40,11 +40,11 @@ async def test_what_other_programs_tell_is_no_difference() -> None:
     await tape.stop_loss_triggered(**STRATEGY, trigger_price=1, current_price=1)
     await tape.error(user="alice", error_code="x", error_message="y")
     await tape.alert(user="alice", message="look")
-    # Of the whole execution, the stop-loss, the error and the alert the user will be notified.
+    # The user will be notified of the complete execution, the stop-loss, the error and the alert.
     assert await find_differences(house) == ([], 4)
 
 
-async def test_a_report_that_is_not_where_it_belongs_is_one() -> None:
+async def test_a_report_under_a_wrong_subject_is_a_difference() -> None:
     house = ClientHarness()
     tape = house.client()
     receipt = await tape.strategy_started(**STRATEGY)

@@ -1,4 +1,4 @@
-"""The view of the service processes: all that run, and those that stopped last."""
+"""The view of the service processes: all running ones, and the last stopped ones."""
 
 from datetime import UTC, datetime
 
@@ -25,13 +25,13 @@ def fold(*events: AgentStatusChanged) -> AgentsView:
     return view
 
 
-def test_the_last_word_of_each_instance_counts() -> None:
+def test_the_view_has_the_last_status_of_each_instance() -> None:
     starting = status("a", AgentState.STARTING)
     other = status("a", service="prices")
     assert fold(starting, other, status("a")).agents() == [other, status("a")]
 
 
-def test_stopped_ones_are_forgotten_and_running_ones_never() -> None:
+def test_old_stopped_instances_are_removed_and_running_ones_kept() -> None:
     stopped = [
         status(f"s{number}", AgentState.STOPPED) for number in range(MAX_STOPPED_AGENTS + 20)
     ]
@@ -40,12 +40,12 @@ def test_stopped_ones_are_forgotten_and_running_ones_never() -> None:
     assert view.agents() == [*stopped[20:], *running]
 
 
-def test_one_that_stopped_and_starts_again_is_there_once() -> None:
+def test_a_restarted_instance_is_listed_once() -> None:
     again = status("a", AgentState.STARTING)
     assert fold(status("a"), status("a", AgentState.STOPPED), again).agents() == [again]
 
 
-def test_what_is_saved_goes_on_as_what_was_not() -> None:
+def test_a_restored_view_continues_like_the_original() -> None:
     events = [status(f"s{number % 70}", [*AgentState][number % 4]) for number in range(300)]
     for cut in range(0, 300, 23):
         view = AgentsView.decode(fold(*events[:cut]).encode())

@@ -18,7 +18,7 @@ def raised(number: int) -> AlertRaised:
     )
 
 
-def test_it_shows_the_last_ones_the_newest_last() -> None:
+def test_the_view_has_the_last_alerts_in_order() -> None:
     view = AlertsView()
     for number in range(MAX_ALERTS + 5):
         view.apply(raised(number))

@@ -16,7 +16,7 @@ def configuration(id: str, name: str = "Tech") -> Configuration:  # noqa: A002
     return Configuration(id=id, name=name, tickers=("IBM",), tags=(), timestamp=when)
 
 
-def test_it_holds_those_that_are_there_the_oldest_first() -> None:
+def test_the_view_has_the_existing_configurations_in_order() -> None:
     view = ConfigurationsView()
     for id_ in ("a", "b", "c"):
         view.apply(ConfigurationCreated(configuration=configuration(id_), command_id=id_))

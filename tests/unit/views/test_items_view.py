@@ -1,4 +1,4 @@
-"""The view of the items that came last."""
+"""The view of the newest items."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,7 +9,7 @@ from tapewire.views import ItemsView
 from tapewire.views.items import MAX_ITEMS
 
 LARGEST_BYTES = 1_000_000
-"""What fits into a value, with room for its headers."""
+"""The largest value that fits into a message with its headers."""
 
 
 def analysed(number: int, **more: Any) -> ItemAnalysed:
@@ -27,7 +27,7 @@ def analysed(number: int, **more: Any) -> ItemAnalysed:
     return ItemAnalysed(item=Item(**(fields | more)), scored=True)
 
 
-def test_it_shows_the_last_ones_the_newest_last() -> None:
+def test_the_view_has_the_last_items_in_order() -> None:
     view = ItemsView()
     for number in range(MAX_ITEMS + 5):
         view.apply(analysed(number))
@@ -37,7 +37,7 @@ def test_it_shows_the_last_ones_the_newest_last() -> None:
     assert ids == [f"i{number}" for number in range(6, MAX_ITEMS + 6)]
 
 
-def test_the_largest_items_that_there_can_be_fit_into_a_checkpoint() -> None:
+def test_the_largest_possible_view_fits_into_a_checkpoint() -> None:
     view = ItemsView()
     for _ in range(MAX_ITEMS):
         view.apply(

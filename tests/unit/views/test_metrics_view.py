@@ -1,4 +1,4 @@
-"""The counts of all items: what is folded is what a recount finds, from wherever one starts."""
+"""The counts of all items: the fold equals a recount, also from a checkpoint at any event."""
 
 import random
 from collections import Counter
@@ -15,7 +15,7 @@ from tapewire.views import MetricsView, metrics
 from tapewire.views.metrics import RETAINED_MINUTES, TOP_TAG_COUNT
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""A machine that is busy with other things makes no example wrong."""
+"""Without time limits: a busy machine must not fail an example."""
 NOW = datetime(2026, 3, 2, 14, 30, 20, tzinfo=UTC)
 LARGEST_BYTES = 1_000_000
 
@@ -47,7 +47,7 @@ def fold(events: list[ItemAnalysed], view: MetricsView | None = None) -> Metrics
 
 
 def recount(events: list[ItemAnalysed], at: datetime) -> Metrics:
-    """From all that there is, without a thought for memory."""
+    """Compute the metrics from all events, without a limit of memory."""
     items = [event.item for event in events]
     tags = Counter(tag for item in items for tag in item.tags)
     shown = sorted(tags.items(), key=lambda one: (-one[1], one[0]))[:TOP_TAG_COUNT]
@@ -76,7 +76,7 @@ def recount(events: list[ItemAnalysed], at: datetime) -> Metrics:
 events = st.lists(
     st.builds(
         analysed,
-        # Some hours around the edges of an hour and a day, and a little ahead of the clock.
+        # Ages around the limits of an hour and a day, and times slightly in the future.
         st.sampled_from([-9.9, -1, 0, 0.2, 0.4, 1, 59, 59.3, 59.4, 60, 61, 1439.3, 1440, 9999])
         | st.floats(-9, 3000),
         st.sampled_from(Sentiment),
@@ -89,7 +89,7 @@ events = st.lists(
 
 @PATIENT
 @given(events, st.integers(0, 60), st.integers(0, 90))
-def test_the_fold_is_the_recount_through_any_restart(
+def test_the_fold_equals_a_recount_with_a_restart_at_any_point(
     events: list[ItemAnalysed], cut: int, later: int
 ) -> None:
     at = NOW + timedelta(minutes=later)
@@ -106,7 +106,7 @@ def test_the_order_of_items_does_not_matter(
     assert fold(events).metrics(NOW) == fold(shuffled).metrics(NOW)
 
 
-def test_what_is_dated_ahead_counts_in_its_time() -> None:
+def test_items_with_a_future_time_count_from_that_time() -> None:
     view = fold([analysed(-5)])
     assert view.metrics(NOW).last_hour == 0
     assert view.metrics(NOW + timedelta(minutes=5)).last_hour == 1
@@ -114,7 +114,7 @@ def test_what_is_dated_ahead_counts_in_its_time() -> None:
     assert view.metrics(NOW + timedelta(minutes=65)).last_hour == 0
 
 
-def test_rates_fall_when_nothing_comes() -> None:
+def test_rates_fall_without_new_items() -> None:
     view = fold([analysed()] * 48)
     assert view.metrics(NOW).per_hour == 2
     later = view.metrics(NOW + timedelta(hours=23))
@@ -122,7 +122,7 @@ def test_rates_fall_when_nothing_comes() -> None:
     assert view.metrics(NOW + timedelta(hours=24)).last_day == 0
 
 
-def test_a_file_of_old_items_is_counted_and_is_no_busy_hour() -> None:
+def test_old_items_count_in_the_total_and_not_in_recent_rates() -> None:
     view = fold([analysed(60 * 24 * 365)] * 100)
     counted = view.metrics(NOW)
     assert (counted.total, counted.last_day) == (100, 0)
@@ -137,15 +137,15 @@ def test_a_file_of_old_items_is_counted_and_is_no_busy_hour() -> None:
         datetime(1, 1, 1, tzinfo=UTC),
     ],
 )
-def test_no_time_that_can_be_on_the_tape_stops_the_fold(when: datetime) -> None:
-    """Another program may have appended it."""
+def test_any_stored_timestamp_is_accepted(when: datetime) -> None:
+    """Another program may have appended an event with such a time."""
     odd = analysed()
     view = fold([replace(odd, item=replace(odd.item, timestamp=when)), analysed()])
     assert MetricsView.decode(view.encode()).metrics(NOW).total == 2
     assert view.metrics(NOW).last_hour == 1 + (when.year == NOW.year)
 
 
-def test_tags_beyond_those_known_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tags_beyond_the_limit_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "MAX_TRACKED_TAGS", 2)
     view = fold([analysed(tags=("a", "b", "c")), analysed(tags=("c", "b")), analysed(tags=("d",))])
     counted = MetricsView.decode(view.encode()).metrics(NOW)
@@ -153,12 +153,12 @@ def test_tags_beyond_those_known_are_counted_together(monkeypatch: pytest.Monkey
     assert counted.other_tags == 3
 
 
-def test_it_keeps_a_day_of_minutes_and_no_more() -> None:
+def test_the_view_keeps_the_minutes_of_one_day() -> None:
     view = fold([analysed(minutes) for minutes in range(5000, 0, -1)])
     assert len(view._items_per_minute) == RETAINED_MINUTES
 
 
-def test_the_most_that_it_can_hold_fits_into_a_checkpoint() -> None:
+def test_the_largest_possible_view_fits_into_a_checkpoint() -> None:
     view = MetricsView()
     for number in range(metrics.MAX_TRACKED_TAGS + 10):
         view.apply(analysed(number, tags=("\U0001f600" * 36 + f"{number:04}",)))

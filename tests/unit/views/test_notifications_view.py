@@ -1,4 +1,4 @@
-"""The view of a user's notifications, against a naive one that keeps everything."""
+"""The view of a user's notifications, compared with a simple model that keeps everything."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -40,7 +40,7 @@ READ_ALL = NotificationsRead(ids=None, timestamp=START, command_id="r")
 
 
 class Naive:
-    """Keeps everything."""
+    """A model that keeps everything."""
 
     def __init__(self) -> None:
         self.all: list[Notification] = []
@@ -66,36 +66,36 @@ def fold(*events: Event) -> NotificationsView:
     return view
 
 
-def test_the_newest_is_first_and_the_unread_are_counted() -> None:
+def test_the_newest_notification_is_first_and_unread_ones_are_counted() -> None:
     view = fold(created(1), created(2), created(3), read(2))
     assert [one.id for one in view.newest(2)] == ["n3", "n2"]
     assert [one.is_read for one in view.newest()] == [False, True, False]
     assert view.unread_count == 2
 
 
-def test_reading_all_is_reading_what_there_was() -> None:
+def test_reading_all_marks_only_earlier_notifications() -> None:
     view = fold(created(1), created(2), READ_ALL, created(3))
     assert view.unread_count == 1
     assert [one.is_read for one in view.newest()] == [False, True, True]
 
 
-def test_ids_that_reading_would_change() -> None:
+def test_filter_unread_returns_the_unread_ids() -> None:
     view = fold(created(1), created(2), read(1))
     assert view.filter_unread(["n2", "n1", "n2", "foreign"]) == ["n2"]
 
 
-def test_the_count_is_exact_far_beyond_what_is_shown() -> None:
+def test_the_unread_count_is_exact_beyond_the_listed_notifications() -> None:
     view = fold(*[created(number) for number in range(MAX_NOTIFICATIONS + 100)])
     assert (len(view.newest()), view.unread_count) == (MAX_NOTIFICATIONS, MAX_NOTIFICATIONS + 100)
     view.apply(read(0, MAX_NOTIFICATIONS + 99, MAX_NOTIFICATIONS + 99))
     assert view.unread_count == MAX_NOTIFICATIONS + 98
 
 
-def test_what_a_user_never_reads_grows_no_view() -> None:
+def test_the_size_of_the_view_is_limited_for_unread_notifications() -> None:
     many = MAX_NOTIFICATIONS + MAX_OLDER_UNREAD_IDS + 50
     view = fold(*[created(number) for number in range(many)])
     assert view.unread_count == many
-    view.apply(read(3))  # known by number alone: reading all must do
+    view.apply(read(3))  # only counted: only reading all can mark it as read
     assert view.unread_count == many
     view = NotificationsView.decode(view.encode())
     assert view.unread_count == many
@@ -103,14 +103,14 @@ def test_what_a_user_never_reads_grows_no_view() -> None:
     assert view.unread_count == 0
 
 
-def test_payloads_stay_digit_for_digit() -> None:
+def test_numbers_in_payloads_are_kept_exactly() -> None:
     view = fold(created(1, {"price": Decimal("10.50"), "deep": [{"n": 1}]}))
     again = NotificationsView.decode(view.encode())
     assert b'"payload":{"price":10.50,"deep":[{"n":1}]}' in again.encode()
 
 
-def test_a_checkpoint_of_the_largest_is_one_message() -> None:
-    """Half a thousand of the largest that the service writes, and all the ids of older ones."""
+def test_the_largest_possible_view_fits_into_one_message() -> None:
+    """The view has 500 notifications of maximum size, and the maximum number of older ids."""
     wide = [
         replace(
             created(number).notification,
@@ -137,7 +137,7 @@ EVENTS = st.lists(
 
 
 def play(steps: list[Any], restarts: frozenset[int] = frozenset()) -> None:
-    """Compare after every step; `restarts` are steps after which the view is kept and taken up."""
+    """Compare after every step. The view is encoded and decoded after the steps in `restarts`."""
     view, naive, number = NotificationsView(), Naive(), 0
     for step, what in enumerate(steps):
         event: Event = READ_ALL
@@ -162,7 +162,7 @@ def check(view: NotificationsView, naive: Naive) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(EVENTS, st.frozensets(st.integers(0, 60)))
-def test_it_agrees_with_one_that_keeps_everything(
+def test_the_view_agrees_with_a_model_that_keeps_everything(
     steps: list[Any], restarts: frozenset[int]
 ) -> None:
     with patch.object(viewing, "MAX_NOTIFICATIONS", 3):
@@ -171,7 +171,7 @@ def test_it_agrees_with_one_that_keeps_everything(
 
 @settings(max_examples=200, deadline=None)
 @given(EVENTS)
-def test_beyond_what_it_knows_it_counts_too_much_never_too_little(steps: list[Any]) -> None:
+def test_beyond_its_limits_the_unread_count_is_never_too_small(steps: list[Any]) -> None:
     with (
         patch.object(viewing, "MAX_NOTIFICATIONS", 2),
         patch.object(viewing, "MAX_OLDER_UNREAD_IDS", 2),
@@ -217,7 +217,7 @@ _read = NotificationsView._mark_read
         ("_mark_read", reads_all_shown_only),
     ],
 )
-def test_a_broken_view_is_found_out(name: str, broken: Any) -> None:
+def test_every_broken_view_is_found(name: str, broken: Any) -> None:
     steps: list[Any] = [*["create"] * 6, (1,), (6, 6), (5,), "all", "create", "all", (7,)]
     play(steps)
     with (

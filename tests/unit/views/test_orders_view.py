@@ -1,4 +1,4 @@
-"""The view of a user's orders: what it shows, in which order, and that checkpoints are exact."""
+"""The view of a user's orders: its contents, their order, and exact checkpoints."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -65,7 +65,7 @@ def shown(view: OrdersView) -> list[str]:
     return [one.order_id for one in view.orders()]
 
 
-def test_it_fits_the_port_of_views() -> None:
+def test_the_view_implements_the_port() -> None:
     view: View = OrdersView()
     assert view.domain == "orders"
 
@@ -76,12 +76,12 @@ def test_the_order_that_changed_last_is_last() -> None:
     assert shown(fold(placed(1), placed(2), canceled(1), placed(3))) == ["o2", "o1", "o3"]
 
 
-def test_an_order_is_shown_as_it_is_now() -> None:
+def test_an_order_has_its_current_state() -> None:
     view = fold(placed(1), canceled(1))
     assert view.orders() == [order(1, OrderStatus.CANCELED)]
 
 
-def test_the_oldest_closed_orders_are_forgotten_and_no_open_one() -> None:
+def test_old_closed_orders_are_removed_and_open_ones_kept() -> None:
     many = range(MAX_CLOSED_ORDERS + 50)
     view = fold(*(placed(n) for n in many), *(canceled(n) for n in many if n != 7), placed(10_000))
     assert len(view.orders()) == MAX_CLOSED_ORDERS + 2
@@ -90,7 +90,7 @@ def test_the_oldest_closed_orders_are_forgotten_and_no_open_one() -> None:
     assert shown(view)[-1] == "o10000"
 
 
-def test_events_of_another_kind_change_nothing() -> None:
+def test_other_events_are_ignored() -> None:
     view = fold(placed(1))
     view.apply(
         TradeExecuted(
@@ -107,20 +107,20 @@ def test_events_of_another_kind_change_nothing() -> None:
     assert view.orders() == [order(1)]
 
 
-def test_numbers_come_back_digit_for_digit() -> None:
+def test_numbers_are_restored_exactly() -> None:
     again = OrdersView.decode(fold(placed(1)).encode()).orders()[0]
     assert repr(again.qty) == "Decimal('1000000.000001')"
     assert repr(again.limit_price) == "Decimal('0.1')"
     assert msgspec.json.decode(fold(placed(1)).encode())[0]["orderId"] == "o1"
 
 
-def test_an_empty_view_comes_back_empty() -> None:
+def test_an_empty_view_is_restored() -> None:
     assert OrdersView.decode(OrdersView().encode()).orders() == []
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[OrderEvent]:
-    """Events as orders have them: placed once, then accepted, at last canceled."""
+    """Events of orders, each of which is placed, then accepted, then canceled."""
     made: list[OrderEvent] = []
     stage: dict[int, int] = {}
     for number in draw(st.lists(st.integers(0, MAX_CLOSED_ORDERS + 20), max_size=700)):
@@ -133,7 +133,7 @@ def histories(draw: st.DrawFn) -> list[OrderEvent]:
 
 @settings(max_examples=40, deadline=None)
 @given(histories(), st.data())
-def test_a_checkpoint_at_any_point_changes_nothing(
+def test_a_view_restored_at_any_point_continues_like_the_original(
     events: list[OrderEvent], data: st.DataObject
 ) -> None:
     closed_first = [canceled(n) for n in range(1000, 1000 + MAX_CLOSED_ORDERS)]

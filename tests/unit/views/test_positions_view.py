@@ -1,4 +1,4 @@
-"""A user's positions: what the view shows and sums up, and that checkpoints are exact."""
+"""The view of a user's positions: its contents, its sums, and exact checkpoints."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -61,20 +61,20 @@ def shown(view: PositionsView) -> list[str]:
     return [f"{one.symbol} {one.quantity}" for one in view.positions()]
 
 
-def test_it_fits_the_port_of_views() -> None:
+def test_the_view_implements_the_port() -> None:
     view: View = PositionsView()
     assert view.domain == "positions"
     assert view.encode() == b'{"positions":[],"forgotten":{}}'
 
 
-def test_the_position_that_changed_last_is_last_as_it_is_now() -> None:
+def test_the_position_that_changed_last_is_last_with_its_current_state() -> None:
     assert shown(fold(opened("IBM"), opened("SPY"))) == ["IBM 10", "SPY 10"]
     assert shown(fold(opened("IBM"), opened("SPY"), changed("IBM"))) == ["SPY 10", "IBM 20"]
     assert shown(fold(opened("IBM"), closed("IBM"), opened("SPY"))) == ["IBM 0", "SPY 10"]
     assert shown(fold(opened("IBM"), closed("IBM"), opened("IBM", "-3"))) == ["IBM -3"]
 
 
-def test_the_oldest_closed_ones_are_forgotten_and_no_open_one() -> None:
+def test_old_closed_positions_are_removed_and_open_ones_kept() -> None:
     many = [f"S{number}" for number in range(MAX_CLOSED_POSITIONS + 50)]
     opens, closes = map(opened, many), [closed(one) for one in many if one != "S7"]
     view = fold(*opens, *closes)
@@ -85,7 +85,7 @@ def test_the_oldest_closed_ones_are_forgotten_and_no_open_one() -> None:
     assert view.position("S8") is None
 
 
-def test_what_is_forgotten_still_counts_once() -> None:
+def test_realized_pnl_of_removed_positions_counts_once() -> None:
     many = [f"S{number}" for number in range(MAX_CLOSED_POSITIONS + 50)]
     view = fold(*map(closed, many))
     assert view.realized_pnl == 5 * len(many)
@@ -93,7 +93,7 @@ def test_what_is_forgotten_still_counts_once() -> None:
     assert again.realized_pnl == 5 * len(many) + 2
 
 
-def test_events_of_another_kind_change_nothing() -> None:
+def test_other_events_are_ignored() -> None:
     view = fold(opened("IBM"))
     view.apply(
         PositionValued(
@@ -121,20 +121,20 @@ def test_events_of_another_kind_change_nothing() -> None:
         ("0.000000001", "0.0000001", "100", "0", "0"),
     ],
 )
-def test_what_a_position_is_worth(
+def test_a_position_is_valued_at_the_price(
     quantity: str, cost: str, price: str, value: str, unrealized: str
 ) -> None:
     found = value_position(position("IBM", quantity, cost), Decimal(price))
     assert (str(found.value), str(found.unrealized_pnl)) == (value, unrealized)
 
 
-def test_a_total_is_exact_and_plain() -> None:
+def test_a_sum_is_exact_and_without_exponent() -> None:
     assert str(sum_exact([Decimal("1E+3"), Decimal("0.10"), Decimal("-0.1")])) == "1000"
     assert str(sum_exact([Decimal(10) ** 30, Decimal("1E-18")])) == f"1{'0' * 30}.{'0' * 17}1"
     assert str(sum_exact([])) == "0"
 
 
-def test_numbers_come_back_digit_for_digit() -> None:
+def test_numbers_are_restored_exactly() -> None:
     gained = position("IBM", "0", realized="12345678901234567890.123456789012345678")
     event = PositionClosed(
         position=gained, trade_id="t", trade_sequence=3, realized=gained.realized_pnl
@@ -155,7 +155,7 @@ def histories(draw: st.DrawFn) -> list[PositionEvent]:
 
 @settings(max_examples=40, deadline=None)
 @given(histories(), st.data())
-def test_a_checkpoint_at_any_point_changes_nothing(
+def test_a_view_restored_at_any_point_continues_like_the_original(
     events: list[PositionEvent], data: st.DataObject
 ) -> None:
     events = [*(closed(f"S{number}", "1") for number in range(MAX_CLOSED_POSITIONS)), *events]

@@ -51,7 +51,7 @@ def shown(*events: RuleEvent) -> list[str]:
     return [f"{one.rule_id} {'armed' if one.armed else 'unarmed'}" for one in view.rules()]
 
 
-def test_it_shows_every_rule_as_it_is_now_the_oldest_first() -> None:
+def test_the_view_has_every_rule_with_its_current_state_in_order() -> None:
     assert shown() == []
     assert shown(created(2), created(1)) == ["r2 armed", "r1 armed"]
     assert shown(created(2), created(1), triggered(2)) == ["r2 unarmed", "r1 armed"]
@@ -59,12 +59,12 @@ def test_it_shows_every_rule_as_it_is_now_the_oldest_first() -> None:
     assert shown(created(2), triggered(2), armed) == ["r2 armed"]
 
 
-def test_deleted_rules_are_gone() -> None:
+def test_deleted_rules_are_removed() -> None:
     assert shown(created(1), created(2), deleted(1)) == ["r2 armed"]
     assert shown(deleted(1)) == []
 
 
-def test_numbers_stay_digit_for_digit() -> None:
+def test_numbers_are_kept_exactly() -> None:
     view = RulesView()
     view.apply(created(1))
     assert b'"price":0.10' in view.encode()

@@ -1,4 +1,4 @@
-"""The view of a user's strategies: what it shows, in which order, that checkpoints are exact."""
+"""The view of a user's strategies: its contents, their order, and exact checkpoints."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -73,18 +73,18 @@ def shown(view: StrategiesView) -> list[str]:
     return [one.strategy_id for one in view.strategies()]
 
 
-def test_it_fits_the_port_of_views() -> None:
+def test_the_view_implements_the_port() -> None:
     view: View = StrategiesView()
     assert view.domain == "strategies"
 
 
-def test_the_strategy_that_changed_last_is_last_and_is_shown_as_it_is_now() -> None:
+def test_the_strategy_that_changed_last_is_last_with_its_current_state() -> None:
     view = fold(created(1), created(2), started(1))
     assert shown(view) == ["s2", "s1"]
     assert view.strategies()[-1] == strategy(1, StrategyStatus.STARTED)
 
 
-def test_the_oldest_completed_are_forgotten_and_no_other() -> None:
+def test_old_completed_strategies_are_removed_and_others_kept() -> None:
     many = range(MAX_COMPLETED_STRATEGIES + 50)
     view = fold(*(created(n) for n in many), *(completed(n) for n in many if n != 7), created(9999))
     assert len(view.strategies()) == MAX_COMPLETED_STRATEGIES + 2
@@ -92,7 +92,7 @@ def test_the_oldest_completed_are_forgotten_and_no_other() -> None:
     assert shown(view)[-1] == "s9999"
 
 
-def test_events_of_another_kind_change_nothing() -> None:
+def test_other_events_are_ignored() -> None:
     view = fold(created(1))
     view.apply(
         DecisionMade(
@@ -109,7 +109,7 @@ def test_events_of_another_kind_change_nothing() -> None:
     assert view.strategies() == [strategy(1)]
 
 
-def test_numbers_come_back_digit_for_digit() -> None:
+def test_numbers_are_restored_exactly() -> None:
     data = fold(created(1)).encode()
     assert repr(StrategiesView.decode(data).strategies()[0].quantity) == (
         "Decimal('1000000.000001')"
@@ -123,7 +123,7 @@ def test_numbers_come_back_digit_for_digit() -> None:
     st.lists(st.tuples(st.sampled_from([created, started, completed]), st.integers(0, 250))),
     st.data(),
 )
-def test_a_checkpoint_at_any_point_changes_nothing(
+def test_a_view_restored_at_any_point_continues_like_the_original(
     made: list[tuple[object, int]], data: st.DataObject
 ) -> None:
     events = [completed(n) for n in range(1000, 1000 + MAX_COMPLETED_STRATEGIES)]
