@@ -98,7 +98,7 @@ class ServiceProcesses:
         self.kill_count += 1
 
     def kill_nats(self) -> None:
-        """Kill the NATS server with SIGKILL and restart it with what it had stored."""
+        """Kill the NATS server with SIGKILL and restart it with its stored data."""
         self._nats_server.kill()
         self._nats_server.start()
         self.kill_count += 1

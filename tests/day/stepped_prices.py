@@ -24,7 +24,7 @@ from tapewire_services.prices.service import LEASE_NAME, SERVICE
 
 STEP = "step"
 STORED_TIMEOUT_SECONDS = 2.0
-"""Shorter than the requester's timeout, so that it learns of a failure and repeats the step."""
+"""Shorter than the requester's timeout: the requester receives the error and repeats the step."""
 POLL_INTERVAL_SECONDS = 0.01
 
 

@@ -1,7 +1,7 @@
-"""The wheel: what it contains, what it requires, and what importing the installed package loads.
+"""The wheel: its contents, its requirements, and the modules that importing it loads.
 
-The wheel is built from what `.dockerignore` lets through, as the image is, and installed into a new
-virtual environment. Its dependencies come from the environment of the tests by a `.pth` file.
+The wheel is built from the files that `.dockerignore` allows, like the image, and installed into a
+new virtual environment. A `.pth` file adds the dependencies from the environment of the tests.
 """
 
 import email.message

@@ -1,4 +1,4 @@
-"""What `tapewire up` rejects before it starts anything."""
+"""Invalid options and settings that `tapewire up` rejects before it starts a process."""
 
 from pathlib import Path
 
