@@ -171,8 +171,8 @@ class TestAdminAndCounts:
         cookies = {user: await fleet.sign_in(user) for user in (alice, bob)}
 
         async def asked() -> Any:
-            """The answers of every process; one element each when all agree. The balancer would
-            choose a process."""
+            """The distinct answers of the processes. Each is asked directly, because the balancer
+            would choose one."""
             found = set()
             for edge in fleet.edges:
                 async with edge.client(root) as http:

@@ -167,7 +167,7 @@ async def _measure_start(name: str, url: str, folder: Path, *, wait_ready: bool)
         said = f"{seconds:.1f} s ({service.cpu_seconds():.1f} s of CPU)"
         if wait_ready:
             said += f", views counted after {await _wait_reactions_done(url, service):.1f} s"
-        await asyncio.sleep(2)  # so that what is only begun shows in the memory too
+        await asyncio.sleep(2)  # let work in progress show in the memory
         return f"{said}, {service.resident_megabytes():.0f} MB"
     finally:
         service.stop()
@@ -178,7 +178,7 @@ async def _wait_reactions_done(url: str, service: BenchedService) -> float:
     started."""
     wire = await connect(url, "bench")
     try:
-        while await _pending_message_count(wire.client.jetstream()):  # noqa: ASYNC110 - the server tells nobody
+        while await _pending_message_count(wire.client.jetstream()):  # noqa: ASYNC110 - there is no notification
             await asyncio.sleep(0.2)
         return time.perf_counter() - service._started_at
     finally:

@@ -119,7 +119,7 @@ async def _seen_sequences(page: Page, client_name: str) -> dict[str, Any]:
 async def _start_node_clients(url: str, cookie: str) -> NodeClients | None:
     node = shutil.which("node")
     if node is None:
-        return None  # Chromium is tested all the same
+        return None  # Chromium is tested without Node, too
     command = (node, str(HERE / "watcher.js"), f"{url}{ORDERS_PATH}", f"session={cookie}")
     pipe = asyncio.subprocess.PIPE
     return NodeClients(await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe))

@@ -105,7 +105,7 @@ async def test_clients_miss_nothing_across_restarts(
     async with run_all_clients(client_group, alice) as started:
         edge = await replace_edge(isolated_harness, edge, alice, started, edge.kill)
         edge = await replace_edge(isolated_harness, edge, alice, started, edge.stop)
-        isolated_harness.broker.kill()  # the streams stay open; what was written after it is shown
+        isolated_harness.broker.kill()  # the streams stay open and show later events
         isolated_harness.broker.start()
         async with isolated_harness.journal() as journal:
             await append_orders(journal, alice.name, *(f"after-{number}" for number in range(10)))

@@ -72,7 +72,7 @@ def start(
     name: str, environment: Mapping[str, str], output_fd: int, fds: Mapping[str, int]
 ) -> ForkedProcess:
     """Start the service `name`, which writes to `output_fd`. `fds` are further descriptors that it
-    inherits, by the environment variable that tells their number."""
+    inherits, by the environment variable that names their number."""
     server = _server()
     request = json.dumps(
         {"name": name, "environment": dict(environment), "fds": [*fds], "parent": os.getpid()}

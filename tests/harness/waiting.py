@@ -42,7 +42,7 @@ async def wait_until_async(
     seen: object = None
     try:
         async with asyncio.timeout(timeout_seconds):
-            while not (seen := await condition()):  # noqa: ASYNC110 - nobody tells
+            while not (seen := await condition()):  # noqa: ASYNC110 - there is no notification
                 await asyncio.sleep(POLL_INTERVAL_SECONDS)
     except TimeoutError:
         last = describe_last() if describe_last is not None else seen

@@ -1,4 +1,4 @@
-// Says every event to the test, which calls `start`.
+// Passes every event to the test, which calls `start`.
 import { follow } from './snippet.js';
 
 export function start(streams, types, pause) {

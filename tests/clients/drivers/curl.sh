@@ -1,4 +1,4 @@
-# Prints what `follow` prints: $1 is the URL, $2 an id or nothing, the rest is for curl.
+# Prints the output of `follow`. $1 is the URL, $2 an id or empty, and the rest are curl options.
 source ./snippet.sh
 url=$1
 id=$2

@@ -1,4 +1,4 @@
-"""Prints every event as a line of JSON; the argument says what to follow, and as whom."""
+"""Prints every event as a line of JSON. The argument names the streams and the credentials."""
 
 import asyncio
 import json

@@ -71,9 +71,9 @@ def check_history(
 ) -> list[Anomaly]:
     """All deviations in one client's `history`.
 
-    `domains` are what the stream shows of the owner's own events. `complete` says that everything
-    had time to arrive; `replay_limit` is how many events of an owner a replay may have, so that a
-    reset with the reason `limit` can be judged (None: none may).
+    `domains` are the domains of the owner's events that the stream shows. `complete` means that
+    every event had time to arrive. `replay_limit` is the largest number of events of an owner in a
+    replay; a reset with the reason `limit` is a violation below it, and always if it is None.
     """
     client = _HistoryChecker(log, owner, replay_limit, domains)
     for at, entry in enumerate(history):

@@ -114,7 +114,7 @@ class Nchan(BenchServer):
         """nchan responds once it has stored an event. Each channel keeps only as many events as a
         reader is behind, so the earliest are gone once the last is stored."""
         async with asyncio.timeout(SETTLE_TIMEOUT_SECONDS):
-            while not all(pipe.wait_all_answered for pipe in self._pipes):  # noqa: ASYNC110 - nobody tells
+            while not all(pipe.wait_all_answered for pipe in self._pipes):  # noqa: ASYNC110 - there is no notification
                 await asyncio.sleep(0.01)
 
     async def publish_to_all(self, number: int) -> None:

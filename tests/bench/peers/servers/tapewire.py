@@ -95,7 +95,7 @@ class TapewireServer(BenchServer):
     async def wait_stored(self) -> None:
         assert self._connection is not None
         log, end = JetStreamEventLog(self._connection), self._last_sequence + self._published_count
-        while (await log.bounds()).last < end:  # noqa: ASYNC110 - nobody tells
+        while (await log.bounds()).last < end:  # noqa: ASYNC110 - there is no notification
             await asyncio.sleep(0.05)
 
     async def _cookie_of(self, user: str) -> str:
