@@ -73,7 +73,7 @@ def check_history(
 
     `domains` are the domains of the owner's events that the stream shows. `complete` means that
     every event had time to arrive. `replay_limit` is the largest number of events of an owner in a
-    replay; a reset with the reason `limit` is a violation below it, and always if it is None.
+    replay. A reset with the reason `limit` is a violation unless more follow; None allows none.
     """
     client = _HistoryChecker(log, owner, replay_limit, domains)
     for at, entry in enumerate(history):
