@@ -63,7 +63,7 @@ class NewEvent(msgspec.Struct, frozen=True):
 
 
 class Decider(msgspec.Struct, Generic[S, C], frozen=True):
-    """The rules of one kind of entity.
+    """Decides commands and folds events of one kind of entity, such as an order.
 
     `decide` returns the new events, those of the entity itself first. It returns an empty sequence
     if the command changes nothing or was decided before, and raises CommandRejected. `evolve`

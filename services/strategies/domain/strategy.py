@@ -6,8 +6,8 @@ late, or for another order changes nothing. Start at `decide`; `STRATEGY_DECIDER
 `tapewire.log.CommandHandler`.
 
 A command that does not fit the state is rejected rather than ignored, even when it is nobody's
-mistake, such as a fill of an order that is not pending. The command handler confirms a rejection on
-the newest state in the log, so nothing is lost because a process knew less than the log.
+mistake, such as a fill of an order that is not pending. The command handler reads the
+newest state from the log before it rejects, so outdated state in a process causes no rejection.
 """
 
 import hashlib
