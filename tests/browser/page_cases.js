@@ -1,22 +1,22 @@
 /** The pages' logic that needs no document and no network, as cases: name → test. */
 
-import { inWords } from "/static/feedline.js";
+import { describeFeedState } from "/static/feed-status.js";
 import { Inbox } from "/static/inbox.js";
-import { shares } from "/static/metrics.js";
-import { listed } from "/static/views.js";
+import { sentimentShares } from "/static/metrics.js";
+import { parseList } from "/static/views.js";
 
 import { equal } from "./assert.js";
 
-const note = (/** @type {string} */ id, is_read = false) => ({
+const notification = (/** @type {string} */ id, is_read = false) => ({
   id, type: "message", title: id, message: "", payload: {}, is_read, created_at: "2026-01-05T14:30:00Z",
 });
-const told = (/** @type {number} */ at, /** @type {string} */ id) => ({
-  type: "notification", id: `e-${at}`, data: note(id),
+const notificationEvent = (/** @type {number} */ at, /** @type {string} */ id) => ({
+  type: "notification", id: `e-${at}`, data: notification(id),
 });
-const read = (/** @type {number} */ at, /** @type {string[] | null} */ ids) => ({
+const readEvent = (/** @type {number} */ at, /** @type {string[] | null} */ ids) => ({
   type: "notification:read", id: `e-${at}`, data: { ids },
 });
-const begun = (/** @type {number} */ at, /** @type {number} */ unread) => ({
+const startEvent = (/** @type {number} */ at, /** @type {number} */ unread) => ({
   type: "notification:unread", id: `e-${at}`, data: { unread },
 });
 const list = (/** @type {number} */ at, /** @type {number} */ unread, /** @type {any[]} */ ...notifications) => ({
@@ -31,84 +31,84 @@ const state = (/** @type {Inbox} */ inbox) => [
 export const cases = {
   "inbox: a new notification is unread, first, and announced once"() {
     const inbox = new Inbox();
-    equal(inbox.apply(begun(1, 0)), null, "the first count announces nothing");
-    equal(inbox.apply(told(2, "a"))?.id, "a", "news");
-    equal(inbox.apply(told(3, "b"))?.id, "b", "news");
-    equal(inbox.apply(told(3, "b")), null, "the same again");
+    equal(inbox.apply(startEvent(1, 0)), null, "the first count announces nothing");
+    equal(inbox.apply(notificationEvent(2, "a"))?.id, "a", "announced");
+    equal(inbox.apply(notificationEvent(3, "b"))?.id, "b", "announced");
+    equal(inbox.apply(notificationEvent(3, "b")), null, "not announced again");
     equal(state(inbox), [2, "b* a*"], "state");
   },
 
   "inbox: the unread count includes notifications beyond the list"() {
     const inbox = new Inbox();
-    inbox.apply(begun(9, 120));
-    equal(inbox.load(list(9, 120, note("z"))), true, "taken");
-    inbox.apply(read(10, ["z", "older"]));
+    inbox.apply(startEvent(9, 120));
+    equal(inbox.load(list(9, 120, notification("z"))), true, "accepted");
+    inbox.apply(readEvent(10, ["z", "older"]));
     equal(state(inbox), [118, "z"], "state");
-    inbox.apply(read(11, null));
+    inbox.apply(readEvent(11, null));
     equal(state(inbox), [0, "z"], "all");
   },
 
   "inbox: events are counted once if the list is newer than the stream"() {
     const inbox = new Inbox();
-    inbox.apply(begun(1, 0));
-    inbox.load(list(3, 1, note("b"), note("a", true)));
-    equal(inbox.apply(told(2, "a"))?.id, "a", "it is announced, because it was not shown as a toast before");
-    inbox.apply(told(3, "b"));
+    inbox.apply(startEvent(1, 0));
+    inbox.load(list(3, 1, notification("b"), notification("a", true)));
+    equal(inbox.apply(notificationEvent(2, "a"))?.id, "a", "it is announced, because it was not shown as a toast before");
+    inbox.apply(notificationEvent(3, "b"));
     equal(state(inbox), [1, "b* a"], "state");
-    inbox.apply(read(4, ["b"]));
+    inbox.apply(readEvent(4, ["b"]));
     equal(state(inbox), [0, "b a"], "state after");
   },
 
   "inbox: later events are applied to an older list"() {
     const inbox = new Inbox();
-    inbox.apply(begun(1, 1));
-    inbox.apply(told(2, "b"));
-    inbox.apply(read(3, ["a"]));
-    inbox.apply(told(4, "c"));
-    equal(inbox.load(list(2, 2, note("b"), note("a"))), true, "taken");
+    inbox.apply(startEvent(1, 1));
+    inbox.apply(notificationEvent(2, "b"));
+    inbox.apply(readEvent(3, ["a"]));
+    inbox.apply(notificationEvent(4, "c"));
+    equal(inbox.load(list(2, 2, notification("b"), notification("a"))), true, "accepted");
     equal(state(inbox), [2, "c* b* a"], "state");
-    equal(inbox.place, "e-4", "place");
+    equal(inbox.lastEventId, "e-4", "last event id");
   },
 
   "inbox: a list older than the start of the stream is rejected and changes nothing"() {
     const inbox = new Inbox();
-    inbox.apply(begun(5, 2));
-    equal(inbox.load(list(4, 1, note("a"))), false, "refused");
+    inbox.apply(startEvent(5, 2));
+    equal(inbox.load(list(4, 1, notification("a"))), false, "refused");
     equal(inbox.unread, 2, "unread");
-    equal(inbox.load(list(5, 2, note("b"), note("a"))), true, "taken");
+    equal(inbox.load(list(5, 2, notification("b"), notification("a"))), true, "accepted");
   },
 
   "inbox: a restarted stream does not undo a newer list"() {
     const inbox = new Inbox();
-    inbox.load(list(7, 1, note("a")));
-    inbox.apply(begun(6, 0));
+    inbox.load(list(7, 1, notification("a")));
+    inbox.apply(startEvent(6, 0));
     equal(state(inbox), [1, "a*"], "state");
   },
 
   "inbox: another epoch of the log starts empty"() {
     const inbox = new Inbox();
-    inbox.apply(begun(900, 3));
+    inbox.apply(startEvent(900, 3));
     inbox.reset();
-    inbox.apply({ ...begun(1, 0), id: "f-1" });
+    inbox.apply({ ...startEvent(1, 0), id: "f-1" });
     inbox.load({ notifications: [], unread: 0, as_of: "f-1" });
-    inbox.apply({ ...told(2, "new"), id: "f-2" });
+    inbox.apply({ ...notificationEvent(2, "new"), id: "f-2" });
     equal(state(inbox), [1, "new*"], "state");
   },
 
   "metrics: shares are whole percentages that add up to 100"() {
-    equal(shares([1, 1, 1]), [34, 33, 33], "thirds");
-    equal(shares([0, 0, 0]), [0, 0, 0], "nothing");
-    equal(shares([2, 0, 0]), [100, 0, 0], "one kind");
-    equal(shares([1, 999, 0]), [0, 100, 0], "very few");
+    equal(sentimentShares([1, 1, 1]), [34, 33, 33], "thirds");
+    equal(sentimentShares([0, 0, 0]), [0, 0, 0], "nothing");
+    equal(sentimentShares([2, 0, 0]), [100, 0, 0], "one sentiment");
+    equal(sentimentShares([1, 999, 0]), [0, 100, 0], "a small share");
     for (let count = 0; count < 200; count += 1) {
-      const found = shares([count, 7, 13]).reduce((sum, share) => sum + share, 0);
+      const found = sentimentShares([count, 7, 13]).reduce((sum, share) => sum + share, 0);
       equal(found, 100, `sum for ${count}`);
     }
   },
 
   "views: tickers are separated by commas, semicolons or spaces"() {
-    equal(listed(" $IBM, aapl ;; BRK.B\n"), ["IBM", "aapl", "BRK.B"], "tickers");
-    equal(listed(" , "), [], "nothing");
+    equal(parseList(" $IBM, aapl ;; BRK.B\n"), ["IBM", "aapl", "BRK.B"], "tickers");
+    equal(parseList(" , "), [], "nothing");
   },
 
   "feed: the text of every state names the next step"() {
@@ -122,7 +122,7 @@ export const cases = {
       { ...polling, failing: "no answer" },
       { ...polling, retryInMs: null },
     ].map((/** @type {any} */ one) => {
-      const { word, title, more } = inWords(one);
+      const { word, title, more } = describeFeedState(one);
       return [word, title, more];
     });
     equal(

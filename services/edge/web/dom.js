@@ -1,29 +1,29 @@
 /**
- * The few ways in which this page touches the document. Data only ever becomes text, never markup.
+ * Helpers for the document, used by every module that shows something. Data becomes text, never
+ * markup.
  */
 
 /**
- * The one element that `selector` names; its absence is a mistake in index.html.
+ * Get the element for `selector`.
  *
  * @param {string} selector
  * @param {ParentNode} [within]
- * @returns {any} as the element that it is; the callers know which
+ * @returns {any}  typed `any`, because each caller knows the type of its element
+ * @throws {Error} if the page has no such element
  */
 export function find(selector, within = document) {
-  const found = within.querySelector(selector);
-  if (!found) throw new Error(`the page has no ${selector}`);
-  return found;
+  const element = within.querySelector(selector);
+  if (!element) throw new Error(`the page has no element ${selector}`);
+  return element;
 }
 
 /**
- * A new element.
- *
  * @param {string} tag
  * @param {Record<string, string>} [attributes]
- * @param {(Node | string)[]} children  strings become text
+ * @param {(Node | string)[]} children  strings become text nodes
  * @returns {any}
  */
-export function make(tag, attributes = {}, ...children) {
+export function createElement(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   element.append(...children);
@@ -31,56 +31,57 @@ export function make(tag, attributes = {}, ...children) {
 }
 
 /**
- * Set text, but only when it changes: what stays keeps its selection and disturbs no reader.
+ * Set an element's text if it differs. An unchanged element keeps its selection and is not announced
+ * again by screen readers.
  *
  * @param {Element} element
  * @param {string} text
  */
-export function write(element, text) {
+export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
 /**
- * Say something in an element that is hidden while it has nothing to say.
+ * Set an element's text, and hide the element while the text is empty.
  *
  * @param {HTMLElement} element
  * @param {string} text
  */
-export function say(element, text) {
-  write(element, text);
+export function setMessage(element, text) {
+  setText(element, text);
   element.hidden = text === "";
 }
 
 /**
- * Make `children` the children of `parent`, in this order. What stays is not moved, so it keeps
- * its focus.
+ * Make `children` the children of `parent`, in this order. Elements that are already in the right
+ * position are not moved and keep their focus.
  *
  * @param {Element} parent
  * @param {Element[]} children
  */
-export function arrange(parent, children) {
+export function setChildren(parent, children) {
   const wanted = new Set(children);
   for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
   children.forEach((child, index) => {
-    const there = parent.children[index];
-    if (there !== child) parent.insertBefore(child, there ?? null);
+    const current = parent.children[index];
+    if (current !== child) parent.insertBefore(child, current ?? null);
   });
 }
 
 /**
- * A function that runs `draw` once in the next frame, however often it is called before. Nothing
- * is drawn while the tab is hidden; what has piled up by then is drawn in one go.
+ * Return a function that schedules `draw` for the next animation frame, at most once per frame.
+ * Browsers run no animation frames in a hidden tab: `draw` then runs once when the tab is shown.
  *
  * @param {() => void} draw
  * @returns {() => void}
  */
-export function everyFrame(draw) {
-  let asked = false;
+export function oncePerFrame(draw) {
+  let isScheduled = false;
   return () => {
-    if (asked) return;
-    asked = true;
+    if (isScheduled) return;
+    isScheduled = true;
     requestAnimationFrame(() => {
-      asked = false;
+      isScheduled = false;
       draw();
     });
   };

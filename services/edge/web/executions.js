@@ -1,9 +1,9 @@
-/** The latest executions, newest first. */
+/** The list of the latest executions, the newest first. */
 
-import { everyFrame, find, make } from "./dom.js";
+import { createElement, find, oncePerFrame } from "./dom.js";
 import * as format from "./format.js";
 
-const SHOWN_AT_MOST = 50;
+const MAX_ROWS = 50;
 
 /**
  * @typedef {object} Trade
@@ -17,26 +17,26 @@ const SHOWN_AT_MOST = 50;
  */
 
 /** @param {HTMLElement} panel */
-export function executionsList(panel) {
+export function createExecutionsList(panel) {
   const list = find("ol", panel);
-  /** Not drawn yet, oldest first. @type {Trade[]} */
-  let waiting = [];
+  /** Trades without a row yet, the oldest first. @type {Trade[]} */
+  let pending = [];
 
-  const draw = everyFrame(() => {
-    list.prepend(...waiting.map(line).reverse());
-    waiting = [];
-    while (list.children.length > SHOWN_AT_MOST) list.lastElementChild.remove();
+  const draw = oncePerFrame(() => {
+    list.prepend(...pending.map(executionRow).reverse());
+    pending = [];
+    while (list.children.length > MAX_ROWS) list.lastElementChild.remove();
     find(".empty", panel).hidden = list.children.length > 0;
   });
 
   return {
     /** @param {Trade} trade */
     add(trade) {
-      waiting = [...waiting.slice(1 - SHOWN_AT_MOST), trade];
+      pending = [...pending.slice(1 - MAX_ROWS), trade];
       draw();
     },
     clear() {
-      waiting = [];
+      pending = [];
       list.replaceChildren();
       draw();
     },
@@ -44,15 +44,15 @@ export function executionsList(panel) {
 }
 
 /** @param {Trade} trade */
-function line({ tradeId, side, qty, symbol, price, timestamp }) {
-  const when = make("time", { datetime: timestamp, title: format.fullTime(timestamp) });
+function executionRow({ tradeId, side, qty, symbol, price, timestamp }) {
+  const when = createElement("time", { datetime: timestamp, title: format.fullTime(timestamp) });
   when.textContent = format.time(timestamp);
-  return make(
+  return createElement(
     "li",
     { "data-trade-id": tradeId },
-    make("span", { class: "side", "data-side": side }, side === "buy" ? "Bought" : "Sold"),
-    make("span", { class: "dealt" }, `${format.quantity(qty)} ${symbol}`),
-    make("span", { class: "at num" }, format.price(price)),
+    createElement("span", { class: "side", "data-side": side }, side === "buy" ? "Bought" : "Sold"),
+    createElement("span", { class: "dealt" }, `${format.quantity(qty)} ${symbol}`),
+    createElement("span", { class: "at num" }, format.price(price)),
     when,
   );
 }

@@ -1,76 +1,74 @@
-/** Numbers and times as people read them, in the reader's own locale. */
+/** Formats numbers and times in the user's locale, and parses typed numbers. */
 
 const DASH = "–";
+const DAY_MS = 24 * 60 * 60 * 1000;
 
 /**
  * @param {Intl.NumberFormatOptions} options
- * @returns {(value: unknown) => string}
+ * @returns {(value: unknown) => string}  a dash for anything but a number
  */
-function numbers(options) {
+function numberFormat(options) {
   const format = new Intl.NumberFormat(undefined, options);
   return (value) => (typeof value === "number" ? format.format(value) : DASH);
 }
 
-export const price = numbers({ minimumFractionDigits: 2, maximumFractionDigits: 4 });
-export const money = numbers({ minimumFractionDigits: 2, maximumFractionDigits: 2 });
-export const quantity = numbers({ maximumFractionDigits: 6 });
-export const change = numbers({
+export const price = numberFormat({ minimumFractionDigits: 2, maximumFractionDigits: 4 });
+export const money = numberFormat({ minimumFractionDigits: 2, maximumFractionDigits: 2 });
+export const quantity = numberFormat({ maximumFractionDigits: 6 });
+export const score = numberFormat({ maximumFractionDigits: 2, signDisplay: "exceptZero" });
+export const change = numberFormat({
   minimumFractionDigits: 2,
   maximumFractionDigits: 4,
   signDisplay: "exceptZero",
 });
-const percentNumber = numbers({
+const percentNumber = numberFormat({
   minimumFractionDigits: 2,
   maximumFractionDigits: 2,
   signDisplay: "exceptZero",
 });
 
-/** @param {unknown} value  in per cent already */
+/** @param {unknown} value  in percent */
 export function percent(value) {
   return typeof value === "number" ? `${percentNumber(value)} %` : DASH;
 }
 
-const timeOfDay = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
-const dayAndTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const timeFormat = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const dateFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+const dateTimeFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
-/** @param {string} timestamp ISO 8601 */
+/** @param {string} timestamp  ISO 8601 */
 export function time(timestamp) {
-  const at = new Date(timestamp);
-  return Number.isNaN(at.getTime()) ? DASH : timeOfDay.format(at);
+  const date = new Date(timestamp);
+  return Number.isNaN(date.getTime()) ? DASH : timeFormat.format(date);
 }
 
-/** @param {string} timestamp ISO 8601 */
+/** @param {string} timestamp  ISO 8601 */
 export function fullTime(timestamp) {
-  const at = new Date(timestamp);
-  return Number.isNaN(at.getTime()) ? timestamp : dayAndTime.format(at);
+  const date = new Date(timestamp);
+  return Number.isNaN(date.getTime()) ? timestamp : dateTimeFormat.format(date);
 }
 
 /**
- * A number that somebody typed. Exact up to 15 significant digits; more are refused rather than
- * rounded, as are thousands separators, which mean different things in different places.
+ * Format a timestamp less than a day away as a time, any other as a date.
+ *
+ * @param {string} timestamp  ISO 8601
+ */
+export function timeOrDate(timestamp) {
+  const date = new Date(timestamp);
+  const isDistant = Math.abs(Date.now() - date.getTime()) > DAY_MS;
+  return isDistant ? dateFormat.format(date) : time(timestamp);
+}
+
+/**
+ * Parse a typed number of at most 15 significant digits, which a JavaScript number holds exactly.
+ * Thousands separators are rejected, because their meaning depends on the locale.
  *
  * @param {string} text
- * @returns {number | null}
+ * @returns {number | null}  null if the text is not such a number
  */
-export function typedNumber(text) {
+export function parseNumber(text) {
   const trimmed = text.trim();
   if (!/^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)$/.test(trimmed)) return null;
   const digits = trimmed.replace(/[+.-]/g, "").replace(/^0+/, "");
   return digits.length > 15 ? null : Number(trimmed);
-}
-
-export const score = numbers({ maximumFractionDigits: 2, signDisplay: "exceptZero" });
-
-const dayOnly = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
-const DAY_MS = 24 * 60 * 60 * 1000;
-
-/**
- * The time of what was within a day, the date of what was before.
- *
- * @param {string} timestamp ISO 8601
- */
-export function recent(timestamp) {
-  const at = new Date(timestamp);
-  const old = Math.abs(Date.now() - at.getTime()) > DAY_MS;
-  return old ? dayOnly.format(at) : time(timestamp);
 }

@@ -1,18 +1,18 @@
 /**
- * A user's notifications as this page knows them. No document, no network, so that every rule is a
- * line in a test.
+ * The state of a user's notifications. It uses no document and no network, therefore unit tests
+ * cover every rule.
  *
- * Two sources tell of them, in any order: a list, true at the place `as_of`, and the events of the
- * stream, each with the id of its own place. Events up to a list's place are in the list already;
- * those after it are applied to it. So the number of unread ones is never guessed.
+ * Notifications arrive from two sources, in any order: a list, which is current as of the event id
+ * `as_of`, and the events of the stream. A list already contains the events up to `as_of`; later
+ * events are applied to it. The unread count is therefore exact.
  */
 
 import { isNews } from "/client/position.js";
 
-/** Events that a list which is still on its way may have to be brought up to date with. */
-const EVENTS_KEPT = 200;
-const SHOWN_AT_MOST = 100;
-const TOLD_KEPT = 500;
+/** Events kept for a list that is still loading. */
+const MAX_BUFFERED_EVENTS = 200;
+const MAX_SHOWN = 100;
+const MAX_ANNOUNCED_IDS = 500;
 
 /**
  * @typedef {object} Notification
@@ -29,83 +29,87 @@ const TOLD_KEPT = 500;
 export class Inbox {
   /** The newest first. @type {Notification[]} */
   items = [];
-  /** Of all that there ever were, so also of those that `items` does not have. */
+  /** The number of all unread notifications, those that `items` does not contain included. */
   unread = 0;
-  /** The id of the place that this is true for; "": nothing is known. */
-  place = "";
-  /** Where the stream began: lists that are older miss something. */
-  #begun = "";
+  /** The id of the last event that this state contains; "" for none. */
+  lastEventId = "";
+  /** The id of the event that started the stream: events are missing between it and an older list. */
+  #streamStartId = "";
   /** @type {StreamEvent[]} */
   #events = [];
-  /** Ids of the notifications that were new, the oldest first. @type {Set<string>} */
-  #told = new Set();
+  /** The ids of announced notifications, the oldest first. @type {Set<string>} */
+  #announcedIds = new Set();
 
-  /** Know nothing any more; what was told stays told. */
+  /** Forget all notifications. Those already announced are not announced again. */
   reset() {
     this.items = [];
     this.unread = 0;
-    this.place = "";
-    this.#begun = "";
+    this.lastEventId = "";
+    this.#streamStartId = "";
     this.#events = [];
   }
 
   /**
    * @param {StreamEvent} event
-   * @returns {Notification | null}  one to tell the user of: each is told once
+   * @returns {Notification | null}  a notification to announce; each is returned once
    */
   apply(event) {
-    if (event.id !== null && isNews(event.id, this.place)) {
+    if (event.id !== null && isNews(event.id, this.lastEventId)) {
       if (event.type === "notification:unread") {
         this.unread = event.data.unread;
-        this.#begun = event.id;
+        this.#streamStartId = event.id;
       } else {
-        this.#fold(event);
-        this.#events = [...this.#events.slice(1 - EVENTS_KEPT), event];
+        this.#applyEvent(event);
+        this.#events = [...this.#events.slice(1 - MAX_BUFFERED_EVENTS), event];
       }
-      this.place = event.id;
+      this.lastEventId = event.id;
     }
-    return event.type === "notification" ? this.#tell(event.data) : null;
+    return event.type === "notification" ? this.#claimAnnouncement(event.data) : null;
   }
 
   /**
    * @param {{notifications: Notification[], unread: number, as_of: string}} list
-   * @returns {boolean}  false: it is older than the stream, ask again
+   * @returns {boolean}  false if the list is older than the start of the stream: load it again
    */
   load(list) {
-    if (this.#begun !== "" && isNews(this.#begun, list.as_of)) return false;
+    if (this.#streamStartId !== "" && isNews(this.#streamStartId, list.as_of)) return false;
     this.items = [...list.notifications];
     this.unread = list.unread;
     const later = this.#events.filter(({ id }) => isNews(/** @type {string} */ (id), list.as_of));
-    for (const event of later) this.#fold(event);
+    for (const event of later) this.#applyEvent(event);
     this.#events = later;
-    this.place = later.at(-1)?.id ?? list.as_of;
+    this.lastEventId = later.at(-1)?.id ?? list.as_of;
     return true;
   }
 
   /** @param {StreamEvent} event */
-  #fold({ type, data }) {
+  #applyEvent({ type, data }) {
     if (type === "notification") {
-      this.items = [data, ...this.items].slice(0, SHOWN_AT_MOST);
+      this.items = [data, ...this.items].slice(0, MAX_SHOWN);
       if (!data.is_read) this.unread += 1;
     } else if (type === "notification:read") {
-      this.#read(data.ids);
+      this.#applyRead(data.ids);
     }
   }
 
-  /** @param {string[] | null} ids  that were unread until now; null: all */
-  #read(ids) {
-    const read = (/** @type {Notification} */ one) => ids === null || ids.includes(one.id);
-    this.items = this.items.map((one) => (read(one) ? { ...one, is_read: true } : one));
+  /** @param {string[] | null} ids  notifications that were unread before; null for all */
+  #applyRead(ids) {
+    this.items = this.items.map((notification) =>
+      ids === null || ids.includes(notification.id) ? { ...notification, is_read: true } : notification,
+    );
     this.unread = ids === null ? 0 : Math.max(this.unread - ids.length, 0);
   }
 
-  /** @param {Notification} notification */
-  #tell(notification) {
-    if (this.#told.has(notification.id)) return null;
-    this.#told.add(notification.id);
-    for (const oldest of this.#told) {
-      if (this.#told.size <= TOLD_KEPT) break;
-      this.#told.delete(oldest);
+  /**
+   * @param {Notification} notification
+   * @returns {Notification | null}  null if it was announced before
+   */
+  #claimAnnouncement(notification) {
+    if (this.#announcedIds.has(notification.id)) return null;
+    this.#announcedIds.add(notification.id);
+    for (const oldestId of this.#announcedIds) {
+      if (this.#announcedIds.size <= MAX_ANNOUNCED_IDS) break;
+      this.#announcedIds.delete(oldestId);
     }
     return notification;
   }

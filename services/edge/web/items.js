@@ -1,14 +1,11 @@
-/**
- * The newest items, in the order in which they came, the newest on top; each once, whichever way it
- * came.
- */
+/** The list of the newest items, in order of arrival with the newest on top. Each is shown once. */
 
-import { everyFrame, find, make } from "./dom.js";
+import { createElement, find, oncePerFrame } from "./dom.js";
 import * as format from "./format.js";
 
-const SHOWN_AT_MOST = 100;
-/** Ids that are remembered, so that what has left the list does not come again. */
-const KNOWN_AT_MOST = 5_000;
+const MAX_SHOWN = 100;
+/** Ids of past items are kept, to ignore items that arrive again after they left the list. */
+const MAX_KNOWN_IDS = 5_000;
 
 /**
  * @typedef {object} Item
@@ -24,87 +21,95 @@ const KNOWN_AT_MOST = 5_000;
  */
 
 /** @param {HTMLElement} panel */
-export function itemsList(panel) {
+export function createItemsList(panel) {
   const list = find("ol", panel);
   const empty = find(".empty", panel);
-  /** @type {Set<string>} */
-  let known = new Set();
-  /** Not drawn yet: the newest last; and those below all others, the newest first. */
-  /** @type {HTMLElement[]} */
-  let above = [];
-  /** @type {HTMLElement[]} */
-  let below = [];
+  /** The oldest first. @type {Set<string>} */
+  let knownIds = new Set();
+  /** Rows to be added on top, the newest last. @type {HTMLElement[]} */
+  let pendingNewest = [];
+  /** Rows to be added at the bottom, the newest first. @type {HTMLElement[]} */
+  let pendingOldest = [];
 
-  const draw = everyFrame(() => {
-    list.prepend(...above.reverse());
-    list.append(...below);
-    above = [];
-    below = [];
-    while (list.children.length > SHOWN_AT_MOST) list.lastElementChild.remove();
+  const draw = oncePerFrame(() => {
+    list.prepend(...pendingNewest.reverse());
+    list.append(...pendingOldest);
+    pendingNewest = [];
+    pendingOldest = [];
+    while (list.children.length > MAX_SHOWN) list.lastElementChild.remove();
     empty.hidden = list.children.length > 0;
   });
 
-  /** @param {Item} item */
-  function isNew({ id }) {
-    if (known.has(id)) return false;
-    known.add(id);
-    if (known.size > KNOWN_AT_MOST) known.delete(/** @type {string} */ (known.values().next().value));
+  /**
+   * Remember the item's id.
+   *
+   * @param {Item} item
+   * @returns {boolean}  whether the id was unknown
+   */
+  function addKnownId({ id }) {
+    if (knownIds.has(id)) return false;
+    knownIds.add(id);
+    if (knownIds.size > MAX_KNOWN_IDS) {
+      knownIds.delete(/** @type {string} */ (knownIds.values().next().value));
+    }
     return true;
   }
 
   return {
     /**
      * @param {Item} item
-     * @param {{quiet?: boolean}} [how]  quiet: it is none that just came
+     * @param {{isBackfill?: boolean}} [options]  `isBackfill`: the item is not highlighted as new
      */
-    add(item, { quiet = false } = {}) {
-      if (!isNew(item)) return;
-      above = [...above.slice(1 - SHOWN_AT_MOST), line(item, quiet)];
+    add(item, { isBackfill = false } = {}) {
+      if (!addKnownId(item)) return;
+      pendingNewest = [...pendingNewest.slice(1 - MAX_SHOWN), itemRow(item, isBackfill)];
       draw();
     },
 
     /**
-     * Older ones, to stand below what there is.
+     * Add older items below those in the list.
      *
      * @param {Item[]} items  the newest last
      */
     addOlder(items) {
-      below = [...below, ...items.filter(isNew).reverse().map((item) => line(item, true))];
+      const rows = items.filter(addKnownId).reverse().map((item) => itemRow(item, true));
+      pendingOldest = [...pendingOldest, ...rows];
       draw();
     },
 
-    /** @param {string} [words]  what stands there while it is empty */
-    clear(words) {
-      known = new Set();
-      above = [];
-      below = [];
+    /** @param {string} [emptyText]  the text that an empty list shows; unchanged by default */
+    clear(emptyText) {
+      knownIds = new Set();
+      pendingNewest = [];
+      pendingOldest = [];
       list.replaceChildren();
-      if (words !== undefined) empty.textContent = words;
+      if (emptyText !== undefined) empty.textContent = emptyText;
       draw();
     },
 
-    /** @param {string} words */
-    whenEmpty(words) {
-      empty.textContent = words;
+    /** @param {string} text  the text that an empty list shows */
+    setEmptyText(text) {
+      empty.textContent = text;
     },
   };
 }
 
 /**
  * @param {Item} item
- * @param {boolean} quiet
+ * @param {boolean} isBackfill
  */
-function line({ id, title, source, url, tickers, tags, sentiment, score, timestamp }, quiet) {
-  const when = make("time", { datetime: timestamp, title: format.fullTime(timestamp) });
-  when.textContent = format.recent(timestamp);
-  const chip = make("span", { class: "chip", title: `Score ${format.score(score)}` }, sentiment);
-  const [tickerList, tagList] = [labels("tickers", tickers), labels("item-tags", tags)];
-  return make(
+function itemRow(item, isBackfill) {
+  const { id, title, source, url, tickers, tags, sentiment, score, timestamp } = item;
+  const when = createElement("time", { datetime: timestamp, title: format.fullTime(timestamp) });
+  when.textContent = format.timeOrDate(timestamp);
+  const chip = createElement("span", { class: "chip", title: `Score ${format.score(score)}` }, sentiment);
+  const details = [tagLabels("tickers", tickers), tagLabels("item-tags", tags)];
+  return createElement(
     "li",
-    { "data-item-id": id, "data-sentiment": sentiment, "data-fresh": String(!quiet) },
+    { "data-item-id": id, "data-sentiment": sentiment, "data-fresh": String(!isBackfill) },
     chip,
-    make("p", { class: "item-title" }, titleOf(title, url)),
-    make("p", { class: "item-more" }, make("span", {}, source), when, tickerList, tagList),
+    createElement("p", { class: "item-title" }, itemTitle(title, url)),
+    createElement("p", { class: "item-more" }, createElement("span", {}, source), when, ...details),
   );
 }
 
@@ -112,16 +117,17 @@ function line({ id, title, source, url, tickers, tags, sentiment, score, timesta
  * @param {string} title
  * @param {string | null} url
  */
-function titleOf(title, url) {
-  // A link to a script would run it; only these lead to documents.
+function itemTitle(title, url) {
+  // Other schemes are not linked: a `javascript:` link would run a script.
   if (!url || !/^https?:\/\//i.test(url)) return title;
-  return make("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, title);
+  return createElement("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, title);
 }
 
 /**
- * @param {string} name
+ * @param {string} className
  * @param {string[]} words
  */
-function labels(name, words) {
-  return make("span", { class: name }, ...words.map((word) => make("span", { class: "label" }, word)));
+function tagLabels(className, words) {
+  const labels = words.map((word) => createElement("span", { class: "label" }, word));
+  return createElement("span", { class: className }, ...labels);
 }

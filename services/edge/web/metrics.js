@@ -1,6 +1,6 @@
-/** The counts of all items: totals, sentiments, tags. */
+/** The metrics of all items: totals, sentiments, tags. */
 
-import { arrange, everyFrame, find, make, say, write } from "./dom.js";
+import { createElement, find, oncePerFrame, setChildren, setMessage, setText } from "./dom.js";
 import * as format from "./format.js";
 
 /**
@@ -19,35 +19,35 @@ import * as format from "./format.js";
 const SENTIMENTS = /** @type {const} */ (["positive", "neutral", "negative"]);
 
 /**
- * Whole per cents that are 100 together: what rounding down leaves over goes to those that lost
- * most by it.
+ * Convert counts to whole percentages that add up to 100, by the largest remainder method.
  *
  * @param {number[]} counts
- * @returns {number[]}  zeros when there is nothing
+ * @returns {number[]}  zeros if all counts are zero
  */
-export function shares(counts) {
+export function sentimentShares(counts) {
   const total = counts.reduce((sum, count) => sum + count, 0);
   if (total === 0) return counts.map(() => 0);
   const exact = counts.map((count) => (count / total) * 100);
-  const whole = exact.map(Math.floor);
-  const left = 100 - whole.reduce((sum, share) => sum + share, 0);
-  const byLoss = exact.map((_, at) => at).sort((a, b) => exact[b] - whole[b] - (exact[a] - whole[a]));
-  for (const at of byLoss.slice(0, left)) whole[at] += 1;
-  return whole;
+  const shares = exact.map(Math.floor);
+  const missing = 100 - shares.reduce((sum, share) => sum + share, 0);
+  const remainder = (/** @type {number} */ index) => exact[index] - shares[index];
+  const byRemainder = exact.map((_, index) => index).sort((a, b) => remainder(b) - remainder(a));
+  for (const index of byRemainder.slice(0, missing)) shares[index] += 1;
+  return shares;
 }
 
-export function metricsPanel() {
+/** @returns {(metrics: Metrics) => void}  shows metrics on the page */
+export function createMetricsPanel() {
   /** @type {Metrics | null} */
   let newest = null;
 
-  const draw = everyFrame(() => {
+  const draw = oncePerFrame(() => {
     if (newest === null) return;
     drawTotals(newest);
     drawSentiments(newest);
     drawTags(newest);
   });
 
-  /** @param {Metrics} metrics */
   return function show(metrics) {
     newest = metrics;
     draw();
@@ -56,49 +56,50 @@ export function metricsPanel() {
 
 /** @param {Metrics} metrics */
 function drawTotals({ total, rates, timestamp }) {
-  write(find("#total"), format.quantity(total));
-  write(find("#last-hour"), format.quantity(rates.last_hour));
-  write(find("#last-day"), format.quantity(rates.last_day));
-  write(find("#per-hour"), format.quantity(rates.per_hour));
-  write(find("#metrics-time"), `at ${format.time(timestamp)}`);
+  setText(find("#total"), format.quantity(total));
+  setText(find("#last-hour"), format.quantity(rates.last_hour));
+  setText(find("#last-day"), format.quantity(rates.last_day));
+  setText(find("#per-hour"), format.quantity(rates.per_hour));
+  setText(find("#metrics-time"), `at ${format.time(timestamp)}`);
 }
 
 /** @param {Metrics} metrics */
 function drawSentiments(metrics) {
-  const whole = shares(SENTIMENTS.map((sentiment) => metrics[sentiment]));
-  SENTIMENTS.forEach((sentiment, at) => {
-    const count = find(`#${sentiment}`);
-    write(count, format.quantity(metrics[sentiment]));
-    write(find("span", count.parentElement), metrics.total > 0 ? `${whole[at]} %` : "");
-    find(`#shares [data-sentiment="${sentiment}"]`).style.setProperty("--share", `${metrics[sentiment]}`);
+  const shares = sentimentShares(SENTIMENTS.map((sentiment) => metrics[sentiment]));
+  SENTIMENTS.forEach((sentiment, index) => {
+    const count = metrics[sentiment];
+    const element = find(`#${sentiment}`);
+    setText(element, format.quantity(count));
+    setText(find("span", element.parentElement), metrics.total > 0 ? `${shares[index]} %` : "");
+    find(`#shares [data-sentiment="${sentiment}"]`).style.setProperty("--share", `${count}`);
   });
   find("#shares").dataset.empty = String(metrics.total === 0);
 }
 
 /** @param {Metrics} metrics */
-function drawTags({ tags, other_tags: others }) {
+function drawTags({ tags, other_tags: otherTags }) {
   const panel = find("#tags");
   const list = find("ol", panel);
-  const old = new Map([...list.children].map((line) => [line.dataset.tag, line]));
-  const found = Object.entries(tags);
-  const most = Math.max(1, ...found.map(([, count]) => count));
-  const lines = found.map(([tag, count]) => {
-    const line = old.get(tag) ?? tagLine(tag);
-    line.style.setProperty("--share", `${count / most}`);
-    write(find(".count", line), format.quantity(count));
-    return line;
+  const existingRows = new Map([...list.children].map((row) => [row.dataset.tag, row]));
+  const entries = Object.entries(tags);
+  const maxCount = Math.max(1, ...entries.map(([, count]) => count));
+  const rows = entries.map(([tag, count]) => {
+    const row = existingRows.get(tag) ?? tagRow(tag);
+    row.style.setProperty("--share", `${count / maxCount}`);
+    setText(find(".count", row), format.quantity(count));
+    return row;
   });
-  arrange(list, lines);
-  find(".empty", panel).hidden = lines.length > 0;
-  say(find(".more", panel), others > 0 ? `and ${format.quantity(others)} of other tags` : "");
+  setChildren(list, rows);
+  find(".empty", panel).hidden = rows.length > 0;
+  setMessage(find(".more", panel), otherTags > 0 ? `and ${format.quantity(otherTags)} of other tags` : "");
 }
 
 /** @param {string} tag */
-function tagLine(tag) {
-  return make(
+function tagRow(tag) {
+  return createElement(
     "li",
     { "data-tag": tag },
-    make("span", { class: "tag-name", title: tag }, tag),
-    make("span", { class: "count num" }),
+    createElement("span", { class: "tag-name", title: tag }, tag),
+    createElement("span", { class: "count num" }),
   );
 }

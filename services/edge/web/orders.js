@@ -1,10 +1,11 @@
 /**
- * The table of orders, newest first, filled by the trading stream.
+ * The table of orders, the newest first, filled by the trading stream.
  *
- * All orders are kept; the newest `ROWS_AT_MOST` of those asked for are drawn, once a frame.
+ * The table keeps all orders. It draws at most `MAX_ROWS` of those that match the filter, once per
+ * frame.
  */
 
-import { everyFrame, find, make, say, write } from "./dom.js";
+import { createElement, find, oncePerFrame, setMessage, setText } from "./dom.js";
 import * as format from "./format.js";
 
 /**
@@ -23,10 +24,10 @@ import * as format from "./format.js";
  * @property {string} timestamp
  */
 
-export const ROWS_AT_MOST = 200;
+export const MAX_ROWS = 200;
 
 /** @type {Record<string, string>} */
-const STATUS_WORDS = {
+const STATUS_LABELS = {
   new: "Open",
   partially_filled: "Partly filled",
   filled: "Filled",
@@ -41,126 +42,130 @@ export function isOpen({ status }) {
 }
 
 /**
- * An order in a few words: "Buy 100 IBM at 181.50".
+ * Describe an order in a few words: "Buy 100 IBM at 181.50".
  *
  * @param {Pick<Order, "side" | "qty" | "symbol" | "type" | "limitPrice">} order
  */
-export function inWords({ side, qty, symbol, type, limitPrice }) {
-  const at = type === "limit" ? `at ${format.price(limitPrice)}` : "at the market";
-  return `${side === "buy" ? "Buy" : "Sell"} ${format.quantity(qty)} ${symbol} ${at}`;
+export function describeOrder({ side, qty, symbol, type, limitPrice }) {
+  const terms = type === "limit" ? `at ${format.price(limitPrice)}` : "at the market";
+  return `${side === "buy" ? "Buy" : "Sell"} ${format.quantity(qty)} ${symbol} ${terms}`;
 }
 
 /**
  * @param {HTMLElement} panel
  * @param {(order: Order) => Promise<void>} onCancel  settles when the request is answered
  */
-export function ordersTable(panel, onCancel) {
+export function createOrdersTable(panel, onCancel) {
   const body = find("tbody", panel);
-  /** Oldest first. @type {Map<string, Order>} */
+  /** The oldest first. @type {Map<string, Order>} */
   let orders = new Map();
-  /** @type {Map<string, ReturnType<typeof orderRow>>} */
+  /** @type {Map<string, ReturnType<typeof createOrderRow>>} */
   const rows = new Map();
-  let emptyWords = "";
-  let shown = "all";
+  let emptyText = "";
+  let filter = "all";
 
-  const draw = everyFrame(() => {
-    const open = [...orders.values()].filter(isOpen);
-    const asked = shown === "open" ? open : [...orders.values()];
-    const drawn = asked.slice(-ROWS_AT_MOST).reverse();
-    drawRows(drawn);
-    write(find("#count-all", panel), String(orders.size));
-    write(find("#count-open", panel), String(open.length));
-    const none = orders.size > 0 ? "No open orders." : emptyWords;
-    say(find(".empty", panel), drawn.length > 0 ? "" : none);
-    const left = asked.length - drawn.length;
-    say(find(".more", panel), left > 0 ? `${drawn.length} newest of ${asked.length} shown.` : "");
+  const draw = oncePerFrame(() => {
+    const all = [...orders.values()];
+    const open = all.filter(isOpen);
+    const matching = filter === "open" ? open : all;
+    const shown = matching.slice(-MAX_ROWS).reverse();
+    drawRows(shown);
+    setText(find("#count-all", panel), String(orders.size));
+    setText(find("#count-open", panel), String(open.length));
+    const noneText = orders.size > 0 ? "No open orders." : emptyText;
+    setMessage(find(".empty", panel), shown.length > 0 ? "" : noneText);
+    const isCut = matching.length > shown.length;
+    const cutText = `${shown.length} newest of ${matching.length} shown.`;
+    setMessage(find(".more", panel), isCut ? cutText : "");
   });
 
-  /** @param {Order[]} drawn */
-  function drawRows(drawn) {
-    const wanted = new Set(drawn.map(({ orderId }) => orderId));
+  /** @param {Order[]} shown */
+  function drawRows(shown) {
+    const shownIds = new Set(shown.map(({ orderId }) => orderId));
     for (const [id, row] of rows) {
-      if (wanted.has(id)) continue;
+      if (shownIds.has(id)) continue;
       row.element.remove();
       rows.delete(id);
     }
-    drawn.forEach((order, at) => {
+    shown.forEach((order, index) => {
       let row = rows.get(order.orderId);
       if (!row) {
-        row = orderRow(order, () => onCancel(/** @type {Order} */ (orders.get(order.orderId))));
+        row = createOrderRow(order, () => onCancel(/** @type {Order} */ (orders.get(order.orderId))));
         rows.set(order.orderId, row);
       }
       row.show(order);
-      if (body.children[at] !== row.element) body.insertBefore(row.element, body.children[at]);
+      const current = body.children[index];
+      if (current !== row.element) body.insertBefore(row.element, current);
     });
   }
 
   find("#orders-filter", panel).addEventListener("change", (/** @type {any} */ event) => {
-    shown = event.target.value;
+    filter = event.target.value;
     draw();
   });
 
   return {
-    /** @param {Order[]} snapshot  everything that there is */
+    /** @param {Order[]} snapshot  all orders of the user */
     replace(snapshot) {
       const byTime = [...snapshot].sort((a, b) => a.timestamp.localeCompare(b.timestamp));
-      const found = new Map(byTime.map((order) => [order.orderId, order]));
-      // What is on the page keeps its place; a snapshot after a reset moves nothing.
-      const known = [...orders.keys()].filter((id) => found.has(id));
-      const fresh = [...found.keys()].filter((id) => !orders.has(id));
-      orders = new Map([...known, ...fresh].map((id) => [id, /** @type {Order} */ (found.get(id))]));
+      const received = new Map(byTime.map((order) => [order.orderId, order]));
+      // Orders in the table keep their rows: a snapshot after a reset moves nothing.
+      const keptIds = [...orders.keys()].filter((id) => received.has(id));
+      const addedIds = [...received.keys()].filter((id) => !orders.has(id));
+      const ids = [...keptIds, ...addedIds];
+      orders = new Map(ids.map((id) => [id, /** @type {Order} */ (received.get(id))]));
       draw();
     },
-    /** @param {Order} order  as it is now */
+    /** @param {Order} order  its current state */
     apply(order) {
       orders.set(order.orderId, { ...orders.get(order.orderId), ...order });
       draw();
     },
-    /** @param {Order} order  from an answer, which may be older than what the stream has told */
+    /** @param {Order} order  from a response, which may be older than the state from the stream */
     addIfUnknown(order) {
       if (!orders.has(order.orderId)) this.apply(order);
     },
-    /** @param {string} why  what an empty table says */
-    clear(why) {
+    /** @param {string} text  the text that an empty table shows */
+    clear(text) {
       orders = new Map();
-      emptyWords = why;
+      emptyText = text;
       draw();
     },
-    /** @param {string} words  what an empty table says from now on */
-    whenEmpty(words) {
-      emptyWords = words;
+    /** @param {string} text  the text that an empty table shows */
+    setEmptyText(text) {
+      emptyText = text;
       draw();
     },
   };
 }
 
 /**
- * @param {Order} first
+ * @param {Order} initial
  * @param {() => Promise<void>} cancel
  */
-function orderRow(first, cancel) {
-  const status = make("span", { class: "chip" });
-  const reason = make("span", { class: "reason" });
-  const filled = make("span", { class: "filled-words" });
-  const bar = make("span", { class: "fill-bar", "aria-hidden": "true" });
-  const average = make("td", { role: "cell", class: "num average", "data-label": "Avg price" });
-  const when = make("time");
-  const button = make("button", { type: "button", class: "quiet cancel" }, "Cancel");
-  button.setAttribute("aria-label", `Cancel: ${inWords(first)}`);
+function createOrderRow(initial, cancel) {
+  const status = createElement("span", { class: "chip" });
+  const reason = createElement("span", { class: "reason" });
+  const filled = createElement("span", { class: "filled-words" });
+  const bar = createElement("span", { class: "fill-bar", "aria-hidden": "true" });
+  const average = createElement("td", { role: "cell", class: "num average", "data-label": "Avg price" });
+  const when = createElement("time");
+  const button = createElement("button", { type: "button", class: "quiet cancel" }, "Cancel");
+  button.setAttribute("aria-label", `Cancel: ${describeOrder(initial)}`);
   button.addEventListener("click", async () => {
     button.disabled = true;
     await cancel();
     button.disabled = false;
   });
-  const element = make(
+  const element = createElement(
     "tr",
-    { role: "row", "data-order-id": first.orderId, "data-client-order-id": first.clientOrderId },
-    make("th", { role: "rowheader", scope: "row", class: "what" }, ...whatIsOrdered(first)),
-    make("td", { role: "cell", class: "state" }, status, reason),
-    make("td", { role: "cell", class: "num fill", "data-label": "Filled" }, filled, bar),
+    { role: "row", "data-order-id": initial.orderId, "data-client-order-id": initial.clientOrderId },
+    createElement("th", { role: "rowheader", scope: "row", class: "what" }, ...orderDescription(initial)),
+    createElement("td", { role: "cell", class: "state" }, status, reason),
+    createElement("td", { role: "cell", class: "num fill", "data-label": "Filled" }, filled, bar),
     average,
-    make("td", { role: "cell", class: "num when" }, when),
-    make("td", { role: "cell", class: "act" }, button),
+    createElement("td", { role: "cell", class: "num when" }, when),
+    createElement("td", { role: "cell", class: "act" }, button),
   );
 
   return {
@@ -169,12 +174,12 @@ function orderRow(first, cancel) {
     show(order) {
       element.dataset.status = order.status;
       element.dataset.dealt = order.filledQty > 0 ? "yes" : "no";
-      write(status, STATUS_WORDS[order.status] ?? order.status);
-      say(reason, order.reason ?? "");
-      write(filled, `${format.quantity(order.filledQty)} / ${format.quantity(order.qty)}`);
+      setText(status, STATUS_LABELS[order.status] ?? order.status);
+      setMessage(reason, order.reason ?? "");
+      setText(filled, `${format.quantity(order.filledQty)} / ${format.quantity(order.qty)}`);
       bar.style.setProperty("--filled", String(order.qty ? order.filledQty / order.qty : 0));
-      write(average, format.price(order.filledAvgPrice));
-      write(when, format.time(order.timestamp));
+      setText(average, format.price(order.filledAvgPrice));
+      setText(when, format.time(order.timestamp));
       when.dateTime = order.timestamp;
       when.title = format.fullTime(order.timestamp);
       button.hidden = !isOpen(order);
@@ -183,13 +188,13 @@ function orderRow(first, cancel) {
 }
 
 /** @param {Order} order */
-function whatIsOrdered({ side, symbol, type, limitPrice }) {
+function orderDescription({ side, symbol, type, limitPrice }) {
   const terms = type === "limit" ? `limit ${format.price(limitPrice)}` : "market";
   return [
-    make("span", { class: "side", "data-side": side }, side === "buy" ? "Buy" : "Sell"),
+    createElement("span", { class: "side", "data-side": side }, side === "buy" ? "Buy" : "Sell"),
     " ",
-    make("span", { class: "symbol" }, symbol),
+    createElement("span", { class: "symbol" }, symbol),
     " ",
-    make("span", { class: "terms" }, terms),
+    createElement("span", { class: "terms" }, terms),
   ];
 }

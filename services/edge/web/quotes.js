@@ -1,8 +1,9 @@
 /**
- * The table of quotes: newest wins, drawn once a frame, flashing where a price moved.
+ * The table of quotes. It shows the newest quote of each symbol, draws once per frame and flashes
+ * the cells of prices that changed.
  */
 
-import { everyFrame, find, make, write } from "./dom.js";
+import { createElement, find, oncePerFrame, setText } from "./dom.js";
 import * as format from "./format.js";
 
 /**
@@ -19,8 +20,8 @@ import * as format from "./format.js";
 
 /** @typedef {"symbol" | "price" | "change" | "changePercent" | "volume"} SortKey */
 
-/** Rows sorted by something that moves change places at most this often, in milliseconds. */
-const RESORT_MS = 1_000;
+/** The minimum time between two changes of the order of rows, while they are sorted by a live value. */
+const RESORT_INTERVAL_MS = 1_000;
 const FLASH_MS = 900;
 
 /** @type {[keyof Quote, string, (value: unknown) => string][]} */
@@ -33,23 +34,25 @@ const CELLS = [
   ["volume", "Volume", format.quantity],
 ];
 
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const prefersReducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
 /**
  * @param {HTMLElement} panel
- * @param {{onPick: (symbol: string) => void, onChange: (symbol: string) => void}} listeners
- *   `onPick`: somebody chose the symbol; `onChange`: its quote is another one now
+ * @param {object} callbacks
+ * @param {(symbol: string) => void} callbacks.onPick  called when the user selects a symbol
+ * @param {(symbol: string) => void} callbacks.onChange  called when the quote of a symbol changes
  */
-export function quotesTable(panel, { onPick, onChange }) {
+export function createQuotesTable(panel, { onPick, onChange }) {
   const body = find("tbody", panel);
   const empty = find(".empty", panel);
   /** @type {Map<string, Quote>} */ const quotes = new Map();
-  /** @type {Map<string, ReturnType<typeof quoteRow>>} */ const rows = new Map();
-  /** @type {Set<string>} */ const dirty = new Set();
-  const sorting = { key: /** @type {SortKey} */ ("symbol"), sign: 1, at: 0 };
+  /** @type {Map<string, ReturnType<typeof createQuoteRow>>} */ const rows = new Map();
+  /** @type {Set<string>} */ const changedSymbols = new Set();
+  /** `sortedAt` is in milliseconds of `performance.now()`; 0 sorts the rows with the next frame. */
+  const sorting = { key: /** @type {SortKey} */ ("symbol"), sign: 1, sortedAt: 0 };
 
-  const draw = everyFrame(() => {
-    for (const symbol of dirty) {
+  const draw = oncePerFrame(() => {
+    for (const symbol of changedSymbols) {
       const quote = quotes.get(symbol);
       let row = rows.get(symbol);
       if (!quote) {
@@ -58,44 +61,44 @@ export function quotesTable(panel, { onPick, onChange }) {
         continue;
       }
       if (!row) {
-        row = quoteRow(symbol, onPick);
+        row = createQuoteRow(symbol, onPick);
         rows.set(symbol, row);
-        sorting.at = 0;
+        sorting.sortedAt = 0;
       }
       row.show(quote);
       onChange(symbol);
     }
-    dirty.clear();
+    changedSymbols.clear();
     empty.hidden = rows.size > 0;
     sortRows();
   });
 
   function sortRows() {
-    if (sorting.at && (sorting.key === "symbol" || !mayMove())) return;
-    sorting.at = performance.now();
+    if (sorting.sortedAt && (sorting.key === "symbol" || !canReorder())) return;
+    sorting.sortedAt = performance.now();
     const sorted = [...quotes.values()].sort((a, b) => compare(a, b, sorting));
-    sorted.forEach(({ symbol }, at) => {
+    sorted.forEach(({ symbol }, index) => {
       const element = rows.get(symbol)?.element;
-      if (element && body.children[at] !== element) body.insertBefore(element, body.children[at]);
+      if (element && body.children[index] !== element) body.insertBefore(element, body.children[index]);
     });
   }
 
-  /** Rows never move under a pointer or away from the keyboard. */
-  function mayMove() {
-    const inUse = body.matches(":hover") || body.contains(document.activeElement);
-    return !inUse && performance.now() - sorting.at >= RESORT_MS;
+  /** Rows do not move while the pointer is over them or one of them has the focus. */
+  function canReorder() {
+    const isInUse = body.matches(":hover") || body.contains(document.activeElement);
+    return !isInUse && performance.now() - sorting.sortedAt >= RESORT_INTERVAL_MS;
   }
 
   /** @param {HTMLButtonElement} button */
   function sortBy(button) {
     const key = /** @type {SortKey} */ (button.dataset.sort);
-    const natural = key === "symbol" ? 1 : -1;
-    sorting.sign = sorting.key === key ? -sorting.sign : natural;
+    const defaultSign = key === "symbol" ? 1 : -1;
+    sorting.sign = sorting.key === key ? -sorting.sign : defaultSign;
     sorting.key = key;
-    sorting.at = 0;
+    sorting.sortedAt = 0;
     for (const header of panel.querySelectorAll("th")) header.removeAttribute("aria-sort");
-    const direction = sorting.sign > 0 ? "ascending" : "descending";
-    button.closest("th")?.setAttribute("aria-sort", direction);
+    const order = sorting.sign > 0 ? "ascending" : "descending";
+    button.closest("th")?.setAttribute("aria-sort", order);
     sortRows();
   }
 
@@ -104,24 +107,24 @@ export function quotesTable(panel, { onPick, onChange }) {
   }
 
   /** @param {Quote} quote */
-  function take(quote) {
+  function storeQuote(quote) {
     quotes.set(quote.symbol, quote);
-    dirty.add(quote.symbol);
+    changedSymbols.add(quote.symbol);
   }
 
   return {
     /** @param {any} data  of a `price:update`: one quote, or several as `prices` */
     apply(data) {
-      const several = /** @type {Quote[]} */ (data.prices ?? [data]);
+      const received = /** @type {Quote[]} */ (data.prices ?? [data]);
       if (data.initializing) {
-        const named = new Set(several.map(({ symbol }) => symbol));
+        const receivedSymbols = new Set(received.map(({ symbol }) => symbol));
         for (const symbol of quotes.keys()) {
-          if (named.has(symbol)) continue;
+          if (receivedSymbols.has(symbol)) continue;
           quotes.delete(symbol);
-          dirty.add(symbol);
+          changedSymbols.add(symbol);
         }
       }
-      several.forEach(take);
+      received.forEach(storeQuote);
       draw();
     },
     /** @param {string} symbol */
@@ -136,53 +139,53 @@ export function quotesTable(panel, { onPick, onChange }) {
  * @param {{key: SortKey, sign: number}} sorting
  */
 function compare(a, b, { key, sign }) {
-  const by =
+  const difference =
     key === "symbol" ? a.symbol.localeCompare(b.symbol) : (a[key] ?? 0) - (b[key] ?? 0);
-  return by === 0 ? a.symbol.localeCompare(b.symbol) : by * sign;
+  return difference === 0 ? a.symbol.localeCompare(b.symbol) : difference * sign;
 }
 
 /**
  * @param {string} symbol
  * @param {(symbol: string) => void} onPick
  */
-function quoteRow(symbol, onPick) {
-  const pick = make("button", { type: "button", class: "pick", title: `Trade ${symbol}` }, symbol);
+function createQuoteRow(symbol, onPick) {
+  const pick = createElement("button", { type: "button", class: "pick", title: `Trade ${symbol}` }, symbol);
   pick.addEventListener("click", () => onPick(symbol));
   const cells = CELLS.map(([key, label]) =>
-    make("td", { role: "cell", class: `num ${key}`, "data-label": label }),
+    createElement("td", { role: "cell", class: `num ${key}`, "data-label": label }),
   );
-  const head = make("th", { role: "rowheader", scope: "row" }, pick);
-  const element = make("tr", { role: "row", "data-symbol": symbol }, head, ...cells);
+  const head = createElement("th", { role: "rowheader", scope: "row" }, pick);
+  const element = createElement("tr", { role: "row", "data-symbol": symbol }, head, ...cells);
   /** @type {Quote | null} */
-  let shown = null;
+  let shownQuote = null;
 
   return {
     element,
     /** @param {Quote} quote */
     show(quote) {
-      CELLS.forEach(([key, , text], at) => write(cells[at], text(quote[key])));
-      element.dataset.day = direction(quote.change);
-      if (shown && quote.price !== shown.price) {
-        element.dataset.moved = direction(quote.price - shown.price);
+      CELLS.forEach(([key, , formatValue], index) => setText(cells[index], formatValue(quote[key])));
+      element.dataset.day = directionOf(quote.change);
+      if (shownQuote && quote.price !== shownQuote.price) {
+        element.dataset.moved = directionOf(quote.price - shownQuote.price);
         flash(cells[0], element.dataset.moved);
       }
-      shown = quote;
+      shownQuote = quote;
     },
   };
 }
 
-/** @param {number} by */
-function direction(by) {
-  if (by === 0) return "level";
-  return by > 0 ? "up" : "down";
+/** @param {number} difference */
+function directionOf(difference) {
+  if (difference === 0) return "level";
+  return difference > 0 ? "up" : "down";
 }
 
 /**
  * @param {Element} cell
- * @param {string} way  "up" or "down"
+ * @param {string} direction  "up" or "down"
  */
-function flash(cell, way) {
-  if (calm.matches) return;
-  const from = { backgroundColor: `var(--${way}-wash)` };
+function flash(cell, direction) {
+  if (prefersReducedMotion.matches) return;
+  const from = { backgroundColor: `var(--${direction}-wash)` };
   cell.animate([from, { backgroundColor: "transparent" }], { duration: FLASH_MS, easing: "ease-out" });
 }

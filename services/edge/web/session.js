@@ -1,61 +1,63 @@
-/** Who is signed in, and signing in and out. */
+/** The user's session: loading it, signing in and signing out. */
 
 import { ApiError, call } from "/client/tapewire.js";
 
-import { find, say } from "./dom.js";
-import { clearErrors, reasonOf, showError } from "./forms.js";
-import { notice } from "./notices.js";
+import { find, setMessage } from "./dom.js";
+import { clearErrors, errorMessage, showError } from "./form-errors.js";
+import { showToast } from "./toasts.js";
 
 /** @typedef {{userId: string, roles: string[], expiresAt: string}} Session */
 
-const URL = "/api/session";
+const SESSION_URL = "/api/session";
 
 /**
- * The session that the browser has a cookie for.
+ * Get the session of the browser's cookie.
  *
- * @returns {Promise<Session | null>} null when signed out
+ * @returns {Promise<Session | null>}  null when signed out
  */
-export async function currentSession() {
+export async function fetchSession() {
   try {
-    return await call("GET", URL);
+    return await call("GET", SESSION_URL);
   } catch (error) {
     if (error instanceof ApiError && error.statusCode === 401) return null;
     throw error;
   }
 }
 
-/** End the session here and on every other tab. */
+/** End the session, in this tab and in all others. */
 async function signOut() {
   try {
-    await call("DELETE", URL);
+    await call("DELETE", SESSION_URL);
   } catch (error) {
-    // It had ended already, which is what was wanted.
+    // 401: the session has already ended.
     if (!(error instanceof ApiError && error.statusCode === 401)) throw error;
   }
 }
 
 /**
- * The button of the bar, which every page has.
+ * Make the page's sign-out button work.
  *
  * @param {() => void} onSignedOut
  */
-export function signOutButton(onSignedOut) {
+export function bindSignOutButton(onSignedOut) {
   find("#sign-out").addEventListener("click", async () => {
     try {
       await signOut();
       onSignedOut();
       find("#userId").focus();
     } catch (error) {
-      notice(`Not signed out. ${reasonOf(error)}`, "bad");
+      showToast(`Not signed out. ${errorMessage(error)}`, "bad");
     }
   });
 }
 
 /**
+ * Make the sign-in form in `panel` work.
+ *
  * @param {HTMLElement} panel
  * @param {(session: Session) => void} onSignedIn
  */
-export function signInForm(panel, onSignedIn) {
+export function bindSignInForm(panel, onSignedIn) {
   const form = find("form", panel);
   const button = find("button", form);
   form.addEventListener("submit", async (/** @type {SubmitEvent} */ event) => {
@@ -68,20 +70,20 @@ export function signInForm(panel, onSignedIn) {
     }
     button.disabled = true;
     try {
-      onSignedIn(await call("POST", URL, { userId, roles: [] }));
+      onSignedIn(await call("POST", SESSION_URL, { userId, roles: [] }));
     } catch (error) {
-      showFailure(form, error);
+      showSignInError(form, error);
     } finally {
       button.disabled = false;
     }
   });
 
   return {
-    /** @param {string} why  above the fields; "" for no reason to tell */
-    show(why) {
+    /** @param {string} reason  shown above the fields; "" for none */
+    show(reason) {
       panel.hidden = false;
       clearErrors(form);
-      say(find(".form-error", form), why);
+      setMessage(find(".form-error", form), reason);
     },
     hide() {
       panel.hidden = true;
@@ -93,13 +95,13 @@ export function signInForm(panel, onSignedIn) {
  * @param {HTMLFormElement} form
  * @param {unknown} error
  */
-function showFailure(form, error) {
+function showSignInError(form, error) {
   if (error instanceof ApiError && [403, 404].includes(error.statusCode)) {
-    const off = "The development sign-in is switched off on this server.";
-    showError(form, undefined, `${off} Sign in through your own system, then open this page again.`);
+    const cause = "The development sign-in is switched off on this server.";
+    showError(form, undefined, `${cause} Sign in through your own system, then open this page again.`);
   } else if (error instanceof ApiError) {
     showError(form, error.field, error.message);
   } else {
-    showError(form, undefined, reasonOf(error));
+    showError(form, undefined, errorMessage(error));
   }
 }

@@ -1,14 +1,14 @@
 /**
- * The user's views: which items to show, one of them chosen; made, changed and deleted here. The
- * server calls them configurations.
+ * The panel of the user's views. A view selects items by tickers and tags. The panel selects,
+ * creates, changes and deletes views. The API calls them configurations.
  */
 
 import { ApiError, call } from "/client/tapewire.js";
 
-import { arrange, find, make, say, write } from "./dom.js";
-import { clearErrors, reasonOf, showError } from "./forms.js";
+import { createElement, find, setChildren, setMessage, setText } from "./dom.js";
+import { clearErrors, errorMessage, showError } from "./form-errors.js";
 
-const URL = "/api/v2/configurations";
+const CONFIGURATIONS_URL = "/api/v2/configurations";
 
 /**
  * @typedef {object} View
@@ -19,15 +19,16 @@ const URL = "/api/v2/configurations";
  */
 
 /** @param {string} id */
-const urlOf = (id) => `${URL}/${encodeURIComponent(id)}`;
+const viewUrl = (id) => `${CONFIGURATIONS_URL}/${encodeURIComponent(id)}`;
 
 /**
- * Words between commas; a dollar sign before a ticker is how some write it.
+ * Parse words separated by commas, semicolons or line breaks. A leading dollar sign is removed:
+ * some users write tickers as `$IBM`.
  *
  * @param {string} text
  * @returns {string[]}
  */
-export function listed(text) {
+export function parseList(text) {
   return text
     .split(/[,;\n]/)
     .map((word) => word.trim().replace(/^\$/, ""))
@@ -36,52 +37,54 @@ export function listed(text) {
 
 /**
  * @param {HTMLElement} panel
- * @param {object} actions
- * @param {(view: View | null) => void} actions.onPick  null is everything
- * @param {() => void} actions.onGone  the chosen one was deleted elsewhere
+ * @param {object} callbacks
+ * @param {(view: View | null) => void} callbacks.onPick  null for all items
+ * @param {() => void} callbacks.onDeletedElsewhere  called when the selected view was deleted in
+ *   another tab or by another program
  */
-export function viewsPanel(panel, { onPick, onGone }) {
+export function createViewsPanel(panel, { onPick, onDeletedElsewhere }) {
   const list = find("#view-list", panel);
-  const trouble = find(".views-error", panel);
+  const loadError = find(".views-error", panel);
   const form = find("form", panel);
   const newView = find("#new-view", panel);
-  const remove = find("#delete-view", panel);
+  const deleteButton = find("#delete-view", panel);
   /** The oldest first. @type {View[]} */
   let views = [];
-  let chosen = "";
-  /** The one in the form; null for a new one. @type {View | null} */
-  let edited = null;
-  // Other tabs of this browser keep up with what is saved and deleted here.
-  const others = new BroadcastChannel("tapewire views");
+  /** The id of the selected view; "" for all items. */
+  let selectedId = "";
+  /** The view in the form; null for a new one. @type {View | null} */
+  let editedView = null;
+  // Tells the browser's other tabs to reload their views.
+  const tabChannel = new BroadcastChannel("tapewire views");
 
   function draw() {
-    const everything = { id: "", name: "All items", tickers: [], tags: [] };
-    const old = new Map([...list.children].map((line) => [line.dataset.view, line]));
-    const lines = [everything, ...views].map((view) => {
-      const line = old.get(JSON.stringify(view)) ?? choice(view);
-      find("input", line).checked = view.id === chosen;
-      return line;
+    const allItems = { id: "", name: "All items", tickers: [], tags: [] };
+    const existing = new Map([...list.children].map((option) => [option.dataset.view, option]));
+    const options = [allItems, ...views].map((view) => {
+      const option = existing.get(JSON.stringify(view)) ?? viewOption(view);
+      find("input", option).checked = view.id === selectedId;
+      return option;
     });
-    arrange(list, lines);
+    setChildren(list, options);
   }
 
-  /** @param {string} id  "" is everything */
+  /** @param {string} id  "" for all items */
   function pick(id) {
-    chosen = id;
+    selectedId = id;
     draw();
     onPick(views.find((view) => view.id === id) ?? null);
   }
 
   /** @param {View | null} view */
   function edit(view) {
-    edited = view;
+    editedView = view;
     clearErrors(form);
     form.elements.name.value = view?.name ?? "";
     form.elements.tickers.value = view?.tickers.join(", ") ?? "";
     form.elements.tags.value = view?.tags.join(", ") ?? "";
-    write(find("#view-form-title", form), view ? `Change “${view.name}”` : "New view");
-    remove.hidden = view === null;
-    sure(false);
+    setText(find("#view-form-title", form), view ? `Change “${view.name}”` : "New view");
+    deleteButton.hidden = view === null;
+    setDeleteConfirmation(false);
     form.hidden = false;
     newView.hidden = true;
     form.elements.name.focus();
@@ -89,108 +92,112 @@ export function viewsPanel(panel, { onPick, onGone }) {
 
   function closeForm() {
     if (form.hidden) return;
-    const came = edited?.id;
+    const editedId = editedView?.id;
     form.hidden = true;
     newView.hidden = false;
-    const changing = came && list.querySelector(`[data-change="${CSS.escape(came)}"]`);
-    (changing || newView).focus();
+    const changeButton = editedId && list.querySelector(`[data-change="${CSS.escape(editedId)}"]`);
+    (changeButton || newView).focus();
   }
 
-  /** @param {boolean} asked  whether the next press deletes */
-  function sure(asked) {
-    remove.dataset.sure = String(asked);
-    write(remove, asked ? "Press again to delete" : "Delete view");
+  /** @param {boolean} isArmed  whether the next press of the button deletes the view */
+  function setDeleteConfirmation(isArmed) {
+    deleteButton.dataset.sure = String(isArmed);
+    setText(deleteButton, isArmed ? "Press again to delete" : "Delete view");
   }
 
   async function save() {
     clearErrors(form);
     const body = {
       name: form.elements.name.value.trim(),
-      tickers: listed(form.elements.tickers.value),
-      tags: listed(form.elements.tags.value),
+      tickers: parseList(form.elements.tickers.value),
+      tags: parseList(form.elements.tags.value),
     };
     if (body.name === "") return showError(form, "name", "Enter a name.");
     if (body.tickers.length === 0) return showError(form, "tickers", "Enter at least one ticker.");
-    await attempt(async () => {
-      const before = edited;
+    await withDisabledButtons(async () => {
+      const editing = editedView;
       /** @type {View} */
-      const saved = before
-        ? await call("PATCH", urlOf(before.id), body)
-        : await call("POST", URL, body);
-      views = before
+      const saved = editing
+        ? await call("PATCH", viewUrl(editing.id), body)
+        : await call("POST", CONFIGURATIONS_URL, body);
+      views = editing
         ? views.map((view) => (view.id === saved.id ? saved : view))
         : [...views, saved];
-      others.postMessage("changed");
+      tabChannel.postMessage("changed");
       pick(saved.id);
-      edited = saved;
+      editedView = saved;
       closeForm();
     });
   }
 
-  async function forget() {
-    const gone = edited;
-    if (gone === null) return;
-    if (remove.dataset.sure !== "true") return sure(true);
-    await attempt(async () => {
-      await call("DELETE", urlOf(gone.id)).catch((error) => {
-        // Deleted elsewhere already, which is what was wanted.
+  async function deleteView() {
+    const deleted = editedView;
+    if (deleted === null) return;
+    if (deleteButton.dataset.sure !== "true") return setDeleteConfirmation(true);
+    await withDisabledButtons(async () => {
+      await call("DELETE", viewUrl(deleted.id)).catch((error) => {
+        // 404: the view has already been deleted.
         if (!(error instanceof ApiError && error.statusCode === 404)) throw error;
       });
-      others.postMessage("changed");
-      views = views.filter(({ id }) => id !== gone.id);
-      if (chosen === gone.id) pick("");
+      tabChannel.postMessage("changed");
+      views = views.filter(({ id }) => id !== deleted.id);
+      if (selectedId === deleted.id) pick("");
       else draw();
       closeForm();
     });
   }
 
-  /** @param {() => Promise<void>} work */
-  async function attempt(work) {
+  /**
+   * Run an action with the form's buttons disabled, and show its error.
+   *
+   * @param {() => Promise<void>} action
+   */
+  async function withDisabledButtons(action) {
     const buttons = form.querySelectorAll("button");
     for (const button of buttons) button.disabled = true;
     try {
-      await work();
+      await action();
     } catch (error) {
-      const field = error instanceof ApiError ? fieldOf(error.path) : undefined;
-      showError(form, field, reasonOf(error));
+      const field = error instanceof ApiError ? fieldName(error.path) : undefined;
+      showError(form, field, errorMessage(error));
     } finally {
       for (const button of buttons) button.disabled = false;
     }
   }
 
-  async function read() {
+  async function load() {
     try {
-      views = (await call("GET", URL)).configurations;
-      say(trouble, "");
+      views = (await call("GET", CONFIGURATIONS_URL)).configurations;
+      setMessage(loadError, "");
     } catch (error) {
-      say(trouble, `Your views could not be read. ${reasonOf(error)}`);
+      setMessage(loadError, `Your views could not be loaded. ${errorMessage(error)}`);
     }
   }
 
-  /** Keep up with what was done elsewhere. */
+  /** Reload the views: other tabs or programs may have changed them. */
   async function refresh() {
     if (panel.hidden) return;
-    const known = () => JSON.stringify(views.find(({ id }) => id === chosen));
-    const before = known();
-    await read();
-    if (panel.hidden || known() === before) draw();
-    else if (known() === undefined) onGone();
-    else pick(chosen);
+    const selectedView = () => JSON.stringify(views.find(({ id }) => id === selectedId));
+    const before = selectedView();
+    await load();
+    if (panel.hidden || selectedView() === before) draw();
+    else if (selectedView() === undefined) onDeletedElsewhere();
+    else pick(selectedId);
   }
 
-  others.onmessage = refresh;
+  tabChannel.onmessage = refresh;
   list.addEventListener("change", (/** @type {Event} */ event) => {
     pick(/** @type {HTMLInputElement} */ (event.target).value);
   });
-  list.addEventListener("click", ({ target }) => {
-    const wanted = /** @type {HTMLElement} */ (target).dataset.change;
-    const view = views.find(({ id }) => id === wanted);
+  list.addEventListener("click", (/** @type {Event} */ { target }) => {
+    const id = /** @type {HTMLElement} */ (target).dataset.change;
+    const view = views.find((view) => view.id === id);
     if (view) edit(view);
   });
   newView.addEventListener("click", () => edit(null));
   find("#cancel-view", form).addEventListener("click", closeForm);
-  remove.addEventListener("click", forget);
-  remove.addEventListener("blur", () => sure(false));
+  deleteButton.addEventListener("click", deleteView);
+  deleteButton.addEventListener("blur", () => setDeleteConfirmation(false));
   form.addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();
     void save();
@@ -201,14 +208,14 @@ export function viewsPanel(panel, { onPick, onGone }) {
 
   return {
     /**
-     * Read the views anew and choose one of them.
+     * Load the views and select one of them.
      *
-     * @param {string} id  "" is everything, and so is one that there is not
+     * @param {string} id  "" or an unknown id selects all items
      */
     async show(id) {
       panel.hidden = false;
-      await read();
-      if (panel.hidden) return; // signed out meanwhile
+      await load();
+      if (panel.hidden) return; // the user signed out in the meantime
       pick(views.some((view) => view.id === id) ? id : "");
     },
 
@@ -219,30 +226,31 @@ export function viewsPanel(panel, { onPick, onGone }) {
       form.hidden = true;
       newView.hidden = false;
       views = [];
-      chosen = "";
-      say(trouble, "");
+      selectedId = "";
+      setMessage(loadError, "");
       draw();
     },
   };
 }
 
 /** @param {View} view */
-function choice(view) {
+function viewOption(view) {
   const { id, name, tickers, tags } = view;
-  const input = make("input", { type: "radio", name: "view", value: id });
-  const what = [...tickers, ...tags.map((tag) => `#${tag}`)].join(" ");
-  const words = make("span", {}, make("b", {}, name), ...(what ? [make("small", {}, what)] : []));
-  const change = make("button", { type: "button", class: "quiet", "data-change": id }, "Change");
+  const input = createElement("input", { type: "radio", name: "view", value: id });
+  const criteria = [...tickers, ...tags.map((tag) => `#${tag}`)].join(" ");
+  const label = createElement("span", {}, createElement("b", {}, name));
+  if (criteria) label.append(createElement("small", {}, criteria));
+  const change = createElement("button", { type: "button", class: "quiet", "data-change": id }, "Change");
   change.setAttribute("aria-label", `Change ${name}`);
-  const asKnown = { class: "view", "data-view": JSON.stringify(view) };
-  return make("div", asKnown, make("label", {}, input, words), ...(id ? [change] : []));
+  const attributes = { class: "view", "data-view": JSON.stringify(view) };
+  return createElement("div", attributes, createElement("label", {}, input, label), ...(id ? [change] : []));
 }
 
 /**
- * "tickers[3]" is about the field "tickers".
+ * Get the name of the form field for the path of an error: "tickers" for "$.tickers[3]".
  *
  * @param {string | undefined} path
  */
-function fieldOf(path) {
+function fieldName(path) {
   return path?.replace(/^\$\.?/, "").split(/[.[]/)[0];
 }

@@ -31,7 +31,7 @@ STATIC_PATHS = [
     "/docs",
     "/docs/openapi.json",
     "/metrics",
-    "/static/app.js",
+    "/static/trading-page.js",
     "/client/",
     "/nowhere",
 ]

@@ -1,13 +1,13 @@
-/** Errors beside their fields: the server names the field that is wrong by its `path`. */
+/** Shows errors next to the form fields that caused them, and turns errors into messages. */
 
 import { ApiError, Unreachable } from "/client/tapewire.js";
 
-import { find, say } from "./dom.js";
+import { find, setMessage } from "./dom.js";
 
 /** @param {HTMLFormElement} form */
 export function clearErrors(form) {
   for (const error of form.querySelectorAll(".field-error, .form-error")) {
-    say(/** @type {HTMLElement} */ (error), "");
+    setMessage(/** @type {HTMLElement} */ (error), "");
   }
   for (const input of form.querySelectorAll("[aria-invalid]")) {
     input.removeAttribute("aria-invalid");
@@ -15,18 +15,21 @@ export function clearErrors(form) {
 }
 
 /**
+ * Show an error next to a field and focus the field, or show it above all fields.
+ *
  * @param {HTMLFormElement} form
- * @param {string | undefined} field  the name of an input; anything else shows above all fields
+ * @param {string | undefined} field  the name of an input; the message is shown above all fields if
+ *   the form shows no such input
  * @param {string} message
  */
 export function showError(form, field, message) {
-  const beside = field ? form.querySelector(`#${CSS.escape(field)}-error`) : null;
+  const fieldError = field ? form.querySelector(`#${CSS.escape(field)}-error`) : null;
   const controls = field ? form.elements.namedItem(field) : null;
-  if (!(beside instanceof HTMLElement) || !controls || beside.closest("[hidden].field")) {
-    say(find(".form-error", form), message);
+  if (!(fieldError instanceof HTMLElement) || !controls || fieldError.closest("[hidden].field")) {
+    setMessage(find(".form-error", form), message);
     return;
   }
-  say(beside, message);
+  setMessage(fieldError, message);
   const inputs = controls instanceof RadioNodeList ? [...controls] : [controls];
   for (const input of /** @type {HTMLElement[]} */ (inputs)) {
     input.setAttribute("aria-invalid", "true");
@@ -35,13 +38,13 @@ export function showError(form, field, message) {
 }
 
 /**
- * What went wrong with a call, for people.
+ * Get the message of a failed call for the user. Unexpected errors are logged to the console.
  *
  * @param {unknown} error
  * @returns {string}
  */
-export function reasonOf(error) {
+export function errorMessage(error) {
   if (error instanceof ApiError || error instanceof Unreachable) return error.message;
   console.error(error);
-  return "Something went wrong in this page; its console has the details.";
+  return "Something went wrong in this page; the browser console has the details.";
 }

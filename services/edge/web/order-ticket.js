@@ -1,0 +1,164 @@
+/** The order ticket: the order form, its estimated cost, and the outcome of a submission. */
+
+import { ApiError } from "/client/tapewire.js";
+
+import { createElement, find, setText } from "./dom.js";
+import { clearErrors, errorMessage, showError } from "./form-errors.js";
+import * as format from "./format.js";
+import { createOrderSubmitter } from "./order-submission.js";
+import { describeOrder } from "./orders.js";
+
+/** @typedef {import("./quotes.js").Quote} Quote */
+
+/**
+ * @param {HTMLElement} panel
+ * @param {object} callbacks
+ * @param {(symbol: string) => Quote | undefined} callbacks.quote  gets the newest quote of a symbol
+ * @param {(order: import("./orders.js").Order) => void} callbacks.onPlaced
+ */
+export function createOrderTicket(panel, { quote, onPlaced }) {
+  const form = find("form", panel);
+  const fields = form.elements;
+  const note = find(".form-note", form);
+  const submitOrder = createOrderSubmitter();
+
+  function refresh() {
+    const isLimit = fields.type.value === "limit";
+    const isSell = fields.side.value === "sell";
+    const symbol = fields.symbol.value;
+    find("#limit-field", form).hidden = !isLimit;
+    panel.dataset.side = fields.side.value;
+    setText(find("#place", form), `${isSell ? "Sell" : "Buy"} ${symbol}`.trim());
+    const market = quote(symbol);
+    setText(find("#touch", form), market ? formatBidAsk(market) : "");
+    setText(find("#estimate-label", form), isSell ? "Estimated proceeds" : "Estimated cost");
+    const price = isLimit ? format.parseNumber(fields.limitPrice.value) : marketPrice(market, isSell);
+    const qty = format.parseNumber(fields.qty.value);
+    const estimate = price && qty && qty > 0 ? price * qty : null;
+    setText(find("#estimate", form), format.money(estimate));
+  }
+
+  function suggestLimit() {
+    const market = quote(fields.symbol.value);
+    if (fields.type.value !== "limit" || fields.limitPrice.value !== "" || !market) return;
+    fields.limitPrice.value = String(marketPrice(market, fields.side.value === "sell"));
+  }
+
+  async function submit() {
+    clearErrors(form);
+    setText(note, "");
+    const request = readForm(form);
+    if (!request) return;
+    const fieldset = find("#ticket-fields", form);
+    fieldset.disabled = true;
+    setText(note, "Sending…");
+    try {
+      const order = await submitOrder(request, (attempts) =>
+        setText(note, `Not through yet; trying again (${attempts})…`),
+      );
+      setText(note, `Placed: ${describeOrder(order)}.`);
+      onPlaced(order);
+      fieldset.disabled = false;
+      find("#place", form).focus();
+    } catch (error) {
+      setText(note, "");
+      fieldset.disabled = false;
+      showError(form, error instanceof ApiError ? error.field : undefined, errorMessage(error));
+    }
+  }
+
+  form.addEventListener("input", (/** @type {Event} */ event) => {
+    const { name } = /** @type {HTMLInputElement} */ (event.target);
+    if (name === "symbol") fields.limitPrice.value = "";
+    if (name === "type" || name === "symbol") suggestLimit();
+    refresh();
+  });
+  form.addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
+    event.preventDefault();
+    void submit();
+  });
+  refresh();
+
+  return {
+    /** @param {string[]} symbols  all symbols with a quote, sorted */
+    setSymbols(symbols) {
+      const select = fields.symbol;
+      const current = [...select.options].map(({ value }) => value);
+      if (current.join() === symbols.join()) return;
+      const selected = select.value;
+      select.replaceChildren(...symbols.map((symbol) => createElement("option", { value: symbol }, symbol)));
+      if (symbols.includes(selected)) select.value = selected;
+      refresh();
+    },
+    /**
+     * Select a symbol, and move the focus to the quantity.
+     *
+     * @param {string} symbol
+     */
+    pick(symbol) {
+      if (panel.hidden) return;
+      if (fields.symbol.value !== symbol) fields.limitPrice.value = "";
+      fields.symbol.value = symbol;
+      suggestLimit();
+      refresh();
+      fields.qty.focus();
+      fields.qty.select();
+    },
+    /** @param {string} symbol  the symbol whose quote has changed */
+    quoteChanged(symbol) {
+      if (symbol === fields.symbol.value) refresh();
+    },
+    /** @param {boolean} isShown */
+    show(isShown) {
+      panel.hidden = !isShown;
+      if (!isShown) {
+        clearErrors(form);
+        setText(note, "");
+      }
+    },
+  };
+}
+
+/** @param {Quote} quote */
+function formatBidAsk({ bid, ask }) {
+  return `Bid ${format.price(bid)} · Ask ${format.price(ask)}`;
+}
+
+/**
+ * Get the price at which a market order would fill.
+ *
+ * @param {Quote | undefined} quote
+ * @param {boolean} isSell
+ * @returns {number | null}  null without a quote
+ */
+function marketPrice(quote, isSell) {
+  return (isSell ? quote?.bid : quote?.ask) ?? null;
+}
+
+/**
+ * Read the order from the form. This rejects only what is not a number; the server validates the
+ * order.
+ *
+ * @param {HTMLFormElement} form
+ * @returns {import("./order-submission.js").OrderRequest | null}  null if an error is shown
+ */
+function readForm(form) {
+  const fields = /** @type {any} */ (form.elements);
+  /** @type {any} */
+  const request = { symbol: fields.symbol.value, side: fields.side.value, type: fields.type.value };
+  const numberFields = [["qty", "Enter a number of shares, like 100."]];
+  if (request.type === "limit") numberFields.push(["limitPrice", "Enter a price in dollars, like 181.50."]);
+  if (!request.symbol) {
+    showError(form, "symbol", "No symbol is known yet: wait for the first prices.");
+    return null;
+  }
+  for (const [name, message] of numberFields) {
+    const value = format.parseNumber(fields[name].value);
+    if (value === null) {
+      showError(form, name, message);
+      return null;
+    }
+    request[name] = value;
+  }
+  return request;
+}
