@@ -80,11 +80,11 @@ export function openSharedStream(url, { name, lastEventId, onEvent, onState }) {
 
   if (channel) {
     channel.onmessage = ({ data }) => {
-      if (data.kind === "state-request" && stream) channel.postMessage({ kind: "state", state });
+      if (data.kind === "hello" && stream) channel.postMessage({ kind: "state", state });
       if (data.kind === "event" && !stream) onEvent(data.event);
       if (data.kind === "state" && !stream) setState(data.state);
     };
-    channel.postMessage({ kind: "state-request" });
+    channel.postMessage({ kind: "hello" });
     const { signal } = lockRequest;
     navigator.locks.request(name, { signal }, runAsLeader).catch((error) => {
       if (!isClosed) throw error;
