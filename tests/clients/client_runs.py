@@ -307,7 +307,7 @@ async def _run_page(
         page = await context.new_page()
         await page.route(f"{origin}/own/*", serve)
         await page.expose_function("say", reader.receive_line)
-        page.on("pageerror", lambda error: setattr(reader, "ended", str(error)))
+        page.on("pageerror", lambda error: setattr(reader, "end_reason", str(error)))
         await page.goto(f"{origin}/own/page")
         await page.evaluate(
             "async ([file, ...how]) => (await import(`/own/${file}`)).start(...how)",

@@ -1,11 +1,10 @@
 """How each client handles error responses: it stops on permanent errors and retries others."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from tests.clients.client_runs import DriverStreamRequest
+from tests.clients.client_runs import DriverStreamRequest, ThirdPartyClient
 from tests.clients.conftest import ClientGroup, RunClient
 from tests.clients.relay import run_relay
 from tests.clients.stream_users import ORDERS_PATH, SETTINGS, StreamUser, append_orders
@@ -35,15 +34,17 @@ async def test_client_retries_after_503_and_429(
     strict = harness.shared_edge(**SETTINGS, SSE_CONNECT_RATE=1)
     edge = harness.shared_edge(**SETTINGS)
 
-    async def check(client: Any, run: Any) -> None:
+    async def check(client: ThirdPartyClient, run: RunClient) -> None:
         async with run_relay(edge.port) as way, harness.journal() as journal:
             alice = StreamUser(fresh("alice"), edge, way.url)
             way.plans += [way.answer_from(full.port), way.answer_from(strict.port)]
             # Use the cookie if the client can: a browser whose ticket was rejected has no session.
-            async with run(await alice.stream_request(ORDERS_PATH, client.ways[-1])) as reader:
-                await reader.until_event(ORDERS_PATH, "order:update")
+            async with run(
+                await alice.stream_request(ORDERS_PATH, client.auth_methods[-1])
+            ) as reader:
+                await reader.wait_for_event(ORDERS_PATH, "order:update")
                 await append_orders(journal, alice.name, "one")
-                await reader.until_order(ORDERS_PATH, "one")
+                await reader.wait_for_order(ORDERS_PATH, "one")
             assert [asked.response_head.split()[1] for asked in way.requests] == [
                 "503",
                 "429",
@@ -68,21 +69,23 @@ async def test_client_stops_after_the_user_connection_limit(
     the other one."""
     edge = harness.shared_edge(**SETTINGS | {"SSE_MAX_CONNECTIONS_PER_USER": 1})
 
-    async def check(client: Any, run: Any) -> None:
+    async def check(client: ThirdPartyClient, run: RunClient) -> None:
         async with run_relay(edge.port) as way, harness.journal() as journal:
             alice = StreamUser(fresh("alice"), edge, way.url)
-            async with run(await alice.stream_request(ORDERS_PATH, client.ways[0])) as reader:
-                await reader.until_event(ORDERS_PATH, "order:update")
+            async with run(
+                await alice.stream_request(ORDERS_PATH, client.auth_methods[0])
+            ) as reader:
+                await reader.wait_for_event(ORDERS_PATH, "order:update")
                 async with await edge.open_stream(
                     ORDERS_PATH, await edge.sign_in(alice.name)
                 ) as other:
-                    assert await reader.until_over() == "limit"
+                    assert await reader.wait_until_over() == "limit"
                     await append_orders(journal, alice.name, "one")
                     shown = await other.read_until(
                         "the order", lambda f: "orderId" in (f.data or {}), seconds=60
                     )
                     assert shown.data["orderId"] == "one"
-            assert reader.seen[-1].event == "connection:limit"
+            assert reader.events[-1].event == "connection:limit"
             assert len(way.requests) == 1
 
     await client_group.check_each(check)

@@ -4,13 +4,13 @@ another edge is drained, and the message server is killed. No event is lost or d
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Self
 
 import pytest
 
 from tapewire.cli.up.embedded_nats import find_free_port
-from tests.clients.client_runs import WAIT_TIMEOUT_SECONDS
+from tests.clients.client_runs import WAIT_TIMEOUT_SECONDS, ClientRun
 from tests.clients.conftest import ClientGroup
 from tests.clients.stream_users import (
     ORDERS_PATH,
@@ -36,15 +36,16 @@ class BackgroundOrderWriter:
 
     def __init__(self, journal: EventLogDriver, name: str) -> None:
         self.journal, self.name = journal, name
-        self.order_ids = []
+        self.order_ids: list[str] = []
         self._is_running = True
-        self._task = None
+        self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Any:
+    async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._write())
         return self
 
-    async def __aexit__(self, *_: Any) -> None:
+    async def __aexit__(self, *_: object) -> None:
+        assert self._task is not None
         self._is_running = False
         await self._task
 
@@ -56,7 +57,7 @@ class BackgroundOrderWriter:
             await asyncio.sleep(WRITE_INTERVAL_SECONDS)
 
     @property
-    def last_order_id(self) -> Any:
+    def last_order_id(self) -> str:
         """The id of the order that was written last."""
         return self.order_ids[-1]
 
@@ -64,8 +65,9 @@ class BackgroundOrderWriter:
         """Wait until `count` more orders are written."""
         wanted = len(self.order_ids) + count
 
-        def are_written() -> Any:
-            assert not self._task.done(), self._task.exception()  # type: ignore[attr-defined]
+        def are_written() -> bool:
+            assert self._task is not None
+            assert not self._task.done(), self._task.exception()
             return len(self.order_ids) >= wanted
 
         await wait_until(
@@ -74,23 +76,26 @@ class BackgroundOrderWriter:
 
 
 @contextlib.asynccontextmanager
-async def run_all_clients(crowd: Any, alice: Any) -> AsyncIterator[Any]:
+async def run_all_clients(
+    client_group: ClientGroup, alice: StreamUser
+) -> AsyncIterator[list[ClientRun]]:
     """Start one run of each client; all of them have the snapshot."""
     async with contextlib.AsyncExitStack() as stack:
         started = []
-        for client, run in crowd.runs.items():
-            wanted = await alice.wants(ORDERS_PATH, client.ways[0])
+        for client, run in client_group.runs.items():
+            wanted = await alice.stream_request(ORDERS_PATH, client.auth_methods[0])
             started.append(await stack.enter_async_context(run(wanted)))
         for reader in started:
-            await reader.until_event(ORDERS_PATH, "order:update")
+            await reader.wait_for_event(ORDERS_PATH, "order:update")
         yield started
 
 
-async def wait_until_all_have(client_runs: Any, order_id: Any) -> None:
+async def wait_until_all_have(client_runs: Sequence[ClientRun], order_id: str) -> None:
     """Wait until every client has received that order."""
     for reader in client_runs:
-        await reader.until(
-            f"order {order_id}", lambda r: order_id in [one for _, one in r.orders(ORDERS_PATH)]
+        await reader.wait_until(
+            f"order {order_id}",
+            lambda r: order_id in [one for _, one in r.order_events(ORDERS_PATH)],
         )
 
 
@@ -112,21 +117,25 @@ async def test_clients_miss_nothing_across_restarts(
             await wait_until_all_have(started, "after-9")
             log = await expected_order_events(journal, alice.name)
         for reader in started:
-            assert reader.orders(ORDERS_PATH) == log, reader.name
-            assert not reader.of(ORDERS_PATH, "stream:reset"), reader.name
+            assert reader.order_events(ORDERS_PATH) == log, reader.name
+            assert not reader.events_of(ORDERS_PATH, "stream:reset"), reader.name
 
 
 async def replace_edge(
-    house: Any, edge: EdgeProcess, alice: Any, client_runs: Any, end_edge: Any
-) -> Any:
+    harness: Harness,
+    edge: EdgeProcess,
+    alice: StreamUser,
+    client_runs: Sequence[ClientRun],
+    end_edge: Callable[[], None],
+) -> EdgeProcess:
     """End `edge` while orders are written, start another on its port, and return that one after all
     clients have reconnected."""
-    async with house.journal() as journal, BackgroundOrderWriter(journal, alice.name) as writing:
+    async with harness.journal() as journal, BackgroundOrderWriter(journal, alice.name) as writing:
         await writing.wait_for_more()
         await wait_until_all_have(client_runs, writing.last_order_id)
         await asyncio.to_thread(end_edge)  # orders are written meanwhile
         await writing.wait_for_more()
-        young = house.start_edge(port=edge.port, **SETTINGS)
+        young = harness.start_edge(port=edge.port, **SETTINGS)
         await writing.wait_for_more()
         await wait_until_all_have(client_runs, writing.last_order_id)
     return young

@@ -1,7 +1,6 @@
 """Each client resumes where it stopped: it receives every event once, in the order of the log."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -62,7 +61,7 @@ async def test_client_resumes_after_a_cut_at_every_position_in_an_event(
     incomplete event must not be delivered."""
     edge = harness.shared_edge(**UNCOMPRESSED_SETTINGS)
 
-    async def check(client: Any, run: Any) -> None:
+    async def check(client: ThirdPartyClient, run: RunClient) -> None:
         async with run_relay(edge.port) as way, harness.journal() as journal:
             alice = StreamUser(fresh("alice"), edge, way.url)
             [start] = await append_orders(journal, alice.name, "start")
@@ -72,14 +71,16 @@ async def test_client_resumes_after_a_cut_at_every_position_in_an_event(
             for number, id_ in enumerate(ids[:-1]):
                 end = cut_point(number % CUT_COUNT, names[number], id_, ids[number - 1]).encode()
                 way.plans.append(way.cut_after(end, ends_cleanly=number >= CUT_COUNT))
-            wanted = await alice.stream_request(ORDERS_PATH, client.ways[0], f"{epoch}-{start}")
+            wanted = await alice.stream_request(
+                ORDERS_PATH, client.auth_methods[0], f"{epoch}-{start}"
+            )
             async with run(wanted) as reader:
-                await reader.until_order(ORDERS_PATH, names[-1])
-                assert reader.orders(ORDERS_PATH) == await expected_order_events(
+                await reader.wait_for_order(ORDERS_PATH, names[-1])
+                assert reader.order_events(ORDERS_PATH) == await expected_order_events(
                     journal, alice.name, start
                 )
             assert len(way.requests) == len(names)
-            assert not reader.of(ORDERS_PATH, "stream:reset")
+            assert not reader.events_of(ORDERS_PATH, "stream:reset")
 
     await client_group.check_each(check)
 
@@ -88,7 +89,7 @@ CUT_COUNT = 7
 """The number of cut positions within an event."""
 
 
-def cut_point(position_in_event: Any, name: str, id_: Any, before: Any) -> Any:
+def cut_point(position_in_event: int, name: str, id_: str, before: str) -> str:
     """The text at which the connection ends: a position in the event of order `name` with id `id_`,
     which follows the event with id `before`."""
     retry = f"\nretry: {UNCOMPRESSED_SETTINGS['SSE_RETRY_MS']}\n"
@@ -129,28 +130,32 @@ async def test_checkpoint_frame_advances_the_resume_id_of_a_quiet_client(
     the connection is cut, and the client resumes with the id of the checkpoint frame."""
     edge = harness.shared_edge(**UNCOMPRESSED_SETTINGS, SSE_KEEPALIVE_INTERVAL=0.3)
 
-    async def check(client: Any, run: Any) -> None:
+    async def check(client: ThirdPartyClient, run: RunClient) -> None:
         async with run_relay(edge.port) as way, harness.journal() as journal:
             alice = StreamUser(fresh("alice"), edge, way.url)
-            async with run(await alice.stream_request(ORDERS_PATH, client.ways[0])) as reader:
-                await reader.until_event(ORDERS_PATH, "order:update")
+            async with run(
+                await alice.stream_request(ORDERS_PATH, client.auth_methods[0])
+            ) as reader:
+                await reader.wait_for_event(ORDERS_PATH, "order:update")
                 unseen = await append_event(
                     journal, alice.name, "notifications", "1", hidden_event()
                 )
                 at = f"{await journal.epoch()}-{unseen}"
-                await reader.until(
+                await reader.wait_until(
                     "the checkpoint",
-                    lambda r: at in [one.id for one in r.of(ORDERS_PATH, "checkpoint")],
+                    lambda r: (
+                        at in [one.last_event_id for one in r.events_of(ORDERS_PATH, "checkpoint")]
+                    ),
                 )
                 shown = way.requests[0].response_body
                 idle = shown.count(b": keepalive\n\n")
-                await reader.until(
+                await reader.wait_until(
                     "an idle frame more", lambda _: shown.count(b": keepalive\n\n") > idle
                 )
                 way.cut_all()
-                await reader.until("it comes back", lambda _: len(way.requests) >= 2)
+                await reader.wait_until("it comes back", lambda _: len(way.requests) >= 2)
                 assert way.requests[1].last_id == at
                 await append_orders(journal, alice.name, "after")
-                await reader.until_order(ORDERS_PATH, "after")
+                await reader.wait_for_order(ORDERS_PATH, "after")
 
     await client_group.check_each(check)
