@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,9 @@ from tests.harness.nats_servers import LocalNatsServer
 from tests.soak.plan import SETTINGS
 
 
-def _run_edge(folder: Any, settings: Any) -> Iterator[Any]:
+def _run_edge(
+    folder: Path, settings: dict[str, str]
+) -> Iterator[tuple[EdgeProcess, LocalNatsServer]]:
     """Run an edge without log output, because its log would be larger than the sizes measured."""
     broker, edge = LocalNatsServer(folder, with_monitoring=True), None
     broker.start()

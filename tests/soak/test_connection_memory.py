@@ -11,8 +11,7 @@ import contextlib
 import random
 import resource
 import sys
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
 
@@ -20,6 +19,7 @@ from tapewire.log.jetstream import connect
 from tests.harness.edge import EdgeProcess
 from tests.harness.nats_servers import LocalNatsServer
 from tests.harness.resource_monitor import ResourceMonitor
+from tests.soak.client import RawHttpConnection
 from tests.soak.event_producer import USERS, SoakEventProducer
 from tests.soak.load_generator import fill_and_read_history
 from tests.soak.plan import IS_SHORT
@@ -56,7 +56,7 @@ def descriptors() -> Iterator[None]:
 @contextlib.asynccontextmanager
 async def _edge_with_full_buffer(
     edge: EdgeProcess, nats_server: LocalNatsServer
-) -> AsyncIterator[Any]:
+) -> AsyncIterator[SoakHttpClient]:
     """Yield a client of an edge whose memory of recent events is full."""
     wire = await connect(nats_server.url, "cost")
     rng = random.Random(1)
@@ -70,25 +70,27 @@ async def _edge_with_full_buffer(
         await wire.close()
 
 
-async def _open_streams(http_client: Any, path: str, users: Any, *header_lines: Any) -> Any:
+async def _open_streams(
+    http_client: SoakHttpClient, path: str, users: Sequence[str], *header_lines: str
+) -> list[RawHttpConnection]:
     """Open a stream for each of `users` and read its opening."""
     at_once = asyncio.Semaphore(CONCURRENT_OPENS)
 
-    async def one(user: str) -> Any:
+    async def one(user: str) -> RawHttpConnection:
         async with at_once:
-            request = http_client.request("GET", path, f"X-User-ID: {user}", *header_lines)
-            caller = await http_client.call(request)
-            assert await caller.answered() == 200, caller.text
-            await caller.some(1, 60)
+            request = http_client.build_request("GET", path, f"X-User-ID: {user}", *header_lines)
+            caller = await http_client.send(request)
+            assert await caller.wait_for_status() == 200, caller.body_head
+            await caller.read_some(1, 60)
             return caller
 
     return await asyncio.gather(*(one(user) for user in users))
 
 
-async def _wait_until_all_live(gauges: Any, count: int) -> None:
+async def _wait_until_all_live(gauges: ResourceMonitor, count: int) -> None:
     """Wait until `count` streams are open and have received their snapshots."""
     deadline = asyncio.get_running_loop().time() + LIVE_TIMEOUT_SECONDS
-    while (live := await gauges.live()) < count:
+    while (live := await gauges.count_live_streams()) < count:
         assert asyncio.get_running_loop().time() < deadline, f"{live} of {count} are live"
         await asyncio.sleep(0.05)
 
@@ -109,11 +111,11 @@ async def test_memory_of_an_idle_connection_is_bounded(
         )
         await _wait_until_all_live(gauges, IDLE_CONNECTION_COUNT)
         after = await gauges.sample()
-        assert not any(caller.ended for caller in callers)
+        assert not any(caller.is_ended for caller in callers)
         each = (after.rss - before.rss) * KIB / IDLE_CONNECTION_COUNT
         sys.stdout.write(f"\n{IDLE_CONNECTION_COUNT:,} idle on {path}: {each:,.0f} bytes each\n")
         for caller in callers:
-            caller.leave(street.rng)
+            caller.disconnect(street.rng)
     assert each < MAX_IDLE_CONNECTION_BYTES[path] + FIXED_COST_BYTES
 
 
@@ -131,11 +133,11 @@ async def test_memory_of_a_hundred_busy_connections_is_bounded(
             await street.producer.append_next_event()
             if number % EVENTS_PER_SAMPLE == EVENTS_PER_SAMPLE - 1:
                 most = max(most, (await gauges.sample()).rss - before.rss)
-        received = sum(caller.received for caller in callers)
-        assert not any(caller.ended for caller in callers)
+        received = sum(caller.received_bytes for caller in callers)
+        assert not any(caller.is_ended for caller in callers)
         sys.stdout.write(
             f"\n{BUSY_CONNECTION_COUNT} busy ones: {most:,.0f} KiB, {received:,} bytes sent\n"
         )
         for caller in callers:
-            caller.leave(street.rng)
+            caller.disconnect(street.rng)
     assert most * KIB < MAX_BUSY_CONNECTION_BYTES

@@ -9,16 +9,21 @@ import os
 import random
 import sys
 from collections import Counter
-from typing import Any
+from collections.abc import Sequence
 
 from tapewire.log.jetstream import connect
 from tapewire.log.jetstream.streams import LEASES, SESSIONS, TICKETS
 from tests.harness.edge import EdgeProcess
 from tests.harness.nats_servers import LocalNatsServer
-from tests.harness.resource_monitor import MEMORY_FIELDS, ResourceMonitor, jetstream_counts
+from tests.harness.resource_monitor import (
+    MEMORY_FIELDS,
+    ResourceMonitor,
+    ResourceSample,
+    jetstream_counts,
+)
 from tests.soak.load_process import start_load_process
-from tests.soak.plan import FULL, IS_SHORT, SMALL
-from tests.soak.slopes import fit_slope, format_outcome_counts, format_slopes
+from tests.soak.plan import FULL, IS_SHORT, SMALL, LoadReport
+from tests.soak.slopes import GrowthSlope, fit_slope, format_outcome_counts, format_slopes
 
 SIZE = SMALL if IS_SHORT else FULL
 CLEANUP_TIMEOUT_SECONDS = 120.0
@@ -43,7 +48,10 @@ async def test_edge_holds_nothing_of_clients_that_left(
 
 async def _run_soak(edge: EdgeProcess, nats_server: LocalNatsServer, seed: int) -> None:
     gauges = ResourceMonitor(edge, nats_server)
-    samples, at, counts, connects = [], [], Counter(), 0
+    samples: list[ResourceSample] = []
+    at: list[int] = []
+    counts: Counter[str] = Counter()
+    connects = 0
     async with start_load_process(edge.port, nats_server.url, seed) as visitors:
         first = await gauges.sample_baseline()
         _print_line(f"at first: {first}")
@@ -69,7 +77,9 @@ async def _run_soak(edge: EdgeProcess, nats_server: LocalNatsServer, seed: int) 
     assert "Traceback" not in edge.log_file.read_text()
 
 
-def _fit_slopes(connect_counts: Any, samples: Any) -> Any:
+def _fit_slopes(
+    connect_counts: Sequence[int], samples: Sequence[ResourceSample]
+) -> list[GrowthSlope]:
     """Fit all measurements; only memory may grow, and only a little."""
     memory = [
         fit_slope(
@@ -100,12 +110,15 @@ async def _check_store_empty(nats_server: LocalNatsServer) -> None:
         await wire.close()
 
 
-def _progress_line(connect_count: Any, report: Any, sample: Any) -> Any:
+def _progress_line(connect_count: int, report: LoadReport, sample: ResourceSample) -> str:
     memory = f"{sample.rss:,.0f} KiB resident, {sample.pss:,.0f} proportional"
-    rate = report.connects / report.seconds
-    return f"{connect_count:>8,}  {rate:,.0f}/s  {report.events:,} events  {memory}  {sample.held}"
+    rate = report.connect_count / report.duration_seconds
+    return (
+        f"{connect_count:>8,}  {rate:,.0f}/s  {report.event_count:,} events  {memory}  "
+        f"{sample.baseline_counts}"
+    )
 
 
-def _print_line(line: Any) -> None:
+def _print_line(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
