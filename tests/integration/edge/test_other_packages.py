@@ -300,5 +300,5 @@ async def test_an_unknown_stream_name_prevents_the_start_of_the_edge(
     settings = package(tmp_path, V1.replace('"trading", "orders"', '"loans",'))
     with pytest.raises(AssertionError, match="did not start") as caught:
         isolated_harness.start_edge(**settings)
-    wanted = "wants to be shown on 'loans'; it can be on: orders, positions, trading"
+    wanted = "names the stream 'loans'; it can be on: orders, positions, trading"
     assert wanted in str(caught.value)
