@@ -26,10 +26,11 @@ export TAPEWIRE_TEST_SHORT := $(SHORT)
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
-# Workers: as many as there are logical processors; `auto` would count physical cores and leave
-# half of a machine with two threads a core idle. worksteal: integration tests differ by seconds.
+# One worker more than there are logical processors: tests of timeouts and restarts mostly wait.
+# worksteal, because integration tests differ by seconds.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 PYTEST := $(PY) -m pytest
-PARALLEL := -n logical --dist worksteal
+PARALLEL := -n $(WORKERS) --dist worksteal
 SLOW_SUITES := sim faults day balancer soak bench
 
 # ---------------------------------------------------------------------------------------------
