@@ -12,6 +12,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 
 from tapewire.events import (
+    AgentStatusChanged,
     AlertRaised,
     NotificationCreated,
     Order,
@@ -47,18 +48,24 @@ NOTIFIED_EVENTS = (
 
 
 class DayRecord:
-    """The plan and the events of one run."""
+    """The plan and the events of one run.
+
+    The status events of processes are left out: they follow restarts, not the market, and may come
+    after the last step.
+    """
 
     def __init__(
         self, plan: DayPlan, events: Sequence[RecordedEvent], step_end_sequences: Sequence[int]
     ) -> None:
         self.plan = plan
-        self.events = events
+        self.events = [one for one in events if not isinstance(one.event, AgentStatusChanged)]
         self._step_end_sequences = step_end_sequences
 
     def step_of(self, recorded: RecordedEvent) -> int:
         """Return the step that an event belongs to."""
-        return bisect_left(self._step_end_sequences, recorded.sequence)
+        step = bisect_left(self._step_end_sequences, recorded.sequence)
+        assert step < len(self._step_end_sequences), f"{recorded} came after the last step settled"
+        return step
 
     def quotes_by_step(self) -> Iterator[dict[str, ExpectedQuote]]:
         """Return the quotes of all symbols after each step."""
