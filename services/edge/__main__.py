@@ -25,6 +25,7 @@ from tapewire_services.edge.http.admission import StreamAdmission
 from tapewire_services.edge.http.app import create_app
 from tapewire_services.edge.http.controllers import ControllerContext
 from tapewire_services.edge.http.health import read_health
+from tapewire_services.edge.http.held import serve_held
 from tapewire_services.edge.http.streams import StreamHandler
 from tapewire_services.edge.http.uvicorn_compat import EdgeServer
 
@@ -141,4 +142,4 @@ async def _start_http(
 
 
 if __name__ == "__main__":
-    run("edge", wiring)
+    run("edge", wiring, hold_server=serve_held)

@@ -114,7 +114,7 @@ class BenchedService:
 @contextlib.contextmanager
 def run_nats_server() -> Iterator[tuple[LocalNatsServer, Path]]:
     with tempfile.TemporaryDirectory(prefix="tapewire-history-") as directory:
-        broker = LocalNatsServer(Path(directory))
+        broker = LocalNatsServer(Path(directory), provisioned=True)
         broker.start()
         try:
             yield broker, Path(directory)

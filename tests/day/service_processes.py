@@ -41,7 +41,7 @@ class ServiceProcesses:
         self.kill_count = 0
         self._folder = folder
         self._feed = feed
-        self._nats_server = LocalNatsServer(folder)
+        self._nats_server = LocalNatsServer(folder, provisioned=True)
         self._processes: dict[str, asyncio.subprocess.Process] = {}
 
     @contextlib.asynccontextmanager

@@ -224,7 +224,7 @@ class Harness:
         self._services: list[ManagedService] = []
         self._shared_edges: dict[tuple[tuple[str, str], ...], EdgeProcess] = {}
         self._last_appended_sequence = 0
-        self.broker = LocalNatsServer(folder, with_monitoring=True)
+        self.broker = LocalNatsServer(folder, with_monitoring=True, provisioned=True)
         self.broker.start()
 
     def start_edge(self, port: int = 0, **settings: Any) -> EdgeProcess:
@@ -265,14 +265,14 @@ class Harness:
 
     @contextlib.asynccontextmanager
     async def journal(self) -> AsyncIterator[EventLogDriver]:
-        """The event log. Start an edge first, because it creates the streams."""
+        """The event log."""
         wire = await connect(self.broker.url, "test")
         yield EventLogDriver(wire, self._record_appended)
         await wire.close()
 
     @contextlib.asynccontextmanager
     async def market(self) -> AsyncIterator[QuoteDriver]:
-        """The quotes. Start an edge first, because it creates the streams."""
+        """The quotes."""
         wire = await connect(self.broker.url, "test")
         yield QuoteDriver(wire)
         await wire.close()

@@ -5,6 +5,7 @@ the same port with the same store. `NatsServer` is the interface; tests use `Loc
 default.
 """
 
+import asyncio
 import contextlib
 import ctypes
 import gc
@@ -17,11 +18,14 @@ import subprocess
 import sys
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
 # A server that is restarted must not find its port given to a client that calls it meanwhile.
 from tapewire.cli.up.embedded_nats import find_free_port
+from tapewire.log.jetstream import connect
+from tapewire.log.jetstream.provisioning import provision_when_available
 
 START_TIMEOUT_SECONDS = 60.0
 MAX_PORT_ATTEMPTS = 5
@@ -54,10 +58,14 @@ class NatsServer(Protocol):
 
 
 class LocalNatsServer:
-    """The nats-server binary beside this Python, or on the PATH."""
+    """The nats-server binary beside this Python, or on the PATH. With `provisioned` it has all
+    streams after each start, as with `tapewire provision --watch` beside it."""
 
-    def __init__(self, folder: Path, *, with_monitoring: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, with_monitoring: bool = False, provisioned: bool = False
+    ) -> None:
         self._folder = folder
+        self._provisioned = provisioned
         self._port = 0  # a free port is chosen at the first start and kept
         self._process: subprocess.Popen[bytes] | None = None
         self._with_monitoring = with_monitoring
@@ -92,6 +100,8 @@ class LocalNatsServer:
         self._port = int(said["nats"][0].rpartition(":")[2])
         self.url = f"nats://127.0.0.1:{self._port}"
         self.monitor_url = said["monitoring"][0] if self._with_monitoring else ""
+        if self._provisioned:
+            provision_streams(self.url)
 
     def freeze(self) -> None:
         self._signal(signal.SIGSTOP)
@@ -113,6 +123,20 @@ class LocalNatsServer:
     def _signal(self, number: int) -> None:
         if self._process is not None:
             self._process.send_signal(number)
+
+
+def provision_streams(url: str) -> None:
+    """Create the streams at `url`, as `tapewire provision` does; also from within a coroutine."""
+
+    async def connect_and_provision() -> None:
+        connection = await connect(url, "test provision")
+        try:
+            await provision_when_available(connection, wait_seconds=60, replicas=1)
+        finally:
+            await connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(connect_and_provision())).result()
 
 
 def nats_server_binary() -> str:

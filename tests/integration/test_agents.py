@@ -27,7 +27,7 @@ QUICK = {
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[LocalNatsServer]:
-    made = LocalNatsServer(tmp_path / "nats")
+    made = LocalNatsServer(tmp_path / "nats", provisioned=True)
     (tmp_path / "nats").mkdir()
     made.start()
     yield made

@@ -194,7 +194,7 @@ class AlertsStack:
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[LocalNatsServer]:
-    server = LocalNatsServer(tmp_path)
+    server = LocalNatsServer(tmp_path, provisioned=True)
     server.start()
     yield server
     server.close()

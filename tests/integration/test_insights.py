@@ -142,7 +142,7 @@ class House:
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[LocalNatsServer]:
-    made = LocalNatsServer(tmp_path)
+    made = LocalNatsServer(tmp_path, provisioned=True)
     made.start()
     yield made
     made.close()

@@ -53,7 +53,7 @@ class PositionsDeployment:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         (folder / "nats").mkdir()
-        self._broker = LocalNatsServer(folder / "nats")
+        self._broker = LocalNatsServer(folder / "nats", provisioned=True)
         self._broker.start()
         self.url = self._broker.url
         self.processes: dict[str, subprocess.Popen[bytes]] = {}

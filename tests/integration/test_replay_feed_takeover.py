@@ -35,7 +35,7 @@ def feed(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def wire(tmp_path: Path) -> AsyncIterator[NatsConnection]:
-    broker = LocalNatsServer(tmp_path)
+    broker = LocalNatsServer(tmp_path, provisioned=True)
     broker.start()
     wire = await connect(broker.url, "test")
     yield wire

@@ -1,9 +1,8 @@
 """A NATS server restarts and loses the streams that it kept in memory.
 
 The regression: MARKET is stored in memory, and a restarted single server no longer has it.
-`tapewire up` creates the streams of its own server again. In containers nothing did, and the
-services reported "nothing answers" for ever. Now each service creates the streams again when it
-reconnects.
+`tapewire up` creates the streams of its server again. In containers nothing did, and the services
+reported "nothing answers" for ever. There, `tapewire provision --watch` does it.
 """
 
 import asyncio
@@ -31,17 +30,22 @@ def broker(tmp_path: Path) -> Iterator[LocalNatsServer]:
 
 
 @pytest.fixture
-def prices(broker: LocalNatsServer) -> Iterator[subprocess.Popen[bytes]]:
+def prices(broker: LocalNatsServer) -> Iterator[None]:
+    """The prices service, and beside it the command that creates the streams."""
     environment = {**os.environ, "TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_SPEED": "10"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tapewire_services.prices"],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    yield process
-    process.terminate()
-    process.wait(timeout=60)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", *command],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for command in (["tapewire.cli", "provision", "--watch"], ["tapewire_services.prices"])
+    ]
+    yield
+    for process in processes:
+        process.terminate()
+    assert [process.wait(timeout=60) for process in processes] == [0, 0]
 
 
 async def quotes(url: Any) -> Any:

@@ -90,7 +90,7 @@ class StrategiesStack:
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[StrategiesStack]:
-    broker = LocalNatsServer(tmp_path / "nats")
+    broker = LocalNatsServer(tmp_path / "nats", provisioned=True)
     (tmp_path / "nats").mkdir()
     broker.start()
     try:

@@ -15,7 +15,7 @@ def _run_edge(
     folder: Path, settings: dict[str, str]
 ) -> Iterator[tuple[EdgeProcess, LocalNatsServer]]:
     """Run an edge without log output, because its log would be larger than the sizes measured."""
-    broker, edge = LocalNatsServer(folder, with_monitoring=True), None
+    broker, edge = LocalNatsServer(folder, with_monitoring=True, provisioned=True), None
     broker.start()
     try:
         common = {"TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_LOG_LEVEL": "warning"}

@@ -1,4 +1,11 @@
-"""`tapewire provision`: creates or updates the streams and buckets in NATS. Safe to repeat."""
+"""`tapewire provision`: creates streams and buckets in NATS, and restores what Tapewire relies on.
+
+It is the only command, beside `tapewire up`, that creates or changes a stream; services check the
+streams and wait.
+"""
+
+import asyncio
+import signal
 
 import click
 
@@ -6,20 +13,71 @@ from tapewire.cli.connection import nats_option, run_connected
 from tapewire.cli.errors import CliError
 from tapewire.log import LogError
 from tapewire.log.jetstream import NatsConnection
-from tapewire.log.jetstream import provision as provision_streams
+from tapewire.log.jetstream.provisioning import keep_provisioned, provision_when_available
 from tapewire.runtime import Settings
+from tapewire.runtime.health import HealthStatus, serve_health
 
 
 @click.command()
 @nats_option
-def provision(nats: str | None) -> None:
-    """Make the streams and buckets in NATS, or bring them up to date; nothing is deleted."""
+@click.option(
+    "--lower-replicas",
+    is_flag=True,
+    help="Remove copies of streams that have more than TAPEWIRE_REPLICAS.",
+)
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Keep running, and create the streams in memory again after a restart of the server.",
+)
+def provision(nats: str | None, lower_replicas: bool, watch: bool) -> None:
+    """Create missing streams and buckets in NATS, and restore what Tapewire relies on.
 
-    async def make_streams(connection: NatsConnection, settings: Settings) -> list[str]:
-        return await provision_streams(connection, replicas=settings.replicas)
+    Prints each change. Nothing is deleted, no copies are removed without --lower-replicas, and
+    what an operator has set (limits, placement, a description) stays.
+    """
+
+    async def provision_streams(connection: NatsConnection, settings: Settings) -> None:
+        changes = await provision_when_available(
+            connection,
+            wait_seconds=settings.nats_wait,
+            replicas=settings.replicas,
+            lower_replicas=lower_replicas,
+        )
+        for line in changes or ["nothing to do"]:
+            click.echo(line)
+        if watch:
+            await _watch(connection, settings)
 
     try:
-        changed = run_connected("provision", nats, make_streams, log_level=None)
+        run_connected("provision", nats, provision_streams, log_level=None)
     except LogError as error:
         raise CliError(f"the streams cannot be made: {error}", 1) from error
-    click.echo(f"as configured: {', '.join(changed)}" if changed else "nothing to do")
+
+
+async def _watch(connection: NatsConnection, settings: Settings) -> None:
+    """Provision after each reconnect until SIGTERM or SIGINT, and answer probes."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+    def get_status() -> HealthStatus:
+        is_connected = connection.is_connected
+        return HealthStatus("ok" if is_connected else "degraded", "provision", is_connected)
+
+    if settings.health_port:
+        await serve_health(settings.health_host, settings.health_port, get_status)
+    tasks = [
+        asyncio.create_task(
+            keep_provisioned(connection, replicas=settings.replicas, on_change=click.echo)
+        ),
+        asyncio.create_task(connection.wait_closed()),
+        asyncio.create_task(stop.wait()),
+    ]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -2,7 +2,7 @@
 
 An `App` holds the event log, the value stores, the request client and the leases of one process.
 Whatever the wiring registers (tasks, leased work, endpoints, clean-up) ends with the service, in
-reverse order. `tapewire.runtime.main.run` creates it. Start at `App`.
+reverse order. `tapewire.runtime.service_process` creates it. Start at `App`.
 """
 
 import asyncio
@@ -32,7 +32,14 @@ class App:
     """The parts that a service is wired from. `close` undoes what was registered, in reverse
     order."""
 
-    def __init__(self, name: str, settings: Settings, connection: NatsConnection) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        connection: NatsConnection,
+        *,
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> None:
         self.name = name
         self.settings = settings
         self.connection = connection
@@ -66,6 +73,7 @@ class App:
             self.instance,
             heartbeat_seconds=settings.agent_heartbeat,
         )
+        self._on_ready = on_ready
         self._stop_requested = asyncio.Event()
         self.failure: BaseException | None = None
         self._cleanup = contextlib.AsyncExitStack()
@@ -168,8 +176,7 @@ class App:
         self.is_ready = True
         self.status_reporter.report_ready()
         self.logger.info("service.ready", instance=self.instance)
-        if self.settings.ready_fd >= 0:
-            os.write(self.settings.ready_fd, b"ready\n")
+        self._on_ready()
         await self._stop_requested.wait()
         self.is_ready = False
         self.logger.info("service.stopping")

@@ -1,6 +1,7 @@
 """``/health/live`` and ``/health/ready`` for services without an HTTP server of their own.
 
-Live means that the event loop runs. Ready means that the service has started and NATS is connected.
+Live means that the event loop runs. Ready means that the service has started, NATS is connected,
+and nothing holds the service.
 """
 
 import asyncio
@@ -11,12 +12,14 @@ import uvicorn
 from litestar import Litestar, Response, get
 
 
-class HealthStatus(msgspec.Struct, frozen=True):
-    """`status` is ``ok``, ``starting`` or ``degraded``; `nats` is whether NATS is connected."""
+class HealthStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`status` is ``ok``, ``starting``, ``degraded`` or ``held``; `nats` is whether NATS is
+    connected; `reason` says why the service is held or degraded."""
 
     status: str
     service: str
     nats: bool
+    reason: str | None = None
 
 
 def health_app(get_status: Callable[[], HealthStatus]) -> Litestar:

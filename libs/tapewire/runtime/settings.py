@@ -56,7 +56,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     instance: Annotated[str, _setting("name of this process in leases; empty: host and pid")] = ""
     ready_fd: Annotated[
         int,
-        _setting("file descriptor to write a line to when ready (set by `up`); -1: none", ge=-1),
+        _setting(
+            "file descriptor to write a line to when ready or held (set by `up`); -1: none", ge=-1
+        ),
     ] = -1
     agent_heartbeat: Annotated[
         float,

@@ -5,6 +5,7 @@ uvicorn does with the socket is in `uvicorn_compat`; how streams end is in `drai
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -17,14 +18,18 @@ SEND_BUFFER_BYTES = 96 * 1024
 """What the kernel may hold for a client that does not read; its default hides up to 4 MB."""
 
 
-def open_listening_socket(settings: Settings) -> socket.socket:
+def open_listening_socket(settings: Settings, *, copy: bool = False) -> socket.socket:
     """The socket to accept connections on: inherited (TAPEWIRE_LISTEN_FD), or bound here.
+
+    Args:
+        copy: return a copy of the inherited socket, which stays open when the copy is closed.
 
     Raises:
         OSError: the address is in use, or not one of this machine.
     """
     if settings.listen_fd >= 0:
-        listening = socket.socket(fileno=settings.listen_fd)
+        fd = os.dup(settings.listen_fd) if copy else settings.listen_fd
+        listening = socket.socket(fileno=fd)
     else:
         listening = socket.create_server((settings.host, settings.port), backlog=BACKLOG)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)

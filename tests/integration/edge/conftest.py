@@ -35,13 +35,13 @@ def edge(harness: Harness) -> EdgeProcess:
 
 @pytest.fixture
 async def journal(harness: Harness, edge: EdgeProcess) -> AsyncIterator[EventLogDriver]:  # noqa: ARG001
-    """Return a driver of the journal, which the edge has created."""
+    """Return a driver of the journal, which the shared edge follows."""
     async with harness.journal() as opened:
         yield opened
 
 
 @pytest.fixture
 async def market(harness: Harness, edge: EdgeProcess) -> AsyncIterator[QuoteDriver]:  # noqa: ARG001
-    """Return a driver of the quotes, whose stream the edge has created."""
+    """Return a driver of the quotes, which the shared edge receives."""
     async with harness.market() as opened:
         yield opened

@@ -59,6 +59,8 @@ class ChildProcess:
     ) -> None:
         self.spec = spec
         self.pid = process.pid
+        self.is_held = False
+        """Whether the service reported that it holds, and why it has logged."""
         self._process = process
         self._ready_reader = ready_reader
         self._output_task = asyncio.create_task(
@@ -87,14 +89,17 @@ class ChildProcess:
         return cls(spec, process, await _open_pipe_reader(reading), on_line)
 
     async def wait_ready(self) -> None:
-        """Return when the process is ready; raise what its probe raises.
+        """Return when the process is ready or holds; raise what its probe raises.
 
         A process that exits before it is ready never returns here: wait for its exit as well.
         """
         if self.spec.readiness_probe is not None:
             await self.spec.readiness_probe()
-        elif not await self._ready_reader.readline():
-            await asyncio.Event().wait()
+        else:
+            line = await self._ready_reader.readline()
+            if not line:
+                await asyncio.Event().wait()
+            self.is_held = line == b"held\n"
 
     async def wait_exited(self) -> int:
         """Return the exit code, negative for a signal, once all output is passed on."""

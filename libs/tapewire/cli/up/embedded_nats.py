@@ -19,7 +19,8 @@ from tapewire.cli.errors import CliError
 from tapewire.cli.up.child_process import ProcessSpec
 from tapewire.cli.up.supervisor import StartFailed
 from tapewire.log import LogError, OutcomeUnknown, Unavailable
-from tapewire.log.jetstream import connect, provision
+from tapewire.log.jetstream import NatsConnection, connect, provision
+from tapewire.log.jetstream.provisioning import provision_when_available
 
 HOST = "127.0.0.1"
 MIN_SERVER_VERSION = (2, 12)
@@ -114,7 +115,7 @@ class EmbeddedNats:
         check_server(info, str(self._binary))
         while True:
             try:
-                await provision_streams(self.url, replicas=1, wait_seconds=1)
+                await provision_streams(self.url, wait_seconds=1)
             except (Unavailable, OutcomeUnknown):
                 await asyncio.sleep(PROVISION_RETRY_SECONDS)
             else:
@@ -134,23 +135,31 @@ class EmbeddedNats:
         return ""
 
 
-async def provision_streams(url: str, *, replicas: int, wait_seconds: float) -> None:
-    """Create or update the streams at `url`. Raises LogError."""
+async def provision_streams(url: str, *, wait_seconds: float) -> None:
+    """Create the streams of the embedded server at `url`, or restore them. Raises LogError."""
     connection = await connect(url, "tapewire up", wait_seconds=wait_seconds)
     try:
-        await provision(connection, replicas=replicas)
+        await provision(connection)
     finally:
         await connection.close()
 
 
-async def provision_external_streams(url: str, *, replicas: int, wait_seconds: float) -> None:
-    """Create or update the streams of a server that is not ours. Raises StartFailed."""
+async def provision_external_streams(
+    url: str, *, replicas: int, wait_seconds: float
+) -> NatsConnection:
+    """Create the streams of a server that is not ours, or restore them; the open connection.
+
+    Raises:
+        StartFailed: the server does not answer, or rejects a stream.
+    """
     try:
-        await provision_streams(url, replicas=replicas, wait_seconds=wait_seconds)
-    except Unavailable as error:
+        connection = await connect(url, "tapewire up", wait_seconds=wait_seconds)
+        await provision_when_available(connection, wait_seconds=wait_seconds, replicas=replicas)
+    except (Unavailable, OutcomeUnknown) as error:
         raise StartFailed(str(error), 3) from error
     except LogError as error:
         raise StartFailed(f"the streams cannot be made at {url}: {error}") from error
+    return connection
 
 
 def check_server(info: dict[str, Any], binary: str) -> None:

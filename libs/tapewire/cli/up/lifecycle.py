@@ -15,6 +15,8 @@ from tapewire.cli.up.console import Console
 from tapewire.cli.up.data_dir import DataDir, RunState
 from tapewire.cli.up.embedded_nats import provision_external_streams
 from tapewire.cli.up.supervisor import StartFailed, Supervisor
+from tapewire.log.jetstream import NatsConnection
+from tapewire.log.jetstream.provisioning import keep_provisioned
 from tapewire.runtime import Settings
 
 EXIT_FORCED_STOP = 1
@@ -48,6 +50,7 @@ class Lifecycle:
         self._url = "http://{}:{}".format(*listener.getsockname()[:2])
         self._stop_requested = asyncio.Event()
         self._stop_requested_at = 0.0
+        self._provisioning: asyncio.Task[None] | None = None
 
     async def run(self) -> int:
         """Run until a signal stops it, and return the exit code."""
@@ -66,6 +69,7 @@ class Lifecycle:
             # From here on only the edge holds the socket; it closes it when it begins to drain.
             self._listener.close()
             clean = await self._supervisor.stop()
+            await self._stop_provisioning()
         with contextlib.suppress(OSError):
             self._data_dir.remove_run_state()
         message = "stopped" if clean else "stopped; some processes had to be killed"
@@ -90,12 +94,32 @@ class Lifecycle:
 
     async def _start_all(self) -> None:
         if not self._is_nats_embedded:
-            await provision_external_streams(
-                self._settings.nats_url,
-                replicas=self._settings.replicas,
-                wait_seconds=self._settings.nats_wait,
+            self._provisioning = asyncio.create_task(
+                self._keep_provisioned(
+                    await provision_external_streams(
+                        self._settings.nats_url,
+                        replicas=self._settings.replicas,
+                        wait_seconds=self._settings.nats_wait,
+                    )
+                )
             )
         await self._supervisor.start()
+
+    async def _keep_provisioned(self, connection: NatsConnection) -> None:
+        """Create the streams in memory again whenever the external server was restarted."""
+        try:
+            await keep_provisioned(
+                connection,
+                replicas=self._settings.replicas,
+                on_change=lambda change: self._console.log("up.stream_changed", change),
+            )
+        finally:
+            await connection.close()
+
+    async def _stop_provisioning(self) -> None:
+        if self._provisioning is not None:
+            self._provisioning.cancel()
+            await asyncio.wait({self._provisioning})
 
     def _announce_ready(self) -> None:
         if self._stop_requested.is_set():

@@ -217,8 +217,11 @@ class RestartingProcess:
         )
 
     def _on_ready(self, child: ChildProcess) -> None:
-        text = f"is ready{' again' if self._was_ready else ''}"
-        self._log("process.ready", text, "info", pid=child.pid)
+        if child.is_held:
+            self._log("process.held", "holds; its log says why", "error", pid=child.pid)
+        else:
+            text = f"is ready{' again' if self._was_ready else ''}"
+            self._log("process.ready", text, "info", pid=child.pid)
         self._was_ready = True
         self._set_child(child, is_ready=True)
         self._start_finished.set()

@@ -8,7 +8,7 @@ at `event_log`.
 from tapewire.log.jetstream.connection import NatsConnection, connect
 from tapewire.log.jetstream.event_log import JetStreamEventLog
 from tapewire.log.jetstream.latest_values import JetStreamLatestValueStore
-from tapewire.log.jetstream.streams import provision
+from tapewire.log.jetstream.provisioning import provision
 
 __all__ = [
     "JetStreamEventLog",

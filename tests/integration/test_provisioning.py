@@ -1,0 +1,333 @@
+"""Only `tapewire provision` and `tapewire up` create or change streams.
+
+Services check the streams that they find, hold while one is missing or unfit, and change none.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tapewire.cli.up.embedded_nats import find_free_port
+from tapewire.log.jetstream import NatsConnection, connect
+from tapewire.log.jetstream.streams import stream_configs
+from tests.harness.edge import EdgeProcess, ManagedService
+from tests.harness.nats_cluster import run_nats_cluster
+from tests.harness.nats_servers import LocalNatsServer, provision_streams
+from tests.harness.publishers import EventLogDriver, orders_placed
+from tests.harness.waiting import wait_until, wait_until_async
+
+NAMES = [config["name"] for config in stream_configs()]
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[LocalNatsServer]:
+    """A server without any stream."""
+    made = LocalNatsServer(tmp_path)
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def wire(broker: LocalNatsServer) -> AsyncIterator[NatsConnection]:
+    opened = await connect(broker.url, "operator")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def start(broker: LocalNatsServer, tmp_path: Path) -> Iterator[Callable[..., ManagedService]]:
+    """Starts a service with a health port, without waiting until it is ready."""
+    started: list[ManagedService] = []
+
+    def start_(name: str, **settings: str) -> ManagedService:
+        environment = {"TAPEWIRE_NATS_URL": broker.url, **settings}
+        make = EdgeProcess if name == "edge" else lambda *of: ManagedService(name, *of)
+        started.append(make(environment, tmp_path))
+        return started[-1]
+
+    yield start_
+    for service in started:
+        if service.process.poll() is None:
+            service.kill()
+
+
+def provision(url: str, *options: str, **env: str) -> str:
+    """The output of `tapewire provision`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tapewire.cli", "provision", "--nats", url, *options],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+        env={**_plain_environment(), **env},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _plain_environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.startswith("TAPEWIRE_")}
+
+
+async def ask(wire: NatsConnection, verb: str, request: dict[str, Any] | None = None) -> Any:
+    answer = await wire.request(f"$JS.API.{verb}", json.dumps(request or {}).encode())
+    return json.loads(answer.data)
+
+
+async def configs(wire: NatsConnection) -> dict[str, Any]:
+    """The configuration of every stream, by name."""
+    listed = (await ask(wire, "STREAM.LIST"))["streams"] or []
+    return {stream["config"]["name"]: stream["config"] for stream in listed}
+
+
+async def edit(wire: NatsConnection, name: str, **fields: Any) -> None:
+    """Change a stream as an operator does."""
+    config = {**(await configs(wire))[name], **fields}
+    answer = await ask(wire, f"STREAM.UPDATE.{name}", config)
+    assert "error" not in answer, answer
+
+
+async def get(url: str) -> httpx.Response:
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        return await http.get(url)
+
+
+async def wait_held(url: str, *words: str) -> None:
+    """Wait until the process at `url` is not ready, for a reason with `words`."""
+    seen = ""
+
+    async def held() -> bool:
+        nonlocal seen
+        with contextlib.suppress(httpx.TransportError):
+            answer = await get(f"{url}/health/ready")
+            seen = answer.text
+            told = answer.json()
+            return (answer.status_code, told.get("status")) == (503, "held") and all(
+                word in told["reason"] for word in words
+            )
+        return False
+
+    await wait_until_async(f"{url} holds because of {words}", held, describe_last=lambda: seen)
+
+
+async def wait_ready(url: str) -> None:
+    async def ready() -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return (await get(f"{url}/health/ready")).status_code == 200
+        return False
+
+    await wait_until_async(f"{url} is ready", ready)
+
+
+class TestServicesWithoutFitStreams:
+    @pytest.mark.parametrize("name", ["orders", "prices", "insights"])
+    async def test_a_service_holds_until_the_streams_exist_and_creates_none(
+        self, start: Callable[..., ManagedService], wire: NatsConnection, name: str
+    ) -> None:
+        port = find_free_port()
+        url = f"http://127.0.0.1:{port}"
+        service = start(name, TAPEWIRE_HEALTH_PORT=str(port))
+        await wait_held(url, "EVENTS", "MARKET", "tapewire provision")
+        assert (await get(f"{url}/health/live")).status_code == 200
+        assert await configs(wire) == {}
+        assert service.find_log_lines("service.held")
+        provision_streams(wire.client.connected_url.geturl())  # type: ignore[union-attr]
+        await wait_ready(url)
+
+    async def test_an_edge_answers_503_with_the_reason_until_the_streams_exist(
+        self, start: Callable[..., Any], broker: LocalNatsServer
+    ) -> None:
+        edge = start("edge")
+        await wait_held(edge.url, "EVENTS")
+        for path in ("/api/orders", "/api/stream/orders", "/"):
+            answer = await get(f"{edge.url}{path}")
+            assert answer.status_code == 503
+            assert set(answer.json()) == {"error", "message", "statusCode"}
+            assert "EVENTS is missing" in answer.json()["message"]
+        assert (await get(f"{edge.url}/health/live")).status_code == 200
+        provision_streams(broker.url)
+        await wait_ready(edge.url)
+        assert await edge.sign_in("alice")
+
+    async def test_a_held_service_stops_at_a_signal(
+        self, start: Callable[..., ManagedService]
+    ) -> None:
+        port = find_free_port()
+        service = start("orders", TAPEWIRE_HEALTH_PORT=str(port))
+        await wait_held(f"http://127.0.0.1:{port}", "EVENTS")
+        assert await asyncio.to_thread(service.stop) == 0
+
+    @pytest.mark.parametrize(
+        ("stream", "fields"),
+        [
+            ("EVENTS", {"allow_direct": False}),
+            ("EVENTS", {"republish": None}),
+            ("VIEWS", {"max_msgs_per_subject": -1}),
+            ("KV_leases", {"subjects": ["elsewhere.>"]}),
+        ],
+        ids=["direct get off", "nothing republished", "values kept", "another subject"],
+    )
+    async def test_an_unfit_stream_holds_a_service_until_it_is_provisioned(
+        self,
+        start: Callable[..., ManagedService],
+        wire: NatsConnection,
+        broker: LocalNatsServer,
+        stream: str,
+        fields: dict[str, Any],
+    ) -> None:
+        provision_streams(broker.url)
+        await edit(wire, stream, **fields)
+        port = find_free_port()
+        start("orders", TAPEWIRE_HEALTH_PORT=str(port))
+        await wait_held(f"http://127.0.0.1:{port}", stream, next(iter(fields)))
+        changed = await asyncio.to_thread(provision, broker.url)
+        assert f"{stream}: {next(iter(fields))}" in changed
+        await wait_ready(f"http://127.0.0.1:{port}")
+
+    async def test_services_change_no_stream(
+        self, start: Callable[..., ManagedService], wire: NatsConnection, broker: LocalNatsServer
+    ) -> None:
+        provision_streams(broker.url)
+        await edit(wire, "EVENTS", description="ours", max_bytes=1 << 30, discard="new")
+        await edit(wire, "KV_sessions", max_bytes=1 << 24)
+        before = await configs(wire)
+        for name in ("orders", "positions", "edge"):
+            start(name, TAPEWIRE_REPLICAS="1").wait_ready()
+        assert await configs(wire) == before
+
+
+class TestProvision:
+    async def test_each_change_is_printed_and_a_second_run_has_nothing_to_do(
+        self, broker: LocalNatsServer
+    ) -> None:
+        first = await asyncio.to_thread(provision, broker.url)
+        assert [line for line in first.splitlines() if ": created" in line] == [
+            f"{name}: created" for name in NAMES
+        ]
+        assert await asyncio.to_thread(provision, broker.url) == "nothing to do\n"
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"description": "the journal of the firm"},
+            {"max_bytes": 5_000_000_000, "discard": "new"},
+            {"max_age": 10**18},
+            {"compression": "s2"},
+            {"metadata": {"owner": "desk 7"}},
+            {"duplicate_window": 600_000_000_000},
+            {"subjects": ["ev.>", "more.>"]},
+        ],
+        ids=lambda fields: next(iter(fields)),
+    )
+    async def test_the_settings_of_an_operator_stay(
+        self, wire: NatsConnection, broker: LocalNatsServer, fields: dict[str, Any]
+    ) -> None:
+        """Also when another field of the stream has to be changed."""
+        provision_streams(broker.url)
+        await edit(wire, "EVENTS", **fields, allow_direct=False)
+        changed = await asyncio.to_thread(provision, broker.url)
+        assert "EVENTS: allow_direct" in changed
+        after = (await configs(wire))["EVENTS"]
+        assert after["allow_direct"] is True
+        for field, value in fields.items():
+            found = after[field]
+            assert (found.items() >= value.items()) if field == "metadata" else found == value
+
+    async def test_a_stream_that_cannot_be_fitted_is_named_and_kept(
+        self, wire: NatsConnection, broker: LocalNatsServer
+    ) -> None:
+        await ask(wire, "STREAM.CREATE.EVENTS",
+                  {"name": "EVENTS", "subjects": ["ev.>"], "storage": "memory"})  # fmt: skip
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "tapewire.cli", "provision", "--nats", broker.url],
+            capture_output=True, text=True, timeout=90, check=False,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert done.stderr.startswith("tapewire: the streams cannot be made: stream EVENTS: ")
+        assert (await configs(wire))["EVENTS"]["storage"] == "memory"
+
+    async def test_replicas_are_raised_and_never_lowered_in_passing(self, tmp_path: Path) -> None:
+        with run_nats_cluster(tmp_path) as cluster:
+            wire = await connect(cluster.url, "operator")
+            try:
+                await asyncio.to_thread(provision, cluster.url, TAPEWIRE_NATS_WAIT="60")
+                assert await _replicas(wire) == {1}
+                changed = await asyncio.to_thread(provision, cluster.url, TAPEWIRE_REPLICAS="3")
+                assert "EVENTS: num_replicas 1 -> 3" in changed
+                assert await _replicas(wire) == {3}
+                assert await asyncio.to_thread(provision, cluster.url) == "nothing to do\n"
+                assert await _replicas(wire) == {3}
+                lowered = await asyncio.to_thread(provision, cluster.url, "--lower-replicas")
+                assert "EVENTS: num_replicas 3 -> 1" in lowered
+                assert await _replicas(wire) == {1}
+            finally:
+                await wire.close()
+
+
+async def _replicas(wire: NatsConnection) -> set[int]:
+    return {config["num_replicas"] for config in (await configs(wire)).values()}
+
+
+async def test_a_restore_of_the_journal_releases_the_services(
+    start: Callable[..., ManagedService],
+    wire: NatsConnection,
+    broker: LocalNatsServer,
+    tmp_path: Path,
+) -> None:
+    """Services used to create EVENTS first, and the server refused the restore (10130)."""
+    provision_streams(broker.url)
+    journal = EventLogDriver(wire)
+    await journal.append("alice", *orders_placed(20))
+    backup = await _snapshot(wire)
+    await ask(wire, "STREAM.DELETE.EVENTS")
+    folder = tmp_path / "store/jetstream/$G/streams/EVENTS"
+    await wait_until("the server has removed the files", lambda: not folder.exists())
+    port = find_free_port()
+    start("orders", TAPEWIRE_HEALTH_PORT=str(port))
+    await wait_held(f"http://127.0.0.1:{port}", "EVENTS")
+    restored = await _restore(wire, backup)
+    assert "error" not in restored, restored
+    await wait_ready(f"http://127.0.0.1:{port}")
+    assert len(await journal.read_user("alice")) == 20
+
+
+async def _snapshot(wire: NatsConnection) -> tuple[dict[str, Any], list[bytes]]:
+    """A backup of EVENTS, as `nats stream backup` makes it."""
+    chunks: list[bytes] = []
+    ended = asyncio.Event()
+
+    async def receive(message: Any) -> None:
+        if not message.data:
+            ended.set()
+            return
+        chunks.append(message.data)
+        if message.reply:
+            await message.respond(b"")
+
+    inbox = wire.client.new_inbox()
+    subscription = await wire.client.subscribe(inbox, cb=receive)
+    answer = await ask(wire, "STREAM.SNAPSHOT.EVENTS", {"deliver_subject": inbox})
+    async with asyncio.timeout(30):
+        await ended.wait()
+    await subscription.unsubscribe()
+    return answer, chunks
+
+
+async def _restore(wire: NatsConnection, backup: tuple[dict[str, Any], list[bytes]]) -> Any:
+    described, chunks = backup
+    request = {"config": described["config"], "state": described["state"]}
+    answer = await ask(wire, "STREAM.RESTORE.EVENTS", request)
+    for chunk in [*chunks, b""]:
+        last = await wire.request(answer["deliver_subject"], chunk, timeout_seconds=30)
+    return json.loads(last.data)
