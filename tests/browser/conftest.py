@@ -1,7 +1,7 @@
 """A Chromium for the tests of this folder. Without Chromium they are skipped with the reason.
 
-Each module has one browser, and each test a fresh context (cookies, cache). A test fails if its
-page had an uncaught error or violated the strict content security policy.
+All tests share one browser, and each has a fresh context (cookies, cache). A test fails if its page
+had an uncaught error or violated the strict content security policy.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,11 +12,10 @@ from playwright.async_api import (
     BrowserContext,
     ConsoleMessage,
     Page,
-    async_playwright,
     expect,
 )
 
-from tests.harness.chromium import BROWSER_ARGUMENTS, chromium  # noqa: F401  # a fixture
+from tests.harness.chromium import browser, chromium  # noqa: F401  # fixtures
 
 WAIT_TIMEOUT_MS = 60_000
 """Allows for a slow or busy machine."""
@@ -24,18 +23,8 @@ WAIT_TIMEOUT_MS = 60_000
 OpenPage = Callable[[], Awaitable[Page]]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser(chromium: str) -> AsyncIterator[Browser]:  # noqa: F811
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(
-            executable_path=chromium, args=BROWSER_ARGUMENTS
-        )
-        yield launched
-        await launched.close()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def context(browser: Browser) -> AsyncIterator[BrowserContext]:  # noqa: F811
     made = await browser.new_context(locale="en-US", viewport={"width": 1280, "height": 900})
     made.set_default_timeout(WAIT_TIMEOUT_MS)
     expect.set_options(timeout=WAIT_TIMEOUT_MS)
@@ -43,7 +32,7 @@ async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     await made.close()
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def open_page(context: BrowserContext) -> AsyncIterator[OpenPage]:
     """Open tabs in one browser session; page errors fail the test."""
     wrong: list[str] = []
@@ -63,6 +52,6 @@ async def open_page(context: BrowserContext) -> AsyncIterator[OpenPage]:
     assert wrong == [], "the page had errors"
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(open_page: OpenPage) -> Page:
     return await open_page()

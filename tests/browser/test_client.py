@@ -17,7 +17,7 @@ NODE_TIMEOUT_SECONDS = 180
 SERVED_PATHS = {"/client/": "/libs/client/", "/static/": "/services/edge/web/"}
 """The paths under which an edge serves these folders."""
 
-on_one_loop = pytest.mark.asyncio(loop_scope="module")
+on_one_loop = pytest.mark.asyncio(loop_scope="session")
 
 
 async def _serve_project_file(route: Route) -> None:

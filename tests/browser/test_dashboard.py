@@ -14,7 +14,7 @@ from tests.browser.network_link import run_network_link
 from tests.browser.page_event_publisher import PageEventPublisher, open_page_event_publisher
 from tests.harness.stack import Stack
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CONNECT_TIMEOUT_MS = 5_000
 RECOVERY_TIMEOUT_MS = 30_000
@@ -22,7 +22,7 @@ RECOVERY_TIMEOUT_MS = 30_000
 STREAM_URL_PATTERN = "**/api/v2/**stream"
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def publisher(stack: Stack) -> AsyncIterator[PageEventPublisher]:
     async with open_page_event_publisher(stack.nats_url) as made:
         yield made

@@ -11,7 +11,7 @@ from tests.browser.dashboard_page import DashboardPage, NotificationBell
 from tests.browser.scripted_server import ORIGIN, ScriptedServer, error_answer, stream_answer
 from tests.browser.trading_page import TradingPage
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 HOSTILE_MARKUP = '<img src=x onerror="throw 1"><b>bold</b>'
 LONG_USER_ID = "somebody-with-a-rather-long-name-that-has-no-spaces-anywhere@example.com"
@@ -82,7 +82,7 @@ def script_sign_in(
     server.answer_call("GET /api/v2/configurations", lambda _: (200, kept))
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def server(context: BrowserContext) -> ScriptedServer:
     made = ScriptedServer()
     await made.install(context)

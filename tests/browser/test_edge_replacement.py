@@ -148,7 +148,7 @@ async def _wait_until_exited(edge: EdgeProcess) -> None:
     assert await asyncio.to_thread(edge.process.wait, TEST_SECONDS) == 0
 
 
-@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.asyncio(loop_scope="session")
 async def test_clients_stay_live_while_every_edge_is_replaced(harness: Harness, page: Page) -> None:
     first, second, third = (harness.start_edge(**DRAIN_SETTINGS) for _ in range(3))
     cookie = await first.sign_in("alice")

@@ -7,7 +7,7 @@ from playwright.async_api import Page, Response
 
 from tests.harness.stack import Stack
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ORDER_COUNT = 5
 ARRIVAL_TIMEOUT_MS = 20_000

@@ -15,7 +15,7 @@ from tests.browser.page_event_publisher import PageEventPublisher, open_page_eve
 from tests.browser.trading_page import TradingPage
 from tests.harness.stack import Stack
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 RECORD_NOTIFICATIONS_SCRIPT = """
     window.shown = [];
@@ -31,7 +31,7 @@ RECORD_NOTIFICATIONS_SCRIPT = """
 """
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def publisher(stack: Stack) -> AsyncIterator[PageEventPublisher]:
     async with open_page_event_publisher(stack.nats_url) as made:
         yield made

@@ -14,7 +14,7 @@ from tests.browser.network_link import run_network_link
 from tests.browser.trading_page import TradingPage
 from tests.harness.stack import Stack
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 RECOVERY_TIMEOUT_MS = 120_000
 """The page recovers within half a minute after a fault (FEATURES D7) on a machine that has nothing

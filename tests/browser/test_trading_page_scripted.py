@@ -17,10 +17,10 @@ from tests.browser.scripted_server import (
 )
 from tests.browser.trading_page import TradingPage
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def server(context: BrowserContext) -> ScriptedServer:
     made = ScriptedServer()
     await made.install(context)

@@ -13,15 +13,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
 
 from tests.clients.client_runs import CLIENTS, ClientRun, ThirdPartyClient
-from tests.harness.chromium import BROWSER_ARGUMENTS, chromium  # noqa: F401  # a fixture
+from tests.harness.chromium import browser, chromium  # noqa: F401  # fixtures
 from tests.harness.edge import Harness
 
 PACKAGE_JSON = Path(__file__).with_name("package.json")
@@ -39,16 +37,6 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     made = Harness(tmp_path_factory.mktemp("clients"))
     yield made
     made.close()
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser(chromium: str) -> AsyncIterator[Browser]:  # noqa: F811
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(
-            executable_path=chromium, args=BROWSER_ARGUMENTS
-        )
-        yield launched
-        await launched.close()
 
 
 @pytest.fixture(scope="session")

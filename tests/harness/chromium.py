@@ -1,8 +1,14 @@
-"""The Chromium of this machine. Without Chromium, the tests that need it are skipped."""
+"""The Chromium of this machine. Without Chromium, the tests that need it are skipped.
+
+Its tests run on the event loop of the session, because they share one browser.
+"""
 
 import shutil
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
 
 BROWSER_NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_ARGUMENTS = (
@@ -23,3 +29,14 @@ def chromium() -> str:
     if found is None:
         pytest.skip(f"no browser: none of {', '.join(BROWSER_NAMES)} is on the PATH")
     return found
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    """A running browser."""
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(
+            executable_path=chromium, args=BROWSER_ARGUMENTS
+        )
+        yield launched
+        await launched.close()

@@ -55,7 +55,7 @@ def _start_process(
 ) -> "ForkedProcess | subprocess.Popen[bytes]":
     """Start a service. A service with its own modules needs a new interpreter."""
     if "PYTHONPATH" not in environment or environment["PYTHONPATH"] == os.environ.get("PYTHONPATH"):
-        return fork_server.start(name, environment, output_fd, fds)
+        return fork_server.start_service(name, environment, output_fd, fds)
     return subprocess.Popen(  # noqa: PLW1509, RUF100
         [sys.executable, "-m", f"tapewire_services.{name}"],
         env={**environment, **{variable: str(fd) for variable, fd in fds.items()}},

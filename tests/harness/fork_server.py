@@ -1,14 +1,19 @@
-"""Starts services quickly, by forking them from a process that has already imported them.
+"""Starts Python programs quickly, by forking them from a process that has already imported them.
 
-`start` behaves as `subprocess.Popen([sys.executable, "-m", "tapewire_services.NAME"])`: the service
-is a child of the calling process, with its own environment and file descriptors, and runs the same
-`__main__` module. Importing a service takes a second of CPU time, which a test run with a hundred
-services does not spend.
+`start` behaves as `subprocess.Popen([sys.executable, "-m", MODULE, ...])`: the program is a child
+of the calling process, with its own environment and file descriptors, and runs the same `__main__`
+module. `run_cli` runs a command of `tapewire` to its end. Importing a service takes a second of CPU
+time, which a test run with hundreds of processes does not spend.
+
+`tapewire up` that is started like this forks its services from itself. They still are its children,
+each in a session of its own, with the environment and the descriptors that `up` gives them.
 """
 
 import atexit
+import contextvars
 import ctypes
 import importlib
+import itertools
 import json
 import os
 import runpy
@@ -16,19 +21,31 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from typing import Any, NoReturn
+
+import structlog
+
+from tapewire.cli import COMMANDS
+from tapewire.cli.run import installed_services
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 POLL_INTERVAL_SECONDS = 0.01
 MAX_REQUEST_BYTES = 1 << 20
+MAX_FDS = 16
+
+SERVICE_PACKAGE = "tapewire_services"
+CLI = "tapewire.cli"
+UP = "up"
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_start_lock = threading.Lock()
 
 
 class ForkedProcess:
@@ -69,21 +86,94 @@ class ForkedProcess:
 
 
 def start(
-    name: str, environment: Mapping[str, str], output_fd: int, fds: Mapping[str, int]
+    module: str,
+    environment: Mapping[str, str],
+    output_fd: int,
+    fds: Mapping[str, int] | None = None,
+    *,
+    arguments: Sequence[str] = (),
+    input_fd: int | None = None,
+    error_fd: int | None = None,
+    new_session: bool = False,
 ) -> ForkedProcess:
-    """Start the service `name`, which writes to `output_fd`. `fds` are further descriptors that it
-    inherits, by the environment variable that names their number."""
-    server = _server()
-    request = json.dumps(
-        {"name": name, "environment": dict(environment), "fds": [*fds], "parent": os.getpid()}
-    )
-    # The service's parent exits at once, and the nearest subreaper inherits it.
-    _prctl(PR_SET_CHILD_SUBREAPER, 1)
-    try:
-        socket.send_fds(server, [request.encode()], [output_fd, *fds.values()])
-        return ForkedProcess(int(server.recv(64)))
-    finally:
-        _prctl(PR_SET_CHILD_SUBREAPER, 0)
+    """Start `python -m MODULE ARGUMENTS`.
+
+    Args:
+        environment: All environment variables of the process.
+        output_fd: Its standard output, and its standard error without `error_fd`.
+        fds: Further descriptors that it inherits, by the environment variable that names their
+            number.
+        input_fd: Its standard input; without it, nothing can be read there.
+        new_session: Run it in a session of its own.
+    """
+    further = fds or {}
+    request = {
+        "module": module,
+        "arguments": [*arguments],
+        "environment": dict(environment),
+        "fds": [*further],
+        "new_session": new_session,
+        "parent": os.getpid(),
+        "directory": os.getcwd(),  # noqa: PTH109
+    }
+    with open(os.devnull, "rb") as nothing, _start_lock:  # noqa: PTH123
+        given = [
+            nothing.fileno() if input_fd is None else input_fd,
+            output_fd,
+            output_fd if error_fd is None else error_fd,
+        ]
+        server = _server()
+        # The program's parent exits at once, and the nearest subreaper inherits it.
+        _prctl(PR_SET_CHILD_SUBREAPER, 1)
+        try:
+            socket.send_fds(server, [json.dumps(request).encode()], [*given, *further.values()])
+            return ForkedProcess(int(server.recv(64)))
+        finally:
+            _prctl(PR_SET_CHILD_SUBREAPER, 0)
+
+
+def start_service(
+    name: str,
+    environment: Mapping[str, str],
+    output_fd: int,
+    fds: Mapping[str, int] | None = None,
+) -> ForkedProcess:
+    """Start the service `name`, which writes to `output_fd`."""
+    return start(f"{SERVICE_PACKAGE}.{name}", environment, output_fd, fds)
+
+
+def run_cli(
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    timeout: float,
+) -> "subprocess.CompletedProcess[str]":
+    """Run `tapewire ARGUMENTS` to its end. Raises subprocess.TimeoutExpired."""
+    with (
+        tempfile.TemporaryFile() as input_,
+        tempfile.TemporaryFile() as output,
+        tempfile.TemporaryFile() as error,
+    ):
+        input_.write(stdin)
+        input_.seek(0)
+        process = start(
+            CLI,
+            os.environ if environment is None else environment,
+            output.fileno(),
+            arguments=arguments,
+            input_fd=input_.fileno(),
+            error_fd=error.fileno(),
+        )
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+        output.seek(0)
+        error.seek(0)
+        said = (file.read().decode(errors="surrogateescape") for file in (output, error))
+        return subprocess.CompletedProcess(["tapewire", *arguments], code, *said)
 
 
 @cache
@@ -111,21 +201,21 @@ def _prctl(option: int, value: int) -> None:
 
 
 def _serve(connection: socket.socket) -> None:
-    """Answer each request with the pid of a new service, until the client is gone."""
+    """Answer each request with the pid of a new process, until the client is gone."""
     while True:
-        data, fds, _, _ = socket.recv_fds(connection, MAX_REQUEST_BYTES, 8)
+        data, fds, _, _ = socket.recv_fds(connection, MAX_REQUEST_BYTES, MAX_FDS)
         if not data:
             return
         request = json.loads(data)
-        importlib.import_module(f"tapewire_services.{request['name']}.__main__")
+        _import_program(request["module"], request["arguments"])
         reading, writing = os.pipe()
         intermediate = os.fork()
         if intermediate == 0:
-            service = os.fork()
-            if service == 0:
+            program = os.fork()
+            if program == 0:
                 connection.close()
-                _run_service(request, fds)
-            os.write(writing, str(service).encode())
+                _run_request(request, fds)
+            os.write(writing, str(program).encode())
             os._exit(0)
         os.waitpid(intermediate, 0)
         connection.send(os.read(reading, 64))
@@ -133,30 +223,111 @@ def _serve(connection: socket.socket) -> None:
             os.close(fd)
 
 
-def _run_service(request: dict[str, Any], fds: list[int]) -> NoReturn:
+def _import_program(module: str, arguments: Sequence[str]) -> None:
+    """Import what `python -m MODULE ARGUMENTS` runs."""
+    if module != CLI:
+        importlib.import_module(f"{module}.__main__")
+        return
+    command = arguments[0] if arguments else ""
+    if command in COMMANDS:
+        importlib.import_module(f"{CLI}.{COMMANDS[command]}")
+    if command == UP:
+        for name in installed_services():
+            importlib.import_module(f"{SERVICE_PACKAGE}.{name}.__main__")
+
+
+def _run_request(request: dict[str, Any], fds: list[int]) -> NoReturn:
     while os.getppid() != request["parent"]:
         time.sleep(0.001)
-    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    output, *inherited = fds
-    os.dup2(output, 1)
-    os.dup2(output, 2)
+    standard, inherited = fds[:3], fds[3:]
+    for number, fd in enumerate(standard):
+        os.dup2(fd, number)
+    for fd in {*standard}:
+        os.close(fd)
+    for fd in inherited:
+        os.set_inheritable(fd, True)
+    if request["new_session"]:
+        os.setsid()
+    os.chdir(request["directory"])
     numbers = {name: str(fd) for name, fd in zip(request["fds"], inherited, strict=True)}
-    os.environ.clear()
-    os.environ.update(request["environment"] | numbers)
+    module, arguments = request["module"], request["arguments"]
+    if module == CLI and arguments[:1] == [UP]:
+        _fork_services()
+    _run_program(module, arguments, request["environment"] | numbers)
+
+
+def _run_program(module: str, arguments: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
+    """Run the program in this process, which has just been forked, and exit with its code."""
     code = 1
-    package = f"tapewire_services.{request['name']}"
-    del sys.modules[f"{package}.__main__"]  # runpy warns when it is imported already
     try:
-        runpy.run_module(package, run_name="__main__")
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        _reset_signals()
+        os.environ.clear()
+        os.environ.update(environment)
+        python_path = environment.get("PYTHONPATH", "").split(os.pathsep)
+        sys.path[1:1] = [folder for folder in python_path if folder and folder not in sys.path]
+        sys.argv = [module, *arguments]
+        sys.modules.pop(f"{module}.__main__", None)  # runpy warns when it is imported already
+        runpy.run_module(module, run_name="__main__")
         code = 0
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        code = _exit_code(end)
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
+
+
+def _reset_signals() -> None:
+    """Handle signals as a new interpreter does."""
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+
+def _exit_code(end: SystemExit) -> int:
+    if end.code is None or isinstance(end.code, int):
+        return end.code or 0
+    sys.stderr.write(f"{end.code}\n")
+    return 1
+
+
+def _fork_services() -> None:
+    """Let this process, `tapewire up`, start services by forking itself."""
+    # A logger that `up` has cached would write the lines of a service as lines of `up`.
+    configure = structlog.configure
+    structlog.configure = lambda **options: configure(
+        **{**options, "cache_logger_on_first_use": False}
+    )
+    subprocess.Popen = _ForkingPopen  # type: ignore[misc]
+
+
+class _ForkingPopen(subprocess.Popen[Any]):
+    """Starts `python ... -m tapewire_services.NAME` by a fork of this process, and anything else as
+    usual."""
+
+    def __init__(self, args: Sequence[str], **options: Any) -> None:
+        *_, option, module = args
+        if option == "-m" and module.startswith(f"{SERVICE_PACKAGE}."):
+            environment, fds = options["env"], options["pass_fds"]
+            options["preexec_fn"] = partial(_become_service, module, environment, fds)
+        super().__init__(args, **options)
+
+
+def _become_service(module: str, environment: Mapping[str, str], fds: Sequence[int]) -> NoReturn:
+    """Instead of `exec`, in the forked process: keep only the standard descriptors and `fds`."""
+    kept = sorted({2, *fds})
+    for fd, following in itertools.pairwise([*kept, os.sysconf("SC_OPEN_MAX")]):
+        os.closerange(fd + 1, following)
+    contextvars.Context().run(_run_program, module, [], environment)
+    raise AssertionError("unreachable")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@
 starts others, for tests that need their own feed, environment or data directory, or that stop
 processes. All processes end with the tests, and a test that leaves a process behind fails.
 
-Every process of a stack has a mark in its environment, which services inherit. The mark finds
-leftover processes, even those that `up` no longer tracks.
+`up` and its services are forked from a process that has imported them, unless a test asks for
+interpreters. Every process of a stack holds the lock of its data directory open, and those that are
+not forked have a mark in their environment. Both find leftover processes, even those that `up` no
+longer tracks.
 """
 
 import contextlib
@@ -18,13 +20,16 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import httpx
 import psutil
 import pytest
 
 from tapewire.cli.up import parent_death_signal
+from tapewire.cli.up.data_dir import LOCK_FILE
+from tests.harness import fork_server
+from tests.harness.fork_server import ForkedProcess
 
 START_TIMEOUT_SECONDS = 120.0
 STOP_TIMEOUT_SECONDS = 90.0
@@ -40,25 +45,19 @@ TAPEWIRE = (sys.executable, "-P", "-m", "tapewire.cli")
 class Stack:
     """A running `tapewire up`."""
 
-    def __init__(self, folder: Path, args: Sequence[str], env: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, args: Sequence[str], env: Mapping[str, str], *, fork: bool
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.data_dir = folder / "data"
         self.mark = uuid.uuid4().hex
         self._stdout_file, self._log_file = folder / "up.out", folder / "up.log"
-        # `up` ends with a killed test run, so no processes are left.
-        command = parent_death_signal.wrap_command(
-            [*TAPEWIRE, "up", "--data-dir", str(self.data_dir), *args]
-        )
+        arguments = ["up", "--data-dir", str(self.data_dir), *args]
         clean = {key: value for key, value in os.environ.items() if not _is_tapewire_variable(key)}
         with self._stdout_file.open("wb") as out, self._log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                env={**clean, **env, MARK_VARIABLE: self.mark},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=log,
-                start_new_session=True,
-            )
+            environment = {**clean, **env, MARK_VARIABLE: self.mark}
+            start = _fork_up if fork else _start_up
+            self.process = start(arguments, environment, out, log)
 
     @property
     def url(self) -> str:
@@ -201,8 +200,18 @@ class Stack:
         return [
             process
             for process in psutil.process_iter()
-            if process.pid != self.process.pid and _has_mark(process, self.mark)
+            if process.pid != self.process.pid and self._includes(process)
         ]
+
+    def _includes(self, process: psutil.Process) -> bool:
+        """Whether `process` is alive and belongs to this stack."""
+        try:
+            return process.status() != psutil.STATUS_ZOMBIE and (
+                process.environ().get(MARK_VARIABLE) == self.mark
+                or _has_open(process.pid, self.data_dir.resolve() / LOCK_FILE)
+            )
+        except (psutil.Error, OSError):
+            return False
 
 
 def _retry_while_unavailable(ask: Callable[[], httpx.Response]) -> httpx.Response:
@@ -213,14 +222,41 @@ def _retry_while_unavailable(ask: Callable[[], httpx.Response]) -> httpx.Respons
     return response
 
 
-def _has_mark(process: psutil.Process, mark: str) -> bool:
-    try:
-        return (
-            process.status() != psutil.STATUS_ZOMBIE
-            and process.environ().get(MARK_VARIABLE) == mark
-        )
-    except (psutil.Error, OSError):
-        return False
+def _fork_up(
+    arguments: Sequence[str], environment: Mapping[str, str], out: IO[bytes], log: IO[bytes]
+) -> ForkedProcess:
+    """Start `tapewire up` in a session of its own. It ends with a killed test run."""
+    return fork_server.start(
+        fork_server.CLI,
+        environment,
+        out.fileno(),
+        arguments=arguments,
+        error_fd=log.fileno(),
+        new_session=True,
+    )
+
+
+def _start_up(
+    arguments: Sequence[str], environment: Mapping[str, str], out: IO[bytes], log: IO[bytes]
+) -> "subprocess.Popen[bytes]":
+    """Start it as a user does, and each service with an interpreter of its own."""
+    return subprocess.Popen(
+        parent_death_signal.wrap_command([*TAPEWIRE, *arguments]),
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=log,
+        start_new_session=True,
+    )
+
+
+def _has_open(pid: int, file: Path) -> bool:
+    """Whether the process `pid` has `file` open. Raises OSError."""
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if descriptor.readlink() == file:
+                return True
+    return False
 
 
 def _is_tapewire_variable(variable: str) -> bool:
@@ -233,7 +269,8 @@ class StackFactory(Protocol):
     """Starts a stack and returns it once it is ready (at once with `wait=False`).
 
     `env` holds settings for all processes, `folder` is the folder of an earlier stack, and `args`
-    are further options of `up`.
+    are further options of `up`. Without `fork`, every process is started with an interpreter of its
+    own, as a user's are.
     """
 
     def __call__(
@@ -249,6 +286,7 @@ class StackFactory(Protocol):
         sign_in: bool = True,
         args: Sequence[str] = (),
         wait: bool = True,
+        fork: bool = True,
     ) -> Stack: ...
 
 
@@ -265,13 +303,14 @@ def _stack_factory(folders: Callable[[], Path], started: list[Stack]) -> StackFa
         sign_in: bool = True,
         args: Sequence[str] = (),
         wait: bool = True,
+        fork: bool = True,
     ) -> Stack:
         options = ["--port", str(port), "--workers", str(workers)]
         options += ["--feed", str(feed)] if feed is not None else []
         options += ["--speed", f"{speed:g}"] if speed is not None else []
         options += ["--nats", nats] if nats is not None else []
         options += [] if sign_in else ["--no-sign-in"]
-        stack = Stack(folder or folders(), [*options, *args], env or {})
+        stack = Stack(folder or folders(), [*options, *args], env or {}, fork=fork)
         started.append(stack)
         if wait:
             stack.wait_ready()

@@ -13,6 +13,7 @@ import pytest
 
 from tapewire.log import LogError, encode_token
 from tapewire.log.jetstream import JetStreamEventLog, connect
+from tests.harness import fork_server
 from tests.harness.edge import ManagedService
 from tests.harness.nats_servers import LocalNatsServer
 
@@ -56,10 +57,9 @@ def start(
 
 
 async def shown(broker: Any, *options: Any) -> Any:
-    command = [sys.executable, "-m", "tapewire.cli", "status", "--nats", broker.url, *options]
-    done = await asyncio.to_thread(
-        subprocess.run, command, capture_output=True, text=True, timeout=60, check=True
-    )
+    command = ("status", "--nats", broker.url, *options)
+    done = await asyncio.to_thread(fork_server.run_cli, *command, timeout=60)
+    done.check_returncode()
     return done.stdout
 
 

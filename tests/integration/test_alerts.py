@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
@@ -43,9 +42,9 @@ from tapewire.log.jetstream import (
 from tapewire.log.jetstream.streams import MARKET
 from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import alerts, notifications, orders
-from tests.harness import waiting
+from tests.harness import fork_server, waiting
 from tests.harness.golden_events import golden_event
-from tests.harness.nats_servers import LocalNatsServer, _set_parent_death_signal
+from tests.harness.nats_servers import LocalNatsServer
 
 USER = "alice"
 READY_SECONDS = 90.0
@@ -57,18 +56,9 @@ class ServiceProcess:
     def __init__(self, name: str, url: str, log: Path, instance: str) -> None:
         reading, writing = os.pipe()
         with log.open("ab") as out:
-            self.process = subprocess.Popen(  # noqa: PLW1509, RUF100
-                [sys.executable, "-m", f"tapewire_services.{name}"],
-                env={
-                    **os.environ,
-                    "TAPEWIRE_NATS_URL": url,
-                    "TAPEWIRE_READY_FD": str(writing),
-                    "TAPEWIRE_INSTANCE": instance,
-                },
-                stdout=out,
-                stderr=out,
-                pass_fds=(writing,),
-                preexec_fn=_set_parent_death_signal,
+            environment = {**os.environ, "TAPEWIRE_NATS_URL": url, "TAPEWIRE_INSTANCE": instance}
+            self.process = fork_server.start_service(
+                name, environment, out.fileno(), {"TAPEWIRE_READY_FD": writing}
             )
         os.close(writing)
         self.instance = instance
@@ -285,13 +275,11 @@ async def test_failures_stop_losses_and_alerts_become_notifications(stack: Alert
 
 
 async def test_the_command_line_notifies_several_users(stack: AlertsStack) -> None:
-    command = [sys.executable, "-m", "tapewire.cli", "notify", "--nats", stack.url]
+    command = ["notify", "--nats", stack.url]
     command += ["--user", "bob", "--user", "carol", "--title", "Deploy at six"]
 
     def run(*more: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [*command, *more], capture_output=True, text=True, timeout=90, check=False
-        )
+        return fork_server.run_cli(*command, *more, timeout=90)
 
     unanswered = await asyncio.to_thread(run)
     assert (unanswered.returncode, unanswered.stdout) == (3, "")

@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
@@ -30,7 +29,9 @@ from tapewire.log.jetstream.streams import VIEWS
 from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import configurations as shown
 from tapewire.runtime.contracts import insights as asked
-from tests.harness.nats_servers import LocalNatsServer, _set_parent_death_signal
+from tests.harness import fork_server
+from tests.harness.fork_server import ForkedProcess
+from tests.harness.nats_servers import LocalNatsServer
 from tests.harness.waiting import POLL_INTERVAL_SECONDS
 
 WAIT_SECONDS = 60.0
@@ -49,22 +50,17 @@ class House:
         self.views = JetStreamLatestValueStore(wire, stream=VIEWS, prefix="view")
         self.requests = RequestClient(wire)
         self.folder = folder
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[ForkedProcess] = []
 
-    async def start(self) -> subprocess.Popen[bytes]:
+    async def start(self) -> ForkedProcess:
         reading, writing = os.pipe()
         with (self.folder / "insights.log").open("ab") as log:
-            process = subprocess.Popen(  # noqa: ASYNC220, PLW1509, RUF100
-                [sys.executable, "-m", "tapewire_services.insights"],
-                env={
-                    **{k: v for k, v in os.environ.items() if not k.startswith("TAPEWIRE_")},
-                    "TAPEWIRE_NATS_URL": self.url,
-                    "TAPEWIRE_READY_FD": str(writing),
-                },
-                stdout=log,
-                stderr=log,
-                pass_fds=(writing,),
-                preexec_fn=_set_parent_death_signal,
+            plain = {k: v for k, v in os.environ.items() if not k.startswith("TAPEWIRE_")}
+            process = fork_server.start_service(
+                "insights",
+                {**plain, "TAPEWIRE_NATS_URL": self.url},
+                log.fileno(),
+                {"TAPEWIRE_READY_FD": writing},
             )
         os.close(writing)
         self.processes.append(process)
@@ -76,7 +72,7 @@ class House:
         assert said == b"ready\n", (self.folder / "insights.log").read_text()[-3000:]
         return process
 
-    def kill(self, process: subprocess.Popen[bytes]) -> None:
+    def kill(self, process: ForkedProcess) -> None:
         process.send_signal(signal.SIGKILL)
         process.wait()
         self.processes.remove(process)
@@ -123,15 +119,11 @@ class House:
     ) -> "subprocess.CompletedProcess[str]":
         """Run `tapewire items …`."""
         return await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-m", "tapewire.cli", "items", *args, "--nats", url or self.url],
-            env={**os.environ, "TAPEWIRE_NATS_WAIT": "1" if url else "60"},
-            input=stdin.decode("utf-8", "surrogateescape"),
-            errors="surrogateescape",
-            capture_output=True,
-            text=True,
+            fork_server.run_cli,
+            *("items", *args, "--nats", url or self.url),
+            environment={**os.environ, "TAPEWIRE_NATS_WAIT": "1" if url else "60"},
+            stdin=stdin,
             timeout=WAIT_SECONDS,
-            check=False,
         )
 
     def file(self, name: str, text: str) -> str:

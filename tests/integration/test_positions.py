@@ -8,8 +8,6 @@ import asyncio
 import contextlib
 import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
@@ -32,6 +30,8 @@ from tapewire.log.jetstream.streams import LEASES, MARKET, VIEWS
 from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import positions as contract
 from tapewire_services.positions.trade_consumer import LEASE
+from tests.harness import fork_server
+from tests.harness.fork_server import ForkedProcess
 from tests.harness.nats_servers import LocalNatsServer
 from tests.harness.position_builders import quote, trade
 from tests.harness.verification import TRADE_WITHOUT_FILL, find_differences
@@ -56,7 +56,7 @@ class PositionsDeployment:
         self._broker = LocalNatsServer(folder / "nats", provisioned=True)
         self._broker.start()
         self.url = self._broker.url
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, ForkedProcess] = {}
         self._ready: dict[str, int] = {}
 
     def start(self, name: str) -> None:
@@ -68,13 +68,8 @@ class PositionsDeployment:
         }
         self._ready[name], writing = os.pipe()
         with (self._folder / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tapewire_services.positions"],
-                env={**environment, "TAPEWIRE_READY_FD": str(writing)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=(writing,),
+            self.processes[name] = fork_server.start_service(
+                "positions", environment, log.fileno(), {"TAPEWIRE_READY_FD": writing}
             )
         os.close(writing)
 

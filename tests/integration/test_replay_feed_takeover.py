@@ -1,9 +1,7 @@
 """If the process of a replay feed is killed, its successor continues the day."""
 
-import asyncio
 import contextlib
 import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,13 +13,15 @@ from tapewire.log.jetstream import JetStreamLatestValueStore, NatsConnection, co
 from tapewire.log.jetstream.streams import LEASES
 from tapewire_services.prices.playback_checkpoint import CHECKPOINT_KEY, PlaybackPosition
 from tapewire_services.prices.service import LEASE_NAME
-from tests.harness.nats_servers import LocalNatsServer, _set_parent_death_signal
+from tests.harness import fork_server
+from tests.harness.nats_servers import LocalNatsServer
 from tests.harness.waiting import wait_until, wait_until_async
 
 HEADER = "ms,symbol,bid,bid_size,ask,ask_size,last,last_size\n"
 TRADES = 40_000
 EVERY_MS = 50
 WAIT_SECONDS = 90.0
+STDERR_FD = 2
 
 
 @pytest.fixture
@@ -54,18 +54,12 @@ async def playing(wire: NatsConnection, feed: Path) -> AsyncIterator[None]:
         "TAPEWIRE_FEED": str(feed),
         "TAPEWIRE_SPEED": "10",
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tapewire_services.prices",
-        env=env,
-        preexec_fn=_set_parent_death_signal,
-    )
+    process = fork_server.start_service("prices", env, STDERR_FD)
     try:
         yield
     finally:
         process.kill()
-        await process.wait()
+        process.wait()
 
 
 async def test_a_new_process_continues_the_day_at_its_last_position(

@@ -7,8 +7,6 @@ reported "nothing answers" for ever. There, `tapewire provision --watch` does it
 
 import asyncio
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import pytest
 from tapewire.log import LogError
 from tapewire.log.jetstream import JetStreamLatestValueStore, connect
 from tapewire.log.jetstream.streams import MARKET
+from tests.harness import fork_server
 from tests.harness.nats_servers import LocalNatsServer
 
 
@@ -33,15 +32,13 @@ def broker(tmp_path: Path) -> Iterator[LocalNatsServer]:
 def prices(broker: LocalNatsServer) -> Iterator[None]:
     """The prices service, and beside it the command that creates the streams."""
     environment = {**os.environ, "TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_SPEED": "10"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", *command],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for command in (["tapewire.cli", "provision", "--watch"], ["tapewire_services.prices"])
-    ]
+    with Path(os.devnull).open("wb") as nothing:
+        fd = nothing.fileno()
+        command = ["provision", "--watch"]
+        processes = [
+            fork_server.start(fork_server.CLI, environment, fd, arguments=command),
+            fork_server.start_service("prices", environment, fd),
+        ]
     yield
     for process in processes:
         process.terminate()

@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
 from functools import partial
@@ -29,6 +27,8 @@ from tapewire.log import CommandRejected, LogError, RecordedEvent, new_id
 from tapewire.log.jetstream import JetStreamEventLog, NatsConnection, connect
 from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import strategies as contract
+from tests.harness import fork_server
+from tests.harness.fork_server import ForkedProcess
 from tests.harness.nats_servers import LocalNatsServer
 from tests.harness.strategies_process import StrategiesLogSummary
 
@@ -43,7 +43,7 @@ class StrategiesStack:
     def __init__(self, broker: LocalNatsServer, folder: Path) -> None:
         self._broker = broker
         self._folder = folder
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, ForkedProcess] = {}
         self._ready: dict[str, int] = {}
         for name, speed in (("prices", "5"), ("orders", "1"), ("strategies", "1")):
             self.start(name, name, speed)
@@ -59,13 +59,8 @@ class StrategiesStack:
         }
         self._ready[name], writing = os.pipe()
         with (self._folder / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", f"tapewire_services.{service}"],
-                env={**environment, "TAPEWIRE_READY_FD": str(writing)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=(writing,),
+            self.processes[name] = fork_server.start_service(
+                service, environment, log.fileno(), {"TAPEWIRE_READY_FD": writing}
             )
         os.close(writing)
 

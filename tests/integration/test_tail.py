@@ -12,14 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.harness import fork_server
 from tests.harness.stack import TAPEWIRE, Stack, StackFactory
 
 QUICK = {"SSE_RETRY_MS": "100", "TAPEWIRE_DRAIN_SECONDS": "0"}
-
-
-def _in_the_foreground() -> None:
-    """Handle SIGINT, even if the tests run in a background job that ignores it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Tail:
@@ -29,12 +25,12 @@ class Tail:
         self._stack = stack
         self._out, self._err = folder / "tail.out", folder / "tail.err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
-            self.process = subprocess.Popen(
-                [*TAPEWIRE, "tail", *args, "--url", stack.url],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                preexec_fn=_in_the_foreground,  # noqa: PLW1509, RUF100
+            self.process = fork_server.start(
+                fork_server.CLI,
+                os.environ,
+                out.fileno(),
+                arguments=["tail", *args, "--url", stack.url],
+                error_fd=err.fileno(),
             )
 
     def out(self) -> str:
@@ -205,8 +201,6 @@ def test_tapewire_run_starts_a_service_by_name(stack: Stack, tmp_path: Path) -> 
 
 def test_provision_can_be_repeated(stack: Stack) -> None:
     for _ in range(2):
-        done = subprocess.run(
-            [*TAPEWIRE, "provision", "--nats", stack.nats_url],
-            capture_output=True, text=True, timeout=60, check=True,
-        )  # fmt: skip
+        done = fork_server.run_cli("provision", "--nats", stack.nats_url, timeout=60)
+        done.check_returncode()
         assert done.stdout.startswith(("as configured: EVENTS", "nothing to do"))

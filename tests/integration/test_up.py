@@ -125,7 +125,7 @@ def test_connections_are_accepted_while_the_edge_restarts(stack: Stack) -> None:
 def test_console_lines_name_their_process_and_suggested_commands_work(
     stack_factory: StackFactory,
 ) -> None:
-    stack = stack_factory(env={"TAPEWIRE_LOG_FORMAT": "console"})
+    stack = stack_factory(env={"TAPEWIRE_LOG_FORMAT": "console"}, fork=False)
     assert re.search(r"^up +\| nats is ready$", stack.log_text(), re.M)
     stack.wait_for(
         "a line says that it is the edge's",
@@ -172,7 +172,7 @@ def test_a_signal_during_the_start_stops_up(stack_factory: StackFactory, tmp_pat
         "import sys, time\n"
         "if any('tapewire_services' in argument for argument in sys.orig_argv): time.sleep(3600)\n"
     )
-    stack = stack_factory(env={"PYTHONPATH": str(tmp_path)}, wait=False)
+    stack = stack_factory(env={"PYTHONPATH": str(tmp_path)}, wait=False, fork=False)
     stack.wait_for("the first process runs", lambda: (stack.data_dir / "run.json").exists())
     assert stack.stop(signal.SIGINT) == 0
     assert stack.stdout_text() == ""

@@ -7,8 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 from decimal import Decimal
 from typing import Any
 
@@ -35,6 +33,7 @@ from tapewire.log.jetstream import (
 from tapewire.log.jetstream.streams import VIEWS
 from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import alerts, orders, strategies
+from tests.harness import fork_server
 from tests.harness.stack import StackFactory
 
 USER, OTHER = "u.1", "ivy"
@@ -128,13 +127,10 @@ class User:
 
 def verify(url: str, *args: str, wait: str = "60") -> tuple[int, list[str], str]:
     """Run `tapewire verify`; return the exit code, the lines of stdout, and stderr."""
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "tapewire.cli", "verify", "--nats", url, *args],
-        capture_output=True,
-        text=True,
+    done = fork_server.run_cli(
+        *("verify", "--nats", url, *args),
+        environment={**os.environ, "TAPEWIRE_NATS_WAIT": wait},
         timeout=SECONDS,
-        check=False,
-        env={**os.environ, "TAPEWIRE_NATS_WAIT": wait},
     )
     return done.returncode, done.stdout.splitlines(), done.stderr
 

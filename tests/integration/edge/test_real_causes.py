@@ -6,7 +6,6 @@ program (S1, S2, S4, T5, T6, N1, N3, N4). Each test acts, and waits until the st
 
 import asyncio
 import json
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
 from typing import Any
@@ -19,7 +18,8 @@ from tapewire.client import Client
 from tapewire.log import pattern
 from tapewire.log.jetstream import JetStreamEventLog, connect
 from tests.harness import sse
-from tests.harness.stack import TAPEWIRE, Stack
+from tests.harness.fork_server import run_cli
+from tests.harness.stack import Stack
 from tests.integration.edge.stream_watcher import StreamWatcher
 
 BREAKOUT = {"kind": "breakout", "window": 2}
@@ -266,10 +266,10 @@ async def test_polling_returns_the_same_items_and_counts_as_the_streams(
     moods = {"A wonderful, great success": "positive", "A terrible loss": "negative",
              "A meeting": "neutral"}  # fmt: skip
     for number, title in enumerate(moods):
-        command = [*TAPEWIRE, "items", "add", "--title", title, "--source", tag, "--tag", tag]
+        command = ["items", "add", "--title", title, "--source", tag, "--tag", tag]
         command += ["--tag", f"{tag}-{number}"]
         command += ["--ticker", mine if number else "OTHER", "--nats", stack.nats_url]
-        await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
+        (await asyncio.to_thread(run_cli, *command, timeout=60)).check_returncode()
 
     def told(stream: Any) -> Any:
         return [
@@ -313,11 +313,11 @@ async def test_items_are_polled_in_pages_and_an_unknown_cursor_is_reset(
     titles = [f"{source} {number}" for number in range(5)]
     rows = "".join(f"{title},{source}\n" for title in titles)
     since = (await http.get("/api/v2/items?limit=1")).json()["as_of"]
-    command = [*TAPEWIRE, "items", "load", "-", "--nats", stack.nats_url]
-    await asyncio.to_thread(
-        subprocess.run, command, input=f"title,source\n{rows}".encode(), check=True,
-        capture_output=True,
-    )  # fmt: skip
+    command = ["items", "load", "-", "--nats", stack.nats_url]
+    loaded = await asyncio.to_thread(
+        run_cli, *command, stdin=f"title,source\n{rows}".encode(), timeout=60
+    )
+    loaded.check_returncode()
     seen, more = [], True
     while more:
         page = (await http.get(f"/api/v2/items?since={since}&limit=2")).json()
@@ -345,9 +345,9 @@ async def test_alerts_and_programs_notify_and_every_tab_receives_reads(
     raised = await alerts.wait_for_event("alert:new", level="error", symbol="IBM", priority="high")
     assert {"alertId", "message", "timestamp"} <= set(raised.data)
     other = fresh("other")
-    command = [*TAPEWIRE, "notify", "--nats", stack.nats_url, "--title", "Both of you"]
+    command = ["notify", "--nats", stack.nats_url, "--title", "Both of you"]
     command += ["--user", user, "--user", other]
-    await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
+    (await asyncio.to_thread(run_cli, *command, timeout=60)).check_returncode()
     async with httpx.AsyncClient(base_url=stack.url, cookies=stack.sign_in(other)) as theirs:
         assert (await theirs.get("/api/notifications")).json()["unread"] == 1
     for tab in tabs:

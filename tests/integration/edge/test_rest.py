@@ -4,14 +4,14 @@ The tests run against a whole system whose prices follow a random walk. They che
 against the OpenAPI document.
 """
 
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.harness.stack import TAPEWIRE, Stack
+from tests.harness.fork_server import run_cli
+from tests.harness.stack import Stack
 from tests.integration.edge.openapi_document import OPENAPI_PATH, OpenApiDocument
 
 CROSSOVER = {"kind": "moving_average_crossover", "fast": 3, "slow": 9}
@@ -420,9 +420,9 @@ class TestInsights:
         path = f"/api/v2/items?configuration={kept.json()['id']}"
         since = http.get(path).json()["as_of"]
         for ticker in (mine, other):
-            command = [*TAPEWIRE, "items", "add", "--title", ticker, "--source", "wire"]
+            command = ["items", "add", "--title", ticker, "--source", "wire"]
             command += ["--ticker", ticker, "--nats", stack.nats_url]
-            subprocess.run(command, check=True, capture_output=True)
+            run_cli(*command, timeout=60).check_returncode()
         for asked in (path, f"{path}&since={since}"):
             assert [item["title"] for item in http.get(asked).json()["items"]] == [mine]
         refused(stranger.get(path), 404)
@@ -434,9 +434,9 @@ class TestInsights:
             before = http.get("/api/v2/metrics").json()
             since = http.get("/api/v2/items?limit=1").json()["as_of"]
             title = fresh("Great results, a wonderful quarter ")
-            command = [*TAPEWIRE, "items", "add", "--title", title, "--source", "wire"]
+            command = ["items", "add", "--title", title, "--source", "wire"]
             command += ["--ticker", "IBM", "--nats", stack.nats_url]
-            subprocess.run(command, check=True, capture_output=True)
+            run_cli(*command, timeout=60).check_returncode()
             found = http.get(f"/api/v2/items?since={since}").json()
             assert title in [item["title"] for item in found["items"]]
             [item] = [item for item in found["items"] if item["title"] == title]
