@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from tapewire.decimals import abbreviate
 from tapewire.log import (
     CommandHandler,
     CommandRejected,
@@ -158,7 +159,7 @@ def _configuration_subject(
 
 
 def _not_found(id_: str) -> CommandRejected:
-    return CommandRejected("not_found", f"there is no configuration {text_validation.shorten(id_)}")
+    return CommandRejected("not_found", f"there is no configuration {abbreviate(id_)}")
 
 
 def _build_reply(versioned: Versioned[State]) -> ConfigurationReply:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
+from tapewire.decimals import abbreviate
 from tapewire.events import Item, ItemAnalysed, Undecodable, UnknownType
 from tapewire.log import (
     EVERYBODY,
@@ -76,9 +77,7 @@ class ItemQueries:
         view, _ = await view_checkpoints.load(self._log, self._values, ConfigurationsView, user)
         configuration = view.get(request.configuration_id)
         if configuration is None:
-            message = (
-                f"there is no configuration {text_validation.shorten(request.configuration_id)}"
-            )
+            message = f"there is no configuration {abbreviate(request.configuration_id)}"
             raise CommandRejected("not_found", message)
         return lambda item: configuration_matches(configuration, item)
 

@@ -32,6 +32,8 @@ SOURCE_SUFFIXES = (".py", ".js", ".ts", ".css", ".html")
 
 SERVICE_NAMES = ("alerts", "edge", "insights", "orders", "positions", "prices", "strategies")
 
+FIELD_VALIDATION = f"{SERVICES}.field_validation"
+
 ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
     "tapewire": ("tapewire.events", "tapewire.client"),
     "tapewire.decimals": (),
@@ -61,10 +63,12 @@ ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
             "tapewire.views",
             "tapewire.log",
             "tapewire.runtime",
+            FIELD_VALIDATION,
             f"{SERVICES}.{name}",
         )
         for name in SERVICE_NAMES
     },
+    FIELD_VALIDATION: ("tapewire.decimals", "tapewire.log"),
     "tapewire_services.checkpoints": ("tapewire.events", "tapewire.log", "tapewire_services"),
 }
 """Every package, and what of the project it may import."""
@@ -184,7 +188,11 @@ def _is_pure(module: str) -> bool:
     is_check = is_within(module, "tapewire.verify") and not is_within(
         module, *VERIFY_READING_MODULES
     )
-    return is_domain or is_check or is_within(module, "tapewire.views", "tapewire.decimals")
+    return (
+        is_domain
+        or is_check
+        or is_within(module, "tapewire.views", "tapewire.decimals", FIELD_VALIDATION)
+    )
 
 
 def _check_no_io(source: SourceFile) -> RuleFindings:

@@ -9,13 +9,13 @@ from decimal import Decimal
 
 import msgspec
 
-from tapewire.decimals import (
-    DecimalOutOfBounds,
-    abbreviate,
-    validate_positive_decimal,
-)
 from tapewire.events import AlertLevel, RuleKind
 from tapewire.log import CommandRejected
+from tapewire_services.field_validation import (
+    validate_decimal_field,
+    validate_integer_field,
+    validate_text_field,
+)
 
 MAX_PRICE = Decimal(1_000_000)
 """Dollars a share."""
@@ -100,13 +100,15 @@ def validate_create_rule(command: CreateRuleCommand) -> CreateRuleCommand:
         command, "windowSeconds", command.window_seconds, is_required=move, is_allowed=move
     )
     if command.symbol is not None:
-        _validate_symbol(command.symbol)
+        validate_text_field("symbol", command.symbol, max_length=MAX_SYMBOL_LENGTH)
     if command.window_seconds is not None:
-        _validate_window(command.window_seconds)
+        validate_integer_field(
+            "windowSeconds", command.window_seconds, minimum=1, maximum=MAX_WINDOW_SECONDS
+        )
     return msgspec.structs.replace(
         command,
-        price=_validate_decimal_field("price", command.price, MAX_PRICE, PRICE_PLACES),
-        percent=_validate_decimal_field("percent", command.percent, MAX_PERCENT, PERCENT_PLACES),
+        price=_validate_optional_number("price", command.price, MAX_PRICE, PRICE_PLACES),
+        percent=_validate_optional_number("percent", command.percent, MAX_PERCENT, PERCENT_PLACES),
     )
 
 
@@ -119,27 +121,9 @@ def _check_presence(
         raise CommandRejected("invalid", f"a rule {command.kind.value} has no {path}", path)
 
 
-def _validate_decimal_field(
+def _validate_optional_number(
     path: str, value: Decimal | None, maximum: Decimal, places: int
 ) -> Decimal | None:
     if value is None:
         return None
-    try:
-        return validate_positive_decimal(value, maximum=maximum, places=places)
-    except DecimalOutOfBounds as error:
-        raise CommandRejected("invalid", f"{path} {error}", path) from None
-
-
-def _validate_symbol(value: str) -> None:
-    if not 1 <= len(value) <= MAX_SYMBOL_LENGTH:
-        message = f"symbol must have 1 to {MAX_SYMBOL_LENGTH} characters, not {len(value)}"
-        raise CommandRejected("invalid", message, "symbol")
-    if not (value.isascii() and value.isprintable()):
-        message = f"symbol must be printable ASCII, not {abbreviate(ascii(value))}"
-        raise CommandRejected("invalid", message, "symbol")
-
-
-def _validate_window(seconds: int) -> None:
-    if not 1 <= seconds <= MAX_WINDOW_SECONDS:
-        message = f"windowSeconds must be 1 to {MAX_WINDOW_SECONDS}, not {abbreviate(seconds)}"
-        raise CommandRejected("invalid", message, "windowSeconds")
+    return validate_decimal_field(path, value, maximum=maximum, places=places)

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
+from tapewire.decimals import abbreviate
 from tapewire.events import Item, ItemAnalysed, Sentiment
 from tapewire.log import CommandRejected
 from tapewire.runtime.contracts.insights import (
@@ -132,7 +133,7 @@ def _validate_score(value: Decimal | None) -> Decimal | None:
     if value is None:
         return None
     if not value.is_finite() or not -1 <= value <= 1:
-        message = f"score must be a number from -1 to 1, not {text_validation.shorten(value)}"
+        message = f"score must be a number from -1 to 1, not {abbreviate(value)}"
         raise CommandRejected("invalid", message, "score")
     return _normalize_score(value)
 
@@ -145,9 +146,7 @@ def _normalize_score(score: Decimal) -> Decimal:
 def _validate_id(value: str) -> str:
     if not 1 <= len(value) <= MAX_ID_CHARACTERS or not (value.isascii() and value.isprintable()):
         why = f"must be 1 to {MAX_ID_CHARACTERS} printable ASCII characters"
-        raise CommandRejected(
-            "invalid", f"id {why}, not {text_validation.shorten(ascii(value))}", "id"
-        )
+        raise CommandRejected("invalid", f"id {why}, not {abbreviate(ascii(value))}", "id")
     return value
 
 

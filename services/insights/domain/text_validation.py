@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
+from tapewire.decimals import abbreviate
 from tapewire.log import EVERYBODY, CommandRejected
 from tapewire.runtime.contracts.insights import MAX_TAG_CHARACTERS, MAX_TAGS
 
@@ -17,8 +18,6 @@ MAX_USER_ID_CHARACTERS = 128
 _URL_PATTERN = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*")
 """The characters of RFC 3986."""
 _TICKER_PATTERN = re.compile(r"[A-Za-z0-9.^=/:_&+-]*")
-MAX_SHOWN_CHARACTERS = 40
-"""Characters of a bad value that an error message repeats."""
 
 
 def validate_line(path: str, value: str, max_characters: int) -> str:
@@ -74,12 +73,6 @@ def validate_user_id(value: str) -> str:
     return value
 
 
-def shorten(value: object) -> str:
-    """Return `value` for an error message, cut to `MAX_SHOWN_CHARACTERS`."""
-    text = str(value)
-    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…"
-
-
 def _validate_each(
     path: str, values: Sequence[str], max_count: int, validate: Callable[[str, str], str]
 ) -> tuple[str, ...]:
@@ -106,4 +99,4 @@ def _validate_tag(path: str, value: str) -> str:
 
 
 def _build_rejection(path: str, requirement: str, value: object) -> CommandRejected:
-    return CommandRejected("invalid", f"{path} {requirement}: {shorten(value)!r}", path)
+    return CommandRejected("invalid", f"{path} {requirement}: {abbreviate(value)!r}", path)

@@ -8,9 +8,9 @@ from decimal import Decimal
 
 import msgspec
 
-from tapewire.decimals import DecimalOutOfBounds, abbreviate, validate_positive_decimal
 from tapewire.events import OrderType, Side
 from tapewire.log import CommandRejected
+from tapewire_services.field_validation import validate_decimal_field, validate_text_field
 
 MAX_QTY = Decimal(1_000_000)
 """Shares of one order."""
@@ -103,11 +103,11 @@ def validate_place_order(command: PlaceOrderCommand) -> PlaceOrderCommand:
     Raises:
         CommandRejected: ``invalid``, with the path of the field.
     """
-    _validate_text_field("symbol", command.symbol)
-    _validate_text_field("clientOrderId", command.client_order_id)
+    validate_text_field("symbol", command.symbol, max_length=MAX_ID_LENGTH)
+    validate_text_field("clientOrderId", command.client_order_id, max_length=MAX_ID_LENGTH)
     if command.strategy_id is not None:
-        _validate_text_field("strategyId", command.strategy_id)
-    qty = validate_number_field("qty", command.qty, MAX_QTY, QTY_PLACES)
+        validate_text_field("strategyId", command.strategy_id, max_length=MAX_ID_LENGTH)
+    qty = validate_decimal_field("qty", command.qty, maximum=MAX_QTY, places=QTY_PLACES)
     return msgspec.structs.replace(command, qty=qty, limit_price=_validate_limit_price(command))
 
 
@@ -118,26 +118,6 @@ def _validate_limit_price(command: PlaceOrderCommand) -> Decimal | None:
         return None
     if command.limit_price is None:
         raise CommandRejected("invalid", "a limit order needs a limit price", "limitPrice")
-    return validate_number_field("limitPrice", command.limit_price, MAX_PRICE, LIMIT_PRICE_PLACES)
-
-
-def validate_number_field(path: str, value: Decimal, maximum: Decimal, places: int) -> Decimal:
-    """Return `value` normalized.
-
-    Raises:
-        CommandRejected: ``invalid``: it is not above 0, above `maximum`, or too fine.
-    """
-    try:
-        return validate_positive_decimal(value, maximum=maximum, places=places)
-    except DecimalOutOfBounds as error:
-        raise CommandRejected("invalid", f"{path} {error}", path) from None
-
-
-def _validate_text_field(path: str, value: str) -> None:
-    if not 1 <= len(value) <= MAX_ID_LENGTH:
-        message = f"{path} must have 1 to {MAX_ID_LENGTH} characters, not {len(value)}"
-        raise CommandRejected("invalid", message, path)
-    if not (value.isascii() and value.isprintable()):
-        raise CommandRejected(
-            "invalid", f"{path} must be printable ASCII, not {abbreviate(ascii(value))}", path
-        )
+    return validate_decimal_field(
+        "limitPrice", command.limit_price, maximum=MAX_PRICE, places=LIMIT_PRICE_PLACES
+    )

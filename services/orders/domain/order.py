@@ -33,6 +33,7 @@ from tapewire.events import (
 )
 from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent
 from tapewire.runtime.contracts.orders import order_id
+from tapewire_services.field_validation import validate_decimal_field
 from tapewire_services.orders.domain.commands import (
     MAX_PRICE,
     MAX_QTY,
@@ -45,7 +46,6 @@ from tapewire_services.orders.domain.commands import (
     FillOrderCommand,
     PlaceOrderCommand,
     RejectOrderCommand,
-    validate_number_field,
     validate_place_order,
 )
 
@@ -152,8 +152,8 @@ def _validate_fill(order: Order, command: FillOrderCommand) -> tuple[Decimal, De
     An execution that does not fit the order is rejected as a whole, never reduced to fit: an order
     that was overfilled, filled twice or filled beyond its limit needs human attention.
     """
-    qty = validate_number_field("qty", command.qty, MAX_QTY, QTY_PLACES)
-    price = validate_number_field("price", command.price, MAX_PRICE, PRICE_PLACES)
+    qty = validate_decimal_field("qty", command.qty, maximum=MAX_QTY, places=QTY_PLACES)
+    price = validate_decimal_field("price", command.price, maximum=MAX_PRICE, places=PRICE_PLACES)
     if command.filled_before != order.filled_qty:
         message = f"filled {order.filled_qty} so far, not {abbreviate(command.filled_before)}"
         raise CommandRejected("conflict", message, "filledBefore")

@@ -23,11 +23,9 @@ import msgspec
 from tapewire.decimals import (
     EXACT_CONTEXT,
     WIDE_CONTEXT,
-    DecimalOutOfBounds,
     average_price,
     normalize,
     round_half_even,
-    validate_decimal,
 )
 from tapewire.events import (
     Event,
@@ -40,6 +38,7 @@ from tapewire.events import (
     TradeExecuted,
 )
 from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent
+from tapewire_services.field_validation import validate_decimal_field, validate_length
 
 DOMAIN = "positions"
 MAX_MAGNITUDE = Decimal(10**12)
@@ -134,15 +133,10 @@ def build_trade_command(
 
 
 def _validate_trade(trade: TradeExecuted) -> TradeExecuted:
-    if not 1 <= len(trade.symbol) <= MAX_SYMBOL_LENGTH:
-        raise CommandRejected(
-            "invalid",
-            f"symbol must have 1 to {MAX_SYMBOL_LENGTH} characters, not {len(trade.symbol)}",
-            "symbol",
-        )
-    qty = _validate_number_field("qty", trade.qty, QTY_PLACES)
-    price = _validate_number_field("price", trade.price, PRICE_PLACES)
-    fee = _validate_number_field("fee", trade.fee, FEE_PLACES)
+    validate_length("symbol", trade.symbol, maximum=MAX_SYMBOL_LENGTH)
+    qty = _validate_amount("qty", trade.qty, QTY_PLACES)
+    price = _validate_amount("price", trade.price, PRICE_PLACES)
+    fee = _validate_amount("fee", trade.fee, FEE_PLACES)
     if qty <= 0:
         raise CommandRejected("invalid", f"qty must be above 0, not {qty}", "qty")
     if price < 0:
@@ -150,11 +144,10 @@ def _validate_trade(trade: TradeExecuted) -> TradeExecuted:
     return msgspec.structs.replace(trade, qty=qty, price=price, fee=fee)
 
 
-def _validate_number_field(path: str, value: Decimal, places: int) -> Decimal:
-    try:
-        return validate_decimal(value, minimum=-MAX_MAGNITUDE, maximum=MAX_MAGNITUDE, places=places)
-    except DecimalOutOfBounds as error:
-        raise CommandRejected("invalid", f"{path} {error}", path) from None
+def _validate_amount(path: str, value: Decimal, places: int) -> Decimal:
+    return validate_decimal_field(
+        path, value, minimum=-MAX_MAGNITUDE, maximum=MAX_MAGNITUDE, places=places
+    )
 
 
 def _current_position(state: State, trade: TradeExecuted) -> Position:

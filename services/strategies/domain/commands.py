@@ -10,11 +10,6 @@ from typing import assert_never
 
 import msgspec
 
-from tapewire.decimals import (
-    DecimalOutOfBounds,
-    abbreviate,
-    validate_decimal,
-)
 from tapewire.events import (
     Action,
     Breakout,
@@ -25,7 +20,11 @@ from tapewire.events import (
     StopLoss,
     StrategyRule,
 )
-from tapewire.log import CommandRejected
+from tapewire_services.field_validation import (
+    validate_decimal_field,
+    validate_integer_field,
+    validate_text_field,
+)
 
 MAX_QTY = Decimal(1_000_000)
 """Shares in one order."""
@@ -166,20 +165,18 @@ def validate_settings(settings: StrategySettings) -> StrategySettings:
     Raises:
         CommandRejected: ``invalid``, with the path of the field at fault.
     """
-    _validate_text_field("symbol", settings.symbol, MAX_ID_LENGTH)
-    if not settings.symbol.isascii():
-        raise CommandRejected("invalid", "symbol must be printable ASCII", "symbol")
-    _validate_text_field("name", settings.name, MAX_NAME_LENGTH)
+    validate_text_field("symbol", settings.symbol, max_length=MAX_ID_LENGTH)
+    validate_text_field("name", settings.name, max_length=MAX_NAME_LENGTH, is_ascii=False)
     max_trades = settings.max_trades
     if max_trades is not None:
-        _validate_integer_field("maxTrades", max_trades, 1, MAX_TRADES)
+        validate_integer_field("maxTrades", max_trades, minimum=1, maximum=MAX_TRADES)
     minimum = Decimal((0, (1,), -QTY_PLACES))
     return StrategySettings(
         name=settings.name,
         symbol=settings.symbol,
         rule=_validate_rule(settings.rule),
-        quantity=_validate_decimal_field(
-            "quantity", settings.quantity, minimum, MAX_QTY, QTY_PLACES
+        quantity=validate_decimal_field(
+            "quantity", settings.quantity, minimum=minimum, maximum=MAX_QTY, places=QTY_PLACES
         ),
         stop_loss=_validate_stop_loss(settings.stop_loss),
         max_trades=max_trades,
@@ -189,21 +186,25 @@ def validate_settings(settings: StrategySettings) -> StrategySettings:
 def _validate_rule(rule: StrategyRule) -> StrategyRule:
     match rule:
         case MovingAverageCrossover(fast=fast, slow=slow):
-            _validate_integer_field("rule.fast", fast, 1, MAX_WINDOW_PRICES - 1)
-            _validate_integer_field("rule.slow", slow, fast + 1, MAX_WINDOW_PRICES)
+            validate_integer_field("rule.fast", fast, minimum=1, maximum=MAX_WINDOW_PRICES - 1)
+            validate_integer_field("rule.slow", slow, minimum=fast + 1, maximum=MAX_WINDOW_PRICES)
             return rule
         case Breakout(window=window, margin_percent=margin):
-            _validate_integer_field("rule.window", window, 2, MAX_WINDOW_PRICES)
+            validate_integer_field("rule.window", window, minimum=2, maximum=MAX_WINDOW_PRICES)
             path = "rule.marginPercent"
-            margin = _validate_decimal_field(
-                path, margin, Decimal(0), MAX_MARGIN_PERCENT, PERCENT_PLACES
+            margin = validate_decimal_field(
+                path, margin, minimum=Decimal(0), maximum=MAX_MARGIN_PERCENT, places=PERCENT_PLACES
             )
             return Breakout(window=window, margin_percent=margin)
         case MeanReversion(window=window, deviations=deviations):
-            _validate_integer_field("rule.window", window, 2, MAX_WINDOW_PRICES)
+            validate_integer_field("rule.window", window, minimum=2, maximum=MAX_WINDOW_PRICES)
             path = "rule.deviations"
-            deviations = _validate_decimal_field(
-                path, deviations, MIN_POSITIVE_VALUE, MAX_DEVIATIONS, PERCENT_PLACES
+            deviations = validate_decimal_field(
+                path,
+                deviations,
+                minimum=MIN_POSITIVE_VALUE,
+                maximum=MAX_DEVIATIONS,
+                places=PERCENT_PLACES,
             )
             return MeanReversion(window=window, deviations=deviations)
         case _:
@@ -214,33 +215,11 @@ def _validate_stop_loss(stop: StopLoss | None) -> StopLoss | None:
     if stop is None:
         return None
     most = Decimal(100) - MIN_POSITIVE_VALUE
-    percent = _validate_decimal_field(
-        "stopLoss.percent", stop.percent, MIN_POSITIVE_VALUE, most, PERCENT_PLACES
+    percent = validate_decimal_field(
+        "stopLoss.percent",
+        stop.percent,
+        minimum=MIN_POSITIVE_VALUE,
+        maximum=most,
+        places=PERCENT_PLACES,
     )
     return StopLoss(kind=stop.kind, percent=percent)
-
-
-def _validate_decimal_field(
-    path: str, value: Decimal, minimum: Decimal, maximum: Decimal, places: int
-) -> Decimal:
-    try:
-        return validate_decimal(value, minimum=minimum, maximum=maximum, places=places)
-    except DecimalOutOfBounds as error:
-        raise CommandRejected("invalid", f"{path} {error}", path) from None
-
-
-def _validate_integer_field(path: str, value: int, minimum: int, maximum: int) -> None:
-    if not minimum <= value <= maximum:
-        raise CommandRejected(
-            "invalid", f"{path} must be {minimum} to {maximum}, not {abbreviate(value)}", path
-        )
-
-
-def _validate_text_field(path: str, value: str, max_length: int) -> None:
-    if not 1 <= len(value) <= max_length:
-        message = f"{path} must have 1 to {max_length} characters, not {len(value)}"
-        raise CommandRejected("invalid", message, path)
-    if not value.isprintable():
-        raise CommandRejected(
-            "invalid", f"{path} must be printable, not {abbreviate(ascii(value))}", path
-        )

@@ -75,6 +75,21 @@ def test_bad_fields_are_named(path: str, changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"symbol": "ÏBM"}, r"symbol must be printable ASCII, not '\xcfBM'"),
+        ({"symbol": "IBM\n"}, r"symbol must be printable ASCII, not 'IBM\n'"),
+        ({"name": "a\0b"}, r"name must be printable, not 'a\x00b'"),
+        ({"max_trades": 0}, "maxTrades must be 1 to 1000000, not 0"),
+    ],
+)
+def test_message_names_field_bound_and_value(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(CommandRejected) as refused:
+        validate_settings(make_settings(**changes))
+    assert refused.value.message == message
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"rule": crossover(1, 2)},
