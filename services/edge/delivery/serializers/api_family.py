@@ -112,9 +112,7 @@ def _snake_case_connected(name: str) -> Callable[[ConnectedPayload], SseMessage]
 
 
 def _camel_case_control_message(
-    name: str,
-    payload: msgspec.Struct,
-    timestamp: datetime,  # noqa: ARG001
+    name: str, payload: msgspec.Struct, _timestamp: datetime
 ) -> SseMessage:
     return name, payload
 
@@ -127,16 +125,10 @@ def _snake_case_control_message(
 
 
 def _prices_snapshot(
-    prices: Sequence[PriceView],
-    symbols: Sequence[str] | None,  # noqa: ARG001
-    timestamp: datetime,
+    prices: Sequence[PriceView], _symbols: Sequence[str] | None, timestamp: datetime
 ) -> list[SseMessage]:
-    return [
-        (
-            "price:update",
-            PricesSnapshotPayload(initializing=True, prices=prices, timestamp=timestamp),
-        )
-    ]
+    snapshot = PricesSnapshotPayload(initializing=True, prices=prices, timestamp=timestamp)
+    return [("price:update", snapshot)]
 
 
 def _subscribed_and_prices(
@@ -146,16 +138,14 @@ def _subscribed_and_prices(
     return [("subscribed", subscribed), *map(price_message, prices)]
 
 
-def _price_messages(
-    prices: Sequence[PriceView],
-    symbols: Sequence[str] | None,  # noqa: ARG001
-    timestamp: datetime,  # noqa: ARG001
-) -> list[SseMessage]:
-    return [("price:update", view) for view in prices]
-
-
 def _camel_case_price(view: PriceView) -> SseMessage:
     return "price:update", view
+
+
+def _price_messages(
+    prices: Sequence[PriceView], _symbols: Sequence[str] | None, _timestamp: datetime
+) -> list[SseMessage]:
+    return [*map(_camel_case_price, prices)]
 
 
 def _ping_message(timestamp: datetime) -> SseMessage:
@@ -195,13 +185,6 @@ DASHBOARD = ApiFamily(
     price_message=_camel_case_price,
     initial_price_messages=_price_messages,
 )
-NOTIFICATIONS = ApiFamily(
-    name="notifications",
-    serializer=serialize_notifications,
-    connected_message=_snake_case_connected("connected"),
-    idle_message=_heartbeat_message,
-    control_message=_snake_case_control_message,
-    has_steady_heartbeat=True,
-    price_message=_camel_case_price,
-    initial_price_messages=_price_messages,
+NOTIFICATIONS = msgspec.structs.replace(
+    DASHBOARD, name="notifications", serializer=serialize_notifications
 )
