@@ -103,7 +103,7 @@ def _run_leased_notifications(app: App, writer: NotificationWriter) -> None:
 
 def _subscribe(
     app: App, filters: Mapping[str, str], make_consumer: Callable[[], EventConsumer]
-) -> list[CatchUpSubscription]:
+) -> list[CatchUpSubscription[EventConsumer]]:
     """One subscription for each name and filter."""
     return [
         CatchUpSubscription(

@@ -29,8 +29,8 @@ class BrokerRunner:
     """Runs one broker at a time. `run` it while holding the lease.
 
     Args:
-        make_broker: returns a new broker. It is called at the start, when the lease is won and
-            when the log was recreated.
+        make_broker: returns a new broker. It is called when the lease is won and when the log was
+            recreated.
     """
 
     def __init__(
@@ -41,15 +41,12 @@ class BrokerRunner:
         make_broker: Callable[[], Broker],
         rng: random.Random | None = None,
     ) -> None:
-        self._reporter = reporter
-        self._make_broker = make_broker
-        self._broker = make_broker()
         self.subscription = CatchUpSubscription(
             log,
             checkpoint_store,
             name=CHECKPOINT_NAME,
             filter_=ORDERS_FILTER,
-            make_consumer=self._make_consumer,
+            make_consumer=lambda: BrokerConsumer(make_broker(), reporter.report),
             rng=rng,
         )
 
@@ -58,12 +55,9 @@ class BrokerRunner:
         await self.subscription.run()
 
     def pending_count(self) -> int:
-        """The number of the broker's reports that wait or are in progress."""
-        return self._broker.pending_count
-
-    def _make_consumer(self) -> "BrokerConsumer":
-        self._broker = self._make_broker()
-        return BrokerConsumer(self._broker, self._reporter.report)
+        """The number of the broker's reports that wait or are in progress. Raises Unavailable
+        before the broker has received all open orders."""
+        return self.subscription.consumer.pending_count
 
 
 class BrokerConsumer(EventConsumer):
@@ -104,6 +98,11 @@ class BrokerConsumer(EventConsumer):
 
     async def run(self) -> None:
         await self._broker.run(self._report)
+
+    @property
+    def pending_count(self) -> int:
+        """The number of the broker's reports that wait or are in progress."""
+        return self._broker.pending_count
 
     def _apply_event(self, recorded: RecordedEvent) -> OpenOrder | None:
         try:

@@ -34,7 +34,7 @@ def subscribe_to_trades(
     quote_cache: QuoteCache,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     rng: random.Random | None = None,
-) -> CatchUpSubscription:
+) -> "CatchUpSubscription[TradeConsumer]":
     """The subscription that applies all trades to positions and values the open ones. Run it while
     holding the lease."""
 

@@ -49,62 +49,44 @@ class StrategiesRunner:
         checkpoint_store: LatestValueStore,
         quote_cache: QuoteCache,
     ) -> None:
-        self._dependencies = dependencies
-        self._checkpoint_store = checkpoint_store
-        self._quote_cache = quote_cache
-        self._consumer: _StrategyEventConsumer | None = None
-        self._subscriptions = [
-            CatchUpSubscription(
-                dependencies.log,
-                checkpoint_store,
-                name=LEASE_NAME,
-                filter_=STRATEGIES_FILTER,
-                make_consumer=self._make_consumer,
-                rng=dependencies.rng,
+        self._strategy_events = CatchUpSubscription(
+            dependencies.log,
+            checkpoint_store,
+            name=LEASE_NAME,
+            filter_=STRATEGIES_FILTER,
+            make_consumer=lambda: _StrategyEventConsumer(
+                dependencies, checkpoint_store, WorkerPool(dependencies, quote_cache)
             ),
-            CatchUpSubscription(
-                dependencies.log,
-                checkpoint_store,
-                name=FILLS_CHECKPOINT_NAME,
-                filter_=ORDERS_FILTER,
-                make_consumer=lambda: OrderEventConsumer(dependencies.command_handler),
-                rng=dependencies.rng,
-            ),
-        ]
+            rng=dependencies.rng,
+        )
+        self._order_events = CatchUpSubscription(
+            dependencies.log,
+            checkpoint_store,
+            name=FILLS_CHECKPOINT_NAME,
+            filter_=ORDERS_FILTER,
+            make_consumer=lambda: OrderEventConsumer(dependencies.command_handler),
+            rng=dependencies.rng,
+        )
         self.progress = ProgressReporter(
-            self._subscriptions,
-            flush=self._save_checkpoints,
-            pending_count=self._pending_count,
-            quote_times=self._handled_quote_times,
+            [self._strategy_events, self._order_events],
+            flush=lambda: self._strategy_events.consumer.save_checkpoints(),
+            pending_count=lambda: self._strategy_events.consumer.pending_count(),
+            quote_times=lambda: self._strategy_events.consumer.handled_quote_times(),
         )
 
     async def run(self) -> None:
         """Work all active strategies until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for subscription in self._subscriptions:
-                group.create_task(subscription.run())
-
-    def _make_consumer(self) -> "_StrategyEventConsumer":
-        self._consumer = _StrategyEventConsumer(
-            self._dependencies,
-            self._checkpoint_store,
-            WorkerPool(self._dependencies, self._quote_cache),
-        )
-        return self._consumer
-
-    async def _save_checkpoints(self) -> None:
-        if self._consumer is not None:
-            await self._consumer.save_checkpoints()
-
-    def _pending_count(self) -> int:
-        return 0 if self._consumer is None else self._consumer.pending_count()
-
-    def _handled_quote_times(self) -> Mapping[str, datetime]:
-        return {} if self._consumer is None else self._consumer.handled_quote_times()
+            group.create_task(self._strategy_events.run())
+            group.create_task(self._order_events.run())
 
 
 class _StrategyEventConsumer(EventConsumer):
-    """Consumes the strategies' events; starts workers once it has caught up with the log."""
+    """Consumes the strategies' events; starts workers once it has caught up with the log.
+
+    The future `_checkpoint` is resolved when the workers are started. `save_checkpoints` and
+    `pending_count` may be called from then on.
+    """
 
     def __init__(
         self,
@@ -116,36 +98,36 @@ class _StrategyEventConsumer(EventConsumer):
         self._checkpoint_store = checkpoint_store
         self._worker_pool = worker_pool
         self._active_strategies = ActiveStrategies()
-        self._checkpoint: RunnerCheckpoint | None = None
+        self._checkpoint: asyncio.Future[RunnerCheckpoint] = (
+            asyncio.get_running_loop().create_future()
+        )
 
     async def run(self) -> None:
         """Save checkpoints periodically; stop the workers at the end."""
-        clock, seconds = asyncio.get_running_loop().time, MIN_SAVE_INTERVAL_SECONDS
         try:
-            while True:
-                await asyncio.sleep(seconds)
-                if self._checkpoint is None:
-                    continue
-                began = clock()
-                known, took = self._worker_pool.capture_checkpoints(), clock() - began
-                try:
-                    await self._checkpoint.save(known)
-                except LogError as error:
-                    logger.warning("checkpoint.save_failed", error=str(error))
-                seconds = max(self._checkpoint.save_interval_seconds(), took * SAVE_PAUSE_RATIO)
+            await self._save_periodically(await self._checkpoint)
         finally:
             await self._worker_pool.close()
 
+    async def _save_periodically(self, checkpoint: RunnerCheckpoint) -> None:
+        clock, seconds = asyncio.get_running_loop().time, MIN_SAVE_INTERVAL_SECONDS
+        while True:
+            await asyncio.sleep(seconds)
+            began = clock()
+            known, took = self._worker_pool.capture_checkpoints(), clock() - began
+            try:
+                await checkpoint.save(known)
+            except LogError as error:
+                logger.warning("checkpoint.save_failed", error=str(error))
+            seconds = max(checkpoint.save_interval_seconds(), took * SAVE_PAUSE_RATIO)
+
     async def save_checkpoints(self) -> None:
         """Save what the log does not hold of the strategies. Raises LogError."""
-        if self._checkpoint is not None:
-            await self._checkpoint.save(self._worker_pool.capture_checkpoints())
+        await self._checkpoint.result().save(self._worker_pool.capture_checkpoints())
 
     def pending_count(self) -> int:
         """Busy workers, and one more if a checkpoint is not saved."""
-        is_saved = self._checkpoint is not None and self._checkpoint.is_saved(
-            self._worker_pool.capture_checkpoints()
-        )
+        is_saved = self._checkpoint.result().is_saved(self._worker_pool.capture_checkpoints())
         return self._worker_pool.busy_count + (not is_saved)
 
     def handled_quote_times(self) -> Mapping[str, datetime]:
@@ -165,7 +147,7 @@ class _StrategyEventConsumer(EventConsumer):
             except (UnknownType, Undecodable, BadSubject) as error:
                 logger.error("event.skipped", sequence=recorded.sequence, error=str(error))
                 continue
-            if tracked is not None and self._checkpoint is not None:
+            if tracked is not None and self._checkpoint.done():
                 self._worker_pool.update(tracked)
 
     async def on_caught_up(self) -> None:
@@ -177,9 +159,10 @@ class _StrategyEventConsumer(EventConsumer):
             checkpoint = RunnerCheckpoint(self._checkpoint_store, bounds.epoch)
             return checkpoint, await checkpoint.load(symbols)
 
-        self._checkpoint, found = await retry(
+        checkpoint, found = await retry(
             load, self._dependencies.rng, logger, "checkpoint.load_failed"
         )
         for tracked in self._active_strategies.get_all():
             self._worker_pool.update(tracked, found.get(str(tracked.subject)))
+        self._checkpoint.set_result(checkpoint)
         logger.info("runner.started", strategies=len(self._active_strategies.get_all()))

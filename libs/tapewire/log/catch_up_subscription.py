@@ -11,6 +11,7 @@ import abc
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 import structlog
 
@@ -32,6 +33,7 @@ from tapewire.log.ports import (
     Page,
     RecordedEvent,
     Subscription,
+    Unavailable,
 )
 
 POLL_INTERVAL_SECONDS = 2.0
@@ -69,7 +71,10 @@ class EventConsumer(abc.ABC):
         """Do background work; cancelled when the subscription ends or the log is recreated."""
 
 
-class CatchUpSubscription:
+ConsumerT = TypeVar("ConsumerT", bound=EventConsumer)
+
+
+class CatchUpSubscription(Generic[ConsumerT]):
     """A named, checkpointed subscription to all events of `filter_`.
 
     Args:
@@ -84,7 +89,7 @@ class CatchUpSubscription:
         *,
         name: str,
         filter_: str,
-        make_consumer: Callable[[], EventConsumer],
+        make_consumer: Callable[[], ConsumerT],
         rng: random.Random | None = None,
     ) -> None:
         self.name = name
@@ -93,13 +98,21 @@ class CatchUpSubscription:
         self._checkpoint_store = checkpoint_store
         self._make_consumer = make_consumer
         self._rng = rng or new_rng()
-        self._delivery: _Delivery | None = None
+        self._delivery: _Delivery[ConsumerT] | None = None
 
     @property
     def last_handled_sequence(self) -> int | None:
         """The sequence of the last handled event; None unless this process runs the subscription
         and has caught up."""
         return None if self._delivery is None else self._delivery.last_handled_sequence
+
+    @property
+    def consumer(self) -> ConsumerT:
+        """The consumer that receives the events. Raises Unavailable unless this process runs the
+        subscription and has caught up."""
+        if self._delivery is None or not self._delivery.is_caught_up:
+            raise Unavailable(f"still reading {self.filter}")
+        return self._delivery.consumer
 
     async def run(self) -> None:
         """Hand out events until cancelled.
@@ -122,7 +135,7 @@ class CatchUpSubscription:
             self._delivery = None
 
 
-class _Delivery:
+class _Delivery(Generic[ConsumerT]):
     """One consumer's way through one incarnation of the log."""
 
     def __init__(
@@ -131,7 +144,7 @@ class _Delivery:
         checkpoint_store: LatestValueStore,
         filter_: str,
         name: str,
-        consumer: EventConsumer,
+        consumer: ConsumerT,
         rng: random.Random,
     ) -> None:
         self._log = log
@@ -139,18 +152,18 @@ class _Delivery:
         self._filter = filter_
         self._name = name
         self._checkpoint_key = shared_checkpoint_key(name)
-        self._consumer = consumer
+        self.consumer = consumer
         self._rng = rng
         self._wake = asyncio.Event()
         self._epoch = ""
         self._as_of = 0
-        self._is_caught_up = False
+        self.is_caught_up = False
         self._unsaved_events = 0
         self._next_checkpoint_at = 0.0
 
     @property
     def last_handled_sequence(self) -> int | None:
-        return self._as_of if self._is_caught_up else None
+        return self._as_of if self.is_caught_up else None
 
     async def run_until_log_recreated(self) -> str:
         """Hand out events; the reason why the log is another one."""
@@ -161,7 +174,7 @@ class _Delivery:
                 self._wake.clear()
                 page = await self._read_page()
                 await self._handle_page(page)
-                if not self._is_caught_up and not page.has_more:
+                if not self.is_caught_up and not page.has_more:
                     await self._check_caught_up(start)
                 await self._save_checkpoint()
                 if not page.has_more and not await self._wait_for_events():
@@ -202,7 +215,7 @@ class _Delivery:
         return bounds
 
     def _restore(self, state: bytes) -> bool:
-        self._consumer.restore_state(state)
+        self.consumer.restore_state(state)
         return True
 
     async def _check_caught_up(self, start: Bounds) -> None:
@@ -216,8 +229,8 @@ class _Delivery:
         )
         if self._as_of >= min(last, start.last):
             logger.info("subscription.caught_up", name=self._name, sequence=self._as_of)
-            await self._consumer.on_caught_up()
-            self._is_caught_up = True
+            await self.consumer.on_caught_up()
+            self.is_caught_up = True
 
     async def _read_page(self) -> Page:
         return await retry(
@@ -237,7 +250,7 @@ class _Delivery:
         if not page.events:
             return
         await retry(
-            lambda: self._consumer.handle(page.events),
+            lambda: self.consumer.handle(page.events),
             self._rng,
             logger,
             "subscription.handler_failed",
@@ -250,7 +263,7 @@ class _Delivery:
         now = asyncio.get_running_loop().time()
         if self._unsaved_events < MIN_CHECKPOINT_EVENTS or now < self._next_checkpoint_at:
             return
-        state = self._consumer.serialize_state()
+        state = self.consumer.serialize_state()
         try:
             await write_checkpoint(
                 self._checkpoint_store,

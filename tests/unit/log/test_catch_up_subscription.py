@@ -87,7 +87,7 @@ def subscribe(
     make_consumer: Callable[[], EventConsumer],
     faults: Faults | None = None,
     seed: int = 1,
-) -> CatchUpSubscription:
+) -> CatchUpSubscription[EventConsumer]:
     return CatchUpSubscription(
         MemoryEventLog(server, faults),
         MemoryLatestValueStore(server, faults=faults),
@@ -144,6 +144,28 @@ async def test_last_handled_sequence_is_known_after_catching_up() -> None:
     task.cancel()
     await asyncio.wait({task})
     assert subscription.last_handled_sequence is None, "another process may run it now"
+
+
+async def test_consumer_is_available_only_while_it_is_caught_up() -> None:
+    server = MemoryServer()
+    await append(MemoryEventLog(server), 0)
+    available = list[bool]()
+
+    def is_available() -> bool:
+        try:
+            return subscription.consumer is consumer
+        except Unavailable:
+            return False
+
+    consumer = RecordingConsumer(lambda: available.append(is_available()))
+    subscription = subscribe(server, lambda: consumer)
+    assert not is_available(), "not started"
+    task = asyncio.create_task(subscription.run())
+    await until(is_available)
+    assert available == [False], "while it handles stored events"
+    task.cancel()
+    await asyncio.wait({task})
+    assert not is_available(), "another process may run it now"
 
 
 async def test_a_new_subscription_starts_at_the_checkpoint() -> None:
