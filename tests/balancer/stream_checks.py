@@ -2,8 +2,8 @@
 
 The ids of each stream must increase, and its events must be exactly those of the log, from its
 start to the end, under the names of its API family. The history checker also judges trading
-streams, payload by payload. The invariants of the fault suite apply to the orders. Start reading at
-`find_violations`.
+streams, payload by payload. `order_invariants` verifies the log and checks the orders. Start
+reading at `find_violations`.
 """
 
 import itertools
@@ -26,7 +26,7 @@ from tests.harness.history.expected_log import (
     TRADING_STREAM_DOMAINS,
     expected_event,
 )
-from tests.harness.order_invariants import invariant_violations
+from tests.harness.order_invariants import find_order_violations
 from tests.harness.trader import PlacementAnswer
 
 ORDERS_PATH = "/api/stream/orders"
@@ -55,14 +55,13 @@ _EVENT_NAMES: Mapping[str, Mapping[str, str]] = {
 
 
 class ReaderHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reader received; `refused_count` is the number of responses that were not a stream."""
+    """What a reader received."""
 
     reader_number: int
     user: str
     path: str
     history: list[HistoryEntry]
     arrivals: list[EventArrival] = []
-    refused_count: int = 0
 
     @property
     def describe(self) -> str:
@@ -83,7 +82,7 @@ class RollingTrialRecording(msgspec.Struct, frozen=True, kw_only=True):
 def find_violations(recording: RollingTrialRecording) -> list[str]:
     """All violations in the recording."""
     log = expected_log(recording)
-    wrong = invariant_violations(recording.events, recording.placed)
+    wrong = find_order_violations(recording.events, recording.placed)
     for one in recording.readers:
         wrong += [
             f"{one.describe}: {what}" for what in find_reader_violations(log, recording.events, one)

@@ -12,7 +12,7 @@ from tapewire.events import CODEC, Event, OrderAccepted, OrderFilled, OrderPlace
 from tapewire.log import RecordedEvent
 from tests.faults.trial_checks import FaultTrialRecording
 from tests.harness.history import HistoryEntry, ReceivedEvent, StreamOpened
-from tests.harness.order_invariants import order_histories
+from tests.harness.order_invariants import recorded_orders
 from tests.harness.planned_orders import ExpectedEnd
 
 PlantViolation = Callable[[FaultTrialRecording], FaultTrialRecording]
@@ -125,7 +125,7 @@ def _change_log(
             like = next(r for r in events if type(r.event) is type(event))
             order = event.order_id if isinstance(event, TradeExecuted) else event.order.order_id  # type: ignore[attr-defined]
             domain = "trades" if isinstance(event, TradeExecuted) else "orders"
-            owner = order_histories(events)[order].user
+            owner = recorded_orders(events)[order].user
             events[sequence - 1 : sequence] = [
                 RecordedEvent(
                     sequence=sequence,
@@ -145,7 +145,7 @@ def _first_event_of(
     recording: FaultTrialRecording, event_type: type[Event], expected_end: ExpectedEnd
 ) -> tuple[int, Event]:
     wanted = [one.order_id for one in recording.placed if one.planned.expected_end is expected_end]
-    found = order_histories(recording.events)
+    found = recorded_orders(recording.events)
     return next(
         (at, told)
         for id_ in wanted
@@ -222,13 +222,10 @@ PLANTED_VIOLATIONS: dict[str, tuple[PlantViolation, str]] = {
     "an event says something else": (_change_history(_alter_content), ": wrong content at "),
     "a snapshot lacks orders": (_change_history(_insert_empty_snapshot), ": wrong snapshot at "),
     "no snapshot comes": (_change_history(_omit_snapshot), ": no snapshot at "),
-    "an order is placed twice": (
-        _change_log(_duplicate_placement),
-        ": not placed once and first: ",
-    ),
-    "a fill after a cancel": (_change_log(_add_fill_after_cancel), " after OrderCanceled"),
-    "a fill is stored twice": (_change_log(_duplicate_fill), " after OrderFilled"),
-    "a fill and its trade differ": (_change_log(_reduce_trade_quantity), " and trades "),
+    "an order is placed twice": (_change_log(_duplicate_placement), "it happened already, at "),
+    "a fill after a cancel": (_change_log(_add_fill_after_cancel), "the order is not open"),
+    "a fill is stored twice": (_change_log(_duplicate_fill), "the order is not open"),
+    "a fill and its trade differ": (_change_log(_reduce_trade_quantity), "qty of the trade"),
     "a market order is traded in part": (
         _change_log(_reduce_trade_quantity),
         ": market, ends filled with ",

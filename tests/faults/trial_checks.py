@@ -1,8 +1,9 @@
 """Checks a recorded trial: what clients received and were answered, against the log. Pure.
 
 The history checker judges what each client received, and `_check_ids_and_events` checks it once
-more in the simplest form. `order_invariants` checks the orders. Every list of orders is compared
-with the fold of the log at the sequence that it names. Start reading at `find_violations`.
+more in the simplest form. `order_invariants` verifies the log and checks the orders. Every list of
+orders is compared with the fold of the log at the sequence that it names. Start reading at
+`find_violations`.
 """
 
 import itertools
@@ -22,7 +23,7 @@ from tests.harness.history import (
     split_at_fresh_connections,
 )
 from tests.harness.history.expected_log import ORDER_STREAM_DOMAINS, TRADING_STREAM_DOMAINS
-from tests.harness.order_invariants import invariant_violations
+from tests.harness.order_invariants import find_order_violations
 from tests.harness.trader import OrderListAnswer, PlacementAnswer
 
 
@@ -64,7 +65,7 @@ _json_decoder = msgspec.json.Decoder(float_hook=Decimal)
 def find_violations(recording: FaultTrialRecording) -> list[str]:
     """All violations in the recording."""
     log = ExpectedLog([LogIncarnation(recording.epoch, recording.events)])
-    wrong = invariant_violations(recording.events, recording.placed)
+    wrong = find_order_violations(recording.events, recording.placed)
     for one in recording.watched:
         who = f"client {one.watcher_number} of {one.behavior.user} ({one.behavior.path})"
         told = check_history(log, one.behavior.user, one.history, domains=_streamed_domains(one))

@@ -1,17 +1,19 @@
 """Verifies the log that a test wrote, as `tapewire verify` does.
 
-Suites use this instead of repeating the rules of a domain.
+Suites use this instead of repeating the rules of a domain. `find_differences` reads a log,
+`find_recorded_differences` checks events that a trial has recorded.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from fractions import Fraction
 
 from tapewire.cli.verify import load_checkpoint_checks
 from tapewire.events import Event, Side, TradeExecuted
-from tapewire.log import EventLog, LatestValueStore, Unavailable
+from tapewire.log import EventDraft, EventLog, LatestValueStore, RecordedEvent, Unavailable
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.verify import VerificationDifference, VerificationSummary, verify
+from tests.harness import virtual_time
 
 TRADE_WITHOUT_FILL = "no fill comes right before the trade"
 """The difference of a trade that no order caused, such as one that a test appends by itself."""
@@ -34,6 +36,25 @@ async def find_differences(
         log, checkpoint_store, found.append, checkpoint_checks=load_checkpoint_checks()
     )
     return [str(difference) for difference in found if difference.what not in ignored], summary
+
+
+def find_recorded_differences(events: Sequence[RecordedEvent]) -> list[str]:
+    """Verify the events of a whole log, from sequence 1 on, without checkpoints.
+
+    Returns the differences, each on one line. Not for use within an event loop.
+    """
+
+    async def find() -> list[str]:
+        server = MemoryServer()
+        for one in events:
+            draft = EventDraft(subject=one.event_subject, event=one.event, metadata=one.metadata)
+            server.journal.store([draft], [one.data], at=0.0, time=one.time)
+        differences, _ = await find_differences(
+            MemoryEventLog(server), MemoryLatestValueStore(server, prefix="view")
+        )
+        return differences
+
+    return virtual_time.run(find())
 
 
 async def assert_verified(
