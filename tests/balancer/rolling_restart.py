@@ -103,7 +103,6 @@ class _RollingTrial:
                     path=one.path,
                     history=one.history,
                     arrivals=one.arrivals,
-                    refused_count=one.refused_statuses.total(),
                 )
                 for one in self._readers
             ],

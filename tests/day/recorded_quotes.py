@@ -14,7 +14,6 @@ from typing import NamedTuple
 DATA_FOLDER = Path(__file__).resolve().parents[3] / "shared" / "data"
 RECORDING_PATH = DATA_FOLDER / "us-equities-2013-10-07-seconds.csv.gz"
 MARKET_OPEN_MS = 34_200_000
-MARKET_CLOSE_MS = 57_600_000
 
 
 class ExpectedQuote(NamedTuple):

@@ -22,7 +22,6 @@ from tapewire.events import (
     Event,
     Item,
     ItemAnalysed,
-    NotificationsRead,
     Order,
     OrderFilled,
     OrderType,
@@ -367,14 +366,6 @@ class SyntheticLog:
             command = f"{word}-{id_}"
             event = kind(configuration=made, command_id=command)
             self._append_new_events([NewEvent(subject, event)], command)
-
-    def add_read_all(self, user: str) -> None:
-        """The user marks all notifications as read."""
-        command = f"read-{self._next_number()}"
-        event = NotificationsRead(ids=None, timestamp=self.now(), command_id=command)
-        self._append_new_events(
-            [NewEvent(EventSubject(user, "notifications", "all"), event)], command
-        )
 
     def add_pending_consequences(self) -> None:
         """Add everything that follows from the earlier events."""

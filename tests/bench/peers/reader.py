@@ -71,9 +71,7 @@ class ReaderReport(msgspec.Struct, kw_only=True):
     latency_histogram: dict[int, int] = {}
     event_count: int = 0
     received_bytes: int = 0
-    read_count: int = 0
     lost_connection_count: int = 0
-    cpu_seconds: float = 0.0
 
 
 class _SharedBlock:
@@ -125,7 +123,7 @@ class ReaderPool:
         self._buffer = bytearray(BUFFER_BYTES)
         self._view = memoryview(self._buffer)
         self._blocks: dict[bytes, _SharedBlock] = {}
-        self._received_bytes = self._read_count = self._lost_connection_count = 0
+        self._received_bytes = self._lost_connection_count = 0
 
     def execute(self, command: ReaderCommand) -> ReaderReport:
         if isinstance(command, OpenConnections):
@@ -210,8 +208,8 @@ class ReaderPool:
 
     def _measure_arrivals(self, seconds: float) -> ReaderReport:
         self._blocks = {}
-        self._received_bytes = self._read_count = self._lost_connection_count = 0
-        cpu, began = time.process_time(), time.time()
+        self._received_bytes = self._lost_connection_count = 0
+        began = time.time()
         until, last = began + seconds, began + seconds + MEASURE_GRACE_SECONDS
         poll, take = self._epoll.poll, self._record_arrival
         while (now := time.time()) < last:
@@ -232,9 +230,7 @@ class ReaderPool:
             latency_histogram=dict(steps),
             event_count=sum(len(s.timestamps) * len(s.arrivals) for s in self._blocks.values()),
             received_bytes=self._received_bytes,
-            read_count=self._read_count,
             lost_connection_count=self._lost_connection_count,
-            cpu_seconds=time.process_time() - cpu,
         )
 
     def _record_arrival(self, connection: _ReaderConnection) -> None:
@@ -243,7 +239,6 @@ class ReaderPool:
         if not data:
             return
         self._received_bytes += len(data)
-        self._read_count += 1
         if connection.decoder is not None:
             data = connection.decoder.decode(data)
         if connection.partial_event:

@@ -94,8 +94,7 @@ class TrialFigure(msgspec.Struct, frozen=True):
 
 
 class LoadStep(msgspec.Struct):
-    """The result of one offered rate. `server_cores` and `reader_cores` are the cores that the
-    server and the readers used."""
+    """The result of one offered rate. `server_cores` are the cores that the server used."""
 
     events_per_second: float
     offered_per_second: float
@@ -103,7 +102,6 @@ class LoadStep(msgspec.Struct):
     p50_seconds: float
     p99_seconds: float
     server_cores: float
-    reader_cores: float
     bytes_per_event: float
 
     @property
@@ -329,7 +327,6 @@ async def _measure_step(
         p50_seconds=latency_quantile(report, 0.5),
         p99_seconds=latency_quantile(report, 0.99),
         server_cores=used / min(lasted, seconds + SETTLE_SECONDS),
-        reader_cores=report.cpu_seconds / lasted,
         bytes_per_event=report.received_bytes / max(report.event_count, 1),
     )
 

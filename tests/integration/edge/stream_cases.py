@@ -132,7 +132,6 @@ class StreamCase:
         self.from_log = from_log
         self.is_public = is_public
         self.is_snake_case = path.startswith("/sse/") or not path.startswith("/api/stream")
-        self.connected_event = "CONNECTED" if path.startswith("/sse/") else "connected"
 
     def __repr__(self) -> str:
         return self.path

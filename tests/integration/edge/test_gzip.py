@@ -42,7 +42,6 @@ class Compressed:
         self.plain = b""
         self.frames = []
         self._decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        self._rest = b""
 
     async def read(self) -> Any:
         """The next frame. Every chunk of the body must contain whole frames when it arrives."""
