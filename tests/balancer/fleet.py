@@ -15,7 +15,7 @@ class FixedPortEdge(EdgeProcess):
 
     def __init__(self, settings: dict[str, str], folder: Path, port: int) -> None:
         self.port = port
-        self.url = f"http://127.0.0.1:{port}"
+        EdgeClient.__init__(self, f"http://127.0.0.1:{port}")
         ManagedService.__init__(self, "edge", {**settings, "TAPEWIRE_PORT": str(port)}, folder)
 
 
@@ -37,7 +37,7 @@ class EdgeFleet(EdgeClient):
         except BaseException:
             self.close()
             raise
-        self.url = self.nginx.url
+        super().__init__(self.nginx.url)
 
     def start_proxy(self, changes: Mapping[str, str] | None = None) -> NginxProcess:
         """Start another nginx in front of the same edges, with changed configuration lines."""

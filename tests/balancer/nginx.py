@@ -97,7 +97,7 @@ class NginxProcess(EdgeClient):
         folder.mkdir(parents=True)
         self._reserved = ReservedPort()
         self.port = self._reserved.port
-        self.url = f"http://127.0.0.1:{self.port}"
+        super().__init__(f"http://127.0.0.1:{self.port}")
         self._error_log, self._access_log = folder / "error.log", folder / "access.log"
         (folder / "site.conf").write_text(
             site_config(edges, self.port, self._access_log, extra_lines)

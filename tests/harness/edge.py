@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import psutil
@@ -136,13 +136,20 @@ class ManagedService:
         self.process.send_signal(signal.SIGCONT)
 
 
-class EdgeClient:
-    """The client's view of `url`: an edge, or a balancer in front of several."""
+ServiceT = TypeVar("ServiceT", bound=ManagedService)
 
-    url: str
-    last_appended_sequence: Callable[[], int] = staticmethod(lambda: 0)
-    """The last sequence that a test appended to the log of the harness."""
-    _followed_sequence = 0
+
+class EdgeClient:
+    """The client's view of `url`: an edge, or a balancer in front of several.
+
+    Args:
+        last_appended_sequence: returns the last sequence that tests appended to the log.
+    """
+
+    def __init__(self, url: str, last_appended_sequence: Callable[[], int] = lambda: 0) -> None:
+        self.url = url
+        self._last_appended_sequence = last_appended_sequence
+        self._followed_sequence = 0
 
     async def sign_in(self, user: str, roles: Sequence[str] = ()) -> str:
         """Return the value of the session cookie."""
@@ -186,7 +193,7 @@ class EdgeClient:
         """Open a stream and read its opening. Without an id, first wait until the edge has received
         all events that tests appended so far, so the snapshot includes them."""
         if how.get("last_event_id") is None:
-            await self.wait_until_followed(self.last_appended_sequence())
+            await self.wait_until_followed(self._last_appended_sequence())
         return await sse.open_stream(self.url, path, cookie=cookie, **how)
 
     async def connect(self, path: str, cookie: str | None = None, **how: Any) -> sse.SseStream:
@@ -197,10 +204,16 @@ class EdgeClient:
 class EdgeProcess(EdgeClient, ManagedService):
     """An edge process, seen from outside."""
 
-    def __init__(self, settings: dict[str, str], folder: Path, port: int = 0) -> None:
+    def __init__(
+        self,
+        settings: dict[str, str],
+        folder: Path,
+        port: int = 0,
+        last_appended_sequence: Callable[[], int] = lambda: 0,
+    ) -> None:
         with socket.create_server(("127.0.0.1", port), backlog=1024) as listening:
-            self.port = listening.getsockname()[1]
-            self.url = f"http://127.0.0.1:{self.port}"
+            self.port: int = listening.getsockname()[1]
+            EdgeClient.__init__(self, f"http://127.0.0.1:{self.port}", last_appended_sequence)
             fd = listening.fileno()
             ManagedService.__init__(self, "edge", settings, folder, {"TAPEWIRE_LISTEN_FD": fd})
 
@@ -229,14 +242,18 @@ class Harness:
 
     def start_edge(self, port: int = 0, **settings: Any) -> EdgeProcess:
         """Start a new edge; `settings` are environment variables."""
-        made: EdgeProcess = self.start_process(
-            lambda environment, folder: EdgeProcess(environment, folder, port), **settings
+        return self._wait_ready(
+            self.start_process(
+                lambda environment, folder: EdgeProcess(
+                    environment, folder, port, lambda: self._last_appended_sequence
+                ),
+                **settings,
+            )
         )
-        made.last_appended_sequence = lambda: self._last_appended_sequence
-        self._wait_ready(made)
-        return made
 
-    def start_process(self, factory: Callable[[dict[str, str], Path], Any], **settings: Any) -> Any:
+    def start_process(
+        self, factory: Callable[[dict[str, str], Path], ServiceT], **settings: Any
+    ) -> ServiceT:
         """Start what `factory` makes of the settings and a folder, without waiting until it is
         ready."""
         made = factory(self._with_nats_url(settings), self._folder)
@@ -256,7 +273,9 @@ class Harness:
     def start_service(self, name: str, **settings: Any) -> ManagedService:
         """Start a new process of the service `name`."""
         return self._wait_ready(
-            self.start_process(lambda *of: ManagedService(name, *of), **settings)
+            self.start_process(
+                lambda environment, folder: ManagedService(name, environment, folder), **settings
+            )
         )
 
     def log_text(self) -> str:
@@ -288,7 +307,7 @@ class Harness:
         given = {name: str(value) for name, value in settings.items()}
         return {"TAPEWIRE_NATS_URL": self.broker.url, **given}
 
-    def _wait_ready(self, service: Any) -> Any:
+    def _wait_ready(self, service: ServiceT) -> ServiceT:
         service.wait_ready()
         return service
 
