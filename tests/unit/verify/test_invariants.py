@@ -5,15 +5,13 @@ tamper with one event, and expect the matching difference at that event.
 import itertools
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from tapewire.log import Page
 from tapewire.log.memory import MemoryEventLog
 from tests.unit.verify.tampered_log import TamperedLog
-
-Alteration = Callable[[TamperedLog], int]
 
 
 async def test_an_intact_day_has_no_differences() -> None:
@@ -27,42 +25,50 @@ async def test_an_intact_day_has_no_differences() -> None:
         )
 
 
-def with_changed_fields(tag: str, which: Any = lambda _: True, **fields: Any) -> Alteration:
-    """Change fields of the last matching event; the alteration returns the expected sequence."""
+class Violation(NamedTuple):
+    """`alter` tampers with a day and returns the sequence of the event whose difference must have
+    the text `expected`."""
+
+    alter: Callable[[TamperedLog], int]
+    expected: str
+
+
+def change_fields(
+    tag: str, expected: str, which: Callable[[Any], bool] = lambda _: True, **fields: Any
+) -> Violation:
+    """Change fields of the last matching event."""
 
     def alter(day: TamperedLog) -> int:
         sequence = day.find_sequence(tag, which)
         day.alter_fields(sequence, **fields)
         return sequence
 
-    return alter
+    return Violation(alter, expected)
 
 
-def with_repeated_event(tag: str) -> Alteration:
+def repeat_event(tag: str, expected: str) -> Violation:
     """Append the last matching event again."""
 
     def alter(day: TamperedLog) -> int:
         day.append_copy(day.find_sequence(tag))
         return day.server.journal.last
 
-    return alter
+    return Violation(alter, expected)
 
 
-def with_other_tag(tag: str, other: str) -> Alteration:
+def replace_tag(tag: str, other: str, expected: str) -> Violation:
+    """Give the last matching event another tag."""
+
     def alter(day: TamperedLog) -> int:
         sequence = day.find_sequence(tag)
         day.replace_event(sequence, tag=other)
         return sequence
 
-    return alter
+    return Violation(alter, expected)
 
 
 def plus(amount: str) -> Callable[[Any], Decimal]:
     return lambda value: Decimal(str(value)) + Decimal(amount)
-
-
-def is_partially_filled(data: dict[str, Any]) -> bool:
-    return bool(data["order"]["filledQty"])
 
 
 def is_limit_order(data: dict[str, Any]) -> bool:
@@ -71,233 +77,153 @@ def is_limit_order(data: dict[str, Any]) -> bool:
 
 EARLIER = "2001-01-01T00:00:00Z"
 
-VIOLATIONS: dict[str, tuple[Alteration, str]] = {
-    "not decodable": (with_changed_fields("order.filled", qty="many"), "cannot decode"),
-    "another domain": (
-        lambda day: _moved(day, day.find_sequence("order.placed"), "trades"),
-        "belongs to orders",
+VIOLATIONS: dict[str, Violation] = {
+    "not decodable": change_fields("order.filled", "cannot decode", qty="many"),
+    "another domain": Violation(
+        lambda day: _moved(day, day.find_sequence("order.placed"), "trades"), "belongs to orders"
     ),
-    "an order's id": (with_changed_fields("order.placed", order__orderId="0" * 32), "orderId is"),
-    "an order's name": (
-        with_changed_fields("order.placed", order__clientOrderId="x"),
-        "orderId is",
+    "an order's id": change_fields("order.placed", "orderId is", order__orderId="0" * 32),
+    "an order's name": change_fields("order.placed", "orderId is", order__clientOrderId="x"),
+    "placed as filled": change_fields("order.placed", "status is filled", order__status="filled"),
+    "placed twice": repeat_event("order.placed", "it happened already"),
+    "accepted with another quantity": change_fields(
+        "order.accepted", "qty is", order__qty=plus("1")
     ),
-    "placed as filled": (
-        with_changed_fields("order.placed", order__status="filled"),
-        "status is filled",
+    "accepted back in time": change_fields(
+        "order.accepted", "its time goes back", order__timestamp=EARLIER
     ),
-    "placed twice": (with_repeated_event("order.placed"), "it happened already"),
-    "accepted with another quantity": (
-        with_changed_fields("order.accepted", order__qty=plus("1")),
-        "qty is",
+    "accepted after it was closed": repeat_event("order.accepted", "the order is not open"),
+    "filled after it was closed": repeat_event("order.filled", "the order is not open"),
+    "canceled twice": repeat_event("order.canceled", "the order is not open"),
+    "rejected twice": repeat_event("order.rejected", "the order is not open"),
+    "filled quantity": change_fields("order.filled", "filledQty is", order__filledQty=plus("0.01")),
+    "average price": change_fields(
+        "order.filled", "filledAvgPrice is", order__filledAvgPrice=plus("0.000001")
     ),
-    "accepted back in time": (
-        with_changed_fields("order.accepted", order__timestamp=EARLIER),
-        "its time goes back",
-    ),
-    "accepted after it was closed": (
-        with_repeated_event("order.accepted"),
-        "the order is not open",
-    ),
-    "filled after it was closed": (with_repeated_event("order.filled"), "the order is not open"),
-    "canceled twice": (with_repeated_event("order.canceled"), "the order is not open"),
-    "rejected twice": (with_repeated_event("order.rejected"), "the order is not open"),
-    "filled quantity": (
-        with_changed_fields("order.filled", order__filledQty=plus("0.01")),
-        "filledQty is",
-    ),
-    "average price": (
-        with_changed_fields("order.filled", order__filledAvgPrice=plus("0.000001")),
-        "filledAvgPrice is",
-    ),
-    "price of a fill": (
-        with_changed_fields("order.filled", price=plus("0.01")),
-        "filledAvgPrice is",
-    ),
-    "number of a fill": (with_changed_fields("order.filled", tradeId="t"), "tradeId is t"),
-    "worse than the limit": (
-        with_changed_fields(
-            "order.filled",
-            lambda d: is_limit_order(d) and d["order"]["side"] == "buy",
-            price=plus("5"),
-        ),
+    "price of a fill": change_fields("order.filled", "filledAvgPrice is", price=plus("0.01")),
+    "number of a fill": change_fields("order.filled", "tradeId is t", tradeId="t"),
+    "worse than the limit": change_fields(
+        "order.filled",
         "worse than the limit",
+        lambda d: is_limit_order(d) and d["order"]["side"] == "buy",
+        price=plus("5"),
     ),
-    "canceled as if more were filled": (
-        with_changed_fields("order.canceled", order__filledQty=plus("1")),
-        "filledQty is",
+    "canceled as if more were filled": change_fields(
+        "order.canceled", "filledQty is", order__filledQty=plus("1")
     ),
-    "canceled as rejected": (
-        with_changed_fields("order.canceled", order__status="rejected"),
-        "status is",
-    ),
-    "a command twice": (
+    "canceled as rejected": change_fields("order.canceled", "status is", order__status="rejected"),
+    "a command twice": Violation(
         lambda day: _same_command(day, day.find_sequence("order.filled")),
         "changed the order before",
     ),
-    "trade of another price": (
-        with_changed_fields("trade.executed", price=plus("1")),
-        "price of the trade",
+    "trade of another price": change_fields(
+        "trade.executed", "price of the trade", price=plus("1")
     ),
-    "trade of another quantity": (
-        with_changed_fields("trade.executed", qty=plus("1")),
-        "qty of the trade",
+    "trade of another quantity": change_fields("trade.executed", "qty of the trade", qty=plus("1")),
+    "trade of another side": change_fields(
+        "trade.executed", "side of the trade", side=lambda side: "buy" if side == "sell" else "sell"
     ),
-    "trade of another side": (
-        with_changed_fields(
-            "trade.executed", side=lambda side: "buy" if side == "sell" else "sell"
-        ),
-        "side of the trade",
+    "a trade of no fill": repeat_event("trade.executed", "no fill comes right before"),
+    "a trade without numbers": change_fields(
+        "trade.executed", "cannot be applied", qty=Decimal(-1)
     ),
-    "a trade of no fill": (with_repeated_event("trade.executed"), "no fill comes right before"),
-    "a trade without numbers": (
-        with_changed_fields("trade.executed", qty=Decimal(-1)),
-        "cannot be applied",
+    "cost basis, last digit": change_fields(
+        "position.changed", "costBasis is", position__costBasis=plus("1e-18")
     ),
-    "cost basis, last digit": (
-        with_changed_fields("position.changed", position__costBasis=plus("1e-18")),
-        "costBasis is",
+    "position's quantity": change_fields(
+        "position.changed", "quantity is", position__quantity=plus("0.25")
     ),
-    "position's quantity": (
-        with_changed_fields("position.changed", position__quantity=plus("0.25")),
-        "quantity is",
+    "realized of all": change_fields(
+        "position.closed", "realizedPnl is", position__realizedPnl=plus("0.001")
     ),
-    "realized of all": (
-        with_changed_fields("position.closed", position__realizedPnl=plus("0.001")),
-        "realizedPnl is",
+    "realized by one": change_fields("position.closed", "realized is", realized=plus("0.001")),
+    "entry price": change_fields(
+        "position.opened", "entryPrice is", position__entryPrice=plus("0.000001")
     ),
-    "realized by one": (
-        with_changed_fields("position.closed", realized=plus("0.001")),
-        "realized is",
+    "fees": change_fields("position.opened", "fees is", position__fees=Decimal(1)),
+    "opened that was changed": replace_tag(
+        "position.changed", "position.opened.v1", "the event is PositionOpened"
     ),
-    "entry price": (
-        with_changed_fields("position.opened", position__entryPrice=plus("0.000001")),
+    "position of a trade that is none": change_fields(
+        "position.changed", "does not make this event", tradeSequence=1
+    ),
+    "position of another symbol": change_fields(
+        "position.changed", "symbol is ZZZ", position__symbol="ZZZ"
+    ),
+    "position told twice": repeat_event("position.", "does not make this event"),
+    "a strategy made twice": repeat_event("strategy.created", "it happened already"),
+    "a strategy that began with shares": change_fields(
+        "strategy.created", "initial state", strategy__position=Decimal(3)
+    ),
+    "a strategy's quiet change": change_fields(
+        "strategy.signaled", "quantity is 11", strategy__quantity=Decimal(11)
+    ),
+    "a start that did not": change_fields(
+        "strategy.started", "status is stopped", strategy__status="stopped"
+    ),
+    "a skipped order": change_fields("strategy.signaled", "orders is 9", strategy__orders=9),
+    "a signal's order": change_fields(
+        "strategy.signaled", "order is", strategy__order__clientOrderId="x"
+    ),
+    "what a strategy holds": change_fields(
+        "strategy.traded", "position is", strategy__position=plus("1")
+    ),
+    "what a strategy paid": change_fields(
+        "strategy.traded",
         "entryPrice is",
+        lambda d: d["strategy"]["entryPrice"] is not None,
+        strategy__entryPrice=plus("0.01"),
     ),
-    "fees": (with_changed_fields("position.opened", position__fees=Decimal(1)), "fees is"),
-    "opened that was changed": (
-        with_other_tag("position.changed", "position.opened.v1"),
-        "the event is PositionOpened",
+    "trades of a strategy": change_fields("strategy.traded", "trades is 9", strategy__trades=9),
+    "a fill of another price": change_fields("strategy.traded", "the fill is", price=plus("1")),
+    "a fill told twice": repeat_event("strategy.traded", "no fill"),
+    "a stop-loss executed twice": repeat_event(
+        "strategy.stop_loss_executed", "no stop-loss order was filled right before"
     ),
-    "position of a trade that is none": (
-        with_changed_fields("position.changed", tradeSequence=1),
-        "does not make this event",
+    "a stop-loss of another order": change_fields(
+        "strategy.stop_loss_executed", "the stop-loss is", orderId="x"
     ),
-    "position of another symbol": (
-        with_changed_fields("position.changed", position__symbol="ZZZ"),
-        "symbol is ZZZ",
+    "a stop-loss for more": change_fields(
+        "strategy.stop_loss_triggered", "order is", strategy__order__qty=Decimal(99)
     ),
-    "position told twice": (with_repeated_event("position."), "does not make this event"),
-    "a strategy made twice": (with_repeated_event("strategy.created"), "it happened already"),
-    "a strategy that began with shares": (
-        with_changed_fields("strategy.created", strategy__position=Decimal(3)),
-        "initial state",
+    "completed too early": change_fields(
+        "strategy.completed", "has something to do", strategy__maxTrades=77
     ),
-    "a strategy's quiet change": (
-        with_changed_fields("strategy.signaled", strategy__quantity=Decimal(11)),
-        "quantity is 11",
+    "a decision of another action": change_fields(
+        "decision.made", "the decision is", action="hold"
     ),
-    "a start that did not": (
-        with_changed_fields("strategy.started", strategy__status="stopped"),
-        "status is stopped",
+    "a decision of no signal": repeat_event("decision.made", "no signal precedes"),
+    "a confidence of two": change_fields("decision.made", "the confidence is 2", confidence=2),
+    "a rule made twice": repeat_event("rule.created", "it happened already"),
+    "a rule's price": change_fields("rule.triggered", "price is 7", rule__price=Decimal(7)),
+    "a rule armed by its trigger": change_fields(
+        "rule.triggered", "armed is True", rule__armed=True
     ),
-    "a skipped order": (
-        with_changed_fields("strategy.signaled", strategy__orders=9),
-        "orders is 9",
+    "a rule triggered when it is gone": Violation(
+        lambda day: _after_the_end(day, "rule.triggered", "rule.deleted"), "deleted before"
     ),
-    "a signal's order": (
-        with_changed_fields("strategy.signaled", strategy__order__clientOrderId="x"),
-        "order is",
+    "a rule deleted twice": repeat_event("rule.deleted", "deleted before"),
+    "an alert of another rule": change_fields("alert.raised", "the alert is", ruleId="x"),
+    "an alert twice": repeat_event("alert.raised", "was not triggered right before"),
+    "a notification of nothing": Violation(
+        lambda day: _cause(day, "nothing:notify"), "event nothing is not in the log"
     ),
-    "what a strategy holds": (
-        with_changed_fields("strategy.traded", strategy__position=plus("1")),
-        "position is",
+    "a notification twice": repeat_event("notification.created", "notified before"),
+    "a notification read at birth": change_fields(
+        "notification.created", "isRead is True", notification__isRead=True
     ),
-    "what a strategy paid": (
-        with_changed_fields(
-            "strategy.traded",
-            lambda d: d["strategy"]["entryPrice"] is not None,
-            strategy__entryPrice=plus("0.01"),
-        ),
-        "entryPrice is",
+    "a configuration made twice": repeat_event("configuration.created", "it happened already"),
+    "a configuration's id": change_fields(
+        "configuration.changed", "id is x", configuration__id="x"
     ),
-    "trades of a strategy": (
-        with_changed_fields("strategy.traded", strategy__trades=9),
-        "trades is 9",
+    "an item's score": change_fields("item.analysed", "a score of 2", item__score=2),
+    "an item's id": change_fields("item.analysed", "id is x", item__id="x"),
+    "an item twice": repeat_event("item.analysed", "it happened already"),
+    "an id twice": Violation(
+        lambda day: _twin(day, day.find_sequence("item.analysed")), "its id is that of the event at"
     ),
-    "a fill of another price": (
-        with_changed_fields("strategy.traded", price=plus("1")),
-        "the fill is",
-    ),
-    "a fill told twice": (with_repeated_event("strategy.traded"), "no fill"),
-    "a stop-loss executed twice": (
-        with_repeated_event("strategy.stop_loss_executed"),
-        "no stop-loss order was filled right before",
-    ),
-    "a stop-loss of another order": (
-        with_changed_fields("strategy.stop_loss_executed", orderId="x"),
-        "the stop-loss is",
-    ),
-    "a stop-loss for more": (
-        with_changed_fields("strategy.stop_loss_triggered", strategy__order__qty=Decimal(99)),
-        "order is",
-    ),
-    "completed too early": (
-        with_changed_fields("strategy.completed", strategy__maxTrades=77),
-        "has something to do",
-    ),
-    "a decision of another action": (
-        with_changed_fields("decision.made", action="hold"),
-        "the decision is",
-    ),
-    "a decision of no signal": (
-        with_repeated_event("decision.made"),
-        "no signal precedes",
-    ),
-    "a confidence of two": (
-        with_changed_fields("decision.made", confidence=2),
-        "the confidence is 2",
-    ),
-    "a rule made twice": (with_repeated_event("rule.created"), "it happened already"),
-    "a rule's price": (with_changed_fields("rule.triggered", rule__price=Decimal(7)), "price is 7"),
-    "a rule armed by its trigger": (
-        with_changed_fields("rule.triggered", rule__armed=True),
-        "armed is True",
-    ),
-    "a rule triggered when it is gone": (
-        lambda day: _after_the_end(day, "rule.triggered", "rule.deleted"),
-        "deleted before",
-    ),
-    "a rule deleted twice": (with_repeated_event("rule.deleted"), "deleted before"),
-    "an alert of another rule": (with_changed_fields("alert.raised", ruleId="x"), "the alert is"),
-    "an alert twice": (with_repeated_event("alert.raised"), "was not triggered right before"),
-    "a notification of nothing": (
-        lambda day: _cause(day, "nothing:notify"),
-        "event nothing is not in the log",
-    ),
-    "a notification twice": (with_repeated_event("notification.created"), "notified before"),
-    "a notification read at birth": (
-        with_changed_fields("notification.created", notification__isRead=True),
-        "isRead is True",
-    ),
-    "a configuration made twice": (
-        with_repeated_event("configuration.created"),
-        "it happened already",
-    ),
-    "a configuration's id": (
-        with_changed_fields("configuration.changed", configuration__id="x"),
-        "id is x",
-    ),
-    "an item's score": (with_changed_fields("item.analysed", item__score=2), "a score of 2"),
-    "an item's id": (with_changed_fields("item.analysed", item__id="x"), "id is x"),
-    "an item twice": (with_repeated_event("item.analysed"), "it happened already"),
-    "an id twice": (
-        lambda day: _twin(day, day.find_sequence("item.analysed")),
-        "its id is that of the event at",
-    ),
-    "another cause than its command": (
-        lambda day: _caused(day, day.find_sequence("order.accepted")),
-        "causation is",
+    "another cause than its command": Violation(
+        lambda day: _caused(day, day.find_sequence("order.accepted")), "causation is"
     ),
 }
 
@@ -348,12 +274,12 @@ def _caused(day: TamperedLog, sequence: int) -> int:
 
 @pytest.mark.parametrize("name", VIOLATIONS)
 async def test_every_violated_invariant_is_found(name: str) -> None:
-    alter, words = VIOLATIONS[name]
+    alter, expected = VIOLATIONS[name]
     day = await TamperedLog().write_events()
     sequence = alter(day)
     found, _ = await day.verify()
     there = [str(one) for one in found if one.sequence == sequence]
-    assert any(words in one for one in there), f"{words!r} at {sequence} is not in {found}"
+    assert any(expected in one for one in there), f"{expected!r} at {sequence} is not in {found}"
     where = next(one for one in found if one.sequence == sequence)
     assert where.owner == day.events[sequence - 1].event_subject.owner
 
