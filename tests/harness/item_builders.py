@@ -3,7 +3,6 @@
 A test of configurations reads `given(commands).when(command).then(lines)`.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,7 +14,6 @@ from tapewire.log import CommandRejected, NewEvent
 from tapewire.runtime.contracts.insights import NewItem
 from tapewire_services.insights.domain.configurations import (
     CONFIGURATION_DECIDER,
-    Absent,
     Change,
     Command,
     Create,
@@ -23,6 +21,7 @@ from tapewire_services.insights.domain.configurations import (
     State,
 )
 from tapewire_services.insights.domain.items import build_item_analysed, validate_item
+from tests.harness.command_history import CommandHistory
 
 START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 USER = "alice"
@@ -91,49 +90,18 @@ def delete(id: str = "d") -> Delete:  # noqa: A002
     return Delete(id=id, at=at(9), user=USER)
 
 
-def describe_event(happening: NewEvent) -> str:
-    assert isinstance(happening.event, ConfigurationEvent)
-    assert str(happening.subject) == "ev.alice.configurations.k"
-    of = happening.event.configuration
-    name = type(happening.event).__name__.removeprefix("Configuration").lower()
+def describe_event(new_event: NewEvent) -> str:
+    assert isinstance(new_event.event, ConfigurationEvent)
+    assert str(new_event.subject) == "ev.alice.configurations.k"
+    of = new_event.event.configuration
+    name = type(new_event.event).__name__.removeprefix("Configuration").lower()
     return f"{name} {of.name}: {','.join(of.tickers)} / {','.join(of.tags)}"
 
 
-class Given:
-    """A history of commands, each decided on the state that the earlier ones made."""
-
-    def __init__(self, commands: Sequence[Command]) -> None:
-        self.state: State = Absent()
-        for command in commands:
-            self.decide(command)
-
-    def decide(self, command: Command) -> list[NewEvent]:
-        happened = list(CONFIGURATION_DECIDER.decide(self.state, command))
-        for happening in happened:
-            self.state = CONFIGURATION_DECIDER.evolve(self.state, happening.event)
-        return happened
-
-    def when(self, command: Command) -> "When":
-        return When(self, command)
+class ConfigurationHistory(CommandHistory[State, Command]):
+    decider = CONFIGURATION_DECIDER
+    describe = staticmethod(describe_event)
 
 
-class When:
-    def __init__(self, given_: Given, command: Command) -> None:
-        self._given = given_
-        self._command = command
-
-    def then(self, *lines: str) -> Given:
-        assert [describe_event(happening) for happening in self._given.decide(self._command)] == [
-            *lines
-        ]
-        return self._given
-
-    def then_rejected(self, code: str, path: str | None = None, *, message_part: str = "") -> None:
-        with pytest.raises(CommandRejected) as refused:
-            self._given.decide(self._command)
-        assert (refused.value.code, refused.value.path) == (code, path)
-        assert message_part in refused.value.message
-
-
-def given(*commands: Command) -> Given:
-    return Given(commands)
+def given(*commands: Command) -> ConfigurationHistory:
+    return ConfigurationHistory(commands)

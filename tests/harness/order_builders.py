@@ -4,14 +4,10 @@ A test of the decider reads `given(commands).when(command).then(lines)`; `descri
 event into such a line.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-import pytest
-
 from tapewire.events import (
-    Event,
     Order,
     OrderEvent,
     OrderFilled,
@@ -21,7 +17,7 @@ from tapewire.events import (
     Side,
     TradeExecuted,
 )
-from tapewire.log import CommandRejected, NewEvent
+from tapewire.log import NewEvent
 from tapewire.runtime.contracts.orders import order_id
 from tapewire_services.orders.domain.commands import (
     AcceptOrderCommand,
@@ -33,7 +29,8 @@ from tapewire_services.orders.domain.commands import (
     RejectOrderCommand,
 )
 from tapewire_services.orders.domain.open_orders import OpenOrder
-from tapewire_services.orders.domain.order import ORDER_DECIDER, State, UnplacedState
+from tapewire_services.orders.domain.order import ORDER_DECIDER, State
+from tests.harness.command_history import CommandHistory
 
 START = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 USER = "alice"
@@ -117,51 +114,13 @@ def describe_event(new_event: NewEvent) -> str:
     return line if order.reason is None else f"{line} ({order.reason})"
 
 
-class Given:
-    """A history of commands, each decided on the state that the earlier ones made."""
-
-    def __init__(self, commands: Sequence[Command]) -> None:
-        self.state: State = UnplacedState()
-        self.new_events: list[NewEvent] = []
-        for command in commands:
-            self.decide(command)
-
-    def decide(self, command: Command) -> list[NewEvent]:
-        new_events = list(ORDER_DECIDER.decide(self.state, command))
-        for new_event in new_events:
-            if new_event.subject.domain == "orders":
-                self.state = ORDER_DECIDER.evolve(self.state, new_event.event)
-        self.new_events += new_events
-        return new_events
-
-    def when(self, command: Command) -> "When":
-        return When(self, command)
-
-    def events(self) -> list[Event]:
-        return [new_event.event for new_event in self.new_events]
+class OrderHistory(CommandHistory[State, Command]):
+    decider = ORDER_DECIDER
+    describe = staticmethod(describe_event)
 
 
-class When:
-    def __init__(self, history: Given, command: Command) -> None:
-        self._history = history
-        self._command = command
-
-    def then(self, *lines: str) -> Given:
-        assert [describe_event(new_event) for new_event in self._history.decide(self._command)] == [
-            *lines
-        ]
-        return self._history
-
-    def then_rejected(self, code: str, path: str | None = None, *, message: str = "") -> None:
-        with pytest.raises(CommandRejected) as caught:
-            self._history.decide(self._command)
-        rejection = caught.value
-        assert (rejection.code, rejection.path) == (code, path)
-        assert message in rejection.message
-
-
-def given(*commands: Command) -> Given:
-    return Given(commands)
+def given(*commands: Command) -> OrderHistory:
+    return OrderHistory(commands)
 
 
 def quote(

@@ -1,21 +1,26 @@
 """Builders for tests of positions: trades, quotes, and histories.
 
-A test of the decider reads `given(trades).when(trade).then(lines)`. ``buy("10", "100")`` is a
-trade, and `describe_event` turns an event into such a line.
+A test of the decider reads `given(trades).when_traded(trade).then(lines)`. ``buy("10", "100")`` is
+a trade, and `describe_event` turns an event into such a line.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Self
 
 import msgspec
 
-from tapewire.events import Event, PositionClosed, PositionEvent, PriceUpdated, Side, TradeExecuted
+from tapewire.events import PositionClosed, PositionEvent, PriceUpdated, Side, TradeExecuted
+from tapewire.log import NewEvent
 from tapewire_services.positions.domain.position import (
     POSITION_DECIDER,
+    ApplyTradeCommand,
     State,
     TradedState,
     build_trade_command,
 )
+from tests.harness.command_history import CommandHistory, PendingCommand
 
 START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 USER = "alice"
@@ -49,8 +54,9 @@ def sell(qty: str, price: str, fee: str = "0") -> TradeExecuted:
     return trade(Side.SELL, qty, price, fee)
 
 
-def describe_event(event: Event) -> str:
+def describe_event(new_event: NewEvent) -> str:
     """The event on one line: its kind, the quantity, its average price, and the realized gain."""
+    event = new_event.event
     assert isinstance(event, PositionEvent)
     position = event.position
     held = "nothing" if position.entry_price is None else f"{position.quantity}"
@@ -64,37 +70,35 @@ def describe_event(event: Event) -> str:
     return line + (f" (by this {event.realized:f})" if isinstance(event, PositionClosed) else "")
 
 
-class Given:
-    """A history of trades of one user in one symbol, numbered from 1."""
+class PositionHistory(CommandHistory[State, ApplyTradeCommand]):
+    """The trades of one user in one symbol, numbered from 1."""
 
-    def __init__(self, trades: tuple[TradeExecuted, ...]) -> None:
-        self.state: State = POSITION_DECIDER.initial_state
-        self.events: list[Event] = []
+    decider = POSITION_DECIDER
+    describe = staticmethod(describe_event)
+
+    def __init__(self, trades: Iterable[TradeExecuted]) -> None:
+        super().__init__()
         self.trades: list[TradeExecuted] = []
-        self.trade_number = 0
         for one in trades:
             self.apply_trade(one)
 
-    def apply_trade(
-        self, trade_event: TradeExecuted, trade_number: int | None = None
-    ) -> list[Event]:
-        """Apply a trade. An earlier `trade_number` repeats that trade."""
-        self.trade_number += trade_number is None
-        trade_number = trade_number or self.trade_number
-        numbered = msgspec.structs.replace(
-            trade_event, trade_id=f"t{trade_number}", timestamp=at(trade_number)
-        )
-        if trade_number > len(self.trades):
-            self.trades.append(numbered)
-        command = build_trade_command(f"e{trade_number}", USER, trade_number, numbered)
-        new_events = [one.event for one in POSITION_DECIDER.decide(self.state, command)]
-        for event in new_events:
-            self.state = POSITION_DECIDER.evolve(self.state, event)
-        self.events += new_events
-        return new_events
+    def apply_trade(self, trade_event: TradeExecuted, number: int | None = None) -> list[NewEvent]:
+        """Apply the next trade, or trade `number` again."""
+        return self.decide(self._build_command(trade_event, number))
 
-    def when(self, trade_event: TradeExecuted, trade_number: int | None = None) -> "When":
-        return When(self.apply_trade(trade_event, trade_number), self)
+    def when_traded(
+        self, trade_event: TradeExecuted, number: int | None = None
+    ) -> PendingCommand[Self, ApplyTradeCommand]:
+        """As `when`, for the next trade, or trade `number` again."""
+        return self.when(self._build_command(trade_event, number))
+
+    def _build_command(self, trade_event: TradeExecuted, number: int | None) -> ApplyTradeCommand:
+        is_next = number is None
+        number = len(self.trades) + 1 if number is None else number
+        numbered = msgspec.structs.replace(trade_event, trade_id=f"t{number}", timestamp=at(number))
+        if is_next:
+            self.trades.append(numbered)
+        return build_trade_command(f"e{number}", USER, number, numbered)
 
     @property
     def traded_state(self) -> TradedState:
@@ -102,18 +106,8 @@ class Given:
         return self.state
 
 
-class When:
-    def __init__(self, new_events: list[Event], history: Given) -> None:
-        self.new_events = new_events
-        self._history = history
-
-    def then(self, *lines: str) -> Given:
-        assert [describe_event(event) for event in self.new_events] == [*lines]
-        return self._history
-
-
-def given(*trades: TradeExecuted) -> Given:
-    return Given(trades)
+def given(*trades: TradeExecuted) -> PositionHistory:
+    return PositionHistory(trades)
 
 
 def quote(price: str, *, symbol: str = "IBM", second: float = 0) -> PriceUpdated:

@@ -3,12 +3,10 @@
 `describe_event` puts the essentials of an event into one line.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-import pytest
 from msgspec.structs import replace
 
 from tapewire.events import (
@@ -31,7 +29,7 @@ from tapewire.events import (
     StopLossTriggered,
     StrategyFailed,
 )
-from tapewire.log import CommandRejected, NewEvent
+from tapewire.log import NewEvent
 from tapewire_services.alerts.domain.armed_rules import ArmedRule
 from tapewire_services.alerts.domain.commands import (
     ArmRuleCommand,
@@ -40,7 +38,8 @@ from tapewire_services.alerts.domain.commands import (
     DeleteRuleCommand,
     TriggerRuleCommand,
 )
-from tapewire_services.alerts.domain.rules import RULE_DECIDER, AbsentRuleState, State
+from tapewire_services.alerts.domain.rules import RULE_DECIDER, State
+from tests.harness.command_history import CommandHistory
 
 START_TIME = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 USER = "alice"
@@ -101,51 +100,17 @@ def describe_event(new_event: NewEvent) -> str:
     return f"{domain}: {name} {'armed' if event.rule.armed else 'unarmed'}"
 
 
-class Given:
-    """A history of commands, each decided on the state after the earlier ones."""
+class RuleHistory(CommandHistory[State, Command]):
+    decider = RULE_DECIDER
+    describe = staticmethod(describe_event)
 
-    def __init__(self, commands: Sequence[Command]) -> None:
-        self.state: State = AbsentRuleState()
-        self.new_events: list[NewEvent] = []
-        for command in commands:
-            self.decide(command)
-
-    def decide(self, command: Command) -> list[NewEvent]:
-        new_events = list(RULE_DECIDER.decide(self.state, command))
-        for new_event in new_events:
-            if new_event.subject.domain == "rules":
-                self.state = RULE_DECIDER.evolve(self.state, new_event.event)
-        self.new_events += new_events
-        return new_events
-
-    def when(self, command: Command) -> "When":
-        return When(self, command)
-
+    @property
     def alerts(self) -> list[AlertRaised]:
-        return [one.event for one in self.new_events if isinstance(one.event, AlertRaised)]
+        return [event for event in self.events if isinstance(event, AlertRaised)]
 
 
-class When:
-    def __init__(self, history: Given, command: Command) -> None:
-        self._history = history
-        self._command = command
-
-    def then(self, *lines: str) -> Given:
-        assert [describe_event(new_event) for new_event in self._history.decide(self._command)] == [
-            *lines
-        ]
-        return self._history
-
-    def then_rejected(self, code: str, path: str | None = None, *, message: str = "") -> None:
-        with pytest.raises(CommandRejected) as refused:
-            self._history.decide(self._command)
-        refusal = refused.value
-        assert (refusal.code, refusal.path) == (code, path)
-        assert message in refusal.message
-
-
-def given(*commands: Command) -> Given:
-    return Given(commands)
+def given(*commands: Command) -> RuleHistory:
+    return RuleHistory(commands)
 
 
 def make_quote(price: str | Decimal, second: float = 0, symbol: str = "IBM") -> PriceUpdated:

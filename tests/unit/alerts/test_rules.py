@@ -14,7 +14,7 @@ from tapewire_services.alerts.domain.rules import (
     derive_rule_id,
 )
 from tests.unit.alerts.spec import (
-    Given,
+    RuleHistory,
     arm,
     at,
     create,
@@ -38,7 +38,7 @@ def test_a_repeated_creation_gives_no_event() -> None:
 
 def test_a_trigger_raises_an_alert() -> None:
     rule = given(create_price_above()).when(trigger()).then("rules: triggered unarmed", ALERT)
-    [alert] = rule.alerts()
+    [alert] = rule.alerts
     assert (alert.rule_id, alert.timestamp) == ("r", at(5))
     assert alert.alert_id == derive_alert_id("r", "c")
 
@@ -51,7 +51,7 @@ def test_an_arming_is_triggered_once() -> None:
 def test_a_rule_armed_again_raises_another_alert() -> None:
     rule = given(create_price_above(), trigger()).when(arm()).then("rules: armed armed")
     rule.when(trigger(arming="a", id="t2")).then("rules: triggered unarmed", ALERT)
-    first, second = rule.alerts()
+    first, second = rule.alerts
     assert first.alert_id != second.alert_id
 
 
@@ -147,7 +147,7 @@ COMMANDS: dict[str, Command] = {
 }
 
 
-def decide_by_names(names: list[str]) -> Given:
+def decide_by_names(names: list[str]) -> RuleHistory:
     rule = given(create_price_above())
     for name in names:
         try:
@@ -160,7 +160,7 @@ def decide_by_names(names: list[str]) -> Given:
 @examples(st.lists(st.sampled_from(sorted(COMMANDS)), max_size=60))
 def test_any_number_of_triggers_raise_one_alert_per_arming(names: list[str]) -> None:
     rule = decide_by_names(names)
-    ids = [alert.alert_id for alert in rule.alerts()]
+    ids = [alert.alert_id for alert in rule.alerts]
     assert len(ids) == len(set(ids))
     armings = 1 + sum(type(one.event).__name__ == "RuleArmed" for one in rule.new_events)
     assert armings - 1 <= len(ids) <= armings
@@ -169,9 +169,9 @@ def test_any_number_of_triggers_raise_one_alert_per_arming(names: list[str]) -> 
 @examples(st.lists(st.sampled_from(sorted(COMMANDS)), max_size=60))
 def test_the_state_is_the_fold_of_the_events(names: list[str]) -> None:
     rule = decide_by_names(names)
-    again = Given([])
+    state = RULE_DECIDER.initial_state
     for new_event in rule.new_events:
         if new_event.subject.domain == "rules":
             event = CODEC.decode(CODEC.encode(new_event.event), type(new_event.event))
-            again.state = RULE_DECIDER.evolve(again.state, event)
-    assert again.state == rule.state
+            state = RULE_DECIDER.evolve(state, event)
+    assert state == rule.state

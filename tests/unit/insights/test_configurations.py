@@ -63,7 +63,7 @@ def test_the_timestamp_never_decreases() -> None:
     ],
 )
 def test_values_out_of_bounds_are_rejected(command: object, path: str, said: str) -> None:
-    given().when(command).then_rejected("invalid", path, message_part=said)  # type: ignore[arg-type]
+    given().when(command).then_rejected("invalid", path, message=said)  # type: ignore[arg-type]
 
 
 def test_changes_have_the_same_bounds() -> None:

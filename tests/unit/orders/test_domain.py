@@ -34,8 +34,8 @@ def test_an_order_is_placed_accepted_and_filled() -> None:
 
 def test_a_fill_and_its_trade_share_an_id_that_no_other_fill_has() -> None:
     order = given(place("10"), accept(), fill("4"), fill("6", filled_before="4"))
-    fills = [event for event in order.events() if isinstance(event, OrderFilled)]
-    trades = [event for event in order.events() if isinstance(event, TradeExecuted)]
+    fills = [event for event in order.events if isinstance(event, OrderFilled)]
+    trades = [event for event in order.events if isinstance(event, TradeExecuted)]
     id_ = order_id(USER, "c-1")
     assert [one.trade_id for one in fills] == [one.trade_id for one in trades]
     assert [one.trade_id for one in trades] == [f"{id_}-1", f"{id_}-2"]
@@ -164,7 +164,7 @@ def test_the_timestamp_of_an_order_never_decreases() -> None:
 
 def test_quantities_are_normalized() -> None:
     order = given(place("1E+3", limit="12.3400"))
-    placed = order.events()[0]
+    placed = order.events[0]
     assert isinstance(placed, OrderPlaced)
     assert repr(placed.order.qty) == repr(Decimal(1000))
     assert repr(placed.order.limit_price) == repr(Decimal("12.34"))

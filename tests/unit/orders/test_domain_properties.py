@@ -19,7 +19,17 @@ from tapewire_services.orders.domain.order import (
     WorkingState,
 )
 from tests.harness import virtual_time
-from tests.harness.order_builders import Given, accept, at, cancel, fail, fill, given, place, reject
+from tests.harness.order_builders import (
+    OrderHistory,
+    accept,
+    at,
+    cancel,
+    fail,
+    fill,
+    given,
+    place,
+    reject,
+)
 from tests.harness.verification import find_differences, net_cash
 
 QTY = Decimal("100.5")
@@ -53,7 +63,7 @@ def commands(draw: st.DrawFn) -> Command:
     )
 
 
-def play(sequence: list[Command]) -> Given:
+def play(sequence: list[Command]) -> OrderHistory:
     """Decide all. A fill with a `filled_before` of 0 gets the quantity that is filled by then."""
     order = given(place(str(QTY)))
     for command in sequence:
@@ -63,7 +73,7 @@ def play(sequence: list[Command]) -> Given:
     return order
 
 
-def with_current_filled_qty(order: Given, command: FillOrderCommand) -> FillOrderCommand:
+def with_current_filled_qty(order: OrderHistory, command: FillOrderCommand) -> FillOrderCommand:
     assert not isinstance(order.state, UnplacedState)
     filled = order.state.order.filled_qty
     return FillOrderCommand(
@@ -76,14 +86,14 @@ def with_current_filled_qty(order: Given, command: FillOrderCommand) -> FillOrde
     )
 
 
-def try_to_decide(order: Given, command: Command) -> int:
+def try_to_decide(order: OrderHistory, command: Command) -> int:
     try:
         return len(order.decide(command))
     except CommandRejected:
         return 0
 
 
-def to_drafts(history: Given) -> list[EventDraft]:
+def to_drafts(history: OrderHistory) -> list[EventDraft]:
     """The events of `history` as the service appends them."""
     drafts: list[EventDraft] = []
     command_id = ""
@@ -113,7 +123,7 @@ def test_every_history_passes_verification(sequence: list[Command]) -> None:
 def test_a_repeated_command_changes_nothing(sequence: list[Command], data: st.DataObject) -> None:
     order = play(sequence)
     before = order.state
-    decided = [event.command_id for event in order.events() if isinstance(event, OrderEvent)]
+    decided = [event.command_id for event in order.events if isinstance(event, OrderEvent)]
     for id_ in decided:
         repeats: list[Command] = [fill("1", id=id_), cancel(id_), accept(id_), fail(id_)]
         again = data.draw(st.sampled_from(repeats))
@@ -154,8 +164,8 @@ def test_any_split_of_a_fill_moves_the_same_shares_and_the_same_cash(seed: int) 
         before = state.order.filled_qty
         order.decide(FillOrderCommand(id=f"f{number}", at=at(1), user="alice", qty=qty,
                           price=Decimal(price), filled_before=before))  # fmt: skip
-    traded = [event for event in order.events() if isinstance(event, TradeExecuted)]
-    assert net_cash(order.events()) == -10 * net_cash([TradeExecuted(
+    traded = [event for event in order.events if isinstance(event, TradeExecuted)]
+    assert net_cash(order.events) == -10 * net_cash([TradeExecuted(
         trade_id="t", order_id="o", symbol="IBM", side=Side.SELL, qty=Decimal(1),
         price=Decimal(price), strategy_id=None, timestamp=at(0))])  # fmt: skip
     assert sum(one.qty for one in traded) == 10

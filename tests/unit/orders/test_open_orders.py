@@ -11,7 +11,7 @@ from tapewire.events import CATALOGUE, CODEC
 from tapewire.log import EventMetadata, NewEvent, RecordedEvent
 from tapewire_services.orders.domain.commands import Command
 from tapewire_services.orders.domain.open_orders import OpenOrders
-from tests.harness.order_builders import START, Given, accept, cancel, fill, given, place
+from tests.harness.order_builders import START, OrderHistory, accept, cancel, fill, given, place
 
 
 def recorded(new_event: NewEvent, sequence: int) -> RecordedEvent:
@@ -27,7 +27,7 @@ def recorded(new_event: NewEvent, sequence: int) -> RecordedEvent:
 
 def build_history() -> list[RecordedEvent]:
     """Ten orders, one after the other: some filled, some canceled, some still open."""
-    histories: list[Given] = []
+    histories: list[OrderHistory] = []
     for number in range(10):
         commands: list[Command] = [
             place("10", client_order_id=f"c{number}", user=f"u{number % 3}"),

@@ -15,63 +15,65 @@ from tests.harness.position_builders import START, buy, given, sell, trade
 
 
 def test_the_first_trade_opens_a_position() -> None:
-    given().when(buy("10", "100")).then("opened: 10 @ 100")
-    given().when(sell("10", "100")).then("opened: -10 @ 100")
+    given().when_traded(buy("10", "100")).then("opened: 10 @ 100")
+    given().when_traded(sell("10", "100")).then("opened: -10 @ 100")
 
 
 def test_adding_averages_the_entry_price_and_realizes_nothing() -> None:
-    given(buy("10", "100")).when(buy("30", "104")).then("changed: 40 @ 103")
-    given(sell("10", "100")).when(sell("30", "104")).then("changed: -40 @ 103")
+    given(buy("10", "100")).when_traded(buy("30", "104")).then("changed: 40 @ 103")
+    given(sell("10", "100")).when_traded(sell("30", "104")).then("changed: -40 @ 103")
 
 
 def test_reducing_keeps_the_entry_price_and_realizes_a_part() -> None:
-    given(buy("10", "100")).when(sell("4", "105")).then("changed: 6 @ 100, realized 20")
-    given(sell("10", "100")).when(buy("4", "105")).then("changed: -6 @ 100, realized -20")
+    given(buy("10", "100")).when_traded(sell("4", "105")).then("changed: 6 @ 100, realized 20")
+    given(sell("10", "100")).when_traded(buy("4", "105")).then("changed: -6 @ 100, realized -20")
 
 
 def test_selling_all_closes_the_position() -> None:
-    given(buy("10", "100")).when(sell("10", "105")).then(
+    given(buy("10", "100")).when_traded(sell("10", "105")).then(
         "closed: nothing, realized 50 (by this 50)"
     )
-    given(sell("10", "100")).when(buy("10", "105")).then(
+    given(sell("10", "100")).when_traded(buy("10", "105")).then(
         "closed: nothing, realized -50 (by this -50)"
     )
 
 
 def test_a_trade_through_zero_closes_and_opens_on_the_other_side() -> None:
-    given(buy("10", "100")).when(sell("15", "105")).then(
+    given(buy("10", "100")).when_traded(sell("15", "105")).then(
         "closed: nothing, realized 50 (by this 50)",
         "opened: -5 @ 105, realized 50",
     )
-    given(sell("10", "100")).when(buy("15", "105")).then(
+    given(sell("10", "100")).when_traded(buy("15", "105")).then(
         "closed: nothing, realized -50 (by this -50)",
         "opened: 5 @ 105, realized -50",
     )
 
 
 def test_a_reopened_position_keeps_its_realized_gain() -> None:
-    given(buy("10", "100"), sell("10", "105")).when(buy("1", "90")).then(
+    given(buy("10", "100"), sell("10", "105")).when_traded(buy("1", "90")).then(
         "opened: 1 @ 90, realized 50"
     )
 
 
 def test_fees_reduce_the_realized_gain_and_not_the_entry_price() -> None:
-    given().when(buy("10", "100", "1.5")).then("opened: 10 @ 100, realized -1.5, fees 1.5")
+    given().when_traded(buy("10", "100", "1.5")).then("opened: 10 @ 100, realized -1.5, fees 1.5")
     after = given(buy("10", "100", "1.5"))
-    after.when(sell("4", "105", "0.5")).then("changed: 6 @ 100, realized 18, fees 2").when(
-        sell("6", "105", "1")
-    ).then("closed: nothing, realized 47, fees 3 (by this 29)")
+    after.when_traded(sell("4", "105", "0.5")).then(
+        "changed: 6 @ 100, realized 18, fees 2"
+    ).when_traded(sell("6", "105", "1")).then("closed: nothing, realized 47, fees 3 (by this 29)")
 
 
 def test_the_fee_of_a_trade_through_zero_counts_once() -> None:
-    given(buy("10", "100")).when(sell("15", "105", "3")).then(
+    given(buy("10", "100")).when_traded(sell("15", "105", "3")).then(
         "closed: nothing, realized 47, fees 3 (by this 47)",
         "opened: -5 @ 105, realized 47, fees 3",
     )
 
 
 def test_a_rebate_is_a_fee_below_zero() -> None:
-    given().when(buy("10", "100", "-0.25")).then("opened: 10 @ 100, realized 0.25, fees -0.25")
+    given().when_traded(buy("10", "100", "-0.25")).then(
+        "opened: 10 @ 100, realized 0.25, fees -0.25"
+    )
 
 
 def test_a_rounded_entry_price_loses_no_money() -> None:
@@ -88,7 +90,7 @@ def test_a_rounded_entry_price_loses_no_money() -> None:
 def test_a_repeated_trade_changes_nothing() -> None:
     after = given(buy("10", "100"), sell("15", "105"), buy("1", "100"))
     for number in (1, 2, 3):
-        after.when(buy("10", "100"), number).then()
+        after.when_traded(buy("10", "100"), number).then()
 
 
 def test_an_event_names_its_trade_and_belongs_to_user_and_symbol() -> None:

@@ -14,7 +14,7 @@ from tapewire.log import EventDraft, EventMetadata, EventSubject
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire_services.positions.domain.position import POSITION_DECIDER, PositionKey
 from tests.harness import virtual_time
-from tests.harness.position_builders import USER, Given, given, trade
+from tests.harness.position_builders import USER, PositionHistory, given, trade
 from tests.harness.verification import TRADE_WITHOUT_FILL, find_differences, net_cash
 
 MAX_ROUNDING_ERROR = Fraction(1, 10**8)
@@ -44,7 +44,7 @@ def cash(position: Position) -> Fraction:
 histories = st.lists(trades(), min_size=1, max_size=30)
 
 
-def to_drafts(history: Given) -> list[EventDraft]:
+def to_drafts(history: PositionHistory) -> list[EventDraft]:
     """The trades of `history`, at the sequences that it numbers them by, then its positions."""
     drafts = [
         EventDraft(

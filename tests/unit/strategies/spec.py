@@ -3,19 +3,16 @@
 `describe_event` puts the essentials of an event into one line.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypedDict
 
 import msgspec
-import pytest
 
 from tapewire.events import (
     Action,
     Breakout,
     DecisionMade,
-    Event,
     MovingAverageCrossover,
     OrderStatus,
     Side,
@@ -26,7 +23,7 @@ from tapewire.events import (
     StrategyRule,
     StrategyTraded,
 )
-from tapewire.log import CommandRejected, NewEvent
+from tapewire.log import NewEvent
 from tapewire.runtime.contracts.orders import order_id
 from tapewire_services.strategies.domain.commands import (
     ActOnSignalCommand,
@@ -43,10 +40,10 @@ from tapewire_services.strategies.domain.commands import (
 )
 from tapewire_services.strategies.domain.strategy import (
     STRATEGY_DECIDER,
-    AbsentStrategyState,
     CreatedStrategyState,
     State,
 )
+from tests.harness.command_history import CommandHistory
 
 START_TIME = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 USER = "alice"
@@ -191,57 +188,18 @@ def describe_event(new_event: NewEvent) -> str:
     return line
 
 
-class Given:
-    """A history of commands, each decided on the state after the earlier ones."""
-
-    def __init__(self, commands: Sequence[Command]) -> None:
-        self.state: State = AbsentStrategyState()
-        self.new_events: list[NewEvent] = []
-        for command in commands:
-            self.decide(command)
+class StrategyHistory(CommandHistory[State, Command]):
+    decider = STRATEGY_DECIDER
+    describe = staticmethod(describe_event)
 
     @property
     def strategy(self) -> Strategy:
         assert isinstance(self.state, CreatedStrategyState)
         return self.state.strategy
 
-    def decide(self, command: Command) -> list[NewEvent]:
-        new_events = list(STRATEGY_DECIDER.decide(self.state, command))
-        for new_event in new_events:
-            if new_event.subject.domain == "strategies":
-                self.state = STRATEGY_DECIDER.evolve(self.state, new_event.event)
-        self.new_events += new_events
-        return new_events
 
-    def when(self, command: Command) -> "When":
-        return When(self, command)
-
-    def events(self) -> list[Event]:
-        return [new_event.event for new_event in self.new_events]
-
-
-class When:
-    def __init__(self, history: Given, command: Command) -> None:
-        self._history = history
-        self._command = command
-
-    def then(self, *lines: str) -> Given:
-        assert [describe_event(new_event) for new_event in self._history.decide(self._command)] == [
-            *lines
-        ]
-        return self._history
-
-    def then_rejected(self, code: str, path: str | None = None, *, message: str = "") -> Given:
-        with pytest.raises(CommandRejected) as refused:
-            self._history.decide(self._command)
-        refusal = refused.value
-        assert (refusal.code, refusal.path) == (code, path)
-        assert message in refusal.message
-        return self._history
-
-
-def given(*commands: Command) -> Given:
-    return Given(commands)
+def given(*commands: Command) -> StrategyHistory:
+    return StrategyHistory(commands)
 
 
 def started_commands(settings: StrategySettings | None = None) -> tuple[Command, ...]:

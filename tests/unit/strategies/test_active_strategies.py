@@ -16,7 +16,7 @@ from tapewire_services.strategies.domain.commands import Command
 from tests.unit.strategies.spec import (
     STRATEGY_ID,
     USER,
-    Given,
+    StrategyHistory,
     at,
     buy,
     create,
@@ -39,7 +39,9 @@ def make_recorded_event(sequence: int, event: Event, domain: str = "strategies")
 
 
 def record_commands(*commands: Command) -> list[RecordedEvent]:
-    events = [one for one in Given(commands).new_events if one.subject.domain == "strategies"]
+    events = [
+        one for one in StrategyHistory(commands).new_events if one.subject.domain == "strategies"
+    ]
     return [make_recorded_event(number, one.event) for number, one in enumerate(events, start=1)]
 
 

@@ -94,7 +94,7 @@ def test_changed_settings_are_validated_like_new_ones() -> None:
 def test_a_signal_becomes_an_order_and_a_decision() -> None:
     history = given(*started_commands())
     history.when(buy("100.5")).then("Signaled: started, order 1 buy 0/100", "decision buy taken")
-    signaled, decision = history.events()[-2:]
+    signaled, decision = history.events[-2:]
     assert isinstance(signaled, StrategySignaled)
     assert isinstance(decision, DecisionMade)
     assert signaled.strategy.order is not None
@@ -237,7 +237,7 @@ def test_a_stop_loss_closes_exactly_the_position_and_once() -> None:
     history.when(trigger_stop_loss()).then(
         "StopLossTriggered: started, holds 100@100, order 2-sl sell 0/100"
     )
-    triggered = history.events()[-1]
+    triggered = history.events[-1]
     assert isinstance(triggered, StopLossTriggered)
     assert (triggered.trigger_price, triggered.current_price) == (Decimal(99), Decimal(98))
     history.when(trigger_stop_loss(price="97")).then_rejected(
@@ -249,7 +249,7 @@ def test_a_stop_loss_closes_exactly_the_position_and_once() -> None:
     history.when(fill("2-sl", "100", "96")).then(
         "Traded: started by sell 40@96", "StopLossExecuted: started"
     )
-    executed = history.events()[-1]
+    executed = history.events[-1]
     assert isinstance(executed, StopLossExecuted)
     assert (executed.trigger_price, executed.current_price) == (Decimal(99), Decimal(96))
     assert executed.order_id == triggered.order_id
@@ -280,7 +280,7 @@ def test_no_stop_loss_is_triggered_without_a_position_to_guard() -> None:
 def test_a_rejected_order_fails_the_strategy(status: OrderStatus | None) -> None:
     history = given(*started_commands(), buy())
     history.when(end_order("1", status, "too dear")).then("Failed: error")
-    failed = history.events()[-1]
+    failed = history.events[-1]
     assert isinstance(failed, StrategyFailed)
     how = "refused" if status is None else status.value
     assert failed.error_code == f"order_{how}"
@@ -293,7 +293,7 @@ def test_a_canceled_order_stops_the_strategy() -> None:
     history.when(end_order("1", OrderStatus.CANCELED, "canceled by the user")).then(
         "Stopped: stopped, holds 40@100"
     )
-    stopped = history.events()[-1]
+    stopped = history.events[-1]
     assert isinstance(stopped, StrategyStopped)
     assert stopped.strategy.message == "order s1-1 was canceled: canceled by the user"
     stopped_before = given(*started_commands(), buy(), stop())
@@ -303,7 +303,7 @@ def test_a_canceled_order_stops_the_strategy() -> None:
 def test_a_stop_loss_order_that_ends_unexecuted_fails_the_strategy() -> None:
     history = given(*holding_commands(STOPPED_AT_1), trigger_stop_loss(), fill("2-sl", "10", "98"))
     history.when(end_order("2-sl", OrderStatus.CANCELED)).then("Failed: error, holds 90@100")
-    failed = history.events()[-1]
+    failed = history.events[-1]
     assert isinstance(failed, StrategyFailed)
     assert failed.error_code == "stop_loss_not_executed"
 
@@ -317,7 +317,7 @@ def test_the_end_of_another_order_is_rejected() -> None:
 
 def test_a_failed_strategy_is_in_error_with_details_until_it_is_started_again() -> None:
     history = given(*started_commands()).when(fail()).then("Failed: error")
-    failed = history.events()[-1]
+    failed = history.events[-1]
     assert isinstance(failed, StrategyFailed)
     assert (failed.error_code, failed.details) == ("rule_failed", "division by zero")
     assert failed.strategy.message == "division by zero"

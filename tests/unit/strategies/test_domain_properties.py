@@ -34,7 +34,7 @@ from tapewire_services.strategies.domain.commands import ApplyFillCommand, Comma
 from tests.unit.strategies.spec import (
     STRATEGY_ID,
     USER,
-    Given,
+    StrategyHistory,
     buy,
     create,
     end_order,
@@ -162,8 +162,8 @@ def random_command(rng: random.Random, strategy: Strategy, number: int) -> Comma
 def decide_randomly(seed: int) -> tuple[list[VerificationDifference], list[Event]]:
     """Decide on random commands. Return what verification finds, and the events."""
     rng, verifier = random.Random(seed), RecordingVerifier()
-    history = Given([create(make_settings(stop_loss=make_stop_loss()))])
-    verifier.record(history.events()[0])
+    history = StrategyHistory([create(make_settings(stop_loss=make_stop_loss()))])
+    verifier.record(history.events[0])
     decided: list[Command] = []
     for number in range(COMMAND_COUNT):
         command, before = random_command(rng, history.strategy, number), history.strategy
@@ -178,7 +178,7 @@ def decide_randomly(seed: int) -> tuple[list[VerificationDifference], list[Event
         decided += [command] if new_events else []
         for repeated in decided[-3:]:
             assert history.decide(repeated) == [], "a repeated command has no effect"
-    return verifier.finish(), history.events()
+    return verifier.finish(), history.events
 
 
 @examples(st.integers(0, 1 << 32))

@@ -46,7 +46,7 @@ from tests.harness.strategies_process import (
     wait_for_strategies_log,
 )
 from tests.unit.strategies.runner_scenario import TREND, RunnerScenario
-from tests.unit.strategies.spec import USER, Given, at, create, make_stop_loss, start
+from tests.unit.strategies.spec import USER, StrategyHistory, at, create, make_stop_loss, start
 
 pytestmark = pytest.mark.virtual_time
 
@@ -195,7 +195,7 @@ def test_a_restored_rule_gives_the_same_signals(
 
 
 def sample_checkpoint() -> tuple[str, str, StrategyCheckpoint]:
-    history = Given([create(), start()])
+    history = StrategyHistory([create(), start()])
     strategy: Strategy = history.strategy
     member = TrackedStrategy(
         user=USER, strategy=strategy, sequence=2, position_since=2, rule_since=2, correlation="c"
