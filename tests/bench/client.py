@@ -122,6 +122,8 @@ class JsonClient:
         """Return the status and the JSON of the response."""
         data = b"" if body is None else json.dumps(body).encode()
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self._host}", f"Content-Length: {len(data)}"]
+        if data:
+            lines.append("Content-Type: application/json")
         if self._cookie:
             lines.append(f"Cookie: {self._cookie}")
         self._writer.write("\r\n".join([*lines, "", ""]).encode() + data)

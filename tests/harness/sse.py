@@ -275,7 +275,7 @@ async def connect(
         lines.append(f"Last-Event-ID: {last_event_id}")
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     if content:
-        lines.append(f"Content-Length: {len(content)}")
+        lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
     writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + content)
     try:
         async with asyncio.timeout(READ_TIMEOUT_SECONDS):

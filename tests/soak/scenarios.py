@@ -39,11 +39,11 @@ PUBLIC_PATHS = (
     "/api/stream/prices",
     "/api/stream/prices?symbols=IBM,SPY&maxRate=5",
     "/api/stream/metrics",
-    "/sse/prices",
     "/api/v2/stream",
     "/api/stream?topics=prices:IBM,prices:SPY",
 )
 USER_PATHS = (
+    "/sse/prices",
     "/api/stream/orders",
     "/api/stream/positions",
     "/api/stream/trading",
@@ -64,11 +64,12 @@ ITEM_PATHS = (
 PARTIAL_REQUESTS = (
     b"G",
     b"GET /api/stream/orders HT",
-    b"GET /api/stream/prices HTTP/1.1\r\nHost: edge\r\nX-",
+    b"GET /api/stream/prices HTTP/1.1\r\nHost: localhost\r\nX-",
 )
+_POST = b"POST /api/session HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 UNFINISHED_BODIES = (
-    b"POST /api/session HTTP/1.1\r\nHost: edge\r\nContent-Length: 40\r\n\r\n{",
-    b"POST /api/session HTTP/1.1\r\nHost: edge\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+    _POST + b"Content-Length: 40\r\n\r\n{",
+    _POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{",
 )
 
 
@@ -104,11 +105,12 @@ class SoakHttpClient:
 
     def build_request(self, method: str, path: str, *header_lines: str, body: bytes = b"") -> bytes:
         """A request from some address, unless `header_lines` name one."""
-        head = [f"{method} {path} HTTP/1.1", "Host: edge", *header_lines]
+        head = [f"{method} {path} HTTP/1.1", "Host: localhost", "Accept: text/event-stream"]
+        head += header_lines
         if not any(line.startswith("X-Forwarded-For") for line in header_lines):
             head.append(f"X-Forwarded-For: {self.pick_address()}")
         if body:
-            head.append(f"Content-Length: {len(body)}")
+            head += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         return "\r\n".join([*head, "", ""]).encode() + body
 
     async def send(self, request: bytes, *, receive_buffer: int | None = None) -> RawHttpConnection:

@@ -95,7 +95,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, _setting("inherited listening socket of the edge (set by `up`); -1: none", ge=-1)
     ] = -1
     sign_in: Annotated[
-        bool, _setting("development sign-in: POST /api/session accepts any user id")
+        bool,
+        _setting(
+            "development sign-in: POST /api/session accepts any user id, on names of this "
+            "machine only"
+        ),
     ] = False
     session_hours: Annotated[float, _setting("hours that a session lasts", gt=0, le=24 * 365)] = (
         12.0
@@ -141,12 +145,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ()
     trusted_proxies: Annotated[
         tuple[str, ...],
-        _setting("networks of proxies whose X-Forwarded-For is trusted, comma-separated"),
+        _setting(
+            "networks of proxies whose X-Forwarded-For, -Host and -Proto are trusted, "
+            "comma-separated; empty: none"
+        ),
     ] = ()
     origins: Annotated[
         tuple[str, ...],
-        _setting("other web origins that may read streams, comma-separated; * allows any, without "
-               "credentials"),
+        _setting("other web origins whose pages may read streams and call the API for the user, "
+               "comma-separated; * lets any read, without credentials"),
     ] = ()  # fmt: skip
     request_seconds: Annotated[
         float, _setting("seconds that a client may take to send a whole request", gt=0)

@@ -3,9 +3,22 @@
 `Authenticator` decides who a request is from. `build_authenticator` builds one from the settings.
 """
 
-from tapewire_services.edge.auth.authenticator import Authentication, Authenticator, Credentials
+from tapewire_services.edge.auth.authenticator import (
+    AUTHORITY_STATE,
+    CROSS_ORIGIN_STATE,
+    Authentication,
+    Authenticator,
+    Credentials,
+)
+from tapewire_services.edge.auth.authority import (
+    InvalidHost,
+    RequestAuthority,
+    cross_origin_header,
+)
 from tapewire_services.edge.auth.cookies import (
+    SECURE_SESSION_COOKIE,
     SESSION_COOKIE,
+    AmbiguousSessionCookie,
     format_session_cookie,
     read_session_token,
 )
@@ -23,19 +36,26 @@ from tapewire_services.edge.auth.wiring import build_authenticator, parse_networ
 __all__ = [
     "ADMIN_ROLE",
     "API_PREFLIGHT_HEADERS",
+    "AUTHORITY_STATE",
+    "CROSS_ORIGIN_STATE",
     "MAX_USER_ID_CHARACTERS",
+    "SECURE_SESSION_COOKIE",
     "SESSION_COOKIE",
     "STREAM_PREFLIGHT_HEADERS",
     "USER_ID_PATTERN",
+    "AmbiguousSessionCookie",
     "Authentication",
     "Authenticator",
     "Credentials",
+    "InvalidHost",
+    "RequestAuthority",
     "Session",
     "SessionStore",
     "TicketStore",
     "VerificationKeysUnavailable",
     "build_authenticator",
     "cors_headers",
+    "cross_origin_header",
     "format_session_cookie",
     "parse_networks_setting",
     "read_session_token",

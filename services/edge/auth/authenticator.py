@@ -13,23 +13,29 @@ import msgspec
 
 from tapewire.runtime import Settings
 from tapewire_services.edge.auth.addresses import Networks, is_in_networks, parse_address
+from tapewire_services.edge.auth.authority import RequestAuthority
 from tapewire_services.edge.auth.cookies import format_session_cookie, read_session_token
 from tapewire_services.edge.auth.sessions import Session, SessionStore
 from tapewire_services.edge.auth.tickets import TicketStore
 from tapewire_services.edge.auth.tokens import JwtVerifier, valid_roles, valid_user_id
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+AUTHORITY_STATE = "authority"
+"""The key of a request's `RequestAuthority` in the state of its ASGI scope."""
+CROSS_ORIGIN_STATE = "cross_origin"
+"""The key of the result of `cross_origin_header`."""
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     """The credentials of a request. `peer_address` is the address of the connection itself. Only
-    streams read `ticket` and `token` from the query."""
+    streams read `ticket` and `token` from the query. A page of another origin sent the request if
+    `is_cross_origin`."""
 
-    method: str
     peer_address: str | None
     headers: Mapping[str, Sequence[str]]
     ticket: str | None = None
     token: str | None = None
+    is_https: bool = False
+    is_cross_origin: bool = False
 
     @classmethod
     def from_scope(cls, scope: Any, query: Mapping[str, str] | None = None) -> "Credentials":
@@ -37,12 +43,14 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
         for name, value in scope["headers"]:
             headers.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
         query = query or {}
+        state = scope.get("state") or {}
         return cls(
-            method=scope["method"],
             peer_address=(scope.get("client") or (None,))[0],
             headers=headers,
             ticket=query.get("ticket"),
             token=query.get("token"),
+            is_https=state.get(AUTHORITY_STATE, RequestAuthority()).is_https,
+            is_cross_origin=state.get(CROSS_ORIGIN_STATE) is not None,
         )
 
     def single_header(self, name: str) -> str | None:
@@ -83,6 +91,7 @@ class Authenticator:
         """The session of a request, or None without valid credentials.
 
         Raises:
+            AmbiguousSessionCookie: the session cookie decides, and another site has set one too.
             LogError: the session store cannot be read.
             VerificationKeysUnavailable: the key of its token cannot be fetched.
         """
@@ -91,19 +100,21 @@ class Authenticator:
         if (token := self._bearer_token(credentials)) is not None:
             return await self._session_from_jwt(token)
         cookie = read_session_token("; ".join(credentials.headers.get("cookie", ())))
-        if cookie is None or not self._is_cookie_trusted(credentials):
-            return None
-        return await self._session_store.find(cookie)
+        return None if cookie is None else await self._session_store.find(cookie)
 
     async def authenticate_stream(self, credentials: Credentials) -> Authentication:
-        """As `authenticate`, for a stream; also redeems a ticket for a session cookie."""
+        """As `authenticate`, for a stream; also redeems a ticket for a session cookie. A page of
+        another origin gets the stream without the cookie: it must not sign the user in here."""
         ticket_session = await self._redeem_ticket(credentials)
         if ticket_session is None:
             return Authentication(await self.authenticate(credentials))
+        if credentials.is_cross_origin:
+            return Authentication(ticket_session)
         token, session = await self._session_store.issue_token(ticket_session)
-        return Authentication(
-            session, format_session_cookie(token, session, self._settings, self._now())
+        cookie = format_session_cookie(
+            token, session, self._settings, self._now(), is_https=credentials.is_https
         )
+        return Authentication(session, cookie)
 
     async def _redeem_ticket(self, credentials: Credentials) -> Session | None:
         if credentials.ticket is None or self._gateway_user_header(credentials) is not None:
@@ -151,21 +162,6 @@ class Authenticator:
         if session is None or session.key is None:
             return None
         return None if await self._session_store.is_ended(session.key) else session
-
-    def _is_cookie_trusted(self, credentials: Credentials) -> bool:
-        """Whether the cookie can be trusted. With SameSite=None browsers send it with the requests
-        of any page, therefore the request's origin must be an allowed one."""
-        origin = credentials.single_header("origin")
-        if (
-            self._settings.cookie_same_site != "none"
-            or credentials.method in SAFE_METHODS
-            or origin is None
-        ):
-            return True
-        host = origin.partition("://")[2]
-        return origin in self._settings.origins or (
-            host != "" and host == credentials.single_header("host")
-        )
 
 
 def _decode_utf8(header: str) -> str | None:

@@ -4,6 +4,13 @@ from collections.abc import Sequence
 
 Headers = list[tuple[bytes, bytes]]
 
+ALLOWED_HEADERS = (
+    "Content-Type", "Authorization", "Last-Event-ID", "X-Correlation-ID", "Idempotency-Key",
+    "Cache-Control", "traceparent", "tracestate", "baggage",
+)  # fmt: skip
+"""The request headers that the API and trace contexts use. ``traceparent`` and ``tracestate`` are
+those of W3C Trace Context, ``baggage`` is that of W3C Baggage."""
+
 
 def cors_headers(origin: str | None, allowed_origins: Sequence[str]) -> Headers:
     """The headers that let `origin` read a response: a listed origin with credentials, any other
@@ -25,10 +32,7 @@ def cors_headers(origin: str | None, allowed_origins: Sequence[str]) -> Headers:
 def _preflight_headers(methods: bytes) -> Sequence[tuple[bytes, bytes]]:
     return (
         (b"access-control-allow-methods", methods),
-        (
-            b"access-control-allow-headers",
-            b"Content-Type, Authorization, Last-Event-ID, X-Correlation-ID",
-        ),
+        (b"access-control-allow-headers", ", ".join(ALLOWED_HEADERS).encode()),
         (b"access-control-max-age", b"600"),
         (b"content-length", b"0"),
     )

@@ -14,13 +14,6 @@ from litestar.openapi.plugins import OpenAPIRenderPlugin
 
 from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES
 
-STYLESHEET = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
-pre{background:#8881;padding:.75rem;overflow:auto;border-radius:.4rem;font-size:.85rem}
-h2{margin-top:2rem} code{font-size:.95em} .verb{text-transform:uppercase;font-weight:700}
-@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}a{color:#8bf}}
-"""
-
 
 class HtmlRenderPlugin(OpenAPIRenderPlugin):
     """Renders every operation with its parameters, body and responses."""
@@ -35,7 +28,8 @@ class HtmlRenderPlugin(OpenAPIRenderPlugin):
 def _render_document(document: dict[str, Any]) -> Iterator[str]:
     title = escape(document["info"]["title"])
     yield f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>"
-    yield f"<style>{STYLESHEET}</style><h1>{title} {escape(document['info']['version'])}</h1>"
+    yield "<link rel=stylesheet href=/static/docs.css>"
+    yield f"<h1>{title} {escape(document['info']['version'])}</h1>"
     yield '<p>Machine-readable: <a href="/docs/openapi.json">openapi.json</a>.</p>'
     yield "<h2>Streams</h2><p>Server-Sent Events; frames and ids are described in the protocol.</p>"
     for route in STREAM_ROUTES:

@@ -1,7 +1,8 @@
 """The edge as an ASGI application.
 
-`routing` sends requests for streams to the `StreamHandler`. Everything else is served by Litestar:
-the REST controllers, the API documentation and the pages.
+`security_middleware` checks every request first. Then `routing` sends requests for streams to the
+`StreamHandler`. Everything else is served by Litestar: the REST controllers, the API documentation
+and the pages.
 """
 
 import contextlib
@@ -28,6 +29,7 @@ from tapewire_services.edge.http.pages import page_handlers
 from tapewire_services.edge.http.responses import JsonResponse
 from tapewire_services.edge.http.routing import StreamRouter
 from tapewire_services.edge.http.schema import DecimalSchemaPlugin, SharedComponents
+from tapewire_services.edge.http.security_middleware import SecurityMiddleware
 from tapewire_services.edge.http.streams import StreamHandler
 
 MAX_BODY_BYTES = 64 * 1024
@@ -43,13 +45,13 @@ def create_app(
     stream_handler: StreamHandler,
     stream_routes: Sequence[StreamRoute],
     context: ControllerContext,
-    origins: Sequence[str] = (),
 ) -> ASGIApp:
-    """The application; pages of `origins` may call the API from a browser."""
+    """The application, by the settings of `context`."""
+    settings = context.settings
     rest = Litestar(
         [*CONTROLLERS, *page_handlers()],
         dependencies=build_dependencies(context),
-        middleware=[correlation_middleware, cors_middleware(origins)],
+        middleware=[correlation_middleware, cors_middleware(settings.origins)],
         exception_handlers={Exception: handle_exception},
         response_class=JsonResponse,
         plugins=[DecimalSchemaPlugin()],
@@ -65,7 +67,7 @@ def create_app(
         ),
         logging_config=None,
     )
-    return StreamRouter(stream_handler, stream_routes, rest)
+    return SecurityMiddleware(StreamRouter(stream_handler, stream_routes, rest), settings)
 
 
 def correlation_middleware(app: ASGIApp) -> ASGIApp:

@@ -20,7 +20,7 @@ from tapewire.events.decode_errors import first_unknown_field, split_error_path,
 from tapewire.log import CommandRejected, LogError
 from tapewire.runtime import RequestTimeout
 from tapewire.runtime.correlation import CORRELATION_HEADER, ensure_correlation_id
-from tapewire_services.edge.auth import VerificationKeysUnavailable
+from tapewire_services.edge.auth import AmbiguousSessionCookie, VerificationKeysUnavailable
 
 RETRY_AFTER_SECONDS = 1
 MAX_ECHOED_VALUE_BYTES = 100
@@ -162,6 +162,9 @@ def to_http_error(error: Exception) -> HttpError:
         return rejection_to_http_error(error)
     if isinstance(error, RequestTimeout | LogError):
         return unavailable("The service that owns this is away; try again")
+    if isinstance(error, AmbiguousSessionCookie):
+        message = f"The request has {error}; delete the cookies of this site and of its parent"
+        return HttpError(400, message, path="Cookie", value=error.name)
     if isinstance(error, VerificationKeysUnavailable):
         return unavailable("The keys of tokens cannot be fetched now; try again")
     if isinstance(error, HTTPException):

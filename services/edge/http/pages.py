@@ -18,16 +18,15 @@ CLIENT_DIRECTORY = Path(__file__).resolve().parents[3] / "libs" / "client"
 """The browser client in a checkout; an installed package has it inside `WEB_DIRECTORY`."""
 _VALID_PATH = re.compile(r"[A-Za-z0-9._/-]{1,200}")
 
-SECURITY_HEADERS = {
+PAGE_HEADERS = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
         "require-trusted-types-for 'script'"
     ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
 }
+"""Headers in which pages differ from other responses (`security_middleware.SECURITY_HEADERS`)."""
 
 
 def page_handlers() -> list[HTTPRouteHandler | Router]:
@@ -51,9 +50,7 @@ def _dashboard_page() -> Response[bytes]:
 
 
 def _html_response(name: str) -> Response[bytes]:
-    return _with_security_headers(
-        Response((WEB_DIRECTORY / name).read_bytes(), media_type="text/html")
-    )
+    return _with_page_headers(Response((WEB_DIRECTORY / name).read_bytes(), media_type="text/html"))
 
 
 def _static_files_router(path: str, directory: Path) -> Router:
@@ -61,7 +58,7 @@ def _static_files_router(path: str, directory: Path) -> Router:
         path,
         [directory],
         before_request=_reject_invalid_path,
-        after_request=_with_security_headers,
+        after_request=_with_page_headers,
         include_in_schema=False,
         name=path.strip("/"),
     )
@@ -73,8 +70,8 @@ def _reject_invalid_path(request: Request[Any, Any, Any]) -> None:
         raise NotFoundException
 
 
-def _with_security_headers(response: Response[bytes]) -> Response[bytes]:
-    response.headers.update(SECURITY_HEADERS)
+def _with_page_headers(response: Response[bytes]) -> Response[bytes]:
+    response.headers.update(PAGE_HEADERS)
     return response
 
 

@@ -20,16 +20,17 @@ from tapewire_services.edge.http.errors import Problem
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 128
 
 _STATUS_DESCRIPTIONS = {
-    400: "The body is not JSON, or is incomplete.",
+    400: "The body or a header is malformed, or the body is incomplete.",
     401: "No valid session.",
-    403: "Not allowed for this user, or switched off.",
+    403: "Not allowed for this user, or for the page that sent it, or switched off.",
     404: "It does not exist, or belongs to another user.",
     409: "It conflicts with the current state.",
     413: "The body is too large.",
+    415: "The body is not JSON, by its `Content-Type`.",
     422: "A field or parameter is invalid: `path` names it.",
     503: "The service that owns this is unavailable: retry after `Retry-After` seconds.",
 }
-_BODY_ERROR_STATUSES = (400, 413, 422)
+_BODY_ERROR_STATUSES = (400, 403, 413, 415, 422)
 _DECIMAL_SCHEMA = {"type": ["number", "string"], "format": "decimal"}
 """Both are exact: a client with binary floating point sends strings."""
 _IDEMPOTENCY_KEY_PARAMETER = {

@@ -140,7 +140,9 @@ class RequestFuzzer:
         # The valid credentials must stay valid: no request signs out.
         if method == "DELETE" and "session" in target.lower():
             method = "POST"
-        lines = [f"{method} {target} {self.version()}".encode(), b"Host: edge"]
+        lines = [f"{method} {target} {self.version()}".encode(), b"Host: localhost"]
+        if rng.random() < 0.9:
+            lines.append(b"Content-Type: application/json")
         if rng.random() < 0.6:
             lines.append(self.valid_credential_header())
         for _ in range(rng.randrange(5)):

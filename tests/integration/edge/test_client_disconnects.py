@@ -13,7 +13,8 @@ from tests.harness.edge import EdgeProcess
 from tests.harness.waiting import wait_until
 
 HEAD = (
-    "POST {path} HTTP/1.1\r\nHost: edge\r\nCookie: session={cookie}\r\nContent-Length: 100\r\n\r\n"
+    "POST {path} HTTP/1.1\r\nHost: localhost\r\nCookie: session={cookie}\r\n"
+    "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n"
 )
 
 

@@ -17,14 +17,14 @@ from tests.integration.edge.openapi_document import OPENAPI_PATH, OpenApiDocumen
 OPEN = {
     ("GET", "/api/prices"), ("GET", "/api/v2/metrics"), ("GET", "/api/v2/items"),
     ("POST", "/api/session"), ("GET", "/health"), ("GET", "/health/live"),
-    ("GET", "/health/ready"), ("GET", "/health/sse"),
+    ("GET", "/health/ready"), ("GET", "/health/sse"), ("GET", "/api/stream/metrics"),
 }  # fmt: skip
 """Calls that need no session."""
 OWN = {
     ("GET", "/api/prices"), ("POST", "/api/session"), ("GET", "/api/session"),
     ("DELETE", "/api/session"), ("POST", "/api/stream/ticket"), ("POST", "/api/stream/test"),
     ("GET", "/api/sse/status"), ("GET", "/health"), ("GET", "/health/live"),
-    ("GET", "/health/ready"), ("GET", "/health/sse"),
+    ("GET", "/health/ready"), ("GET", "/health/sse"), ("GET", "/api/stream/metrics"),
 }  # fmt: skip
 """Calls that the edge answers without another service."""
 BODIES = {
@@ -37,6 +37,7 @@ BODIES = {
     "/api/stream/test": {"message": "x"},
 }
 PATCHES = {"/api/strategies/": {"quantity": 2}, "/api/v2/configurations/": {"name": "y"}}
+JSON = {"Content-Type": "application/json"}
 _numbers = itertools.count()
 
 
@@ -104,9 +105,9 @@ async def test_every_call_names_the_invalid_field(
             wrong = await http.request(method, path, json={**good, name: {"a": 1}})
             body = is_error(wrong, 422, "Unprocessable Entity")
             assert (body["path"].split(".")[0].split("[")[0], body["value"]) == (name, {"a": 1})
-            nothing = await http.request(method, path, content=b"{")
+            nothing = await http.request(method, path, content=b"{", headers=JSON)
             is_error(nothing, 400, "Bad Request")
-            large = await http.request(method, path, content=b" " * 70_000)
+            large = await http.request(method, path, content=b" " * 70_000, headers=JSON)
             is_error(large, 413, "Content Too Large")
             for answer in (wrong, nothing, large):
                 document.assert_documented(answer)

@@ -26,7 +26,7 @@ from tests.integration.edge.request_fuzzer import RequestFuzzer, fuzz_routes
 
 SECONDS = float(os.environ.get("TAPEWIRE_TEST_FUZZ_SECONDS", "2"))
 LONG_SECONDS = 30.0
-MEANT = {100, 200, 201, 202, 204, 400, 401, 403, 404, 405, 409, 413, 422, 429, 431, 503}
+MEANT = {100, 200, 201, 202, 204, 400, 401, 403, 404, 405, 409, 413, 415, 421, 422, 429, 431, 503}
 STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r]")
 AT_ONCE = 24
 LEAST_SENT = 400

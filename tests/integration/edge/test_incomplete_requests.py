@@ -11,8 +11,8 @@ from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.waiting import wait_until
 
 SECONDS = 1.0
-HEAD = b"GET /health/live HTTP/1.1\r\nHost: edge\r\n"
-BODY = b"POST /api/session HTTP/1.1\r\nHost: edge\r\nContent-Type: application/json\r\n"
+HEAD = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
+BODY = b"POST /api/session HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ async def test_stream_continues_after_an_incomplete_pipelined_request(
     edge: EdgeProcess, behind: Any
 ) -> None:
     reader, writer = await connected(edge)
-    writer.write(b"GET /api/stream/prices HTTP/1.1\r\nHost: edge\r\n\r\n" + behind)
+    writer.write(b"GET /api/stream/prices HTTP/1.1\r\nHost: localhost\r\n\r\n" + behind)
     async with asyncio.timeout(30):
         for _ in range(5):  # two seconds
             await reader.readuntil(b": keepalive\n\n")
@@ -129,7 +129,7 @@ async def test_pipelined_request_is_not_answered_within_a_stream(
 ) -> None:
     """The edge answers neither a request nor invalid HTTP there. The connection ends."""
     reader, writer = await connected(edge)
-    writer.write(b"GET /api/stream/prices HTTP/1.1\r\nHost: edge\r\n\r\n")
+    writer.write(b"GET /api/stream/prices HTTP/1.1\r\nHost: localhost\r\n\r\n")
     async with asyncio.timeout(30):
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
         await reader.readuntil(b"connected")

@@ -45,7 +45,10 @@ async def connected(edge: EdgeProcess) -> AsyncIterator[Any]:
             return int(first.split(" ")[1]), headers.get("connection")
 
     async def ask(method: Any, path: str, body: Any = b"", *, wait: Any = True) -> Any:
-        head = f"{method} {path} HTTP/1.1\r\nHost: edge\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = (
+            f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
         writer.write(head.encode() + body)
         return await answer() if wait else None
 

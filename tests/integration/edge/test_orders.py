@@ -14,6 +14,7 @@ from tests.harness.waiting import wait_until
 from tests.integration.edge.openapi_document import OPENAPI_PATH, OpenApiDocument
 
 ORDERS = "/api/stream/orders"
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ class TestPlacing:
     async def test_decimal_numbers_stay_exact(self, http: httpx.AsyncClient, symbol: str) -> None:
         exact = '"type":"limit","qty":0.000001,"limitPrice":0.0001'
         body = f'{{"symbol":"{symbol}","side":"buy",{exact}}}'
-        answer = await http.post("/api/orders", content=body)
+        answer = await http.post("/api/orders", content=body, headers=JSON)
         assert answer.status_code == 201
         assert b'"qty":0.000001,"limitPrice":0.0001,' in answer.content
 
@@ -365,7 +366,9 @@ async def test_secrets_stay_out_of_the_log(
         await stream.read_until("snapshot", lambda f: f.event == "order:update")
     async with edge.client(cookie) as http:
         await http.post("/api/orders", json=buying(symbol), headers=headers)
-        await http.post("/api/orders?password=sekret-password", content=b"{", headers=headers)
+        await http.post(
+            "/api/orders?password=sekret-password", content=b"{", headers={**headers, **JSON}
+        )
         await http.post("/api/orders", json={"token": "sekret-token"}, headers=headers)
         await http.get("/api/nosuch?token=sekret-token", headers=headers)
         await http.delete("/api/session")

@@ -106,9 +106,8 @@ class TestDisconnectingClients:
         leaving = []
         for _ in range(20):
             _, writer = await asyncio.open_connection("127.0.0.1", edge.port)
-            writer.write(
-                f"GET {ORDERS} HTTP/1.1\r\nHost: x\r\nCookie: session={cookie}\r\n\r\n".encode()
-            )
+            head = f"GET {ORDERS} HTTP/1.1\r\nHost: localhost\r\nCookie: session={cookie}\r\n\r\n"
+            writer.write(head.encode())
             await writer.drain()
             leaving.append(writer)
         for writer in leaving:

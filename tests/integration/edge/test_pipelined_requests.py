@@ -15,9 +15,12 @@ from tapewire_services.edge.http.uvicorn_compat import MAX_PIPELINED_REQUESTS
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.waiting import wait_until
 
-STREAM = "GET {path} HTTP/1.1\r\nHost: edge\r\nX-Correlation-ID: {name}\r\nX-N: 0\r\n\r\n"
-CALL = b"GET /health/live HTTP/1.1\r\nHost: edge\r\n\r\n"
-LARGE = b"POST /api/session HTTP/1.1\r\nHost: edge\r\nContent-Length: 60000\r\n\r\n" + b" " * 60_000
+STREAM = "GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Correlation-ID: {name}\r\nX-N: 0\r\n\r\n"
+CALL = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LARGE = (
+    b"POST /api/session HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 60000\r\n\r\n" + b" " * 60_000
+)
 
 
 async def opened(edge: EdgeProcess, path: str, name: str, behind: Any) -> Any:

@@ -8,7 +8,14 @@ import msgspec
 from litestar import Controller, Response, delete, get, post
 
 from tapewire.runtime.contracts.request import UserId
-from tapewire_services.edge.auth import SESSION_COOKIE, Session, format_session_cookie
+from tapewire_services.edge.auth import (
+    AUTHORITY_STATE,
+    SECURE_SESSION_COOKIE,
+    SESSION_COOKIE,
+    RequestAuthority,
+    Session,
+    format_session_cookie,
+)
 from tapewire_services.edge.http.controllers.context import (
     ControllerContext,
     HttpRequest,
@@ -44,14 +51,19 @@ class SessionController(Controller):
     async def sign_in(
         self, request: HttpRequest, context: ControllerContext
     ) -> JsonResponse[SessionView]:
-        """Sign in as any user. Only available where the development sign-in is switched on."""
+        """Sign in as any user. Only available where the development sign-in is switched on, and
+        at a name of the client's own machine, such as localhost."""
         if not context.settings.sign_in:
             raise HttpError(403, "The development sign-in is switched off")
+        authority = _authority(request)
+        if not authority.is_loopback:
+            message = "The development sign-in answers only to names of this machine, as localhost"
+            raise HttpError(403, message, path="Host", value=authority.host)
         body = await read_body(request, SignInBody)
         token, session = await context.sessions.create(body.user_id, body.roles)
         response = JsonResponse(_session_view(session), status_code=201)
         response.headers["Set-Cookie"] = format_session_cookie(
-            token, session, context.settings, context.now()
+            token, session, context.settings, context.now(), is_https=authority.is_https
         )
         return response
 
@@ -61,14 +73,25 @@ class SessionController(Controller):
         return _session_view(session)
 
     @delete(operation_class=operation(error_statuses=(409,)))
-    async def sign_out(self, context: ControllerContext, session: Session) -> Response[None]:
+    async def sign_out(
+        self, request: HttpRequest, context: ControllerContext, session: Session
+    ) -> Response[None]:
         """Revoke the session, or the JWT; its open streams end within two seconds."""
         if session.key is None:
             raise HttpError(409, "A gateway answers for this user: sign out there")
         await context.sessions.revoke(session)
         response = Response(None, status_code=204)
-        response.delete_cookie(SESSION_COOKIE)
+        is_https = _authority(request).is_https
+        is_cookie_secure = is_https or context.settings.cookie_secure
+        # Browsers take this name only with Secure, and over HTTPS.
+        for name in (SECURE_SESSION_COOKIE, SESSION_COOKIE) if is_https else (SESSION_COOKIE,):
+            response.set_cookie(name, "", max_age=0, secure=is_cookie_secure, httponly=True)
         return response
+
+
+def _authority(request: HttpRequest) -> RequestAuthority:
+    authority: RequestAuthority = request.scope["state"][AUTHORITY_STATE]
+    return authority
 
 
 def _session_view(session: Session) -> SessionView:

@@ -29,4 +29,4 @@ class StreamTicketController(Controller):
         most 30 seconds."""
         ticket, expires_at = await context.tickets.issue(session)
         view = TicketView(ticket=ticket, expires_at=expires_at)
-        return JsonResponse(view, status_code=201, headers={"Cache-Control": "no-store"})
+        return JsonResponse(view, status_code=201)

@@ -56,7 +56,7 @@ class TapewireServer(BenchServer):
         await self._stack.aclose()
 
     async def request(self, user: str | None, *, gzip: bool = False, last_id: str = "") -> str:
-        lines = ["Host: bench", "Accept: text/event-stream"]
+        lines = ["Host: localhost", "Accept: text/event-stream"]
         if user is not None:
             lines.append(f"Cookie: session={await self._cookie_of(user)}")
         if gzip:
