@@ -26,6 +26,7 @@ from tapewire_services.edge.http.app import create_app
 from tapewire_services.edge.http.controllers import ControllerContext
 from tapewire_services.edge.http.health import read_health
 from tapewire_services.edge.http.held import serve_held
+from tapewire_services.edge.http.listener import raise_descriptor_limit
 from tapewire_services.edge.http.streams import StreamHandler
 from tapewire_services.edge.http.uvicorn_compat import EdgeServer
 
@@ -128,8 +129,9 @@ async def _start_http(
 ) -> None:
     """Start to accept clients, and drain them first when the process stops."""
     settings = app.settings
+    raise_descriptor_limit(settings.max_connections)
     http = EdgeServer(
-        create_app(streams, build_stream_routes(CATALOGUE), context, settings.origins),
+        create_app(streams, build_stream_routes(CATALOGUE), context),
         server.open_listening_socket(settings),
         settings.drain_seconds,
         settings.request_seconds,

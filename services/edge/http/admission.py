@@ -3,9 +3,10 @@
 Every error that has an HTTP status is found here. Start reading at `StreamAdmission.admit`.
 """
 
+import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
@@ -13,15 +14,21 @@ import structlog
 
 from tapewire.log import EventLog, LogError
 from tapewire.runtime import Settings
-from tapewire_services.edge.auth import Authentication, Authenticator, parse_networks_setting
+from tapewire_services.edge.auth import (
+    Authentication,
+    Authenticator,
+    Session,
+    parse_networks_setting,
+)
 from tapewire_services.edge.auth.addresses import client_address, rate_limit_key
-from tapewire_services.edge.cluster.limits import RetryAfter
+from tapewire_services.edge.cluster.limits import RateLimiter, RetryAfter
 from tapewire_services.edge.delivery.conflation import ValueSubscription
 from tapewire_services.edge.delivery.connection import ConnectionInfo
 from tapewire_services.edge.delivery.cursor import Cursor, MalformedCursor, parse_cursor
 from tapewire_services.edge.delivery.selection import Selection, StrategySelection
 from tapewire_services.edge.delivery.selection_lookup import SelectionNotFound, load_selection
 from tapewire_services.edge.delivery.stream_routes import (
+    Access,
     Interest,
     RouteParameter,
     StreamRoute,
@@ -37,6 +44,9 @@ from tapewire_services.edge.http.stream_request import (
     resolve_owner,
 )
 from tapewire_services.edge.ingest.log_tail import LogTail
+
+RESUMES_PER_ATTEMPT = 20
+"""How many times as often as it may open new streams an address may resume."""
 
 logger = structlog.get_logger("edge.admission")
 
@@ -55,9 +65,23 @@ class ReplayFinished(Exception):
     """The client already has the whole requested range: 204, which stops an EventSource."""
 
 
+class RetryLater(Exception):
+    """A client that resumes has to wait `seconds`. Its stream is opened, with a `retry:` and
+    nothing else, because an EventSource would give up for good after a 429."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"retry after {seconds} s")
+        self.seconds = seconds
+
+
 class StreamAdmission:
     """Admits the streams of a process. `count_attempt` counts an attempt of an address, or returns
-    how long it has to wait."""
+    how long it has to wait.
+
+    A client that resumes, with a valid session and an id of the current epoch, is not an attempt:
+    a proxy that cuts connections makes a whole office resume at once. Looking up its session has a
+    limit of its own, `RESUMES_PER_ATTEMPT` times as high.
+    """
 
     def __init__(
         self,
@@ -76,6 +100,7 @@ class StreamAdmission:
         self._trusted_proxies = parse_networks_setting(
             settings.trusted_proxies, "TAPEWIRE_TRUSTED_PROXIES"
         )
+        self._resumes = RateLimiter(settings.connect_rate * RESUMES_PER_ATTEMPT)
         self._last_timestamp_us = 0
 
     async def admit(
@@ -88,18 +113,24 @@ class StreamAdmission:
             HttpError: the request is rejected.
             LogError, VerificationKeysUnavailable: it cannot be checked now.
             ReplayFinished: there is nothing left to replay.
+            RetryLater: the client resumes too often.
         """
         if request.method != "GET":
             raise HttpError(
                 405, f"{request.method} is not for streams", headers={"Allow": "GET, OPTIONS"}
             )
-        self._check_rate_limit(request)
+        resumed = await self._resumed_session(request)
+        if resumed is None:
+            self._check_rate_limit(route, request)
         topics, symbols = parse_topics(route, request)
         interest = combine_topics(topics)
         value_subscription = parse_value_subscription(request, symbols)
         if interest.is_lossless and not self._log_tail.ready.is_set():
             raise unavailable("The event log is away; connect again")
-        authentication = await self._authenticate(request)
+        if resumed is None or request.credentials.ticket is not None:
+            authentication = await self._authenticate(request)
+        else:
+            authentication = Authentication(resumed)
         session = authentication.session
         if session is None and requires_user(route, topics):
             raise unauthorized()
@@ -187,19 +218,49 @@ class StreamAdmission:
             )
         return False
 
-    def _check_rate_limit(self, request: StreamRequest) -> None:
-        """Count an attempt of the client's address. Raises HttpError (429)."""
+    async def _resumed_session(self, request: StreamRequest) -> Session | None:
+        """The session of a client that resumes; None for any other, which is an attempt.
+
+        Raises:
+            RetryLater: the address resumes too often.
+            HttpError, AmbiguousSessionCookie, VerificationKeysUnavailable: the session cannot be
+                found.
+        """
+        if not self._has_current_id(request) or not self._log_tail.ready.is_set():
+            return None
+        now = asyncio.get_running_loop().time()
+        if rejection := self._resumes.try_acquire(self._address(request), now):
+            raise RetryLater(rejection.seconds)
+        with _sessions_available():
+            return await self._authenticator.authenticate(request.credentials)
+
+    def _has_current_id(self, request: StreamRequest) -> bool:
+        """Whether the request resumes from an id of the current epoch."""
+        with contextlib.suppress(MalformedCursor):
+            cursor = parse_cursor(request.last_event_id or "", epoch="")
+            return isinstance(cursor, Cursor) and cursor.epoch == self._log_tail.epoch
+        return False
+
+    def _address(self, request: StreamRequest) -> str:
+        """The client's address, as attempts are counted by."""
         forwarded = ",".join(request.credentials.headers.get("x-forwarded-for", ()))
-        address = rate_limit_key(
+        return rate_limit_key(
             client_address(request.credentials.peer_address, forwarded, self._trusted_proxies)
         )
+
+    def _check_rate_limit(self, route: StreamRoute, request: StreamRequest) -> None:
+        """Count an attempt of the client's address. Raises HttpError (429) or RetryLater."""
+        address = self._address(request)
         rejection = self._count_attempt(address)
         if rejection is None:
             return
         if rejection.is_first:
             # A proxy that is missing in TAPEWIRE_TRUSTED_PROXIES looks like one address of all
             # clients.
-            logger.warning("stream.rate_limited", address=address, through_proxy=bool(forwarded))
+            is_forwarded = "x-forwarded-for" in request.credentials.headers
+            logger.warning("stream.rate_limited", address=address, through_proxy=is_forwarded)
+        if route.access is Access.PUBLIC and self._has_current_id(request):
+            raise RetryLater(rejection.seconds)
         raise HttpError(
             429,
             f"More than {self._settings.connect_rate} new streams a minute from one address",
@@ -207,15 +268,22 @@ class StreamAdmission:
         )
 
     async def _authenticate(self, request: StreamRequest) -> Authentication:
-        try:
+        with _sessions_available():
             return await self._authenticator.authenticate_stream(request.credentials)
-        except LogError as error:
-            raise unavailable("Sessions cannot be looked up now; connect again") from error
 
     def _new_client_id(self, owner: str | None, route: StreamRoute) -> str:
         """``{userId}-{stream}-{timestamp}``, in microseconds; unique within the process."""
         self._last_timestamp_us = max(self._last_timestamp_us + 1, time.time_ns() // 1000)
         return f"{owner or 'anonymous'}-{route.name}-{self._last_timestamp_us}"
+
+
+@contextlib.contextmanager
+def _sessions_available() -> Iterator[None]:
+    """Raises HttpError (503) when the block cannot look sessions up."""
+    try:
+        yield
+    except LogError as error:
+        raise unavailable("Sessions cannot be looked up now; connect again") from error
 
 
 def _resume_id(since: Cursor | datetime) -> str:

@@ -40,6 +40,8 @@ class StreamRouter:
         http: Any = scope
         if http["type"] == "http":
             for route, parameters in self._match_route(http["path"].rstrip("/")):
+                if route.has_document and _asks_for_document(http):
+                    break
                 http["path_params"] = parameters
                 await self._stream_handler.handle(route, scope, receive, send)
                 return
@@ -55,6 +57,15 @@ class StreamRouter:
             if found := pattern.fullmatch(path):
                 yield route, found.groupdict()
                 return
+
+
+def _asks_for_document(http: Any) -> bool:
+    """Whether a request is for a document: its client does not name event streams, as an
+    EventSource does."""
+    accepted = (value.lower() for name, value in http["headers"] if name == b"accept")
+    return http["method"] in ("GET", "HEAD") and not any(
+        b"text/event-stream" in value for value in accepted
+    )
 
 
 def _path_pattern(path: str) -> re.Pattern[str]:

@@ -33,6 +33,7 @@ def open_listening_socket(settings: Settings, *, copy: bool = False) -> socket.s
     else:
         listening = socket.create_server((settings.host, settings.port), backlog=BACKLOG)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # Data that fits into the kernel's buffer never waits in this process, therefore only the
         # kernel can notice that the client does not read or is gone.

@@ -25,17 +25,21 @@ from tapewire_services.edge.delivery.connection import Connection
 from tapewire_services.edge.delivery.hub import Hub
 from tapewire_services.edge.delivery.outbox import FlushClock, Outbox, Sink
 from tapewire_services.edge.delivery.stream_routes import StreamRoute
-from tapewire_services.edge.http.admission import AdmittedStream, ReplayFinished, StreamAdmission
-from tapewire_services.edge.http.errors import HttpError, to_http_error, unavailable
-from tapewire_services.edge.http.raw_responses import send_error, send_headers, send_response
-from tapewire_services.edge.http.stream_request import StreamRequest
-
-STREAM_HEADERS = (
-    (b"content-type", b"text/event-stream"),
-    (b"cache-control", b"no-cache, no-transform"),
-    (b"connection", b"keep-alive"),
-    (b"x-accel-buffering", b"no"),
+from tapewire_services.edge.http.admission import (
+    AdmittedStream,
+    ReplayFinished,
+    RetryLater,
+    StreamAdmission,
 )
+from tapewire_services.edge.http.errors import HttpError, to_http_error, unavailable
+from tapewire_services.edge.http.raw_responses import (
+    STREAM_HEADERS,
+    send_error,
+    send_headers,
+    send_response,
+    send_retry,
+)
+from tapewire_services.edge.http.stream_request import StreamRequest
 
 FULL_RETRY_AFTER_SECONDS = 5
 """When to retry at a process that is full."""
@@ -129,6 +133,9 @@ class StreamHandler:
                     admitted = await self._admission.admit(route, request, correlation)
             except ReplayFinished:
                 await send_response(send, 204, headers)
+                return
+            except RetryLater as later:
+                await send_retry(send, headers, later.seconds)
                 return
             except Exception as error:
                 await send_error(send, headers, _failure(error))

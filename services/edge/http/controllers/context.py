@@ -12,14 +12,16 @@ from litestar import Request
 from litestar.di import Provide
 from litestar.exceptions import InternalServerException
 
-from tapewire.log import CommandRejected
+from tapewire.log import CommandRejected, LogError
 from tapewire.runtime import RequestClient, Settings
 from tapewire_services.edge.auth import (
+    AmbiguousSessionCookie,
     Authenticator,
     Credentials,
     Session,
     SessionStore,
     TicketStore,
+    VerificationKeysUnavailable,
 )
 from tapewire_services.edge.cluster.admin_test_event import AdminTestEventBroadcast
 from tapewire_services.edge.engine import Engine
@@ -77,6 +79,14 @@ class ControllerContext:
             VerificationKeysUnavailable: the key of the caller's token cannot be fetched.
         """
         return await self._authenticator.authenticate(Credentials.from_scope(request.scope))
+
+    async def find_session_if_known(self, request: HttpRequest) -> Session | None:
+        """As `find_session`, and None also while that cannot be found out: for calls that are
+        public, and tell more to admins."""
+        try:
+            return await self.find_session(request)
+        except (AmbiguousSessionCookie, LogError, VerificationKeysUnavailable):
+            return None
 
     async def call_service(
         self,

@@ -4,8 +4,6 @@ import msgspec
 from litestar import Controller, Response, get
 from litestar.openapi.datastructures import ResponseSpec
 
-from tapewire.log import LogError
-from tapewire_services.edge.auth import VerificationKeysUnavailable
 from tapewire_services.edge.http.controllers.context import ControllerContext, HttpRequest
 from tapewire_services.edge.http.health import Health, SseHealth
 from tapewire_services.edge.http.schema import operation
@@ -39,11 +37,7 @@ class HealthController(Controller):
     async def health(self, request: HttpRequest, context: ControllerContext) -> SseHealth:
         """The health of streaming; for admins with the connections of each user."""
         health = context.get_health().sse
-        try:
-            session = await context.find_session(request)
-        except (LogError, VerificationKeysUnavailable):
-            # Health must be readable while sessions cannot be looked up.
-            session = None
+        session = await context.find_session_if_known(request)
         if session is None or not session.is_admin:
             return health
         per_user = dict(context.engine.totals().connections_per_user)

@@ -1,4 +1,4 @@
-"""Tools of operators: `/api/stream/test`, `/api/sse/status` and `/metrics`."""
+"""Tools of operators: test events, the numbers of connections, and figures for Prometheus."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,6 +9,10 @@ from litestar import Controller, Response, get, post
 
 from tapewire_services.edge.auth import Session
 from tapewire_services.edge.cluster.admin_test_event import AdminTestEvent
+from tapewire_services.edge.delivery.serializers.trading_views import (
+    ConnectionCountsPayload,
+    connection_counts_payload,
+)
 from tapewire_services.edge.engine import Engine
 from tapewire_services.edge.http.controllers.context import (
     ControllerContext,
@@ -64,6 +68,18 @@ class OperationsController(Controller):
             raise unavailable("The other processes cannot be told now; try again")
         total_clients = context.engine.totals().connection_count
         return JsonResponse(SentTestEvent(total_clients=total_clients), status_code=202)
+
+    @get("/api/stream/metrics", operation_class=operation(is_public=True))
+    async def connection_counts(
+        self, request: HttpRequest, context: ControllerContext
+    ) -> ConnectionCountsPayload:
+        """The connections of all processes; for admins by user. With
+        ``Accept: text/event-stream`` it is a stream of the same."""
+        session = await context.find_session_if_known(request)
+        is_admin = session is not None and session.is_admin
+        return connection_counts_payload(
+            context.engine.totals(), context.now(), include_users=is_admin
+        )
 
     @get("/api/sse/status", operation_class=operation())
     async def status(self, context: ControllerContext, session: Session) -> StreamStatus:

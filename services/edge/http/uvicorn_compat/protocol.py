@@ -1,19 +1,10 @@
-"""uvicorn, adapted to event streams: the only module that touches its private parts.
-
-`StreamProtocol` lets the application cut a connection and write to it without a task, serves
-requests that are pipelined behind an open stream, and limits the time for a request to arrive.
-`EdgeServer` closes its listeners before its streams, and leaves signals and draining to the edge.
-
-pyproject.toml bounds uvicorn's version by `TESTED_BELOW`. To raise it, read the diff of uvicorn's
-`server.py` and `protocols/http/`, and run the edge's tests.
-"""
+"""The HTTP protocol of one connection. Start reading at `StreamProtocol`."""
 
 import asyncio
-import socket
+from functools import partial
 from typing import Any, cast
 
 import uvicorn
-from litestar.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -21,25 +12,17 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from tapewire_services.edge.http.errors import HttpError
+from tapewire_services.edge.http.security_middleware import OVERLOAD_EXTENSION
 from tapewire_services.edge.http.streams import ABORT_EXTENSION, DIRECT_WRITER_EXTENSION
 from tapewire_services.edge.light_event import LightEvent
 
-TESTED_BELOW = "0.55"
-"""The overrides hold for versions below this one."""
-
-BACKLOG = 4096
-SHUTDOWN_GRACE_SECONDS = 2.0
-"""How long ordinary requests may take after the last stream ended."""
-KEEP_ALIVE_SECONDS = 5
-"""A connection that waits so long for its next request is closed."""
-POLL_INTERVAL_SECONDS = 0.05
 MAX_PIPELINED_REQUESTS = 16
 """Requests of a connection behind the one that is being answered; beyond it, reading pauses."""
 MAX_HEAD_BYTES = 64 * 1024
 """Bytes of a request's head that may arrive before it is complete."""
 ERROR_RESPONSE_HEADERS = (
     b"content-type: application/json\r\ncontent-length: %d\r\n"
-    b"cache-control: no-store\r\nconnection: close\r\n\r\n"
+    b"cache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
 )
 
 
@@ -101,10 +84,14 @@ class StreamProtocol(HttpToolsProtocol):
     - ASGI has no way to cut a connection, and a write through `send` wakes a task, which is half of
       its cost (the two extensions, `has_room`, `write_body`).
     - uvicorn answers malformed HTTP with plain text (`send_400_response`).
+    - uvicorn answers HTTP/1.0 in chunks, which RFC 9112 (6.1) forbids, and adds a second
+      ``Connection`` to a response that has one (`_answer_last_request`, `write_body`).
     """
 
     active_cycle: RequestResponseCycle | None = None
     """The request that is being answered, or was answered last."""
+    is_overloaded = False
+    """Whether the connection is to be answered 503, because the process has none left to spare."""
     timed_out = False
     """Whether the kernel closed the connection because the peer stopped reading."""
     _incoming: IncomingRequest | None = None
@@ -140,6 +127,8 @@ class StreamProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self._incoming is not None:
             self._incoming.head_bytes = None
+        # RFC 9110, 10.1.1: HTTP/1.0 knows no response 100.
+        self.expect_100_continue &= self.parser.get_http_version() != "1.0"
         super().on_headers_complete()
         self.cycle.message_event = cast("asyncio.Event", LightEvent())
         if 0 < len(self.pipeline) <= MAX_PIPELINED_REQUESTS:
@@ -152,6 +141,11 @@ class StreamProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self.active_cycle = cycle
         cycle.transport = cast("asyncio.Transport", GuardedTransport(self.transport))
+        if self.is_overloaded:
+            cycle.keep_alive = False
+            cast("dict[str, Any]", cycle.scope["extensions"])[OVERLOAD_EXTENSION] = True
+        if not cycle.keep_alive:
+            app = partial(_answer_last_request, app, cycle)
         super()._start_asgi_task(cycle, app)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -176,8 +170,9 @@ class StreamProtocol(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete
 
     def write_body(self, body: bytes) -> None:
-        """Write a chunk of the active response, as the ASGI `send` does."""
-        self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        """Write a part of the active response, as the ASGI `send` does."""
+        is_chunked = self.active_cycle is None or self.active_cycle.chunked_encoding
+        self.transport.write(b"%x\r\n%b\r\n" % (len(body), body) if is_chunked else body)
 
     def send_400_response(self, msg: str) -> None:
         """Answer malformed HTTP."""
@@ -215,86 +210,23 @@ class StreamProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-class EdgeServer(uvicorn.Server):
-    """A uvicorn server that leaves signals and draining to the edge.
+async def _answer_last_request(
+    app: Any, cycle: RequestResponseCycle, scope: Any, receive: Any, send: Any
+) -> None:
+    """Serve the last request of a connection: its response has one ``Connection``, which uvicorn
+    adds. Over HTTP/1.0 a body of unknown length is sent plain, and ends with the connection."""
+    is_unframed = False
 
-    Reasons for the overrides: uvicorn stops accepting only when it shuts down, waits for open
-    streams without end, and closes idle keep-alive connections at once. A proxy may be sending a
-    request on such a connection, and may not repeat it if it is a POST. After `close_listeners`,
-    each kept connection is therefore answered once more, with ``Connection: close``, or stays idle
-    until its owner closes it, at most `idle_seconds`.
-    """
+    async def send_last_response(message: Any) -> None:
+        nonlocal is_unframed
+        if message["type"] == "http.response.start":
+            headers = [item for item in message.get("headers", ()) if item[0] != b"connection"]
+            message = {**message, "headers": headers}
+            if scope["http_version"] == "1.0" and b"content-length" not in dict(headers):
+                is_unframed, cycle.chunked_encoding = True, False
+        elif is_unframed:
+            # uvicorn sends exactly what it expects.
+            cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        listening_socket: socket.socket,
-        idle_seconds: float = 0.0,
-        request_seconds: float = 20.0,
-    ) -> None:
-        config = EdgeConfig(
-            app,
-            http=StreamProtocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            # uvicorn trusts every client on this machine; the edge has a setting instead.
-            proxy_headers=False,
-            server_header=False,
-            backlog=BACKLOG,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=int(SHUTDOWN_GRACE_SECONDS),
-        )
-        config.request_seconds = request_seconds
-        super().__init__(config)
-        self._listening_socket = listening_socket
-        self._idle_seconds = min(idle_seconds, KEEP_ALIVE_SECONDS)
-        self._listeners_closed_at = 0.0
-
-    async def start(self) -> None:
-        """Start to accept connections."""
-        self.config.load()
-        self.lifespan = self.config.lifespan_class(self.config)
-        await self.startup([self._listening_socket])
-
-    async def run_ticks(self) -> None:
-        """Run uvicorn's periodic work, until cancelled."""
-        await self.main_loop()
-
-    def close_listeners(self) -> None:
-        """Stop accepting connections, except those already in the backlog. Each connection is
-        answered once more, and a request that is being answered is the last of its connection."""
-        loop = asyncio.get_running_loop()
-        self._listeners_closed_at = loop.time()
-        # uvicorn rebuilds the first list from the second one each second.
-        for headers in (self.server_state.default_headers, self.config.encoded_headers):
-            headers.append((b"connection", b"close"))
-        # Closing a listener resets its backlog; within two iterations the loop accepts it.
-        loop.call_soon(loop.call_soon, self._close_listeners)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Return when the last connection is closed."""
-        await self._wait_until_idle()
-        await super().shutdown(sockets)
-
-    async def _wait_until_idle(self) -> None:
-        clock = asyncio.get_running_loop().time
-        deadline = self._listeners_closed_at + self._idle_seconds
-        while clock() < deadline:
-            if not self._has_idle_connections():
-                return
-            await asyncio.sleep(POLL_INTERVAL_SECONDS)
-
-    def _close_listeners(self) -> None:
-        for server in self.servers:
-            server.close()
-        for connection in self.server_state.connections:
-            if isinstance(connection, StreamProtocol) and not connection.is_waiting_for_request():
-                connection.cycle.keep_alive = False
-
-    def _has_idle_connections(self) -> bool:
-        return any(
-            isinstance(connection, StreamProtocol) and connection.is_waiting_for_request()
-            for connection in self.server_state.connections
-        )
+    await app(scope, receive, send_last_response)
