@@ -188,7 +188,7 @@ class TestAdminAndCounts:
             return counts.get(alice, 0), counts.get(bob, 0)
 
         async def nobody() -> Any:
-            async with fleet.client(root) as http:
+            async with fleet.edges[0].client(root) as http:
                 return (await http.get("/health/sse")).json()["total_connections"]
 
         await wait_for_answer(nobody, 0)

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -234,7 +235,7 @@ class TestUpstreamConnections:
         used = set()
         async with fleet.client() as http:
             for number in range(100):
-                assert (await http.get("/health/live")).status_code == 200
+                assert (await http.get("/api/prices")).status_code == 200
                 if number % 10 == 0:
                     used |= self.count_connections(fleet)
         # One for each edge, and another after a pause in which nginx closed it.
@@ -253,6 +254,39 @@ class TestUpstreamConnections:
             assert answer.status == 401
         assert "not-a-ticket" not in "\n".join(fleet.nginx.access_log_lines())
         assert any(f"GET {ORDERS_PATH}" in line for line in fleet.nginx.access_log_lines())
+
+
+class TestBrowserSecurity:
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/metrics", "/metrics/", "/docs", "/docs/openapi.json", "/health", "/health/sse",
+            "/health/ready", "//metrics", "/%6detrics", "/x/../metrics", "/sse/../metrics",
+            "/api/stream/%2e%2e/%2e%2e/metrics", "/./docs",
+        ],
+    )  # fmt: skip
+    async def test_paths_of_operators_are_not_published(self, fleet: EdgeFleet, path: str) -> None:
+        async with await fleet.connect(path) as answer:
+            assert answer.status == 404
+            assert b"tapewire" not in await answer.body()
+
+    async def test_our_own_page_behind_nginx_may_change_things_and_another_may_not(
+        self, fleet: EdgeFleet, fresh: Callable[[str], str]
+    ) -> None:
+        async with fleet.client(await fleet.sign_in(fresh("alice"))) as http:
+            for origin, status in ((fleet.url, 201), ("http://127.0.0.1:3000", 403)):
+                # The client's own claims are replaced.
+                headers = {"Origin": origin, "X-Forwarded-Host": "127.0.0.1:3000"}
+                answer = await http.post("/api/stream/ticket", headers=headers)
+                assert answer.status_code == status, origin
+
+    async def test_the_session_cookie_behind_tls_has_the_host_prefix(
+        self, fleet: EdgeFleet, fresh: Callable[[str], str]
+    ) -> None:
+        front = fleet.start_proxy({"X-Forwarded-Proto $scheme;": "X-Forwarded-Proto https;"})
+        async with httpx.AsyncClient(base_url=front.url, trust_env=False) as http:
+            answer = await http.post("/api/session", json={"userId": fresh("alice")})
+        assert answer.headers["set-cookie"].startswith("__Host-session=")
 
 
 def test_replacing_a_missing_config_line_fails(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tapewire.runtime import Settings
 from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES
 from tests.deploy.manifests import BASE_FOLDER, ROOT, base_settings, yaml_documents
 
@@ -21,13 +22,17 @@ REQUEST_PATHS = [
     "/api/notifications",
     "/api/v2/items",
     "/api/sse/status",
+    "/dashboard",
+    "/static/style.css",
+    "/client/tapewire.js",
 ]
+OPERATOR_PATHS = ["/metrics", "/metrics/", "/docs", "/docs/openapi.json", "/health", "/health/sse"]
 ANNOTATION_PREFIX = "nginx.ingress.kubernetes.io/"
 
 
 def stream_location_pattern() -> Any:
     """Return the pattern of the location of the streams."""
-    [found] = re.findall(r"location ~ (\S+) \{", NGINX_CONFIG)
+    [found] = re.findall(r"location ~ (\S+) \{\s+proxy_pass", NGINX_CONFIG)
     return re.compile(found)
 
 
@@ -73,6 +78,35 @@ def test_request_paths_are_not_routed_as_streams(path: str) -> None:
     assert not stream_location_pattern().search(path)
     assert not is_routed("edge-streams", path)
     assert is_routed("edge", path)
+
+
+@pytest.mark.parametrize("path", OPERATOR_PATHS)
+def test_paths_of_operators_are_not_published(path: str) -> None:
+    [pattern] = re.findall(r"location ~ (\S+) \{\s+return 404;", NGINX_CONFIG)
+    assert re.search(pattern, path)
+    assert not stream_location_pattern().search(path)
+    assert not is_routed("edge", path)
+    assert not is_routed("edge-streams", path)
+
+
+@pytest.mark.parametrize("path", [*STREAM_PATHS, *REQUEST_PATHS])
+def test_paths_of_browsers_are_published(path: str) -> None:
+    [pattern] = re.findall(r"location ~ (\S+) \{\s+return 404;", NGINX_CONFIG)
+    assert not re.search(pattern, path)
+
+
+def test_no_proxy_is_trusted_unless_an_operator_lists_it() -> None:
+    assert base_settings()["TAPEWIRE_TRUSTED_PROXIES"] == ""
+    assert Settings().trusted_proxies == ()
+    [compose] = yaml_documents(ROOT / "compose.yaml")
+    assert compose["services"]["edge"]["environment"]["TAPEWIRE_TRUSTED_PROXIES"] == ""
+
+
+def test_nginx_replaces_the_headers_that_the_edge_believes_from_it() -> None:
+    replaced = dict(re.findall(r"proxy_set_header (\S+) ([^;]+);", NGINX_CONFIG))
+    assert replaced["X-Forwarded-Host"] == "$http_host"
+    assert replaced["X-Forwarded-Proto"] == "$scheme"
+    assert replaced["Host"] == "$http_host"
 
 
 def test_nginx_and_the_ingress_have_the_same_settings() -> None:

@@ -169,6 +169,11 @@ class StreamRoute(msgspec.Struct, frozen=True, kw_only=True):
     declared_value_tags: frozenset[str] = frozenset()
 
     @property
+    def has_document(self) -> bool:
+        """Whether clients that do not accept event streams get the same by a REST call."""
+        return CONNECTION_COUNTS in self.topics
+
+    @property
     def accepts_declared_types(self) -> bool:
         """Whether the stream can show types of other packages, to the user who owns the events."""
         return (
@@ -220,7 +225,7 @@ STREAM_ROUTES: Sequence[StreamRoute] = (
     _route("/sse/strategies/reconnect", "all-strategies-again", USER, STRATEGIES, STRATEGY_STATES),
     _route(_STRATEGY_STATE_PATH, "one-strategy", USER, STRATEGIES, STRATEGY_STATES, PRICES,
            parameter=RouteParameter.STRATEGY),
-    _route("/sse/prices", "sse-prices", PUBLIC, STRATEGIES, PRICES),
+    _route("/sse/prices", "sse-prices", USER, STRATEGIES, PRICES),
 
     _route("/api/v2/stream", "dashboard", PUBLIC, DASHBOARD, ITEMS, ITEM_METRICS),
     _route(_CONFIGURATION_ITEMS_PATH, "configuration", USER, DASHBOARD, ITEMS, CONFIGURATIONS,

@@ -555,7 +555,8 @@ class TestStrategyFamily:
         symbol = fresh("PX")
         await market.publish(symbol, 10)
         await edge.wait_for_quotes(symbol)
-        stream = await self.opened(edge, f"/sse/prices?symbols=%20{symbol.lower()}%20")
+        cookie = await edge.sign_in(fresh("alice"))
+        stream = await self.opened(edge, f"/sse/prices?symbols=%20{symbol.lower()}%20", cookie)
         assert (await stream.read()).data["symbols"] == [symbol]
         first = await stream.read()
         assert (first.event, first.data["ltp"]) == ("PRICE_UPDATE", 10)

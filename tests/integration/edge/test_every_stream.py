@@ -28,7 +28,7 @@ from tests.integration.edge.stream_cases import (
 from tests.integration.edge.user_scenario import UserScenario
 
 VALUES = ("/api/stream/prices", "/api/stream/metrics", "/sse/prices")
-"""Public streams without ids."""
+"""Streams without ids."""
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ async def test_every_stream_opens_with_its_headers_retry_and_greeting(
 async def test_every_stream_requires_a_session_and_answers_preflights(
     edge: EdgeProcess, paths: list[str]
 ) -> None:
-    open_to_all = [*VALUES, "/api/v2/stream"]
+    open_to_all = ["/api/stream/prices", "/api/stream/metrics", "/api/v2/stream"]
     for path in paths:
         if path not in open_to_all:
             for cookie in (None, "nobody"):
@@ -110,7 +110,8 @@ async def test_every_stream_requires_a_session_and_answers_preflights(
             assert (answer.status, answer.header("x-correlation-id")) == (200, "every-2")
             assert answer.header("access-control-allow-methods") == "GET, OPTIONS"
             assert answer.header("access-control-allow-headers") == (
-                "Content-Type, Authorization, Last-Event-ID, X-Correlation-ID"
+                "Content-Type, Authorization, Last-Event-ID, X-Correlation-ID, Idempotency-Key, "
+                "Cache-Control, traceparent, tracestate, baggage"
             )
         async with await edge.connect(path, method="POST") as answer:
             assert (answer.status, answer.header("allow")) == (405, "GET, OPTIONS")

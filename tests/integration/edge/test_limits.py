@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tapewire_services.edge.cluster.distributed_rate_limiter import PUBLISH_INTERVAL_SECONDS
+from tapewire_services.edge.http.admission import RESUMES_PER_ATTEMPT
 from tests.harness.edge import SETTINGS, EdgeProcess, Harness
 from tests.harness.stream_assertions import UNAUTHORIZED, read_refusal
 from tests.harness.waiting import wait_until, wait_until_async
@@ -161,6 +162,79 @@ class TestAddressLimit:
         assert (said["address"], said["through_proxy"]) == ("127.0.0.1", True)
 
 
+class TestResuming:
+    """An EventSource gives up for good on a 429, therefore resuming does not count as an attempt:
+    a proxy that cuts connections makes every client of an office resume again and again."""
+
+    async def test_resuming_with_a_session_and_a_current_id_is_never_refused(
+        self, edge: EdgeProcess, client: str, fresh: Callable[[str], str]
+    ) -> None:
+        cookie, last = await edge.sign_in(fresh("alice")), None
+        for _ in range(3 * RATE):
+            await empty(edge)
+            headers = from_(client)
+            async with await edge.connect(ORDERS, cookie, headers=headers, last_event_id=last) as s:
+                assert s.status == 200
+                await s.read_until("an id", lambda frame: frame.id) if last is None else None
+                last = last or s.last_id
+        statuses = [await attempt(edge, from_(client), ORDERS) for _ in range(RATE)]
+        assert statuses == [401] * (RATE - 1) + [429], "only the first stream was an attempt"
+
+    @pytest.mark.parametrize("kind", ["no session", "revoked", "other epoch", "bare sequence"])
+    async def test_what_only_looks_like_resuming_counts(
+        self, edge: EdgeProcess, client: str, fresh: Callable[[str], str], kind: str
+    ) -> None:
+        cookie = await edge.sign_in(fresh("alice"))
+        current = await _current_id(edge, cookie)
+        if kind == "revoked":
+            async with edge.client(cookie) as http:
+                assert (await http.delete("/api/session")).status_code == 204
+        last = {"other epoch": "zz9-1", "bare sequence": "1"}.get(kind, current)
+        statuses = []
+        for _ in range(RATE + 1):
+            await empty(edge)
+            async with await edge.connect(
+                ORDERS,
+                None if kind == "no session" else cookie,
+                headers=from_(client),
+                last_event_id=last,
+            ) as answer:
+                statuses.append(answer.status)
+        assert statuses[-1] == 429
+        assert 429 not in statuses[:-1]
+
+    async def test_resuming_a_public_stream_above_the_rate_is_delayed_and_not_refused(
+        self, edge: EdgeProcess, client: str, fresh: Callable[[str], str]
+    ) -> None:
+        current = await _current_id(edge, await edge.sign_in(fresh("alice")))
+        for _ in range(RATE):
+            assert await attempt(edge, from_(client), ORDERS) == 401
+        path = "/api/v2/stream"
+        async with await edge.connect(path, headers=from_(client), last_event_id=current) as stream:
+            assert (stream.status, stream.header("content-type")) == (200, "text/event-stream")
+            [only] = await stream.read_to_end()
+            assert only.retry is not None
+            assert 1000 <= only.retry <= 130_000
+        assert await attempt(edge, from_(client), path) == 429
+
+    async def test_resuming_without_end_is_delayed_and_not_refused(
+        self, edge: EdgeProcess, client: str, fresh: Callable[[str], str]
+    ) -> None:
+        """Each one costs a look at the session store, which has to be protected too."""
+        cookie = await edge.sign_in(fresh("alice"))
+        current = await _current_id(edge, cookie)
+        for _ in range(RATE * RESUMES_PER_ATTEMPT):
+            async with await edge.connect(
+                ORDERS, "rubbish", headers=from_(client), last_event_id=current
+            ) as answer:
+                assert answer.status in (401, 429)
+        async with await edge.connect(
+            ORDERS, cookie, headers=from_(client), last_event_id=current
+        ) as stream:
+            assert stream.status == 200
+            assert [frame.event for frame in await stream.read_to_end()] == [None]
+
+
 class TestProcessLimit:
     async def test_stream_above_the_limit_is_503_with_retry_after(self, edge: EdgeProcess) -> None:
         await empty(edge)
@@ -288,6 +362,14 @@ class TestTrustedGateway:
         async with await edge.open_stream(path, headers=_somebody()) as stream:
             assert stream.frames[-1].data["userId"] == alice
             assert stream.header("set-cookie")
+
+
+async def _current_id(edge: EdgeProcess, cookie: str) -> str:
+    """An id of the current epoch."""
+    await empty(edge)
+    async with await edge.connect(ORDERS, cookie, headers=_somebody()) as stream:
+        frame = await stream.read_until("an id", lambda frame: frame.id)
+    return str(frame.id)
 
 
 def _somebody() -> Any:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.sse import Frame
+from tests.harness.stream_assertions import UNAUTHORIZED, read_refusal
 from tests.harness.waiting import WAIT_TIMEOUT_SECONDS, wait_until
 from tests.integration.edge.stream_cases import open_stream
 
@@ -158,6 +159,49 @@ async def test_a_test_event_reaches_every_connection_on_every_process(
         assert (told.data["message"], by, told.id) == ("hello", "root", None)
         assert told.data["timestamp"]
         await stream.close()
+
+
+@pytest.mark.parametrize("accept", [None, "*/*", "application/json", "text/html, */*;q=0.1"])
+async def test_a_plain_get_of_the_metrics_is_a_document_that_ends(
+    edge: EdgeProcess, fresh: Callable[[str], str], accept: str | None
+) -> None:
+    user = fresh("alice")
+    cookie, root = await edge.sign_in(user), await edge.sign_in(fresh("root"), ["admin"])
+    headers = {} if accept is None else {"Accept": accept}
+    path = "/api/stream/metrics"
+    async with await edge.open_stream(ORDERS, cookie), edge.client() as http:
+        if accept is None:
+            del http.headers["Accept"]
+        for credentials in ({}, {"Cookie": f"session={cookie}"}, {"Cookie": "session=rubbish"}):
+            answer = await http.get(path, headers={**headers, **credentials})
+            assert answer.headers["content-type"] == "application/json"
+            assert set(answer.json()) == {"timestamp", "totalClients", "totalUsers"}
+            assert answer.json()["totalClients"] >= 1
+        answer = await http.get(path, headers={**headers, "Cookie": f"session={root}"})
+        assert {"userId": user, "clientCount": 1} in answer.json()["clientsPerUser"]
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/json, Text/Event-Stream"])
+async def test_the_metrics_are_a_stream_for_clients_that_accept_streams(
+    edge: EdgeProcess, accept: str
+) -> None:
+    async with edge.client() as http:
+        headers = {"Accept": accept}
+        async with http.stream("GET", "/api/stream/metrics", headers=headers) as answer:
+            assert answer.headers["content-type"] == "text/event-stream"
+
+
+async def test_the_prices_of_strategies_need_a_session(
+    edge: EdgeProcess, fresh: Callable[[str], str]
+) -> None:
+    """As all strategy streams (S3); the trading stream of prices stays public."""
+    path = "/sse/prices?symbols=NONE"
+    assert await read_refusal(await edge.connect(path)) == (401, UNAUTHORIZED)
+    assert await read_refusal(await edge.connect(path, "rubbish")) == (401, UNAUTHORIZED)
+    async with await edge.connect(path, await edge.sign_in(fresh("alice"))) as stream:
+        assert stream.status == 200
+    async with await edge.connect("/api/stream/prices?symbols=NONE") as stream:
+        assert stream.status == 200
 
 
 async def test_health_reports_the_streaming_state(

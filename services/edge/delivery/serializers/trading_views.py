@@ -147,15 +147,21 @@ def positions_message(
 def connection_counts_message(
     totals: ConnectionCounts, timestamp: datetime, *, include_users: bool
 ) -> SseMessage:
+    """The event with `connection_counts_payload`."""
+    return "metrics", connection_counts_payload(totals, timestamp, include_users=include_users)
+
+
+def connection_counts_payload(
+    totals: ConnectionCounts, timestamp: datetime, *, include_users: bool
+) -> ConnectionCountsPayload:
     """How many clients are connected to all processes; with `include_users`, also whose."""
     per_user = [
         ClientCount(user_id=user, client_count=count)
         for user, count in sorted(totals.connections_per_user.items())
     ]
-    payload = ConnectionCountsPayload(
+    return ConnectionCountsPayload(
         timestamp=timestamp,
         total_clients=totals.connection_count,
         total_users=totals.user_count,
         clients_per_user=per_user if include_users else msgspec.UNSET,
     )
-    return "metrics", payload
