@@ -13,6 +13,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from tapewire.events import CODEC
 from tapewire.runtime import Settings, ensure_correlation_id
 from tapewire_services.edge.http.errors import HttpError
+from tapewire_services.edge.http.security_middleware import SecurityMiddleware
 from tapewire_services.edge.http.server import open_listening_socket
 from tapewire_services.edge.http.uvicorn_compat import EdgeServer
 
@@ -36,7 +37,6 @@ def held_app(get_reason: Callable[[], str]) -> ASGIApp:
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
-            (b"cache-control", b"no-store"),
             (b"retry-after", str(RETRY_AFTER_SECONDS).encode()),
             (b"x-correlation-id", ensure_correlation_id(given or None).encode()),
         ]
@@ -49,7 +49,8 @@ def held_app(get_reason: Callable[[], str]) -> ASGIApp:
 @contextlib.asynccontextmanager
 async def serve_held(settings: Settings, get_reason: Callable[[], str]) -> AsyncIterator[None]:
     """Answer on the edge's port during the block."""
-    server = EdgeServer(held_app(get_reason), open_listening_socket(settings, copy=True))
+    app = SecurityMiddleware(held_app(get_reason), settings)
+    server = EdgeServer(app, open_listening_socket(settings, copy=True))
     await server.start()
     ticks = asyncio.create_task(server.run_ticks(), name="held http")
     try:
