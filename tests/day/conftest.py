@@ -43,7 +43,7 @@ def day_runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     )
     outcomes = asyncio.run(_run_day(plan, folder))
     figures = request.config.stash.setdefault(_SUMMARY_LINES, [])
-    figures.append(f"seed {SEED}: TAPEWIRE_TEST_SEED={SEED} asks for the same again")
+    figures.append(f"seed {SEED}: TAPEWIRE_TEST_SEED={SEED} repeats it")
     figures += [f"{name}: {outcome.figures}" for name, outcome in outcomes.items()]
     return DayRuns(plan, outcomes)
 

@@ -116,11 +116,11 @@ class DayPlan(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def from_seed(cls, seed: int, size: DaySize, day: date) -> "DayPlan":
         """The plan of `seed`."""
-        chance = random.Random(f"day {seed}")
+        rng = random.Random(f"day {seed}")
         market = read_steps(size.step_ms, size.step_count)
-        users = {symbol: chance.sample(USERS, len(USERS)) for symbol in SYMBOLS}
+        users = {symbol: rng.sample(USERS, len(USERS)) for symbol in SYMBOLS}
         seats = [
-            _plan_strategy(chance, size, symbol, number, user)
+            _plan_strategy(rng, size, symbol, number, user)
             for symbol in SYMBOLS
             for number, user in enumerate(users[symbol][:STRATEGIES_PER_SYMBOL])
         ]
@@ -134,9 +134,9 @@ class DayPlan(msgspec.Struct, frozen=True, kw_only=True):
             day=day,
             quotes_by_step=market,
             strategies=seats,
-            alert_rules=_plan_alert_rules(chance, market, seats),
+            alert_rules=_plan_alert_rules(rng, market, seats),
             manual_orders_by_step=[
-                _plan_manual_orders(chance, cells, market, step) for step in range(size.step_count)
+                _plan_manual_orders(rng, cells, market, step) for step in range(size.step_count)
             ],
             rearm_steps=list(range(4, size.step_count, 5)),
             kills={},
@@ -193,8 +193,8 @@ def _plan_alert_rules(
                 )
             )
         rules.append(CreateRule(user_id=user, kind=RuleKind.ORDER_REJECTED))
-    for seat in strategies:
-        make = seat.create
+    for strategy in strategies:
+        make = strategy.create
         rules.append(CreateRule(user_id=make.user_id, kind=RuleKind.STOP_LOSS, symbol=make.symbol))
     return [(f"rule-{number}", rule) for number, rule in enumerate(rules)]
 
@@ -262,13 +262,13 @@ def plan_kills(
     """Spread `kill_count` kills over the steps, equally often for each process.
 
     A step sometimes has two kills."""
-    chance = random.Random(f"kills {seed}")
+    rng = random.Random(f"kills {seed}")
     victims = [process_names[index % len(process_names)] for index in range(kill_count)]
-    chance.shuffle(victims)
+    rng.shuffle(victims)
     found: dict[int, list[PlannedKill]] = {}
     for victim in victims:
-        step = chance.randrange(2, size.step_count)
-        kill = PlannedKill(process_name=victim, delay_seconds=round(chance.uniform(0, 0.4), 3))
+        step = rng.randrange(2, size.step_count)
+        kill = PlannedKill(process_name=victim, delay_seconds=round(rng.uniform(0, 0.4), 3))
         if victim not in [one.process_name for one in found.get(step, [])]:
             found.setdefault(step, []).append(kill)
     return found

@@ -44,8 +44,8 @@ def with_last_repeated(tag: str) -> PlantViolation:
     """Repeat the last event of the tag."""
 
     def plant(events: Sequence[RecordedEvent]) -> list[RecordedEvent]:
-        place = events.index(_last_index(events, tag))
-        return [*events[: place + 1], *events[place:]]
+        index = events.index(_last_index(events, tag))
+        return [*events[: index + 1], *events[index:]]
 
     return plant
 
@@ -118,27 +118,27 @@ PLANTED_VIOLATIONS: dict[str, tuple[PlantViolation, CheckDay]] = {
         without_last("strategy.stop_loss_executed.v1"),
         find_wrong_executions_of_stop_losses,
     ),
-    "a trade that nobody counts": (without_last("trade.executed.v1"), find_wrong_positions),
+    "a trade that no position includes": (without_last("trade.executed.v1"), find_wrong_positions),
     "a trade without its fill": (without_last("order.filled.v1"), find_wrong_orders),
-    "a fill told twice": (with_last_repeated("order.filled.v1"), find_wrong_orders),
+    "a fill stored twice": (with_last_repeated("order.filled.v1"), find_wrong_orders),
     "a position a cent off": (
         with_last_changed("position.changed.v1", _with_higher_pnl),
         find_wrong_positions,
     ),
-    "a trade beside the touch": (
+    "a trade at a price other than the touch": (
         with_last_changed("trade.executed.v1", _with_higher_price),
         find_wrong_executions,
     ),
-    "a trade of more than was offered": (
+    "a trade above the quoted size": (
         with_last_changed("trade.executed.v1", _with_larger_quantity),
         find_wrong_executions,
     ),
-    "a strategy that holds too much": (
+    "a strategy with too large a position": (
         with_last_changed("strategy.", _with_larger_position),
         find_wrong_strategies,
     ),
-    "a user who was not told": (without_last("notification.created.v1"), find_wrong_notifications),
-    "a user who was told twice": (
+    "a missing notification": (without_last("notification.created.v1"), find_wrong_notifications),
+    "a repeated notification": (
         with_last_repeated("notification.created.v1"),
         find_wrong_notifications,
     ),

@@ -54,7 +54,7 @@ class QuiescenceDetector:
                 return last
             now = time.monotonic()
             if now - began > QUIESCENCE_TIMEOUT_SECONDS:
-                raise AssertionError(f"not settled in {QUIESCENCE_TIMEOUT_SECONDS:g} s: {left}")
+                raise AssertionError(f"not settled within {QUIESCENCE_TIMEOUT_SECONDS:g} s: {left}")
             if now - nudged > REPUBLISH_INTERVAL_SECONDS:
                 await republish_quotes()
                 nudged = time.monotonic()
@@ -70,7 +70,7 @@ class QuiescenceDetector:
         while (left := (await self._pending_work(PROGRESS_ENDPOINTS[:1]))[0]) != "":
             if time.monotonic() > deadline:
                 raise AssertionError(
-                    f"the broker is not quiet in {QUIESCENCE_TIMEOUT_SECONDS:g} s: {left}"
+                    f"the broker is not idle within {QUIESCENCE_TIMEOUT_SECONDS:g} s: {left}"
                 )
             await asyncio.sleep(POLL_INTERVAL_SECONDS / 3)
 
@@ -78,17 +78,17 @@ class QuiescenceDetector:
         """Return what is pending, in words, and the last sequence of the log."""
         try:
             last = await self._log.last_sequence("ev.>")
-            told = await asyncio.gather(*[self._request_progress(*one) for one in endpoints])
-            for (service, verb), one in zip(endpoints, told, strict=True):
+            replies = await asyncio.gather(*[self._request_progress(*one) for one in endpoints])
+            for (service, verb), one in zip(endpoints, replies, strict=True):
                 if one is None:
-                    return f"{service} does not tell its {verb}", last
+                    return f"{service} does not report its {verb}", last
                 left = await self._describe_lag(one)
                 if left:
                     return f"{service} {verb}: {left}", last
             if await self._log.last_sequence("ev.>") != last:
-                return "the log goes on", last
+                return "the log received new events", last
         except LogError as error:
-            return f"the log is away: {error}", 0
+            return f"the log is unavailable: {error}", 0
         return "", last
 
     async def _request_progress(self, service: str, verb: str) -> Progress | None:
@@ -103,13 +103,13 @@ class QuiescenceDetector:
 
     async def _describe_lag(self, progress: Progress) -> str:
         if progress.busy:
-            return f"{progress.busy} things to do"
+            return f"{progress.busy} pending tasks"
         if progress.quotes and not _covers_quotes(progress.quotes, self.newest_quotes):
             return f"quotes {progress.quotes}, not {self.newest_quotes}"
-        for filter_, taken in progress.taken.items():
+        for filter_, handled in progress.taken.items():
             wanted = await self._log.last_sequence(filter_)
-            if taken < wanted:
-                return f"{filter_} taken to {taken} of {wanted}"
+            if handled < wanted:
+                return f"{filter_} handled up to {handled} of {wanted}"
         return ""
 
 

@@ -96,35 +96,35 @@ def find_wrong_orders(day: DayRecord) -> list[str]:
 
 
 def _check_order(order: Order, fills: list[OrderFilled], trades: list[TradeExecuted]) -> str:
-    told = [(one.trade_id, one.qty, one.price) for one in fills]
-    if told != [(one.trade_id, one.qty, one.price) for one in trades]:
-        return f"fills {told} and trades {trades}"
+    fill_facts = [(one.trade_id, one.qty, one.price) for one in fills]
+    if fill_facts != [(one.trade_id, one.qty, one.price) for one in trades]:
+        return f"fills {fill_facts} and trades {trades}"
     filled = sum((one.qty for one in fills), Decimal(0))
     paid = sum((Fraction(one.qty) * Fraction(one.price) for one in fills), Fraction(0))
     if filled != order.filled_qty or filled > order.qty:
-        return f"{filled} filled, it says {order.filled_qty} of {order.qty}"
+        return f"{filled} filled, the order has {order.filled_qty} of {order.qty}"
     if (order.status is OrderStatus.FILLED) != (filled == order.qty):
-        return f"{filled} of {order.qty} filled, it is {order.status}"
+        return f"{filled} of {order.qty} filled, the status is {order.status}"
     average = round_to_six_decimals(paid / Fraction(filled)) if filled else None
     if filled and order.filled_avg_price != average:
-        return f"the average is {average}, it says {order.filled_avg_price}"
+        return f"the average is {average}, the order has {order.filled_avg_price}"
     return ""
 
 
 def find_wrong_executions(day: DayRecord) -> list[str]:
     """Find executions at another price than the touch of their step, or beyond its size."""
     market, wrong = list(day.quotes_by_step()), []
-    taken: defaultdict[tuple[int, str, Side], Decimal] = defaultdict(Decimal)
+    traded: defaultdict[tuple[int, str, Side], Decimal] = defaultdict(Decimal)
     for recorded in day.events:
         trade = recorded.event
         if isinstance(trade, TradeExecuted):
             step = day.step_of(recorded)
             price, size = _touch_price(market[step][trade.symbol], trade.side)
-            taken[step, trade.symbol, trade.side] += trade.qty
+            traded[step, trade.symbol, trade.side] += trade.qty
             if trade.price != price:
                 wrong.append(f"step {step}: {trade} is not at {price}")
-            if taken[step, trade.symbol, trade.side] > size:
-                wrong.append(f"step {step}: {trade} is beyond the {size} on offer")
+            if traded[step, trade.symbol, trade.side] > size:
+                wrong.append(f"step {step}: {trade} exceeds the {size} offered")
     return wrong
 
 
@@ -165,12 +165,12 @@ def find_wrong_positions(day: DayRecord) -> list[str]:
             books[owner, event.symbol].apply(event)
         if isinstance(event, PositionEvent):
             found[owner, event.position.symbol] = event.position
-    wrong = [f"{key} was never a position" for key in books.keys() - found.keys()]
+    wrong = [f"{key} has trades but no position" for key in books.keys() - found.keys()]
     for key, position in found.items():
         book = books[key]
         realized, cost = Fraction(position.realized_pnl), Fraction(position.cost_basis)
         if Fraction(position.quantity) != book.quantity:
-            wrong.append(f"{key}: {position.quantity} are held, not {float(book.quantity)}")
+            wrong.append(f"{key}: {position.quantity} is the position, not {float(book.quantity)}")
         if abs(realized - book.realized) >= CENT / 2 or abs(cost - book.cost) >= CENT / 2:
             wrong.append(f"{key}: {position}, not {float(book.realized)}, {float(book.cost)}")
         if realized - cost != book.cash:
@@ -204,16 +204,16 @@ def _entry_price(position: AverageCostPosition) -> Decimal | int:
 def find_wrong_notifications(day: DayRecord) -> list[str]:
     """Find users whose number of notifications differs from the number of events to notify of. Of
     the fills of an order, only the last is notified."""
-    happened, told = Counter[str](), Counter[str]()
+    expected, notified = Counter[str](), Counter[str]()
     for recorded in day.events:
         event, owner = recorded.event, recorded.event_subject.owner
         part = isinstance(event, OrderFilled) and event.order.status.is_open
-        happened[owner] += isinstance(event, NOTIFIED_EVENTS) and not part
-        told[owner] += isinstance(event, NotificationCreated)
+        expected[owner] += isinstance(event, NOTIFIED_EVENTS) and not part
+        notified[owner] += isinstance(event, NotificationCreated)
     return [
-        f"{user} was told {told[user]} times of {happened[user]}"
-        for user in happened
-        if told[user] != happened[user]
+        f"{user} has {notified[user]} notifications, not {expected[user]}"
+        for user in expected
+        if notified[user] != expected[user]
     ]
 
 

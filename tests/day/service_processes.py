@@ -92,7 +92,7 @@ class ServiceProcesses:
         """Kill a process with SIGKILL and wait for its exit."""
         process = self._processes[name]
         if process.returncode is not None:
-            raise AssertionError(f"{name} had ended by itself:\n{self.log_tail(name)}")
+            raise AssertionError(f"{name} ended unexpectedly:\n{self.log_tail(name)}")
         process.send_signal(signal.SIGKILL)
         await process.wait()
         self.kill_count += 1

@@ -44,7 +44,7 @@ def run_trial_once(
 
 
 def _run_trial(plan: FaultTrialPlan, stack: Stack) -> FaultTrialResult:
-    sys.stdout.write(f"seed {plan.seed}: TAPEWIRE_TEST_SEED={plan.seed} asks the same again\n")
+    sys.stdout.write(f"seed {plan.seed}: TAPEWIRE_TEST_SEED={plan.seed} repeats it\n")
     try:
         return asyncio.run(run_trial(plan, stack))
     except BaseException:

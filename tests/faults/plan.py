@@ -67,16 +67,16 @@ class FaultTrialPlan(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def from_seed(cls, seed: int, size: TrialSize, edge_processes: int = 1) -> "FaultTrialPlan":
         """The plan of `seed`; the same arguments give the same plan."""
-        chance = random.Random(f"plan {seed}")
+        rng = random.Random(f"plan {seed}")
         return cls(
             seed=seed,
             size=size,
             edge_processes=edge_processes,
-            orders=tuple(random_order(chance, number) for number in range(size.order_count)),
+            orders=tuple(random_order(rng, number) for number in range(size.order_count)),
             watcher_behaviors=tuple(
-                _random_behavior(chance, number) for number in range(size.watcher_count)
+                _random_behavior(rng, number) for number in range(size.watcher_count)
             ),
-            fault_steps=tuple(_random_fault_steps(chance, size)),
+            fault_steps=tuple(_random_fault_steps(rng, size)),
         )
 
 
@@ -95,4 +95,4 @@ def _random_fault_steps(rng: random.Random, size: TrialSize) -> Sequence[FaultSt
     drawn: list[tuple[Fault, ...]] = [*faults, *(FAULT_PAIRS if size.with_fault_pairs else ())]
     rng.shuffle(drawn)
     step = size.order_count / (len(drawn) + 1)
-    return [FaultStep(int(step * place), faults) for place, faults in enumerate(drawn, 1)]
+    return [FaultStep(int(step * number), faults) for number, faults in enumerate(drawn, 1)]

@@ -80,8 +80,8 @@ def _insert_reset(history: list[HistoryEntry]) -> None:
     at = _middle_event_index(history)
     before = history[at - 1]
     assert isinstance(before, ReceivedEvent)
-    told = {"reason": "trimmed", "requestedId": before.id, "firstAvailableId": before.id}
-    history.insert(at, ReceivedEvent("stream:reset", CODEC.encode(told)))
+    payload = {"reason": "trimmed", "requestedId": before.id, "firstAvailableId": before.id}
+    history.insert(at, ReceivedEvent("stream:reset", CODEC.encode(payload)))
 
 
 def _alter_content(history: list[HistoryEntry]) -> None:
@@ -95,11 +95,11 @@ def _insert_empty_snapshot(history: list[HistoryEntry]) -> None:
     at = _middle_event_index(history)
     frame = history[at]
     assert isinstance(frame, ReceivedEvent)
-    told = b'{"snapshot":true,"orders":[],"timestamp":"2013-10-07T13:30:00Z"}'
+    payload = b'{"snapshot":true,"orders":[],"timestamp":"2013-10-07T13:30:00Z"}'
     history[at:at] = [
         StreamOpened(None),
         _connected_frame(history),
-        ReceivedEvent("order:update", told, frame.id),
+        ReceivedEvent("order:update", payload, frame.id),
     ]
 
 
@@ -147,17 +147,17 @@ def _first_event_of(
     wanted = [one.order_id for one in recording.placed if one.planned.expected_end is expected_end]
     found = recorded_orders(recording.events)
     return next(
-        (at, told)
+        (at, event)
         for id_ in wanted
-        for at, told in [*found[id_].events.items(), *found[id_].trades.items()]
-        if type(told) is event_type
+        for at, event in [*found[id_].events.items(), *found[id_].trades.items()]
+        if type(event) is event_type
     )
 
 
 def _duplicate_placement(recording: FaultTrialRecording) -> Iterator[tuple[int, Event]]:
-    at, told = _first_event_of(recording, OrderAccepted, ExpectedEnd.MARKET_FILL)
-    assert isinstance(told, OrderAccepted)
-    yield at, OrderPlaced(order=told.order, command_id=told.command_id)
+    at, accepted = _first_event_of(recording, OrderAccepted, ExpectedEnd.MARKET_FILL)
+    assert isinstance(accepted, OrderAccepted)
+    yield at, OrderPlaced(order=accepted.order, command_id=accepted.command_id)
 
 
 def _add_fill_after_cancel(recording: FaultTrialRecording) -> Iterator[tuple[int, Event]]:
@@ -213,13 +213,13 @@ PLANTED_VIOLATIONS: dict[str, tuple[PlantViolation, str]] = {
     ),
     "an event comes twice": (_change_history(_duplicate_event), ": duplicate at "),
     "two events change places": (_change_history(_swap_events), ": reordered at "),
-    "a client hears nothing more": (_change_history(_truncate), ": behind at the end at "),
-    "a reset that the log does not bear out": (
+    "a client receives nothing more": (_change_history(_truncate), ": behind at the end at "),
+    "a reset that the log does not justify": (
         _change_history(_insert_reset),
         ": unfounded reset at ",
     ),
     "any reset": (_change_history(_insert_reset), ": 1 resets, and "),
-    "an event says something else": (_change_history(_alter_content), ": wrong content at "),
+    "an event has other content": (_change_history(_alter_content), ": wrong content at "),
     "a snapshot lacks orders": (_change_history(_insert_empty_snapshot), ": wrong snapshot at "),
     "no snapshot comes": (_change_history(_omit_snapshot), ": no snapshot at "),
     "an order is placed twice": (_change_log(_duplicate_placement), "it happened already, at "),
@@ -230,11 +230,11 @@ PLANTED_VIOLATIONS: dict[str, tuple[PlantViolation, str]] = {
         _change_log(_reduce_trade_quantity),
         ": market, ends filled with ",
     ),
-    "an accepted order is forgotten": (
+    "an accepted order is not stored": (
         _add_answer_without_event,
         ": accepted, and not in the log: ",
     ),
-    "an order that nobody asked for": (_remove_answer, ": nobody was answered so"),
-    "a list of another time": (_make_list_stale, " is not the fold: "),
+    "an order that no client placed": (_remove_answer, ": no client received this id"),
+    "an order list of an earlier time": (_make_list_stale, " other orders"),
     "a service logs an error": (_add_error_line, "stream.failed"),
 }

@@ -37,7 +37,7 @@ def test_trial_injected_all_faults_and_used_every_resume_method(
         "lastEventId",
         "last_event_id",
     }
-    assert outcome.retry_counts["503"], "nobody was ever told to come back"
+    assert outcome.retry_counts["503"], "no client received 503 with Retry-After"
     assert any(one.cancel_status == 200 for one in outcome.recording.placed)
     assert outcome.recording.lists
 
@@ -50,6 +50,6 @@ def test_unchanged_recording_has_no_violations(
 
 @pytest.mark.parametrize("name", PLANTED_VIOLATIONS)
 def test_checks_report_a_planted_violation(run_trial_once: FaultTrialRunner, name: str) -> None:
-    plant, said = PLANTED_VIOLATIONS[name]
+    plant, expected = PLANTED_VIOLATIONS[name]
     wrong = find_violations(plant(run_trial_once(1).recording))
-    assert any(said in what for what in wrong), wrong[:MAX_REPORTED_VIOLATIONS]
+    assert any(expected in what for what in wrong), wrong[:MAX_REPORTED_VIOLATIONS]

@@ -53,7 +53,7 @@ class FaultTrialResult(msgspec.Struct, frozen=True, kw_only=True):
         faults = ", ".join(f"{fault.value} {times}" for fault, times in self.fault_counts.items())
         return (
             f"seed {self.plan.seed}, edge processes {self.plan.edge_processes}: "
-            f"{len(self.recording.placed)} orders (asked again {self.retry_counts.total()}), "
+            f"{len(self.recording.placed)} orders (requests repeated {self.retry_counts.total()}), "
             f"{len(self.recording.events)} events, "
             f"{len(connects)} client connects "
             f"({resumes} resumes; {self.refused_stream_count} refused), "
@@ -69,12 +69,12 @@ async def run_trial(plan: FaultTrialPlan, stack: Stack) -> FaultTrialResult:
     cookies = {user: str(stack.sign_in(user).get("session")) for user in USERS}
     book, watchers = TraderAnswers(), _start_watchers(plan, stack.url, cookies)
     traders = _create_traders(plan, stack.url, cookies, book)
-    chance = random.Random(f"trouble {plan.seed}")
-    trouble = ProcessFaultInjector(stack, plan.edge_processes, lambda: len(book.placed), chance)
+    rng = random.Random(f"faults {plan.seed}")
+    fault_injector = ProcessFaultInjector(stack, plan.edge_processes, lambda: len(book.placed), rng)
     async with asyncio.TaskGroup() as group:
         watching = [group.create_task(watcher.run()) for watcher in watchers]
         async with asyncio.TaskGroup() as flowing:
-            flowing.create_task(trouble.run(plan.fault_steps))
+            flowing.create_task(fault_injector.run(plan.fault_steps))
             for trader in traders:
                 flowing.create_task(trader.run())
         for watcher in watchers:
@@ -92,7 +92,7 @@ async def run_trial(plan: FaultTrialPlan, stack: Stack) -> FaultTrialResult:
             lists=book.lists,
             errors=error_lines(stack.log_text()),
         ),
-        fault_counts=trouble.fault_counts,
+        fault_counts=fault_injector.fault_counts,
         retry_counts=book.retry_counts,
         refused_stream_count=sum(watcher.refused_statuses for watcher in watchers),
         longest_silence_seconds=max(watcher.longest_silence_seconds for watcher in watchers),
@@ -117,7 +117,7 @@ def _create_traders(
     mean = TRADERS_PER_USER * len(USERS) / plan.size.orders_per_second
     made = []
     for user in USERS:
-        orders = [asked for asked in plan.orders if asked.user == user]
+        orders = [planned for planned in plan.orders if planned.user == user]
         for number in range(TRADERS_PER_USER):
             share: list[PlannedOrder] = orders[number::TRADERS_PER_USER]
             own = _rng_for(plan, f"trader {user} {number}")
@@ -134,16 +134,16 @@ async def _wait_until_settled(
 ) -> tuple[str, list[RecordedEvent]]:
     """Return the epoch and all events of the log, once no order changes any more and every client
     has received the last event of its user."""
-    wire = await connect(nats_url, "faults")
+    connection = await connect(nats_url, "faults")
     try:
-        log, events = JetStreamEventLog(wire), list[RecordedEvent]()
+        log, events = JetStreamEventLog(connection), list[RecordedEvent]()
 
         async def finished() -> bool:
             await read_new_events(log, events)
             return not unfinished_orders(events, answers.placed)
 
         await wait_until_async(
-            "every order is where it must be in the end",
+            "every order has its final status",
             finished,
             describe_last=lambda: unfinished_orders(events, answers.placed)[:5],
             timeout_seconds=SETTLE_TIMEOUT_SECONDS,
@@ -151,8 +151,8 @@ async def _wait_until_settled(
         lasts = {
             user: max(
                 [
-                    await log.last_sequence(pattern(owner=user, domain=shown))
-                    for shown in STREAMED_DOMAINS
+                    await log.last_sequence(pattern(owner=user, domain=domain_name))
+                    for domain_name in STREAMED_DOMAINS
                 ]
             )
             for user in USERS
@@ -166,7 +166,7 @@ async def _wait_until_settled(
         await read_new_events(log, events)
         return (await log.bounds()).epoch, events
     finally:
-        await wire.close()
+        await connection.close()
 
 
 def _lagging_watchers(

@@ -68,8 +68,10 @@ def find_violations(recording: FaultTrialRecording) -> list[str]:
     wrong = find_order_violations(recording.events, recording.placed)
     for one in recording.watched:
         who = f"client {one.watcher_number} of {one.behavior.user} ({one.behavior.path})"
-        told = check_history(log, one.behavior.user, one.history, domains=_streamed_domains(one))
-        found = [*map(str, told), *_check_ids_and_events(log, one)]
+        anomalies = check_history(
+            log, one.behavior.user, one.history, domains=_streamed_domains(one)
+        )
+        found = [*map(str, anomalies), *_check_ids_and_events(log, one)]
         wrong += [f"{who}: {what}" for what in found]
     for listed in recording.lists:
         wrong += _check_order_list(log, listed)
@@ -80,7 +82,7 @@ def _check_ids_and_events(log: ExpectedLog, received: ReceivedHistory) -> Iterat
     """Ids strictly increase, and the events are exactly those of the log from the start of the
     stream on."""
     if resets := received.count_frames("stream:reset"):
-        yield f"{resets} resets, and nothing was ever lost"
+        yield f"{resets} resets, although no event was removed"
     lives = [*split_at_fresh_connections(received.history)]
     for life, frames in enumerate(lives):
         ids = [int((frame.id or "").rpartition("-")[2]) for frame in frames]
@@ -95,7 +97,7 @@ def _check_ids_and_events(log: ExpectedLog, received: ReceivedHistory) -> Iterat
         ]
         if got != wanted:
             lost, extra = sorted({*wanted} - {*got}), sorted({*got} - {*wanted})
-            yield f"from {ids[0]} to {end}: lost {lost}, and {extra} should not be there"
+            yield f"from {ids[0]} to {end}: lost {lost}, unexpected {extra}"
 
 
 def _streamed_domains(received: ReceivedHistory) -> frozenset[str]:
@@ -108,15 +110,15 @@ def _streamed_domains(received: ReceivedHistory) -> frozenset[str]:
 
 
 def _check_order_list(log: ExpectedLog, answer: OrderListAnswer) -> Iterator[str]:
-    told = _order_list_decoder.decode(answer.data)
-    epoch, _, sequence = told.as_of.rpartition("-")
+    answered = _order_list_decoder.decode(answer.data)
+    epoch, _, sequence = answered.as_of.rpartition("-")
     if epoch != log.newest_epoch.name or int(sequence) > log.newest_epoch.last:
-        yield f"a list of {answer.user} as of {told.as_of}; the log is {log.newest_epoch.name}"
+        yield f"a list of {answer.user} as of {answered.as_of}; the log is {log.newest_epoch.name}"
         return
-    orders = [_json_decoder.decode(order) for order in told.orders]
+    orders = [_json_decoder.decode(order) for order in answered.orders]
     wanted = [
         _json_decoder.decode(order)
         for order in log.newest_epoch.snapshot_orders(answer.user, int(sequence))
     ]
     if orders != wanted:
-        yield f"a list of {answer.user} as of {told.as_of} is not the fold: {len(orders)} orders"
+        yield f"a list of {answer.user} as of {answered.as_of} has {len(orders)} other orders"

@@ -14,8 +14,8 @@ def golden_event(name: str, **changes: Any) -> Event:
     fields = json.loads((GOLDEN_FOLDER / f"{name}.v1.json").read_text())
     for path, value in changes.items():
         *outer, last = path.split("__")
-        place = fields
+        target = fields
         for step in outer:
-            place = place[step]
-        place[last] = value
+            target = target[step]
+        target[last] = value
     return CATALOGUE.decode(f"{name}.v1", json.dumps(fields).encode())

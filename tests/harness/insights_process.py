@@ -124,9 +124,9 @@ class InsightsProcess:
     async def metrics(self) -> MetricsReply:
         return await retry_until_answered(lambda: self.service.metrics(GetMetrics(), context()))
 
-    async def items(self, **asked: Any) -> ItemsReply:
+    async def items(self, **arguments: Any) -> ItemsReply:
         return await retry_until_answered(
-            lambda: self.item_queries.items(ListItems(**asked), context())
+            lambda: self.item_queries.items(ListItems(**arguments), context())
         )
 
     async def create(

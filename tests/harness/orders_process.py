@@ -159,11 +159,11 @@ class QuoteSimulator:
     ) -> None:
         """Publish a quote after `skipped_quotes` that are never published."""
         self._quote_number += 1 + skipped_quotes
-        shown = quote(bid, ask, sizes=(size, size), second=self._quote_number)
+        published = quote(bid, ask, sizes=(size, size), second=self._quote_number)
         before = quote(second=self._quote_number - 1).timestamp
-        shown = msgspec.structs.replace(shown, follows=before)
+        published = msgspec.structs.replace(published, follows=before)
         with contextlib.suppress(Unavailable):
-            await self._quote_store.put_unacknowledged("IBM", CODEC.encode(shown))
+            await self._quote_store.put_unacknowledged("IBM", CODEC.encode(published))
 
     async def run(self) -> None:
         while True:

@@ -55,14 +55,14 @@ class PlannedOrder(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def request_body(self) -> dict[str, Any]:
         """The JSON body of the request."""
-        asked: dict[str, Any] = {
+        body: dict[str, Any] = {
             "symbol": self.symbol,
             "side": self.side,
             "type": "market" if self.limit_price is None else "limit",
             "qty": self.qty,
             "clientOrderId": self.client_order_id,
         }
-        return asked if self.limit_price is None else {**asked, "limitPrice": str(self.limit_price)}
+        return body if self.limit_price is None else {**body, "limitPrice": str(self.limit_price)}
 
 
 def random_order(rng: random.Random, number: int) -> PlannedOrder:
@@ -90,12 +90,12 @@ def _random_limit_price(
     if expected_end is ExpectedEnd.MARKET_FILL:
         return None
     better = 1 if side == "buy" else -1
-    opening = PROFILES[symbol].opening_cents
+    opening_cents = PROFILES[symbol].opening_cents
     match expected_end:
         case ExpectedEnd.CROSSING_LIMIT:
-            cents = opening + better * opening // 4
+            cents = opening_cents + better * opening_cents // 4
         case ExpectedEnd.NEAR_LIMIT:
-            cents = opening + rng.randint(-20, 20)
+            cents = opening_cents + rng.randint(-20, 20)
         case _:
-            cents = opening - better * opening // 2
+            cents = opening_cents - better * opening_cents // 2
     return Decimal(cents).scaleb(-2)

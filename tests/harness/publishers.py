@@ -43,9 +43,9 @@ from tapewire.views import OrdersView
 class QuoteDriver:
     """Publishes quotes to the stream MARKET."""
 
-    def __init__(self, wire: NatsConnection) -> None:
+    def __init__(self, connection: NatsConnection) -> None:
         self._values = JetStreamLatestValueStore(
-            wire, stream=MARKET, prefix="px", live_prefix="live.px"
+            connection, stream=MARKET, prefix="px", live_prefix="live.px"
         )
 
     async def publish(self, symbol: str, ask: object = "100", **fields: Any) -> PriceUpdated:

@@ -28,7 +28,7 @@ class ResourceSample(msgspec.Struct, frozen=True):
     tasks: int
     subscriptions: int
     connections: int
-    roster: int
+    connections_everywhere: int
     outboxes: int
 
     @property
@@ -39,7 +39,7 @@ class ResourceSample(msgspec.Struct, frozen=True):
             self.tasks,
             self.subscriptions,
             self.connections,
-            self.roster,
+            self.connections_everywhere,
             self.outboxes,
         )
 
@@ -70,7 +70,7 @@ class ResourceMonitor:
             tasks=own["tapewire_tasks"],
             subscriptions=subscriptions,
             connections=own["tapewire_connections"],
-            roster=own["tapewire_connections_everywhere"],
+            connections_everywhere=own["tapewire_connections_everywhere"],
             outboxes=own["tapewire_outbox_bytes"],
         )
 
@@ -103,8 +103,8 @@ class ResourceMonitor:
 
     async def _count_subscriptions(self, http: httpx.AsyncClient) -> int:
         """The number of subscriptions of the edge's connection."""
-        said = (await http.get(f"{self._broker.monitor_url}/connz")).json()
-        [found] = [one for one in said["connections"] if one.get("name") == "tapewire edge"]
+        status = (await http.get(f"{self._broker.monitor_url}/connz")).json()
+        [found] = [one for one in status["connections"] if one.get("name") == "tapewire edge"]
         return int(found["subscriptions"])
 
 

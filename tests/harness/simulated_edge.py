@@ -59,7 +59,7 @@ class SimulatedEdge:
         self.hub, self.log_tail = self.engine.hub, self.engine.log_tail
         self.sessions = SessionStore(self.session_store, now, settings.session_hours)
         clock, attempts = asyncio.get_running_loop().time, RateLimiter(settings.connect_rate)
-        entrance = build_authenticator(
+        authenticator = build_authenticator(
             settings,
             session_store=self.sessions,
             ticket_store=TicketStore(self.session_store, now, settings.ticket_seconds),
@@ -73,7 +73,7 @@ class SimulatedEdge:
             admission=StreamAdmission(
                 log=self.log,
                 log_tail=self.log_tail,
-                authenticator=entrance,
+                authenticator=authenticator,
                 count_attempt=lambda address: attempts.try_acquire(address, clock()),
                 settings=settings,
             ),
@@ -127,8 +127,8 @@ class SimulatedEdge:
             *self._valuation_stores,
         ):
             connection.kill()  # type: ignore[attr-defined]
-        for wire in [*self._open_streams]:
-            on_broken(wire)
+        for stream in [*self._open_streams]:
+            on_broken(stream)
         tasks = [*self._tasks]
         for task in tasks:
             task.cancel()

@@ -46,8 +46,8 @@ class StrictSseParser:
         for block in blocks:
             found = _EVENT_FRAME.fullmatch(block)
             if found is not None:
-                name, told, id_ = found.groups()
-                frames.append(ReceivedEvent(name.decode(), told, id_.decode() if id_ else None))
+                name, payload, id_ = found.groups()
+                frames.append(ReceivedEvent(name.decode(), payload, id_.decode() if id_ else None))
             elif _COMMENT_OR_RETRY.fullmatch(block):
                 self.comment_count += 1
             else:

@@ -71,7 +71,7 @@ def parse_frame(raw: bytes) -> Frame:
     lines = text.split("\n")
     if lines[0].startswith(":"):
         if len(lines) != 1 or not lines[0].startswith(": "):
-            raise InvalidFrame(f"no comment of one line: {text!r}")
+            raise InvalidFrame(f"not a comment of one line: {text!r}")
         return Frame(raw, comment=lines[0][2:])
     return _parse_fields(raw, lines)
 
@@ -85,24 +85,24 @@ def _parse_fields(raw: bytes, lines: list[str]) -> Frame:
     if names not in (["event", "data", "retry"], ["event", "data", "id", "retry"]):
         raise InvalidFrame(f"not event, data, id, retry: {names} in {raw!r}")
     if not _EVENT_NAME.fullmatch(values["event"]):
-        raise InvalidFrame(f"no name of an event: {values['event']!r}")
+        raise InvalidFrame(f"not an event name: {values['event']!r}")
     if "id" in values and not _EVENT_ID.fullmatch(values["id"]):
-        raise InvalidFrame(f"no id: {values['id']!r}")
+        raise InvalidFrame(f"not an event id: {values['id']!r}")
     try:
         data = json.loads(values["data"], parse_float=Decimal, parse_constant=_reject_constant)
     except ValueError as error:
-        raise InvalidFrame(f"no JSON: {values['data']!r}") from error
+        raise InvalidFrame(f"not JSON: {values['data']!r}") from error
     return Frame(raw, values["event"], data, values.get("id"), _parse_retry(values["retry"]))
 
 
 def _parse_retry(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise InvalidFrame(f"no milliseconds: {text!r}")
+        raise InvalidFrame(f"not milliseconds: {text!r}")
     return int(text)
 
 
 def _reject_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 @dataclass
@@ -121,7 +121,7 @@ class SseStream:
     def header(self, name: str) -> str | None:
         """The value of a header that occurs at most once; None if it is missing."""
         found = [value for key, value in self.headers if key == name.lower()]
-        assert len(found) < 2, f"{name} comes {len(found)} times: {found}"
+        assert len(found) < 2, f"{name} occurs {len(found)} times: {found}"
         return found[0] if found else None
 
     @property

@@ -106,10 +106,10 @@ class Stack:
 
     def sign_in(self, user: str, roles: Sequence[str] = ()) -> httpx.Cookies:
         """The cookies of a new session of `user`, once the edge can create one."""
-        asked = {"userId": user, "roles": list(roles)}
+        body = {"userId": user, "roles": list(roles)}
         with httpx.Client(base_url=self.url, timeout=WAIT_TIMEOUT_SECONDS) as client:
             _retry_while_unavailable(
-                lambda: client.post("/api/session", json=asked)
+                lambda: client.post("/api/session", json=body)
             ).raise_for_status()
             return client.cookies
 
@@ -182,7 +182,7 @@ class Stack:
             self.process.kill()
             self.process.wait()
             self.wait_for(
-                "all is gone with up",
+                "no process remains after tapewire up ended",
                 lambda: not self.living_processes(),
                 timeout_seconds=EXIT_TIMEOUT_SECONDS,
             )

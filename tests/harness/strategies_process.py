@@ -43,7 +43,7 @@ from tapewire.log.group_commit import GroupCommitLog
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import RequestContext, RequestTimeout
-from tapewire.runtime.contracts import orders as asked
+from tapewire.runtime.contracts import orders as order_contracts
 from tapewire.runtime.contracts.strategies import CreateStrategy, StartStrategy
 from tapewire_services.strategies.command_execution import WorkerDependencies
 from tapewire_services.strategies.decision_maker import (
@@ -76,11 +76,11 @@ class UnreliableOrderClient:
         self.is_open = True
         self._loss_rate = loss_rate
         self._rng = random.Random(seed)
-        self.received_requests: list[asked.PlaceOrder] = []
+        self.received_requests: list[order_contracts.PlaceOrder] = []
         """Every request that arrived."""
 
     async def place_order(
-        self, request: asked.PlaceOrder, correlation: str, command_id: str
+        self, request: order_contracts.PlaceOrder, correlation: str, command_id: str
     ) -> None:
         self._maybe_lose("the request")
         self.received_requests.append(request)
@@ -88,7 +88,7 @@ class UnreliableOrderClient:
             await self.orders_process.service.place(request, _make_context(correlation, command_id))
         self._maybe_lose("the answer")
 
-    async def get_order(self, request: asked.GetOrder, correlation: str) -> None:
+    async def get_order(self, request: order_contracts.GetOrder, correlation: str) -> None:
         self._maybe_lose("the request")
         with self._map_errors():
             await self.orders_process.service.get(request, _make_context(correlation, new_id()))
@@ -210,7 +210,7 @@ class ScriptedDecisionMaker:
     async def decide(self, decision_input: DecisionInput) -> Signal:
         self.decision_inputs.append(decision_input)
         action = self._actions.pop(0) if self._actions else Action.HOLD
-        return Signal(action, Decimal("0.5"), "as the script says")
+        return Signal(action, Decimal("0.5"), "the next action of the script")
 
 
 def scripted_factory(*actions: Action) -> DecisionMakerFactory:
@@ -223,7 +223,7 @@ class BuyWhenFlatDecisionMaker:
 
     async def decide(self, decision_input: DecisionInput) -> Signal:
         action = Action.BUY if decision_input.strategy.trades == 0 else Action.HOLD
-        return Signal(action, Decimal(1), "nothing is held")
+        return Signal(action, Decimal(1), "there is no position")
 
 
 def make_buy_when_flat(_: Strategy) -> DecisionMaker:
@@ -283,7 +283,7 @@ class StrategiesLogSummary:
                 for order in self.placed_orders_by_strategy[id_]
             ]
             assert len(set(placed)) == len(placed), f"placed twice: {placed}"
-            assert set(placed) <= set(begun), f"placed but not begun: {set(placed) - set(begun)}"
+            assert set(placed) <= set(begun), f"placed but not started: {set(placed) - set(begun)}"
             if strategy.status is not StrategyStatus.ERROR:
                 assert len(placed) == len(begun), f"never placed: {set(begun) - set(placed)}"
             assert strategy.position == self.filled_qty_by_strategy[id_], strategy

@@ -128,16 +128,16 @@ class SyntheticLog:
 
     def add_random_order(self, user: str) -> Order:
         """Add an order that is filled in one to three parts, canceled, or rejected."""
-        number, chance = self._next_number(), self.rng
-        limit = Decimal(chance.randrange(900, 1100)) / 10 if chance.random() < 0.3 else None
+        number, rng = self._next_number(), self.rng
+        limit = Decimal(rng.randrange(900, 1100)) / 10 if rng.random() < 0.3 else None
         return self.add_order(
             user,
             f"c-{number}",
-            chance.choice(list(Side)),
-            Decimal(chance.randrange(1, 400)) / 4,
+            rng.choice(list(Side)),
+            Decimal(rng.randrange(1, 400)) / 4,
             limit=limit,
-            fill_count=chance.choice((1, 1, 1, 2, 3)),
-            final_status=chance.choice(("filled",) * 8 + ("canceled", "rejected", "open")),
+            fill_count=rng.choice((1, 1, 1, 2, 3)),
+            final_status=rng.choice(("filled",) * 8 + ("canceled", "rejected", "open")),
         )
 
     def add_order(
@@ -378,17 +378,17 @@ class SyntheticLog:
 
     def _decide(self, decider: Decider[Any, Any], subject: EventSubject, command: Any) -> None:
         state = self._states.get(str(subject), decider.initial_state)
-        happenings = decider.decide(state, command)
-        for happening in happenings:
-            if happening.subject == subject:
-                state = decider.evolve(state, happening.event)
+        new_events = decider.decide(state, command)
+        for new_event in new_events:
+            if new_event.subject == subject:
+                state = decider.evolve(state, new_event.event)
         self._states[str(subject)] = state
-        self._append_new_events(happenings, command.id)
+        self._append_new_events(new_events, command.id)
 
     def _append_new_events(self, new_events: Sequence[NewEvent], command: str) -> None:
-        for happening in new_events:
+        for new_event in new_events:
             self._append_draft(
-                happening.subject, happening.event, f"{command}.{self.sequence}", command
+                new_event.subject, new_event.event, f"{command}.{self.sequence}", command
             )
 
     def _append_draft(self, subject: EventSubject, event: Event, id_: str, causation: str) -> None:
@@ -407,8 +407,8 @@ class SyntheticLog:
             sequence, draft = self._pending_trades.popleft()
             assert isinstance(draft.event, TradeExecuted)
             key = PositionKey(draft.subject.owner, draft.event.symbol)
-            take = build_trade_command(draft.metadata.id, key.user, sequence, draft.event)
-            self._decide(POSITION_DECIDER, key.subject, take)
+            trade_command = build_trade_command(draft.metadata.id, key.user, sequence, draft.event)
+            self._decide(POSITION_DECIDER, key.subject, trade_command)
         while self._pending_notifications:
             draft = self._pending_notifications.popleft()
             found = to_notification_content(draft.event)

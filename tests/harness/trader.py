@@ -85,16 +85,16 @@ class Trader:
             trust_env=False,
         ) as http:
             left: PlacementAnswer | None = None
-            for asked in self._orders:
-                await asyncio.sleep(asked.pause_factor * self._mean_interval_seconds)
-                placed = await self._place_order(http, asked)
+            for planned in self._orders:
+                await asyncio.sleep(planned.pause_factor * self._mean_interval_seconds)
+                placed = await self._place_order(http, planned)
                 if left is not None:
                     await self._cancel_order(http, left)
-                left = placed if asked.expected_end is ExpectedEnd.CANCELED_LIMIT else None
-                if asked.expected_end is ExpectedEnd.NEAR_LIMIT:
+                left = placed if planned.expected_end is ExpectedEnd.CANCELED_LIMIT else None
+                if planned.expected_end is ExpectedEnd.NEAR_LIMIT:
                     self._near_limit_orders.append(placed)
                 if self._rng.random() < LIST_PROBABILITY:
-                    await self.list_orders(http, asked.user)
+                    await self.list_orders(http, planned.user)
             for placed in [*self._near_limit_orders, *([left] if left is not None else [])]:
                 await self._cancel_order(http, placed)
 
@@ -110,14 +110,14 @@ class Trader:
                 await self._request_with_retry(http, "POST", "/api/orders", planned.request_body)
             )
             assert answers[1].status_code == 200, answers[1].text
-        told = [answer.json() for answer in answers]
-        for answer, order in zip(answers, told, strict=True):
+        replies = [answer.json() for answer in answers]
+        for answer, order in zip(answers, replies, strict=True):
             assert answer.status_code in (200, 201), (
                 f"{planned}: {answer.status_code} {answer.text}"
             )
             assert order["clientOrderId"] == planned.client_order_id, order
-            assert order["orderId"] == told[0]["orderId"], told
-        placed = PlacementAnswer(planned=planned, order_id=told[0]["orderId"])
+            assert order["orderId"] == replies[0]["orderId"], replies
+        placed = PlacementAnswer(planned=planned, order_id=replies[0]["orderId"])
         self._answers.placed.append(placed)
         return placed
 

@@ -25,12 +25,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
     parser.add_argument("seed", nargs="?", type=int)
     parser.add_argument("--seeds", type=parse_seeds, default=range(1, 501), metavar="FIRST-LAST")
-    parser.add_argument("--log", action="store_true", help="what the edges logged")
-    asked = parser.parse_args()
+    parser.add_argument("--log", action="store_true", help="print what the edges logged")
+    options = parser.parse_args()
     return (
-        run_many_seeds(asked.seeds)
-        if asked.seed is None
-        else run_one_seed(asked.seed, log=asked.log)
+        run_many_seeds(options.seeds)
+        if options.seed is None
+        else run_one_seed(options.seed, log=options.log)
     )
 
 

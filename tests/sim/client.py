@@ -90,12 +90,12 @@ class SimulatedClient:
             return self._edge
         chosen = self._rng.choice(edges)
         if self._edge is not None and chosen is not self._edge and self.last_id is not None:
-            self._environment.counts["client: came back to another edge"] += 1
+            self._environment.counts["client: reconnected to another edge"] += 1
         self._edge = chosen
         return chosen
 
     async def _open_stream(self, edge: SimulatedEdge) -> None:
-        wire = SimulatedStream(self._behavior.buffer_bytes, max_notice_seconds=0.3)
+        stream = SimulatedStream(self._behavior.buffer_bytes, max_notice_seconds=0.3)
         headers = [(b"cookie", b"session=" + self._token.encode()), (b"x-correlation-id", b"sim")]
         query = ""
         if self.last_id is not None:
@@ -106,8 +106,8 @@ class SimulatedClient:
                     query = f"last_event_id={quote(self.last_id)}"
                 case _:
                     headers.append((b"last-event-id", self.last_id.encode()))
-        edge.open_stream(wire, self._behavior.path, query, headers)
-        status = await wire.wait_for_status()
+        edge.open_stream(stream, self._behavior.path, query, headers)
+        status = await stream.wait_for_status()
         if status == 401:
             self._token = ""
         if status != 200:
@@ -115,14 +115,14 @@ class SimulatedClient:
             return
         self.history.append(StreamOpened(self.last_id))
         self.is_awaiting_snapshot = False
-        self._stream = wire
+        self._stream = stream
         leaves = asyncio.get_running_loop().call_later(
             self._rng.expovariate(1 / self._behavior.mean_connection_seconds),
             self._disconnect,
-            wire,
+            stream,
         )
         try:
-            await self._read_stream(wire)
+            await self._read_stream(stream)
         finally:
             leaves.cancel()
             self._stream = None
@@ -160,5 +160,5 @@ class SimulatedClient:
             self._environment.counts["client: session ended"] += 1
         elif frame.name == "stream:reset":
             self.is_awaiting_snapshot = True
-            told = msgspec.json.decode(frame.data)
-            self._environment.counts[f"reset: {told['reason']}"] += 1
+            payload = msgspec.json.decode(frame.data)
+            self._environment.counts[f"reset: {payload['reason']}"] += 1

@@ -5,4 +5,4 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("tapewire")
-    group.addoption("--seed", type=int, default=None, help="play this seed of the simulation only")
+    group.addoption("--seed", type=int, default=None, help="run only this seed of the simulation")

@@ -6,19 +6,19 @@ injector count their own.
 
 from collections import Counter
 
-LOG_RECREATED = "tape: began anew"
-LOG_TAIL_RESTARTED = "tape: began again"
+LOG_RECREATED = "log tail: log recreated"
+LOG_TAIL_RESTARTED = "log tail: restarted"
 
 REQUIRED_COUNTS = (
     "append: AlreadyStored",
     "append: Conflict",
     "append: OutcomeUnknown",
-    "begin: not now",
-    "begin: resumed",
+    "resume: not ready",
+    "resume: resumed",
     "client: answered 0",
     "client: answered 401",
     "client: answered 503",
-    "client: came back to another edge",
+    "client: reconnected to another edge",
     "client: comments",
     "client: dropped within a frame",
     "client: session ended",
@@ -33,7 +33,7 @@ REQUIRED_COUNTS = (
     "frames: order:fill",
     "frames: order:update",
     "frames: trade:new",
-    "joined: ahead of the tape",
+    "joined: ahead of the log tail",
     "joined: with events from memory",
     "joined: with nothing missed",
     "read: a replica lagged",
@@ -46,15 +46,15 @@ REQUIRED_COUNTS = (
     "snapshots",
     LOG_TAIL_RESTARTED,
     LOG_RECREATED,
-    "tape: heard late or again",
-    "tape: heard of a gap",
-    "tape: repairs",
-    "trouble: crash",
-    "trouble: outage",
-    "trouble: recreate",
-    "trouble: recreate unseen",
-    "trouble: sever",
-    "trouble: trim",
+    "log tail: late or repeated event",
+    "log tail: gap",
+    "log tail: repairs",
+    "fault: crash",
+    "fault: outage",
+    "fault: recreate",
+    "fault: recreate unseen",
+    "fault: sever",
+    "fault: trim",
     "writer: Unavailable",
 )
 """What must have happened at least once over all seeds."""

@@ -82,12 +82,12 @@ class SimulatedEdgeFleet:
         await edge.start()
 
     async def _stop_edge(self, number: int, stop_edge: StopEdge) -> None:
-        edge, chance = self._edges[number], self._plan.rng_for(f"stop {len(self._faults)}")
-        await stop_edge(edge, lambda wire: wire.sever(chance))
-        self._counts["tape: repairs"] += edge.log_tail.repair_count
+        edge, rng = self._edges[number], self._plan.rng_for(f"stop {len(self._faults)}")
+        await stop_edge(edge, lambda stream: stream.sever(rng))
+        self._counts["log tail: repairs"] += edge.log_tail.repair_count
         for reason, times in edge.hub.close_counts.items():
             self._counts[f"closed: {reason.value}"] += times
         for reason in (CloseReason.FAILED, CloseReason.QUIET):
             if edge.hub.close_counts[reason]:
                 self.errors.append(f"edge {number}: a stream was closed as {reason.value}")
-        self.errors += [f"edge {number} died of {death!r}" for death in edge.task_errors]
+        self.errors += [f"edge {number} failed with {death!r}" for death in edge.task_errors]

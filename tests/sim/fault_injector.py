@@ -52,12 +52,12 @@ class SimulatedFaultInjector:
             (
                 "crash",
                 plan.edge_crash_interval_seconds,
-                lambda chance: self._fleet.replace_one(chance, SimulatedEdge.kill),
+                lambda rng: self._fleet.replace_one(rng, SimulatedEdge.kill),
             ),
             (
                 "drain",
                 plan.edge_drain_interval_seconds,
-                lambda chance: self._fleet.replace_one(chance, drain_edge),
+                lambda rng: self._fleet.replace_one(rng, drain_edge),
             ),
             ("sever", plan.sever_interval_seconds, self._sever_streams),
             ("outage", plan.outage_interval_seconds, self._begin_outage),
@@ -71,18 +71,18 @@ class SimulatedFaultInjector:
             ),
         ]
         async with asyncio.TaskGroup() as group:
-            for name, mean, trouble in each:
+            for name, mean, action in each:
                 if mean:
-                    group.create_task(self._repeat(name, mean, trouble))
+                    group.create_task(self._repeat(name, mean, action))
 
     async def _repeat(self, name: str, mean_interval_seconds: float, action: FaultAction) -> None:
-        chance, clock = self._plan.rng_for(name), asyncio.get_running_loop().time
+        rng, clock = self._plan.rng_for(name), asyncio.get_running_loop().time
         while (
-            pause := chance.expovariate(1 / mean_interval_seconds)
+            pause := rng.expovariate(1 / mean_interval_seconds)
         ) < self._plan.duration_seconds - clock():
             await asyncio.sleep(pause)
-            await action(chance)
-            self._counts[f"trouble: {name}"] += 1
+            await action(rng)
+            self._counts[f"fault: {name}"] += 1
 
     async def _sever_streams(self, rng: random.Random) -> None:
         for edge in self._fleet.accepting_edges():
@@ -97,7 +97,7 @@ class SimulatedFaultInjector:
         latter only if the old log reached further than the first events of the new one."""
         if self._server.journal.last > MIN_RECREATED_EVENTS and rng.random() < 0.5:
             self._server.recreate_log()
-            self._counts["trouble: recreate unseen"] += 1
+            self._counts["fault: recreate unseen"] += 1
             return
         self._server.stop()
         await asyncio.sleep(rng.uniform(0, MAX_OUTAGE_SECONDS))

@@ -35,17 +35,17 @@ def redirect_logging(write_line: Callable[[str], None] | None) -> Iterator[None]
     """Pass all log lines to `write_line`, with the virtual time. None drops them, which is fast."""
     before = structlog.get_config()
 
-    def tell(_: Any, level: str, event: MutableMapping[str, Any]) -> str:
+    def write_event(_: Any, level: str, event: MutableMapping[str, Any]) -> str:
         if write_line is not None:
             with contextlib.suppress(RuntimeError):
                 now = asyncio.get_running_loop().time()
-                said = " ".join(f"{key}={value!r}" for key, value in event.items())
-                write_line(f"{now:9.3f} {level:8} {said}")
+                fields = " ".join(f"{key}={value!r}" for key, value in event.items())
+                write_line(f"{now:9.3f} {level:8} {fields}")
         raise structlog.DropEvent
 
     level = logging.CRITICAL if write_line is None else logging.DEBUG
     structlog.configure(
-        processors=[tell],
+        processors=[write_event],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=False,
     )
@@ -103,7 +103,7 @@ def _count_joins(counts: Counts, original: Any) -> Any:
         found = original(of, owners, sequence)
         counts[f"joined: with {'events from memory' if found else 'nothing missed'}"] += 1
         if sequence > of.last_sequence:
-            counts["joined: ahead of the tape"] += 1
+            counts["joined: ahead of the log tail"] += 1
         return found
 
     return since
@@ -121,56 +121,56 @@ def _count_log_tail_restarts(counts: Counts, original: Any) -> Any:
 
 @_instrument(LogTail, "_receive")
 def _count_gaps(counts: Counts, original: Any) -> Any:
-    def hear(of: LogTail, recorded: Any) -> None:
-        if recorded.sequence > of.last_sequence + 1:
-            counts["tape: heard of a gap"] += 1
-        elif recorded.sequence <= of.last_sequence:
-            counts["tape: heard late or again"] += 1
-        original(of, recorded)
+    def receive(log_tail: LogTail, recorded: Any) -> None:
+        if recorded.sequence > log_tail.last_sequence + 1:
+            counts["log tail: gap"] += 1
+        elif recorded.sequence <= log_tail.last_sequence:
+            counts["log tail: late or repeated event"] += 1
+        original(log_tail, recorded)
 
-    return hear
+    return receive
 
 
 @_instrument(ReplayReader, "read_page")
 def _count_page_reads(counts: Counts, original: Any) -> Any:
-    async def stretch(*asked: Any) -> Any:
-        found = await original(*asked)
-        _reader, after, *_ = asked
+    async def read_page(*arguments: Any) -> Any:
+        found = await original(*arguments)
+        _reader, after, *_ = arguments
         counts["read: a replica lagged" if found.horizon <= after else "read: pages"] += 1
         return found
 
-    return stretch
+    return read_page
 
 
 @_instrument(SnapshotReader, "read_snapshot")
 def _count_snapshots(counts: Counts, original: Any) -> Any:
-    async def take(*asked: Any) -> Any:
+    async def take_snapshot(*arguments: Any) -> Any:
         counts["snapshots"] += 1
-        return await original(*asked)
+        return await original(*arguments)
 
-    return take
+    return take_snapshot
 
 
 @_instrument(ResumePolicy, "decide")
 def _count_resume_decisions(counts: Counts, original: Any) -> Any:
-    async def decide(*asked: Any) -> Any:
+    async def decide(*arguments: Any) -> Any:
         try:
-            beginning = await original(*asked)
+            decision = await original(*arguments)
         except (LogError, NotReady):
-            counts["begin: not now"] += 1
+            counts["resume: not ready"] += 1
             raise
-        if isinstance(beginning, ResumeStart):
-            counts["begin: resumed"] += 1
-        return beginning
+        if isinstance(decision, ResumeStart):
+            counts["resume: resumed"] += 1
+        return decision
 
     return decide
 
 
 @_instrument(MemoryEventLog, "append")
 def _count_append_failures(counts: Counts, original: Any) -> Any:
-    async def append(*asked: Any) -> Any:
+    async def append(*arguments: Any) -> Any:
         try:
-            return await original(*asked)
+            return await original(*arguments)
         except (Conflict, AlreadyStored, OutcomeUnknown) as error:
             counts[f"append: {type(error).__name__}"] += 1
             raise

@@ -69,8 +69,8 @@ async def log_tail_never_reads_missing_events(log_tail: LogTail) -> None:
 
 
 @mutant(LogTail, "_on_gap")
-def log_tail_ignores_gap_notices(tape: LogTail, _: str) -> None:
-    tape.request_check = lambda: None  # type: ignore[method-assign]
+def log_tail_ignores_gap_notices(log_tail: LogTail, _: str) -> None:
+    log_tail.request_check = lambda: None  # type: ignore[method-assign]
 
 
 @mutant(Hub, "deliver")
@@ -125,7 +125,7 @@ def reader_mistakes_lagging_replica_for_end(_: Page, __: int, upto: int, ___: in
 async def reader_returns_events_beyond_horizon(
     reader: ReplayReader, after: int, upto: int, lasts: Any
 ) -> ReplayPage:
-    stretch = await _original_read_page(reader, after, upto, lasts)
+    full_page = await _original_read_page(reader, after, upto, lasts)
     pages = [
         await reader._log.page(one, after=after, limit=replay.REPLAY_PAGE_EVENTS)
         for one in reader._filters
@@ -134,8 +134,10 @@ async def reader_returns_events_beyond_horizon(
         (event for page in pages for event in page.events if event.sequence <= upto),
         key=lambda event: event.sequence,
     )
-    end = events[-1].sequence if events else stretch.horizon
-    return ReplayPage(events, max(end, stretch.horizon), stretch.epoch, stretch.first_sequence)
+    end = events[-1].sequence if events else full_page.horizon
+    return ReplayPage(
+        events, max(end, full_page.horizon), full_page.epoch, full_page.first_sequence
+    )
 
 
 @mutant(_StreamSession, "_read_page")
@@ -143,10 +145,10 @@ async def follower_reads_on_in_trimmed_log(
     follower: _StreamSession, upto: int, lasts: Any
 ) -> ReplayPage:
     position = follower._connection.position
-    stretch = await follower._reader.read_page(position, upto, lasts)
-    if stretch.horizon <= position:
+    page = await follower._reader.read_page(position, upto, lasts)
+    if page.horizon <= position:
         raise NotReady(f"a replica lags behind {position}")
-    return stretch
+    return page
 
 
 @mutant(_StreamSession, "_render_reset")
@@ -185,11 +187,11 @@ def cursor_ignores_epoch(requested: str | None, bounds: Bounds) -> Any:
     if not requested:
         return cursor.FreshStart()
     try:
-        place = cursor.parse_cursor(requested, epoch=bounds.epoch)
+        position = cursor.parse_cursor(requested, epoch=bounds.epoch)
     except cursor.MalformedCursor:
         return cursor.ResetStart(cursor.ResetReason.MALFORMED, requested)
-    assert isinstance(place, cursor.Cursor)
-    return cursor.resume_or_reset(place.sequence, requested, bounds)
+    assert isinstance(position, cursor.Cursor)
+    return cursor.resume_or_reset(position.sequence, requested, bounds)
 
 
 @mutant(cursor, "decide_start")
@@ -207,8 +209,8 @@ async def snapshot_is_stale_checkpoint(*_: Any) -> None:
 @mutant(SnapshotReader, "read_snapshot")
 async def snapshot_has_wrong_id(snapshots: SnapshotReader, connection: Connection) -> Any:
     before = snapshots._log_tail.bounds
-    told, _ = await _original_take_snapshot(snapshots, connection)
-    return told, before
+    frame, _ = await _original_take_snapshot(snapshots, connection)
+    return frame, before
 
 
 @mutant(Hub, "publish")

@@ -60,19 +60,19 @@ class SimulationPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_seed(cls, seed: int) -> "SimulationPlan":
-        chance = random.Random(f"plan {seed}")
-        pick = chance.choice
+        rng = random.Random(f"plan {seed}")
+        pick = rng.choice
         return cls(
             seed=seed,
             duration_seconds=8.0,
             order_count=120,
             edge_count=pick([1, 2, 2, 3]),
-            settings=_random_settings(chance),
+            settings=_random_settings(rng),
             remembered_events=pick([16_384, 16_384, 100, 20, 3]),
             held_events=pick([65_536, 65_536, 4, 0]),
             read_events=pick([256, 256, 16, 2]),
-            edge_fault_rates=_random_fault_rates(chance, _MAX_EDGE_FAULT_RATES),
-            writer_fault_rates=_random_fault_rates(chance, _MAX_WRITER_FAULT_RATES),
+            edge_fault_rates=_random_fault_rates(rng, _MAX_EDGE_FAULT_RATES),
+            writer_fault_rates=_random_fault_rates(rng, _MAX_WRITER_FAULT_RATES),
             edge_crash_interval_seconds=pick([0, 0, 2, 5]),
             edge_drain_interval_seconds=pick([0, 0, 0, 3]),
             sever_interval_seconds=pick([0, 0, 1, 4]),
@@ -81,7 +81,7 @@ class SimulationPlan(msgspec.Struct, frozen=True, kw_only=True):
             trim_interval_seconds=pick([0, 0, 0, 0, 0.7, 2]),
             log_recreation_count=pick([0, 0, 0, 0, 1, 2]),
             checkpoint_interval_seconds=pick([0.2, 1, 5]),
-            client_behaviors=tuple(_random_behavior(chance) for _ in range(20)),
+            client_behaviors=tuple(_random_behavior(rng) for _ in range(20)),
         )
 
     def rng_for(self, name: str) -> random.Random:

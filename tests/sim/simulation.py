@@ -121,20 +121,20 @@ class Simulation:
         await self._fleet.stop()
 
     def _write_events(self) -> list[Coroutine[Any, Any, None]]:
-        plan, chance = self._plan, self._plan.rng_for("writers")
+        plan, rng = self._plan, self._plan.rng_for("writers")
         logs = [MemoryEventLog(self._server, faults) for faults in self._writers]
-        desk = EventWriter(logs, chance, self._now, self.counts)
+        writer = EventWriter(logs, rng, self._now, self.counts)
         last = plan.duration_seconds * 0.9
         orders = [
-            desk.run_order(chance.choice(USERS), number, chance.uniform(0, last))
+            writer.run_order(rng.choice(USERS), number, rng.uniform(0, last))
             for number in range(plan.order_count)
         ]
         notes = [
-            desk.append_hidden_event(chance.choice(USERS), number, chance.uniform(0, last))
+            writer.append_hidden_event(rng.choice(USERS), number, rng.uniform(0, last))
             for number in range(plan.order_count // 4)
         ]
         announcements = [
-            desk.append_public_event(number, chance.uniform(0, last))
+            writer.append_public_event(number, rng.uniform(0, last))
             for number in range(plan.order_count // 8)
         ]
         return [*orders, *notes, *announcements]

@@ -57,7 +57,7 @@ for seed in (1, 2, 3): print(run_simulation(seed).digest)
 def test_a_seed_gives_the_same_run_every_time() -> None:
     """Also in processes with other hash seeds, which iterate over sets and dictionaries of strings
     in another order."""
-    told_ = [
+    outputs = [
         subprocess.run(
             [sys.executable, "-c", _DIGESTS],
             env={**os.environ, "PYTHONHASHSEED": hashes},
@@ -67,5 +67,5 @@ def test_a_seed_gives_the_same_run_every_time() -> None:
         ).stdout
         for hashes in ("1", "2")
     ]
-    assert told_[0] == told_[1]
-    assert len(set(told_[0].split())) == 3
+    assert outputs[0] == outputs[1]
+    assert len(set(outputs[0].split())) == 3

@@ -63,9 +63,9 @@ class EventWriter:
 
     async def run_order(self, user: str, number: int, delay_seconds: float) -> None:
         """Run the lifecycle of one order, starting after `delay_seconds`."""
-        chance = self._rng
-        client, qty = f"c{number}", Decimal(chance.randint(1, 400))
-        fills, cancels = chance.randint(0, 4), chance.random() < 0.3
+        rng = self._rng
+        client, qty = f"c{number}", Decimal(rng.randint(1, 400))
+        fills, cancels = rng.randint(0, 4), rng.random() < 0.3
         await asyncio.sleep(delay_seconds)
         at = self._now()
         subject = EventSubject(user, "orders", order_id(user, client))
@@ -78,11 +78,11 @@ class EventWriter:
         ]  # fmt: skip
         filled = Decimal(0)
         for number_ in range(fills):
-            part = min(qty - filled, Decimal(chance.randint(1, 200)))
+            part = min(qty - filled, Decimal(rng.randint(1, 200)))
             if part > 0:
                 commands.append(
                     FillOrderCommand(id=f"{client}-f{number_}", at=at, user=user, qty=part,
-                         price=Decimal(chance.randint(1, 99_999)) / 100, filled_before=filled)
+                         price=Decimal(rng.randint(1, 99_999)) / 100, filled_before=filled)
                 )  # fmt: skip
                 filled += part
         if cancels:
@@ -91,7 +91,7 @@ class EventWriter:
             known = await self._handle_command(subject, command)
             if known is None or isinstance(known.state, ClosedState | UnplacedState):
                 return
-            await asyncio.sleep(chance.expovariate(8))
+            await asyncio.sleep(rng.expovariate(8))
 
     async def _handle_command(
         self, subject: EventSubject, command: Command
@@ -133,13 +133,13 @@ class EventWriter:
 
     async def _append_event(self, subject: EventSubject, id_: str, delay_seconds: float) -> None:
         await asyncio.sleep(delay_seconds)
-        told = AgentStatusChanged(
+        event = AgentStatusChanged(
             service="sim", instance=subject.entity, state=AgentState.RUNNING, detail=None,
             timestamp=self._now(),
         )  # fmt: skip
         draft = EventDraft(
             subject=subject,
-            event=told,
+            event=event,
             metadata=EventMetadata(id=id_, correlation="sim"),
         )
         try:

@@ -35,7 +35,15 @@ EXPECTED_OUTCOMES = {
     "refused 429", "with requests behind", "by ticket", "tickets unspent", "revoked", "slow",
     "too many tabs", "crowds to 503", "calls", "test events",
 }  # fmt: skip
-GAUGES = ("descriptors", "threads", "tasks", "subscriptions", "connections", "roster", "outboxes")
+GAUGES = (
+    "descriptors",
+    "threads",
+    "tasks",
+    "subscriptions",
+    "connections",
+    "connections_everywhere",
+    "outboxes",
+)
 
 
 async def test_edge_holds_nothing_of_clients_that_left(

@@ -50,13 +50,13 @@ class _Reset(msgspec.Struct, rename="camel"):
     first_available_id: str
 
 
-class _Connected(msgspec.Struct, rename="camel"):
+class _ConnectedPayload(msgspec.Struct, rename="camel"):
     user_id: str | None
 
 
 _snapshot_decoder = msgspec.json.Decoder(_Snapshot)
 _reset_decoder = msgspec.json.Decoder(_Reset)
-_connected_decoder = msgspec.json.Decoder(_Connected)
+_connected_decoder = msgspec.json.Decoder(_ConnectedPayload)
 _json_decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
@@ -118,7 +118,8 @@ class _HistoryChecker:
         newest = self._log.newest_epoch
         if self._last_event_id is None or self._awaits_snapshot:
             self._report(
-                AnomalyKind.INCOMPLETE, f"no snapshot came; last asked for {self._requested_id}"
+                AnomalyKind.INCOMPLETE,
+                f"no snapshot was received; the last requested id is {self._requested_id}",
             )
         elif self._last_event_id.epoch != newest.name:
             self._report(
@@ -156,7 +157,8 @@ class _HistoryChecker:
     def _check_unsequenced(self, frame: ReceivedEvent) -> None:
         if self._awaits_connected != (frame.name == "connected"):
             self._report(
-                AnomalyKind.WRONG_OPENING, f"{frame.name} where `connected` belongs, or the reverse"
+                AnomalyKind.WRONG_OPENING,
+                f"{frame.name} instead of `connected`, or a second `connected`",
             )
         self._awaits_connected = False
         if frame.name == "connected":
@@ -190,30 +192,30 @@ class _HistoryChecker:
             and text == (self._requested_id or "")[:MAX_REQUESTED_ID_LENGTH]
         ):
             return True
-        named, place = self._parse_id(text), self._last_event_id
-        if named is None or place is None or named.epoch != place.epoch:
+        named, last = self._parse_id(text), self._last_event_id
+        if named is None or last is None or named.epoch != last.epoch:
             return False
-        epoch = self._log.epochs.get(place.epoch)
+        epoch = self._log.epochs.get(last.epoch)
         if epoch is None:
             return False
         between = epoch.visible_between(
-            self._owner, place.sequence, named.sequence + 1, self._domains
+            self._owner, last.sequence, named.sequence + 1, self._domains
         )
-        return named.sequence >= place.sequence and not between
+        return named.sequence >= last.sequence and not between
 
     def _is_justified(self, reset: _Reset) -> bool:
-        place = self._last_event_id
-        if place is None:
+        last = self._last_event_id
+        if last is None:
             return reset.reason == "malformed" and self._requested_id is not None
-        epoch = self._log.epochs.get(place.epoch)
+        epoch = self._log.epochs.get(last.epoch)
         if reset.reason == "epoch" or epoch is None:
-            return reset.reason == "epoch" and place.epoch != self._log.newest_epoch.name
+            return reset.reason == "epoch" and last.epoch != self._log.newest_epoch.name
         if reset.reason == "ahead":
-            return place.sequence > epoch.last
+            return last.sequence > epoch.last
         if reset.reason == "trimmed":
-            return place.sequence + 1 < epoch.first
+            return last.sequence + 1 < epoch.first
         if reset.reason == "limit" and self._replay_limit is not None:
-            return epoch.count_after(self._owner, place.sequence) > self._replay_limit
+            return epoch.count_after(self._owner, last.sequence) > self._replay_limit
         return False
 
     def _describe_log(self) -> str:
@@ -266,11 +268,11 @@ class _HistoryChecker:
                 AnomalyKind.FOREIGN_EVENT,
                 f"a snapshot {event_id}, but the log ends at {epoch.last}",
             )
-        told = [bytes(order) for order in _snapshot_decoder.decode(frame.data).orders]
+        received = [bytes(order) for order in _snapshot_decoder.decode(frame.data).orders]
         wanted = epoch.snapshot_orders(self._owner, event_id.sequence)
-        if told != wanted and [*map(_parse_json, told)] != [*map(_parse_json, wanted)]:
+        if received != wanted and [*map(_parse_json, received)] != [*map(_parse_json, wanted)]:
             self._report(
-                AnomalyKind.WRONG_SNAPSHOT, f"{event_id}: {_describe_difference(told, wanted)}"
+                AnomalyKind.WRONG_SNAPSHOT, f"{event_id}: {_describe_difference(received, wanted)}"
             )
         self._delivered_sequences.clear()
         self._start_sequence = event_id.sequence
@@ -320,19 +322,28 @@ class _HistoryChecker:
         elif event.name == "position:update":
             self._check_position_content(frame, event, event_id)
         elif frame.data != event.data and _parse_json(frame.data) != _parse_json(event.data):
-            told, wanted = _shorten(frame.data), _shorten(event.data)
-            self._report(AnomalyKind.WRONG_CONTENT, f"{event_id} says {told}, the log {wanted}")
+            received, wanted = _shorten(frame.data), _shorten(event.data)
+            self._report(
+                AnomalyKind.WRONG_CONTENT, f"{event_id} has {received}, the log has {wanted}"
+            )
 
     def _check_position_content(
         self, frame: ReceivedEvent, event: ExpectedEvent, event_id: _EventId
     ) -> None:
         """Compare the fields that do not depend on a price; the others depend on the quote at the
         time of delivery."""
-        [told] = _parse_json(frame.data)["positions"]
+        [received] = _parse_json(frame.data)["positions"]
         held = _parse_json(event.data)
         wanted = (held["symbol"], held["quantity"], held["entryPrice"], held["realizedPnl"])
-        if (told["symbol"], told["quantity"], told["entryPrice"], told["realizedPnL"]) != wanted:
-            self._report(AnomalyKind.WRONG_CONTENT, f"{event_id} says {told}, the log {wanted}")
+        if (
+            received["symbol"],
+            received["quantity"],
+            received["entryPrice"],
+            received["realizedPnL"],
+        ) != wanted:
+            self._report(
+                AnomalyKind.WRONG_CONTENT, f"{event_id} has {received}, the log has {wanted}"
+            )
 
 
 def _parse_json(data: bytes) -> Any:

@@ -96,8 +96,8 @@ class LogIncarnation:
         self.first = first
         self.events = [expected_event(recorded) for recorded in events]
         self.last = len(self.events)
-        for place, event in enumerate(self.events, 1):
-            assert event.sequence == place, f"the log has {event.sequence} where {place} belongs"
+        for sequence, event in enumerate(self.events, 1):
+            assert event.sequence == sequence, f"the log has {event.sequence} instead of {sequence}"
         self._visible_sequences: dict[tuple[str, str], list[int]] = {}
         self._relevant_sequences: dict[str, list[int]] = {}
         for event in self.events:
