@@ -67,8 +67,8 @@ class ServiceProcess:
 
     async def wait_until_ready(self) -> "ServiceProcess":
         async with asyncio.timeout(READY_SECONDS):
-            said = await asyncio.to_thread(os.read, self._reading, 16)
-        assert said == b"ready\n", self._log.read_text()[-3000:]
+            message = await asyncio.to_thread(os.read, self._reading, 16)
+        assert message == b"ready\n", self._log.read_text()[-3000:]
         return self
 
     def kill(self) -> None:
@@ -111,7 +111,7 @@ class AlertsStack:
 
     async def publish_quote(self, price: str) -> None:
         value = Decimal(price)
-        shown = PriceUpdated(
+        event = PriceUpdated(
             symbol="IBM",
             price=value,
             bid=value,
@@ -123,7 +123,7 @@ class AlertsStack:
             change_percent=Decimal(0),
             timestamp=datetime.now(UTC),
         )
-        await self.market.put_unacknowledged(encode_token("IBM"), CODEC.encode(shown))
+        await self.market.put_unacknowledged(encode_token("IBM"), CODEC.encode(event))
 
     async def request(self, service: str, verb: str, request: Any, reply: type[Any]) -> Any:
         """Repeat the request under one command id until it is answered, as the edge does."""
@@ -238,9 +238,9 @@ async def test_fills_and_rejections_become_notifications(stack: AlertsStack) -> 
     assert by_order[rejected].type == "order_rejected"
     print(f"\nnotified after {notification_delays(events)} seconds")  # noqa: T201 - a figure for `-s`
 
-    asked = notifications.ListNotifications(user_id=USER, limit=1)
+    request = notifications.ListNotifications(user_id=USER, limit=1)
     listed = await stack.request(
-        notifications.SERVICE, notifications.LIST, asked, notifications.NotificationsReply
+        notifications.SERVICE, notifications.LIST, request, notifications.NotificationsReply
     )
     assert (len(listed.notifications), listed.unread) == (1, 2)
 

@@ -35,19 +35,19 @@ def server(tmp_path: Path) -> Iterator[LocalNatsServer]:
 
 
 @pytest.fixture
-async def wire(server: LocalNatsServer) -> AsyncIterator[NatsConnection]:
+async def connection(server: LocalNatsServer) -> AsyncIterator[NatsConnection]:
     opened = await connect(server.url, "test")
     await provision(opened)
     yield opened
     await opened.close()
 
 
-async def stored(wire: NatsConnection, filter_: str = "ev.>") -> list[RecordedEvent]:
-    return (await JetStreamEventLog(wire).page(filter_, after=0)).events
+async def stored(connection: NatsConnection, filter_: str = "ev.>") -> list[RecordedEvent]:
+    return (await JetStreamEventLog(connection).page(filter_, after=0)).events
 
 
 async def test_events_published_while_the_server_is_killed_are_stored_once(
-    server: LocalNatsServer, wire: NatsConnection
+    server: LocalNatsServer, connection: NatsConnection
 ) -> None:
     """The server is killed during publishing; afterwards it reports stored events as duplicates.
     The second half of the events is published while the server is frozen, so it is certainly not
@@ -57,7 +57,7 @@ async def test_events_published_while_the_server_is_killed_are_stored_once(
         ids: list[str] = []
         still, begun = asyncio.Event(), 0
 
-        async def tell() -> None:
+        async def publish_all() -> None:
             nonlocal begun
             for number in numbers:
                 if number >= 150:
@@ -67,21 +67,23 @@ async def test_events_published_while_the_server_is_killed_are_stored_once(
                 receipt = await client.publish(loan, owner="alice", entity=f"{number % 7}")
                 ids.append(receipt.id)
 
-        telling = asyncio.gather(*[tell() for _ in range(8)])
-        await wait_until("some are told", lambda: len(ids) > 60, describe_last=lambda: len(ids))
+        telling = asyncio.gather(*[publish_all() for _ in range(8)])
+        await wait_until(
+            "some events are published", lambda: len(ids) > 60, describe_last=lambda: len(ids)
+        )
         await asyncio.to_thread(server.freeze)
         still.set()
         await wait_until(
-            "more is on its way", lambda: begun >= len(ids) + 8, describe_last=lambda: begun
+            "more events are in flight", lambda: begun >= len(ids) + 8, describe_last=lambda: begun
         )
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.start)
         await asyncio.wait_for(telling, 60)
-    await wait_until("the test's own connection is back", lambda: wire.is_connected)
+    await wait_until("the test's own connection is restored", lambda: connection.is_connected)
     events: list[RecordedEvent] = []
     more = True
     while more:
-        page = await JetStreamEventLog(wire).page(
+        page = await JetStreamEventLog(connection).page(
             "ev.>", after=events[-1].sequence if events else 0
         )
         events, more = events + page.events, page.has_more
@@ -90,7 +92,7 @@ async def test_events_published_while_the_server_is_killed_are_stored_once(
 
 
 async def test_a_retried_handler_publishes_nothing_twice(
-    server: LocalNatsServer, wire: NatsConnection
+    server: LocalNatsServer, connection: NatsConnection
 ) -> None:
     receipts: list[tapewire.Receipt] = []
     async with tapewire.connect(server.url, "desk") as client:
@@ -103,7 +105,7 @@ async def test_a_retried_handler_publishes_nothing_twice(
         cause = await client.strategy_started(**STRATEGY)
         await client.subscribe_durable("watch", tapewire.pattern(domain="reports"), handle)
         await wait_until("handled", lambda: len(receipts) == 3, describe_last=lambda: receipts)
-    [alert] = await stored(wire, "ev.bob.alerts.>")
+    [alert] = await stored(connection, "ev.bob.alerts.>")
     assert alert.metadata.causation == cause.id
     assert [(one.id, one.sequence) for one in receipts] == [(alert.metadata.id, alert.sequence)] * 3
     assert [one.is_duplicate for one in receipts] == [False, True, True]
@@ -111,7 +113,7 @@ async def test_a_retried_handler_publishes_nothing_twice(
 
 @pytest.mark.slow  # the server waits half a minute for the acknowledgement of the dead process
 async def test_another_process_continues_a_durable_subscription_and_publishes_nothing_twice(
-    server: LocalNatsServer, wire: NatsConnection
+    server: LocalNatsServer, connection: NatsConnection
 ) -> None:
     """The first process publishes an alert, and dies before it acknowledges the event."""
     program = f"""
@@ -141,8 +143,8 @@ asyncio.run(main())
             handled.append(recorded.delivery_count)
 
         await client.subscribe_durable("watch", tapewire.pattern(domain="reports"), handle)
-        await wait_until("handled again", lambda: handled, timeout_seconds=90)
-    alerts = await stored(wire, "ev.bob.alerts.>")
+        await wait_until("the event is handled again", lambda: handled, timeout_seconds=90)
+    alerts = await stored(connection, "ev.bob.alerts.>")
     assert [one.metadata.causation for one in alerts] == [cause.id]
     assert handled[0] >= 2
 
@@ -151,19 +153,19 @@ class Answers:
     """A notifications service that records its requests."""
 
     def __init__(self) -> None:
-        self.asked: list[RequestContext] = []
+        self.contexts: list[RequestContext] = []
 
     async def send(
         self, request: contracts.notifications.SendNotification, context: RequestContext
     ) -> msgspec.Struct:
-        self.asked.append(context)
+        self.contexts.append(context)
         if request.title == "no":
             raise CommandRejected("invalid", "title must not be no", "title")
         return contracts.notifications.SendReply(ids=[f"n-{user}" for user in request.user_ids])
 
 
 async def test_a_request_is_repeated_under_the_same_command_id(
-    server: LocalNatsServer, wire: NatsConnection
+    server: LocalNatsServer, connection: NatsConnection
 ) -> None:
     answers = Answers()
     endpoint = Endpoint(contracts.notifications.SendNotification, answers.send)
@@ -172,32 +174,32 @@ async def test_a_request_is_repeated_under_the_same_command_id(
             asking = asyncio.create_task(client.notify("alice", "bob", title="hello"))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.shield(asking), 0.3)
-        answering = await serve_requests(wire, "alerts", {"send": endpoint})
+        answering = await serve_requests(connection, "alerts", {"send": endpoint})
         assert await asyncio.wait_for(asking, 60) == ["n-alice", "n-bob"]
         await answering.close()
-    [context] = answers.asked
+    [context] = answers.contexts
     assert context.correlation == "morning"
     assert len(context.command_id) == 32
 
 
 async def test_a_rejected_command_raises_and_is_not_repeated(
-    server: LocalNatsServer, wire: NatsConnection
+    server: LocalNatsServer, connection: NatsConnection
 ) -> None:
     answers = Answers()
     endpoint = Endpoint(contracts.notifications.SendNotification, answers.send)
-    answering = await serve_requests(wire, "alerts", {"send": endpoint})
+    answering = await serve_requests(connection, "alerts", {"send": endpoint})
     async with tapewire.connect(server.url, "desk") as client:
         with pytest.raises(tapewire.CommandRejected) as caught:
             await client.notify("alice", title="no")
         assert (caught.value.code, caught.value.path) == ("invalid", "title")
     await answering.close()
-    assert len(answers.asked) == 1
+    assert len(answers.contexts) == 1
 
 
 async def test_a_missing_service_raises_request_timeout(
-    server: LocalNatsServer, wire: NatsConnection
+    server: LocalNatsServer, connection: NatsConnection
 ) -> None:
-    assert wire.is_connected
+    assert connection.is_connected
     async with tapewire.connect(server.url, "desk", retry_seconds=3) as client:
         with pytest.raises(tapewire.RequestTimeout, match="alerts does not answer send"):
             await client.notify("alice", title="hello")
@@ -210,23 +212,23 @@ async def test_a_missing_server_raises_unavailable() -> None:
 
 
 async def test_an_event_beyond_the_message_limit_is_rejected(
-    server: LocalNatsServer, wire: NatsConnection
+    server: LocalNatsServer, connection: NatsConnection
 ) -> None:
     async with tapewire.connect(server.url, "desk") as client:
         loan = LoanMade(loan_id="x" * (1 << 20), amount=Decimal(1))
         with pytest.raises(tapewire.AppendRejected, match="more than the server takes"):
             await client.publish(loan, owner="alice", entity="1")
-    assert await stored(wire) == []
+    assert await stored(connection) == []
 
 
 class TestSync:
     """The same calls from synchronous code, on any thread."""
 
     @pytest.fixture(autouse=True)
-    async def _streams(self, wire: NatsConnection) -> None: ...
+    async def _streams(self, connection: NatsConnection) -> None: ...
 
     async def test_calls_return_when_the_event_is_stored(
-        self, server: LocalNatsServer, wire: NatsConnection
+        self, server: LocalNatsServer, connection: NatsConnection
     ) -> None:
         def script() -> None:
             with tapewire.sync.connect(server.url, "script") as client:
@@ -245,12 +247,12 @@ class TestSync:
                     )
 
         await asyncio.to_thread(script)
-        *_, last = await stored(wire)
+        *_, last = await stored(connection)
         assert (last.sequence, last.metadata.correlation) == (3, "batch-7")
         assert "tapewire" not in {thread.name for thread in threading.enumerate()}
 
     async def test_a_sync_handler_publishes_with_the_cause_of_its_event(
-        self, server: LocalNatsServer, wire: NatsConnection
+        self, server: LocalNatsServer, connection: NatsConnection
     ) -> None:
         def script() -> tapewire.Receipt:
             done = threading.Event()
@@ -269,7 +271,7 @@ class TestSync:
             return cause
 
         cause = await asyncio.to_thread(script)
-        [alert] = await stored(wire, "ev.bob.alerts.>")
+        [alert] = await stored(connection, "ev.bob.alerts.>")
         assert alert.metadata.causation == cause.id
 
     async def test_a_closed_client_raises(self, server: LocalNatsServer) -> None:
@@ -292,7 +294,7 @@ class TestSync:
 
 
 async def test_published_events_are_logged_by_the_programs_own_logging(
-    server: LocalNatsServer, wire: NatsConnection
+    server: LocalNatsServer, connection: NatsConnection
 ) -> None:
     program = f"""
 import asyncio, logging, tapewire
@@ -312,12 +314,12 @@ asyncio.run(main())
         check=True,
         timeout=60,
     )
-    [told] = await stored(wire)
-    assert done.stdout.strip() == told.metadata.id
-    [line] = [line for line in done.stderr.splitlines() if told.metadata.id in line]
+    [recorded] = await stored(connection)
+    assert done.stdout.strip() == recorded.metadata.id
+    [line] = [line for line in done.stderr.splitlines() if recorded.metadata.id in line]
     assert line.startswith("tapewire.client ")
-    for said in ("StrategyReportedStarted", "ev.alice.reports.", "morning"):
-        assert said in line
+    for expected in ("StrategyReportedStarted", "ev.alice.reports.", "morning"):
+        assert expected in line
 
 
 def test_log_lines_go_to_the_programs_own_logging_with_secrets_masked() -> None:

@@ -57,12 +57,14 @@ def events(stack: Stack, user: str, domain: str) -> list[Any]:
     """Return the user's events of a domain."""
 
     async def read() -> list[Any]:
-        wire = await connect(stack.nats_url, "test")
+        connection = await connect(stack.nats_url, "test")
         try:
-            page = await JetStreamEventLog(wire).page(pattern(owner=user, domain=domain), after=0)
+            page = await JetStreamEventLog(connection).page(
+                pattern(owner=user, domain=domain), after=0
+            )
             return page.events
         finally:
-            await wire.close()
+            await connection.close()
 
     return asyncio.run(read())
 
@@ -88,11 +90,13 @@ def test_the_example_tell_what_happens_records_its_events(stack: Stack) -> None:
         describe_last=lambda: notifications(stack, "alice"),
     )
 
-    def shown() -> list[tuple[float, float]]:
-        asked = httpx.get(f"{stack.url}/api/prices?symbols=ACME", timeout=RUN_SECONDS)
-        return [(one["price"], one["change"]) for one in asked.json()["prices"]]
+    def read_prices() -> list[tuple[float, float]]:
+        response = httpx.get(f"{stack.url}/api/prices?symbols=ACME", timeout=RUN_SECONDS)
+        return [(one["price"], one["change"]) for one in response.json()["prices"]]
 
-    stack.wait_for("the edge has the price", lambda: shown() == [(99.4, -0.6)], describe_last=shown)
+    stack.wait_for(
+        "the edge has the price", lambda: read_prices() == [(99.4, -0.6)], describe_last=read_prices
+    )
 
 
 def test_the_examples_react_to_fills_and_place_an_order_work_together(stack: Stack) -> None:
@@ -110,14 +114,14 @@ def test_the_examples_react_to_fills_and_place_an_order_work_together(stack: Sta
         httpx.post(
             f"{stack.url}/api/orders", json=order, cookies=cookies, timeout=RUN_SECONDS
         ).raise_for_status()
-        said, complaints = reacting.communicate(timeout=RUN_SECONDS)
+        output, errors = reacting.communicate(timeout=RUN_SECONDS)
     finally:
         reacting.kill()
         reacting.wait()
-    assert (reacting.returncode, complaints) == (0, "")
-    assert said.startswith("alerted: buy ")
+    assert (reacting.returncode, errors) == (0, "")
+    assert output.startswith("alerted: buy ")
     [alert] = [one.event for one in events(stack, "bob", "alerts")][:1]
-    assert said == f"alerted: {alert.message}\n"
+    assert output == f"alerted: {alert.message}\n"
 
 
 def test_the_example_from_a_script_reports_an_error_and_notifies(stack: Stack) -> None:
@@ -132,12 +136,12 @@ def test_the_example_from_a_script_reports_an_error_and_notifies(stack: Stack) -
             lambda user=user: "The nightly check" in notifications(stack, user),  # type: ignore[misc]
             describe_last=lambda user=user: notifications(stack, user),  # type: ignore[misc]
         )
-    [told] = [
+    [recorded] = [
         one
         for one in events(stack, "bob", "notifications")
         if one.event.notification.title == "The nightly check"
     ]
-    assert told.metadata.correlation == "nightly-2026-03-02"
+    assert recorded.metadata.correlation == "nightly-2026-03-02"
 
 
 async def test_event_types_of_another_package_are_streamed(stack: Stack) -> None:
@@ -146,12 +150,12 @@ async def test_event_types_of_another_package_are_streamed(stack: Stack) -> None
     assert await asyncio.to_thread(ran, stack, "-m", "loans.lend") == "lent 2500.00\n"
 
     made = await stream.read_until("loan:made")
-    shown = stream.frames
+    frames = stream.frames
     assert (made.data["loanId"], made.data["amount"], made.data["percent"]) == ("l-1", 2500, 5.25)
     assert made.id is not None
-    if not any(frame.event == "loan:rate" for frame in shown):
+    if not any(frame.event == "loan:rate" for frame in frames):
         await stream.read_until("loan:rate")
-    [rate] = [frame for frame in shown if frame.event == "loan:rate"]
+    [rate] = [frame for frame in frames if frame.event == "loan:rate"]
     assert (rate.data["kind"], rate.data["percent"], rate.id) == ("margin", 5.25, None)
     await stream.close()
 

@@ -267,8 +267,8 @@ async def test_positions_are_listed_and_valued_at_live_prices(
     for number, (side, qty) in enumerate([(Side.BUY, "10"), (Side.SELL, "4")], 1):
         made = trade(side, qty, "100", "0.5", symbol="BRK.B", number=number)
         meta = EventMetadata(id=f"t{number}", correlation="test")
-        place = EventSubject("alice", "trades", made.order_id)
-        await log.append([EventDraft(subject=place, event=made, metadata=meta)])
+        subject = EventSubject("alice", "trades", made.order_id)
+        await log.append([EventDraft(subject=subject, event=made, metadata=meta)])
 
     name = "alice.BRK%2EB"
     assert numbers(await valued(valuations, name, Decimal(6), Decimal(110))) == "60 -1"

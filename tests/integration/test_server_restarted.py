@@ -47,12 +47,14 @@ def prices(broker: LocalNatsServer) -> Iterator[None]:
 
 async def quotes(url: Any) -> Any:
     """Return the number of symbols with a quote, read over a new connection."""
-    wire = await connect(url, "test")
+    connection = await connect(url, "test")
     try:
-        market = JetStreamLatestValueStore(wire, stream=MARKET, prefix="px", live_prefix="live.px")
+        market = JetStreamLatestValueStore(
+            connection, stream=MARKET, prefix="px", live_prefix="live.px"
+        )
         return len(await market.get_all())
     finally:
-        await wire.close()
+        await connection.close()
 
 
 async def quoted(url: Any, what: Any) -> None:

@@ -16,25 +16,25 @@ END_SECONDS = 30.0
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[Harness]:
+def harness(tmp_path: Path) -> Iterator[Harness]:
     made = Harness(tmp_path)
     yield made
     made.close()
 
 
-def test_services_stop_with_code_0_while_the_server_is_down(house: Harness) -> None:
+def test_services_stop_with_code_0_while_the_server_is_down(harness: Harness) -> None:
     port = {"TAPEWIRE_PORT": "0"}
     services = [
-        house.start_process(lambda *of, name=name: ManagedService(name, *of), **port)
+        harness.start_process(lambda *of, name=name: ManagedService(name, *of), **port)
         for name in SERVICES
     ]
     for service in services:
         service.wait_ready()
-    house.broker.kill()
+    harness.broker.kill()
     for service in services:
         service.terminate()
     codes = {service.name: service.process.wait(END_SECONDS) for service in services}
-    assert codes == dict.fromkeys(SERVICES, 0), house.log_text()
+    assert codes == dict.fromkeys(SERVICES, 0), harness.log_text()
     errors = [
         line for service in services for line in service.log_lines() if line["level"] == "error"
     ]

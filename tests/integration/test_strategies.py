@@ -222,11 +222,11 @@ async def test_another_process_takes_over_and_places_no_order_twice(
         takeovers.append(loop.time() - killed)
         stack.start("strategies", lease_holder)
         await client.wait_for_log(
-            "it goes on", partial(has_more_trades, than=count_trades(seen) + 10)
+            "the runner continues to trade", partial(has_more_trades, than=count_trades(seen) + 10)
         )
     for id_ in ids:
         await client.request(contract.STOP, contract.StopStrategy(user_id=USER, strategy_id=id_))
-    seen = await client.wait_for_log("all settled", lambda seen: seen.is_settled())
+    seen = await client.wait_for_log("all strategies are settled", lambda seen: seen.is_settled())
     seen.assert_consistent()
     counts = {
         kind.__name__: sum(len(seen.events_of_type(id_, kind)) for id_ in ids)

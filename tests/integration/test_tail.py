@@ -73,79 +73,81 @@ def tail(tmp_path: Path) -> Iterator[StartTail]:
         yield start
 
 
-def place(stack: Stack, cookies: httpx.Cookies, *, limit: float = 1) -> str:
+def place_order(stack: Stack, cookies: httpx.Cookies, *, limit: float = 1) -> str:
     """Place a limit order far below the market, which stays open, and return its id."""
-    asked = {"symbol": "IBM", "side": "buy", "type": "limit", "limitPrice": limit, "qty": 5}
-    placed = httpx.post(f"{stack.url}/api/orders", json=asked, cookies=cookies, timeout=60)
+    body = {"symbol": "IBM", "side": "buy", "type": "limit", "limitPrice": limit, "qty": 5}
+    placed = httpx.post(f"{stack.url}/api/orders", json=body, cookies=cookies, timeout=60)
     assert placed.status_code == 201, placed.text
     return str(placed.json()["orderId"])
 
 
-def both(shown: Tail, order: str) -> bool:
+def both(tail_process: Tail, order: str) -> bool:
     """Whether both events of a resting order are shown: placed and accepted."""
-    return shown.out().count(order) == 2
+    return tail_process.out().count(order) == 2
 
 
 def test_price_updates_are_shown_without_a_session(stack: Stack, tail: StartTail) -> None:
-    shown = tail(stack, "prices", "--symbols", "IBM,SPY")
-    shown.wait_for("prices are shown", lambda: shown.out().count("\n") > 10)
-    assert shown.interrupt() == 0
-    symbols = {line.split()[2] for line in shown.out().splitlines()[3:-1]}
+    running = tail(stack, "prices", "--symbols", "IBM,SPY")
+    running.wait_for("prices are shown", lambda: running.out().count("\n") > 10)
+    assert running.interrupt() == 0
+    symbols = {line.split()[2] for line in running.out().splitlines()[3:-1]}
     assert symbols <= {"IBM", "SPY"}
-    assert "\x1b" not in shown.out()
+    assert "\x1b" not in running.out()
 
 
 def test_new_orders_of_the_user_are_shown(stack: Stack, tail: StartTail) -> None:
     stack.wait_until_healthy()
-    shown = tail(stack, "orders", "--user", "tess")
-    shown.wait_for("it is connected", lambda: "snapshot: 0 orders" in shown.out())
-    placed = place(stack, stack.sign_in("tess"))
-    shown.wait_for("the order is shown", lambda: placed in shown.out())
-    assert "@ 1 " in shown.out()
-    assert shown.interrupt() == 0
+    running = tail(stack, "orders", "--user", "tess")
+    running.wait_for("the stream is connected", lambda: "snapshot: 0 orders" in running.out())
+    placed = place_order(stack, stack.sign_in("tess"))
+    running.wait_for("the order is shown", lambda: placed in running.out())
+    assert "@ 1 " in running.out()
+    assert running.interrupt() == 0
 
 
 def test_a_session_from_the_environment_is_used(
     stack: Stack, tail: StartTail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TAPEWIRE_SESSION", stack.sign_in("tina")["session"])
-    shown = tail(stack, "trading")
-    shown.wait_for("it is connected", lambda: "userId=tina" in shown.out())
-    assert shown.interrupt() == 0
+    running = tail(stack, "trading")
+    running.wait_for("the stream is connected", lambda: "userId=tina" in running.out())
+    assert running.interrupt() == 0
 
 
 def test_tail_resumes_after_restarts_of_the_edge_without_loss(
     stack_factory: StackFactory, tail: StartTail
 ) -> None:
     stack = stack_factory(env=QUICK)
-    shown = tail(stack, "orders", "--user", "rita", "--json")
-    shown.wait_for("it is connected", lambda: "snapshot" in shown.out())
+    running = tail(stack, "orders", "--user", "rita", "--json")
+    running.wait_for("the stream is connected", lambda: "snapshot" in running.out())
     cookies = stack.sign_in("rita")
-    placed = [place(stack, cookies)]
-    shown.wait_for("it is shown, placed and accepted", lambda: both(shown, placed[0]))
+    placed = [place_order(stack, cookies)]
+    running.wait_for("the order is shown, placed and accepted", lambda: both(running, placed[0]))
     for _ in range(2):
         dead = stack.kill("edge-0")
         stack.pid("edge-0", other_than=dead)
-        placed.append(place(stack, cookies))
-        shown.wait_for("it is shown, placed and accepted", lambda: both(shown, placed[-1]))
-    assert shown.interrupt() == 0
+        placed.append(place_order(stack, cookies))
+        running.wait_for(
+            "the order is shown, placed and accepted", lambda: both(running, placed[-1])
+        )
+    assert running.interrupt() == 0
 
-    updates = [event for event in shown.events() if event["event"] == "order:update"]
+    updates = [event for event in running.events() if event["event"] == "order:update"]
     assert [event["data"].get("snapshot") for event in updates].count(True) == 1
     ids = [int(event["id"].rpartition("-")[2]) for event in updates]
     assert ids == sorted(set(ids))
     seen = [event["data"]["orderId"] for event in updates[1:]]
     assert seen == [order for order in placed for _ in ("placed", "accepted")]
-    assert "connecting again from" in shown.err()
+    assert "connecting again from" in running.err()
 
 
 def test_since_id_starts_after_the_given_event(stack: Stack, tail: StartTail) -> None:
     stack.wait_until_healthy()
     cookies = stack.sign_in("iris")
     first = tail(stack, "orders", "--user", "iris", "--json")
-    first.wait_for("it is connected", lambda: "snapshot" in first.out())
-    orders = [place(stack, cookies) for _ in range(2)]
-    first.wait_for("all is shown", lambda: both(first, orders[1]))
+    first.wait_for("the stream is connected", lambda: "snapshot" in first.out())
+    orders = [place_order(stack, cookies) for _ in range(2)]
+    first.wait_for("all events are shown", lambda: both(first, orders[1]))
     after = next(
         event["id"] for event in first.events() if event["data"].get("orderId") == orders[0]
     )
@@ -155,24 +157,24 @@ def test_since_id_starts_after_the_given_event(stack: Stack, tail: StartTail) ->
 
 
 def test_an_invalid_since_id_is_reported_as_a_reset(stack: Stack, tail: StartTail) -> None:
-    shown = tail(stack, "orders", "--user", "rene", "--since-id", "elsewhere-5")
-    shown.wait_for("a snapshot follows", lambda: "snapshot: " in shown.out())
-    assert "stream:reset" in shown.out()
-    assert "elsewhere-5 cannot be resumed from" in shown.out()
+    running = tail(stack, "orders", "--user", "rene", "--since-id", "elsewhere-5")
+    running.wait_for("a snapshot follows", lambda: "snapshot: " in running.out())
+    assert "stream:reset" in running.out()
+    assert "elsewhere-5 cannot be resumed from" in running.out()
 
 
 def test_a_protected_stream_without_a_session_explains_how_to_sign_in(
     stack: Stack, tail: StartTail
 ) -> None:
-    shown = tail(stack, "orders")
-    assert shown.process.wait(60) == 1
-    assert shown.err().startswith("tapewire: /api/stream/orders needs a session; sign in with")
+    running = tail(stack, "orders")
+    assert running.process.wait(60) == 1
+    assert running.err().startswith("tapewire: /api/stream/orders needs a session; sign in with")
 
 
 def test_an_unknown_stream_is_an_error(stack: Stack, tail: StartTail) -> None:
-    shown = tail(stack, "ordres")
-    assert shown.process.wait(60) == 1
-    assert "there is no stream /api/stream/ordres there" in shown.err()
+    running = tail(stack, "ordres")
+    assert running.process.wait(60) == 1
+    assert "there is no stream /api/stream/ordres there" in running.err()
 
 
 def test_tail_exits_with_code_0_when_its_output_is_closed(stack: Stack) -> None:

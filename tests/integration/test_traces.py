@@ -44,7 +44,7 @@ class Collector:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                collector._take(self.path, body)
+                collector._receive(self.path, body)
                 self.send_response(200)
                 self.end_headers()
 
@@ -54,7 +54,7 @@ class Collector:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
-    def _take(self, path: str, body: bytes) -> None:
+    def _receive(self, path: str, body: bytes) -> None:
         assert path == "/v1/traces"
         for of_resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             [service] = [
@@ -136,7 +136,7 @@ def test_one_trace_covers_the_request_and_its_delivery_to_streams(
         return [one for one in found if one.trace == TRACE and one.receivers == 2]
 
     stack.wait_for(
-        "all who had to do with the order have reported",
+        "all services that handled the order have reported",
         lambda: (
             collector.find("tapewire-edge", "POST /api/orders")
             and collector.find("tapewire-edge", "ask orders.place")
@@ -147,10 +147,10 @@ def test_one_trace_covers_the_request_and_its_delivery_to_streams(
     )
     [called] = collector.find("tapewire-edge", "POST /api/orders")
     assert (called.trace, called.parent) == (TRACE, CALLER)
-    [asked] = collector.find("tapewire-edge", "ask orders.place")
+    [request_span] = collector.find("tapewire-edge", "ask orders.place")
     [answered] = collector.find("tapewire-orders", "orders.place")
-    assert (asked.trace, asked.parent) == (TRACE, called.id)
-    assert (answered.trace, answered.parent) == (TRACE, asked.id)
+    assert (request_span.trace, request_span.parent) == (TRACE, called.id)
+    assert (answered.trace, answered.parent) == (TRACE, request_span.id)
     assert {one.parent for one in written()} >= {answered.id}
     [first, *_] = asyncio.run(_events(stack, "tracy"))
     assert (first.metadata.traceparent or "").split("-")[1:3] == [answered.trace, answered.id]
@@ -182,8 +182,8 @@ async def test_buffered_spans_are_exported_at_shutdown(
 
 
 async def _events(stack: Stack, user: str) -> list[RecordedEvent]:
-    wire = await connect(stack.nats_url, "test")
+    connection = await connect(stack.nats_url, "test")
     try:
-        return (await JetStreamEventLog(wire).page(f"ev.{user}.>", after=0)).events
+        return (await JetStreamEventLog(connection).page(f"ev.{user}.>", after=0)).events
     finally:
-        await wire.close()
+        await connection.close()

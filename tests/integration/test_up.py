@@ -25,8 +25,8 @@ NAMES = {"nats", "prices", "orders", "positions", "strategies", "alerts", "insig
 
 
 def order(stack: Stack, cookies: httpx.Cookies, **fields: Any) -> httpx.Response:
-    asked = {"symbol": "IBM", "side": "buy", "type": "limit", "limitPrice": 1, "qty": 5, **fields}
-    return httpx.post(f"{stack.url}/api/orders", json=asked, cookies=cookies, timeout=SECONDS)
+    body = {"symbol": "IBM", "side": "buy", "type": "limit", "limitPrice": 1, "qty": 5, **fields}
+    return httpx.post(f"{stack.url}/api/orders", json=body, cookies=cookies, timeout=SECONDS)
 
 
 def test_up_prints_one_line_with_its_url_when_ready(stack: Stack) -> None:
@@ -52,7 +52,7 @@ def test_commands_find_the_stack_of_their_directory(stack: Stack, tmp_path: Path
     env = {name: value for name, value in os.environ.items() if name != "TAPEWIRE_NATS_URL"}
     command = str(Path(sys.executable).parent / "tapewire")
 
-    def said(*args: str, cwd: Path = tmp_path, **more: str) -> tuple[int, str]:
+    def run(*args: str, cwd: Path = tmp_path, **more: str) -> tuple[int, str]:
         done = subprocess.run(
             [command, *args],
             cwd=cwd,
@@ -65,13 +65,15 @@ def test_commands_find_the_stack_of_their_directory(stack: Stack, tmp_path: Path
         return done.returncode, done.stdout + done.stderr
 
     stack.wait_until_healthy()
-    code, out = said("status")
+    code, out = run("status")
     assert code == 0, out
     assert all(name in out for name in NAMES - {"nats", "edge-0"})
-    code, out = said("notify", "--user", "olga", "--title", "Found")
+    code, out = run("notify", "--user", "olga", "--title", "Found")
     assert code == 0, out
-    code, out = said("status", TAPEWIRE_NATS_URL="nats://127.0.0.1:1", TAPEWIRE_NATS_WAIT="0.1")
-    assert (code, "nats://127.0.0.1:1" in out) == (3, True), "what is said comes first"
+    code, out = run("status", TAPEWIRE_NATS_URL="nats://127.0.0.1:1", TAPEWIRE_NATS_WAIT="0.1")
+    assert (code, "nats://127.0.0.1:1" in out) == (3, True), (
+        "the environment variable does not take precedence"
+    )
 
 
 @pytest.mark.parametrize("name", ["orders", "prices", "edge-0", "nats"])
@@ -93,10 +95,10 @@ def test_a_killed_nats_server_restarts_at_its_address_with_its_data(stack: Stack
 
     def found() -> bool:
         # The edge answers 503 until the services have reconnected.
-        asked = httpx.get(f"{stack.url}/api/orders/{placed}", cookies=cookies, timeout=SECONDS)
-        return asked.status_code == 200
+        response = httpx.get(f"{stack.url}/api/orders/{placed}", cookies=cookies, timeout=SECONDS)
+        return response.status_code == 200
 
-    stack.wait_for("the order is there", found)
+    stack.wait_for("the order is stored", found)
 
 
 def test_new_quotes_are_stored_after_the_nats_server_was_killed(stack: Stack) -> None:
@@ -107,13 +109,11 @@ def test_new_quotes_are_stored_after_the_nats_server_was_killed(stack: Stack) ->
     came_back = datetime.now(UTC)
 
     def newest() -> datetime:
-        asked = httpx.get(f"{stack.url}/api/prices?symbols=SPY", timeout=SECONDS)
-        prices = asked.json()["prices"] if asked.status_code == 200 else []
+        response = httpx.get(f"{stack.url}/api/prices?symbols=SPY", timeout=SECONDS)
+        prices = response.json()["prices"] if response.status_code == 200 else []
         return datetime.fromisoformat(prices[0]["timestamp"]) if prices else LONG_AGO
 
-    stack.wait_for(
-        "there are quotes made since", lambda: newest() > came_back, describe_last=newest
-    )
+    stack.wait_for("there are newer quotes", lambda: newest() > came_back, describe_last=newest)
 
 
 def test_connections_are_accepted_while_the_edge_restarts(stack: Stack) -> None:
@@ -128,10 +128,10 @@ def test_console_lines_name_their_process_and_suggested_commands_work(
     stack = stack_factory(env={"TAPEWIRE_LOG_FORMAT": "console"}, fork=False)
     assert re.search(r"^up +\| nats is ready$", stack.log_text(), re.M)
     stack.wait_for(
-        "a line says that it is the edge's",
+        "a log line names the edge",
         lambda: re.search(r"^edge-0 +\| ", stack.log_text(), re.M),
     )
-    stack.wait_for("it says what to try", lambda: "Ctrl-C" in stack.log_text())
+    stack.wait_for("the suggested commands are printed", lambda: "Ctrl-C" in stack.log_text())
     tries = dict(re.findall(r"^  (sign in|order) +(curl .*)$", stack.log_text(), re.M))
     for name, field in (("sign in", '"userId":"alice"'), ("order", '"symbol":"IBM"')):
         done = subprocess.run(
@@ -162,7 +162,7 @@ def test_a_second_signal_kills_all_processes(stack_factory: StackFactory) -> Non
         return False
 
     with httpx.stream("GET", prices), httpx.stream("GET", prices):  # a drain that takes its time
-        stack.wait_for("it kills", killed)
+        stack.wait_for("up kills its processes", killed)
         assert stack.process.wait(SECONDS) == 1
 
 
@@ -186,12 +186,14 @@ def test_killing_up_ends_its_processes_and_frees_the_directory(
     stack.send_signal(signal.SIGKILL)
     stack.process.wait()
     stack.wait_for(
-        "all its processes are gone",
+        "all its processes have ended",
         lambda: not stack.living_processes(),
         describe_last=stack.living_processes,
     )
     again = stack_factory(folder=stack.data_dir.parent, wait=False)
-    again.wait_for("it runs in the same directory", lambda: (again.data_dir / "run.json").exists())
+    again.wait_for(
+        "another up runs in the same directory", lambda: (again.data_dir / "run.json").exists()
+    )
 
 
 def test_a_signal_stops_all_in_reverse_order_and_the_next_run_has_the_data(
@@ -222,7 +224,9 @@ def test_workers_share_the_port_and_a_frozen_process_is_stopped(
     stack = stack_factory(workers=2)
     assert {"edge-0", "edge-1"} <= set(stack.pids())
     stopped = psutil.Process(stack.kill("edge-0", signal.SIGSTOP))
-    stack.wait_for("it stands still", lambda: stopped.status() == psutil.STATUS_STOPPED)
+    stack.wait_for(
+        "the edge is stopped by SIGSTOP", lambda: stopped.status() == psutil.STATUS_STOPPED
+    )
     # Only the other process can accept the connection.
     assert httpx.get(f"{stack.url}/health/live", timeout=SECONDS).status_code == 200
     stack.kill("prices", signal.SIGSTOP)
@@ -244,8 +248,8 @@ def test_sign_in_can_be_disabled_and_sighup_stops_all(
     stack_factory: StackFactory,
 ) -> None:
     stack = stack_factory(sign_in=False, env={"TAPEWIRE_DRAIN_SECONDS": "0"})
-    asked = httpx.post(f"{stack.url}/api/session", json={"userId": "alice"}, timeout=SECONDS)
-    assert asked.status_code in (403, 404)
+    response = httpx.post(f"{stack.url}/api/session", json={"userId": "alice"}, timeout=SECONDS)
+    assert response.status_code in (403, 404)
     assert stack.stop(signal.SIGHUP) == 0
     assert_stopped_in_reverse_order(stack)
 
@@ -253,8 +257,8 @@ def test_sign_in_can_be_disabled_and_sighup_stops_all(
 def test_a_used_port_is_an_error_before_any_process_starts(
     stack_factory: StackFactory,
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         stack = stack_factory(port=port, wait=False)
         assert stack.process.wait(SECONDS) == 2
     assert stack.log_text() == (

@@ -44,10 +44,10 @@ SECONDS = 120.0
 class User:
     """Performs the users' actions, and reads their effects."""
 
-    def __init__(self, wire: NatsConnection) -> None:
-        self.log = JetStreamEventLog(wire)
-        self.views = JetStreamLatestValueStore(wire, stream=VIEWS, prefix="view")
-        self._requests = RequestClient(wire)
+    def __init__(self, connection: NatsConnection) -> None:
+        self.log = JetStreamEventLog(connection)
+        self.views = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
+        self._requests = RequestClient(connection)
 
     async def ask(self, service: str, verb: str, request: Any, reply: Any) -> Any:
         command_id = new_id()
@@ -113,7 +113,7 @@ class User:
         except TimeoutError:
             raise AssertionError(f"{found} of {count}: {what}") from None
 
-    async def kept(self, *keys: str) -> None:
+    async def wait_for_checkpoints(self, *keys: str) -> None:
         """Wait until there are checkpoints under `keys`."""
         found: set[str] = set()
         try:
@@ -139,14 +139,16 @@ async def test_verify_passes_after_trading_and_finds_an_altered_checkpoint(
     stack_factory: StackFactory,
 ) -> None:
     stack = stack_factory(speed=50)
-    wire = await connect(stack.nats_url, "test")
+    connection = await connect(stack.nats_url, "test")
     try:
-        user = User(wire)
+        user = User(connection)
         await user.trade()
         await user.until("position events", "ev.*.positions.>", ORDERS)
         await user.until("a strategy's decisions and signals", "ev.*.strategies.>", 6)
         await user.until("an alert", "ev.*.alerts.>", 1)
-        await user.kept("u%2E1.orders", "u%2E1.positions", "_all.book", "_all.positions")
+        await user.wait_for_checkpoints(
+            "u%2E1.orders", "u%2E1.positions", "_all.book", "_all.positions"
+        )
 
         code, lines, _ = await asyncio.to_thread(verify, stack.nats_url)
         assert (code, lines[-1]) == (0, "nothing differs"), "\n".join(lines)
@@ -161,7 +163,9 @@ async def test_verify_passes_after_trading_and_finds_an_altered_checkpoint(
         await user.rest()
         # The service must not overwrite the altered checkpoint with a checkpoint of recent trades.
         frozen = psutil.Process(stack.kill("positions", signal.SIGSTOP))
-        stack.wait_for("it stands still", lambda: frozen.status() == psutil.STATUS_STOPPED)
+        stack.wait_for(
+            "the service is stopped by SIGSTOP", lambda: frozen.status() == psutil.STATUS_STOPPED
+        )
         await _alter(user.views, "u%2E1.positions", b'"costBasis":', b'"costBasis":1')
         code, lines, _ = await asyncio.to_thread(verify, stack.nats_url)
         assert code == 1, "\n".join(lines)
@@ -173,7 +177,7 @@ async def test_verify_passes_after_trading_and_finds_an_altered_checkpoint(
         code, lines, _ = await asyncio.to_thread(verify, stack.nats_url, "--user", OTHER)
         assert code == 0, "\n".join(lines)
     finally:
-        await wire.close()
+        await connection.close()
 
 
 async def _alter(views: JetStreamLatestValueStore, key: str, old: bytes, new: bytes) -> None:
@@ -188,6 +192,6 @@ async def _alter(views: JetStreamLatestValueStore, key: str, old: bytes, new: by
 
 
 def test_verify_without_a_server_is_an_error() -> None:
-    code, lines, said = verify("nats://127.0.0.1:9", wait="1")
+    code, lines, errors = verify("nats://127.0.0.1:9", wait="1")
     assert (code, lines) == (3, [])
-    assert "no NATS server answers" in said
+    assert "no NATS server answers" in errors

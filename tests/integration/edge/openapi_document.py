@@ -45,18 +45,21 @@ class OpenApiDocument:
         if response.status_code == 405 or not found:
             return
         call = next((one for one in found if one[1] == path), found[0])
-        said = self._resolve_references(self.operations[call]["responses"]).get(
+        documented = self._resolve_references(self.operations[call]["responses"]).get(
             str(response.status_code)
         )
-        assert said is not None, (call, response.status_code, "is not in the document")
+        assert documented is not None, (call, response.status_code, "is not in the document")
         self.covered_responses.add((*call, response.status_code))
-        said = self._resolve_references(said)
-        assert bool(said.get("content")) == bool(response.content), (call, response.status_code)
-        for header in said.get("headers", {}):
+        documented = self._resolve_references(documented)
+        assert bool(documented.get("content")) == bool(response.content), (
+            call,
+            response.status_code,
+        )
+        for header in documented.get("headers", {}):
             assert header in response.headers, (call, response.status_code, header)
         if not response.content:
             return
-        [(kind, content)] = said["content"].items()
+        [(kind, content)] = documented["content"].items()
         assert response.headers["content-type"].partition(";")[0] == kind
         self._assert_valid(content["schema"], response.json(), (*call, response.status_code))
 
@@ -88,7 +91,7 @@ def _close_objects(node: Any) -> Any:
         return [_close_objects(item) for item in node]
     if not isinstance(node, dict):
         return node
-    told = {name: _close_objects(value) for name, value in node.items()}
-    if isinstance(told.get("properties"), dict) and told.get("type") == "object":
-        told.setdefault("additionalProperties", False)
-    return told
+    closed = {name: _close_objects(value) for name, value in node.items()}
+    if isinstance(closed.get("properties"), dict) and closed.get("type") == "object":
+        closed.setdefault("additionalProperties", False)
+    return closed

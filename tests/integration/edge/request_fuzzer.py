@@ -128,8 +128,8 @@ class RequestFuzzer:
         if kind < 0.17:
             return made[: self.rng.randrange(len(made) + 1)]
         if kind < 0.22:
-            place = self.rng.randrange(len(made))
-            return made[:place] + self.noise()[:4] + made[place + self.rng.randrange(4) :]
+            index = self.rng.randrange(len(made))
+            return made[:index] + self.noise()[:4] + made[index + self.rng.randrange(4) :]
         return made
 
     def request(self, *, is_last: bool = True) -> bytes:
@@ -198,8 +198,8 @@ class RequestFuzzer:
             ]
         )()
         if rng.random() < 0.3:
-            place = rng.randrange(len(made) + 1)
-            made = made[:place] + self.noise()[:3] + made[place + rng.randrange(3) :]
+            index = rng.randrange(len(made) + 1)
+            made = made[:index] + self.noise()[:3] + made[index + rng.randrange(3) :]
         return made
 
     def header_keyword(self) -> bytes:
@@ -237,11 +237,11 @@ class RequestFuzzer:
             "nbf": pick([0, *odd]), "iat": pick([0, *odd]), "aud": pick(odd), "iss": pick(odd),
             "jti": pick(odd), "roles": pick([["admin"], *odd]),
         }  # fmt: skip
-        kept = {name: value for name, value in claims.items() if rng.random() < 0.7}
+        some_claims = {name: value for name, value in claims.items() if rng.random() < 0.7}
         headers = {"kid": pick(["k", "ES256-0", *["x" * 99]])} if rng.random() < 0.5 else {}
         kind = pick(["HS256", "HS384", "ES256", "none"])
         key = {"ES256": self.issuer.key("ES256")[1], "none": None}.get(kind, HS256_SECRET)
-        made = sign_jwt(kept, key, kind, headers)
+        made = sign_jwt(some_claims, key, kind, headers)
         if rng.random() < 0.3:
             parts = made.split(".")
             parts[rng.randrange(3)] = base64.urlsafe_b64encode(self.noise()).decode().rstrip("=")
@@ -258,8 +258,8 @@ class RequestFuzzer:
             return pick([*ODD_BODIES, self.noise()])
         made = json.dumps(self.schema_value(route.body)).encode()
         if rng.random() < 0.1:
-            place = rng.randrange(len(made))
-            made = made[:place] + self.noise()[:2] + made[place + rng.randrange(3) :]
+            index = rng.randrange(len(made))
+            made = made[:index] + self.noise()[:2] + made[index + rng.randrange(3) :]
         return made
 
     def schema_value(self, schema: Any) -> Any:

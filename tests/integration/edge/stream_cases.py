@@ -26,8 +26,8 @@ def _orders_from_frames(frames: Iterable[Any]) -> dict[str, str]:
         if frame.event in ("order:update", "order:fill"):
             if frame.data.get("snapshot"):
                 orders = {}
-            told = frame.data.get("orders", [frame.data])
-            orders |= {one["orderId"]: one["status"] for one in told}
+            orders_of_frame = frame.data.get("orders", [frame.data])
+            orders |= {one["orderId"]: one["status"] for one in orders_of_frame}
     return orders
 
 
@@ -55,8 +55,11 @@ def _strategies_from_frames(frames: Iterable[Any]) -> dict[str, tuple[str, int]]
     known: dict[str, tuple[str, int]] = {}
     for frame in frames:
         if frame.event == "initial_state" or (frame.event or "").startswith("STRATEGY_"):
-            told = frame.data.get("strategies", [frame.data])
-            known |= {one["strategy_id"]: (one["status"], int(one["position"])) for one in told}
+            strategies_of_frame = frame.data.get("strategies", [frame.data])
+            known |= {
+                one["strategy_id"]: (one["status"], int(one["position"]))
+                for one in strategies_of_frame
+            }
     return known
 
 
@@ -100,8 +103,8 @@ def _values_from_log(
     domain: str, name: Callable[[Any], Any]
 ) -> Callable[[Sequence[RecordedEvent]], Any]:
     def from_log(events: Sequence[RecordedEvent]) -> list[Any]:
-        shown = [name(one.event) for one in events if one.event_subject.domain == domain]
-        return [one for one in shown if one is not None]
+        values = [name(one.event) for one in events if one.event_subject.domain == domain]
+        return [one for one in values if one is not None]
 
     return from_log
 

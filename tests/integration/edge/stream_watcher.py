@@ -35,7 +35,7 @@ class StreamWatcher:
                     await asyncio.sleep(0.02)
         except TimeoutError:
             seen = [(one.event, one.data) for one in self.received_frames[-15:]]
-            pytest.fail(f"not within {WAIT_SECONDS:g} s: {description}; last told: {seen}")
+            pytest.fail(f"not within {WAIT_SECONDS:g} s: {description}; last seen: {seen}")
 
     async def wait_for_event(self, name: str, **fields: Any) -> Any:
         """Return the first frame with that event name and those fields."""

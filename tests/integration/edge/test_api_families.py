@@ -216,7 +216,7 @@ class TestRecentEvents:
             last = await happens(alice, "alerts", "1", golden_event("alert.raised", level="error"))
             alert = await stream.read()
             assert alert.data["priority"] == "high"
-            said = {
+            expected = {
                 "event": "connection.urgent_event_written",
                 "client_id": stream.frames[1].data["clientId"],
                 "sequence": last,
@@ -224,8 +224,8 @@ class TestRecentEvents:
                 "event_correlation_id": "c-test",
             }
         await wait_until(
-            "its delivery is logged, as of this connection and of what caused the alert",
-            lambda: edge.find_log_lines(**said),
+            "the delivery is logged with the connection and the cause of the alert",
+            lambda: edge.find_log_lines(**expected),
             describe_last=lambda: edge.log_lines()[-3:],
         )
 
@@ -249,12 +249,12 @@ class TestRecentEvents:
                 ("strategy.completed", "completed"),
             ):
                 await happens(alice, "strategies", STRATEGY, golden_event(tag))
-                told = await stream.read()
-                assert (told.event, told.data["change"]) == ("strategy:update", change)
-                assert {"strategyId", "symbol", "status", "timestamp"} <= set(told.data)
+                frame = await stream.read()
+                assert (frame.event, frame.data["change"]) == ("strategy:update", change)
+                assert {"strategyId", "symbol", "status", "timestamp"} <= set(frame.data)
                 if change == "error":
-                    assert told.data["errorCode"]
-                    assert told.data["details"]
+                    assert frame.data["errorCode"]
+                    assert frame.data["details"]
 
     @pytest.mark.parametrize("family", ["/api/stream/strategies", "/sse/strategy"])
     async def test_unknown_strategy_and_other_users_strategy_are_404(
@@ -296,14 +296,14 @@ class TestAgents:
             await stream.read_until("the place", lambda frame: frame.id)
         last = await happens(EVERYBODY, "agents", fresh("a"), golden_event("agent.status"))
         for stream in streams:
-            told = await stream.read()
-            assert (told.event, told.sequence) == ("agent:status", last)
-            assert {"service", "state", "timestamp"} <= set(told.data)
+            status_frame = await stream.read()
+            assert (status_frame.event, status_frame.sequence) == ("agent:status", last)
+            assert {"service", "state", "timestamp"} <= set(status_frame.data)
             await stream.close()
         await happens(alice, "orders", "o", order_placed("o"))
         missed = await happens(EVERYBODY, "agents", fresh("a"), golden_event("agent.status"))
         async with await edge.open_stream(
-            "/api/stream/orders", cookie, last_event_id=told.id
+            "/api/stream/orders", cookie, last_event_id=status_frame.id
         ) as stream:
             assert [(await stream.read()).event for _ in range(2)] == [
                 "order:update", "agent:status",
@@ -328,11 +328,11 @@ class TestAgents:
             )
             for each in (event, again):
                 await happens(EVERYBODY, "agents", fresh("a"), each)
-            told = [await stream.read_until("agent:status") for _ in range(2)]
-        assert [frame.id for frame in told] == [None, None]
-        assert set(told[0].data) == {"service", "instance", "state", "timestamp"}
-        assert [frame.data["state"] for frame in told] == [event.state.value, "stopped"]  # type: ignore[attr-defined]
-        assert told[0].data["instance"] == told[1].data["instance"]
+            frames = [await stream.read_until("agent:status") for _ in range(2)]
+        assert [frame.id for frame in frames] == [None, None]
+        assert set(frames[0].data) == {"service", "instance", "state", "timestamp"}
+        assert [frame.data["state"] for frame in frames] == [event.state.value, "stopped"]  # type: ignore[attr-defined]
+        assert frames[0].data["instance"] == frames[1].data["instance"]
         seen = b"".join(frame.raw for frame in stream.frames).decode()
         assert host not in seen
         assert detail not in seen
@@ -462,15 +462,15 @@ class TestStrategyFamily:
             ("reports", "report.error", "ERROR"),
         ):
             last = await happens(alice, domain, "1", golden_event(tag))
-            told = await stream.read()
-            assert (told.event, told.sequence) == (name, last), tag
-            assert (told.data["type"], told.data["user_id"]) == (name, alice)
-            assert told.data["timestamp"]
+            received = await stream.read()
+            assert (received.event, received.sequence) == (name, last), tag
+            assert (received.data["type"], received.data["user_id"]) == (name, alice)
+            assert received.data["timestamp"]
         for frame in stream.frames:
             assert all(re.fullmatch(r"[a-z_]+", key) for key in keys_of(frame.data)), frame
         await stream.close()
         missed = await happens(alice, "strategies", "1", golden_event("strategy.started"))
-        again = await self.opened(edge, path, cookie, last_event_id=told.id)
+        again = await self.opened(edge, path, cookie, last_event_id=received.id)
         assert (await again.read()).sequence == missed
         await again.close()
 
@@ -578,9 +578,9 @@ class TestNotifications:
             begun = await stream.read_until("notification:unread")
             assert (begun.data["unread"], bool(begun.id)) == (0, True)
             last = await happens(alice, "notifications", "1", golden_event("notification.created"))
-            told = await stream.read_until("notification")
-            assert told.sequence == last
-            assert set(told.data) == {
+            frame = await stream.read_until("notification")
+            assert frame.sequence == last
+            assert set(frame.data) == {
                 "id", "type", "title", "message", "payload", "is_read", "created_at",
             }  # fmt: skip
             await happens(alice, "notifications", "all", golden_event("notification.read"))
@@ -603,11 +603,11 @@ class TestDashboard:
             last = await happens(
                 EVERYBODY, "items", id_, golden_event("item.analysed", item__id=id_)
             )
-            told = await stream.read_until("new_item")
-            assert (told.data["id"], told.sequence) == (id_, last)
+            frame = await stream.read_until("new_item")
+            assert (frame.data["id"], frame.sequence) == (id_, last)
             assert {
                 "title", "source", "tickers", "tags", "sentiment", "score", "timestamp",
-            } <= set(told.data)  # fmt: skip
+            } <= set(frame.data)  # fmt: skip
             counted = await stream.read_until("metrics")
             assert counted.data["total"] == before.data["total"] + 1
             assert {"positive", "neutral", "negative", "tags", "rates"} <= set(counted.data)

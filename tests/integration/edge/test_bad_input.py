@@ -245,11 +245,11 @@ class TestBoundaryValues:
                 async with await edge.connect(
                     "/api/orders", cookie, method="POST", content=body
                 ) as answer:
-                    told = json.loads(await answer.body())
+                    reply = json.loads(await answer.body())
                 # On a slow machine the request times out after five seconds with 503.
                 if answer.status != 503:
-                    assert answer.status in (200, 201), told
-                    return told["clientOrderId"]
+                    assert answer.status in (200, 201), reply
+                    return reply["clientOrderId"]
 
         answers = await asyncio.gather(*(place(number) for number in range(1000)))
         assert sorted(answers) == sorted(f"c-{number}" for number in range(1000))
@@ -305,7 +305,7 @@ class TestUnavailableServices:
             async def degraded() -> Any:
                 return (await http.get("/health/ready")).status_code == 503
 
-            await wait_until_async("the edge knows that it hears nothing", degraded)
+            await wait_until_async("the edge reports that it is not ready", degraded)
             for refusing in ("/api/session", "/api/sse/status", "/api/prices"):
                 answer = await http.get(refusing)
                 assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")

@@ -30,7 +30,7 @@ async def test_client_disconnect_during_the_body_is_not_an_error(
     writer.close()
     await writer.wait_closed()
     await wait_until(
-        "it is said that the request was given up",
+        "the incomplete request is logged",
         lambda: len(edge.find_log_lines("request.incomplete", path=path)) > before,
         describe_last=lambda: edge.log_lines()[-3:],
     )

@@ -73,13 +73,13 @@ class TestDrain:
 
         for path, field in fields.items():
             stream = streams[path]
-            told = await stream.read_until(f"a notice on {path}", draining)
-            assert told.id is None
-            assert 0 < told.data[field] <= 1000 * DRAIN_SECONDS / 2
+            notice = await stream.read_until(f"a notice on {path}", draining)
+            assert notice.id is None
+            assert 0 < notice.data[field] <= 1000 * DRAIN_SECONDS / 2
             rest = await stream.read_to_end()
             assert rest[-1].event is None
             assert 200 <= rest[-1].retry <= 2000
-            assert not any(map(draining, rest)), "told twice"
+            assert not any(map(draining, rest)), "the notice was sent twice"
             # The connection ends, too. A browser cannot reuse it and be refused.
             assert await stream._reader.read() == b""
             await stream.close()
@@ -98,7 +98,7 @@ class TestDrain:
             await browser.get("/api/session")  # leaves a keep-alive connection open
             assert await ready(leaving)
             leaving.terminate()
-            await wait_until("it drains", lambda: leaving.find_log_lines("drain.started"))
+            await wait_until("the edge drains", lambda: leaving.find_log_lines("drain.started"))
             assert not await ready(leaving)
             # The edge answers one more request on a proxy's keep-alive connection. It does not
             # refuse a stream there, because a refusal ends an EventSource for good.
@@ -119,7 +119,7 @@ class TestDrain:
         cookie = await leaving.sign_in(alice)
         streams = [await leaving.open_stream(ORDERS, cookie) for _ in range(3)]
         leaving.terminate()
-        await wait_until("it drains", lambda: leaving.find_log_lines("drain.started"))
+        await wait_until("the edge drains", lambda: leaving.find_log_lines("drain.started"))
         for stream in streams:
             await stream.close()
         assert await asyncio.to_thread(leaving.process.wait, 30) == 0
@@ -149,7 +149,7 @@ class TestHandover:
             assert stream.sequences == missed
             last = await journal.append(alice, order_placed("later"))
             await stream.read_until("what is new", lambda f: f.id and f.sequence == last)
-            assert sum(map(is_live, stream.frames)) == 1, "said once"
+            assert sum(map(is_live, stream.frames)) == 1, "handover:live was not sent once"
 
     async def test_live_comment_is_not_sent_unless_requested(
         self, edge: EdgeProcess, alice: str, journal: EventLogDriver
@@ -192,7 +192,7 @@ class TestHandover:
                     last = await journal.append(alice, order_placed("after"))
                     for stream in (on, third):
                         await stream.read_until("the event", lambda f: f.id and f.sequence == last)
-            assert (await old.read_to_end())[-1].event is None, "the limit has cut it"
+            assert (await old.read_to_end())[-1].event is None, "the limit has closed the stream"
             await old.close()
         assert len(staying.find_log_lines("connection.limit_exceeded")) == 1
         assert not leaving.find_log_lines("connection.limit_exceeded")

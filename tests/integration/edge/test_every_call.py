@@ -140,8 +140,8 @@ async def test_openapi_document_has_an_html_page(edge: EdgeProcess) -> None:
         page = await http.get("/docs")
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
-    for shown in (
+    for expected in (
         "/api/orders", "/api/alerts/rules", "/sse/strategy/{strategy_id}", "Idempotency-Key",
         "Retry-After", "<a href=#Problem>", "<h3 id=Problem>",
     ):  # fmt: skip
-        assert shown in page.text
+        assert expected in page.text

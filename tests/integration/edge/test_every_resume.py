@@ -52,8 +52,8 @@ async def cookie(edge: EdgeProcess, cast: UserScenario) -> str:
 
 async def knows_all(row: Any, cast: Any, stream: SseStream, frames: Any) -> None:
     """Assert that the first frames give the state of the log, and that the next event follows."""
-    place = frames[-1].sequence
-    events = [one for one in await cast.visible_events() if one.sequence <= place]
+    last_sequence = frames[-1].sequence
+    events = [one for one in await cast.visible_events() if one.sequence <= last_sequence]
     if _listed(row):  # the recent events that the log still has
         first = (await cast.journal.log.bounds()).first
         assert (
@@ -126,40 +126,40 @@ class TestEachStream:
     async def test_resumes_after_an_id_in_each_form(
         self, edge: EdgeProcess, row: Any, cast: UserScenario, cookie: str
     ) -> None:
-        shown = await self.shown(edge, row, cast, cookie)
-        place, later = shown[-4], shown[-3:]
+        sequences = await self.read_sequences(edge, row, cast, cookie)
+        sequence, later = sequences[-4], sequences[-3:]
         epoch = await cast.journal.epoch()
         path, join = row.path_for(cast), "&" if "?" in row.path else "?"
         elsewhere = f"lastEventId={epoch}-{later[0]}&last_event_id={epoch}-{later[1]}"
         for number, (query, header) in enumerate(
             (
-                ("", f"{epoch}-{place}"),
-                ("", str(place)),
-                (f"{join}lastEventId={epoch}-{place}", None),
-                (f"{join}last_event_id={place}", None),
-                (f"{join}{elsewhere}", f"{epoch}-{place}"),
-                (f"{join}lastEventId={place}&last_event_id={later[0]}", None),
+                ("", f"{epoch}-{sequence}"),
+                ("", str(sequence)),
+                (f"{join}lastEventId={epoch}-{sequence}", None),
+                (f"{join}last_event_id={sequence}", None),
+                (f"{join}{elsewhere}", f"{epoch}-{sequence}"),
+                (f"{join}lastEventId={sequence}&last_event_id={later[0]}", None),
             )
         ):
             how = {"last_event_id": header} if header else {}
             async with await open_stream(edge, f"{path}{query}", cookie, **how) as stream:
-                assert [one.sequence for one in await upto(stream, shown[-1])] == later, number
+                assert [one.sequence for one in await upto(stream, sequences[-1])] == later, number
 
     async def test_resumes_by_the_time_in_a_legacy_id(
         self, edge: EdgeProcess, row: Any, cast: UserScenario, cookie: str
     ) -> None:
         """The edge sends all events of that millisecond again."""
-        shown = await self.shown(edge, row, cast, cookie)
+        sequences = await self.read_sequences(edge, row, cast, cookie)
         times = {one.sequence: one.time.timestamp() for one in await cast.visible_events()}
-        since = int(times[shown[-3]] * 1000)
-        expected = [one for one in shown if times[one] * 1000 >= since]
+        since = int(times[sequences[-3]] * 1000)
+        expected = [one for one in sequences if times[one] * 1000 >= since]
         assert expected
         async with await open_stream(
             edge, row.path_for(cast), cookie, last_event_id=f"{since}-x7Qz"
         ) as stream:
-            assert [one.sequence for one in await upto(stream, shown[-1])] == expected
+            assert [one.sequence for one in await upto(stream, sequences[-1])] == expected
 
-    async def shown(self, edge: EdgeProcess, row: Any, cast: Any, cookie: str) -> Any:
+    async def read_sequences(self, edge: EdgeProcess, row: Any, cast: Any, cookie: str) -> Any:
         """The sequences of all events in the log that the stream shows, in order."""
         start = f"{await cast.journal.epoch()}-{(await cast.visible_events())[0].sequence}"
         last = [await cast.append_event(row.domain, next(_numbers)) for _ in range(4)][-1]
@@ -177,8 +177,8 @@ class Trimmed:
     """
 
     def __init__(self, folder: Any) -> None:
-        self.house = Harness(folder)
-        self.house.start_edge()
+        self.harness = Harness(folder)
+        self.harness.start_edge()
         self.young = None
         self.known = {}
 
@@ -188,27 +188,27 @@ class Trimmed:
             for domain in DOMAINS:
                 await cast.append_event(domain, number)
         await cast.save_checkpoints()
-        gone = (await cast.visible_events())[-1].sequence
+        last_removed = (await cast.visible_events())[-1].sequence
         await cast.create_strategy_and_configuration()
         for number in range(BEFORE, 2 * BEFORE):
             for domain in DOMAINS:
                 await cast.append_event(domain, number)
-        await cast.journal.purge_through(gone)
-        self.young = self.house.start_edge(SSE_REPLAY_LIMIT=LIMIT)
+        await cast.journal.purge_through(last_removed)
+        self.young = self.harness.start_edge(SSE_REPLAY_LIMIT=LIMIT)
 
 
 @pytest.fixture(scope="module")
 def trimmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trimmed]:
     made = Trimmed(tmp_path_factory.mktemp("trimmed"))
     yield made
-    made.house.close()
+    made.harness.close()
 
 
 @pytest.mark.parametrize("row", UNIQUE_STREAM_CASES, ids=repr)
 async def test_stream_is_reset_for_a_trimmed_id_and_above_the_replay_limit(
     trimmed: Trimmed, row: Any
 ) -> None:
-    async with trimmed.house.journal() as journal:
+    async with trimmed.harness.journal() as journal:
         cast = UserScenario(journal, "tess", trimmed.known)
         if trimmed.young is None:
             await trimmed.trim(cast)
@@ -240,12 +240,12 @@ async def test_every_open_stream_is_reset_when_the_log_is_recreated(
             (row, await open_stream(edge, row.path_for(cast), cookie))
             for row in UNIQUE_STREAM_CASES
         ]
-        places = [(await read_initial_frames(stream))[-1].id for _, stream in streams]
+        positions = [(await read_initial_frames(stream))[-1].id for _, stream in streams]
         await journal.recreate_stream()
         first = f"{await journal.epoch()}-1"
-        for (row, stream), place in zip(streams, places, strict=True):
+        for (row, stream), position in zip(streams, positions, strict=True):
             again = await read_initial_frames(stream)
-            is_reset(row, again[0], "epoch", place, first)
+            is_reset(row, again[0], "epoch", position, first)
             assert again[-1].id == f"{await journal.epoch()}-0"
             assert not row.from_frames(again) or "{" in row.path
         await cast.create_strategy_and_configuration()

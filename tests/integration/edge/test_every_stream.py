@@ -53,14 +53,14 @@ def snake(path: str) -> Any:
     return not path.startswith("/api/stream")
 
 
-def says(path: str, frame: Frame, name: str, **told: Any) -> None:
+def says(path: str, frame: Frame, name: str, **expected: Any) -> None:
     """Assert a frame about the connection itself, in the format of its API family."""
     assert (frame.event, frame.id) == (name, None), path
     data = dict(frame.data)
     if snake(path):
         assert data.pop("type") == name
         assert datetime.fromisoformat(data.pop("timestamp")).tzinfo is not None
-    assert data == told, path
+    assert data == expected, path
 
 
 async def test_every_stream_opens_with_its_headers_retry_and_greeting(
@@ -93,8 +93,8 @@ async def test_every_stream_opens_with_its_headers_retry_and_greeting(
             assert hello.event == ("CONNECTED" if path.startswith("/sse/") else "connected")
             assert (hello.id, user) == (None, cast.user)
             assert re.fullmatch(rf"{cast.user}-[a-z-]+-\d+", client)
-            told = datetime.fromisoformat(at)
-            assert abs((told - datetime.now(UTC)).total_seconds()) < 60
+            server_time = datetime.fromisoformat(at)
+            assert abs((server_time - datetime.now(UTC)).total_seconds()) < 60
 
 
 async def test_every_stream_requires_a_session_and_answers_preflights(
@@ -105,8 +105,8 @@ async def test_every_stream_requires_a_session_and_answers_preflights(
         if path not in open_to_all:
             for cookie in (None, "nobody"):
                 assert await read_refusal(await edge.connect(path, cookie)) == (401, UNAUTHORIZED)
-        asked = {"X-Correlation-ID": "every-2"}
-        async with await edge.connect(path, method="OPTIONS", headers=asked) as answer:
+        headers = {"X-Correlation-ID": "every-2"}
+        async with await edge.connect(path, method="OPTIONS", headers=headers) as answer:
             assert (answer.status, answer.header("x-correlation-id")) == (200, "every-2")
             assert answer.header("access-control-allow-methods") == "GET, OPTIONS"
             assert answer.header("access-control-allow-headers") == (
@@ -230,7 +230,7 @@ async def test_stream_without_writes_for_too_long_is_closed(harness: Harness) ->
         await stream.read_to_end()
     await stream.close()
     await wait_until(
-        "its end is logged",
+        "the end of the stream is logged",
         lambda: edge.find_log_lines("stream.closed", client_id=client, reason="quiet"),
         describe_last=lambda: edge.find_log_lines("stream.closed", client_id=client),
     )
@@ -261,11 +261,11 @@ class TestHistoricalReplay:
             assert complete.event == "replay:complete"
             key = "until_id" if row.is_snake_case else "untilId"
             assert complete.data[key] == complete.id
-            shown = [one.sequence for one in frames if one.id is not None]
+            received = [one.sequence for one in frames if one.id is not None]
             # A start time includes its whole millisecond. An end time may exclude the last event.
-            assert set(wanted[:-1]) <= set(shown) <= set(sequences[:4])
+            assert set(wanted[:-1]) <= set(received) <= set(sequences[:4])
             if query.startswith("since=e"):
-                assert (shown, complete.sequence) == (wanted, wanted[-1])
+                assert (received, complete.sequence) == (wanted, wanted[-1])
             again = await edge.connect(
                 f"{path}{join}{query}",
                 cookie,
@@ -291,13 +291,13 @@ class TestHistoricalReplay:
                 (f"since={good}&until=e0-5", "until"),
                 (f"since={good}&until={epoch}-{bounds.last + 1000}", "until"),
             ):
-                asked = f"{path}{'&' if '?' in path else '?'}{query}"
-                async with await edge.connect(asked, cookie) as answer:
+                url = f"{path}{'&' if '?' in path else '?'}{query}"
+                async with await edge.connect(url, cookie) as answer:
                     body = json.loads(await answer.body())
                     value_field = query.partition("=")[0] if path in VALUES else field
                     assert (answer.status, body["path"]) in (
                         (422, field), (422, value_field),
-                    ), (asked, body)  # fmt: skip
+                    ), (url, body)  # fmt: skip
 
     @pytest.mark.parametrize("path", ["/api/stream/orders", "/sse/strategies"])
     async def test_id_of_another_epoch_resets_the_stream(
@@ -313,7 +313,7 @@ async def test_every_stream_rejects_an_invalid_max_rate(
 ) -> None:
     for path in paths:
         for rate in ("0", "11", "nan", "fast"):
-            asked = f"{path}{'&' if '?' in path else '?'}maxRate={rate}"
-            async with await edge.connect(asked, cookie) as answer:
+            url = f"{path}{'&' if '?' in path else '?'}maxRate={rate}"
+            async with await edge.connect(url, cookie) as answer:
                 body = json.loads(await answer.body())
                 assert (answer.status, body["path"], body["value"]) == (422, "maxRate", rate)

@@ -53,14 +53,14 @@ async def statuses_of(edge: EdgeProcess, sent: Any) -> Any:
         with contextlib.suppress(ConnectionError, TimeoutError):
             writer.write(sent)
             await writer.drain()
-            while data := await _more(reader, LOOK_SECONDS if received else _patience(sent)):
+            while data := await _more(reader, LOOK_SECONDS if received else _timeout_for(sent)):
                 received += data
     finally:
         writer.transport.abort()
     return [int(status) for status in STATUS.findall(received)]
 
 
-def _patience(sent: Any) -> Any:
+def _timeout_for(sent: Any) -> Any:
     """Wait long for a complete request. With an incomplete one, both sides may wait."""
     whole = sent.endswith(b"\r\n\r\n") and sent.startswith(b"GET /")
     return 20.0 if whole else 0.3

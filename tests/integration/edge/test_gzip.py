@@ -38,7 +38,7 @@ class Compressed:
         assert stream.status == 200
         assert stream.header("content-encoding") == "gzip"
         self.stream = stream
-        self.wire = b""
+        self.compressed = b""
         self.plain = b""
         self.frames = []
         self._decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
@@ -46,11 +46,11 @@ class Compressed:
     async def read(self) -> Any:
         """The next frame. Every chunk of the body must contain whole frames when it arrives."""
         while not self.frames:
-            wire = await asyncio.wait_for(self.stream._chunk(), 60)
-            self.wire += wire
-            plain = self._decoder.decompress(wire)
+            chunk = await asyncio.wait_for(self.stream._chunk(), 60)
+            self.compressed += chunk
+            plain = self._decoder.decompress(chunk)
             self.plain += plain
-            assert plain.endswith(b"\n\n"), f"an event waits for more: {plain[-100:]!r}"
+            assert plain.endswith(b"\n\n"), f"an event is incomplete: {plain[-100:]!r}"
             self.frames += [parse_frame(raw) for raw in plain.removesuffix(b"\n\n").split(b"\n\n")]
         return self.frames.pop(0)
 
@@ -67,17 +67,17 @@ class Compressed:
     async def end(self) -> None:
         """Read to a clean end, which completes the gzip stream."""
         with pytest.raises(StreamEnded, match="a clean end"):
-            await self._take_all()
+            await self._read_all()
         await self.stream.close()
         assert self._decoder.eof
         assert self._decoder.unused_data == b""
-        assert gzip.decompress(self.wire) == self.plain
+        assert gzip.decompress(self.compressed) == self.plain
 
-    async def _take_all(self) -> None:
+    async def _read_all(self) -> None:
         while True:
-            wire = await asyncio.wait_for(self.stream._chunk(), 60)
-            self.wire += wire
-            self.plain += self._decoder.decompress(wire)
+            chunk = await asyncio.wait_for(self.stream._chunk(), 60)
+            self.compressed += chunk
+            self.plain += self._decoder.decompress(chunk)
 
 
 class TestContentNegotiation:
@@ -130,7 +130,7 @@ class TestCompressedContent:
             sequence = await journal.append(user, order_placed(f"z-{number}"))
             frames = await reader.until("the event", lambda f: f.id)
             assert [frame.sequence for frame in frames] == [sequence]
-        assert len(reader.wire) < 0.4 * len(reader.plain)
+        assert len(reader.compressed) < 0.4 * len(reader.plain)
         await reader.stream.close()
 
     async def test_content_is_the_same_as_on_a_plain_stream(
@@ -157,17 +157,17 @@ class TestCompressedContent:
         The text compresses differently at each level.
         """
         user, cookie = alice
-        reader, chance = Compressed(await edge.connect(ORDERS, cookie, headers=GZIP)), Random(6)
+        reader, rng = Compressed(await edge.connect(ORDERS, cookie, headers=GZIP)), Random(6)
         await reader.until("the snapshot", lambda f: f.event == "order:update")
 
-        async def told() -> Any:
-            reason = "".join(chance.choices("ab", k=8000))
-            before = len(reader.wire), len(reader.plain)
+        async def read_block() -> Any:
+            reason = "".join(rng.choices("ab", k=8000))
+            before = len(reader.compressed), len(reader.plain)
             sequence = await journal.append(user, order_placed(new_id(), reason=reason))
             await reader.until("the event", lambda f: f.id and f.sequence == sequence)
-            return reader.wire[before[0] :], reader.plain[before[1] :]
+            return reader.compressed[before[0] :], reader.plain[before[1] :]
 
-        blocks = [await told() for _ in range(4)]
+        blocks = [await read_block() for _ in range(4)]
         await reader.stream.close()
 
         def made(level: Any) -> Any:
@@ -175,7 +175,7 @@ class TestCompressedContent:
             return [own.compress(plain) + own.flush(zlib.Z_SYNC_FLUSH) for _, plain in blocks]
 
         assert blocks[-1][0] == made(6)[-1]
-        assert made(1)[-1] != made(6)[-1], "the text does not tell levels apart"
+        assert made(1)[-1] != made(6)[-1], "the text compresses equally at levels 1 and 6"
 
     async def test_replay_is_compressed(
         self, edge: EdgeProcess, alice: Any, journal: EventLogDriver
@@ -188,7 +188,7 @@ class TestCompressedContent:
         frames = await reader.until("the last", lambda f: f.id and f.sequence == last)
         sequences = [f.sequence for f in frames if f.id]
         assert sequences == list(range(first + 1, last + 1))
-        assert len(reader.wire) < 0.4 * len(reader.plain)
+        assert len(reader.compressed) < 0.4 * len(reader.plain)
         await reader.stream.close()
 
     async def test_shared_and_own_blocks_form_a_complete_gzip_stream(
@@ -226,7 +226,9 @@ class TestCompressedContent:
         edge.terminate()
         await asyncio.gather(*(reader.end() for reader in readers))
         assert await asyncio.to_thread(edge.process.wait, 60) == 0
-        assert [len(reader.wire) < 0.4 * len(reader.plain) for reader in readers] == [True] * 3
+        assert [len(reader.compressed) < 0.4 * len(reader.plain) for reader in readers] == [
+            True
+        ] * 3
         assert not edge.find_log_lines("stream.failed")
 
 

@@ -47,10 +47,10 @@ async def test_busy_stream_sends_no_comment(
     quick: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
 ) -> None:
     async with await quick.open_stream(ORDERS, cookie) as stream:
-        before = asked = time.monotonic()
+        before = sampled = time.monotonic()
         await stream.read_until("order:update")
-        while asked - before < SECONDS * 5:
-            last, asked = asked, time.monotonic()
+        while sampled - before < SECONDS * 5:
+            last, sampled = sampled, time.monotonic()
             await journal.append(alice, order_placed())
             while (frame := await stream.read()).event != "order:update":
                 # On a busy machine, the interval may pass between two events.

@@ -27,18 +27,18 @@ async def connected(edge: EdgeProcess) -> Any:
 async def ending(reader: Any) -> Any:
     """Read until the edge closes. Return the status of its error, or None without an answer."""
     async with asyncio.timeout(30):
-        said = await reader.read()
-    if not said:
+        response = await reader.read()
+    if not response:
         return None
-    head, _, body = said.partition(b"\r\n\r\n")
+    head, _, body = response.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
     assert f"content-length: {len(body)}".encode() in lines
     assert b"content-type: application/json" in lines
     assert b"connection: close" in lines
-    told = json.loads(body)
-    assert set(told) == {"error", "message", "statusCode"}
-    assert lines[0] == f"HTTP/1.1 {told['statusCode']} {told['error']}".encode()
-    return told["statusCode"]
+    error_body = json.loads(body)
+    assert set(error_body) == {"error", "message", "statusCode"}
+    assert lines[0] == f"HTTP/1.1 {error_body['statusCode']} {error_body['error']}".encode()
+    return error_body["statusCode"]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,10 @@ async def test_incomplete_request_times_out(
     assert await ending(reader) == status
     assert asyncio.get_running_loop().time() - began > SECONDS * 0.9
     writer.close()
-    await wait_until("nothing of it stays", lambda: edge.open_descriptors() <= descriptors)
+    await wait_until(
+        "the descriptor of the connection is released",
+        lambda: edge.open_descriptors() <= descriptors,
+    )
 
 
 async def test_incomplete_second_request_on_a_connection_times_out(edge: EdgeProcess) -> None:

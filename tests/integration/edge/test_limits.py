@@ -80,7 +80,7 @@ class TestAddressLimit:
         assert (status, body["error"], body["statusCode"]) == (429, "Too Many Requests", 429)
         assert "5 new streams a minute" in body["message"]
         await wait_until(
-            "it is logged",
+            "the rejection is logged",
             lambda: edge.find_log_lines("stream.rate_limited", address=client),
             describe_last=lambda: edge.log_lines()[-3:],
         )
@@ -146,7 +146,9 @@ class TestAddressLimit:
             await asyncio.sleep(2 * PUBLISH_INTERVAL_SECONDS)
             return await attempt(edge, from_(address), ORDERS) == 429
 
-        await wait_until_async("the other process counts them", refused_for_what_happened_there)
+        await wait_until_async(
+            "the other process counts the connections", refused_for_what_happened_there
+        )
         assert await attempt(edge, from_(client), ORDERS) == 401
 
     async def test_default_rate_is_60_a_minute_and_forwarded_headers_are_ignored(
@@ -157,9 +159,11 @@ class TestAddressLimit:
             await attempt(edge, from_(f"198.51.100.{number}"), ORDERS) for number in range(62)
         ]
         assert statuses == [401] * 60 + [429] * 2
-        await wait_until("it is logged", lambda: edge.find_log_lines("stream.rate_limited"))
-        (said,) = edge.find_log_lines("stream.rate_limited")
-        assert (said["address"], said["through_proxy"]) == ("127.0.0.1", True)
+        await wait_until(
+            "the rejection is logged", lambda: edge.find_log_lines("stream.rate_limited")
+        )
+        (entry,) = edge.find_log_lines("stream.rate_limited")
+        assert (entry["address"], entry["through_proxy"]) == ("127.0.0.1", True)
 
 
 class TestResuming:
@@ -300,7 +304,7 @@ class TestUserLimit:
         over = "stream.closed"
         clients = [stream.frames[1].data["clientId"] for stream in (*others, newest)]
         await wait_until(
-            "the others end because they leave",
+            "the other streams are logged as closed by their clients",
             lambda: all(
                 edge.find_log_lines(over, client_id=client, reason="gone") for client in clients
             ),
@@ -380,6 +384,6 @@ def _somebody() -> Any:
 
 def _as_shipped(harness: Harness, monkeypatch: Any) -> Any:
     """An edge with the default SSE settings, except for the maximum number of streams."""
-    kept = {name: value for name, value in SETTINGS.items() if not name.startswith("SSE_")}
-    monkeypatch.setattr("tests.harness.edge.SETTINGS", kept)
+    settings = {name: value for name, value in SETTINGS.items() if not name.startswith("SSE_")}
+    monkeypatch.setattr("tests.harness.edge.SETTINGS", settings)
     return harness.shared_edge(SSE_MAX_CONNECTIONS=100)

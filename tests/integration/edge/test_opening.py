@@ -52,9 +52,9 @@ async def test_streams_start_with_retry_and_connected(
     assert connected.id is None
     assert connected.data["userId"] == user
     assert re.fullmatch(rf"{user}-{name}-\d+", connected.data["clientId"])
-    told = datetime.fromisoformat(connected.data["serverTime"])
-    assert told.tzinfo is not None
-    assert abs(told - datetime.now(UTC)) < timedelta(seconds=30)
+    server_time = datetime.fromisoformat(connected.data["serverTime"])
+    assert server_time.tzinfo is not None
+    assert abs(server_time - datetime.now(UTC)) < timedelta(seconds=30)
 
 
 async def test_connected_is_sent_while_nats_does_not_answer(isolated_harness: Harness) -> None:
@@ -206,7 +206,7 @@ class TestCorrelationIds:
         ) as stream:
             client = stream.frames[-1].data["clientId"]
             await stream.read_until("stream:reset")
-        await gone(edge, client)
+        await wait_until_closed(edge, client)
         lines = [
             line
             for line in edge.log_lines()
@@ -225,7 +225,7 @@ class TestCorrelationIds:
             assert stream.header("x-correlation-id") == "refused-1"
 
 
-async def gone(edge: EdgeProcess, client: Any) -> None:
+async def wait_until_closed(edge: EdgeProcess, client: Any) -> None:
     await wait_until(
         f"{client} is closed and logged",
         lambda: edge.find_log_lines("stream.closed", client_id=client),

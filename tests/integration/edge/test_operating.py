@@ -49,13 +49,15 @@ async def test_exceeding_the_limit_closes_the_oldest_connection_on_any_process(
     *_, farewell = await oldest.read_to_end()
     assert (farewell.event, farewell.data) == ("connection:limit", {"reason": "limit", "limit": 3})
     client = oldest.frames[1].data["clientId"]
-    for said in (
+    for expected in (
         {"event": WARNED, "level": "warning"},
         {"event": "stream.closed", "reason": "limit"},
     ):
         await wait_until(
-            f"it is logged: {said}",
-            lambda said=said: one.find_log_lines(client_id=client, correlation_id="tab-0", **said),
+            f"it is logged: {expected}",
+            lambda expected=expected: one.find_log_lines(
+                client_id=client, correlation_id="tab-0", **expected
+            ),
             describe_last=lambda: one.log_lines()[-5:],
         )
     streams.append(await one.open_stream(ORDERS, cookie))
@@ -121,9 +123,9 @@ async def test_metrics_are_sent_on_change_and_name_users_only_for_admins(
             users = {one["userId"]: one["clientCount"] for one in frame.data["clientsPerUser"]}
             return users.get("alice") == 1
 
-        told = await admin.read_until("alice is counted", has_alice)
-        assert told.event == "metrics"
-        assert told.data["totalClients"] >= 2
+        metrics_frame = await admin.read_until("alice is counted", has_alice)
+        assert metrics_frame.event == "metrics"
+        assert metrics_frame.data["totalClients"] >= 2
         counted = await public.read_until(
             "three are counted", lambda f: f.data["totalClients"] == 3
         )
@@ -154,10 +156,10 @@ async def test_a_test_event_reaches_every_connection_on_every_process(
         sent = await http.post("/api/stream/test", json={"message": "hello"})
         assert sent.status_code == 202
     for number, stream in enumerate(streams):
-        told = await stream.read_until("test")
-        by = told.data["sentBy" if number < 2 else "sent_by"]
-        assert (told.data["message"], by, told.id) == ("hello", "root", None)
-        assert told.data["timestamp"]
+        frame = await stream.read_until("test")
+        by = frame.data["sentBy" if number < 2 else "sent_by"]
+        assert (frame.data["message"], by, frame.id) == ("hello", "root", None)
+        assert frame.data["timestamp"]
         await stream.close()
 
 
@@ -231,16 +233,16 @@ async def test_prometheus_metrics_count_connections(
                 float(line.split()[-1]) for line in text.splitlines() if line.startswith(name)
             )
 
-        gone = await value('tapewire_connections_closed_total{reason="gone"}')
+        closed_before = await value('tapewire_connections_closed_total{reason="gone"}')
         async with await edge.open_stream(ORDERS, cookie) as stream:
             await stream.read_until("order:update")
             assert await value("tapewire_connections ") >= 1
             assert await value("tapewire_connections_live ") >= 1
-        seen = [gone]
+        seen = [closed_before]
 
         async def closed() -> None:
-            while seen[-1] <= gone:
+            while seen[-1] <= closed_before:
                 seen.append(await value('tapewire_connections_closed_total{reason="gone"}'))
 
         await asyncio.wait_for(closed(), WAIT_TIMEOUT_SECONDS)
-    await wait_until("it is counted", lambda: seen[-1] > gone)
+    await wait_until("the closed connection is counted", lambda: seen[-1] > closed_before)

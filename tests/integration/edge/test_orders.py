@@ -372,7 +372,9 @@ async def test_secrets_stay_out_of_the_log(
         await http.post("/api/orders", json={"token": "sekret-token"}, headers=headers)
         await http.get("/api/nosuch?token=sekret-token", headers=headers)
         await http.delete("/api/session")
-    await wait_until("it is closed", lambda: edge.find_log_lines("stream.closed", client_id=client))
+    await wait_until(
+        "the stream is closed", lambda: edge.find_log_lines("stream.closed", client_id=client)
+    )
     edge.stop()
     text = edge.log_file.read_text()
     assert client in text

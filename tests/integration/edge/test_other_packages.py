@@ -152,13 +152,13 @@ async def test_newest_wins_values_are_conflated_and_have_no_id(
     await stream.read_until("order:update")
     seen = {}
 
-    def take(frame: Frame) -> Any:
+    def check_frame(frame: Frame) -> Any:
         if frame.event == "fx:rate":
             assert frame.id is None
             seen.setdefault(frame.data["pair"], []).append(str(frame.data["rate"]))
         return len(seen) == 2
 
-    await stream.read_until("the rates of alice and of everybody", take)
+    await stream.read_until("the rates of alice and of everybody", check_frame)
     # Only the newest values are sent, not the earlier ones.
     assert seen == {"EUR/USD": ["1.07"], "GBP/USD": ["1.3"]}
 
@@ -172,7 +172,7 @@ async def test_newest_wins_values_are_conflated_and_have_no_id(
         """,
     )
     await stream.read_until(
-        "the newest", lambda frame: take(frame) and seen["EUR/USD"][-1] == "199"
+        "the newest", lambda frame: check_frame(frame) and seen["EUR/USD"][-1] == "199"
     )
     took = time.monotonic() - began
     assert len(seen["EUR/USD"]) <= took * 10 + 2, f"{len(seen['EUR/USD'])} in {took:.2f} s"
@@ -200,9 +200,9 @@ async def test_old_and_new_versions_are_shown_as_the_current_version(
     for folder, calls in (("v1", old), ("v2", new), ("v1", old)):
         produce(isolated_harness, tmp_path / folder, calls)
 
-    shown = [await stream.read_until("loan:made") for _ in range(3)]
+    frames = [await stream.read_until("loan:made") for _ in range(3)]
     was = {"loanId": "old", "amount": 25, "currency": "EUR"}
-    assert [frame.data for frame in shown] == [
+    assert [frame.data for frame in frames] == [
         was,
         {"loanId": "new", "amount": 7.5, "currency": "USD"},
         was,
@@ -213,10 +213,10 @@ async def test_old_and_new_versions_are_shown_as_the_current_version(
     assert stored[0].data == b'{"loanId":"old","sum":"EUR 25.00"}'
 
     replayed = await edge.open_stream(
-        "/api/stream/trading", cookie, last_event_id=f"{shown[0].id.partition('-')[0]}-0"
+        "/api/stream/trading", cookie, last_event_id=f"{frames[0].id.partition('-')[0]}-0"
     )
     again = [await replayed.read_until("loan:made") for _ in range(3)]
-    assert [frame.raw for frame in again] == [frame.raw for frame in shown]
+    assert [frame.raw for frame in again] == [frame.raw for frame in frames]
     await replayed.close()
     await stream.close()
 

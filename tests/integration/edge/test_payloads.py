@@ -139,28 +139,28 @@ async def test_payloads_contain_only_documented_fields_with_the_values_of_their_
     for number, kind in enumerate(_kinds()):
         owner = EVERYBODY if kind.subject_template.startswith(f"ev.{EVERYBODY}.") else cast.user
         subject, event = EventSubject(owner, kind.domain, f"{number}"), _of(cast, kind.name)
-        meta = EventMetadata(id=new_id(), correlation="c-says")
+        meta = EventMetadata(id=new_id(), correlation="c-payloads")
         happened[await journal.append_one(subject, event, meta)] = event
     item = await cast.append_event("items", 0)
     last = await journal.append(cast.user, hidden_event(), domain="notes")
-    shown, compared = set(), 0
+    received, compared = set(), 0
     for path, stream in streams.items():
         await read_through(stream, item if path == "/api/v2/stream" else last)
         for frame in stream.frames:
             if frame.event is not None:
-                shown.add((_family(path), frame.event))
-                _is_as_said(path, frame)
+                received.add((_family(path), frame.event))
+                _matches_catalogue(path, frame)
             if frame.id is not None and frame.sequence in happened:
                 compared += _is_as_it_happened(path, frame, happened[frame.sequence])
         await stream.close()
-    said = {(family, event) for family, events in CATALOGUES.items() for event in events}
-    assert shown | SELDOM >= said, "not everything was shown"
+    documented = {(family, event) for family, events in CATALOGUES.items() for event in events}
+    assert received | SELDOM >= documented, "some documented events were not received"
     assert compared > 10 * len(happened)
 
 
-def _is_as_said(path: str, frame: Frame) -> None:
-    said = CATALOGUES[_family(path)]
-    assert set(frame.data) <= said[frame.event], (path, frame.event)  # type: ignore[index]
+def _matches_catalogue(path: str, frame: Frame) -> None:
+    catalogue = CATALOGUES[_family(path)]
+    assert set(frame.data) <= catalogue[frame.event], (path, frame.event)  # type: ignore[index]
     for name, fields in WITHIN.items():
         members = frame.data.get(name)
         for member in members if isinstance(members, list) else ():

@@ -60,14 +60,14 @@ async def emptied(edge: EdgeProcess) -> None:
     """Wait until the edge has no connections."""
     health = {}
 
-    async def look() -> None:
+    async def read_health() -> None:
         while health.get("connections") != 0:
             health.update(await edge.health())
 
     try:
-        await asyncio.wait_for(look(), WAIT_TIMEOUT_SECONDS)
+        await asyncio.wait_for(read_health(), WAIT_TIMEOUT_SECONDS)
     except TimeoutError:
-        pytest.fail(f"connections stay: {health}")
+        pytest.fail(f"connections are still open: {health}")
     assert health["users"] == 0
 
 
@@ -140,7 +140,7 @@ class TestDisconnectingClients:
             await emptied(edge)
             resident.append(edge.resident_bytes())
             await wait_until(
-                f"descriptors of round {number} are given back",
+                f"descriptors of round {number} are released",
                 lambda: not descriptors or edge.open_descriptors() <= descriptors[0],
                 describe_last=edge.open_descriptors,
             )
@@ -179,22 +179,22 @@ class TestStalledReaders:
         self, strict: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
         """The events compress badly. The received part of the stream can be decompressed."""
-        cookie, chance = await strict.sign_in(alice), random.Random(3)
+        cookie, rng = await strict.sign_in(alice), random.Random(3)
         stalled = await strict.connect(
             ORDERS, cookie, headers={"Accept-Encoding": "gzip"}, receive_buffer=4096
         )
-        wire = await stalled._chunk() + await stalled._chunk()  # first frames, snapshot
+        compressed = await stalled._chunk() + await stalled._chunk()  # first frames, snapshot
         for number in range(40):
-            reason = chance.randbytes(30_000).hex()
+            reason = rng.randbytes(30_000).hex()
             await journal.append(alice, order_placed(f"o-{number}", reason=reason))
         closed_ = lambda: strict.find_log_lines("stream.closed", reason="slow")  # noqa: E731
         mine = lambda: [one for one in closed_() if one["client_id"].startswith(f"{alice}-")]  # noqa: E731
-        await wait_until("it is closed as slow", mine, describe_last=closed_)
+        await wait_until("the stalled stream is closed as slow", mine, describe_last=closed_)
         with contextlib.suppress(StreamEnded):
             while True:
-                wire += await stalled._chunk()
+                compressed += await stalled._chunk()
         await stalled.close()
-        plain = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(wire)
+        plain = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(compressed)
         blocks = plain.rpartition(b"\n\n")[0].split(b"\n\n")
         seen = [one for one in map(parse_frame, blocks) if one.id is not None]
         last = await journal.append(alice, order_placed("last"))
@@ -244,7 +244,7 @@ class TestStalledReaders:
                 return await figure("connections_live") == 1
 
             await stalled.read_until("order:update")
-            await wait_until_async("it is live, and nobody else", is_live)
+            await wait_until_async("the stream is the only live one", is_live)
             stalled.writer.transport.pause_reading()  # type: ignore[attr-defined]
             most = 0
 
@@ -255,7 +255,7 @@ class TestStalledReaders:
                 most = max(most, await figure("outbox_bytes"))
                 return behind
 
-            await wait_until_async("it leaves live delivery", is_behind)
+            await wait_until_async("the stream leaves live delivery", is_behind)
             stalled.writer.transport.resume_reading()  # type: ignore[attr-defined]
             last = await journal.append(alice, order_placed("last"))
             await stalled.read_until("the last", lambda f: f.id and f.sequence == last)
@@ -281,7 +281,7 @@ class TestStalledReaders:
                 price = 100
                 while not edge.find_log_lines("stream.closed", client_id=client):
                     price += 1
-                    assert price < 300, "still open"
+                    assert price < 300, "the stalled stream is still open"
                     for symbol in symbols:
                         await market.publish_without_ack(symbol, ask=price)
                     await healthy.read_until(
@@ -313,7 +313,7 @@ class TestStalledReaders:
                 await market.publish(symbol, next(prices))
             return edge.find_log_lines("stream.closed", correlation_id=symbols[0])
 
-        await wait_until_async("it is given up", given_up)
+        await wait_until_async("the stalled stream is closed", given_up)
         (line,) = edge.find_log_lines("stream.closed", correlation_id=symbols[0])
         assert line["reason"] == "slow"
         await stalled.close()
@@ -359,12 +359,14 @@ class TestSlowReaders:
                     "connection.urgent_event_written", client_id=client
                 )
             ]
-            await wait_until("the first are written", written)
-            assert len(written()) < len(sequences) / 2, "it reads nothing"
+            await wait_until("the first events are written", written)
+            assert len(written()) < len(sequences) / 2, "the paused reader received most events"
             stream.writer.transport.resume_reading()  # type: ignore[attr-defined]
             await stream.read_until("the last", lambda f: f.id and f.sequence == sequences[-1])
             await wait_until(
-                "each is logged", lambda: written() == sequences, describe_last=written
+                "each written event is logged",
+                lambda: written() == sequences,
+                describe_last=written,
             )
 
     async def test_a_burst_larger_than_the_outbox_arrives_completely(
@@ -398,7 +400,9 @@ class TestDrain:
         ends = await asyncio.gather(*(stream.read_to_end() for stream in streams))
         retries = [frames[-1] for frames in ends]
         assert all(last.event is None and 200 <= last.retry <= 2000 for last in retries)
-        assert len({last.retry for last in retries}) > 5, "all come back at once"
+        assert len({last.retry for last in retries}) > 5, (
+            "most clients have the same reconnection time"
+        )
         last = await during
         ids += range(ids[-1] + 1, last + 1)
         for stream in streams:

@@ -45,7 +45,7 @@ async def test_a_stream_ends_when_its_client_leaves(
     else:
         writer.close()
     await wait_until(
-        "the stream is over",
+        "the stream has ended",
         lambda: edge.find_log_lines("stream.closed", correlation_id=name, reason="gone"),
         describe_last=lambda: edge.find_log_lines("stream.opened", correlation_id=name),
         timeout_seconds=20,
@@ -62,7 +62,7 @@ async def test_a_client_over_the_pipeline_limit_is_noticed_by_a_failed_write(
     _, writer = await opened(edge, "/api/stream/prices", name, behind)
     writer.transport.abort()
     await wait_until(
-        "the stream is over",
+        "the stream has ended",
         lambda: edge.find_log_lines("stream.closed", correlation_id=name),
         timeout_seconds=20,
     )

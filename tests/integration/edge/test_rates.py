@@ -61,8 +61,8 @@ def price_in(frame: Frame) -> Any:
     data = frame.data or {}
     if frame.id is not None:
         return None
-    told = data.get("positions", data.get("prices", [data]))
-    prices = [one.get("currentPrice", one.get("ltp", one.get("price"))) for one in told]
+    quotes = data.get("positions", data.get("prices", [data]))
+    prices = [one.get("currentPrice", one.get("ltp", one.get("price"))) for one in quotes]
     return prices[0] if prices else None
 
 
@@ -85,7 +85,9 @@ async def test_a_client_receives_the_newest_value_at_its_chosen_rate(
         while time.monotonic() - since < SPREAD_SECONDS:
             price += 1
             await value(price)
-        await stream.read_until("the newest", lambda frame: price_in(frame) == price)
+        await stream.read_until(
+            "the newest value of each symbol", lambda frame: price_in(frame) == price
+        )
         took = time.monotonic() - since
         got = [p for p in map(price_in, stream.frames[before:]) if p is not None]
     assert got == sorted(set(got))
@@ -113,12 +115,18 @@ async def test_a_stream_is_written_ten_times_a_second_above_a_thousand_values_a_
     async def slowed() -> Any:
         await call_at_rate(BUSY_RATE, 0.25, post)
         since = time.monotonic() - COUNTED_SECONDS
-        came, written = sum(at > since for at in posted), sum(at > since for _, at in chunks)
-        return came > 1_100 * COUNTED_SECONDS and 0 < written <= COUNTED_SECONDS / 0.1 + 2
+        posted_count, written_count = (
+            sum(at > since for at in posted),
+            sum(at > since for _, at in chunks),
+        )
+        return (
+            posted_count > 1_100 * COUNTED_SECONDS
+            and 0 < written_count <= COUNTED_SECONDS / 0.1 + 2
+        )
 
     async with await edge.open_stream(f"/api/stream/prices?symbols={','.join(symbols)}") as stream:
         reading = asyncio.create_task(read())
-        await wait_until_async("it is written less often", slowed)
+        await wait_until_async("the stream is written ten times a second", slowed)
         for number in range(BUSY_SYMBOLS):
             await post(number, price=2)
         wanted = {f'"{symbol}","price":2,'.encode() for symbol in symbols}
@@ -126,7 +134,9 @@ async def test_a_stream_is_written_ten_times_a_second_above_a_thousand_values_a_
         def seen() -> Any:
             return b"".join(chunk for chunk, _ in chunks[-50:])
 
-        await wait_until("the newest", lambda: all(one in seen() for one in wanted))
+        await wait_until(
+            "the newest value of each symbol", lambda: all(one in seen() for one in wanted)
+        )
         reading.cancel()
 
 
@@ -149,14 +159,14 @@ async def test_an_error_flushes_the_window_with_all_waiting_events(
                 since = time.monotonic()
                 await stream.read_until("the last", lambda f, at=last: f.id and f.sequence == at)
                 waited[level].append(time.monotonic() - since)
-    assert max(waited["info"]) > 0.5, "nothing waited, and nothing was shown"
+    assert max(waited["info"]) > 0.5, "no event waited and none was received"
     assert min(waited["error"]) < 0.25
-    said = {
+    expected = {
         "event": "connection.urgent_event_written",
         "client_id": stream.frames[1].data["clientId"],
     }
     await wait_until(
-        "each is logged",
-        lambda: len(edge.find_log_lines(**said)) == TRIES,
+        "each delivery is logged",
+        lambda: len(edge.find_log_lines(**expected)) == TRIES,
         describe_last=edge.log_lines,
     )

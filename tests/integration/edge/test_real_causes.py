@@ -74,8 +74,8 @@ async def watch(
 @pytest.fixture
 async def program(stack: Stack) -> AsyncIterator[Client]:
     """Return the client of another program."""
-    async with tapewire.connect(stack.nats_url, "rows-desk") as tape:
-        yield tape
+    async with tapewire.connect(stack.nats_url, "rows-desk") as client:
+        yield client
 
 
 async def strategy(http: Any, **fields: Any) -> Any:
@@ -104,14 +104,14 @@ async def test_the_whole_life_of_a_strategy_is_streamed(
         started = await stream.wait_for_event("STRATEGY_STARTED", strategy_id=id_, user_id=user)
         assert (set(started.data), started.data["status"]) == (OF_A_STRATEGY, "started")
         for name in ("SL_TRIGGERED", "SL_EXECUTED"):
-            told = await stream.wait_for_event(name, strategy_id=id_, user_id=user, type=name)
-            assert set(told.data) == OF_A_STOP_LOSS
-            assert told.data["trigger_price"] > 0
-            assert told.data["current_price"] > 0
+            frame = await stream.wait_for_event(name, strategy_id=id_, user_id=user, type=name)
+            assert set(frame.data) == OF_A_STOP_LOSS
+            assert frame.data["trigger_price"] > 0
+            assert frame.data["current_price"] > 0
         for name in ("ORDER_PLACED", "ORDER_EXECUTED"):
-            told = await stream.wait_for_event(name, strategy_id=id_, user_id=user, type=name)
-            assert set(told.data) == OF_AN_ORDER
-            assert (told.data["symbol"], told.data["quantity"] > 0) == ("IBM", True)
+            frame = await stream.wait_for_event(name, strategy_id=id_, user_id=user, type=name)
+            assert set(frame.data) == OF_AN_ORDER
+            assert (frame.data["symbol"], frame.data["quantity"] > 0) == ("IBM", True)
         closing = await stream.wait_for_event("SL_EXECUTED", strategy_id=id_)
         sold = await stream.wait_for_event("ORDER_EXECUTED", order_id=closing.data["order_id"])
         assert sold.data["order_type"] in ("SL_SELL", "BUY")  # BUY closes a short
@@ -120,8 +120,8 @@ async def test_the_whole_life_of_a_strategy_is_streamed(
         "a price", lambda f: f.event == "PRICE_UPDATE" and f.data["symbol"] == "IBM"
     )
 
-    for taken in (True, False):
-        decided = await decisions.wait_for_event("ai:decision", strategyId=id_, taken=taken)
+    for is_taken in (True, False):
+        decided = await decisions.wait_for_event("ai:decision", strategyId=id_, taken=is_taken)
         assert {"decisionId", "symbol", "action", "confidence", "reasoning", "timestamp"} <= set(
             decided.data
         )
@@ -179,10 +179,10 @@ async def test_manual_orders_are_streamed_and_notified(
         ("ORDER_CANCELLED", canceled, "canceled"),
         ("ORDER_REJECTED", refused, "rejected"),
     ):
-        told = await stream.wait_for_event(
+        frame = await stream.wait_for_event(
             name, order_id=id_, status=status, order_type="BUY", symbol="IBM"
         )
-        assert (set(told.data), told.data["user_id"]) == (OF_AN_ORDER, user)
+        assert (set(frame.data), frame.data["user_id"]) == (OF_AN_ORDER, user)
     for type_, id_ in (("order_filled", filled), ("order_rejected", refused)):
         await inbox.wait_for_frame(
             type_,
@@ -271,7 +271,7 @@ async def test_polling_returns_the_same_items_and_counts_as_the_streams(
         command += ["--ticker", mine if number else "OTHER", "--nats", stack.nats_url]
         (await asyncio.to_thread(run_cli, *command, timeout=60)).check_returncode()
 
-    def told(stream: Any) -> Any:
+    def streamed_items(stream: Any) -> Any:
         return [
             f.data
             for f in stream.received_frames
@@ -283,7 +283,7 @@ async def test_polling_returns_the_same_items_and_counts_as_the_streams(
         items = json.loads(answer.content, parse_float=Decimal)["items"]
         return [item for item in items if item["source"] == tag]
 
-    for stream, query, shown in (
+    for stream, query, expected_count in (
         (every, "", 3),
         (own, f"&configuration={ids[0]}", 2),
         (tagged, f"&configuration={ids[1]}", 1),
@@ -291,8 +291,10 @@ async def test_polling_returns_the_same_items_and_counts_as_the_streams(
         await stream.wait_for_frame(
             "the last", lambda f: f.event == "new_item" and f.data["title"] == title
         )
-        assert told(stream) == await polled(query)
-        assert [item["sentiment"] for item in told(stream)] == [*moods.values()][-shown:]
+        assert streamed_items(stream) == await polled(query)
+        assert [item["sentiment"] for item in streamed_items(stream)] == [*moods.values()][
+            -expected_count:
+        ]
     after = (await http.get("/api/v2/metrics")).json()
     counted = {name: after[name] - before[name] for name in ("total", *moods.values())}
     assert counted == {"total": 3, "positive": 1, "negative": 1, "neutral": 1}
@@ -351,20 +353,21 @@ async def test_alerts_and_programs_notify_and_every_tab_receives_reads(
     async with httpx.AsyncClient(base_url=stack.url, cookies=stack.sign_in(other)) as theirs:
         assert (await theirs.get("/api/notifications")).json()["unread"] == 1
     for tab in tabs:
-        told = await tab.wait_for_event("notification", type="alert", is_read=False)
-        assert told.data["payload"]["alertId"] == raised.data["alertId"]
+        frame = await tab.wait_for_event("notification", type="alert", is_read=False)
+        assert frame.data["payload"]["alertId"] == raised.data["alertId"]
         await tab.wait_for_event("notification", title="Both of you")
-    read = {"ids": [told.data["id"]]}
+    read = {"ids": [frame.data["id"]]}
     assert (await http.post("/api/notifications/read", json=read)).json() == {
         "read": 1,
         "unread": 1,
     }
     for tab in tabs:
-        assert (await tab.wait_for_event("notification:read")).data["ids"] == [told.data["id"]]
+        assert (await tab.wait_for_event("notification:read")).data["ids"] == [frame.data["id"]]
     assert (await http.post("/api/notifications/read-all")).json() == {"read": 1, "unread": 0}
     for tab in tabs:
         await tab.wait_for_frame(
-            "all are read", lambda f: f.event == "notification:read" and f.data["ids"] is None
+            "all notifications are read",
+            lambda f: f.event == "notification:read" and f.data["ids"] is None,
         )
 
 
@@ -384,11 +387,11 @@ async def test_every_event_of_a_call_carries_its_correlation_id(
     for type_ in ("order_filled", "alert"):
         await inbox.wait_for_event("notification", type=type_)
     assert (await http.post("/api/notifications/read-all")).json()["read"] == 2
-    wire = await connect(stack.nats_url, "test")
+    connection = await connect(stack.nats_url, "test")
     try:
-        events = (await JetStreamEventLog(wire).page(pattern(owner=user), after=0)).events
+        events = (await JetStreamEventLog(connection).page(pattern(owner=user), after=0)).events
     finally:
-        await wire.close()
+        await connection.close()
     kinds = {event.tag.rpartition(".")[0] for event in events}
     assert kinds >= {
         "order.placed", "order.filled", "trade.executed", "position.opened", "strategy.created",

@@ -16,7 +16,15 @@ from tests.integration.edge.stream_cases import open_stream
 from tests.integration.edge.user_scenario import UserScenario
 
 PEOPLE = ("ann.lee@mail.example.org", "+442079460958", "415-555-0123")
-SAID = ("ann.lee", "mail.example", "442079460958", "415-555-0123", "hunter2", "k-123456", "aGk6aG8")
+SECRETS = (
+    "ann.lee",
+    "mail.example",
+    "442079460958",
+    "415-555-0123",
+    "hunter2",
+    "k-123456",
+    "aGk6aG8",
+)
 
 
 @pytest.mark.parametrize("user", PEOPLE)
@@ -43,8 +51,8 @@ async def test_personal_data_and_credentials_are_not_logged(
         (f"/sse/strategy/{cast.strategy.replace('+', '%2B')}", {"cookie": cookie}),
     ):
         async with await open_stream(talkative, path, **how) as stream:
-            told = stream.frames[-1].data
-            clients.append(told.get("clientId") or told["client_id"])
+            payload = stream.frames[-1].data
+            clients.append(payload.get("clientId") or payload["client_id"])
     subject = f"ev.{_token(user)}.strategies.hunter2"
     await journal.connection.request(
         subject, b'{"password":"hunter2"', {"Tw-Type": "strategy.started.v1"}
@@ -58,14 +66,14 @@ async def test_personal_data_and_credentials_are_not_logged(
         assert answer.status == 500
     before = "stream.closed"
     await wait_until(
-        "all is logged",
+        "all requests are logged",
         lambda: len(talkative.find_log_lines(before)) >= len(clients),
         describe_last=talkative.log_lines,
     )
     text = talkative.log_file.read_text().replace("sse/strategy/hunter2", "").replace(subject, "")
     assert "stream.open_failed" in text
     assert "request.unanswered" in text
-    for raw in (*SAID, token, token.split(".")[1], cookie):
+    for raw in (*SECRETS, token, token.split(".")[1], cookie):
         assert raw not in text, next(line for line in text.splitlines() if raw in line)
 
 

@@ -53,7 +53,7 @@ class TestIdFormats:
     """Each way to send an id, with three later events."""
 
     @pytest.fixture
-    async def place(self, alice: str, journal: EventLogDriver) -> tuple[str, int, int]:
+    async def resume_position(self, alice: str, journal: EventLogDriver) -> tuple[str, int, int]:
         """Return the epoch and sequence of an id, and the last sequence after it."""
         after = await journal.append(alice, *orders_placed(4))
         last = await journal.append(alice, *orders_placed(3, "later"))
@@ -70,34 +70,34 @@ class TestIdFormats:
     LATER = ("later-0", "later-1", "later-2")
 
     async def test_the_last_event_id_header_resumes_a_stream(
-        self, edge: EdgeProcess, cookie: str, place: tuple[str, int, int]
+        self, edge: EdgeProcess, cookie: str, resume_position: tuple[str, int, int]
     ) -> None:
-        epoch, after, last = place
+        epoch, after, last = resume_position
         got = await self.resumed(edge, cookie, last, last_event_id=f"{epoch}-{after}")
         assert got == [*self.LATER]
 
     @pytest.mark.parametrize("name", ["lastEventId", "last_event_id"])
     async def test_both_query_parameters_resume_a_stream(
-        self, edge: EdgeProcess, cookie: str, place: tuple[str, int, int], name: str
+        self, edge: EdgeProcess, cookie: str, resume_position: tuple[str, int, int], name: str
     ) -> None:
-        epoch, after, last = place
+        epoch, after, last = resume_position
         assert await self.resumed(edge, cookie, last, f"{ORDERS}?x=1&{name}={epoch}-{after}") == [
             *self.LATER
         ]
 
     async def test_the_header_takes_precedence_over_the_query(
-        self, edge: EdgeProcess, cookie: str, place: tuple[str, int, int]
+        self, edge: EdgeProcess, cookie: str, resume_position: tuple[str, int, int]
     ) -> None:
-        epoch, after, last = place
+        epoch, after, last = resume_position
         for name in ("lastEventId", "last_event_id"):
             path = f"{ORDERS}?{name}={epoch}-{after - 2}"
             got = await self.resumed(edge, cookie, last, path, last_event_id=f"{epoch}-{after}")
             assert got == [*self.LATER]
 
     async def test_a_sequence_without_an_epoch_resumes_a_stream(
-        self, edge: EdgeProcess, cookie: str, place: tuple[str, int, int]
+        self, edge: EdgeProcess, cookie: str, resume_position: tuple[str, int, int]
     ) -> None:
-        _, after, last = place
+        _, after, last = resume_position
         assert await self.resumed(edge, cookie, last, last_event_id=str(after)) == [*self.LATER]
         got = await self.resumed(edge, cookie, last, f"{ORDERS}?lastEventId={after}")
         assert got == [*self.LATER]
@@ -108,10 +108,10 @@ class TestIdFormats:
         cookie: str,
         alice: str,
         journal: EventLogDriver,
-        place: tuple[str, int, int],
+        resume_position: tuple[str, int, int],
     ) -> None:
         """All events of its millisecond are sent, as the id does not say which were received."""
-        _, after, last = place
+        _, after, last = resume_position
         moments = {event.sequence: event.time for event in await journal.read_user(alice)}
         milliseconds = int(moments[after + 1].timestamp() * 1000)
         got = await self.resumed(edge, cookie, last, last_event_id=f"{milliseconds}-x7Qz")
@@ -123,7 +123,7 @@ class TestIdFormats:
         assert got == expected
         assert set(self.LATER) <= set(got)
 
-    @pytest.mark.usefixtures("place")
+    @pytest.mark.usefixtures("resume_position")
     async def test_an_empty_id_starts_with_a_snapshot(self, edge: EdgeProcess, cookie: str) -> None:
         for path in (f"{ORDERS}?lastEventId=", f"{ORDERS}?last_event_id="):
             async with await edge.open_stream(path, cookie) as stream:
@@ -135,9 +135,9 @@ class TestIdFormats:
         cookie: str,
         alice: str,
         journal: EventLogDriver,
-        place: tuple[str, int, int],
+        resume_position: tuple[str, int, int],
     ) -> None:
-        epoch, _, last = place
+        epoch, _, last = resume_position
         async with await edge.open_stream(
             ORDERS, cookie, last_event_id=f"{epoch}-{last}"
         ) as stream:
@@ -182,13 +182,13 @@ class TestNoLossAndNoDuplicates:
             done.set()
 
         writing = asyncio.create_task(write())
-        chance, seen, last_id = random.Random(7), [], f"{await journal.epoch()}-{start}"
+        rng, seen, last_id = random.Random(7), [], f"{await journal.epoch()}-{start}"
         for torn in itertools.count():  # noqa: B007
             finished = done.is_set()
-            at = edges[chance.randrange(2)]
+            at = edges[rng.randrange(2)]
             async with await at.open_stream(ORDERS, cookie, last_event_id=last_id) as stream:
                 with contextlib.suppress(TimeoutError):
-                    for _ in range(chance.randrange(1, 40)):
+                    for _ in range(rng.randrange(1, 40)):
                         await stream.read(seconds=1)
                 seen += stream.sequences
                 last_id = stream.last_id or last_id

@@ -110,14 +110,14 @@ async def in_time(ask: Any) -> Any:
 async def brief(edge: EdgeProcess, user: str, **how: Any) -> Any:
     """Return the cookie of a short session, its expiry, and a stream opened with it."""
 
-    async def asked(_: Any) -> Any:
+    async def open_session(_: Any) -> Any:
         async with edge.client() as http:
             made = await http.post("/api/session", json={"userId": user})
         cookie, expires = made.cookies["session"], made.json()["expiresAt"]
         stream = await edge.open_stream(PROTECTED[0], cookie, **how)
         return cookie, datetime.fromisoformat(expires), stream
 
-    return (await in_time(asked))[1]
+    return (await in_time(open_session))[1]
 
 
 class TestSessionEnd:
@@ -128,7 +128,7 @@ class TestSessionEnd:
         cookie, other = await edge.sign_in(alice), await edge.sign_in(alice)
         async with (
             await edge.open_stream(path, cookie) as ended,
-            await edge.open_stream(path, other) as kept,
+            await edge.open_stream(path, other) as other_stream,
             edge.client(cookie) as http,
         ):
             await ended.read()
@@ -137,7 +137,7 @@ class TestSessionEnd:
             assert frames[-1].event == "auth:expired"
             assert frames[-1].data == {"reason": "revoked"}
             assert frames[-1].id is None
-            await nothing_but_data(kept)
+            await nothing_but_data(other_stream)
 
     async def test_revoking_at_one_edge_ends_streams_at_the_other(
         self, edge: EdgeProcess, harness: Harness, alice: str

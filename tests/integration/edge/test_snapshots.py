@@ -41,9 +41,9 @@ def state(frames: Any) -> Any:
     for got in frames:
         if got.event in ("order:update", "order:fill"):
             for order in got.data.get("orders", [got.data]):
-                shown = {k: v for k, v in order.items() if k not in FILL}
+                visible = {k: v for k, v in order.items() if k not in FILL}
                 orders.pop(order["orderId"], None)
-                orders[order["orderId"]] = shown
+                orders[order["orderId"]] = visible
     return list(orders.values())
 
 
@@ -174,11 +174,11 @@ async def test_streams_have_no_gaps_while_writers_append(
                 under_way.set()
         return reading
 
-    opening = asyncio.create_task(readers())
+    opening_task = asyncio.create_task(readers())
     await asyncio.gather(*(write(journal, alice, number, under_way) for number in range(4)))
     writing = False
     await journal.append(alice, order_placed("end"))
-    reading = await opening
+    reading = await opening_task
     log = await journal.read_user(alice)
     final = await truth(journal, alice)
     assert len(reading) > 10
@@ -195,7 +195,7 @@ def by_id(order: Any) -> Any:
 class TestEvents:
     """The SSE event of each stored event."""
 
-    async def shown(
+    async def read_events(
         self,
         edge: EdgeProcess,
         cookie: str,
@@ -214,7 +214,7 @@ class TestEvents:
     async def test_order_events_become_updates_and_fills(
         self, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver, path: str
     ) -> None:
-        got = await self.shown(
+        got = await self.read_events(
             edge,
             cookie,
             journal,
@@ -240,7 +240,7 @@ class TestEvents:
     async def test_trade_events_become_new_trades(
         self, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver, path: str
     ) -> None:
-        (got,) = await self.shown(
+        (got,) = await self.read_events(
             edge,
             cookie,
             journal,
@@ -258,7 +258,7 @@ class TestEvents:
         self, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
     ) -> None:
         exact = "123456789012.345678"
-        (got,) = await self.shown(
+        (got,) = await self.read_events(
             edge, cookie, journal, alice, order_placed("o", limit_price=exact)
         )
         assert b'"limitPrice":123456789012.345678,' in got.raw

@@ -34,7 +34,7 @@ class Spy:
     def now(self) -> Any:
         return len(self._open)
 
-    async def hear(self, message: Any) -> None:
+    async def receive(self, message: Any) -> None:
         if message.subject == PAGES and json.loads(message.data)["batch"] > 1:
             self._open.add(message.reply)
             self.all += 1
@@ -46,13 +46,13 @@ class Spy:
 @pytest.fixture
 async def spy(harness: Harness, journal: EventLogDriver) -> AsyncIterator[Spy]:  # noqa: ARG001 - it creates the streams
     made = Spy()
-    wire = await connect(harness.broker.url, "spy")
+    connection = await connect(harness.broker.url, "spy")
     # A single subscription receives each request before its response.
-    subscription = await wire.subscribe(">", made.hear, lambda reason: pytest.fail(reason))
-    await wire.flush()
+    subscription = await connection.subscribe(">", made.receive, lambda reason: pytest.fail(reason))
+    await connection.flush()
     yield made
     await subscription.close()
-    await wire.close()
+    await connection.close()
 
 
 async def returned(edge: EdgeProcess, cookie: str, first: Any, last: Any) -> Any:

@@ -128,32 +128,32 @@ class TestTicket:
         self, edge: EdgeProcess, brief: EdgeProcess, harness: Harness, alice: str
     ) -> None:
         cookie = await edge.sign_in(alice)
-        wire = await connect(harness.broker.url, "test")
-        store = JetStreamLatestValueStore(wire, stream="KV_tickets", prefix="$KV.tickets")
+        connection = await connect(harness.broker.url, "test")
+        store = JetStreamLatestValueStore(connection, stream="KV_tickets", prefix="$KV.tickets")
         made, longer = await ticket(brief, cookie), await ticket(edge, cookie)
         ends = time.monotonic() + 1
         key, other = (hashlib.sha256(one.encode()).hexdigest() for one in (made, longer))
         assert await store.get(other)
-        await wait_until("a second is over", lambda: time.monotonic() > ends)
+        await wait_until("a second has passed", lambda: time.monotonic() > ends)
         assert await read_refusal(await brief.connect(with_ticket(made))) == (401, UNAUTHORIZED)
 
-        async def gone() -> Any:
+        async def is_removed() -> Any:
             return await store.get(key) is None
 
-        await wait_until_async("the store has forgotten it", gone)
-        await wire.close()
+        await wait_until_async("the ticket is removed from the store", is_removed)
+        await connection.close()
 
     async def test_the_store_contains_no_ticket_and_no_cookie(
         self, edge: EdgeProcess, harness: Harness, alice: str
     ) -> None:
         cookie = await edge.sign_in(alice)
         made = await ticket(edge, cookie)
-        wire = await connect(harness.broker.url, "test")
-        store = JetStreamLatestValueStore(wire, stream="KV_tickets", prefix="$KV.tickets")
-        kept = await store.get_all()
-        await wire.close()
-        assert kept
-        for key, data in kept.items():
+        connection = await connect(harness.broker.url, "test")
+        store = JetStreamLatestValueStore(connection, stream="KV_tickets", prefix="$KV.tickets")
+        stored = await store.get_all()
+        await connection.close()
+        assert stored
+        for key, data in stored.items():
             assert made not in key
             assert made.encode() not in data
             assert cookie.encode() not in data
@@ -255,12 +255,12 @@ class TestUnderlyingSession:
     async def test_a_ticket_from_a_jwt_expires_with_it(
         self, signed: EdgeProcess, alice: str
     ) -> None:
-        async def asked(exp: Any) -> Any:
+        async def open_with_ticket(exp: Any) -> Any:
             token = JwtIssuer().token(alice, "HS256", exp=exp)
             made = await ticket(signed, Authorization=f"Bearer {token}")
             return await signed.open_stream(with_ticket(made))
 
-        ends, stream = await in_time(asked)
+        ends, stream = await in_time(open_with_ticket)
         async with stream:
             given = cookie_in(stream)
             last = (await stream.read_to_end(seconds=SOON))[-1]

@@ -145,11 +145,11 @@ class TestTokenEnd:
     async def test_a_stream_never_outlives_its_token(
         self, edge: EdgeProcess, issuer: JwtIssuer, alice: str, path: str
     ) -> None:
-        async def asked(exp: Any) -> Any:
+        async def open_with_token(exp: Any) -> Any:
             headers = bearer(issuer.token(alice, exp=exp))
             return headers, await edge.open_stream(path, headers=headers)
 
-        ends, (headers, stream) = await in_time(asked)
+        ends, (headers, stream) = await in_time(open_with_token)
         async with stream:
             frames = await stream.read_to_end(seconds=SOON)
             over = time.time()
@@ -161,17 +161,20 @@ class TestTokenEnd:
     async def test_signing_out_revokes_the_token_on_every_process(
         self, edge: EdgeProcess, other: EdgeProcess, issuer: JwtIssuer, alice: str
     ) -> None:
-        headers, kept = bearer(issuer.token(alice, "HS256")), issuer.token(alice, "HS256", n=2)
+        headers, other_token = (
+            bearer(issuer.token(alice, "HS256")),
+            issuer.token(alice, "HS256", n=2),
+        )
         async with (
             await other.open_stream(ORDERS, headers=headers) as stream,
-            await other.open_stream(ORDERS, headers=bearer(kept)) as another,
+            await other.open_stream(ORDERS, headers=bearer(other_token)) as another,
             edge.client() as http,
         ):
             assert (await http.delete("/api/session", headers=headers)).status_code == 204
             frames = await stream.read_to_end(seconds=SOON)
             assert (frames[-1].event, frames[-1].data) == ("auth:expired", {"reason": "revoked"})
             assert (await http.get("/api/session", headers=headers)).status_code == 401
-            assert (await http.get("/api/session", headers=bearer(kept))).status_code == 200
+            assert (await http.get("/api/session", headers=bearer(other_token))).status_code == 200
             assert not another.writer.is_closing()
         assert (await read_refusal(await other.connect(ORDERS, headers=headers)))[0] == 401
 
@@ -193,16 +196,16 @@ class TestKeysFromAUrl:
 
             jwks.body = issuer.jwks()
             await (await edge.open_stream(ORDERS, headers=first)).close()
-            asked = jwks.request_count
+            count_before = jwks.request_count
             for _ in range(5):
                 await (await edge.open_stream(ORDERS, headers=first)).close()
-            assert jwks.request_count == asked
+            assert jwks.request_count == count_before
 
             issuer.rotate()
             jwks.body = issuer.jwks()
             second = bearer(issuer.token(alice, "ES256"))
             await (await edge.open_stream(ORDERS, headers=second)).close()
-            assert jwks.request_count == asked + 1
+            assert jwks.request_count == count_before + 1
             assert (await read_refusal(await edge.connect(ORDERS, headers=first)))[0] == 401
 
             jwks.status = 500
@@ -221,14 +224,14 @@ class TestKeysFromAUrl:
             jwks.status, jwks.body = 200, issuer.jwks()
             await (await edge.open_stream(ORDERS, headers=third)).close()
 
-            began, asked = time.monotonic(), jwks.request_count
+            began, count_before = time.monotonic(), jwks.request_count
 
             async def make_up(number: int) -> Any:
                 headers = bearer(issuer.token(alice, headers={"kid": f"made-up-{number}"}))
                 return (await read_refusal(await edge.connect(ORDERS, headers=headers)))[0]
 
             assert set(await asyncio.gather(*(make_up(number) for number in range(40)))) == {401}
-            assert jwks.request_count - asked <= 2 + (time.monotonic() - began)
+            assert jwks.request_count - count_before <= 2 + (time.monotonic() - began)
         assert edge.find_log_lines("jwks.fetch_failed")
 
 
@@ -285,7 +288,7 @@ async def test_tokens_and_the_secret_are_never_logged(
         async with other.client() as http:
             await http.get("/api/orders", headers=bearer(token))
     closed = lambda: len(other.find_log_lines("stream.closed")) >= before + 2  # noqa: E731
-    await wait_until("all is logged", closed)
+    await wait_until("all requests are logged", closed)
     text = other.log_file.read_text()
     assert "token.rejected" in text
     for secret in (
