@@ -80,7 +80,7 @@ def site_config(
     ours = {"listen 8080 ": f"listen 127.0.0.1:{port} ", "/var/log/nginx/tapewire.log": str(log)}
     for line, instead in {**ours, **(extra_lines or {})}.items():
         assert text.count(line) == 1, (
-            f"{line!r} comes {text.count(line)} times in {SITE_CONFIG_PATH}"
+            f"{line!r} occurs {text.count(line)} times in {SITE_CONFIG_PATH}"
         )
         text = text.replace(line, instead)
     return text

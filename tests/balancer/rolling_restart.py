@@ -270,7 +270,7 @@ class _RollingTrial:
                 return not self._lagging_readers()
 
             await wait_until_async(
-                "every order is where it must be in the end",
+                "every order has its final status",
                 finished,
                 describe_last=lambda: unfinished_orders(self._events, self._answers.placed)[:5],
                 timeout_seconds=SETTLE_TIMEOUT_SECONDS,

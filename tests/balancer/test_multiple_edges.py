@@ -287,7 +287,9 @@ class TestEdgeShutdown:
         try:
             asking = [asyncio.create_task(ask()) for _ in range(4)]
             await wait_until(
-                "both are asked for", lambda: len(statuses) == 2, describe_last=lambda: statuses
+                "both kinds of requests are answered",
+                lambda: len(statuses) == 2,
+                describe_last=lambda: statuses,
             )
             stopping.terminate()
             await asyncio.wait_for(asyncio.gather(*asking), PROPAGATION_TIMEOUT_SECONDS)
@@ -309,7 +311,9 @@ class TestEdgeShutdown:
                 number = fleet.find_edge_of(client_id_of(stream))
                 fleet.edges[number].kill()
                 try:
-                    assert not (await read_to_end(stream)).is_clean, "not what the edge did"
+                    assert not (await read_to_end(stream)).is_clean, (
+                        "the stream did not end with an error"
+                    )
                     wanted = await journal.append(alice, *orders_placed(1, "later"))
                     async with await fleet.open_stream(
                         ORDERS_PATH, cookie, last_event_id=stream.last_id

@@ -46,7 +46,7 @@ async def empty(fleet: EdgeFleet) -> None:
         return opened - sum(len(edge.find_log_lines("stream.closed")) for edge in fleet.edges)
 
     await wait_until(
-        "nobody is connected", lambda: present() == 0, describe_last=present, timeout_seconds=60
+        "no client is connected", lambda: present() == 0, describe_last=present, timeout_seconds=60
     )
 
 

@@ -189,6 +189,6 @@ async def test_clients_stay_live_while_every_edge_is_replaced(harness: Harness, 
             assert len(set(clients[who])) == 3, who
         # It may still be disconnected when the second edge leaves, and then skips that one.
         assert len(set(plain["clients"])) in (2, 3)
-        assert "closed" not in plain["states"], "it was refused, and has given up for good"
+        assert "closed" not in plain["states"], "the client was rejected and does not reconnect"
         for edge in (first, second, third):
             assert not edge.find_log_lines("connection.limit_exceeded")

@@ -95,7 +95,7 @@ async def test_client_reads_every_api_family(
                 journal, EVERYBODY, "items", item, golden_event("item.analysed", item__id=item)
             )
             await reader.wait_until(
-                "the item, with its id",
+                "the item with its id",
                 lambda r: (
                     ("new_item", item, f"{epoch}-{last}")
                     in [

@@ -150,10 +150,10 @@ async def test_checkpoint_frame_advances_the_resume_id_of_a_quiet_client(
                 shown = way.requests[0].response_body
                 idle = shown.count(b": keepalive\n\n")
                 await reader.wait_until(
-                    "an idle frame more", lambda _: shown.count(b": keepalive\n\n") > idle
+                    "one more keepalive comment", lambda _: shown.count(b": keepalive\n\n") > idle
                 )
                 way.cut_all()
-                await reader.wait_until("it comes back", lambda _: len(way.requests) >= 2)
+                await reader.wait_until("the client reconnects", lambda _: len(way.requests) >= 2)
                 assert way.requests[1].last_id == at
                 await append_orders(journal, alice.name, "after")
                 await reader.wait_for_order(ORDERS_PATH, "after")

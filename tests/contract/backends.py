@@ -163,7 +163,7 @@ class JetStreamBackend:
 
     async def _all_connected(self, connected: bool) -> None:
         await wait_until(
-            f"every connection {'is back' if connected else 'noticed'}",
+            f"every connection {'is restored' if connected else 'noticed'}",
             lambda: all(wire.is_connected == connected for wire in self._connections),
             describe_last=lambda: [wire.is_connected for wire in self._connections],
         )

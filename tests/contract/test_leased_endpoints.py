@@ -61,7 +61,7 @@ async def test_only_the_lease_holder_answers_and_its_successor_takes_over(
     await wait_until("the first answers", lambda: seen and seen[-1] == "first")
     second = await start_process(jetstream, "second", never)
     answered = len(seen)
-    await wait_until("it answers on", lambda: len(seen) > answered + 20)
+    await wait_until("the first answers more requests", lambda: len(seen) > answered + 20)
     assert "second" not in seen, "a standby answered"
     ends.set()
     await wait_until("the second answers", lambda: seen[-1] == "second")

@@ -48,7 +48,7 @@ async def test_a_standby_takes_over_when_the_work_of_the_holder_ends(
     first = asyncio.create_task(
         Leases(await jetstream.connect(), "one").run_while_held("feed", one)
     )
-    await wait_until("the first holds it", lambda: work.holding == ["one"])
+    await wait_until("the first holds the lease", lambda: work.holding == ["one"])
     second = asyncio.create_task(
         Leases(await jetstream.connect(), "two").run_while_held("feed", two)
     )
@@ -75,7 +75,7 @@ async def test_a_canceled_holder_releases_the_lease_at_once(jetstream: JetStream
     first = asyncio.create_task(
         Leases(await jetstream.connect(), "one").run_while_held("feed", work.work_of("one"))
     )
-    await wait_until("the first holds it", lambda: work.holding == ["one"])
+    await wait_until("the first holds the lease", lambda: work.holding == ["one"])
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
@@ -86,7 +86,7 @@ async def test_a_canceled_holder_releases_the_lease_at_once(jetstream: JetStream
     second = asyncio.create_task(
         Leases(await jetstream.connect(), "two").run_while_held("feed", two)
     )
-    await wait_until("the second holds it", lambda: work.holding == ["two"])
+    await wait_until("the second holds the lease", lambda: work.holding == ["two"])
     two.finished.set()
     await second
 
@@ -99,7 +99,7 @@ async def test_leases_of_different_names_are_independent(jetstream: JetStreamBac
         asyncio.create_task(leases.run_while_held(name, share))
         for name, share in zip(names, shares, strict=True)
     ]
-    await wait_until("all are held", lambda: sorted(work.holding) == sorted(names))
+    await wait_until("all leases are held", lambda: sorted(work.holding) == sorted(names))
     for share in shares:
         share.finished.set()
     await asyncio.gather(*tasks)
@@ -120,7 +120,7 @@ async def test_an_error_of_the_work_is_raised_and_releases_the_lease(
     second = asyncio.create_task(
         Leases(await jetstream.connect(), "two").run_while_held("feed", share)
     )
-    await wait_until("another holds it", lambda: work.holding == ["two"])
+    await wait_until("another process holds the lease", lambda: work.holding == ["two"])
     share.finished.set()
     await second
 
@@ -143,7 +143,7 @@ async def test_a_standby_takes_over_when_the_lease_of_a_crashed_holder_expires(
         Leases(await jetstream.connect(), "standby").run_while_held("feed", share)
     )
 
-    await wait_until("the standby holds it", lambda: work.holding)
+    await wait_until("the standby holds the lease", lambda: work.holding)
     assert loop.time() - began > LEASE_TTL_SECONDS / 2
     share.finished.set()
     await standby
@@ -156,13 +156,13 @@ async def test_a_lease_is_renewed_until_the_work_ends(jetstream: JetStreamBacken
     first = asyncio.create_task(
         Leases(await jetstream.connect(), "one").run_while_held("feed", one)
     )
-    await wait_until("the first holds it", lambda: work.holding == ["one"])
+    await wait_until("the first holds the lease", lambda: work.holding == ["one"])
     second = asyncio.create_task(
         Leases(await jetstream.connect(), "two").run_while_held("feed", two)
     )
 
     until_then = loop.time() + LEASE_TTL_SECONDS + 1
-    await wait_until("longer than a lease lives", lambda: loop.time() > until_then)
+    await wait_until("the time to live of a lease has passed", lambda: loop.time() > until_then)
 
     assert work.history == ["one"]
     for share in (one, two):
@@ -182,12 +182,12 @@ async def test_a_holder_that_cannot_renew_stops_before_another_starts(
         )
         for number, share in enumerate(shares)
     ]
-    await wait_until("one of them holds it", lambda: work.holding)
+    await wait_until("one of them holds the lease", lambda: work.holding)
 
     async with jetstream.server_frozen():
         await wait_until("the holder stopped", lambda: not work.holding)
 
-    await wait_until("one of them holds it again", lambda: work.holding)
+    await wait_until("one of them holds the lease again", lambda: work.holding)
     assert work.max_concurrent == 1
     for share in shares:
         share.finished.set()
@@ -203,12 +203,12 @@ async def test_a_suspended_holder_detects_the_expired_lease_before_it_continues(
     leases = Leases(await jetstream.connect(), "one")
     assert not leases.is_held("feed")
     first = asyncio.create_task(leases.run_while_held("feed", work.work_of("one")))
-    await wait_until("it holds it", lambda: work.holding == ["one"])
+    await wait_until("the process holds the lease", lambda: work.holding == ["one"])
     assert leases.is_held("feed")
     loop = asyncio.get_running_loop()
     real = loop.time
     monkeypatch.setattr(loop, "time", lambda: real() + LEASE_TTL_SECONDS)
-    assert work.holding == ["one"], "nothing has had its turn yet"
+    assert work.holding == ["one"], "a task has run since the time changed"
     assert not leases.is_held("feed")
     first.cancel()
     with pytest.raises(asyncio.CancelledError):

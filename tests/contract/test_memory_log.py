@@ -110,7 +110,7 @@ def test_a_gap_is_reported_before_any_later_message() -> None:
         if isinstance(one, str):
             gap = True
             continue
-        assert one == expected or gap, f"{one} after a loss that nobody told"
+        assert one == expected or gap, f"{one} after a loss without a gap report"
         expected, gap = one + 1, False
     assert 150 < len(story.sequences) < 200
 

@@ -68,7 +68,7 @@ async def test_a_request_without_a_reply_fails_after_its_timeout(
     await wait_subscribed(silent)
     with pytest.raises(OutcomeUnknown):
         await wire.request("svc.silent", timeout_seconds=0.2)
-    await wait_until("it was asked", lambda: asked)
+    await wait_until("the request arrived", lambda: asked)
     assert len(asked) == 1
 
 
@@ -109,9 +109,11 @@ async def test_a_slow_subscription_reports_a_gap(
     for _ in range(100):
         await sender.publish("x.slow", b"")
 
-    await wait_until("the loss was told", lambda: "slow" in told, describe_last=lambda: told)
+    await wait_until("the gap is reported", lambda: "slow" in told, describe_last=lambda: told)
     blocked.set()
-    await wait_until("what was kept was heard", lambda: heard >= 10, describe_last=lambda: heard)
+    await wait_until(
+        "the buffered messages are received", lambda: heard >= 10, describe_last=lambda: heard
+    )
     assert heard < 100
 
 

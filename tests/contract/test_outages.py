@@ -62,7 +62,7 @@ async def test_a_live_reader_gets_the_gap_before_later_events(backend: Backend) 
     await reader.last_sequence("ev.>")
     await writer.append([make_draft(note="before")])
     await wait_until(
-        "the first event heard", lambda: story == ["before"], describe_last=lambda: story
+        "the first event is received", lambda: story == ["before"], describe_last=lambda: story
     )
 
     async with backend.server_down():
@@ -70,7 +70,9 @@ async def test_a_live_reader_gets_the_gap_before_later_events(backend: Backend) 
     await reader.last_sequence("ev.>")
     await writer.append([make_draft(note="after")])
 
-    await wait_until("the last event heard", lambda: "after" in story, describe_last=lambda: story)
+    await wait_until(
+        "the last event is received", lambda: "after" in story, describe_last=lambda: story
+    )
     assert story.index("before") < story.index("gap") < story.index("after")
     assert [one for one in story if one != "gap"] == ["before", "after"]
 
@@ -140,7 +142,7 @@ async def test_pending_appends_at_a_server_crash_are_stored_or_reported_as_faile
             told[name] = "stored"
 
     before = [asyncio.create_task(append(str(number))) for number in range(50)]
-    await wait_until("some are stored, or all are told", lambda: len(told) > 10)
+    await wait_until("some appends have an outcome", lambda: len(told) > 10)
     tasks = [*before, *(asyncio.create_task(append(str(number))) for number in range(50, 200))]
     await asyncio.sleep(0)  # all appends are sent, and no reply is read before the crash
     async with backend.server_down():
@@ -150,7 +152,7 @@ async def test_pending_appends_at_a_server_crash_are_stored_or_reported_as_faile
     assert set(told.values()) <= {"stored", "OutcomeUnknown", "Unavailable"}
     for name, word in told.items():
         wanted = {"stored": {2}, "Unavailable": {0}, "OutcomeUnknown": {0, 2}}[word]
-        assert stored.count(name) in wanted, f"{name} was told {word}"
+        assert stored.count(name) in wanted, f"{name} was reported as {word}"
 
 
 @pytest.mark.parametrize(
@@ -170,5 +172,5 @@ async def test_the_memory_log_simulates_appends_of_unknown_outcome(
 
     log: EventLog = MemoryEventLog(server)
     if stored:
-        await wait_until("stored in the end", lambda: server.journal.last == 1)
+        await wait_until("the event is stored", lambda: server.journal.last == 1)
     assert notes_of(await read_all(log)) == (["meanwhile"] if stored else [])

@@ -209,7 +209,7 @@ async def test_requests_are_handled_concurrently(
     await shop.serve(jetstream)
     slow = [asyncio.create_task(buy(requests, "SLOW")) for _ in range(20)]
     await wait_until(
-        "the slow ones are under way",
+        "the slow requests are in progress",
         lambda: shop.started == 20,
         describe_last=lambda: shop.started,
     )
@@ -235,7 +235,7 @@ async def test_close_completes_pending_requests_and_accepts_no_new_ones(
     shop = ShopService()
     answering = await shop.serve(jetstream)
     slow = asyncio.create_task(buy(requests, "SLOW"))
-    await wait_until("it is under way", lambda: shop.started == 1)
+    await wait_until("the request is in progress", lambda: shop.started == 1)
 
     closing = asyncio.create_task(answering.close())
     await wait_until_unanswered(requests)

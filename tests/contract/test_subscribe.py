@@ -25,7 +25,7 @@ class EventCollector:
 
     async def wait_for(self, count: int) -> list[RecordedEvent]:
         await wait_until(
-            f"{count} events heard",
+            f"{count} events are received",
             lambda: len(self.events) >= count,
             describe_last=lambda: sequences_of(self.events),
         )
@@ -128,7 +128,7 @@ async def test_pages_and_a_live_subscription_join_without_a_gap(backend: Backend
     await writing
 
     await wait_until(
-        "the last event heard", lambda: ear.events and note_of(ear.events[-1]) == "399"
+        "the last event is received", lambda: ear.events and note_of(ear.events[-1]) == "399"
     )
     all_ = read + [one for one in ear.events if one.sequence > proven]
     assert notes_of(all_) == [str(number) for number in range(400)]
@@ -190,7 +190,7 @@ async def test_a_subscription_may_close_itself_in_its_callback(backend: Backend)
     await log.subscribe("ev.>", witness.on_event, witness.on_gap)
     await log.last_sequence("ev.>")
     await log.append([make_draft()])
-    await wait_until("the subscription closed", lambda: closing and closing[0].done())
+    await wait_until("the subscription is closed", lambda: closing and closing[0].done())
 
     await log.append([make_draft()])
 

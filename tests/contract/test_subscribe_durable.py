@@ -136,10 +136,12 @@ async def test_an_event_has_its_delivery_count(backend: Backend) -> None:
 
     reaction = await log.subscribe_durable("positions", "ev.>", handle)
     await wait_until(
-        "handed out three times", lambda: len(handed) == 3, describe_last=lambda: handed
+        "the event is delivered three times", lambda: len(handed) == 3, describe_last=lambda: handed
     )
     await log.append([make_draft(note="two")])
-    await wait_until("the next one", lambda: len(handed) == 4, describe_last=lambda: handed)
+    await wait_until(
+        "the next event is delivered", lambda: len(handed) == 4, describe_last=lambda: handed
+    )
     assert handed == [("one", 1), ("one", 2), ("one", 3), ("two", 1)]
     await reaction.close()
 
@@ -155,7 +157,7 @@ async def test_two_processes_share_a_durable_subscription(backend: Backend) -> N
         await first.append([make_draft("alice/orders/1", str(number))])
 
     await wait_until(
-        "all handled by either",
+        "all events are handled by either process",
         lambda: sum((one.completed + two.completed).values()) >= 300,
         describe_last=lambda: (sum(one.completed.values()), sum(two.completed.values())),
     )
@@ -172,7 +174,7 @@ async def test_a_restarted_process_continues_where_the_last_one_stopped(backend:
     for number in range(150):
         await log.append([make_draft("alice/orders/1", str(number))])
     reaction = await (await backend.event_log()).subscribe_durable("positions", "ev.>", one.handle)
-    await wait_until("some handled", lambda: sum(one.completed.values()) >= 20)
+    await wait_until("some events are handled", lambda: sum(one.completed.values()) >= 20)
     await reaction.close()
     done = sum(one.completed.values())
     for number in range(150, 160):
@@ -181,7 +183,7 @@ async def test_a_restarted_process_continues_where_the_last_one_stopped(backend:
     reaction = await (await backend.event_log()).subscribe_durable("positions", "ev.>", two.handle)
 
     await wait_until(
-        "the rest handled",
+        "the remaining events are handled",
         lambda: len(one.completed + two.completed) == 160,
         describe_last=lambda: len(one.completed + two.completed),
     )
@@ -201,7 +203,7 @@ async def test_repeated_restarts_leave_no_event_pending(backend: Backend) -> Non
     for round_ in range(1, 9):
         reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
         await wait_until(
-            f"something handled in round {round_}",
+            f"an event is handled in round {round_}",
             lambda wanted=20 * round_: len(worker.completed) >= wanted,  # type: ignore[misc]
             describe_last=lambda: len(worker.completed),
         )
@@ -209,7 +211,7 @@ async def test_repeated_restarts_leave_no_event_pending(backend: Backend) -> Non
     reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
 
     await wait_until(
-        "all handled",
+        "all events are handled",
         lambda: len(worker.completed) == 400,
         describe_last=lambda: len(worker.completed),
     )

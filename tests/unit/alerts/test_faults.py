@@ -96,7 +96,9 @@ async def test_a_recreated_log_voids_the_rules_of_the_old_one() -> None:
     await asyncio.sleep(10)
     await environment.publish_price("106")
     await environment.append_event(order_rejected())
-    seen = await environment.wait_for_log("two tellings", lambda seen: len(seen.notifications) == 2)
+    seen = await environment.wait_for_log(
+        "two notifications", lambda seen: len(seen.notifications) == 2
+    )
     assert [one.message for one in seen.alerts] == ["IBM is at 106, above 104"]
     assert list(process.price_monitor._evaluator._armed_by_id) == []
     for one in (process, other):
@@ -135,9 +137,13 @@ async def test_a_standby_drops_hits_that_the_lease_holder_has_triggered() -> Non
     await asyncio.sleep(5)
     await holder.kill()
     await environment.publish_price("106")
-    await waiting.wait_until("it saw all", lambda: len(standby.price_monitor._pending_hits) == 5)
+    await waiting.wait_until(
+        "the standby has all hits", lambda: len(standby.price_monitor._pending_hits) == 5
+    )
     holder = await AlertsProcess(server).start()
-    await waiting.wait_until("another has said it", lambda: not standby.price_monitor._pending_hits)
+    await waiting.wait_until(
+        "the standby dropped its hits", lambda: not standby.price_monitor._pending_hits
+    )
     assert len((await environment.read_log_summary()).alerts) == 5
     for one in (holder, standby):
         one.raise_task_errors()

@@ -147,7 +147,7 @@ def test_malformed_entries_are_reported_with_their_line_and_skipped() -> None:
     assert isinstance(first, ItemRow)
     assert second == MalformedRow(2, "timestamp 'soon' is not like 2026-03-02T14:30:00Z")
     assert isinstance(third, ItemRow)
-    assert third.item.title == "", "which the service refuses, by its field"
+    assert third.item.title == "", "the service rejects the empty title"
 
 
 MANY = f"<item>{'&a;' * 5000}</item>"

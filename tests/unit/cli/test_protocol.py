@@ -44,9 +44,9 @@ def test_every_field_has_a_description_and_a_unit(struct: type) -> None:
     described = describe.describe_fields(struct, str)[-len(names) :]  # a tag comes first
     for name, field in zip(names, described, strict=True):
         where = f"{struct.__name__}.{name}"
-        assert field.meaning, f"{where} says nothing: annotate it with about(…)"
+        assert field.meaning, f"{where} has no meaning: annotate it with about(…)"
         if hints[name] in (Decimal, Decimal | None) and name not in DIMENSIONLESS:
-            assert field.unit, f"{where} is a number of what? about(…, SHARES)"
+            assert field.unit, f"{where} has no unit: about(…, SHARES)"
 
 
 @pytest.mark.parametrize("kind", OWN, ids=lambda kind: kind.tag)

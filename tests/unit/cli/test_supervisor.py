@@ -126,7 +126,7 @@ async def test_repeated_deaths_increase_the_restart_delay() -> None:
     async with running_supervisor([script("a", "ready(); time.sleep(0.05); sys.exit(4)")]) as it:
         await it.supervisor.start()
         await wait_until(
-            "it died often",
+            "the process was restarted five times",
             lambda: len(restart_messages(it)) >= 5,
             describe_last=lambda: it.console.messages,
         )
@@ -168,7 +168,9 @@ ready(); open({str(mark)!r}, "w"); time.sleep(0.05); sys.exit(2)
 """
     async with running_supervisor([script("a", body)]) as it:
         await it.supervisor.start()
-        await wait_until("it is back", lambda: "a is ready again" in it.console.messages)
+        await wait_until(
+            "the process is running again", lambda: "a is ready again" in it.console.messages
+        )
 
 
 async def test_a_missing_program_fails_the_start() -> None:
@@ -211,7 +213,7 @@ async def test_stop_during_a_restart_delay_does_not_wait() -> None:
     async with running_supervisor([script("a", WAITS)], pace=slow) as it:
         await it.supervisor.start()
         os.kill(it.pid("a"), signal.SIGKILL)
-        await wait_until("it waits", lambda: restart_messages(it))
+        await wait_until("the supervisor waits before the restart", lambda: restart_messages(it))
         assert await asyncio.wait_for(it.supervisor.stop(), 60)
 
 
@@ -222,7 +224,7 @@ async def test_child_processes_of_a_process_are_stopped_with_it() -> None:
         await it.supervisor.start()
         (sleeper,) = psutil.Process(it.pid("a")).children()
         await it.supervisor.stop()
-        await wait_until("the sleeper is gone", lambda: not psutil.pid_exists(sleeper.pid))
+        await wait_until("the child process has ended", lambda: not psutil.pid_exists(sleeper.pid))
 
 
 async def test_processes_run_in_their_own_session() -> None:
@@ -251,7 +253,7 @@ async def test_a_probe_that_raises_start_failed_ends_the_start() -> None:
     async with running_supervisor([script("a", "time.sleep(600)", readiness_probe=probe)]) as it:
         with pytest.raises(StartFailed, match="it is too old"):
             await it.supervisor.start()
-        await wait_until("it is gone", lambda: it.supervisor.pids == {})
+        await wait_until("the process has ended", lambda: it.supervisor.pids == {})
 
 
 async def test_a_failed_probe_is_repeated_with_a_new_process() -> None:
@@ -304,7 +306,7 @@ asyncio.run(main())
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", parent)
     assert await process.wait() == -signal.SIGKILL
     pid = int(told.read_text())
-    await wait_until("the child is gone", lambda: not _is_alive(pid))
+    await wait_until("the child process has ended", lambda: not _is_alive(pid))
 
 
 def _is_alive(pid: int) -> bool:

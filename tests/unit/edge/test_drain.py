@@ -66,9 +66,11 @@ def test_announcements_are_spread_evenly_in_random_order() -> None:
 
     thirds = [sum(NOW + 5 * n <= at < NOW + 5 * (n + 1) for at, _ in told) for n in range(3)]
     assert thirds == pytest.approx([33, 33, 33], abs=1)
-    assert [one for _, one in told] != list(range(100)), "in the order in which they came"
+    assert [one for _, one in told] != list(range(100)), (
+        "clients are announced in the order of their arrival"
+    )
     gaps = {round(b - a, 6) for (a, _), (b, _) in itertools.pairwise(told)}
-    assert len(gaps) > 50, "in step"
+    assert len(gaps) > 50, "the announcements have equal distances"
 
 
 @pytest.mark.parametrize(("seconds", "notice"), [(60, MAX_NOTICE_SECONDS), (20, 5), (3, 1.5)])

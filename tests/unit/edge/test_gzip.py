@@ -334,7 +334,7 @@ class TestMemory:
             for chunk in chunks:
                 made.write(chunk)
             made.release_if_idle()
-            assert not made.is_idle, "it was written to since the last look"
+            assert not made.is_idle, "the stream was written to since the last check"
             made.release_if_idle()
             return made
 

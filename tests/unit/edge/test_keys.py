@@ -91,7 +91,8 @@ class TestFileKeySource:
     ) -> None:
         keys = FileKeySource(file)
         monkeypatch.setattr(
-            "tapewire_services.edge.auth.jwks.parse_jwks", lambda _: pytest.fail("was read")
+            "tapewire_services.edge.auth.jwks.parse_jwks",
+            lambda _: pytest.fail("the file was read again"),
         )
         assert await knows(keys, issuer)
 

@@ -215,7 +215,7 @@ async def test_trimming_updates_the_bounds_and_keeps_the_buffer() -> None:
         await following.caught_up()
         following.server.trim(6)
         await wait_until(
-            "the trimming is noticed",
+            "the log tail detects the trimming",
             lambda: following.tape.bounds.first == 7,
             timeout_seconds=PATIENT_SECONDS,
         )
@@ -229,7 +229,7 @@ async def test_the_log_tail_is_not_ready_during_an_outage_and_recovers() -> None
         await following.caught_up()
         following.server.stop()
         await wait_until(
-            "the outage is noticed",
+            "the log tail detects the outage",
             lambda: not following.tape.ready.is_set(),
             timeout_seconds=PATIENT_SECONDS,
         )

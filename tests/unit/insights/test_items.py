@@ -249,7 +249,7 @@ def test_any_item_is_stored_within_bounds_or_rejected_with_its_field(item: NewIt
         sentiment=of.sentiment, score=of.score, timestamp=of.timestamp, id=of.id,
     )  # fmt: skip
     assert build_item_analysed(validate_item(again, START), None).item == of, (
-        "what is kept is kept as it is"
+        "a stored item changed when it was validated again"
     )
 
 

@@ -112,7 +112,7 @@ async def start_subscription(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    await waiting.wait_until("the consumer has come so far", condition, timeout_seconds=600)
+    await waiting.wait_until("the consumer has handled the events", condition, timeout_seconds=600)
 
 
 async def test_stored_events_are_handled_before_new_ones() -> None:
@@ -143,7 +143,9 @@ async def test_last_handled_sequence_is_known_after_catching_up() -> None:
     assert told == [None, None, EVENTS_OVER_ONE_PAGE]
     task.cancel()
     await asyncio.wait({task})
-    assert subscription.last_handled_sequence is None, "another process may run it now"
+    assert subscription.last_handled_sequence is None, (
+        "the position of a stopped subscription is unknown"
+    )
 
 
 async def test_consumer_is_available_only_while_it_is_caught_up() -> None:

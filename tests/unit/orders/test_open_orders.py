@@ -81,7 +81,7 @@ def test_the_event_that_closes_an_order_returns_it_once() -> None:
     ]
     assert [one.order.status.is_open for one in orders if one is not None] == [True, False]
     assert len(fold) == 0
-    assert fold.apply(HISTORY[1]) is None, "an event of an order that was never placed here"
+    assert fold.apply(HISTORY[1]) is None, "the order of the event is unknown"
 
 
 @examples(st.integers(0, len(HISTORY)))

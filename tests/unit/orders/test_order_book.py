@@ -106,7 +106,7 @@ def test_a_sell_waits_for_the_bid_to_rise() -> None:
 def test_an_order_larger_than_the_quoted_size_is_filled_in_parts() -> None:
     market = Market(open_order("10"))
     assert market.on(quote(sizes=("4", "4"), second=1)) == ["o1 4@100"]
-    assert market.match() == [], "the size on offer is used up"
+    assert market.match() == [], "the quoted size is consumed"
     assert market.on(quote(ask="101", sizes=("4", "4"), second=2)) == ["o1 4@101"]
     assert market.on(quote(sizes=("4", "4"), second=3)) == ["o1 2@100"]
     assert len(market.book) == 0

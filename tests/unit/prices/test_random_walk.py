@@ -75,7 +75,7 @@ def test_the_market_is_plausible_for_any_seed(seed: int, symbol: str) -> None:
             assert size > 0
             assert size % 100 == 0
         if tick.last is not None:
-            assert tick.last in shown, "a trade is at the touch that was shown before it"
+            assert tick.last in shown, "the trade is at a price that was not quoted before"
             assert tick.last_size is not None
             assert 0 < tick.last_size <= shown[tick.last]
         before = tick.ms

@@ -367,7 +367,7 @@ class TestResuming:
         async for beat in feed.stream_batches():
             past += len(beat.ticks) if beat.is_catch_up else 0
             seen += [] if beat.is_catch_up else [tick.ms for tick in beat.ticks]
-            assert feed.progress().ms >= lines, "a place never goes back"
+            assert feed.progress().ms >= lines, "the position went back"
         assert (past, seen, time.now) == (lines, [lines + 999], 0.999)
 
     async def test_resuming_at_the_end_of_the_day_ends_the_feed(self, replay: Any) -> None:

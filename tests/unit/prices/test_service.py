@@ -100,7 +100,7 @@ class Bench:
             quote = self.quote(key)
             return all(getattr(quote, name) == value for name, value in wanted.items())
 
-        await wait_until(f"{key} shows {wanted}", holds, describe_last=lambda: self.stored.get(key))
+        await wait_until(f"{key} has {wanted}", holds, describe_last=lambda: self.stored.get(key))
         return self.quote(key)
 
     def lead(self) -> None:
@@ -202,7 +202,7 @@ class TestRepair:
         before = bench.stored
         bench.server.values.clear()
         bench.publisher.request_repair(True)
-        await wait_until("the quotes are back", lambda: bench.stored == before)
+        await wait_until("the quotes are restored", lambda: bench.stored == before)
 
     async def test_a_quote_published_again_has_the_same_bytes(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
@@ -214,7 +214,7 @@ class TestRepair:
         monkeypatch.setattr(bench.runner, "_now", lambda: datetime.now(UTC))
         bench.server.values.clear()
         bench.publisher.request_repair()
-        await wait_until("the quote is back", lambda: bench.stored)
+        await wait_until("the quote is restored", lambda: bench.stored)
         assert bench.stored == before
 
     async def test_stored_quotes_are_not_published_again(self, bench: Bench) -> None:
@@ -231,7 +231,7 @@ class TestRepair:
         bench.market.down = True
         bench.lead()
         bench.feed.emit(full("IBM"), is_day_start=True)
-        await wait_until("the post failed", lambda: bench.publisher.lost_count == 1)
+        await wait_until("publishing the quote failed", lambda: bench.publisher.lost_count == 1)
         bench.market.down = False
         bench.publisher.request_repair()
         await bench.shows("IBM")
@@ -257,19 +257,21 @@ class TestRepair:
         bench.market.down = True
         bench.server.values.clear()
         bench.publisher.request_repair()
-        await wait_until("it was tried some times", lambda: tries > 5, describe_last=lambda: tries)
+        await wait_until(
+            "the market was read several times", lambda: tries > 5, describe_last=lambda: tries
+        )
         bench.market.down = False
         await bench.shows("IBM")
         events = [entry["event"] for entry in capture.entries]
         assert events.count("quotes.unreadable") == 1
         await wait_until(
-            "that it is readable again is told",
+            "the log has quotes.readable_again",
             lambda: capture.entries[-1]["event"] == "quotes.readable_again",
         )
 
     async def test_losing_the_connection_does_not_request_a_repair(self, bench: Bench) -> None:
         await wait_until(
-            "the first look is over", lambda: not bench.publisher._repair_requested.is_set()
+            "the first check is complete", lambda: not bench.publisher._repair_requested.is_set()
         )
         bench.publisher.request_repair(False)
         assert not bench.publisher._repair_requested.is_set()

@@ -192,7 +192,9 @@ async def test_another_process_records_a_killed_process_in_time(world: AgentSimu
     await asyncio.sleep(100)
     await world.kill("b")
     await asyncio.sleep(SILENCE_SECONDS - HEARTBEAT_SECONDS - 1)
-    assert world.recorded_states("b") == ["starting", "running"], "it beat less than 45 s ago"
+    assert world.recorded_states("b") == ["starting", "running"], (
+        "the last heartbeat was less than 45 s ago"
+    )
     await asyncio.sleep(HEARTBEAT_SECONDS + SILENCE_SECONDS / 6 + 3)
     assert world.recorded_states("b") == ["starting", "running", "stopped"]
     assert world.recorded_states("a") == ["starting", "running"]

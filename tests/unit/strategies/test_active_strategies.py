@@ -70,7 +70,7 @@ def test_strategies_that_are_started_or_have_a_pending_order_are_active() -> Non
     assert not apply_events(ActiveStrategies(), record_commands(*FULL_HISTORY[:1])).get_all()
     assert apply_events(ActiveStrategies(), record_commands(*FULL_HISTORY[:2])).get_all()
     assert apply_events(ActiveStrategies(), record_commands(*FULL_HISTORY[:9])).get_all(), (
-        "stopped with an order under way"
+        "the strategy stopped with a pending order"
     )
     assert apply_events(ActiveStrategies(), record_commands(*FULL_HISTORY[:10])).get_all()
     assert not apply_events(ActiveStrategies(), record_commands(*FULL_HISTORY)).get_all()

@@ -279,5 +279,5 @@ async def test_progress_reports_what_is_handled_and_saves_its_checkpoint_first(
         await asyncio.sleep(1)
         await scenario.quote_simulator.publish_quote(price, price)
     await asyncio.sleep(1)
-    assert (await get_progress()).busy == 1, "an order that cannot be placed yet"
+    assert (await get_progress()).busy == 1, "an order is waiting to be placed"
     await process.kill()

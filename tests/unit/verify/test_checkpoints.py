@@ -99,7 +99,9 @@ async def test_shared_views_are_found_by_their_names() -> None:
     [one], _ = await day.verify()
     assert (one.owner, one.entity) == ("_all", "metrics")
     assert one.what == "beyond is 7, folded it is 0"
-    assert (await day.verify(user="user-2"))[0] == [], "what it is folded from is not read then"
+    assert (await day.verify(user="user-2"))[0] == [], (
+        "a view of all users was checked for one user"
+    )
 
 
 async def test_checkpoints_ahead_of_the_log_and_unreadable_ones_are_found() -> None:
