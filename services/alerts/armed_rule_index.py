@@ -35,7 +35,7 @@ class ArmedRuleObserver(Protocol):
         """The symbols whose past prices percent-move rules look back on."""
 
     def on_reset(self) -> None:
-        """All earlier changes are void: the index starts anew."""
+        """All earlier changes are void: the index is built again."""
 
 
 class ArmedRuleIndex:

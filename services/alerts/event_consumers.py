@@ -1,10 +1,10 @@
 """The consumers of events that trigger rules or cause notifications, each run under a lease.
 
 An event triggers the rules that were armed before it in the log. `EventRuleConsumer` therefore
-waits until the index of armed rules has reached the event; later rules do no harm, because each
-knows where it was armed. `NotificationConsumer` writes a notification per event. Handling an event
-again changes nothing (`rule_trigger`, `notification_writer`), so both keep no state but their
-position.
+waits until the index of armed rules has reached the event; later rules do no harm, because each has
+the sequence at which it was armed. `NotificationConsumer` writes a notification per event. Handling
+an event again changes nothing (`rule_trigger`, `notification_writer`), so both keep no state but
+their position.
 """
 
 import asyncio

@@ -116,8 +116,8 @@ class NotificationsService:
     async def _append_read_event(
         self, user: str, event: NotificationsRead, context: RequestContext
     ) -> None:
-        """Append without an expected sequence: the event is valid whatever else happened, and
-        repeating it changes nothing."""
+        """Append without an expected sequence: the event is always valid, and repeating it changes
+        nothing."""
         meta = EventMetadata(
             id=f"{context.command_id}.read",
             correlation=context.correlation,

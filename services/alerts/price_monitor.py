@@ -1,7 +1,7 @@
 """Evaluates every quote against the armed price rules, and triggers the rules that it hits.
 
-Every process evaluates quotes. A hit stays pending until the log says that its rule was triggered.
-The holder of the lease (`run`) triggers the rules of pending hits, so a process that takes over
+Every process evaluates quotes. A hit stays pending until its rule is triggered in the log. The
+holder of the lease (`run`) triggers the rules of pending hits, so a process that takes over
 triggers what its predecessor could not, and no price in between is missed. Percent-move rules look
 back on past prices: `save_extremes` stores these, and `restore_extremes` loads them in a process
 that starts later.
@@ -73,7 +73,7 @@ class PriceMonitor:
         self._symbols_changed.set()
 
     def on_reset(self) -> None:
-        """Forget all rules and hits: the rules are read anew."""
+        """Remove all rules and hits; the rules are read again."""
         self._pending_hits.clear()
         self._evaluator.disarm_all()
 

@@ -1,13 +1,12 @@
-"""Stops a process without its clients noticing.
+"""Stops a process without interrupting its clients.
 
-The process accepts no new connections. Then every stream is told, at a time of its own, that it
-will be closed and when. A client that understands this opens its next connection, to another
-process, before it leaves this one; any other client is closed at that time and reconnects after a
-`retry:` of its own. Announcements and closings are spread over the drain, which ends early when
-nobody is left.
+The process accepts no new connections. Then each stream is notified, at a time of its own, when it
+will be closed. A client that understands this opens its next connection, to another process, before
+it leaves this one; any other client is closed at that time and reconnects after a `retry:` of its
+own. Announcements and closings are spread over the drain, which ends early when no stream is left.
 
-`DrainSchedule` decides when each client is told and closed: pure, the time is an argument. Start
-reading at `drain`.
+`DrainSchedule` decides when each client is notified and closed. It is pure: the time is an
+argument. Start reading at `drain`.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ from tapewire_services.edge.delivery.hub import Hub
 from tapewire_services.edge.http.streams import StreamHandler
 
 MAX_NOTICE_SECONDS = 5.0
-"""How long before its closing a stream is told: long enough to retry a new connection that is
+"""How long before its closing a stream is notified: long enough to retry a new connection that is
 refused at first."""
 NOTICE_SHARE = 0.5
 """Largest part of the drain that is notice; announcements are spread over the rest."""
@@ -57,7 +56,7 @@ class DrainAction(Enum):
 
 
 class DrainSchedule(Generic[T]):
-    """When each of `clients` is told and closed, in a drain that starts at `now`. Seconds."""
+    """When each of `clients` is notified and closed, in a drain that starts at `now`. Seconds."""
 
     def __init__(
         self, clients: Iterable[T], drain_seconds: float, now: float, rng: random.Random
@@ -118,7 +117,8 @@ async def drain(
     logger.info("drain.started", connections=len(connections), seconds=drain_seconds)
     rng = random.Random(random.getrandbits(64))  # noqa: S311 - spreads clients
     schedule = DrainSchedule(connections, drain_seconds, clock(), rng)
-    # Other processes are told first: a stream and its successor must not count as two of a user.
+    # Other processes are notified first: a stream and its successor must not count as two of a
+    # user.
     await streams.announce_departure()
     while hub.connections():
         schedule.update_clients(hub.connections(), clock())

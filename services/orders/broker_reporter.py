@@ -1,4 +1,4 @@
-"""Turns a broker's reports into order events, whatever goes wrong on the way.
+"""Turns a broker's reports into order events, and retries until they are stored.
 
 `BrokerReporter.report` has one command decided on an order and retries until the log holds the
 result.

@@ -110,7 +110,7 @@ class PositionValuer:
         self._caught_up.set()
 
     async def run(self) -> None:
-        """Publish what is due until cancelled."""
+        """Publish due valuations until cancelled."""
         remove_listener = self._quote_cache.add_listener(self._on_quote)
         try:
             await self._caught_up.wait()

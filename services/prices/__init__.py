@@ -5,5 +5,5 @@ newest-wins quote of every symbol that changed. One process at a time plays, und
 
 `domain` has ticks, books and the random walk. `feed` has the port for market data and a feed that
 replays recordings. `runner` plays a feed, `publisher` keeps the quotes stored, and
-`playback_checkpoint` remembers where a recording stands. Start at `runner`.
+`playback_checkpoint` stores the position in a recording. Start at `runner`.
 """

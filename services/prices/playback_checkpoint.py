@@ -1,9 +1,9 @@
-"""Remembers where a recording stands, so that another process continues it.
+"""Stores the position in a recording. Another process continues from it.
 
-Without a checkpoint the day would begin again whenever the process that plays it dies, and prices
-and volumes would jump back to the opening. The checkpoint is written to VIEWS once a second. One
-older than `MAX_RESUME_AGE_SECONDS` belongs to a system that was stopped; the day then begins anew.
-Market time does not advance between the checkpoint and the process that resumes from it.
+Without a checkpoint, a restart would begin the day again, and prices and volumes would jump back to
+the opening. The checkpoint is written to VIEWS once a second. One older than
+`MAX_RESUME_AGE_SECONDS` belongs to a system that was stopped; the day then begins again. Market
+time does not advance between the checkpoint and the process that resumes from it.
 """
 
 import asyncio

@@ -41,7 +41,7 @@ logger = structlog.get_logger("strategies")
 class WorkerDependencies(msgspec.Struct, frozen=True):
     """What all workers of a process share.
 
-    `holds_lease` tells whether this process is certain to hold the runner's lease. A process that
+    `holds_lease` returns whether this process is certain to hold the runner's lease. A process that
     was suspended is not, and must not act on the quotes it still has.
     """
 

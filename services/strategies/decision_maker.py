@@ -1,4 +1,4 @@
-"""The port to whatever decides for a strategy, and the adapter of the built-in rules.
+"""The port of decision makers, and the adapter of the built-in rules.
 
 A `DecisionMaker` receives every quote since its previous decision and returns a `Signal`. The
 runner makes one for each started strategy, and a new one when the strategy's rule changes or

@@ -1,8 +1,8 @@
-"""Tells strategies what became of their orders, by following all order events in the log.
+"""Updates strategies with the outcomes of their orders, by following all order events in the log.
 
-Each event of a strategy's order becomes a command on the strategy whose id is the id of the event,
-so handling an event again, after a crash or in another process, changes nothing. Strategies are
-updated concurrently, each in the order of the log. The only state is the position in the log.
+Each event of a strategy's order becomes a command on the strategy. The command has the id of the
+event, so handling an event again, after a crash or in another process, changes nothing. Strategies
+are updated concurrently, each in the order of the log. The only state is the position in the log.
 """
 
 import asyncio

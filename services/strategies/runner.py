@@ -1,7 +1,7 @@
 """The runner: works all active strategies, in the one process that holds its lease.
 
-It follows the strategies' events, which say which strategies are active, and all order events, from
-which `OrderEventConsumer` tells strategies what became of their orders; both from checkpoints in
+It follows the strategies' events, to know the active strategies, and all order events, from which
+`OrderEventConsumer` updates strategies with the outcomes of their orders; both from checkpoints in
 VIEWS. The next holder of the lease rebuilds everything: commands that were begun are finished under
 the same ids, so nothing happens twice; stop-losses continue from their checkpoints, and so do
 decision-makers that missed no price. Start at `StrategiesRunner`.

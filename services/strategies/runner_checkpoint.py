@@ -1,4 +1,4 @@
-"""The checkpoint of the runner: what active strategies know that is not in the log.
+"""The checkpoint of the runner: the state of active strategies that is not in the log.
 
 Prices are not in the log. Without the best price so far, a trailing stop-loss that another process
 takes over would start again from the current price and trigger too late; without its last prices, a

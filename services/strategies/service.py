@@ -2,7 +2,7 @@
 
 A handler builds a command and executes it, or reads. It is the only place that reads a clock. A
 strategy also changes in the process of the runner, so a command is decided on the newest state in
-the log and not on the state that this process remembers.
+the log and not on this process's cached state.
 """
 
 from collections.abc import Callable

@@ -14,7 +14,7 @@ from tapewire.runtime import RequestClient, RequestTimeout, Settings
 from tapewire.runtime.contracts.notifications import SEND, SERVICE, SendNotification, SendReply
 
 MAX_TRIES = 3
-"""Every try has the same command id, so nobody is notified twice."""
+"""Every try has the same command id, so no user is notified twice."""
 
 
 @click.command()

@@ -30,8 +30,8 @@ _STATE_STYLES = {
 def status(as_json: bool, nats: str | None) -> None:
     """Show what state every instance of every service is in, and since when.
 
-    Read from the log itself, so it works without an edge. One that was killed is shown as it was
-    until its silence is noticed.
+    Read from the log itself, so it works without an edge. A killed instance keeps its last state
+    until its missing heartbeats are detected.
     """
     try:
         agents = run_connected("status", nats, _load_agents)

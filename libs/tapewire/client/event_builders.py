@@ -125,8 +125,8 @@ class AlertArguments(EventArguments):
 class PriceArguments(TypedDict, total=False):
     """Arguments about a quote.
 
-    Sizes are in shares; orders fill only against what is on offer. `volume` is what was traded
-    today, and `day_open` the price that the change is measured from.
+    Sizes are in shares; orders fill only against offered sizes. `volume` is what was traded today,
+    and `day_open` the price that the change is measured from.
     """
 
     bid: Number | None

@@ -2,8 +2,7 @@
 
 The id of an event is fixed before the first try, and all tries share it, so the log stores the
 event once. A handler whose event is redelivered publishes under the ids of the first delivery; if
-that was longer ago than the log remembers ids, `_find_stored_sequence` looks for them. Start at
-`publish`.
+the log no longer remembers those ids, `_find_stored_sequence` searches the log. Start at `publish`.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
 """The catalogue of event types: which tag each struct is stored under, and how old versions are
 read.
 
-A stored event has an explicit tag such as ``order.placed.v1`` instead of an import path, so code
-may move while the log stays. `event` declares a struct's tag, `Catalogue.decode` reads a stored
-event, and upcasts convert old versions. Clashes raise an error when the module that causes them is
+A stored event has an explicit tag such as ``order.placed.v1`` instead of an import path, so classes
+can be renamed and moved. `event` declares a struct's tag, `Catalogue.decode` reads a stored event,
+and upcasts convert old versions. Clashes raise an error when the module that causes them is
 imported. Start at `event`.
 """
 

@@ -1,7 +1,7 @@
 """The events of an order.
 
-Each event carries the order as it is afterwards, so a reader needs no earlier event to show it
-(decision record 0003).
+Each event carries the order after it, so a reader needs no earlier event to show it (decision
+record 0003).
 """
 
 import enum

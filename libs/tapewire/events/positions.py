@@ -1,6 +1,6 @@
 """The events of a position: a user's holding in one symbol, folded from trades.
 
-Each event carries the position as it is afterwards, and the trade that caused it.
+Each event carries the position after it, and the trade that caused it.
 """
 
 from datetime import datetime

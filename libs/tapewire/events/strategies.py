@@ -165,7 +165,8 @@ class StrategyFailed(StrategyEvent, frozen=True, kw_only=True):
 
 @event("strategy.signaled", subject="ev.{user}.strategies.{strategyId}")
 class StrategySignaled(StrategyEvent, frozen=True, kw_only=True):
-    """The strategy wants to `action`. It places the order `order_id`, which is `strategy.order`."""
+    """The strategy decided on `action`. It places the order `order_id`, which is
+    `strategy.order`."""
 
     action: Annotated[Action, about("what it wants")]
     confidence: Annotated[Decimal, about("how sure it is, from 0 to 1")]

@@ -1,10 +1,10 @@
 """Catch-up subscriptions: hand every event of a filter to one consumer, in the order of the log.
 
 One process at a time runs a subscription, usually under a lease. It reads pages from a cursor, so
-no event is missed; a live subscription and a jittered timer only say when to read. The consumer's
+no event is missed; a live subscription and a jittered timer only trigger the reads. The consumer's
 state and the cursor are checkpointed together. The next process resumes from the checkpoint and
-hands out later events again, so a consumer must tolerate events that it has handled before.
-Start at `CatchUpSubscription`; `EventConsumer` is what a service implements.
+hands out later events again, so a consumer must tolerate events that it has handled before. Start
+at `CatchUpSubscription`; `EventConsumer` is what a service implements.
 """
 
 import abc
@@ -281,7 +281,7 @@ class _Delivery(Generic[ConsumerT]):
         )
 
     async def _wait_for_events(self) -> bool:
-        """Wait for an event, or until it is time to look; whether there was an event."""
+        """Wait for an event or for the next scheduled read; whether there was an event."""
         return await wait_for_event(self._wake, POLL_INTERVAL_SECONDS, self._rng)
 
     async def _recreation_reason(self) -> str:

@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a fold at a known sequence, stored so that a restart reads less.
+"""Checkpoints: the state of a fold at a known sequence. With one, a restart reads fewer events.
 
 A checkpoint is `{epoch, asOf, state}` as zlib-compressed JSON, one value of a `LatestValueStore`.
 Views, event consumers and services all store theirs in this form. A checkpoint that cannot be

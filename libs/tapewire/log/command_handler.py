@@ -1,8 +1,8 @@
 """The command handler: load an entity, decide, append, and repeat after a conflict.
 
 A decider consists of pure functions; a command carries its time and its ids. A decider recognizes a
-command that it has decided before, and the handler then returns the entity as it is. Any command
-may therefore be repeated after any fault. Start at `CommandHandler.handle`.
+command that it has decided before, and the handler then returns the current entity. Any command may
+therefore be repeated after any fault. Start at `CommandHandler.handle`.
 """
 
 import asyncio

@@ -30,7 +30,7 @@ MAX_BATCH_EVENTS = 1000
 
 
 class LogError(Exception):
-    """The log could not do what it was asked. Subclasses say why."""
+    """The log could not carry out an operation. Subclasses say why."""
 
 
 class Conflict(LogError):

@@ -1,8 +1,8 @@
-"""The newest quote of every symbol, as this process knows it.
+"""The newest quote of every symbol that this process has received.
 
 `start` subscribes before it reads the stored quotes, so no quote is missed in between. After a gap
-the cache reads all quotes again. A symbol stays known even if MARKET, which is kept in memory,
-loses it. Start at `QuoteCache`.
+the cache reads all quotes again. A symbol stays in the cache even if MARKET, which is stored in
+memory, loses it. Start at `QuoteCache`.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Writes checkpoints of users' views, so that loading a snapshot reads few events.
+"""Writes checkpoints of users' views. With them, loading a snapshot reads few events.
 
 A durable subscription counts each user's events. Once a second the checkpointer loads and saves the
 views of users with `MIN_CHECKPOINT_EVENTS` or more. A saved view covers everything in the log at

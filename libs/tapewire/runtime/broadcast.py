@@ -1,4 +1,4 @@
-"""At-most-once messages between processes, which nobody stores.
+"""At-most-once messages between processes. They are not stored.
 
 They suit states that are published again soon, such as presence. What must not be lost belongs in
 the log.

@@ -1,11 +1,11 @@
 """Leases: work that runs in one process only, and moves to a standby within seconds.
 
 A lease is a key with a time to live in the KV bucket `leases`. The holder renews it in time with
-the revision of its last write; a standby creates it once it is gone. A holder that cannot renew
-stops its work before the lease expires, so two processes never both believe that they hold it, as
-long as their clocks run at the same speed. Appends state the sequence that they expect all the
-same. A process that was paused for longer than a lease lives continues in the middle of its work:
-anything that must not happen late checks `is_held` first. Start at `Leases.run_while_held`.
+the revision of its last write; a standby creates it after it has expired. A holder that cannot
+renew stops its work before the lease expires, so no two processes hold it at the same time,
+provided that their clocks run at the same speed. Appends state the sequence that they expect all
+the same. A process that was paused for longer than a lease lives continues in the middle of its
+work: anything that must not happen late checks `is_held` first. Start at `Leases.run_while_held`.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Reports how far the work of one lease has come; see `tapewire.runtime.contracts.progress`.
 
-The holder of a lease answers `svc.{service}.progress` from its catch-up subscriptions, and from
-what the service says about work that is not in the log.
+The holder of a lease answers `svc.{service}.progress` from its catch-up subscriptions, and from the
+service's own count of work that is not in the log.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from tapewire.runtime.requests import Endpoint, RequestContext
 
 
 class TrackedSubscription(Protocol):
-    """A subscription that knows how far it has come."""
+    """A subscription that knows its last handled sequence."""
 
     filter: str
 

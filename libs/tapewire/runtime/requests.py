@@ -262,7 +262,7 @@ class RequestClient:
 
         Raises:
             CommandRejected: the service rejected the request; `code` and `path` say why.
-            RequestTimeout: nobody answered, or the service could not handle it now.
+            RequestTimeout: no service answered, or the service could not handle it now.
         """
         headers = {"Tw-Correlation": correlation, "Tw-Command": command_id or new_id()}
         with telemetry.span(f"ask {service}.{verb}", kind=SpanKind.CLIENT, parent=traceparent):

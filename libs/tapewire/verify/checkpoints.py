@@ -83,7 +83,7 @@ class CheckpointVerifier:
         stored: the values of VIEWS by key.
         checks: how to verify the checkpoints of event consumers.
         bounds: the bounds of the log that is read.
-        user: verify only this user's views; None for everybody's.
+        user: verify only this user's views; None for those of all users.
     """
 
     def __init__(

@@ -50,7 +50,7 @@ async def verify(
     user: str | None = None,
     checkpoint_checks: Iterable[CheckpointCheck] = (),
 ) -> VerificationSummary:
-    """Verify every event, entity and checkpoint, of `user` or of everybody. `on_difference`
+    """Verify every event, entity and checkpoint, of `user` or of all users. `on_difference`
     receives the differences as they are found.
 
     Raises:

@@ -1,8 +1,9 @@
 """Counts of all items: by sentiment and tag, and by hour.
 
-The view is a fold of the items' events, so everybody who folds the same log gets the same counts.
-Its size is bounded: it has a counter for each of the first `MAX_TRACKED_TAGS` tags and one for all
-others, and a counter for each of the last `RETAINED_MINUTES` minutes in which items were published.
+The view is a fold of the items' events, so every process that folds the same log gets the same
+counts. Its size is bounded: it has a counter for each of the first `MAX_TRACKED_TAGS` tags and one
+for all others, and a counter for each of the last `RETAINED_MINUTES` minutes in which items were
+published.
 
 Rates use the time at which an item was published, not its sequence: loading a file of last week's
 items does not raise the current rate.

@@ -1,7 +1,7 @@
 """A user's open orders, and the most recently closed ones.
 
-Every order event carries the order as it is afterwards. The view retains the newest state of each
-order and drops the oldest closed one beyond `MAX_CLOSED_ORDERS`.
+Every order event carries the order after it. The view retains the newest state of each order and
+drops the oldest closed one beyond `MAX_CLOSED_ORDERS`.
 """
 
 from typing import ClassVar, Self

@@ -1,8 +1,8 @@
 """A user's open positions, the most recently closed ones, and their valuation.
 
-Every event carries the position as it is afterwards. The view retains the newest state of each
-symbol and drops the oldest closed one beyond `MAX_CLOSED_POSITIONS`, except for its profit:
-`realized_pnl` is the total over all symbols that the user ever traded.
+Every event carries the position after it. The view retains the newest state of each symbol and
+drops the oldest closed one beyond `MAX_CLOSED_POSITIONS`, except for its profit: `realized_pnl` is
+the total over all symbols that the user ever traded.
 """
 
 from decimal import Decimal

@@ -1,7 +1,7 @@
 """A user's strategies, except those that were completed long ago.
 
-Every strategy event carries the strategy as it is afterwards. The view retains the newest state of
-each strategy and drops the oldest completed one beyond `MAX_COMPLETED_STRATEGIES`.
+Every strategy event carries the strategy after it. The view retains the newest state of each
+strategy and drops the oldest completed one beyond `MAX_COMPLETED_STRATEGIES`.
 """
 
 from typing import ClassVar, Self

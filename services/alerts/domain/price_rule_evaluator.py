@@ -44,7 +44,8 @@ class PriceRuleEvaluator:
         self._armed_by_id: dict[str, ArmedRule] = {}
 
     def arm(self, armed: ArmedRule) -> list[PriceRuleHit]:
-        """Add a rule, in place of the one with the same id. Return what it hits at once."""
+        """Add a rule, in place of the one with the same id. Return the hits that follow
+        immediately."""
         self.disarm(armed.rule.rule_id)
         rule = armed.rule
         if rule.kind not in PRICE_RULE_KINDS or rule.symbol is None:

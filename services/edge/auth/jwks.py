@@ -23,7 +23,7 @@ MIN_FETCH_INTERVAL_SECONDS = 1.0
 MAX_JWKS_BYTES = 1 << 20
 MIN_RSA_BITS = 2048
 _PUBLIC_MEMBERS = {"RSA": ("kty", "n", "e"), "EC": ("kty", "crv", "x", "y")}
-"""The members of a key that are read: public ones only, whatever else it holds."""
+"""The members of a key that are read: public ones only; others are ignored."""
 
 logger = structlog.get_logger("edge.keys")
 

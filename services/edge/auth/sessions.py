@@ -1,9 +1,9 @@
 """Sessions: who is signed in, until when, and whether the session was revoked.
 
-A session is a random token in the cookie ``session``. The store holds only the token's SHA-256,
-which nobody can sign in with. A further token of a session, such as a redeemed ticket's, is a
-record that refers to the session's own key. A JWT has no record until it is revoked.
-`SessionStore.watch` reports revocations by any process.
+A session is a random token in the cookie ``session``. The store has only the token's SHA-256, which
+is no use for signing in. A further token of a session, such as a redeemed ticket's, is a record
+that refers to the session's own key. A JWT has no record until it is revoked. `SessionStore.watch`
+reports revocations by any process.
 """
 
 import asyncio

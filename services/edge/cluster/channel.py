@@ -1,7 +1,7 @@
 """A topic on which edge processes exchange messages.
 
-Delivery is at most once: a process that is away misses what is sent. Every user of a channel
-repeats or repairs its state, therefore a lost message has no lasting effect.
+Delivery is at most once: a disconnected process misses messages. Every user of a channel repeats or
+repairs its state, therefore a lost message has no lasting effect.
 """
 
 import contextlib

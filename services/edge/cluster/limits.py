@@ -1,8 +1,8 @@
 """Limits of connections of this process and of attempts from an address.
 
-`RateLimiter` is pure: the time is an argument, in seconds. Its memory is bounded whatever clients
-do: it keeps the attempts of the last minute, and beyond `MAX_SLOTS` forgets the addresses that have
-been quiet for longest. `distributed_rate_limiter` adds the attempts at other processes.
+`RateLimiter` is pure: the time is an argument, in seconds. Its memory is bounded: it keeps the
+attempts of the last minute, and beyond `MAX_SLOTS` forgets the addresses that have been quiet for
+longest. `distributed_rate_limiter` adds the attempts at other processes.
 """
 
 import math

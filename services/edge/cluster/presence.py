@@ -1,4 +1,4 @@
-"""Who is connected to which edge process: every process knows all connections.
+"""Who is connected to which edge process: every process has a list of all connections.
 
 Each process publishes its connections as they open and close, in numbered messages, and sends a
 heartbeat with the last number and the number of its connections. A process that notices a gap asks
@@ -25,7 +25,7 @@ from tapewire_services.edge.cluster.presence_messages import (
 )
 
 SILENCE_TIMEOUT_SECONDS = 15.0
-"""A process that sends nothing for so long is gone, and its connections with it."""
+"""A process that sends nothing for so long is removed with its connections."""
 MAX_SNAPSHOT_ENTRIES = 1000
 """Entries of a snapshot in one message."""
 
@@ -39,7 +39,7 @@ class ConnectionTotals(NamedTuple):
 
 
 class _RemoteInstance:
-    """The state of another process, as far as its messages tell."""
+    """The state of another process, according to its messages."""
 
     __slots__ = ("entries", "is_draining", "last_message_at", "last_number", "snapshot_parts")
 
@@ -52,7 +52,7 @@ class _RemoteInstance:
 
 
 class Presence:
-    """The connections of all processes, as process `instance` knows them.
+    """The connections of all processes, as seen by process `instance`.
 
     A user may have `max_connections`. Each process finds its own connections that exceed the limit:
     the oldest of a user with too many. Connections of a draining process do not count, because they

@@ -261,7 +261,7 @@ class _StreamSession:
             await self._writer.write_next_chunk()
 
     def _announce_live(self) -> None:
-        """Tell a client that keeps another connection open that this one is live; once."""
+        """Notify a client with another open connection that this one is live; once."""
         if self._connection.info.is_handover and not self._live_sent:
             self._live_sent = self._connection.outbox.put(frames.LIVE_COMMENT, urgent=True)
 

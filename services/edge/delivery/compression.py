@@ -1,4 +1,5 @@
-"""gzip streams whose every chunk can be read at once, with blocks that many streams share. Pure.
+"""gzip streams with chunks that can be decompressed immediately, and with blocks that many streams
+share. Pure.
 
 `GzipStream` is the stream of one reader: each `write` ends with a flush, and `end` completes the
 stream. A conflation group sends its chunks through a `SharedCompressor`: a `SharedChunk` is
@@ -7,7 +8,7 @@ compressed once and appended to the streams of all readers.
 A block may refer to the bytes before it. A reader that has just received the last `WINDOW_BYTES` of
 the shared chunks, however they were compressed, is in step and takes blocks that refer to them. Any
 other reader takes a standalone block, or, when that would save little, a block of its own
-compressor. Its own compressor starts anew after a shared block, which it did not see
+compressor. Its own compressor starts again after a shared block, which it did not see
 (docs/adr/0011), and exists only while the stream is busy (`release_if_idle`). Start reading at
 `GzipStream.write`.
 """

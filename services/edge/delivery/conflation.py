@@ -1,9 +1,9 @@
 """Conflation: newest-wins values, rendered and compressed once for all their readers. Pure.
 
-A `ConflationGroup` is all connections that want the same values at the same rate. The newest value
-of each key leaves at most `max_rate` times a second, in chunks that are rendered and compressed
-once for the whole group. A reader that has not taken the last chunk receives, when it does, the
-newest value of every key that it missed.
+A `ConflationGroup` is all connections that subscribe to the same values at the same rate. The
+newest value of each key leaves at most `max_rate` times a second, in chunks that are rendered and
+compressed once for the whole group. A reader that has not taken the last chunk receives, when it
+does, the newest value of every key that it missed.
 
 A group is flushed less often when it has so many readers that writing takes long, and when its
 values change so often that its readers would wake for a few of them each time. Start reading at
@@ -22,7 +22,7 @@ MAX_UPDATES_PER_SECOND = 10.0
 """Updates a second that a reader gets of one key at most."""
 MAX_WRITE_SHARE = 0.48
 """Share of the process's time that writing the chunks of one group may take. Thousands of readers
-get them at longer intervals, while everything else goes on."""
+get them at longer intervals, and other tasks get their turn."""
 MAX_WRITE_PAUSE_SECONDS = 0.03
 """Longest pause of a group after a round of writes."""
 BUSY_CHANGES_PER_SECOND = 1000.0

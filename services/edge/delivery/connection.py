@@ -22,7 +22,7 @@ logger = structlog.get_logger("edge.connection")
 
 
 class ConnectionInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a connection when it opens.
+    """The properties of a connection that are fixed when it opens.
 
     `user_id` is who is connected, `owner` whose events are shown; `selection` narrows them.
     `until_sequence` ends the stream at that sequence of the log. `is_handover` says that the client
@@ -124,7 +124,7 @@ class Connection:
 
     @property
     def is_draining(self) -> bool:
-        """Whether the client was told that this process stops."""
+        """Whether the client was notified that this process stops."""
         return self._is_draining
 
     @property
@@ -167,7 +167,7 @@ class Connection:
         self._last_sent_sequence = sequence
 
     def observe(self, recorded: RecordedEvent) -> None:
-        """Let the selection know of the owner's next event."""
+        """Pass the owner's next event to the selection."""
         if self.selection is not None:
             self.selection.observe(recorded)
 
@@ -271,8 +271,8 @@ class Connection:
             )
 
     def announce_draining(self, frame: bytes) -> None:
-        """Send `frame`, which says when this process will close the stream. A client too slow to
-        receive it is closed all the same."""
+        """Send `frame`, which announces when this process will close the stream. A client too slow
+        to receive it is closed all the same."""
         self._is_draining = True
         self.outbox.put(frame, urgent=True)
 

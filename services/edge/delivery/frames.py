@@ -23,7 +23,7 @@ DEFAULT_RETRY_MS = 5000
 """Default reconnection time of clients, in milliseconds."""
 KEEPALIVE_COMMENT = b": keepalive\n\n"
 LIVE_COMMENT = b": live\n\n"
-"""Tells a client that asked for it that everything up to now has been sent."""
+"""Notifies a client that asked for it that all earlier events have been sent."""
 
 _LINE_END_ESCAPES = (
     (b"\xe2\x80\xa8", b"\\u2028"),

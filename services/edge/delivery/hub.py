@@ -34,8 +34,8 @@ from tapewire_services.edge.delivery.serializers.control_messages import (
 from tapewire_services.edge.delivery.serializers.trading import is_urgent
 
 HEARTBEAT_INTERVAL_SHARE = 5 / 6
-"""Share of the keepalive interval after which a steady heartbeat is sent, so that it arrives within
-the interval although the tick may be late."""
+"""Share of the keepalive interval after which a steady heartbeat is sent, because the tick may be
+late and it must arrive within the interval."""
 CLOSE_TIMEOUT_SECONDS = 1.5
 """How long a closing connection may take to write its last bytes."""
 
@@ -100,7 +100,7 @@ class Hub:
             index.setdefault(name, {})[connection] = None
 
     def remove(self, connection: Connection) -> None:
-        """Forget `connection` and count its close reason."""
+        """Remove `connection` and count its close reason."""
         self._connections.pop(connection, None)
         self._by_client.pop(connection.info.client_id, None)
         for index, name in self._index_entries(connection):
@@ -193,7 +193,7 @@ class Hub:
         )
 
     def on_log_recreated(self, epoch: str) -> None:
-        """The log was created anew as `epoch`, so no position in it can be assumed."""
+        """The log was recreated as `epoch`, so no earlier position is valid."""
         self._epoch = epoch
         for connection in self.connections():
             if connection.is_live:
@@ -225,7 +225,7 @@ class Hub:
     def announce_draining(
         self, connection: Connection, seconds: float, wall_time: datetime
     ) -> None:
-        """Tell `connection` that it will be closed in `seconds`."""
+        """Notify `connection` that it will be closed in `seconds`."""
         message = draining_message(seconds)
         connection.announce_draining(self.render_control_frame(connection, message, wall_time))
 

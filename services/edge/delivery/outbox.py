@@ -1,4 +1,4 @@
-"""Outboxes: the bytes that wait for one reader, and the flush windows in which they leave. Pure.
+"""Outboxes: the bytes that wait for one reader, and the windows in which they are flushed. Pure.
 
 The first frame after a pause leaves at once, and so do a few more. When a stream keeps going, all
 frames of a flush window leave as one write. An outbox is bounded: a lossless reader that overflows

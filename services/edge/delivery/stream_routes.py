@@ -66,9 +66,9 @@ class LiveValue(enum.Enum):
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
     """A part of a stream.
 
-    `own_domains` are domains of the user's own events, `shared_domains` those of events that
-    everybody may see. Events of `unsequenced_domains` are sent without ids and without private
-    fields to the clients that are connected at that moment.
+    `own_domains` are domains of the user's own events, `shared_domains` those of events that every
+    user may see. Events of `unsequenced_domains` are sent without ids and without private fields to
+    the clients that are connected at that moment.
     """
 
     name: str

@@ -36,7 +36,7 @@ def open_listening_socket(settings: Settings, *, copy: bool = False) -> socket.s
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # Data that fits into the kernel's buffer never waits in this process, therefore only the
-        # kernel can notice that the client does not read or is gone.
+        # kernel can detect that the client does not read or has disconnected.
         timeout_ms = max(1, int(settings.write_seconds * 1000))  # 0 means the default of minutes
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)
     listening.setblocking(False)

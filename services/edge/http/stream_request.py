@@ -59,14 +59,14 @@ class StreamRequest(msgspec.Struct, frozen=True):
 
     @property
     def is_handover(self) -> bool:
-        """Whether the client holds another connection until it hears that this one is live."""
+        """Whether the client keeps another connection open until this one is reported as live."""
         return self.query.get("handover") == "1"
 
 
 def resolve_owner(
     route: StreamRoute, request: StreamRequest, session: Session | None
 ) -> str | None:
-    """Whose events are shown. Raises Failure for somebody else's."""
+    """Whose events are shown. Raises Failure for another user's."""
     if session is None:
         return None
     wanted = request.query.get("userId")

@@ -105,7 +105,7 @@ class StreamHandler:
             gzip.release_if_idle()
 
     async def announce_departure(self) -> None:
-        """Tell the other processes that this one is about to close its streams."""
+        """Notify the other processes that this one is about to close its streams."""
         if self._presence_sync is not None:
             await self._presence_sync.announce_draining()
 

@@ -1,7 +1,7 @@
 """The newest-wins values of types that other packages declare: the newest of each, by owner.
 
-One subscription receives all of them (`ValueFollower`). A value belongs to a user, or to everybody.
-Start reading at `DeclaredValueFeed`.
+One subscription receives all of them (`ValueFollower`). A value belongs to one user or to all
+users. Start reading at `DeclaredValueFeed`.
 """
 
 import random
@@ -40,7 +40,7 @@ class DeclaredValueFeed:
     """Run it with `run`. Values have keys of a type tag and an entity.
 
     `on_change` is called with the key of a value and its owner; the owner is None when the value
-    belongs to everybody.
+    belongs to all users.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class DeclaredValueFeed:
         await self._follower.run()
 
     def keys(self, owner: str, tags: Iterable[str]) -> frozenset[str]:
-        """The keys of all values of `owner` and of everybody whose types have `tags`."""
+        """The keys of `owner`'s values and of shared values, if their types have `tags`."""
         shown = frozenset(tags)
         return frozenset(
             key
@@ -69,7 +69,7 @@ class DeclaredValueFeed:
         )
 
     def value(self, owner: str, key: str) -> DeclaredValue:
-        """The value of `owner` under `key`, or everybody's when the owner has none."""
+        """The value of `owner` under `key`, or the shared one when the owner has none."""
         return self._values.get(owner, {}).get(key) or self._values[EVERYBODY][key]
 
     def _receive(self, name: str, data: bytes) -> None:

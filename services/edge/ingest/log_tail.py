@@ -169,8 +169,8 @@ class LogTail:
             listener()
 
     def _on_gap(self, reason: str) -> None:
-        """Hold events after a gap until the leader has said which log they belong to: it may have
-        been recreated meanwhile."""
+        """Hold events after a gap until the leader has confirmed which log they belong to: it may
+        have been recreated meanwhile."""
         logger.info("log_tail.gap_reported", reason=reason)
         self._gap_count += 1
         self._check_requested.set()

@@ -1,9 +1,9 @@
 """The positions of connected users and their valuations, for the streams that show positions.
 
-While somebody watches a user's positions, their view is loaded at the end of the log and kept
-current by the log tail's events. The positions service values them; those valuations are followed
-as newest-wins values. `PortfolioTracker` is also the `PricingContext` of serializers. Start reading
-at `PortfolioTracker.watch`.
+While a stream shows a user's positions, their view is loaded at the end of the log and kept current
+by the log tail's events. The positions service values them; those valuations are followed as
+newest-wins values. `PortfolioTracker` is also the `PricingContext` of serializers. Start reading at
+`PortfolioTracker.watch`.
 """
 
 import asyncio

@@ -4,10 +4,10 @@ An order is Unplaced, Placed (not accepted yet), Working (accepted, perhaps part
 Closed. Start at `decide`; `ORDER_DECIDER` is the decider.
 
 Two keys make commands idempotent. The order's id is derived from its user and clientOrderId, so
-placing it again reaches the same order. Each state also remembers the ids of the last
-`MAX_SEEN_COMMAND_IDS` commands, and one of them changes nothing when it is decided again. An older
-command is harmless too: a second acceptance changes nothing, a closed order stays closed, and a
-fill states the quantity that was filled before it.
+placing it again reaches the same order. Each state also has the ids of the last
+`MAX_SEEN_COMMAND_IDS` commands. Deciding one of them again changes nothing. An older command is
+harmless too: a second acceptance changes nothing, a closed order stays closed, and a fill states
+the quantity that was filled before it.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """A position: what one user holds in one symbol, and what each trade makes of it. Pure.
 
-Every event carries the position as it is afterwards, so the last event is the whole state. Start at
-`decide`; `POSITION_DECIDER` is the decider.
+Every event carries the position after it, so the last event is the whole state. Start at `decide`;
+`POSITION_DECIDER` is the decider.
 
 The accounts balance to the last digit. A position keeps what was paid for it (`cost_basis`, with
 the sign of the quantity), never an average. A trade that closes a part takes its share of the cost,

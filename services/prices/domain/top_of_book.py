@@ -2,7 +2,7 @@
 
 `apply_tick` folds one tick and `build_price_updated` builds the quote to publish. A quote needs
 both sides of the market. A missing side is not derived from the last trade: orders fill at the
-quote, and would be filled against an offer that nobody made. Trades before the first quote count
+quote, and would be filled against an offer that does not exist. Trades before the first quote count
 towards the volume.
 """
 

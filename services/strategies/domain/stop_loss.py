@@ -37,7 +37,7 @@ class StopLossState(msgspec.Struct, frozen=True):
 def apply_price(
     state: StopLossState, strategy: Strategy, position_since: int, price: Decimal
 ) -> StopLossState:
-    """The state after one more price. It starts anew when `position_since` or the side says that
+    """The state after one more price. It starts again when `position_since` or the side shows that
     the strategy holds another position."""
     side, entry = closing_side(strategy), strategy.entry_price
     stop_loss = strategy.stop_loss

@@ -1,13 +1,13 @@
 """A strategy: its states, and how it decides on commands. Pure.
 
 A strategy is absent or created; its status says what it does. It has at most one pending order
-(`strategy.order`), and only the fills of that order change its position. Whatever arrives twice,
-late, or for another order changes nothing. Start at `decide`; `STRATEGY_DECIDER` is the decider for
-`tapewire.log.CommandHandler`.
+(`strategy.order`), and only the fills of that order change its position. A command that arrives
+twice, late, or for another order changes nothing. Start at `decide`; `STRATEGY_DECIDER` is the
+decider for `tapewire.log.CommandHandler`.
 
-A command that does not fit the state is rejected rather than ignored, even when it is nobody's
-mistake, such as a fill of an order that is not pending. The command handler reads the
-newest state from the log before it rejects, so outdated state in a process causes no rejection.
+A command that does not fit the state is rejected rather than ignored, even when no caller is at
+fault, such as a fill of an order that is not pending. The command handler reads the newest state
+from the log before it rejects, so outdated state in a process causes no rejection.
 """
 
 import hashlib

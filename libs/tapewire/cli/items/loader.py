@@ -21,7 +21,7 @@ MAX_BATCH_BYTES = 256 << 10
 MAX_ITEM_BYTES = 512 << 10
 """An item with more bytes is malformed. A well-formed one has at most about 10 kB."""
 MAX_TRIES = 10
-"""Over about 15 seconds, by which time a restarted NATS server is back."""
+"""Over about 15 seconds, enough for a restart of the NATS server."""
 
 SendBatch = Callable[[LoadItems], Awaitable[LoadReply]]
 ReportMalformed = Callable[[int, str], None]

@@ -91,7 +91,7 @@ def _validate_url(url: str) -> str:
 
 
 def _run_until_interrupted(work: Callable[[], None]) -> None:
-    """Run `work` until Ctrl-C, or until the reader of the output is gone (`| head`)."""
+    """Run `work` until Ctrl-C, or until the reader of the output exits (`| head`)."""
     try:
         work()
     except KeyboardInterrupt:

@@ -1,9 +1,9 @@
 """How long to wait before a reconnect. Pure functions.
 
-After a clean end, the wait is the server's `retry:`, with which a draining server spreads its
-clients. After a failure, the wait is one second, doubled with each further failure, with jitter. It
-may be shorter than `retry:`, because a person is watching and there are few such clients; the
-browser client, of which there are many, always honours `retry:`. `Retry-After` is always honoured.
+After a clean end, the wait is the server's `retry:`; a draining server spreads its clients with it.
+After a failure, the wait is one second, doubled with each further failure, with jitter. It may be
+shorter than `retry:`, because a person is watching and there are few such clients; the browser
+client, which runs in many tabs, always honours `retry:`. `Retry-After` is always honoured.
 """
 
 from datetime import UTC, datetime

@@ -29,7 +29,7 @@ class EdgeSession:
 
         Raises:
             CliError: The sign-in is off, or rejects the user id.
-            httpx.HTTPError: The edge cannot be reached, or cannot sign anybody in just now.
+            httpx.HTTPError: The edge cannot be reached, or cannot sign users in now.
         """
         if self._user is None:
             return

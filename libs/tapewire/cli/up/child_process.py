@@ -1,7 +1,7 @@
 """One child process, from its start to its exit.
 
 The child runs in a session of its own, so a Ctrl-C at the terminal reaches only `up`, and it is
-killed when `up` dies (`parent_death_signal`). It reports that it is ready through a pipe, or is
+killed when `up` ends (`parent_death_signal`). It reports that it is ready through a pipe, or is
 probed. Its output, stdout and stderr alike, is passed on line by line.
 """
 

@@ -1,11 +1,11 @@
-"""Runs a command that is killed when its parent dies.
+"""Runs a command that is killed when its parent ends.
 
     python -I -S parent_death_signal.py PARENT_PID COMMAND...
 
 `up` starts its processes through this script instead of a `preexec_fn`: between fork and exec of a
-process with threads, Python code may wait for a lock that nobody will release. The script asks the
-kernel (Linux, prctl(2)) to kill it with its parent and then becomes the command. On other systems
-it only becomes the command.
+process with threads, Python code may wait for a lock that no thread will release. The script asks
+the kernel (Linux, prctl(2)) to kill it with its parent and then becomes the command. On other
+systems it only becomes the command.
 
 It imports no other module of Tapewire and starts in a few milliseconds.
 """
@@ -20,7 +20,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def wrap_command(command: Sequence[str]) -> list[str]:
-    """Return the command that runs `command` as a child that dies with this process."""
+    """Return the command that runs `command` as a child that is killed when this process ends."""
     return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command]
 
 

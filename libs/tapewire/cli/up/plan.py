@@ -109,7 +109,7 @@ def _edge_names(options: UpOptions) -> list[str]:
 
 
 def format_welcome(url: str, *, nats_url: str, data_dir: Path, sign_in: bool) -> str:
-    """Return commands to try, for a person who starts Tapewire for the first time."""
+    """Return commands that a first-time user can try."""
     bin_ = shlex.quote(str(Path(sys.executable).parent / "tapewire"))
     json_ = "-H 'Content-Type: application/json'"
     jar = shlex.quote(f"{data_dir}/cookies")

@@ -1,9 +1,9 @@
 """Starts processes stage by stage, restarts those that die, and stops them in reverse order.
 
 The processes of a stage start together when all of the previous stage are ready, and stop together
-when all of the next stage are gone. No process is started before, or outlives, what it depends on.
-Each process has a `RestartingProcess`, whose single task starts it, watches it and restarts it, so
-nothing is started after a stop was requested. Start at `Supervisor`, then read
+when all of the next stage are gone. No process starts before the processes it depends on, and none
+outlives them. Each process has a `RestartingProcess`, whose single task starts it, watches it and
+restarts it, so nothing is started after a stop was requested. Start at `Supervisor`, then read
 `RestartingProcess._run`.
 """
 
@@ -52,7 +52,7 @@ class StartFailed(Exception):
 
 
 class RestartingProcess:
-    """A process that is restarted when it dies, from `start` to `stop`.
+    """A process that is restarted when it ends, from `start` to `stop`.
 
     `on_change` is called whenever the process starts, becomes ready or exits.
     """

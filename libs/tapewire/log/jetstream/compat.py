@@ -24,7 +24,7 @@ class CompatClient(Client):
     """nats-py's client with a tolerant PONG handler and a faster header parser."""
 
     async def _process_pong(self) -> None:
-        """Ignore a PONG that nobody waits for any more.
+        """Ignore a PONG that no flush waits for any more.
 
         nats-py hands each PONG to the caller that sent the PING. If that caller timed out, nats-py
         sets the result of a cancelled future, and the error ends the connection's read loop for

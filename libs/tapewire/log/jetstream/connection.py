@@ -1,4 +1,4 @@
-"""A NATS connection whose requests fail fast and whose subscriptions learn of lost messages.
+"""A NATS connection whose requests fail fast and whose subscriptions are notified of lost messages.
 
 nats-py fails a request on a lost connection only when it times out, and reports lost messages
 through callbacks of the whole connection. `NatsConnection` receives all replies in one inbox. It
@@ -88,7 +88,8 @@ class NatsConnection:
         """Send a request and return the first reply.
 
         Raises:
-            Unavailable: nothing listens, or there is no connection; nobody received the request.
+            Unavailable: nothing listens, or there is no connection; no service received the
+                request.
             OutcomeUnknown: the request was sent, but no answer arrived.
             AppendRejected: the request is larger than the server accepts.
         """
@@ -238,7 +239,7 @@ class NatsConnection:
 
     async def wait_closed(self) -> None:
         """Wait until nats-py closes the connection for good, which it does without reconnecting
-        when the server reports an error that nats-py does not know.
+        when the server reports an unknown error.
 
         Raises:
             Unavailable: always, unless `close` was called.

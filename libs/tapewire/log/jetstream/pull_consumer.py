@@ -1,8 +1,8 @@
 """A pull consumer that fetches messages in batches and returns what it does not handle.
 
-The server counts a message as delivered once it has selected it for a client, and delivers it to
-nobody else before the acknowledgement times out. A client that stops must therefore return both the
-messages that it holds and those on their way. A batch request asks only for messages that exist
+The server counts a message as delivered once it has selected it for a client, and delivers it to no
+other client before the acknowledgement times out. A client that stops must therefore return both
+the messages that it holds and those on their way. A batch request asks only for messages that exist
 now; the server ends its answer with a status, and `close` waits for that. Only if no message
 exists, a long poll for a single message stays open. (nats-py's own pull subscription drops the
 messages of a cancelled fetch, which then are delivered again half a minute later.) Start at
@@ -63,7 +63,7 @@ class PullConsumer:
         """Wait for the next message.
 
         Raises:
-            Unavailable: the consumer is gone, or cannot be asked now.
+            Unavailable: the consumer does not exist, or does not answer.
         """
         while not self._buffer:
             if self._failure is not None:

@@ -102,7 +102,7 @@ class DeliveryQueue(Generic[T]):
             self._on_item(entry)
 
     def disconnect(self) -> None:
-        """Lose what is on its way, and what is sent until the reconnect."""
+        """Lose the messages in flight, and those sent until the reconnect."""
         self.is_subscribed = False
         self._queue.clear()
 
@@ -186,7 +186,7 @@ class MemoryConnection:
         try:
             operation()
         except LogError:
-            return  # nobody waits for the answer any more
+            return  # the caller has stopped waiting for the answer
 
     async def _time_out(self) -> OutcomeUnknown:
         await asyncio.sleep(self.faults.max_timeout_seconds)

@@ -86,8 +86,8 @@ class MemoryDurableConsumer:
         loop.call_later(delay_seconds, self._requeue, self._server.journal.epoch, handed)
 
     def redeliver_unacknowledged(self, recorded: RecordedEvent) -> None:
-        """Deliver the event again after the acknowledgement timed out: its process died, or the
-        acknowledgement was lost."""
+        """Deliver the event again after the acknowledgement timed out: its process was killed, or
+        the acknowledgement was lost."""
         self.redeliver_after(recorded, self._server.ack_wait_seconds)
 
     def _requeue(self, epoch: str, delivery: tuple[int, int]) -> None:
@@ -162,7 +162,7 @@ class MemoryDurableSubscription:
             self._current_event = None
 
     def kill(self) -> None:
-        """Stop without telling the server, as a process that dies."""
+        """Stop without notifying the server, like a killed process."""
         self._stop()
         if self._current_event is not None:
             self._consumer.redeliver_unacknowledged(self._current_event)

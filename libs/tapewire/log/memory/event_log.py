@@ -129,7 +129,7 @@ class MemoryEventLog:
         return subscription
 
     def _replica_last_sequence(self) -> int:
-        """The last event that the answering replica knows."""
+        """The last event that the answering replica has."""
         faults, last = self._connection.faults, self._server.journal.last
         return (
             last - faults.rng.randrange(MAX_LAG_EVENTS + 1)
@@ -142,7 +142,7 @@ class MemoryEventLog:
         self._connection.sever(seconds)
 
     def kill(self) -> None:
-        """Stop without telling the server, as a process that dies. No callback is called."""
+        """Stop without notifying the server, like a killed process. No callback is called."""
         for subscription in self._durable_subscriptions:
             subscription.kill()
         self._connection.close()

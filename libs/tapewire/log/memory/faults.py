@@ -23,7 +23,7 @@ class Faults(msgspec.Struct, kw_only=True):
     max_timeout_seconds: float = 0.0
     """The time after which a lost answer times out."""
     max_outage_seconds: float = 1.0
-    """How long a broken connection stays broken, and a server stays away."""
+    """How long a broken connection stays broken, and a server unavailable."""
     max_late_seconds: float = 0.5
     """How late a late append or live message is."""
 

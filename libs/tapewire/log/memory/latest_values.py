@@ -66,5 +66,5 @@ class MemoryLatestValueStore:
         )
 
     def kill(self) -> None:
-        """Stop without telling the server, as a process that dies. No callback is called."""
+        """Stop without notifying the server, like a killed process. No callback is called."""
         self._connection.close()

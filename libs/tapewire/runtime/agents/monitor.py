@@ -1,11 +1,11 @@
 """Reports processes that fell silent as stopped. It runs in one process, under a lease.
 
-The log says which processes should run, heartbeats say which do. Clocks of different processes are
-never compared: each heartbeat differs from the one before, so a changed value means that the
-process lives, and this process alone measures the silence, from its first poll. If a poll fails or
-comes far too late, all measurements start over, because heartbeats may have been missed. The same
-holds while no heartbeat arrives at all, not even that of this process: then heartbeats cannot be
-stored. Start at `AgentMonitor`.
+The log has the processes that should run, heartbeats show those that do. Clocks of different
+processes are never compared: each heartbeat differs from the one before, so a changed value means
+that the process lives, and this process alone measures the silence, from its first poll. If a poll
+fails or comes far too late, all measurements start over, because heartbeats may have been missed.
+The same holds while no heartbeat arrives at all, not even that of this process: then heartbeats
+cannot be stored. Start at `AgentMonitor`.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ class _RunningAgents(EventConsumer):
 
 
 class _HeartbeatTracker:
-    """When each process was last heard, in the time of the polls."""
+    """The time of each process's last heartbeat, in the time of the polls."""
 
     def __init__(self, now: float) -> None:
         self._last_heartbeats: dict[str, tuple[bytes | None, float]] = {}

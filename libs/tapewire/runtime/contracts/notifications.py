@@ -37,7 +37,7 @@ class ReadNotifications(RequestStruct, frozen=True, kw_only=True):
 
 class SendNotification(RequestStruct, frozen=True, kw_only=True):
     """Notify each of `user_ids` (1 to 100, each of 1 to 128 characters); answered by `SentReply`.
-    Repeating the command notifies nobody twice.
+    Repeating the command notifies no user twice.
 
     `type` is a word (``[a-z][a-z0-9_]*``, at most 32 characters). As UTF-8 JSON, `title` has at
     most 120 bytes and is not empty, `message` has at most 500, `payload` at most 1,024.

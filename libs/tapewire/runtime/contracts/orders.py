@@ -17,8 +17,8 @@ PLACE, CANCEL, GET, LIST = "place", "cancel", "get", "list"
 
 
 def order_id(user: str, client_order_id: str) -> str:
-    """The id of the order that `user` calls `client_order_id`: 32 hexadecimal digits. A client
-    knows the id before it places the order, whether or not an answer arrives."""
+    """The id of the order that `user` calls `client_order_id`: 32 hexadecimal digits. A client has
+    the id before it places the order, even if no answer arrives."""
     named = f"{len(user)}:{user}:{client_order_id}"
     return hashlib.sha256(named.encode()).hexdigest()[:32]
 

@@ -1,8 +1,8 @@
 """The base of all requests, the type of user ids, and the declaration of a call.
 
 A service rejects fields that it does not know, because ignoring one (a misspelled stop-loss, a
-limit of a newer version) would do something else than was asked. Fields with their default value
-are not sent, so an older service rejects a newer caller only if the caller uses something new.
+limit of a newer version) would carry out a different command. Fields with their default value are
+not sent, so an older service rejects a newer caller only if the caller uses something new.
 """
 
 from typing import Annotated, Generic, TypeVar

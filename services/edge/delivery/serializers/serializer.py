@@ -11,7 +11,7 @@ SseMessage = tuple[str, Any]
 
 
 class PricingContext(Protocol):
-    """Prices and totals as this process knows them."""
+    """The prices and totals of this process."""
 
     def price(self, symbol: str) -> Decimal | None:
         """The newest price in dollars a share; None when there is none."""
@@ -21,7 +21,7 @@ class PricingContext(Protocol):
 
 
 class EmptyPricingContext:
-    """A context that knows no prices."""
+    """A context without prices."""
 
     def price(self, symbol: str) -> Decimal | None:  # noqa: ARG002
         return None

@@ -91,7 +91,7 @@ class AlertRuleController(Controller):
     async def forget(
         self, request: HttpRequest, context: ControllerContext, session: Session, rule_id: str
     ) -> AlertRule:
-        """Delete a rule. The response is the rule as it was last."""
+        """Delete a rule. The response is the last state of the rule."""
         payload = contract.DeleteRule(user_id=session.user_id, rule_id=rule_id)
         return await _call_for_rule(context, contract.DELETE, payload, request)
 

@@ -115,7 +115,7 @@ class ConfigurationController(Controller):
         session: Session,
         configuration_id: str,
     ) -> Configuration:
-        """Delete a configuration. The response is the configuration as it was last."""
+        """Delete a configuration. The response is the last state of the configuration."""
         payload = contract.DeleteConfiguration(
             user_id=session.user_id, configuration_id=configuration_id
         )

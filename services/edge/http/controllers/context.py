@@ -153,7 +153,8 @@ async def _read_raw_body(request: HttpRequest) -> bytes:
     try:
         return await request.body()
     except InternalServerException as error:
-        # Litestar reports a client that disconnects as a server error. Nobody reads the response.
+        # Litestar reports a client that disconnects as a server error. No client reads the
+        # response.
         logger.info("request.incomplete", path=request.scope["path"])
         raise HttpError(400, "the body did not come whole") from error
 

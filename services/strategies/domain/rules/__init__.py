@@ -2,8 +2,8 @@
 
 A `Rule` is a fold over prices: `on_price` applies the next one and returns a `Signal`. A rule keeps
 a `PriceWindow` of the last prices with their exact sums, so a step costs the same for every width
-and equals a calculation from scratch to the last digit. Until it has seen enough prices, it holds
-and says so. Whether a signal is followed is decided in `domain.trading`.
+and equals a calculation from scratch to the last digit. Until it has enough prices, it holds and
+gives that as its reason. Whether a signal is followed is decided in `domain.trading`.
 """
 
 from decimal import Decimal
