@@ -47,29 +47,29 @@ class OrderFlow:
         command = self._command(which, number)
         for _ in range(self._rng.choice([1, 1, 2])):  # the broker's word may come again
             try:
-                happened = ORDER_DECIDER.decide(self.order_states[which], command)
+                new_events = ORDER_DECIDER.decide(self.order_states[which], command)
             except CommandRejected:
                 return
-            for happening in happened:
-                self.events.append(happening.event)
+            for new_event in new_events:
+                self.events.append(new_event.event)
                 self.order_states[which] = ORDER_DECIDER.evolve(
-                    self.order_states[which], happening.event
+                    self.order_states[which], new_event.event
                 )
 
     def _command(self, which: int, number: int) -> Command:
-        state, chance = self.order_states[which], self._rng
+        state, rng = self.order_states[which], self._rng
         if isinstance(state, UnplacedState):
             return PlaceOrderCommand(id=f"p{which}", at=at(0), user="alice", symbol="IBM",
                          side=self.sides[which], type=OrderType.MARKET, qty=Decimal(10),
                          limit_price=None, client_order_id=f"c{which}")  # fmt: skip
-        kind = chance.choice(["fill"] * 10 + ["accept", "cancel"])
+        kind = rng.choice(["fill"] * 10 + ["accept", "cancel"])
         if kind == "accept":
             return AcceptOrderCommand(id=f"a{number}", at=at(1), user="alice")
         if kind == "cancel":
             return CancelOrderCommand(id=f"x{number}", at=at(1), user="alice", reason="enough")
         return FillOrderCommand(id=f"f{number}", at=at(1), user="alice",
-                    qty=Decimal(chance.choice(["1", "2.5", "0.000001", "10"])),
-                    price=Decimal(chance.choice(["99.37", "100", "101.00000001"])),
+                    qty=Decimal(rng.choice(["1", "2.5", "0.000001", "10"])),
+                    price=Decimal(rng.choice(["99.37", "100", "101.00000001"])),
                     filled_before=state.order.filled_qty)  # fmt: skip
 
 
@@ -79,36 +79,38 @@ def fold_positions(events: list[Event]) -> PositionState:
     for sequence, event in enumerate(events, 1):
         if isinstance(event, TradeExecuted):
             command = build_trade_command(f"t{sequence}", "alice", sequence, event)
-            for happening in [*POSITION_DECIDER.decide(state, command)]:
-                state = POSITION_DECIDER.evolve(state, happening.event)
+            for new_event in [*POSITION_DECIDER.decide(state, command)]:
+                state = POSITION_DECIDER.evolve(state, new_event.event)
             assert not POSITION_DECIDER.decide(state, command)
     return state
 
 
 @pytest.mark.parametrize("seed", range(60))
 def test_shares_and_cash_are_conserved_from_orders_to_positions(seed: int) -> None:
-    desk = OrderFlow(random.Random(seed))
+    order_flow = OrderFlow(random.Random(seed))
     for number in range(STEP_COUNT):
-        desk.step(number)
-    orders = [state.order for state in desk.order_states if not isinstance(state, UnplacedState)]
+        order_flow.step(number)
+    orders = [
+        state.order for state in order_flow.order_states if not isinstance(state, UnplacedState)
+    ]
     signed = [order.filled_qty * (1 if order.side is Side.BUY else -1) for order in orders]
-    taken = fold_positions(desk.events)
-    assert isinstance(taken, TradedState)
-    position = taken.position
+    position_state = fold_positions(order_flow.events)
+    assert isinstance(position_state, TradedState)
+    position = position_state.position
     assert position.quantity == sum(signed)
     assert all(order.filled_qty <= order.qty for order in orders)
-    kept = Fraction(position.realized_pnl) - Fraction(position.cost_basis)
-    assert kept == net_cash(desk.events)
+    net_result = Fraction(position.realized_pnl) - Fraction(position.cost_basis)
+    assert net_result == net_cash(order_flow.events)
     filled = sum(
         (
             Fraction(one.qty) * Fraction(one.price) * (-1 if one.order.side is Side.BUY else 1)
-            for one in desk.events
+            for one in order_flow.events
             if isinstance(one, OrderFilled)
         ),
         Fraction(0),
     )
-    assert kept == filled
-    assert fold_holding(desk.events).quantity == position.quantity
+    assert net_result == filled
+    assert fold_holding(order_flow.events).quantity == position.quantity
 
 
 def fold_holding(events: list[Event]) -> Holding:

@@ -180,8 +180,8 @@ def alert_facts(summary: AlertsLogSummary) -> list[tuple[str, str, str]]:
 
 def notification_facts(summary: AlertsLogSummary) -> list[bytes]:
     """The notifications without their ids and times."""
-    said = [(one.type, one.title, one.message, one.payload) for one in summary.notifications]
-    return sorted(msgspec.json.encode(one, order="sorted") for one in said)
+    facts = [(one.type, one.title, one.message, one.payload) for one in summary.notifications]
+    return sorted(msgspec.json.encode(one, order="sorted") for one in facts)
 
 
 def assert_faults_change_nothing(seed: int, **faults: object) -> int:

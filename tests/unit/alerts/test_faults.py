@@ -52,14 +52,16 @@ def test_takeovers_on_a_bad_network_change_nothing(seed: int) -> None:
 
 def test_scenarios_without_faults_cover_every_kind_of_rule() -> None:
     """There are alerts of every kind, rules that triggered again, and rules that never did."""
-    tallies = [run_without_faults(seed) for seed in range(12)]
-    kinds = {tally.rules[one.rule_id or ""].kind for tally in tallies for one in tally.alerts}
+    summaries = [run_without_faults(seed) for seed in range(12)]
+    kinds = {
+        summary.rules[one.rule_id or ""].kind for summary in summaries for one in summary.alerts
+    }
     assert kinds == set(RuleKind)
-    for tally in tallies:
-        triggered = [one.rule_id for one in tally.alerts]
+    for summary in summaries:
+        triggered = [one.rule_id for one in summary.alerts]
         assert len(set(triggered)) < len(triggered)
-    assert sum(len(set(tally.rules)) for tally in tallies) == 120
-    assert any(len({one.rule_id for one in tally.alerts}) < 10 for tally in tallies)
+    assert sum(len(set(summary.rules)) for summary in summaries) == 120
+    assert any(len({one.rule_id for one in summary.alerts}) < 10 for summary in summaries)
 
 
 async def run_two_holders(seed: int) -> AlertsLogSummary:

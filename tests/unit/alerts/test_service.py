@@ -115,8 +115,8 @@ async def test_rules_of_other_users_are_not_found(process: AlertsProcess) -> Non
         None,
     )
     for strange in ("", "x" * 65):
-        asked = ArmRule(user_id=USER, rule_id=strange)
-        assert await await_rejection(process.service.arm_rule(asked, make_context())) == (
+        request = ArmRule(user_id=USER, rule_id=strange)
+        assert await await_rejection(process.service.arm_rule(request, make_context())) == (
             "not_found",
             None,
         )
@@ -126,22 +126,22 @@ async def test_a_rule_is_armed_again_although_this_process_remembers_it_as_armed
     """The process that created the rule remembers it as armed, but another one has triggered it
     since. Without a look at the log, the arm command would seem to change nothing."""
     server = MemoryServer()
-    environment, asked, judging = (
+    environment, arming, judging = (
         AlertsEnvironment(server),
         AlertsProcess(server),
         AlertsProcess(server),
     )
     await environment.publish_price("100")
-    await asked.start(holds_lease=False)
+    await arming.start(holds_lease=False)
     await judging.start()
     await asyncio.sleep(10)
-    rule = await asked.create_rule(create_rule_request(price="105"))
+    rule = await arming.create_rule(create_rule_request(price="105"))
     for number in range(1, 4):
         await environment.publish_price("106")
         await wait_for_alerts(environment, number)
         await environment.publish_price("100")
-        assert (await asked.arm_rule(rule.rule_id)).armed
-    for process in (asked, judging):
+        assert (await arming.arm_rule(rule.rule_id)).armed
+    for process in (arming, judging):
         process.raise_task_errors()
         await process.kill()
 

@@ -62,11 +62,11 @@ class Cutting:
         cuts = random.Random(1)
         for _ in range(EVENTS // 10):
             for peer, pack in peers:
-                wire = b"".join(chunk(pack(event())) for _ in range(10))
-                at = cuts.randrange(len(wire))
-                peer.sendall(wire[:at])
+                chunks = b"".join(chunk(pack(event())) for _ in range(10))
+                at = cuts.randrange(len(chunks))
+                peer.sendall(chunks[:at])
                 time.sleep(0.0005)
-                peer.sendall(wire[at:])
+                peer.sendall(chunks[at:])
         for peer, _ in peers:
             peer.close()
 

@@ -128,7 +128,7 @@ def test_a_command_without_a_server_reports_the_address(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "expected"),
     [
         (["tail", "../session"], "'../session' is no name of a stream"),
         (["tail", "orders", "--since-id", "a b"], "'a b' is no id of an event"),
@@ -139,7 +139,7 @@ def test_a_command_without_a_server_reports_the_address(command: str) -> None:
         ),
     ],
 )
-def test_invalid_arguments_of_tail_are_rejected(args: list[str], said: str) -> None:
+def test_invalid_arguments_of_tail_are_rejected(args: list[str], expected: str) -> None:
     result = run(*args)
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert expected in result.stderr

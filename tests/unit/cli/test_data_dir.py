@@ -25,14 +25,14 @@ RUN = RunState(
 
 
 def test_only_the_owner_can_access_the_data_directory(tmp_path: Path) -> None:
-    place = DataDir.acquire(tmp_path / "deep" / "data")
-    assert place.path.stat().st_mode & 0o777 == 0o700
-    place.release()
+    data_dir = DataDir.acquire(tmp_path / "deep" / "data")
+    assert data_dir.path.stat().st_mode & 0o777 == 0o700
+    data_dir.release()
 
 
 def test_run_json_has_the_documented_fields(tmp_path: Path) -> None:
-    place = DataDir.acquire(tmp_path)
-    place.write_run_state(RUN)
+    data_dir = DataDir.acquire(tmp_path)
+    data_dir.write_run_state(RUN)
     assert json.loads((tmp_path / "run.json").read_bytes()) == {
         "url": "http://127.0.0.1:8000",
         "natsUrl": "nats://127.0.0.1:4222",
@@ -40,35 +40,35 @@ def test_run_json_has_the_documented_fields(tmp_path: Path) -> None:
         "pids": {"nats": 2, "edge-0": 3},
         "ready": ["nats"],
     }
-    place.release()
+    data_dir.release()
 
 
 def test_an_open_run_json_stays_complete_while_it_is_rewritten(tmp_path: Path) -> None:
-    place = DataDir.acquire(tmp_path)
-    place.write_run_state(RUN)
+    data_dir = DataDir.acquire(tmp_path)
+    data_dir.write_run_state(RUN)
     with (tmp_path / "run.json").open("rb") as opened:
-        place.write_run_state(RunState(url="u", nats_url="n", pid=9, pids={}, ready=[]))
+        data_dir.write_run_state(RunState(url="u", nats_url="n", pid=9, pids={}, ready=[]))
         assert json.load(opened)["pid"] == 1
     assert json.loads((tmp_path / "run.json").read_bytes())["pid"] == 9
-    place.release()
+    data_dir.release()
 
 
 def test_run_json_is_removed_at_release_and_at_the_next_start(tmp_path: Path) -> None:
-    place = DataDir.acquire(tmp_path)
-    place.write_run_state(RUN)
-    place.release()
+    data_dir = DataDir.acquire(tmp_path)
+    data_dir.write_run_state(RUN)
+    data_dir.release()
     assert not (tmp_path / "run.json").exists()
     (tmp_path / "run.json").write_text("of a run that was killed")
-    place = DataDir.acquire(tmp_path)
+    data_dir = DataDir.acquire(tmp_path)
     assert not (tmp_path / "run.json").exists()
-    place.release()
+    data_dir.release()
 
 
 def test_acquiring_a_used_directory_fails_with_the_pid_of_its_user(tmp_path: Path) -> None:
-    place = DataDir.acquire(tmp_path)
+    data_dir = DataDir.acquire(tmp_path)
     with pytest.raises(CliError, match=rf"in use by another tapewire up \(pid {os.getpid()}\)"):
         DataDir.acquire(tmp_path)
-    place.release()
+    data_dir.release()
     DataDir.acquire(tmp_path).release()
 
 
@@ -107,11 +107,11 @@ def test_an_unwritable_path_is_an_error(path: str) -> None:
 
 class TestFindRunning:
     def test_a_running_up_is_found_by_its_run_json(self, tmp_path: Path) -> None:
-        place = DataDir.acquire(tmp_path)
+        data_dir = DataDir.acquire(tmp_path)
         run = msgspec.structs.replace(RUN, pid=os.getpid())
-        place.write_run_state(run)
+        data_dir.write_run_state(run)
         assert find_running(tmp_path) == run
-        place.release()
+        data_dir.release()
         assert find_running(tmp_path) is None
 
     @pytest.mark.parametrize("text", ["", "{}", '{"url": 3}', "[", "{"])
@@ -121,12 +121,12 @@ class TestFindRunning:
         assert find_running(tmp_path) is None
 
     def test_there_is_none_after_up_was_killed(self, tmp_path: Path) -> None:
-        gone = subprocess.Popen([sys.executable, "-c", ""])
-        gone.wait()
-        place = DataDir.acquire(tmp_path)
-        place.write_run_state(msgspec.structs.replace(RUN, pid=gone.pid))
+        ended = subprocess.Popen([sys.executable, "-c", ""])
+        ended.wait()
+        data_dir = DataDir.acquire(tmp_path)
+        data_dir.write_run_state(msgspec.structs.replace(RUN, pid=ended.pid))
         assert find_running(tmp_path) is None
-        place.release()
+        data_dir.release()
 
     def test_commands_use_the_running_stack_unless_configured_otherwise(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -135,8 +135,8 @@ class TestFindRunning:
         monkeypatch.delenv("TAPEWIRE_NATS_URL", raising=False)
         assert resolve_edge_url(None) == "http://127.0.0.1:8000"
         assert resolve_nats_url(None, Settings()) == "nats://127.0.0.1:4222"
-        place = DataDir.acquire(tmp_path / DEFAULT_DATA_DIR)
-        place.write_run_state(
+        data_dir = DataDir.acquire(tmp_path / DEFAULT_DATA_DIR)
+        data_dir.write_run_state(
             msgspec.structs.replace(RUN, pid=os.getpid(), url="http://here", nats_url="nats://here")
         )
         assert resolve_edge_url(None) == "http://here"
@@ -145,4 +145,4 @@ class TestFindRunning:
         assert resolve_nats_url("nats://there", Settings()) == "nats://there"
         monkeypatch.setenv("TAPEWIRE_NATS_URL", "nats://set")
         assert resolve_nats_url(None, Settings.from_env()) == "nats://set"
-        place.release()
+        data_dir.release()

@@ -166,7 +166,7 @@ def test_an_unclosed_quote_is_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "expected"),
     [
         ("", "line 1: an empty file has no header"),
         ("title,source,mood\n", "line 1: unknown column 'mood'; the columns are title, source"),
@@ -179,10 +179,10 @@ def test_an_unclosed_quote_is_reported() -> None:
         ("{}", "line 1: unknown column '{}'"),
     ],
 )
-def test_an_invalid_header_is_an_error(data: str | bytes, said: str) -> None:
+def test_an_invalid_header_is_an_error(data: str | bytes, expected: str) -> None:
     with pytest.raises(UnreadableFile) as unreadable:
         read(data)
-    assert str(unreadable.value).startswith(said)
+    assert str(unreadable.value).startswith(expected)
 
 
 @PATIENT

@@ -184,7 +184,7 @@ def test_entries_before_an_xml_error_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "expected"),
     [
         ("<html><body/></html>", "line 1: neither RSS 2.0 nor Atom: its root is 'html'"),
         ("<feed/>", "neither RSS 2.0 nor Atom"),
@@ -197,10 +197,10 @@ def test_entries_before_an_xml_error_are_read() -> None:
         ("<rss>" + "<a>" * 200, "elements lie 100 deep within each other"),
     ],
 )
-def test_a_document_that_is_not_a_feed_is_an_error(data: str | bytes, said: str) -> None:
+def test_a_document_that_is_not_a_feed_is_an_error(data: str | bytes, expected: str) -> None:
     seen, why = unreadable(data)
     assert seen == []
-    assert said in why
+    assert expected in why
 
 
 def test_long_texts_are_cut_while_parsing() -> None:

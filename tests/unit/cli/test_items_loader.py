@@ -143,7 +143,7 @@ async def test_an_unanswered_batch_is_retried_a_limited_number_of_times() -> Non
     away, clock = UnavailableService(MAX_TRIES), asyncio.get_running_loop().time
     assert (await retry_request(away.request, random.Random(1))).added == 1
     assert 8 < clock() < 25
-    gone = UnavailableService(MAX_TRIES + 1)
+    service = UnavailableService(MAX_TRIES + 1)
     with pytest.raises(RequestTimeout):
-        await retry_request(gone.request, random.Random(1))
-    assert gone.request_count == MAX_TRIES
+        await retry_request(service.request, random.Random(1))
+    assert service.request_count == MAX_TRIES

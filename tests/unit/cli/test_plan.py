@@ -46,10 +46,10 @@ def test_services_inherit_the_lock_and_the_edge_the_socket() -> None:
 
 
 def test_options_become_settings() -> None:
-    told = plan.build_environment(
+    environment = plan.build_environment(
         UpOptions(port=0, feed=Path("/tape.csv.gz"), speed=20, nats="nats://a,nats://b"), {}
     )
-    settings = Settings.from_env(told)
+    settings = Settings.from_env(environment)
     assert settings.port == 0
     assert settings.feed == "/tape.csv.gz"
     assert settings.feed_speed == 20
@@ -85,8 +85,8 @@ def test_cluster_settings_are_overridden_on_one_machine() -> None:
 
 
 def test_the_feed_path_is_made_absolute() -> None:
-    told = plan.build_environment(UpOptions(feed=Path("tape.csv")), {})
-    assert told["TAPEWIRE_FEED"] == str(Path.cwd() / "tape.csv")
+    environment = plan.build_environment(UpOptions(feed=Path("tape.csv")), {})
+    assert environment["TAPEWIRE_FEED"] == str(Path.cwd() / "tape.csv")
 
 
 def test_the_welcome_message_has_commands_that_can_be_pasted() -> None:

@@ -132,14 +132,14 @@ def test_event_types_of_other_packages_are_documented() -> None:
 
 
 def test_the_command_prints_the_page() -> None:
-    shown = CliRunner().invoke(main, ["protocol", "--package", "tapewire"])
-    assert (shown.exit_code, shown.stdout) == (0, render_document("tapewire"))
+    result = CliRunner().invoke(main, ["protocol", "--package", "tapewire"])
+    assert (result.exit_code, result.stdout) == (0, render_document("tapewire"))
 
 
 def test_a_package_without_event_types_is_an_error() -> None:
-    shown = CliRunner().invoke(main, ["protocol", "--package", "nobody"])
-    assert shown.exit_code == 2
-    assert "no package 'nobody' declares types; there are: " in shown.stderr
+    result = CliRunner().invoke(main, ["protocol", "--package", "nobody"])
+    assert result.exit_code == 2
+    assert "no package 'nobody' declares types; there are: " in result.stderr
 
 
 def test_descriptions_do_not_affect_decoding() -> None:

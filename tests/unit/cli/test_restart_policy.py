@@ -7,11 +7,11 @@ from tapewire.cli.up.supervisor import RestartPolicy
 
 
 def delays(pace: RestartPolicy, *ran: float) -> list[float]:
-    told, delay = [], 0.0
+    found, delay = [], 0.0
     for seconds in ran:
         delay = pace.next_delay_seconds(delay, seconds)
-        told.append(delay)
-    return told
+        found.append(delay)
+    return found
 
 
 def test_the_delay_doubles_up_to_its_limit() -> None:
@@ -27,7 +27,7 @@ def test_a_slightly_shorter_run_does_not_reset_the_delay() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "description"),
     [
         (0, "exited with code 0"),
         (3, "exited with code 3"),
@@ -36,5 +36,5 @@ def test_a_slightly_shorter_run_does_not_reset_the_delay() -> None:
         (-250, "was killed by signal 250"),
     ],
 )
-def test_an_exit_is_described_by_its_code_or_signal(code: int, told: str) -> None:
-    assert describe_exit(code) == told
+def test_an_exit_is_described_by_its_code_or_signal(code: int, description: str) -> None:
+    assert describe_exit(code) == description

@@ -146,17 +146,19 @@ def restart_messages(it: SupervisorHarness) -> list[str]:
 
 async def test_a_process_that_never_becomes_ready_fails_the_start() -> None:
     async with running_supervisor([script("a", "print('no luck'); sys.exit(1)")]) as it:
-        with pytest.raises(StartFailed, match="a was started 3 times and never got ready") as told:
+        with pytest.raises(
+            StartFailed, match="a was started 3 times and never got ready"
+        ) as failure:
             await it.supervisor.start()
-        assert told.value.exit_code == 1
+        assert failure.value.exit_code == 1
         assert it.console.lines == [("a", "no luck")] * 3
 
 
 async def test_exit_code_2_during_the_start_is_not_retried() -> None:
     async with running_supervisor([script("a", "sys.exit(2)")], [script("b", WAITS)]) as it:
-        with pytest.raises(StartFailed, match="a cannot run as it is configured") as told:
+        with pytest.raises(StartFailed, match="a cannot run as it is configured") as failure:
             await it.supervisor.start()
-        assert told.value.exit_code == 2
+        assert failure.value.exit_code == 2
         assert not any("b" in pids for pids, _ in it.history)
 
 
@@ -235,13 +237,13 @@ async def test_processes_run_in_their_own_session() -> None:
 
 
 async def test_a_process_with_a_probe_is_ready_when_the_probe_succeeds() -> None:
-    asked = asyncio.Event()
-    part = script("a", "time.sleep(600)", readiness_probe=asked.wait)
+    is_probed = asyncio.Event()
+    part = script("a", "time.sleep(600)", readiness_probe=is_probed.wait)
     async with running_supervisor([part]) as it:
         starting = asyncio.create_task(it.supervisor.start())
         await wait_until("a runs", lambda: it.pid("a"))
         assert it.supervisor.ready_names == []
-        asked.set()
+        is_probed.set()
         await starting
         assert it.supervisor.ready_names == ["a"]
 
@@ -290,7 +292,7 @@ os.write(2, b"\\nlast words"); os.kill(os.getpid(), 9)
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux is asked to do it")
 async def test_processes_die_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     """This includes a suspended process, which handles no signal other than SIGKILL."""
-    told = tmp_path / "pid"
+    pid_file = tmp_path / "pid"
     parent = f"""
 import asyncio, os, signal, sys
 from tapewire.cli.up.child_process import ChildProcess, ProcessSpec
@@ -299,13 +301,13 @@ async def main():
     child = await ChildProcess.start(ProcessSpec(name="a", argv=argv, env={{}}), print)
     await child.wait_ready()
     os.kill(child.pid, signal.SIGSTOP)
-    open({str(told)!r}, "w").write(f"{{child.pid}}\\n")
+    open({str(pid_file)!r}, "w").write(f"{{child.pid}}\\n")
     os.kill(os.getpid(), signal.SIGKILL)
 asyncio.run(main())
 """
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", parent)
     assert await process.wait() == -signal.SIGKILL
-    pid = int(told.read_text())
+    pid = int(pid_file.read_text())
     await wait_until("the child process has ended", lambda: not _is_alive(pid))
 
 

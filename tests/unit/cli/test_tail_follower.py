@@ -76,15 +76,15 @@ class ScriptedEdge:
                 sleep=self.sleeps.append,
             ).run()
 
-    def follow_to_end(self, **asked: Any) -> None:
+    def follow_to_end(self, **options: Any) -> None:
         with pytest.raises(ScriptExhausted):
-            self.follow(**asked)
+            self.follow(**options)
 
-    def follow_to_error(self, **asked: Any) -> str:
-        with pytest.raises(CliError) as told:
-            self.follow(**asked)
-        assert told.value.exit_code == 1
-        return told.value.message
+    def follow_to_error(self, **options: Any) -> str:
+        with pytest.raises(CliError) as error:
+            self.follow(**options)
+        assert error.value.exit_code == 1
+        return error.value.message
 
     def last_ids(self) -> list[str | None]:
         return [request.headers.get("last-event-id") for request in self.requests]
@@ -161,8 +161,8 @@ def test_a_read_timeout_is_reported() -> None:
 
 
 def test_an_unknown_stream_is_an_error() -> None:
-    told = ScriptedEdge(error_response(404, "Not Found")).follow_to_error()
-    assert told == "there is no stream /api/stream/orders there: 404 Not Found"
+    message = ScriptedEdge(error_response(404, "Not Found")).follow_to_error()
+    assert message == "there is no stream /api/stream/orders there: 404 Not Found"
 
 
 def test_a_response_that_is_not_a_stream_is_an_error() -> None:
@@ -172,8 +172,8 @@ def test_a_response_that_is_not_a_stream_is_an_error() -> None:
 
 
 def test_a_protected_stream_without_a_session_is_an_error() -> None:
-    told = ScriptedEdge(error_response(401)).follow_to_error()
-    assert told.startswith("/api/stream/orders needs a session; sign in with --user NAME")
+    message = ScriptedEdge(error_response(401)).follow_to_error()
+    assert message.startswith("/api/stream/orders needs a session; sign in with --user NAME")
 
 
 def test_an_invalid_session_is_an_error() -> None:
@@ -217,13 +217,15 @@ def test_a_refused_new_session_is_an_error() -> None:
 
 
 def test_a_disabled_sign_in_is_an_error() -> None:
-    told = ScriptedEdge(sign_ins=(error_response(404),)).follow_to_error(user="alice")
-    assert told.startswith("the development sign-in is off there")
+    message = ScriptedEdge(sign_ins=(error_response(404),)).follow_to_error(user="alice")
+    assert message.startswith("the development sign-in is off there")
 
 
 def test_a_rejected_user_id_is_an_error() -> None:
-    told = ScriptedEdge(sign_ins=(error_response(422, "too long"),)).follow_to_error(user="alice")
-    assert told == "cannot sign in as 'alice': 422 too long"
+    message = ScriptedEdge(sign_ins=(error_response(422, "too long"),)).follow_to_error(
+        user="alice"
+    )
+    assert message == "cannot sign in as 'alice': 422 too long"
 
 
 def test_a_temporary_sign_in_failure_is_retried() -> None:

@@ -109,21 +109,21 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("call", "arguments", "said"), BAD)
+@pytest.mark.parametrize(("call", "arguments", "expected"), BAD)
 async def test_invalid_arguments_are_rejected_before_anything_is_sent(
-    call: str, arguments: dict[str, Any], said: str
+    call: str, arguments: dict[str, Any], expected: str
 ) -> None:
-    house = ClientHarness()
+    harness = ClientHarness()
     with pytest.raises(InvalidArgument) as caught:
-        await getattr(house.client(), call)(**arguments)
-    assert said in str(caught.value)
+        await getattr(harness.client(), call)(**arguments)
+    assert expected in str(caught.value)
     assert len(str(caught.value)) < 250
-    assert house.recorded_events() == []
-    assert house.server.values == {}
+    assert harness.recorded_events() == []
+    assert harness.server.values == {}
 
 
 @pytest.mark.parametrize(
-    ("call", "arguments", "said"),
+    ("call", "arguments", "expected"),
     [
         ("strategy_started", {"user": "alice"}, "misses the argument 'strategy_id'"),
         (
@@ -136,11 +136,11 @@ async def test_invalid_arguments_are_rejected_before_anything_is_sent(
     ],
 )
 async def test_missing_and_misspelt_arguments_raise_type_error(
-    call: str, arguments: dict[str, Any], said: str
+    call: str, arguments: dict[str, Any], expected: str
 ) -> None:
     with pytest.raises(TypeError) as caught:
         await getattr(ClientHarness().client(), call)(**arguments)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["", None, 7])
@@ -151,8 +151,8 @@ async def test_an_invalid_url_is_rejected(url: Any) -> None:
 
 
 async def test_reserved_event_types_cannot_be_published() -> None:
-    house = ClientHarness()
-    client = house.client()
+    harness = ClientHarness()
+    client = harness.client()
     for event in (
         order_placed(),
         trade_executed("o-1", "1", "1"),
@@ -172,11 +172,11 @@ async def test_reserved_event_types_cannot_be_published() -> None:
     ):  # fmt: skip
         with pytest.raises(ReservedEventType, match="Tapewire's own"):
             await client.put(value, owner="alice", entity="1")
-    assert house.recorded_events() == []
+    assert harness.recorded_events() == []
 
 
 @pytest.mark.parametrize(
-    ("name", "retry_seconds", "said"),
+    ("name", "retry_seconds", "expected"),
     [
         ("", 1, "name=''"),
         ("a.b", 1, "name='a.b'"),
@@ -188,12 +188,12 @@ async def test_reserved_event_types_cannot_be_published() -> None:
     ],
 )
 async def test_invalid_connection_arguments_are_rejected(
-    name: Any, retry_seconds: float, said: str
+    name: Any, retry_seconds: float, expected: str
 ) -> None:
     with pytest.raises(InvalidArgument) as caught:
         async with connect("nats://127.0.0.1:1", name, retry_seconds=retry_seconds):
             pass
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
 
 
 @given(st.decimals(min_value=-(10**12) + 1, max_value=10**12 - 1, places=8))

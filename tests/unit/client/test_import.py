@@ -10,13 +10,13 @@ import tapewire
 
 def loaded_modules(code: str) -> set[str]:
     """Run `code` in a new process, and return the modules loaded afterwards."""
-    shown = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules)"],
         check=True,
         capture_output=True,
         text=True,
     )
-    return set(shown.stdout.split())
+    return set(done.stdout.split())
 
 
 def test_importing_tapewire_loads_no_submodule() -> None:

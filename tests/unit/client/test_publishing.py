@@ -146,7 +146,7 @@ async def test_through_random_faults_acknowledged_events_are_stored_once(
     acknowledged: list[tuple[str, int | None]] = []
     refused: list[str] = []
 
-    async def tell(client: Client, number: int) -> None:
+    async def publish(client: Client, number: int) -> None:
         try:
             receipt = await client.publish(loan(number), owner="alice", entity=f"{number % 4}")
         except PublishTimeout as error:
@@ -155,7 +155,7 @@ async def test_through_random_faults_acknowledged_events_are_stored_once(
         else:
             acknowledged.append((receipt.id, receipt.sequence))
 
-    await asyncio.gather(*[tell(tapes[n % 3], n) for n in range(60)])
+    await asyncio.gather(*[publish(tapes[n % 3], n) for n in range(60)])
     stored = {recorded.metadata.id: recorded.sequence for recorded in harness.recorded_events()}
     assert len(stored) == len(harness.recorded_events())
     assert len(acknowledged) > 50
@@ -203,11 +203,11 @@ async def test_a_handler_that_fails_for_minutes_publishes_each_event_once(
     times and succeeds half an hour later still publishes each event once."""
     client = harness.client()
     await client.publish(loan(), owner="bob", entity="l-1", event_id="cause")
-    desk = LoanHandler(client, failures_left=3600)  # every half second
+    loan_handler = LoanHandler(client, failures_left=3600)  # every half second
     reaction = await client.subscribe_durable(
-        "desk", tapewire.pattern(domain="unitloans"), desk.handle
+        "desk", tapewire.pattern(domain="unitloans"), loan_handler.handle
     )
-    await wait_until_handled(desk, 1)
+    await wait_until_handled(loan_handler, 1)
     assert asyncio.get_running_loop().time() > 1700
     assert count_reports(harness) == {
         "report.strategy_started.v1 of cause": 1,
@@ -226,11 +226,11 @@ async def test_through_random_faults_a_handler_publishes_each_event_once(
         )
     faults = Faults.rough(seed)
     client = harness.client(faults=faults, retry_seconds=5)
-    desk = LoanHandler(client, failures_left=5)
+    loan_handler = LoanHandler(client, failures_left=5)
     reaction = await client.subscribe_durable(
-        "desk", tapewire.pattern(domain="unitloans"), desk.handle
+        "desk", tapewire.pattern(domain="unitloans"), loan_handler.handle
     )
-    await wait_until_handled(desk, 20)
+    await wait_until_handled(loan_handler, 20)
     faults.disable()
     await asyncio.sleep(60)
     assert count_reports(harness) == {
@@ -246,16 +246,16 @@ async def test_events_of_a_handler_have_the_correlation_and_causation_of_their_c
     client = harness.client()
     with tapewire.correlated("morning-batch"):
         cause = await client.publish(loan(), owner="bob", entity="l-1")
-    desk = LoanHandler(client)
+    loan_handler = LoanHandler(client)
     reaction = await client.subscribe_durable(
-        "desk", tapewire.pattern(domain="unitloans"), desk.handle
+        "desk", tapewire.pattern(domain="unitloans"), loan_handler.handle
     )
-    while not desk.handled_counts:  # noqa: ASYNC110
+    while not loan_handler.handled_counts:  # noqa: ASYNC110
         await asyncio.sleep(0)
     await reaction.close()
-    _, *told = harness.recorded_events()
+    _, *published = harness.recorded_events()
     assert {one.metadata.correlation for one in harness.recorded_events()} == {"morning-batch"}
-    assert [one.metadata.causation for one in told] == [cause.id, cause.id]
+    assert [one.metadata.causation for one in published] == [cause.id, cause.id]
 
 
 async def test_calls_outside_of_handlers_have_no_causation_and_separate_correlations() -> None:

@@ -46,11 +46,11 @@ def drafts(times: int, *, first: int = 1) -> list[EventDraft]:
     return [
         EventDraft(
             subject=EventSubject("alice", "orders", f"o{number}"),
-            event=happening.event,
+            event=new_event.event,
             metadata=EventMetadata(id=new_id(), correlation="c"),
         )
         for number in range(first, first + times)
-        for happening in given(place(client_order_id=f"c{number}"), cancel()).new_events
+        for new_event in given(place(client_order_id=f"c{number}"), cancel()).new_events
     ]
 
 
@@ -65,14 +65,14 @@ class Follower:
 
     def __init__(self, server: MemoryServer) -> None:
         self.log = MemoryEventLog(server)
-        self.heard: list[int | str] = []
-        self.tape = LogTail(self.log, seed=1)
-        self.tape.subscribe(lambda recorded: self.heard.append(recorded.sequence))
-        self.tape.subscribe_recreated(lambda: self.heard.append(self.tape.epoch))
+        self.received: list[int | str] = []
+        self.log_tail = LogTail(self.log, seed=1)
+        self.log_tail.subscribe(lambda recorded: self.received.append(recorded.sequence))
+        self.log_tail.subscribe_recreated(lambda: self.received.append(self.log_tail.epoch))
 
     async def __aenter__(self) -> "Follower":
-        self._task = asyncio.create_task(self.tape.run())
-        await self.tape.ready.wait()
+        self._task = asyncio.create_task(self.log_tail.run())
+        await self.log_tail.ready.wait()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -93,8 +93,8 @@ async def test_a_log_tail_that_missed_trimmed_events_restarts_at_the_end(
         await asyncio.sleep(LONG_SECONDS)
         await append(log, 1, first=5)
         await asyncio.sleep(LONG_SECONDS)
-        assert follower.heard == ["m1", 1, 2, "m1", 9, 10]
-        assert follower.tape.bounds == Bounds("m1", 6, 10)
+        assert follower.received == ["m1", 1, 2, "m1", 9, 10]
+        assert follower.log_tail.bounds == Bounds("m1", 6, 10)
 
 
 async def test_events_after_a_gap_are_held_until_the_epoch_is_known(
@@ -112,9 +112,9 @@ async def test_events_after_a_gap_are_held_until_the_epoch_is_known(
         await asyncio.sleep(LONG_SECONDS)
         await append(log, 1, first=3)
         await asyncio.sleep(LONG_SECONDS)
-        began = follower.heard.index("m2")
-        assert follower.heard[:began] == ["m1", 1, 2]
-        assert follower.heard[began + 1 :][-2:] == [5, 6]
+        began = follower.received.index("m2")
+        assert follower.received[:began] == ["m1", 1, 2]
+        assert follower.received[began + 1 :][-2:] == [5, 6]
 
 
 async def test_the_first_event_of_a_recreated_log_reveals_the_new_epoch(
@@ -127,8 +127,8 @@ async def test_the_first_event_of_a_recreated_log_reveals_the_new_epoch(
         server.recreate()
         server.append(new := drafts(4), [CODEC.encode(draft.event) for draft in new])
         await asyncio.sleep(0.01)
-        assert follower.heard == ["m1", 1, 2, 3, 4, "m2"]
-        assert follower.tape.bounds == Bounds("m2", 1, 8)
+        assert follower.received == ["m1", 1, 2, 3, 4, "m2"]
+        assert follower.log_tail.bounds == Bounds("m2", 1, 8)
 
 
 async def test_late_and_repeated_events_are_ignored(server: MemoryServer) -> None:
@@ -137,11 +137,11 @@ async def test_late_and_repeated_events_are_ignored(server: MemoryServer) -> Non
         await append(log, 2)
         again = server.journal.event_at(2)
         assert again is not None
-        follower.tape._receive(again)
+        follower.log_tail._receive(again)
         server.append(new := drafts(1, first=3), [CODEC.encode(draft.event) for draft in new])
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert follower.heard == ["m1", 1, 2, 3, 4, 5, 6]
+        assert follower.received == ["m1", 1, 2, 3, 4, 5, 6]
 
 
 async def test_a_late_event_of_an_earlier_log_is_not_passed_on(
@@ -155,12 +155,12 @@ async def test_a_late_event_of_an_earlier_log_is_not_passed_on(
         assert late is not None
         server.recreate()
         await asyncio.sleep(LONG_SECONDS)
-        follower.tape._receive(late)
+        follower.log_tail._receive(late)
         await asyncio.sleep(LONG_SECONDS)
         await append(log, 2)
-        passed = [follower.tape.events_after(("alice",), 4)]
+        passed = [follower.log_tail.events_after(("alice",), 4)]
         await append(log, 1, first=4)
-        passed.append(follower.tape.events_after(("alice",), 4))
+        passed.append(follower.log_tail.events_after(("alice",), 4))
         assert [[r.sequence for r in found] for found in passed] == [[], [5, 6]]
         assert passed[1][1] is not late
 
@@ -173,7 +173,7 @@ async def test_a_gap_without_a_loss_does_not_restart_the_log_tail(server: Memory
         server.start()
         await append(log, 2, first=2)
         await asyncio.sleep(LONG_SECONDS)
-        assert follower.heard == ["m1", 1, 2, 3, 4, 5, 6]
+        assert follower.received == ["m1", 1, 2, 3, 4, 5, 6]
 
 
 async def test_a_cursor_is_not_resumed_if_the_log_is_recreated_during_the_lookup(
@@ -185,19 +185,19 @@ async def test_a_cursor_is_not_resumed_if_the_log_is_recreated_during_the_lookup
     async with Follower(server) as follower:
 
         class Slow(MemoryEventLog):
-            async def page(self, *asked: object, **how: Any) -> Page:
-                page = await super().page(*asked, **how)  # type: ignore[arg-type]
+            async def page(self, *arguments: object, **how: Any) -> Page:
+                page = await super().page(*arguments, **how)  # type: ignore[arg-type]
                 server.stop()
                 server.recreate()
                 server.start()
                 await asyncio.sleep(LONG_SECONDS)
                 return page
 
-        beginnings = ResumePolicy(Slow(server), follower.tape, replay_limit=100)
+        resume_policy = ResumePolicy(Slow(server), follower.log_tail, replay_limit=100)
         reader = ReplayReader(Slow(server), [pattern(owner="alice")], asyncio.Semaphore(1))
         with pytest.raises(NotReady):
-            await beginnings.decide("m1-2", reader.count_events_after)
-        assert await beginnings.decide("m2-0", reader.count_events_after) == ResumeStart(0)
+            await resume_policy.decide("m1-2", reader.count_events_after)
+        assert await resume_policy.decide("m2-0", reader.count_events_after) == ResumeStart(0)
 
 
 def orders(server: MemoryServer) -> tuple[MemoryEventLog, MemoryLatestValueStore]:

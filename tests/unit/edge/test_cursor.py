@@ -30,7 +30,7 @@ sequences = st.integers(0, MAX_SEQUENCE)
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "expected"),
     [
         ("e5-17", Cursor("e5", 17)),
         ("e5-0", Cursor("e5", 0)),
@@ -44,8 +44,8 @@ sequences = st.integers(0, MAX_SEQUENCE)
         ("99999999999999-abc", TimestampCursor(99999999999999)),
     ],
 )
-def test_valid_ids_are_parsed(text: str, place: Cursor | TimestampCursor) -> None:
-    assert parse_cursor(text, epoch="e5") == place
+def test_valid_ids_are_parsed(text: str, expected: Cursor | TimestampCursor) -> None:
+    assert parse_cursor(text, epoch="e5") == expected
 
 
 @pytest.mark.parametrize(
@@ -73,15 +73,15 @@ def test_a_formatted_cursor_parses_to_itself(epoch: str, sequence: int) -> None:
 @given(st.text(max_size=80))
 def test_any_text_is_a_cursor_or_malformed(text: str) -> None:
     try:
-        place = parse_cursor(text, epoch="e5")
+        parsed = parse_cursor(text, epoch="e5")
     except MalformedCursor:
         return
     assert len(text) <= MAX_ID_CHARACTERS
     assert text.isascii()
-    if isinstance(place, TimestampCursor):
-        assert place.time.year < 5139
+    if isinstance(parsed, TimestampCursor):
+        assert parsed.time.year < 5139
     else:
-        assert 0 <= place.sequence <= MAX_SEQUENCE
+        assert 0 <= parsed.sequence <= MAX_SEQUENCE
 
 
 def test_a_timestamp_cursor_is_in_utc() -> None:

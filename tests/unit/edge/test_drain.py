@@ -45,11 +45,11 @@ def test_each_client_gets_one_announcement_and_is_closed_after_the_notice(
 
     turns = played(of)
 
-    told = {one: at for at, one, turn, _ in turns if turn is DrainAction.ANNOUNCE}
+    announced = {one: at for at, one, turn, _ in turns if turn is DrainAction.ANNOUNCE}
     closed = {one: at for at, one, turn, _ in turns if turn is DrainAction.CLOSE}
     assert len(turns) == 2 * crowd
-    assert told.keys() == closed.keys() == set(range(crowd))
-    for one, at in told.items():
+    assert announced.keys() == closed.keys() == set(range(crowd))
+    for one, at in announced.items():
         assert closed[one] - at == pytest.approx(of.notice_seconds)
         assert at >= NOW
         assert closed[one] <= NOW + seconds + 1e-6
@@ -62,14 +62,16 @@ def test_each_client_gets_one_announcement_and_is_closed_after_the_notice(
 
 def test_announcements_are_spread_evenly_in_random_order() -> None:
     of = departures(range(100), 20.0)
-    told = [(at, one) for at, one, turn, _ in played(of) if turn is DrainAction.ANNOUNCE]
+    announcements = [(at, one) for at, one, turn, _ in played(of) if turn is DrainAction.ANNOUNCE]
 
-    thirds = [sum(NOW + 5 * n <= at < NOW + 5 * (n + 1) for at, _ in told) for n in range(3)]
+    thirds = [
+        sum(NOW + 5 * n <= at < NOW + 5 * (n + 1) for at, _ in announcements) for n in range(3)
+    ]
     assert thirds == pytest.approx([33, 33, 33], abs=1)
-    assert [one for _, one in told] != list(range(100)), (
+    assert [one for _, one in announcements] != list(range(100)), (
         "clients are announced in the order of their arrival"
     )
-    gaps = {round(b - a, 6) for (a, _), (b, _) in itertools.pairwise(told)}
+    gaps = {round(b - a, 6) for (a, _), (b, _) in itertools.pairwise(announcements)}
     assert len(gaps) > 50, "the announcements have equal distances"
 
 

@@ -127,9 +127,9 @@ class TestFrameEncoder:
         ("tag", "data"), [("order.placed.v99", b"{}"), ("order.placed.v1", b"{")]
     )
     def test_an_unreadable_event_is_reported_once_and_skipped(self, tag: str, data: bytes) -> None:
-        told = []
-        encoder = FrameEncoder(lambda event, error: told.append((event, error)))
+        reported = []
+        encoder = FrameEncoder(lambda event, error: reported.append((event, error)))
         event = recorded(order_placed(), tag=tag, data=data)
         for _ in range(2):
             assert encoder.encode(event, "e5", serialize_trading) is None
-        assert [event_ for event_, _ in told] == [event]
+        assert [event_ for event_, _ in reported] == [event]

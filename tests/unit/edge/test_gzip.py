@@ -40,7 +40,7 @@ class Reader:
     """A strict reader: each written chunk, and nothing else, can be decoded at once."""
 
     stream: GzipStream = field(default_factory=GzipStream)
-    wire: bytes = b""
+    compressed: bytes = b""
     plain: bytes = b""
 
     def __post_init__(self) -> None:
@@ -50,7 +50,7 @@ class Reader:
         sent = self.stream.write(chunk)
         assert type(sent) is bytes
         assert self._decoder.decompress(sent) == chunk
-        self.wire += sent
+        self.compressed += sent
         self.plain += chunk
         return sent
 
@@ -59,13 +59,13 @@ class Reader:
         assert self._decoder.decompress(last) == b""
         assert self._decoder.eof
         assert self._decoder.unused_data == b""
-        self.wire += last
-        assert gzip.decompress(self.wire) == self.plain
+        self.compressed += last
+        assert gzip.decompress(self.compressed) == self.plain
 
     @property
     def saved(self) -> float:
         """The share of bytes that compression saves."""
-        return 1 - len(self.wire) / len(self.plain)
+        return 1 - len(self.compressed) / len(self.plain)
 
 
 class TestAcceptEncoding:
@@ -187,27 +187,27 @@ class TestDecoding:
 
 
 class TestSharedBlocks:
-    def lane(self, count: int = 200, size: int = 600) -> Iterator[SharedChunk]:
+    def shared_chunks(self, count: int = 200, size: int = 600) -> Iterator[SharedChunk]:
         strand, numbers = SharedCompressor(), random.Random(1)
         for _ in range(count):
             yield strand.append_chunk(bytes(numbers.choices(b"abcdefgh", k=size)))
 
     def test_synchronized_readers_share_a_block(self) -> None:
         one, other = Reader(), Reader()
-        for number, chunk in enumerate(self.lane()):
+        for number, chunk in enumerate(self.shared_chunks()):
             mine, theirs = one.write(chunk), other.write(chunk)
             assert number == 0 or mine is theirs
 
     def test_a_new_reader_is_synchronized_after_one_window(self) -> None:
         early, late = Reader(), Reader()
-        for number, chunk in enumerate(self.lane(size=600)):
+        for number, chunk in enumerate(self.shared_chunks(size=600)):
             mine = early.write(chunk)
             if number >= 20:
                 shared = late.write(chunk) is mine
                 assert shared == ((number - 20) * 600 >= WINDOW_BYTES), number
 
     def test_unsynchronized_readers_share_a_large_standalone_block(self) -> None:
-        chunks = list(self.lane(4, MIN_STANDALONE_BYTES))
+        chunks = list(self.shared_chunks(4, MIN_STANDALONE_BYTES))
         one, other = Reader(), Reader()
         for reader in (one, other):
             reader.write(b"what only this one got")
@@ -215,7 +215,7 @@ class TestSharedBlocks:
         assert one.stream.is_idle
 
     def test_a_frame_of_its_own_ends_the_synchronization_of_a_reader(self) -> None:
-        reader, chunks = Reader(), list(self.lane(50))
+        reader, chunks = Reader(), list(self.shared_chunks(50))
         for chunk in chunks[:30]:
             reader.write(chunk)
         reader.write(b": keepalive\n\n")
@@ -223,7 +223,7 @@ class TestSharedBlocks:
         reader.end()
 
     def test_chunks_that_are_not_requested_are_not_compressed(self) -> None:
-        assert not any(chunk.compressor._deflate for chunk in self.lane())
+        assert not any(chunk.compressor._deflate for chunk in self.shared_chunks())
 
 
 def traffic(count: int, seed: int = 1) -> Iterator[bytes]:
@@ -300,8 +300,8 @@ class TestMemory:
         make()
         tracemalloc.start()
         try:
-            kept = [make() for _ in range(50)]
-            return tracemalloc.get_traced_memory()[0] / len(kept)
+            instances = [make() for _ in range(50)]
+            return tracemalloc.get_traced_memory()[0] / len(instances)
         finally:
             tracemalloc.stop()
 

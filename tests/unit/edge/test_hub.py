@@ -35,7 +35,7 @@ class Side:
         expires_at: datetime | None,
     ) -> None:
         self.aborted = 0
-        opening = ConnectionInfo(
+        info = ConnectionInfo(
             client_id="c",
             route=feed,
             interest=combine_topics(feed.topics),
@@ -44,7 +44,7 @@ class Side:
             expires_at=expires_at,
         )
         box = Outbox(FlushClock(0.02), frames, 1 << 20)
-        self.connection = Connection(opening, box, 0.0, self.abort)
+        self.connection = Connection(info, box, 0.0, self.abort)
         self.connection.go_live()
         self.hub = hub
         hub.add(self.connection)
@@ -52,7 +52,7 @@ class Side:
     def abort(self) -> None:
         self.aborted += 1
 
-    async def taken(self) -> bytes:
+    async def read_pending(self) -> bytes:
         """Return the pending bytes of the outbox."""
         box = self.connection.outbox
         box.interrupt()
@@ -109,18 +109,18 @@ class TestDelivery:
     ) -> None:
         mine, too, other, prices = open_(), open_(feed=TRADING), open_("bob"), open_(feed=PRICES)
         hub.publish(recorded(7))
-        first, second = await mine.taken(), await too.taken()
+        first, second = await mine.read_pending(), await too.read_pending()
         assert b"\nid: e5-7\n" in first
         assert first == second
-        assert await other.taken() == b""
-        assert await prices.taken() == b""
+        assert await other.read_pending() == b""
+        assert await prices.read_pending() == b""
 
     async def test_events_are_sent_once_and_in_order(self, hub: Hub, open_: OpenSide) -> None:
         side = open_()
         side.connection.advance(5)
         for sequence in (4, 5, 6, 6, 8, 7):
             hub.publish(recorded(sequence))
-        assert [line for line in (await side.taken()).split(b"\n") if line[:2] == b"id"] == [
+        assert [line for line in (await side.read_pending()).split(b"\n") if line[:2] == b"id"] == [
             b"id: e5-6",
             b"id: e5-8",
         ]
@@ -132,7 +132,7 @@ class TestDelivery:
         side = open_()
         side.connection.leave_live()
         hub.publish(recorded(7))
-        assert await side.taken() == b""
+        assert await side.read_pending() == b""
         assert side.connection.position == 0
 
     async def test_an_event_that_the_route_omits_only_advances_the_position(
@@ -140,14 +140,14 @@ class TestDelivery:
     ) -> None:
         side = open_()
         hub.publish(recorded(7, domain="notes", event=hidden_event()))
-        assert await side.taken() == b""
+        assert await side.read_pending() == b""
         assert (side.connection.position, side.connection.last_sent_sequence) == (7, 0)
 
     async def test_a_removed_connection_receives_nothing(self, hub: Hub, open_: OpenSide) -> None:
         side = open_()
         hub.remove(side.connection)
         hub.publish(recorded(7))
-        assert await side.taken() == b""
+        assert await side.read_pending() == b""
         assert (len(hub), hub.owner_count()) == (0, 0)
 
     async def test_a_connection_with_a_full_outbox_leaves_live_delivery_at_its_position(
@@ -158,24 +158,24 @@ class TestDelivery:
             hub.publish(recorded(sequence))
         assert not side.connection.is_live
         assert (side.connection.position, side.connection.last_sent_sequence) == (2, 2)
-        assert (await side.taken()).count(b"\nid: ") == 2
-        assert (await other.taken()).count(b"\nid: ") == 5
+        assert (await side.read_pending()).count(b"\nid: ") == 2
+        assert (await other.read_pending()).count(b"\nid: ") == 5
 
     async def test_public_status_messages_are_sent_to_connected_clients_without_ids(
         self, hub: Hub, open_: OpenSide
     ) -> None:
         anybody, signed_in = open_(None, PRICES), open_(feed=PRICES)
         hub.publish(recorded(7, EVERYBODY, "agents", status("orders")))
-        heard = await anybody.taken()
-        assert heard.startswith(b"event: agent:status\n")
-        assert b"\nid: " not in heard
-        assert await signed_in.taken() == heard
+        frame = await anybody.read_pending()
+        assert frame.startswith(b"event: agent:status\n")
+        assert b"\nid: " not in frame
+        assert await signed_in.read_pending() == frame
         assert anybody.connection.position == 0
         hub.publish(recorded(8, EVERYBODY, "reports", status("orders")))
-        assert await anybody.taken() == b""
+        assert await anybody.read_pending() == b""
         hub.remove(anybody.connection)
         hub.publish(recorded(9, EVERYBODY, "agents", status("orders")))
-        assert await anybody.taken() == b""
+        assert await anybody.read_pending() == b""
 
     async def test_a_connection_without_room_for_a_status_message_is_closed_as_slow(
         self, hub: Hub, open_: OpenSide
@@ -185,7 +185,7 @@ class TestDelivery:
             hub.publish(recorded(sequence, EVERYBODY, "agents", status("orders")))
         assert side.aborted == 1
         assert side.connection.close_reason is CloseReason.SLOW
-        assert (await other.taken()).count(b"agent:status") == 2
+        assert (await other.read_pending()).count(b"agent:status") == 2
 
     async def test_a_recreated_log_ends_live_delivery_of_all_connections(
         self, hub: Hub, open_: OpenSide
@@ -195,7 +195,7 @@ class TestDelivery:
         assert not side.connection.is_live
         side.connection.go_live()
         hub.publish(recorded(7))
-        assert b"\nid: e6-7\n" in await side.taken()
+        assert b"\nid: e6-7\n" in await side.read_pending()
 
     async def test_connections_owners_and_close_reasons_are_counted(
         self, hub: Hub, open_: OpenSide
@@ -215,15 +215,15 @@ class TestIdleConnections:
     ) -> None:
         side = open_()
         hub.tick(KEEPALIVE_SECONDS - 0.1, WALL)
-        assert await side.taken() == b""
+        assert await side.read_pending() == b""
         hub.tick(KEEPALIVE_SECONDS, WALL)
-        assert await side.taken() == b": keepalive\n\n"
+        assert await side.read_pending() == b": keepalive\n\n"
 
     async def test_no_keepalive_is_sent_during_a_write(self, hub: Hub, open_: OpenSide) -> None:
         side = open_()
         side.connection.write_started(KEEPALIVE_SECONDS - 1)
         hub.tick(KEEPALIVE_SECONDS, WALL)
-        assert await side.taken() == b""
+        assert await side.read_pending() == b""
 
     async def test_a_checkpoint_is_sent_when_the_position_has_advanced(
         self, hub: Hub, open_: OpenSide
@@ -232,9 +232,11 @@ class TestIdleConnections:
         side.connection.sent(5)
         side.connection.advance(9)
         hub.tick(KEEPALIVE_SECONDS, WALL)
-        assert await side.taken() == b"event: checkpoint\ndata: {}\nid: e5-9\nretry: 5000\n\n"
+        assert (
+            await side.read_pending() == b"event: checkpoint\ndata: {}\nid: e5-9\nretry: 5000\n\n"
+        )
         hub.tick(KEEPALIVE_SECONDS, WALL)
-        assert await side.taken() == b": keepalive\n\n"
+        assert await side.read_pending() == b": keepalive\n\n"
 
     async def test_no_checkpoint_is_sent_during_catch_up(self, hub: Hub, open_: OpenSide) -> None:
         """Events before its position may not have been written yet."""
@@ -243,13 +245,13 @@ class TestIdleConnections:
         side.connection.advance(9)
         side.connection.leave_live()
         hub.tick(KEEPALIVE_SECONDS, WALL)
-        assert await side.taken() == b": keepalive\n\n"
+        assert await side.read_pending() == b": keepalive\n\n"
 
     async def test_a_checkpoint_is_sent_on_a_stream_that_is_busy_with_values(
         self, hub: Hub, open_: OpenSide
     ) -> None:
         side = open_(feed=TRADING)
-        said = []
+        sent_by_second = []
         for second in range(100):
             side.connection.write_finished(float(second))
             if second == 10:
@@ -257,9 +259,9 @@ class TestIdleConnections:
             elif second > 20:
                 hub.publish(recorded(second, domain="notes", event=hidden_event()))
             hub.tick(float(second), WALL)
-            said += [(second, sent)] if (sent := await side.taken()) else []
-        (_, shown), *checkpoints = said
-        assert b"\nid: e5-7\n" in shown
+            sent_by_second += [(second, sent)] if (sent := await side.read_pending()) else []
+        (_, first_frame), *checkpoints = sent_by_second
+        assert b"\nid: e5-7\n" in first_frame
         assert [
             (second, sent.split(b"\n")[0], sent.split(b"\n")[2]) for second, sent in checkpoints
         ] == [
@@ -273,7 +275,7 @@ class TestIdleConnections:
         side = open_(feed=PRICES)
         side.connection.advance(9)
         hub.tick(KEEPALIVE_SECONDS, WALL)
-        assert await side.taken() == b": keepalive\n\n"
+        assert await side.read_pending() == b": keepalive\n\n"
 
 
 class TestClosing:
@@ -302,7 +304,7 @@ class TestClosing:
             hub.tick(1.0, WALL + timedelta(seconds=seconds))
             reasons.append(side.connection.close_reason)
         assert reasons == [None, CloseReason.EXPIRED]
-        assert await side.taken() == render_frame("auth:expired", {"reason": "expired"})
+        assert await side.read_pending() == render_frame("auth:expired", {"reason": "expired"})
         assert side.aborted == 0
 
     async def test_a_connection_is_aborted_if_the_final_frame_is_not_written(
@@ -321,14 +323,14 @@ class TestClosing:
         side.connection.close(CloseReason.DRAIN, 0.0, b"two")
         side.connection.abort(CloseReason.SLOW)
         assert side.connection.close_reason is CloseReason.REVOKED
-        assert await side.taken() == b"one"
+        assert await side.read_pending() == b"one"
         assert side.aborted == 1
 
     async def test_an_event_after_the_close_is_ignored(self, hub: Hub, open_: OpenSide) -> None:
         side = open_()
         side.connection.close(CloseReason.DRAIN, 0.0, b"bye")
         hub.publish(recorded(7))
-        assert await side.taken() == b"bye"
+        assert await side.read_pending() == b"bye"
 
     async def test_every_close_reason_has_a_name_for_logs(self) -> None:
         assert {reason.value for reason in CloseReason} == {
@@ -359,12 +361,12 @@ class TestDrainAnnouncements:
     ) -> None:
         side = open_(feed=_BY_NAME[stream])
         hub.announce_draining(side.connection, 4.9994, WALL)
-        told = (await side.taken()).decode()
-        assert told.startswith(f"event: {name}\ndata: {{")
-        data = CODEC.decode(told.split("\n")[1].removeprefix("data: ").encode(), dict)
+        announcement = (await side.read_pending()).decode()
+        assert announcement.startswith(f"event: {name}\ndata: {{")
+        data = CODEC.decode(announcement.split("\n")[1].removeprefix("data: ").encode(), dict)
         assert data[field] == 4999
         assert data.get("type", name) == name
-        assert "\nid: " not in told
+        assert "\nid: " not in announcement
         assert side.connection.close_reason is None
 
     async def test_a_full_outbox_drops_the_announcement(self, hub: Hub, open_: OpenSide) -> None:
@@ -372,4 +374,4 @@ class TestDrainAnnouncements:
         hub.publish(recorded(7))
         hub.announce_draining(side.connection, 5.0, WALL)
         assert side.connection.is_live
-        assert b"draining" not in await side.taken()
+        assert b"draining" not in await side.read_pending()

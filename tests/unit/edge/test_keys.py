@@ -137,13 +137,13 @@ class Source:
 
     def __init__(self, issuer: JwtIssuer) -> None:
         self.issuer = issuer
-        self.asked = 0
+        self.fetch_count = 0
         self.down = False
         self.slow = 0.0
         self.keys = UrlKeySource(self.fetch, 300.0, asyncio.get_running_loop().time)
 
     async def fetch(self) -> bytes:
-        self.asked += 1
+        self.fetch_count += 1
         await asyncio.sleep(self.slow)
         if self.down:
             raise httpx.ConnectError("refused")
@@ -157,7 +157,7 @@ class TestUrlKeySource:
         source.slow = 0.5
         found = await asyncio.gather(*(knows(source.keys, issuer) for _ in range(50)))
         assert all(found)
-        assert source.asked == 1
+        assert source.fetch_count == 1
 
     async def test_old_keys_are_refreshed_in_the_background(self, issuer: JwtIssuer) -> None:
         source = Source(issuer)
@@ -165,14 +165,14 @@ class TestUrlKeySource:
         await knows(source.keys, issuer)
         await asyncio.sleep(299)
         await knows(source.keys, issuer)
-        assert source.asked == 1
+        assert source.fetch_count == 1
         await asyncio.sleep(2)
         source.slow = 4.0
         began = clock()
         assert await knows(source.keys, issuer)
         assert clock() == began
         await asyncio.sleep(5)
-        assert source.asked == 2
+        assert source.fetch_count == 2
 
     async def test_an_unknown_key_is_fetched_at_once(self, issuer: JwtIssuer) -> None:
         source = Source(issuer)
@@ -180,7 +180,7 @@ class TestUrlKeySource:
         await asyncio.sleep(10)
         issuer.rotate()
         assert await knows(source.keys, issuer)
-        assert source.asked == 2
+        assert source.fetch_count == 2
 
     async def test_an_unknown_key_is_fetched_right_after_another_request(
         self, issuer: JwtIssuer
@@ -203,7 +203,7 @@ class TestUrlKeySource:
         clock = asyncio.get_running_loop().time
         began = clock()
         await asyncio.gather(*(flood(number) for number in range(100)))
-        assert source.asked - 1 <= (clock() - began) / MIN_FETCH_INTERVAL_SECONDS + 1
+        assert source.fetch_count - 1 <= (clock() - began) / MIN_FETCH_INTERVAL_SECONDS + 1
 
     async def test_old_keys_stay_valid_during_an_outage(self, issuer: JwtIssuer) -> None:
         source = Source(issuer)

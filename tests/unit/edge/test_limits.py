@@ -102,14 +102,14 @@ class TestRateLimiter:
         An attempt is accepted only below the rate in the window, and is refused only if the rate
         is reached in the window plus one slot.
         """
-        attempts, taken, now = RateLimiter(rate), deque(), 0.0
+        attempts, accepted, now = RateLimiter(rate), deque(), 0.0
         for pause in pauses:
             now += pause
-            strict = sum(1 for at in taken if at > now - WINDOW_SECONDS)
-            loose = sum(1 for at in taken if at > now - WINDOW_SECONDS - SLOT_SECONDS)
+            strict = sum(1 for at in accepted if at > now - WINDOW_SECONDS)
+            loose = sum(1 for at in accepted if at > now - WINDOW_SECONDS - SLOT_SECONDS)
             if attempts.try_acquire("a", now) is None:
                 assert strict < rate
-                taken.append(now)
+                accepted.append(now)
             else:
                 assert loose >= rate
 

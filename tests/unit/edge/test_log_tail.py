@@ -36,19 +36,19 @@ class Following:
         self.server = MemoryServer()
         self.writer = MemoryEventLog(self.server)
         self.log = log(self.server, faults)
-        self.heard: list[RecordedEvent] = []
+        self.received: list[RecordedEvent] = []
         self.restarts: list[tuple[str, int]] = []
-        self.tape = LogTail(self.log, seed=1)
-        self.tape.subscribe(self.heard.append)
-        self.tape.subscribe_recreated(self.restart)
+        self.log_tail = LogTail(self.log, seed=1)
+        self.log_tail.subscribe(self.received.append)
+        self.log_tail.subscribe_recreated(self.restart)
 
     def restart(self) -> None:
-        self.restarts.append((self.tape.epoch, self.tape.last_sequence))
-        self.heard.clear()
+        self.restarts.append((self.log_tail.epoch, self.log_tail.last_sequence))
+        self.received.clear()
 
     async def __aenter__(self) -> Self:
-        self.running = asyncio.create_task(self.tape.run())
-        await self.tape.ready.wait()
+        self.running = asyncio.create_task(self.log_tail.run())
+        await self.log_tail.ready.wait()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -66,24 +66,27 @@ class Following:
     async def caught_up(self) -> None:
         await wait_until(
             "the log tail is at the end of the log",
-            lambda: self.tape.last_sequence >= self.server.journal.last,
-            describe_last=lambda: self.tape.last_sequence,
+            lambda: self.log_tail.last_sequence >= self.server.journal.last,
+            describe_last=lambda: self.log_tail.last_sequence,
             timeout_seconds=PATIENT_SECONDS,
         )
 
     @property
     def sequences(self) -> list[int]:
-        return [recorded.sequence for recorded in self.heard]
+        return [recorded.sequence for recorded in self.received]
 
 
 async def test_the_log_tail_starts_at_the_end_with_an_empty_buffer() -> None:
     following = Following()
     await following.append(5)
     async with following:
-        assert (following.tape.last_sequence, following.tape.last_evicted_sequence) == (5, 5)
+        assert (following.log_tail.last_sequence, following.log_tail.last_evicted_sequence) == (
+            5,
+            5,
+        )
         assert following.restarts == [("m1", 5)]
-        assert following.tape.covers(5)
-        assert not following.tape.covers(4)
+        assert following.log_tail.covers(5)
+        assert not following.log_tail.covers(4)
 
 
 async def test_received_events_are_buffered_by_owner() -> None:
@@ -92,10 +95,10 @@ async def test_received_events_are_buffered_by_owner() -> None:
             await following.append(owner=owner)
         await following.caught_up()
         assert following.sequences == [1, 2, 3]
-        tape = following.tape
-        assert [r.sequence for r in tape.events_after(("alice",), 0)] == [1, 3]
-        assert [r.sequence for r in tape.events_after(("alice",), 1)] == [3]
-        assert tape.events_after(("nobody",), 0) == []
+        log_tail = following.log_tail
+        assert [r.sequence for r in log_tail.events_after(("alice",), 0)] == [1, 3]
+        assert [r.sequence for r in log_tail.events_after(("alice",), 1)] == [3]
+        assert log_tail.events_after(("nobody",), 0) == []
 
 
 async def test_the_buffer_is_bounded_in_events(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,14 +108,14 @@ async def test_the_buffer_is_bounded_in_events(monkeypatch: pytest.MonkeyPatch) 
         await following.append(25)
         await following.append(5, owner="bob")
         await following.caught_up()
-        tape = following.tape
-        assert tape.last_evicted_sequence == 20
-        assert [r.sequence for r in tape.events_after(("alice",), 0)] == [21, 22, 23, 24, 25]
-        assert tape.covers(20)
-        assert not tape.covers(19)
+        log_tail = following.log_tail
+        assert log_tail.last_evicted_sequence == 20
+        assert [r.sequence for r in log_tail.events_after(("alice",), 0)] == [21, 22, 23, 24, 25]
+        assert log_tail.covers(20)
+        assert not log_tail.covers(19)
         await following.append(10, owner="bob")
         await following.caught_up()
-        assert tape.events_after(("alice",), 0) == []
+        assert log_tail.events_after(("alice",), 0) == []
 
 
 async def test_the_buffer_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,9 +124,9 @@ async def test_the_buffer_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -
     async with Following() as following:
         await following.append(50)
         await following.caught_up()
-        kept = following.tape.events_after(("alice",), 0)
-        assert 0 < sum(len(recorded.data) for recorded in kept) <= 2000
-        assert kept[0].sequence == following.tape.last_evicted_sequence + 1
+        buffered = following.log_tail.events_after(("alice",), 0)
+        assert 0 < sum(len(recorded.data) for recorded in buffered) <= 2000
+        assert buffered[0].sequence == following.log_tail.last_evicted_sequence + 1
 
 
 @pytest.mark.parametrize(
@@ -158,7 +161,7 @@ async def test_a_lost_last_message_is_found_by_the_next_poll() -> None:
         await following.append()
         await following.caught_up()
         assert asyncio.get_running_loop().time() - began < 2 * module.POLL_INTERVAL_SECONDS
-        assert following.tape.repair_count == 1
+        assert following.log_tail.repair_count == 1
 
 
 class Dropping(MemoryEventLog):
@@ -186,7 +189,7 @@ async def test_events_after_a_gap_are_held_until_the_gap_is_repaired() -> None:
         await following.caught_up()
         assert asyncio.get_running_loop().time() - began < 0.2
         assert following.sequences == [1, 2, 3, 4]
-        assert following.tape.repair_count == 1
+        assert following.log_tail.repair_count == 1
 
 
 async def test_a_recreated_log_is_followed_from_its_start() -> None:
@@ -196,10 +199,13 @@ async def test_a_recreated_log_is_followed_from_its_start() -> None:
         following.server.recreate()
         await wait_until(
             "the log tail follows the new log",
-            lambda: following.tape.epoch == "m2",
+            lambda: following.log_tail.epoch == "m2",
             timeout_seconds=PATIENT_SECONDS,
         )
-        assert (following.tape.last_sequence, following.tape.events_after(("alice",), 0)) == (
+        assert (
+            following.log_tail.last_sequence,
+            following.log_tail.events_after(("alice",), 0),
+        ) == (
             0,
             [],
         )
@@ -216,11 +222,11 @@ async def test_trimming_updates_the_bounds_and_keeps_the_buffer() -> None:
         following.server.trim(6)
         await wait_until(
             "the log tail detects the trimming",
-            lambda: following.tape.bounds.first == 7,
+            lambda: following.log_tail.bounds.first == 7,
             timeout_seconds=PATIENT_SECONDS,
         )
-        assert following.tape.bounds.last == 10
-        assert len(following.tape.events_after(("alice",), 0)) == 10
+        assert following.log_tail.bounds.last == 10
+        assert len(following.log_tail.events_after(("alice",), 0)) == 10
 
 
 async def test_the_log_tail_is_not_ready_during_an_outage_and_recovers() -> None:
@@ -230,13 +236,13 @@ async def test_the_log_tail_is_not_ready_during_an_outage_and_recovers() -> None
         following.server.stop()
         await wait_until(
             "the log tail detects the outage",
-            lambda: not following.tape.ready.is_set(),
+            lambda: not following.log_tail.ready.is_set(),
             timeout_seconds=PATIENT_SECONDS,
         )
         with pytest.raises(LogError):
             await following.append()
         following.server.start()
-        await following.tape.ready.wait()
+        await following.log_tail.ready.wait()
         await following.append(3)
         await following.caught_up()
         assert following.sequences == [1, 2, 3, 4]
@@ -245,10 +251,10 @@ async def test_the_log_tail_is_not_ready_during_an_outage_and_recovers() -> None
 async def test_the_log_tail_waits_for_a_server_that_has_not_started() -> None:
     following = Following()
     following.server.stop()
-    running = asyncio.create_task(following.tape.run())
+    running = asyncio.create_task(following.log_tail.run())
     await asyncio.sleep(5)
-    assert not following.tape.ready.is_set()
+    assert not following.log_tail.ready.is_set()
     following.server.start()
-    await asyncio.wait_for(following.tape.ready.wait(), PATIENT_SECONDS)
+    await asyncio.wait_for(following.log_tail.ready.wait(), PATIENT_SECONDS)
     running.cancel()
     await asyncio.wait({running})

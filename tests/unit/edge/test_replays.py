@@ -43,17 +43,17 @@ class Clock:
         return self.at
 
 
-class Counting(MemoryEventLog):
+class CountingEventLog(MemoryEventLog):
     """A slow log that counts its concurrent reads."""
 
     reading = most = 0
 
-    async def page(self, *asked: Any, **how: Any) -> Page:
+    async def page(self, *arguments: Any, **how: Any) -> Page:
         self.reading += 1
         self.most = max(self.most, self.reading)
         await asyncio.sleep(0.1)
         self.reading -= 1
-        return await super().page(*asked, **how)
+        return await super().page(*arguments, **how)
 
 
 def engine_of(server: MemoryServer, log: EventLog, clock: Clock) -> Engine:
@@ -72,7 +72,7 @@ def engine_of(server: MemoryServer, log: EventLog, clock: Clock) -> Engine:
 
 def connection(name: str, owner: str = "alice") -> Connection:
     feed = next(one for one in STREAM_ROUTES if one.name == name)
-    opening = ConnectionInfo(
+    info = ConnectionInfo(
         client_id=f"{owner}-{name}-1",
         route=feed,
         owner=owner,
@@ -80,7 +80,7 @@ def connection(name: str, owner: str = "alice") -> Connection:
         interest=combine_topics(feed.topics),
     )
     outbox = Outbox(FlushClock(0.02), max_frames=256, max_bytes=1 << 18)
-    return Connection(opening, outbox, 0.0, lambda: None)
+    return Connection(info, outbox, 0.0, lambda: None)
 
 
 async def alert(log: EventLog, number: int) -> None:
@@ -101,22 +101,22 @@ async def test_a_notification_stream_starts_with_the_events_of_the_last_five_min
     server = MemoryServer(clock)
     log = MemoryEventLog(server)
     engine = engine_of(server, log, clock)
-    tape = asyncio.create_task(engine.log_tail.run())
+    tail_task = asyncio.create_task(engine.log_tail.run())
     await engine.log_tail.ready.wait()
     for number, ago in enumerate((301, 300.001, 299.999, 200, 0)):
         clock.at = NOW - timedelta(seconds=ago)
         await alert(log, number)
     await asyncio.sleep(60)
     if not remembers:
-        tape.cancel()
+        tail_task.cancel()
         engine = engine_of(server, log, clock)
-        tape = asyncio.create_task(engine.log_tail.run())
+        tail_task = asyncio.create_task(engine.log_tail.run())
         await engine.log_tail.ready.wait()
     clock.at = NOW
     assert engine.log_tail.covers(0) is remembers
-    told, bounds = await engine.stream_service.snapshots.read_snapshot(connection("alerts"))
-    tape.cancel()
-    assert [(name, getattr(one, "alert_id", None)) for name, one in told] == [
+    snapshot, bounds = await engine.stream_service.snapshots.read_snapshot(connection("alerts"))
+    tail_task.cancel()
+    assert [(name, getattr(one, "alert_id", None)) for name, one in snapshot] == [
         ("alert:new", "a2"), ("alert:new", "a3"), ("alert:new", "a4"), ("checkpoint", None),
     ]  # fmt: skip
     assert bounds.last == 5
@@ -127,9 +127,9 @@ async def test_concurrent_reads_of_the_log_are_limited_and_all_complete() -> Non
     server = MemoryServer(clock)
     for number in range(10):
         await alert(MemoryEventLog(server), number)
-    log = Counting(server)
+    log = CountingEventLog(server)
     engine = engine_of(server, log, clock)
-    tape = asyncio.create_task(engine.log_tail.run())
+    tail_task = asyncio.create_task(engine.log_tail.run())
     await engine.log_tail.ready.wait()
     reader = ReplayReader(log, [pattern(owner="alice")], engine.stream_service.replay_slots)
     snapshots = engine.stream_service.snapshots
@@ -137,7 +137,7 @@ async def test_concurrent_reads_of_the_log_are_limited_and_all_complete() -> Non
         asyncio.gather(*(reader.read_page(0, 10, [10]) for _ in range(CROWD))),
         asyncio.gather(*(snapshots.read_snapshot(connection("alerts")) for _ in range(CROWD))),
     )
-    tape.cancel()
+    tail_task.cancel()
     assert [len(page.events) for page in pages] == [10] * CROWD
     assert [len(messages) for messages, _ in read] == [11] * CROWD
     assert log.most == AT_ONCE

@@ -14,7 +14,7 @@ from tapewire_services.edge.delivery.stream_routes import (
 )
 
 
-class Made(Event, frozen=True, kw_only=True):
+class LoanMade(Event, frozen=True, kw_only=True):
     amount: Decimal
 
 
@@ -25,7 +25,9 @@ class Rate(Event, frozen=True, kw_only=True):
 def table(**declared: Any) -> dict[str, StreamRoute]:
     """Return the routes by name, with `Made` declared by these arguments."""
     catalogue = Catalogue()
-    event("loan.made", **{"version": 2, "domain": "loans", **declared}, catalogue=catalogue)(Made)
+    event("loan.made", **{"version": 2, "domain": "loans", **declared}, catalogue=catalogue)(
+        LoanMade
+    )
     upcast("loan.made", version=1, catalogue=catalogue)(lambda fields: fields)
     event("loan.rate", delivery=Delivery.NEWEST_WINS, sse="loan:rate", catalogue=catalogue)(Rate)
     return {feed.name: feed for feed in build_stream_routes(catalogue)}

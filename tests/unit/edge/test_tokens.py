@@ -238,9 +238,9 @@ class TestSignatures:
             roles_claim="roles", now=lambda: NOW,
         )  # fmt: skip
         token = JwtIssuer().token("alice", "HS256", now=NOW.timestamp())
-        place = data.draw(st.integers(0, token.rindex(".")))
+        index = data.draw(st.integers(0, token.rindex(".")))
         letter = data.draw(st.characters(max_codepoint=255))
-        changed = token[:place] + letter + token[place + 1 :]
+        changed = token[:index] + letter + token[index + 1 :]
         found = await tokens.verify(changed)
         assert found is None or changed == token
 

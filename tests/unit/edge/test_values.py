@@ -65,17 +65,17 @@ class ValueHarness:
 
     def connection(self, owner: str | None, *tags: str) -> Connection:
         feed = msgspec.structs.replace(STREAM_ROUTES[0], declared_value_tags=frozenset(tags))
-        opening = ConnectionInfo(
+        info = ConnectionInfo(
             client_id="c",
             route=feed,
             interest=combine_topics(feed.topics),
             owner=owner,
             correlation="c",
         )
-        return Connection(opening, Outbox(FlushClock(0.001), 8, 1 << 16), 0.0, lambda: None)
+        return Connection(info, Outbox(FlushClock(0.001), 8, 1 << 16), 0.0, lambda: None)
 
 
-async def shown(connection: Connection) -> list[int]:
+async def read_values(connection: Connection) -> list[int]:
     """Return the values that are pending in the outbox of the connection."""
     connection.outbox.interrupt()
     frames = (await connection.outbox.next_chunk()).split(b"\n\n")
@@ -97,7 +97,7 @@ async def waits(connection: Connection, number: int) -> list[int]:
     found: list[int] = []
     async with asyncio.timeout(60):
         while len(found) < number:
-            found += await shown(connection)
+            found += await read_values(connection)
             await asyncio.sleep(0.001)
     return found
 
@@ -126,7 +126,7 @@ async def test_a_connection_receives_the_current_values_and_then_new_ones(
     with harness.subscribe(witness):
         await harness.put("alice", 7)
         await until_seen(witness, 7)
-    assert await shown(alice) == []
+    assert await read_values(alice) == []
 
 
 async def test_only_types_of_the_route_are_sent(harness: ValueHarness) -> None:

@@ -34,17 +34,17 @@ def _stored(*, closed: int = 0) -> list[RecordedEvent]:
     ]
     orders.append(given(place(), accept(), fill("4"), cancel()).new_events)
     recorded: list[RecordedEvent] = []
-    for happening in [happening for order in orders for happening in order] + orders[-1][:1]:
+    for new_event in [new_event for order in orders for new_event in order] + orders[-1][:1]:
         for owner in ("alice", "bob"):
-            domain = happening.subject.domain
-            if happening is orders[-1][0] and len(recorded) > 2 * 2 * closed:
+            domain = new_event.subject.domain
+            if new_event is orders[-1][0] and len(recorded) > 2 * 2 * closed:
                 domain = "notes"
             recorded.append(
                 RecordedEvent(
                     sequence=len(recorded) + 1,
-                    subject=str(EventSubject(owner, domain, happening.subject.entity)),
-                    tag=CATALOGUE.tag_of(type(happening.event)),
-                    data=CODEC.encode(happening.event),
+                    subject=str(EventSubject(owner, domain, new_event.subject.entity)),
+                    tag=CATALOGUE.tag_of(type(new_event.event)),
+                    data=CODEC.encode(new_event.event),
                     metadata=EventMetadata(id=f"{len(recorded)}", correlation="c"),
                     time=NOW,
                 )
@@ -67,8 +67,8 @@ def snapshot(at: int, *, epoch: str = "m1", events: list[RecordedEvent] = EVENTS
     for recorded in events[:at]:
         if recorded.subject.startswith("ev.alice.orders."):
             view.apply(recorded.event)
-    told = OrdersSnapshotPayload(snapshot=True, orders=view.orders(), timestamp=NOW)
-    return ReceivedEvent("order:update", CODEC.encode(told), f"{epoch}-{at}")
+    payload = OrdersSnapshotPayload(snapshot=True, orders=view.orders(), timestamp=NOW)
+    return ReceivedEvent("order:update", CODEC.encode(payload), f"{epoch}-{at}")
 
 
 def event(sequence: int, *, epoch: str = "m1") -> ReceivedEvent:
@@ -79,8 +79,8 @@ def event(sequence: int, *, epoch: str = "m1") -> ReceivedEvent:
 
 
 def reset(reason: str, requested: str) -> ReceivedEvent:
-    told = StreamResetPayload(reason=reason, requested_id=requested, first_available_id="m1-1")
-    return ReceivedEvent("stream:reset", CODEC.encode(told))
+    payload = StreamResetPayload(reason=reason, requested_id=requested, first_available_id="m1-1")
+    return ReceivedEvent("stream:reset", CODEC.encode(payload))
 
 
 def kinds(
@@ -93,8 +93,8 @@ ALL = [event(sequence) for sequence in (1, 3, 5, 7, 9)]
 
 
 def test_the_log_contains_the_events_that_these_tests_need() -> None:
-    told = [(shown.owner, shown.name) for shown in LOG.newest_epoch.events]
-    assert told[::2] == [
+    facts = [(logged.owner, logged.name) for logged in LOG.newest_epoch.events]
+    assert facts[::2] == [
         ("alice", "order:update"),
         ("alice", "order:update"),
         ("alice", "order:fill"),
@@ -102,7 +102,7 @@ def test_the_log_contains_the_events_that_these_tests_need() -> None:
         ("alice", "order:update"),
         ("alice", ""),
     ]
-    assert {owner for owner, _ in told[1::2]} == {"bob"}
+    assert {owner for owner, _ in facts[1::2]} == {"bob"}
 
 
 @pytest.mark.parametrize("at", [0, 1, 2, 3, 5, 6, 7, 10])
@@ -206,11 +206,11 @@ def test_a_snapshot_that_differs_from_the_fold_at_its_id_is_found() -> None:
 
 def test_a_snapshot_in_the_wrong_order_is_found() -> None:
     events = _stored(closed=2)
-    told = CODEC.decode(snapshot(9, events=events).data, dict)
-    told["orders"].reverse()
+    payload = CODEC.decode(snapshot(9, events=events).data, dict)
+    payload["orders"].reverse()
     log = ExpectedLog([LogIncarnation("m1", events)])
-    assert len(told["orders"]) > 1
-    turned = ReceivedEvent("order:update", CODEC.encode(told), "m1-9")
+    assert len(payload["orders"]) > 1
+    turned = ReceivedEvent("order:update", CODEC.encode(payload), "m1-9")
     assert kinds(*connect(), turned, log=log) == [AnomalyKind.WRONG_SNAPSHOT]
 
 
@@ -257,8 +257,8 @@ def test_a_reset_with_an_id_that_the_client_did_not_send_is_found() -> None:
 
 @pytest.mark.parametrize("reason", ["epoch", "ahead", "trimmed", "limit", "malformed"])
 def test_an_unfounded_reset_is_found(reason: str) -> None:
-    told = [reset(reason, "m1-3"), snapshot(5)]
-    assert kinds(*connect("m1-3"), *told) == [AnomalyKind.UNFOUNDED_RESET]
+    frames = [reset(reason, "m1-3"), snapshot(5)]
+    assert kinds(*connect("m1-3"), *frames) == [AnomalyKind.UNFOUNDED_RESET]
 
 
 @pytest.mark.parametrize(
@@ -277,27 +277,27 @@ def test_a_reset_is_required_and_valid_if_the_log_gives_a_reason(
     reason: str, requested: str, log: ExpectedLog
 ) -> None:
     name = log.newest_epoch.name
-    told = [reset(reason, requested), snapshot(12, epoch=name)]
-    assert not check_history(log, "alice", [*connect(requested), *told])
+    frames = [reset(reason, requested), snapshot(12, epoch=name)]
+    assert not check_history(log, "alice", [*connect(requested), *frames])
     assert kinds(*connect(requested), snapshot(12, epoch=name), log=log) == [
         AnomalyKind.SILENT_RESET
     ]
 
 
 def test_a_reset_is_valid_beyond_the_replay_limit() -> None:
-    told = [*connect("m1-1"), reset("limit", "m1-1"), snapshot(12)]
-    assert not check_history(LOG, "alice", told, replay_limit=4)
-    assert check_history(LOG, "alice", told, replay_limit=5)
+    entries = [*connect("m1-1"), reset("limit", "m1-1"), snapshot(12)]
+    assert not check_history(LOG, "alice", entries, replay_limit=4)
+    assert check_history(LOG, "alice", entries, replay_limit=5)
 
 
 def test_the_id_just_before_the_first_stored_event_is_no_reason_for_a_reset() -> None:
-    told = [reset("trimmed", "m1-5"), snapshot(12)]
-    assert kinds(*connect("m1-5"), *told, log=TRIMMED) == [AnomalyKind.UNFOUNDED_RESET]
+    frames = [reset("trimmed", "m1-5"), snapshot(12)]
+    assert kinds(*connect("m1-5"), *frames, log=TRIMMED) == [AnomalyKind.UNFOUNDED_RESET]
 
 
 def test_events_without_a_snapshot_after_a_reset_are_found() -> None:
-    told = [reset("epoch", "m1-1"), event(3, epoch="m2")]
-    assert kinds(*connect("m1-1"), *told, log=LATER) == [AnomalyKind.NO_SNAPSHOT]
+    frames = [reset("epoch", "m1-1"), event(3, epoch="m2")]
+    assert kinds(*connect("m1-1"), *frames, log=LATER) == [AnomalyKind.NO_SNAPSHOT]
 
 
 def test_events_before_the_first_snapshot_are_found() -> None:
@@ -305,8 +305,8 @@ def test_events_before_the_first_snapshot_are_found() -> None:
 
 
 def test_a_snapshot_with_an_older_id_is_found() -> None:
-    told = [*connect("m1-4"), reset("trimmed", "m1-4"), snapshot(3)]
-    assert kinds(*told, log=TRIMMED) == [AnomalyKind.ID_WENT_BACK]
+    entries = [*connect("m1-4"), reset("trimmed", "m1-4"), snapshot(3)]
+    assert kinds(*entries, log=TRIMMED) == [AnomalyKind.ID_WENT_BACK]
 
 
 def test_a_checkpoint_frame_with_an_older_id_is_found() -> None:

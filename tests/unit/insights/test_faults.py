@@ -110,16 +110,20 @@ class FaultScenario:
         return [self._configure(number) for number in range(CONFIGURATION_COUNT)]
 
     async def _configure(self, number: int) -> None:
-        name, chance = f"c {self._seed} {number}", random.Random(self._seed + number)
-        kept = await self._retry_on_live_process(lambda one: one.create("Made", f"{name} create"))
+        name, rng = f"c {self._seed} {number}", random.Random(self._seed + number)
+        configuration = await self._retry_on_live_process(
+            lambda one: one.create("Made", f"{name} create")
+        )
         for turn in range(4):
-            await asyncio.sleep(chance.uniform(0, 8))
-            change = partial(_rename, kept.id, f"Turn {turn}", f"{name} {turn}")
-            kept = await self._retry_on_live_process(change)
-            assert kept.name == f"Turn {turn}"
+            await asyncio.sleep(rng.uniform(0, 8))
+            change = partial(_rename, configuration.id, f"Turn {turn}", f"{name} {turn}")
+            configuration = await self._retry_on_live_process(change)
+            assert configuration.name == f"Turn {turn}"
         if number % 2:
-            await self._retry_on_live_process(lambda one: one.delete(kept.id, f"{name} delete"))
-        self.configurations[kept.id] = None if number % 2 else kept
+            await self._retry_on_live_process(
+                lambda one: one.delete(configuration.id, f"{name} delete")
+            )
+        self.configurations[configuration.id] = None if number % 2 else configuration
 
 
 async def _rename(id_: str, name: str, command: str, process: InsightsProcess) -> Configuration:
@@ -150,10 +154,10 @@ def run_fault_scenario(
         assert reply.metrics.total == ITEM_COUNT
         newest = await fresh.items(limit=200)
         assert newest.items == seen.items
-        for id_, kept in day.configurations.items():
+        for id_, expected in day.configurations.items():
             last = seen.configurations[id_]
-            assert isinstance(last, ConfigurationDeleted) is (kept is None)
-            assert kept is None or last.configuration == kept
+            assert isinstance(last, ConfigurationDeleted) is (expected is None)
+            assert expected is None or last.configuration == expected
         await fresh.kill()
         return seen
 
@@ -189,9 +193,9 @@ def every_answer_lost() -> None:
         for command, added in (("one", 40), ("one", 40), ("other", 0)):
             reply = await process.load(*stories, command_id=command)
             assert (reply.added, reply.there) == (added, 40 - added)
-        kept = await process.create()
-        assert (await process.change(kept.id, name="New")).name == "New"
-        assert (await process.delete(kept.id)).name == "New"
+        created = await process.create()
+        assert (await process.change(created.id, name="New")).name == "New"
+        assert (await process.delete(created.id)).name == "New"
         seen = await read_log_summary(server)
         seen.check_no_duplicates()
         assert len(seen.stored) == 43

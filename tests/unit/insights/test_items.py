@@ -41,7 +41,7 @@ def test_texts_are_trimmed_and_words_are_deduplicated() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bad", "path", "said"),
+    ("bad", "path", "expected"),
     [
         ({"title": " \n "}, "title", "1 to 200 characters, not 0"),
         ({"title": "x" * 201}, "title", "1 to 200 characters, not 201: 'xxxx"),
@@ -91,11 +91,11 @@ def test_texts_are_trimmed_and_words_are_deduplicated() -> None:
     ],
 )
 def test_values_out_of_bounds_are_rejected_with_field_and_value(
-    bad: dict[str, Any], path: str, said: str
+    bad: dict[str, Any], path: str, expected: str
 ) -> None:
     found, message = rejection_of(new_item(**{"title": "t", "source": "s", **bad}))
     assert found == path
-    assert said in message
+    assert expected in message
     assert len(message) < 200
 
 

@@ -160,19 +160,19 @@ async def test_the_newest_items_are_listed_in_order_up_to_the_limit(
 
 async def test_polling_returns_each_new_item_once_and_in_order(process: InsightsProcess) -> None:
     await process.load(*new_items(3))
-    place = await process.items(limit=1)
+    page = await process.items(limit=1)
     seen: list[str] = []
     for number in range(6):
         await process.load(*new_items(20, 10 + 20 * number))
         await process.create(f"noise {number}")
         while True:
-            place = await process.items(limit=7, since=place.as_of, epoch=place.epoch)
-            seen += [one.title for one in place.items]
-            if not place.more:
+            page = await process.items(limit=7, since=page.as_of, epoch=page.epoch)
+            seen += [one.title for one in page.items]
+            if not page.more:
                 break
     assert seen == [f"Story {number}" for number in range(10, 130)]
-    idle = await process.items(since=place.as_of, epoch=place.epoch)
-    assert (idle.items, idle.as_of, idle.more) == ([], place.as_of, False)
+    idle = await process.items(since=page.as_of, epoch=page.epoch)
+    assert (idle.items, idle.as_of, idle.more) == ([], page.as_of, False)
 
 
 async def test_an_invalid_position_is_reset_to_the_newest_items(
@@ -192,8 +192,8 @@ async def test_an_invalid_position_is_reset_to_the_newest_items(
 
 
 async def test_a_configuration_filters_items(process: InsightsProcess) -> None:
-    kept = await process.create(tickers=("IBM",), tags=("news",))
-    mine = {"user_id": USER, "configuration_id": kept.id}
+    configuration = await process.create(tickers=("IBM",), tags=("news",))
+    mine = {"user_id": USER, "configuration_id": configuration.id}
     start = await process.items()
     await process.load(
         new_item("yes", tickers=("SPY", "IBM"), tags=("news",)),
@@ -205,34 +205,34 @@ async def test_a_configuration_filters_items(process: InsightsProcess) -> None:
     for reply in (newest, later):
         assert [one.title for one in reply.items] == ["yes"]
         assert reply.as_of == 4
-    for user, id_ in ((USER, "unknown"), ("bob", kept.id)):
-        asked = ListItems(user_id=user, configuration_id=id_)
-        assert await await_rejection(process.item_queries.items(asked, context())) == (
+    for user, id_ in ((USER, "unknown"), ("bob", configuration.id)):
+        request = ListItems(user_id=user, configuration_id=id_)
+        assert await await_rejection(process.item_queries.items(request, context())) == (
             "not_found",
             None,
         )
 
 
 async def test_a_rare_matching_item_is_found_in_bounded_steps(process: InsightsProcess) -> None:
-    kept = await process.create(tickers=("RARE",))
+    configuration = await process.create(tickers=("RARE",))
     many = MAX_PAGES * PAGE_EVENTS + 300
     for first in range(0, many, 100):
         await process.load(*new_items(min(100, many - first), first))
     await process.load(new_item("found", tickers=("rare",)))
-    place, asked = await process.items(), 0
-    place, found = type(place)(items=[], as_of=0, epoch=place.epoch, more=True), []
-    while place.more:
-        place = await process.items(
-            since=place.as_of, epoch=place.epoch, user_id=USER, configuration_id=kept.id
+    page, request_count = await process.items(), 0
+    page, found = type(page)(items=[], as_of=0, epoch=page.epoch, more=True), []
+    while page.more:
+        page = await process.items(
+            since=page.as_of, epoch=page.epoch, user_id=USER, configuration_id=configuration.id
         )
-        found += place.items
-        asked += 1
+        found += page.items
+        request_count += 1
     assert [one.title for one in found] == ["found"]
-    assert asked == 2
+    assert request_count == 2
 
 
 @pytest.mark.parametrize(
-    ("asked", "path"),
+    ("arguments", "path"),
     [
         ({"limit": 0}, "limit"),
         ({"limit": 201}, "limit"),
@@ -243,9 +243,9 @@ async def test_a_rare_matching_item_is_found_in_bounded_steps(process: InsightsP
     ],
 )
 async def test_invalid_list_arguments_are_rejected_with_their_field(
-    asked: dict[str, Any], path: str, process: InsightsProcess
+    arguments: dict[str, Any], path: str, process: InsightsProcess
 ) -> None:
-    request = ListItems(**asked)
+    request = ListItems(**arguments)
     assert await await_rejection(process.item_queries.items(request, context())) == (
         "invalid",
         path,
@@ -263,10 +263,10 @@ async def test_a_configuration_is_created_changed_listed_and_deleted(
     listed = await process.configurations.list(ListConfigurations(user_id=USER), context())
     assert listed.configurations == [changed, two]
     assert (await process.delete(two.id)).name == "Two"
-    asked = GetConfiguration(user_id=USER, configuration_id=one.id)
-    assert (await process.configurations.get(asked, context())).configuration == changed
-    gone = GetConfiguration(user_id=USER, configuration_id=two.id)
-    assert await await_rejection(process.configurations.get(gone, context())) == (
+    request = GetConfiguration(user_id=USER, configuration_id=one.id)
+    assert (await process.configurations.get(request, context())).configuration == changed
+    deleted_request = GetConfiguration(user_id=USER, configuration_id=two.id)
+    assert await await_rejection(process.configurations.get(deleted_request, context())) == (
         "not_found",
         None,
     )
@@ -276,14 +276,17 @@ async def test_a_configuration_is_created_changed_listed_and_deleted(
 async def test_another_users_configuration_is_not_found(
     process: InsightsProcess, server: MemoryServer
 ) -> None:
-    kept = await process.create()
-    asked = GetConfiguration(user_id="bob", configuration_id=kept.id)
-    assert await await_rejection(process.configurations.get(asked, context())) == (
+    configuration = await process.create()
+    request = GetConfiguration(user_id="bob", configuration_id=configuration.id)
+    assert await await_rejection(process.configurations.get(request, context())) == (
         "not_found",
         None,
     )
-    assert await await_rejection(process.delete(kept.id, user="bob")) == ("not_found", None)
-    assert await await_rejection(process.change(kept.id, user_id="bob", name="Mine")) == (
+    assert await await_rejection(process.delete(configuration.id, user="bob")) == (
+        "not_found",
+        None,
+    )
+    assert await await_rejection(process.change(configuration.id, user_id="bob", name="Mine")) == (
         "not_found",
         None,
     )
@@ -301,8 +304,10 @@ async def test_another_users_configuration_is_not_found(
 
 async def test_the_number_of_configurations_of_a_user_is_limited(process: InsightsProcess) -> None:
     for number in range(MAX_CONFIGURATIONS_PER_USER):
-        kept = await process.create(f"C {number}", f"command {number}")
+        configuration = await process.create(f"C {number}", f"command {number}")
     assert (await await_rejection(process.create("one more")))[0] == "conflict"
-    assert await process.create("again", f"command {MAX_CONFIGURATIONS_PER_USER - 1}") == kept
-    await process.delete(kept.id)
+    assert (
+        await process.create("again", f"command {MAX_CONFIGURATIONS_PER_USER - 1}") == configuration
+    )
+    await process.delete(configuration.id)
     await process.create("now there is room")

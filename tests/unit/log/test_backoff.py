@@ -46,11 +46,11 @@ async def test_an_operation_is_repeated_until_it_succeeds_and_each_failure_is_lo
 
 
 def test_other_errors_are_raised_at_once() -> None:
-    async def story() -> None:
+    async def retry_once() -> None:
         await retry(fail_times(1, KeyError("x")), random.Random(1), logger, "test.failed")
 
     with pytest.raises(KeyError):
-        virtual_time.run(story())
+        virtual_time.run(retry_once())
 
 
 async def test_the_errors_that_are_retried_can_be_chosen() -> None:

@@ -130,17 +130,20 @@ async def test_stored_events_are_handled_before_new_ones() -> None:
 
 async def test_last_handled_sequence_is_known_after_catching_up() -> None:
     server = MemoryServer()
-    writer, told = MemoryEventLog(server), list[int | None]()
+    writer, handled_sequences = MemoryEventLog(server), list[int | None]()
     for number in range(EVENTS_OVER_ONE_PAGE):
         await append(writer, number)
     subscription = subscribe(
-        server, lambda: RecordingConsumer(lambda: told.append(subscription.last_handled_sequence))
+        server,
+        lambda: RecordingConsumer(
+            lambda: handled_sequences.append(subscription.last_handled_sequence)
+        ),
     )
     task = asyncio.create_task(subscription.run())
     await until(lambda: subscription.last_handled_sequence == EVENTS_OVER_ONE_PAGE)
     await append(writer, EVENTS_OVER_ONE_PAGE)
     await until(lambda: subscription.last_handled_sequence == EVENTS_OVER_ONE_PAGE + 1)
-    assert told == [None, None, EVENTS_OVER_ONE_PAGE]
+    assert handled_sequences == [None, None, EVENTS_OVER_ONE_PAGE]
     task.cancel()
     await asyncio.wait({task})
     assert subscription.last_handled_sequence is None, (

@@ -32,8 +32,10 @@ class FakeConnection:
 
 
 async def read_page(*replies: Msg) -> stream_reads.StoredMessages:
-    wire: Any = FakeConnection(*replies)
-    return await stream_reads.read_page(wire, "EVENTS", "ev.>", after=0, limit=10, max_bytes=1000)
+    connection: Any = FakeConnection(*replies)
+    return await stream_reads.read_page(
+        connection, "EVENTS", "ev.>", after=0, limit=10, max_bytes=1000
+    )
 
 
 async def test_a_complete_page_is_read() -> None:

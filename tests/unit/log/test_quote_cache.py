@@ -40,16 +40,16 @@ async def test_the_cache_has_earlier_and_new_quotes() -> None:
     market = QuoteSource()
     await market.put(quote(symbol="BRK.B", ask="7"))
     board, _ = await market.open_quote_cache()
-    heard: list[str] = []
-    ignore = board.add_listener(heard.append)
+    changed_symbols: list[str] = []
+    ignore = board.add_listener(changed_symbols.append)
     await market.put(quote(symbol="SPY", ask="8"))
     await asyncio.sleep(1)
     assert (ask_price(board, "BRK.B"), ask_price(board, "SPY")) == (Decimal(7), Decimal(8))
-    assert heard == ["SPY"]
+    assert changed_symbols == ["SPY"]
     ignore()
     await market.put(quote(symbol="SPY", ask="9", second=1))
     await asyncio.sleep(1)
-    assert heard == ["SPY"]
+    assert changed_symbols == ["SPY"]
 
 
 async def test_an_unknown_symbol_is_reported_at_once_after_the_start_period() -> None:
@@ -101,8 +101,8 @@ async def test_quotes_lost_in_a_gap_are_read_again() -> None:
     market = QuoteSource()
     await market.put(quote())
     board, _ = await market.open_quote_cache()
-    heard: list[str] = []
-    board.add_listener(heard.append)
+    changed_symbols: list[str] = []
+    board.add_listener(changed_symbols.append)
     following = asyncio.create_task(board.repair_gaps())
     market.server.stop()
     await asyncio.sleep(1)
@@ -111,7 +111,7 @@ async def test_quotes_lost_in_a_gap_are_read_again() -> None:
     await market.put(quote(ask="101", second=1))
     await asyncio.sleep(1)
     assert (ask_price(board, "IBM"), ask_price(board, "SPY")) == (Decimal(101), Decimal(100))
-    assert sorted(set(heard)) == ["IBM", "SPY"]
+    assert sorted(set(changed_symbols)) == ["IBM", "SPY"]
     following.cancel()
 
 

@@ -43,14 +43,14 @@ class SlowConnection(NatsConnection):
 
 
 async def request_many_replies(*pauses: float, send_seconds: float = 0.0) -> int:
-    wire = SlowConnection(*pauses, send_seconds=send_seconds)
+    connection = SlowConnection(*pauses, send_seconds=send_seconds)
     try:
-        found = await wire.request_many(
+        found = await connection.request_many(
             "a", b"", None, lambda one: one.data == LAST, timeout_seconds=SECONDS
         )
     finally:
-        if wire.answer_task is not None:
-            wire.answer_task.cancel()
+        if connection.answer_task is not None:
+            connection.answer_task.cancel()
     return len(found)
 
 
@@ -63,11 +63,11 @@ async def test_request_many_waits_as_long_as_replies_arrive(
 
 
 @pytest.mark.parametrize(
-    ("pauses", "said"),
+    ("pauses", "expected"),
     [((5.1, 0.1), "no answer from a in 5 s"), ((1.0, 2.0, 5.6), "no further answer from a in 5 s")],
 )
 async def test_request_many_raises_if_a_reply_does_not_arrive_in_time(
-    pauses: tuple[float, ...], said: str
+    pauses: tuple[float, ...], expected: str
 ) -> None:
-    with pytest.raises(OutcomeUnknown, match=said):
+    with pytest.raises(OutcomeUnknown, match=expected):
         await request_many_replies(*pauses)

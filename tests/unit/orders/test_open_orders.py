@@ -100,9 +100,11 @@ def test_a_checkpoint_at_any_point_changes_nothing(point: int) -> None:
 
 def filled(qty: str, second: int, sequence: int, client: str = "c1") -> list[RecordedEvent]:
     """An order, and a fill that consumed the quote of that second."""
-    taken = fill(qty)
-    taken = msgspec.structs.replace(taken, quoted_at=START + timedelta(seconds=second))
-    placed = given(place("100", client_order_id=client), accept(), taken)
+    filled_event = fill(qty)
+    filled_event = msgspec.structs.replace(
+        filled_event, quoted_at=START + timedelta(seconds=second)
+    )
+    placed = given(place("100", client_order_id=client), accept(), filled_event)
     return [recorded(one, sequence + number) for number, one in enumerate(placed.new_events)]
 
 
@@ -113,8 +115,8 @@ def test_liquidity_consumed_from_a_quote_adds_up_and_starts_again_with_the_next_
     for number, (qty, second, client) in enumerate(fills):
         for event in filled(qty, second, 100 * number + 1, client):
             fold.apply(event)
-        [taken] = fold.consumed_liquidity()
-        consumed.append((taken.quoted_at - START, str(taken.qty)))
+        [liquidity] = fold.consumed_liquidity()
+        consumed.append((liquidity.quoted_at - START, str(liquidity.qty)))
     one, two = timedelta(seconds=1), timedelta(seconds=2)
     assert consumed == [(one, "4"), (one, "7"), (two, "5"), (two, "5"), (two, "7")]
     assert OpenOrders.decode(fold.encode()).consumed_liquidity() == fold.consumed_liquidity()

@@ -62,9 +62,11 @@ def test_a_market_order_fills_at_the_ask() -> None:
 
 def test_liquidity_consumed_before_the_book_existed_is_not_available() -> None:
     now = quote(sizes=("10", "10"))
-    taken = ConsumedLiquidity(symbol="IBM", side=Side.BUY, quoted_at=now.timestamp, qty=Decimal(7))
+    consumed = ConsumedLiquidity(
+        symbol="IBM", side=Side.BUY, quoted_at=now.timestamp, qty=Decimal(7)
+    )
     market = Market()
-    market.book.restore_consumed_liquidity([taken])
+    market.book.restore_consumed_liquidity([consumed])
     market.book.add_order(open_order("10", since=1))
     market.book.add_order(open_order("10", since=2, side=Side.SELL))
     assert market.on(now) == ["o1 3@100", "o2 10@99"]
@@ -251,14 +253,14 @@ def test_neither_a_quoted_size_nor_an_order_is_exceeded(
     orders: list[OpenOrder], quotes: list[tuple[str, str, str]]
 ) -> None:
     market = Market(*orders)
-    taken = {open_.order.order_id: Decimal(0) for open_ in orders}
+    filled_by_order = {open_.order.order_id: Decimal(0) for open_ in orders}
     for second, (price, bid_size, ask_size) in enumerate(quotes):
         market.book.update_quote(quote(price, price, sizes=(bid_size, ask_size), second=second))
         given_out = {Side.BUY: Decimal(0), Side.SELL: Decimal(0)}
         for execution in market.book.match_orders("IBM"):
             order = execution.open_order.order
             given_out[order.side] += execution.qty
-            taken[order.order_id] += execution.qty
+            filled_by_order[order.order_id] += execution.qty
             limit = order.limit_price
             if limit is not None:
                 assert (
@@ -267,4 +269,4 @@ def test_neither_a_quoted_size_nor_an_order_is_exceeded(
             market.settle(execution)
         assert given_out[Side.BUY] <= Decimal(ask_size)
         assert given_out[Side.SELL] <= Decimal(bid_size)
-    assert all(taken[open_.order.order_id] <= open_.order.qty for open_ in orders)
+    assert all(filled_by_order[open_.order.order_id] <= open_.order.qty for open_ in orders)

@@ -59,38 +59,41 @@ def test_each_symbol_has_several_updates_a_second_and_trades() -> None:
 @given(st.integers(0, 2**63), st.sampled_from([*DEFAULT_SYMBOLS, "ACME", "^VIX"]))
 def test_the_market_is_plausible_for_any_seed(seed: int, symbol: str) -> None:
     ticks = minutes(RandomWalk(seed, [symbol]), 20)
-    opening = ticks[0].bid
-    assert opening is not None
+    opening_bid = ticks[0].bid
+    assert opening_bid is not None
     before = 0
-    shown: dict[Decimal, Decimal] = defaultdict(Decimal)
+    quoted_sizes: dict[Decimal, Decimal] = defaultdict(Decimal)
     for tick in ticks:
         assert tick.bid is not None
         assert tick.ask is not None
         assert before <= tick.ms < DAY_MS
         assert CENT <= tick.ask - tick.bid <= 20 * CENT
         assert tick.bid % CENT == tick.ask % CENT == 0
-        assert opening / 2 < tick.bid < opening * 2
+        assert opening_bid / 2 < tick.bid < opening_bid * 2
         for size in (tick.bid_size, tick.ask_size):
             assert size is not None
             assert size > 0
             assert size % 100 == 0
         if tick.last is not None:
-            assert tick.last in shown, "the trade is at a price that was not quoted before"
+            assert tick.last in quoted_sizes, "the trade is at a price that was not quoted before"
             assert tick.last_size is not None
-            assert 0 < tick.last_size <= shown[tick.last]
+            assert 0 < tick.last_size <= quoted_sizes[tick.last]
         before = tick.ms
-        shown = {tick.bid: tick.bid_size or Decimal(0), tick.ask: tick.ask_size or Decimal(0)}
+        quoted_sizes = {
+            tick.bid: tick.bid_size or Decimal(0),
+            tick.ask: tick.ask_size or Decimal(0),
+        }
 
 
 @pytest.mark.parametrize("strayed", [0.75, 1.25])
 def test_prices_revert_towards_the_opening_price(strayed: float) -> None:
     walk = RandomWalk(7, ["IBM"])
     (path,) = walk._symbol_walks
-    opening = path._bid
-    path._bid = round(opening * strayed)
+    opening_bid = path._bid
+    path._bid = round(opening_bid * strayed)
     *_, last = minutes(walk, 60)
     assert last.bid is not None
-    assert abs(float(last.bid) * 100 / opening - 1) < abs(strayed - 1) - 0.05
+    assert abs(float(last.bid) * 100 / opening_bid - 1) < abs(strayed - 1) - 0.05
 
 
 def test_the_next_day_starts_at_the_last_prices(

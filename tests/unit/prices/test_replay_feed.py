@@ -207,8 +207,8 @@ class TestDays:
         self, replay: Any, time: ManualClock, capture: LogCapture
     ) -> None:
         await played(replay(ticks(0), symbols=["IBM", "ACME"]), time)
-        told = [entry for entry in capture.entries if entry["event"] == "feed.symbols_missing"]
-        assert [entry["symbols"] for entry in told] == [["ACME"]]
+        logged = [entry for entry in capture.entries if entry["event"] == "feed.symbols_missing"]
+        assert [entry["symbols"] for entry in logged] == [["ACME"]]
 
 
 class TestContinuing:
@@ -334,8 +334,8 @@ class TestReports:
     ) -> None:
         end = TruncatedRecording(502, None, "", "cannot be read")
         await played(replay([*(bad(n) for n in range(500)), *ticks(0), end]), time)
-        told = [entry for entry in capture.entries if entry["event"] == "feed.truncated"]
-        assert [(entry["line"], entry["log_level"]) for entry in told] == [(502, "error")]
+        logged = [entry for entry in capture.entries if entry["event"] == "feed.truncated"]
+        assert [(entry["line"], entry["log_level"]) for entry in logged] == [(502, "error")]
 
 
 class TestResuming:

@@ -88,7 +88,7 @@ class Bench:
 
     @property
     def stored(self) -> dict[str, bytes]:
-        return {key: kept[0] for key, kept in self.server.values.get("MARKET/px", {}).items()}
+        return {key: stored[0] for key, stored in self.server.values.get("MARKET/px", {}).items()}
 
     def quote(self, key: str) -> PriceUpdated:
         return CODEC.decode(self.stored[key], PriceUpdated)

@@ -39,22 +39,22 @@ class TestDecide:
         )
 
     def test_the_timestamp_never_decreases(self) -> None:
-        [happening] = decide(
+        [new_event] = decide(
             make_status(),
             report_status(make_status(STOPPED, timestamp=START_TIME - timedelta(hours=1))),
         )
-        assert happening.event == make_status(STOPPED, timestamp=START_TIME)
-        assert str(happening.subject) == "ev._all.agents.orders%2Fa"
+        assert new_event.event == make_status(STOPPED, timestamp=START_TIME)
+        assert str(new_event.subject) == "ev._all.agents.orders%2Fa"
 
     def test_silence_is_recorded_only_if_the_status_is_unchanged(self) -> None:
-        gone = report_silence(make_status(), "silent", START_TIME)
-        assert [h.event for h in decide(make_status(), gone)] == [make_status(STOPPED, "silent")]
-        assert decide(make_status(AgentState.DEGRADED, "slow"), gone) == []
+        report = report_silence(make_status(), "silent", START_TIME)
+        assert [h.event for h in decide(make_status(), report)] == [make_status(STOPPED, "silent")]
+        assert decide(make_status(AgentState.DEGRADED, "slow"), report) == []
         assert (
             decide(make_status(STOPPED), report_silence(make_status(STOPPED), "silent", START_TIME))
             == []
         )
-        assert decide(None, gone) == []
+        assert decide(None, report) == []
 
 
 class SimulatedProcess(NamedTuple):
@@ -404,6 +404,6 @@ async def test_through_random_faults_live_processes_run_and_dead_ones_are_stoppe
     assert world.recorded_states("a")[-1] == "running"
     assert world.recorded_states("b")[-1] == "running"
     for instance in "abc":
-        told = world.recorded_states(instance)
-        assert all(told[n] != told[n + 1] for n in range(len(told) - 1)), told
+        states = world.recorded_states(instance)
+        assert all(states[n] != states[n + 1] for n in range(len(states) - 1)), states
     await world.kill_all()

@@ -49,7 +49,7 @@ def test_a_traceback_is_part_of_its_json_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("given", "expected"),
     [
         ({"client": "ann.lee@example.org-orders-17"}, {"client": "a***@e***.org-orders-17"}),
         ({"why": "called +44 20 7946 0958"}, {"why": "called ***58"}),
@@ -83,6 +83,6 @@ def test_a_traceback_is_part_of_its_json_line() -> None:
     ],
 )
 def test_secrets_are_redacted_and_personal_data_is_masked(
-    given: dict[str, Any], kept: dict[str, Any]
+    given: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    assert mask(given) == kept
+    assert mask(given) == expected

@@ -225,8 +225,10 @@ async def test_late_quotes_are_ignored_and_a_clock_that_is_far_behind_is_accepte
     await process.create_strategy(TREND)
     await asyncio.sleep(1)
     for price, second in (("101", 100), ("102", 99), ("103", 100), ("104", 60), ("105", 61)):
-        shown = quote(price, price, second=second)
-        await MemoryLatestValueStore(scenario.server).put_unacknowledged("IBM", CODEC.encode(shown))
+        late_quote = quote(price, price, second=second)
+        await MemoryLatestValueStore(scenario.server).put_unacknowledged(
+            "IBM", CODEC.encode(late_quote)
+        )
         await asyncio.sleep(0.5)
     received = [str(one.price) for each in maker.decision_inputs for one in each.quotes]
     assert received == ["100", "101", "104", "105"]
@@ -371,7 +373,7 @@ async def test_orders_of_users_and_of_unknown_strategies_are_ignored(
         scenario.server, "bought", lambda seen: seen.strategies[id_].position
     )
     assert list(seen.strategies) == [id_]
-    await wait_for_log(scenario.server, "all filled", lambda tally: not tally.open_orders())
+    await wait_for_log(scenario.server, "all filled", lambda summary: not summary.open_orders())
     process.raise_task_errors()
     await process.kill()
 

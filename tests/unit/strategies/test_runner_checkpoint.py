@@ -201,8 +201,8 @@ def sample_checkpoint() -> tuple[str, str, StrategyCheckpoint]:
         user=USER, strategy=strategy, sequence=2, position_since=2, rule_since=2, correlation="c"
     )
     guard = StopLossState(2, None, Decimal(7))
-    place = StrategyResumePoint(at(1), member, guard, None, '{"prices":[1.50]}')
-    return "IBM", str(member.subject), StrategyCheckpoint(guard, place)
+    resume_point = StrategyResumePoint(at(1), member, guard, None, '{"prices":[1.50]}')
+    return "IBM", str(member.subject), StrategyCheckpoint(guard, resume_point)
 
 
 async def test_checkpoints_are_restored_only_in_the_same_log() -> None:
@@ -261,15 +261,15 @@ async def test_progress_reports_what_is_handled_and_saves_its_checkpoint_first(
     await scenario.quote_simulator.publish_quote("99", "99")
     await asyncio.sleep(0.1)
     progress = await get_progress()
-    shown = process.quote_cache.quote("IBM")
-    assert shown is not None
-    assert (progress.busy, progress.quotes) == (0, {"IBM": shown.timestamp})
+    quote = process.quote_cache.quote("IBM")
+    assert quote is not None
+    assert (progress.busy, progress.quotes) == (0, {"IBM": quote.timestamp})
     assert progress.taken == {"ev.*.strategies.>": 2, "ev.*.orders.>": 0}
     epoch = (await process.log.bounds()).epoch
     [checkpoint] = (await RunnerCheckpoint(process.views, epoch).load(["IBM"])).values()
     assert checkpoint.resume_point is not None
     assert (checkpoint.resume_point.quoted_at, checkpoint.resume_point.decision_maker_state) == (
-        shown.timestamp,
+        quote.timestamp,
         '{"prices":[100,99],"above":null}',
     )
     scenario.order_client.is_open = False

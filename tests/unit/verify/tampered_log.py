@@ -68,8 +68,8 @@ class TamperedLog:
         """Replace the tag, subject, data or metadata of a stored event."""
         old = self.events[sequence - 1]
         fields = ("sequence", "subject", "tag", "data", "metadata", "time")
-        kept = {name: getattr(old, name) for name in fields}
-        self.events[sequence - 1] = RecordedEvent(**{**kept, **parts})
+        old_fields = {name: getattr(old, name) for name in fields}
+        self.events[sequence - 1] = RecordedEvent(**{**old_fields, **parts})
 
     def append_copy(self, sequence: int, event_id: str = "") -> None:
         """Append the event of `sequence` again, under another id."""
@@ -90,9 +90,9 @@ class TamperedLog:
     def remove_event(self, sequence: int) -> None:
         """Remove an event; later events move up, and references to them are adjusted."""
         journal = self.server.journal
-        kept = [one for one in self.events if one.sequence != sequence]
+        remaining = [one for one in self.events if one.sequence != sequence]
         moved = TamperedLog()
-        for old in kept:
+        for old in remaining:
             data = CODEC.decode(old.data, dict[str, Any])
             if data.get("tradeSequence", 0) > sequence:
                 data["tradeSequence"] -= 1

@@ -151,10 +151,10 @@ class ConsumerCheckpoints:
         return "_all.book", self._wrapped(orders.encode())
 
     async def runner(self) -> tuple[str, bytes]:
-        roster = ActiveStrategies()
+        active_strategies = ActiveStrategies()
         for recorded in self._of("strategies"):
-            roster.apply(recorded)
-        return "_all.strategies-runner", self._wrapped(roster.encode())
+            active_strategies.apply(recorded)
+        return "_all.strategies-runner", self._wrapped(active_strategies.encode())
 
     async def rules(self) -> tuple[str, bytes]:
         rules = ArmedRulesProjection()

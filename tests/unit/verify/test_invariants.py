@@ -319,12 +319,12 @@ def _early(day: TamperedLog, tag: str) -> int:
 async def test_a_removed_second_event_of_a_trade_through_zero_is_found() -> None:
     day = await TamperedLog().write_events()
     sequence = next(
-        closing.sequence + 1
-        for closing, opening in itertools.pairwise(day.events)
-        if closing.tag.startswith("position.closed")
-        and opening.tag.startswith("position.opened")
-        and closing.subject == opening.subject
-        and closing.metadata.causation == opening.metadata.causation
+        closed.sequence + 1
+        for closed, opened in itertools.pairwise(day.events)
+        if closed.tag.startswith("position.closed")
+        and opened.tag.startswith("position.opened")
+        and closed.subject == opened.subject
+        and closed.metadata.causation == opened.metadata.causation
     )
     day.remove_event(sequence)
     found, _ = await day.verify()

@@ -9,22 +9,22 @@ from tests.harness.client_harness import ClientHarness
 STRATEGY: dict[str, Any] = {"user": "alice", "strategy_id": "a/b"}
 
 
-async def find_differences(house: ClientHarness) -> tuple[list[VerificationDifference], int]:
+async def find_differences(harness: ClientHarness) -> tuple[list[VerificationDifference], int]:
     """Return the differences, and the number of pending notifications."""
     differences: list[VerificationDifference] = []
     log, values = (
-        MemoryEventLog(house.server),
-        MemoryLatestValueStore(house.server, stream="VIEWS", prefix="view"),
+        MemoryEventLog(harness.server),
+        MemoryLatestValueStore(harness.server, stream="VIEWS", prefix="view"),
     )
     summary = await verify(log, values, differences.append)
     return differences, summary.pending.get("notifications", 0)
 
 
 async def test_events_of_other_programs_are_not_a_difference() -> None:
-    house = ClientHarness()
-    tape = house.client()
-    await tape.strategy_started(**STRATEGY)
-    await tape.decision(
+    harness = ClientHarness()
+    client = harness.client()
+    await client.strategy_started(**STRATEGY)
+    await client.decision(
         **STRATEGY, symbol="IBM", action="buy", confidence=1, reasoning="so", taken=True
     )
     order: dict[str, Any] = {
@@ -35,21 +35,21 @@ async def test_events_of_other_programs_are_not_a_difference() -> None:
         "quantity": 2,
         "price": 1,
     }
-    await tape.order_executed(**order, partly=True)
-    await tape.order_executed(**order)
-    await tape.stop_loss_triggered(**STRATEGY, trigger_price=1, current_price=1)
-    await tape.error(user="alice", error_code="x", error_message="y")
-    await tape.alert(user="alice", message="look")
+    await client.order_executed(**order, partly=True)
+    await client.order_executed(**order)
+    await client.stop_loss_triggered(**STRATEGY, trigger_price=1, current_price=1)
+    await client.error(user="alice", error_code="x", error_message="y")
+    await client.alert(user="alice", message="look")
     # The user will be notified of the complete execution, the stop-loss, the error and the alert.
-    assert await find_differences(house) == ([], 4)
+    assert await find_differences(harness) == ([], 4)
 
 
 async def test_a_report_under_a_wrong_subject_is_a_difference() -> None:
-    house = ClientHarness()
-    tape = house.client()
-    receipt = await tape.strategy_started(**STRATEGY)
-    journal = house.server.journal
+    harness = ClientHarness()
+    client = harness.client()
+    receipt = await client.strategy_started(**STRATEGY)
+    journal = harness.server.journal
     journal._events[0].subject = "ev.alice.strategies.a"
-    differences, _ = await find_differences(house)
+    differences, _ = await find_differences(harness)
     assert [one.sequence for one in differences] == [receipt.sequence]
     assert "belongs to reports" in differences[0].what

@@ -50,7 +50,7 @@ def recount(events: list[ItemAnalysed], at: datetime) -> Metrics:
     """Compute the metrics from all events, without a limit of memory."""
     items = [event.item for event in events]
     tags = Counter(tag for item in items for tag in item.tags)
-    shown = sorted(tags.items(), key=lambda one: (-one[1], one[0]))[:TOP_TAG_COUNT]
+    top_tags = sorted(tags.items(), key=lambda one: (-one[1], one[0]))[:TOP_TAG_COUNT]
     end = at.replace(second=0, microsecond=0) + timedelta(minutes=1)
 
     def recent(hours: int) -> int:
@@ -64,8 +64,8 @@ def recount(events: list[ItemAnalysed], at: datetime) -> Metrics:
         positive=of(Sentiment.POSITIVE),
         neutral=of(Sentiment.NEUTRAL),
         negative=of(Sentiment.NEGATIVE),
-        tags=tuple(TagCount(tag=tag, count=count) for tag, count in shown),
-        other_tags=tags.total() - sum(count for _, count in shown),
+        tags=tuple(TagCount(tag=tag, count=count) for tag, count in top_tags),
+        other_tags=tags.total() - sum(count for _, count in top_tags),
         last_hour=recent(1),
         last_day=recent(24),
         per_hour=(Decimal(recent(24)) / 24).quantize(Decimal("0.01")),
@@ -99,10 +99,8 @@ def test_the_fold_equals_a_recount_with_a_restart_at_any_point(
 
 @PATIENT
 @given(events, st.randoms())
-def test_the_order_of_items_does_not_matter(
-    events: list[ItemAnalysed], chance: random.Random
-) -> None:
-    shuffled = chance.sample(events, len(events))
+def test_the_order_of_items_does_not_matter(events: list[ItemAnalysed], rng: random.Random) -> None:
+    shuffled = rng.sample(events, len(events))
     assert fold(events).metrics(NOW) == fold(shuffled).metrics(NOW)
 
 

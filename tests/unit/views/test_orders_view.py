@@ -61,7 +61,7 @@ def fold(*events: OrderEvent) -> OrdersView:
     return view
 
 
-def shown(view: OrdersView) -> list[str]:
+def order_ids(view: OrdersView) -> list[str]:
     return [one.order_id for one in view.orders()]
 
 
@@ -71,9 +71,9 @@ def test_the_view_implements_the_port() -> None:
 
 
 def test_the_order_that_changed_last_is_last() -> None:
-    assert shown(fold(placed(1), placed(2), placed(3))) == ["o1", "o2", "o3"]
-    assert shown(fold(placed(1), placed(2), placed(3), accepted(1))) == ["o2", "o3", "o1"]
-    assert shown(fold(placed(1), placed(2), canceled(1), placed(3))) == ["o2", "o1", "o3"]
+    assert order_ids(fold(placed(1), placed(2), placed(3))) == ["o1", "o2", "o3"]
+    assert order_ids(fold(placed(1), placed(2), placed(3), accepted(1))) == ["o2", "o3", "o1"]
+    assert order_ids(fold(placed(1), placed(2), canceled(1), placed(3))) == ["o2", "o1", "o3"]
 
 
 def test_an_order_has_its_current_state() -> None:
@@ -85,9 +85,9 @@ def test_old_closed_orders_are_removed_and_open_ones_kept() -> None:
     many = range(MAX_CLOSED_ORDERS + 50)
     view = fold(*(placed(n) for n in many), *(canceled(n) for n in many if n != 7), placed(10_000))
     assert len(view.orders()) == MAX_CLOSED_ORDERS + 2
-    assert shown(view)[0] == "o7"
-    assert shown(view)[1] == "o50"
-    assert shown(view)[-1] == "o10000"
+    assert order_ids(view)[0] == "o7"
+    assert order_ids(view)[1] == "o50"
+    assert order_ids(view)[-1] == "o10000"
 
 
 def test_other_events_are_ignored() -> None:

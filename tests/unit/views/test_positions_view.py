@@ -57,7 +57,7 @@ def fold(*events: PositionEvent) -> PositionsView:
     return view
 
 
-def shown(view: PositionsView) -> list[str]:
+def positions_of(view: PositionsView) -> list[str]:
     return [f"{one.symbol} {one.quantity}" for one in view.positions()]
 
 
@@ -68,10 +68,10 @@ def test_the_view_implements_the_port() -> None:
 
 
 def test_the_position_that_changed_last_is_last_with_its_current_state() -> None:
-    assert shown(fold(opened("IBM"), opened("SPY"))) == ["IBM 10", "SPY 10"]
-    assert shown(fold(opened("IBM"), opened("SPY"), changed("IBM"))) == ["SPY 10", "IBM 20"]
-    assert shown(fold(opened("IBM"), closed("IBM"), opened("SPY"))) == ["IBM 0", "SPY 10"]
-    assert shown(fold(opened("IBM"), closed("IBM"), opened("IBM", "-3"))) == ["IBM -3"]
+    assert positions_of(fold(opened("IBM"), opened("SPY"))) == ["IBM 10", "SPY 10"]
+    assert positions_of(fold(opened("IBM"), opened("SPY"), changed("IBM"))) == ["SPY 10", "IBM 20"]
+    assert positions_of(fold(opened("IBM"), closed("IBM"), opened("SPY"))) == ["IBM 0", "SPY 10"]
+    assert positions_of(fold(opened("IBM"), closed("IBM"), opened("IBM", "-3"))) == ["IBM -3"]
 
 
 def test_old_closed_positions_are_removed_and_open_ones_kept() -> None:
@@ -79,8 +79,8 @@ def test_old_closed_positions_are_removed_and_open_ones_kept() -> None:
     opens, closes = map(opened, many), [closed(one) for one in many if one != "S7"]
     view = fold(*opens, *closes)
     assert len(view.positions()) == MAX_CLOSED_POSITIONS + 1
-    assert shown(view)[0] == "S7 10"
-    assert shown(view)[1] == "S50 0"
+    assert positions_of(view)[0] == "S7 10"
+    assert positions_of(view)[1] == "S50 0"
     assert view.position("S7") is not None
     assert view.position("S8") is None
 
@@ -106,7 +106,7 @@ def test_other_events_are_ignored() -> None:
             timestamp=START,
         )
     )
-    assert shown(view) == ["IBM 10"]
+    assert positions_of(view) == ["IBM 10"]
 
 
 @pytest.mark.parametrize(

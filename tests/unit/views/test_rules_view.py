@@ -42,7 +42,7 @@ def deleted(number: int) -> RuleEvent:
     return RuleDeleted(rule=rule(number, armed=False), command_id="d")
 
 
-def shown(*events: RuleEvent) -> list[str]:
+def describe_rules(*events: RuleEvent) -> list[str]:
     view: RulesView = RulesView()
     as_view: View = view
     for event in events:
@@ -52,16 +52,16 @@ def shown(*events: RuleEvent) -> list[str]:
 
 
 def test_the_view_has_every_rule_with_its_current_state_in_order() -> None:
-    assert shown() == []
-    assert shown(created(2), created(1)) == ["r2 armed", "r1 armed"]
-    assert shown(created(2), created(1), triggered(2)) == ["r2 unarmed", "r1 armed"]
+    assert describe_rules() == []
+    assert describe_rules(created(2), created(1)) == ["r2 armed", "r1 armed"]
+    assert describe_rules(created(2), created(1), triggered(2)) == ["r2 unarmed", "r1 armed"]
     armed = RuleArmed(rule=rule(2), command_id="a")
-    assert shown(created(2), triggered(2), armed) == ["r2 armed"]
+    assert describe_rules(created(2), triggered(2), armed) == ["r2 armed"]
 
 
 def test_deleted_rules_are_removed() -> None:
-    assert shown(created(1), created(2), deleted(1)) == ["r2 armed"]
-    assert shown(deleted(1)) == []
+    assert describe_rules(created(1), created(2), deleted(1)) == ["r2 armed"]
+    assert describe_rules(deleted(1)) == []
 
 
 def test_numbers_are_kept_exactly() -> None:

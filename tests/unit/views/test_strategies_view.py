@@ -69,7 +69,7 @@ def fold(*events: StrategyEvent) -> StrategiesView:
     return view
 
 
-def shown(view: StrategiesView) -> list[str]:
+def strategy_ids(view: StrategiesView) -> list[str]:
     return [one.strategy_id for one in view.strategies()]
 
 
@@ -80,7 +80,7 @@ def test_the_view_implements_the_port() -> None:
 
 def test_the_strategy_that_changed_last_is_last_with_its_current_state() -> None:
     view = fold(created(1), created(2), started(1))
-    assert shown(view) == ["s2", "s1"]
+    assert strategy_ids(view) == ["s2", "s1"]
     assert view.strategies()[-1] == strategy(1, StrategyStatus.STARTED)
 
 
@@ -88,8 +88,8 @@ def test_old_completed_strategies_are_removed_and_others_kept() -> None:
     many = range(MAX_COMPLETED_STRATEGIES + 50)
     view = fold(*(created(n) for n in many), *(completed(n) for n in many if n != 7), created(9999))
     assert len(view.strategies()) == MAX_COMPLETED_STRATEGIES + 2
-    assert shown(view)[:2] == ["s7", "s50"]
-    assert shown(view)[-1] == "s9999"
+    assert strategy_ids(view)[:2] == ["s7", "s50"]
+    assert strategy_ids(view)[-1] == "s9999"
 
 
 def test_other_events_are_ignored() -> None:
@@ -114,8 +114,8 @@ def test_numbers_are_restored_exactly() -> None:
     assert repr(StrategiesView.decode(data).strategies()[0].quantity) == (
         "Decimal('1000000.000001')"
     )
-    told = msgspec.json.decode(data)[0]
-    assert (told["strategyId"], told["rule"]["kind"]) == ("s1", "breakout")
+    decoded = msgspec.json.decode(data)[0]
+    assert (decoded["strategyId"], decoded["rule"]["kind"]) == ("s1", "breakout")
 
 
 @settings(max_examples=40, deadline=None)
