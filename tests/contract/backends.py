@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tapewire.log import EventLog, LatestValueStore
+from tapewire.log.failed_events import FailedEventStore
 from tapewire.log.jetstream import (
     JetStreamEventLog,
     JetStreamLatestValueStore,
@@ -14,8 +15,11 @@ from tapewire.log.jetstream import (
     connect,
     provision,
 )
+from tapewire.log.jetstream.failed_events import JetStreamFailedEventStore
 from tapewire.log.jetstream.streams import EVENTS, stream_configs
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
+from tapewire.log.memory.connection import MemoryConnection
+from tapewire.log.memory.failed_events import MemoryFailedEventStore
 from tests.harness.nats_servers import NatsServer
 from tests.harness.waiting import wait_until
 
@@ -30,6 +34,9 @@ class Backend(Protocol):
 
     async def value_store(self) -> LatestValueStore:
         """The value store of a new process."""
+
+    async def failed_event_store(self) -> FailedEventStore:
+        """The failed events of durable subscriptions, as a new process sees them."""
 
     async def trim(self, upto: int) -> None:
         """Remove the events up to and including `upto`."""
@@ -62,6 +69,11 @@ class MemoryBackend:
 
     async def value_store(self) -> LatestValueStore:
         return MemoryLatestValueStore(self.server)
+
+    async def failed_event_store(self) -> FailedEventStore:
+        return MemoryFailedEventStore(
+            MemoryConnection(self.server, None), self.server.failed_events
+        )
 
     async def trim(self, upto: int) -> None:
         self.server.trim(upto)
@@ -109,6 +121,9 @@ class JetStreamBackend:
         return JetStreamLatestValueStore(
             await self.connect(), stream="MARKET", prefix="px", live_prefix="live.px"
         )
+
+    async def failed_event_store(self) -> FailedEventStore:
+        return JetStreamFailedEventStore(await self.connect())
 
     async def request_api(self, verb: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
         """Send a request to the JetStream API, as an operator does."""

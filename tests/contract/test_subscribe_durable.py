@@ -3,13 +3,15 @@ subscribe with the same name."""
 
 import asyncio
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 
-from tapewire.log import RecordedEvent
+from tapewire.log import Conflict, RecordedEvent, failed_events
+from tapewire.log.failed_events import FailedEventStore, StoredFailedEvent
 from tests.contract.backends import Backend
 from tests.harness.event_factories import make_draft, note_of
-from tests.harness.waiting import wait_until
+from tests.harness.waiting import wait_until, wait_until_async
 
 
 class RecordingHandler:
@@ -254,3 +256,198 @@ async def test_a_durable_subscription_continues_after_the_log_is_recreated(
 
     await worker.wait_completed("after")
     await reaction.close()
+
+
+async def test_any_number_of_failing_events_holds_up_no_other(
+    backend: Backend, worker: RecordingHandler
+) -> None:
+    """More events fail than the server leaves unacknowledged."""
+    log = await backend.event_log()
+    poisoned = [str(number) for number in range(300)]
+    worker.failures_left = dict.fromkeys(poisoned, 1000)
+    for note in [*poisoned, "good 1", "good 2"]:
+        await log.append([make_draft(f"alice/orders/{note}", note)])
+
+    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+
+    await worker.wait_completed("good 1", "good 2")
+    await reaction.close()
+
+
+async def test_an_event_that_keeps_failing_is_parked(
+    backend: Backend, worker: RecordingHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failed_events, "MAX_ATTEMPTS", 3)
+    log, store = await backend.event_log(), await backend.failed_event_store()
+    worker.failures_left = {"poisoned": 1000}
+    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+    sequence = await log.append([make_draft("alice/orders/1", "poisoned", event_id="e-1")])
+
+    [failed] = await _wait_parked(store, "positions", 1)
+
+    assert (failed.event.sequence, failed.event.event_id) == (sequence, "e-1")
+    assert failed.event.subject == "ev.alice.orders.1"
+    assert failed.event.attempts == worker.started["poisoned"] == 3
+    assert failed.event.error == "RuntimeError: not now: poisoned"
+    await log.append([make_draft("alice/orders/1", "later")])
+    await worker.wait_completed("later")
+    assert worker.started["poisoned"] == 3
+    await reaction.close()
+
+
+async def test_a_parked_event_is_handled_once_it_is_retried(
+    backend: Backend, worker: RecordingHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failed_events, "MAX_ATTEMPTS", 1)
+    monkeypatch.setattr(failed_events, "POLL_SECONDS", 0.2)
+    log, store = await backend.event_log(), await backend.failed_event_store()
+    worker.failures_left = {"poisoned": 1}
+    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+    await log.append([make_draft("alice/orders/1", "poisoned")])
+    [failed] = await _wait_parked(store, "positions", 1)
+
+    await failed_events.retry_parked(store, failed, datetime(1970, 1, 1, tzinfo=UTC))
+
+    await worker.wait_completed("poisoned")
+    await _wait_for_none(store, "positions")
+    await reaction.close()
+
+
+async def test_a_dropped_event_is_not_handled_again(
+    backend: Backend, worker: RecordingHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failed_events, "MAX_ATTEMPTS", 1)
+    log, store = await backend.event_log(), await backend.failed_event_store()
+    worker.failures_left = {"poisoned": 1}
+    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+    await log.append([make_draft("alice/orders/1", "poisoned")])
+    [failed] = await _wait_parked(store, "positions", 1)
+
+    assert await store.remove(failed.event, failed.revision)
+    assert not await store.remove(failed.event, failed.revision)
+
+    await reaction.close()
+    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+    await log.append([make_draft("alice/orders/1", "later")])
+    await worker.wait_completed("later")
+    assert worker.started["poisoned"] == 1
+    await reaction.close()
+
+
+async def test_failed_events_of_one_subscription_are_not_those_of_another(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failed_events, "MAX_ATTEMPTS", 1)
+    log, store = await backend.event_log(), await backend.failed_event_store()
+    failing, healthy = RecordingHandler(), RecordingHandler()
+    failing.failures_left = {"poisoned": 1000}
+    reactions = [
+        await log.subscribe_durable("positions", "ev.>", failing.handle),
+        await log.subscribe_durable("positions@loans", "ev.>", healthy.handle),
+    ]
+    await log.append([make_draft("alice/orders/1", "poisoned")])
+
+    await _wait_parked(store, "positions", 1)
+
+    await healthy.wait_completed("poisoned")
+    assert await store.get_all("positions@loans") == []
+    assert [one.event.subscription for one in await store.get_all()] == ["positions"]
+    for reaction in reactions:
+        await reaction.close()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_in_order_the_successors_of_a_failed_event_wait_for_it(
+    backend: Backend, worker: RecordingHandler, processes: int
+) -> None:
+    log = await backend.event_log()
+    handled: list[str] = []
+
+    async def handle(recorded: RecordedEvent) -> None:
+        await worker.handle(recorded)
+        handled.append(note_of(recorded))
+
+    worker.failures_left = {"a1": 2, "b2": 1}
+    reactions = [
+        await (await backend.event_log()).subscribe_durable(
+            "positions", "ev.>", handle, in_order=True
+        )
+        for _ in range(processes)
+    ]
+    notes = ["a1", "b1", "a2", "c1", "b2", "a3", "b3"]
+    for note in notes:
+        await log.append([make_draft(f"alice/orders/{note[0]}", note)])
+
+    await worker.wait_completed(*notes)
+
+    for entity in "abc":
+        of_entity = [note for note in handled if note[0] == entity]
+        assert list(dict.fromkeys(of_entity)) == sorted(of_entity), handled
+    assert handled.index("c1") < handled.index("a1"), "another entity does not wait"
+    for reaction in reactions:
+        await reaction.close()
+
+
+async def test_in_order_the_successors_of_a_dropped_event_go_on(
+    backend: Backend, worker: RecordingHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failed_events, "MAX_ATTEMPTS", 1)
+    monkeypatch.setattr(failed_events, "POLL_SECONDS", 0.2)
+    log, store = await backend.event_log(), await backend.failed_event_store()
+    worker.failures_left = {"1": 1000}
+    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle, in_order=True)
+    for note in ("1", "2", "3"):
+        await log.append([make_draft("alice/orders/1", note)])
+    await log.append([make_draft("alice/orders/2", "other")])
+    [first, *_] = await _wait_parked(store, "positions", 1)
+    await worker.wait_completed("other")
+    assert not worker.started["2"]
+
+    assert await store.remove(first.event, first.revision)
+
+    await worker.wait_completed("2", "3")
+    await _wait_for_none(store, "positions")
+    await reaction.close()
+
+
+async def test_two_claims_of_a_failed_event_conflict(
+    backend: Backend, worker: RecordingHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failed_events, "MAX_ATTEMPTS", 1)
+    log, store = await backend.event_log(), await backend.failed_event_store()
+    worker.failures_left = {"poisoned": 1000}
+    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+    await log.append([make_draft("alice/orders/1", "poisoned")])
+    [failed] = await _wait_parked(store, "positions", 1)
+    await reaction.close()
+
+    revision = await store.put(failed.event, failed.revision)
+
+    assert revision != failed.revision
+    for stale in (0, failed.revision):
+        with pytest.raises(Conflict):
+            await store.put(failed.event, stale)
+    assert await store.sequences("positions", "ev.alice.orders.1") == [failed.event.sequence]
+    assert await store.sequences("positions", "ev.alice.orders.10") == []
+    assert await store.sequences("position", "ev.alice.orders.1") == []
+
+
+async def _wait_parked(
+    store: FailedEventStore, subscription: str, count: int
+) -> list[StoredFailedEvent]:
+    parked: list[StoredFailedEvent] = []
+
+    async def are_parked() -> bool:
+        nonlocal parked
+        parked = [one for one in await store.get_all(subscription) if one.event.is_parked]
+        return len(parked) == count
+
+    await wait_until_async(f"{count} events of {subscription} are parked", are_parked)
+    return parked
+
+
+async def _wait_for_none(store: FailedEventStore, subscription: str) -> None:
+    async def is_empty() -> bool:
+        return await store.get_all(subscription) == []
+
+    await wait_until_async(f"no failed event of {subscription} is left", is_empty)

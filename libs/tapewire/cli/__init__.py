@@ -18,6 +18,7 @@ COMMANDS = {
     "notify": "notify",
     "items": "items.command",
     "verify": "verify",
+    "parked": "parked",
     "protocol": "protocol.document",
 }
 """The module of every command, in the order of `--help`. Its function has the command's name."""

@@ -12,6 +12,7 @@ from tapewire.cli.tail.formatting import escape_unprintable
 from tapewire.events import CODEC, AgentState, AgentStatusChanged
 from tapewire.log import EVERYBODY, LogError, view_checkpoints
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
+from tapewire.log.jetstream.failed_events import JetStreamFailedEventStore
 from tapewire.log.jetstream.streams import VIEWS
 from tapewire.runtime import Settings
 from tapewire.views import AgentsView
@@ -34,7 +35,7 @@ def status(as_json: bool, nats: str | None) -> None:
     until its missing heartbeats are detected.
     """
     try:
-        agents = run_connected("status", nats, _load_agents)
+        agents, parked_count = run_connected("status", nats, _load_state)
     except LogError as error:
         raise CliError(str(error), EXIT_UNAVAILABLE) from error
     agents.sort(key=lambda one: (one.service, one.state is AgentState.STOPPED, one.instance))
@@ -43,13 +44,19 @@ def status(as_json: bool, nats: str | None) -> None:
             click.echo(CODEC.encode(one))
     else:
         _print_agents(agents)
+        if parked_count:
+            click.echo(f"parked events: {parked_count:,} (see `tapewire parked list`)")
 
 
-async def _load_agents(connection: NatsConnection, _: Settings) -> list[AgentStatusChanged]:
+async def _load_state(
+    connection: NatsConnection, _: Settings
+) -> tuple[list[AgentStatusChanged], int]:
+    """The state of all instances, and the number of parked events."""
     store = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
     log = JetStreamEventLog(connection)
     view, _bounds = await view_checkpoints.load(log, store, AgentsView, EVERYBODY)
-    return view.agents()
+    failed = await JetStreamFailedEventStore(connection).get_all()
+    return view.agents(), sum(one.event.is_parked for one in failed)
 
 
 def _print_agents(agents: list[AgentStatusChanged]) -> None:

@@ -221,16 +221,20 @@ class Client(TradingEventPublisher):
         name: str,
         filter: str,  # noqa: A002 - the word of the field
         handler: Callable[[RecordedEvent], Awaitable[None]],
+        *,
+        in_order: bool = False,
     ) -> Subscription:
         """Call `handler` for every event that matches `filter`, from the first event of the log.
 
         Each event is handled at least once, by one of the programs that are connected under this
-        client's name and subscribe as `name`, and again later if `handler` raises. What the handler
-        publishes and requests has the event's correlation id and trace, and is done once even if
-        the event is delivered several times.
+        client's name and subscribe as `name`. If `handler` raises, the event is tried again later,
+        and parked after ten tries (`tapewire parked`). What the handler publishes and requests has
+        the event's correlation id and trace, and is done once however often the event is tried.
 
         Args:
             filter: A subject filter of the journal; `tapewire.pattern` makes one.
+            in_order: Keep the order of each subject: while an event has failed, the later ones of
+                its subject wait. It is slower.
 
         Returns:
             The subscription. It ends with the client, or by ``close()``.
@@ -251,7 +255,7 @@ class Client(TradingEventPublisher):
             with propagation.handling_event(durable, recorded, self._clock):
                 await handler(recorded)
 
-        subscription = await self._log.subscribe_durable(durable, filter, handle)
+        subscription = await self._log.subscribe_durable(durable, filter, handle, in_order=in_order)
         self._subscriptions.append(subscription)
         return subscription
 

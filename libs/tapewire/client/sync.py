@@ -139,6 +139,8 @@ class SyncClient:
         name: str,
         filter: str,  # noqa: A002 - the word of the field
         handler: Callable[[RecordedEvent], None],
+        *,
+        in_order: bool = False,
     ) -> SyncDurableSubscription:
         """Like `Client.subscribe_durable`.
 
@@ -150,7 +152,10 @@ class SyncClient:
             await asyncio.to_thread(handler, recorded)
 
         return SyncDurableSubscription(
-            self, self._loop_thread.run(self._client.subscribe_durable(name, filter, handle))
+            self,
+            self._loop_thread.run(
+                self._client.subscribe_durable(name, filter, handle, in_order=in_order)
+            ),
         )
 
     strategy_started = _make_blocking(Client.strategy_started)

@@ -139,5 +139,7 @@ class GroupCommitLog:
         name: str,
         filter: str,  # noqa: A002
         handler: Callable[[RecordedEvent], Awaitable[None]],
+        *,
+        in_order: bool = False,
     ) -> Subscription:
-        return await self._log.subscribe_durable(name, filter, handler)
+        return await self._log.subscribe_durable(name, filter, handler, in_order=in_order)

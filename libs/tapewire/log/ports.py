@@ -235,11 +235,20 @@ class EventLog(Protocol):
         name: str,
         filter: str,  # noqa: A002
         handler: Callable[[RecordedEvent], Awaitable[None]],
+        *,
+        in_order: bool = False,
     ) -> Subscription:
         """Hand every event that matches `filter`, from the first one, to one of the processes that
         subscribe under `name`.
 
-        Delivery is at least once. An event whose handler raises is delivered again later.
+        Delivery is at least once. An event whose handler raises is handed out again later, and
+        parked after `failed_events.MAX_ATTEMPTS` tries. It holds up no other event.
+
+        Args:
+            in_order: hand out one event at a time among all processes, and the events of a subject
+                only in the order of the log: while one has failed, those after it wait. All
+                processes of the subscription pass the same value. Each event costs two more round
+                trips.
         """
 
 

@@ -18,6 +18,7 @@ import structlog
 from tapewire.log import LogError, encode_token, pattern
 from tapewire.log.backoff import new_rng, retry
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
+from tapewire.log.jetstream.durable_subscription import DurableSubscription
 from tapewire.log.jetstream.streams import MARKET, SESSIONS, TICKETS, VIEWS
 from tapewire.log.view_checkpointer import ViewCheckpointer
 from tapewire.log.view_checkpoints import View, ViewType
@@ -144,6 +145,7 @@ class App:
             checkpointer.durable_name, pattern(domain=view_type.domain), checkpointer.handle
         )
         self.on_stop(subscription.close)
+        self.add_health_check(lambda: _describe_parked(subscription))
         self.spawn(checkpointer.run(), name=checkpointer.durable_name)
 
     async def _serve_leased_requests(
@@ -186,3 +188,8 @@ class App:
     async def close(self) -> None:
         """Undo everything that was registered, in reverse order."""
         await self._cleanup.aclose()
+
+
+def _describe_parked(subscription: DurableSubscription) -> str | None:
+    count = subscription.parked_count
+    return f"{count} events of {subscription.name} are parked" if count else None

@@ -1,12 +1,12 @@
 """Durable subscriptions: a pull consumer that several processes share.
 
-Each process handles one event at a time and acknowledges it when the handler returns. If a handler
-raises, the event is delivered again after a growing delay, without limit. No event is dropped, and
-a failing event does not hold up the others. Start at `DurableSubscription`.
+Each process handles one event at a time and acknowledges it when the handler returns. An event
+whose handler raises is recorded and acknowledged too, so it does not hold up the others;
+`failed_events` tries it again. The server delivers an event again only if its process died or
+could not record the failure. Start at `DurableSubscription`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import nats.errors
@@ -15,18 +15,21 @@ import structlog
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from tapewire.log.failed_events import RetryingHandler
 from tapewire.log.jetstream import stream_reads
 from tapewire.log.jetstream.connection import NatsConnection
 from tapewire.log.jetstream.pull_consumer import BATCH_MESSAGES, PullConsumer, nak_message
 from tapewire.log.jetstream.streams import EVENTS
-from tapewire.log.ports import RecordedEvent, Unavailable
+from tapewire.log.ports import LogError, RecordedEvent, Unavailable
 
 ACK_WAIT_SECONDS = 30
 """If a handler takes longer, the event is delivered again, possibly to another process."""
 MAX_ACK_PENDING = 4 * BATCH_MESSAGES
-"""Unacknowledged events of all processes of one subscription together."""
-INITIAL_RETRY_SECONDS = 0.1
-MAX_RETRY_SECONDS = 30.0
+"""Unacknowledged events of all processes of one subscription together, unless they are handled in
+order: then it is one."""
+INITIAL_REOPEN_SECONDS = 0.1
+REDELIVERY_SECONDS = 1.0
+"""The delay before an event is delivered again whose failure could not be recorded."""
 MAX_REOPEN_SECONDS = 3.0
 
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -42,25 +45,37 @@ class DurableSubscription:
         connection: NatsConnection,
         name: str,
         filter_: str,
-        handler: Callable[[RecordedEvent], Awaitable[None]],
+        retrying_handler: RetryingHandler,
+        *,
+        in_order: bool = False,
     ) -> None:
         self._connection = connection
-        self._name = name
+        self.name = name
         self._filter = filter_
-        self._handler = handler
-        self._task: asyncio.Task[None] | None = None
+        self._retrying_handler = retrying_handler
+        self._in_order = in_order
+        self._tasks: set[asyncio.Task[None]] = set()
         self._consumer: PullConsumer | None = None
+
+    @property
+    def parked_count(self) -> int:
+        """Events that were parked because their handler kept failing, a few seconds ago."""
+        return self._retrying_handler.parked_count
 
     async def start(self) -> None:
         """Create the consumer unless it exists, and start handling events. Raises Unavailable."""
         self._consumer = await self._open_consumer()
-        self._task = asyncio.create_task(self._run(), name=f"durable subscription {self._name}")
+        self._tasks = {
+            asyncio.create_task(self._run(), name=f"durable subscription {self.name}"),
+            asyncio.create_task(self._retrying_handler.run(), name=f"retries of {self.name}"),
+        }
 
     async def close(self) -> None:
         """Stop. Events that are not acknowledged go to another process."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         await self._close_consumer()
 
     async def _close_consumer(self) -> None:
@@ -70,35 +85,36 @@ class DurableSubscription:
 
     async def _open_consumer(self) -> PullConsumer:
         config = ConsumerConfig(
-            durable_name=self._name,
+            durable_name=self.name,
             deliver_policy=DeliverPolicy.ALL,
             ack_policy=AckPolicy.EXPLICIT,
             ack_wait=ACK_WAIT_SECONDS,
             filter_subject=self._filter,
-            max_ack_pending=MAX_ACK_PENDING,
+            max_ack_pending=1 if self._in_order else MAX_ACK_PENDING,
         )
         try:
             await self._connection.client.jetstream().add_consumer(EVENTS, config)
         except (nats.errors.Error, nats.js.errors.Error, OSError) as error:
             raise Unavailable(
-                f"the durable subscription {self._name} cannot start: {error!r}"
+                f"the durable subscription {self.name} cannot start: {error!r}"
             ) from error
-        consumer = PullConsumer(self._connection, EVENTS, self._name)
+        batch = 1 if self._in_order else BATCH_MESSAGES
+        consumer = PullConsumer(self._connection, EVENTS, self.name, batch_messages=batch)
         await consumer.open()
         return consumer
 
     async def _run(self) -> None:
-        delay = INITIAL_RETRY_SECONDS
+        delay = INITIAL_REOPEN_SECONDS
         while not self._connection.client.is_closed:
             try:
                 if self._consumer is None:
                     self._consumer = await self._open_consumer()
                 await self._handle(await self._consumer.next())
-                delay = INITIAL_RETRY_SECONDS
+                delay = INITIAL_REOPEN_SECONDS
             except (nats.errors.Error, OSError, Unavailable) as error:
                 logger.info(
                     "durable_subscription.waiting",
-                    name=self._name,
+                    name=self.name,
                     error=repr(error),
                     delay_seconds=delay,
                 )
@@ -110,21 +126,18 @@ class DurableSubscription:
 
     async def _handle(self, message: Msg) -> None:
         try:
-            await self._handler(_to_recorded_event(message))
+            await self._retrying_handler.handle(_to_recorded_event(message))
         except asyncio.CancelledError:
             await nak_message(message)
             raise
-        except Exception:
-            attempt = message.metadata.num_delivered
-            delay = min(INITIAL_RETRY_SECONDS * 2 ** min(attempt, 16), MAX_RETRY_SECONDS)
-            logger.exception(
-                "durable_subscription.handler_failed",
-                name=self._name,
+        except LogError as error:
+            logger.warning(
+                "durable_subscription.failure_not_recorded",
+                name=self.name,
                 sequence=message.metadata.sequence.stream,
-                attempt=attempt,
-                delay_seconds=delay,
+                error=str(error),
             )
-            await message.nak(delay=delay)
+            await message.nak(delay=REDELIVERY_SECONDS)
         else:
             await message.ack()
 

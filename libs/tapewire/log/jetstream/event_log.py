@@ -2,16 +2,18 @@
 
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from nats.aio.msg import Msg
 
 from tapewire.events import CATALOGUE, CODEC
+from tapewire.log.failed_events import RetryingHandler
 from tapewire.log.jetstream import stream_reads
 from tapewire.log.jetstream.connection import GapAwareSubscription, NatsConnection
 from tapewire.log.jetstream.durable_subscription import DurableSubscription
+from tapewire.log.jetstream.failed_events import JetStreamFailedEventStore
 from tapewire.log.jetstream.streams import EVENTS
 from tapewire.log.ports import (
     MAX_BATCH_EVENTS,
@@ -131,8 +133,20 @@ class JetStreamEventLog:
         name: str,
         filter: str,  # noqa: A002
         handler: Callable[[RecordedEvent], Awaitable[None]],
+        *,
+        in_order: bool = False,
     ) -> DurableSubscription:
-        subscription = DurableSubscription(self._connection, name, filter, handler)
+        retrying_handler = RetryingHandler(
+            name,
+            handler,
+            self,
+            JetStreamFailedEventStore(self._connection),
+            lambda: datetime.now(UTC),
+            in_order=in_order,
+        )
+        subscription = DurableSubscription(
+            self._connection, name, filter, retrying_handler, in_order=in_order
+        )
         await subscription.start()
         return subscription
 

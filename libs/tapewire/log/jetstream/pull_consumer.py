@@ -28,7 +28,6 @@ REQUEST_LOST_SECONDS = LONG_POLL_SECONDS + 1.0
 """Without an answer for this long, the request or its answer was lost."""
 DRAIN_SECONDS = 2.0
 
-_BATCH_REQUEST = msgspec.json.encode({"batch": BATCH_MESSAGES, "no_wait": True})
 _LONG_POLL_REQUEST = msgspec.json.encode({"batch": 1, "expires": int(LONG_POLL_SECONDS * 1e9)})
 _NO_MESSAGES_CODES = {"404", "408"}
 """The server has no more messages, or had none for as long as was asked."""
@@ -37,10 +36,19 @@ _NO_MESSAGES_CODES = {"404", "408"}
 class PullConsumer:
     """Use it from one task: `open`, then `next` repeatedly, then `close`."""
 
-    def __init__(self, connection: NatsConnection, stream: str, consumer: str) -> None:
+    def __init__(
+        self,
+        connection: NatsConnection,
+        stream: str,
+        consumer: str,
+        *,
+        batch_messages: int = BATCH_MESSAGES,
+    ) -> None:
         self._connection = connection
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._consumer = consumer
+        self._batch_messages = batch_messages
+        self._batch_request = msgspec.json.encode({"batch": batch_messages, "no_wait": True})
         self._inbox = connection.client.new_inbox()
         self._subscription: GapAwareSubscription | None = None
         self._buffer: deque[Msg] = deque()
@@ -94,7 +102,9 @@ class PullConsumer:
     async def _request_batch(self) -> None:
         self._request_number += 1
         self._outstanding, question = (
-            (1, _LONG_POLL_REQUEST) if self._is_long_polling else (BATCH_MESSAGES, _BATCH_REQUEST)
+            (1, _LONG_POLL_REQUEST)
+            if self._is_long_polling
+            else (self._batch_messages, self._batch_request)
         )
         await self._connection.publish(
             self._subject, question, reply=f"{self._inbox}.{self._request_number}"

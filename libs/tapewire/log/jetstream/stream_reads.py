@@ -119,6 +119,17 @@ async def bounds(connection: NatsConnection, stream: str) -> Bounds:
     return Bounds(epoch_from_created(answer["created"]), state["first_seq"] or 1, state["last_seq"])
 
 
+async def subjects(connection: NatsConnection, stream: str, filter_: str) -> list[str]:
+    """The subjects of `stream` that match `filter_`, as the leader knows them: for a filter that
+    few subjects match. Raises Unavailable."""
+    answer = await _request_api(
+        connection, f"$JS.API.STREAM.INFO.{stream}", {"subjects_filter": filter_}
+    )
+    if "state" not in answer:
+        raise Unavailable(f"stream {stream} is not there: provision it")
+    return list(answer["state"].get("subjects") or ())
+
+
 def epoch_from_created(created: str) -> str:
     """A stream's creation time as a short word: ``e`` and the microseconds in base 36."""
     moment = datetime.fromisoformat(created)

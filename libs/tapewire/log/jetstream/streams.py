@@ -11,6 +11,7 @@ import msgspec
 EVENTS = "EVENTS"
 MARKET = "MARKET"
 VIEWS = "VIEWS"
+PARKED = "PARKED"
 SESSIONS = "KV_sessions"
 LEASES = "KV_leases"
 TICKETS = "KV_tickets"
@@ -87,6 +88,15 @@ def stream_specs() -> list[StreamSpec]:
             VIEWS,
             {
                 "subjects": ["view.>"],
+                "storage": "file",
+                "max_msgs_per_subject": 1,
+                "allow_direct": True,
+            },
+        ),
+        StreamSpec(
+            PARKED,
+            {
+                "subjects": ["parked.>"],
                 "storage": "file",
                 "max_msgs_per_subject": 1,
                 "allow_direct": True,

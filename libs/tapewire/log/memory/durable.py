@@ -8,17 +8,17 @@ event at a time.
 import asyncio
 import copy
 from collections import deque
-from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import structlog
 
+from tapewire.log.failed_events import RetryingHandler
 from tapewire.log.memory.connection import MemoryConnection
 from tapewire.log.memory.journal import Journal
-from tapewire.log.ports import RecordedEvent
+from tapewire.log.ports import LogError, RecordedEvent
 
-RETRY_SECONDS = 0.5
-"""The delay before an event whose handler raised is delivered again."""
+REDELIVERY_SECONDS = 0.5
+"""The delay before an event is delivered again whose failure could not be recorded."""
 
 logger = structlog.get_logger("tapewire.memory")
 
@@ -31,11 +31,17 @@ class ConsumerServer(Protocol):
 
 
 class MemoryDurableConsumer:
-    """Delivers every event that its filter matches until the event is acknowledged."""
+    """Delivers every event that its filter matches until the event is acknowledged.
 
-    def __init__(self, server: ConsumerServer, filter_: str) -> None:
+    Args:
+        in_order: deliver one event at a time.
+    """
+
+    def __init__(self, server: ConsumerServer, filter_: str, *, in_order: bool = False) -> None:
         self._server = server
         self._filter = filter_
+        self._in_order = in_order
+        self._unacknowledged_count = 0
         self._last_delivered = 0
         self._redeliveries: deque[tuple[int, int]] = deque()
         self._waiting_subscriptions: deque[MemoryDurableSubscription] = deque()
@@ -58,9 +64,12 @@ class MemoryDurableConsumer:
                 (one for one in self._waiting_subscriptions if one.is_reachable), None
             )
         ) is not None:
+            if self._in_order and self._unacknowledged_count:
+                return
             recorded = self._next_event()
             if recorded is None:
                 return
+            self._unacknowledged_count += 1
             self._waiting_subscriptions.remove(subscription)
             subscription.receive(recorded)
 
@@ -79,6 +88,11 @@ class MemoryDurableConsumer:
         self._last_delivered = page.events[0].sequence if page.events else journal.last
         return page.events[0] if page.events else None
 
+    def acknowledge(self) -> None:
+        """Do not deliver an event again."""
+        self._unacknowledged_count -= 1
+        self.deliver_pending()
+
     def redeliver_after(self, recorded: RecordedEvent, delay_seconds: float) -> None:
         """Deliver `recorded` again after `delay_seconds`."""
         loop = asyncio.get_running_loop()
@@ -92,12 +106,14 @@ class MemoryDurableConsumer:
 
     def _requeue(self, epoch: str, delivery: tuple[int, int]) -> None:
         if epoch == self._server.journal.epoch:
+            self._unacknowledged_count -= 1
             self._redeliveries.append(delivery)
             self.deliver_pending()
 
     def reset(self) -> None:
         """Start over: the log was recreated."""
         self._last_delivered = 0
+        self._unacknowledged_count = 0
         self._redeliveries.clear()
 
 
@@ -108,13 +124,14 @@ class MemoryDurableSubscription:
         self,
         consumer: MemoryDurableConsumer,
         connection: MemoryConnection,
-        handler: Callable[[RecordedEvent], Awaitable[None]],
+        retrying_handler: RetryingHandler,
     ) -> None:
         self._consumer = consumer
         self._connection = connection
-        self._handler = handler
+        self._retrying_handler = retrying_handler
         self._current_event: RecordedEvent | None = None
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._run()), loop.create_task(retrying_handler.run())]
         self._received = asyncio.Event()
 
     @property
@@ -140,23 +157,25 @@ class MemoryDurableSubscription:
         faults = self._connection.faults
         await asyncio.sleep(faults.random_seconds(faults.max_delay_seconds))
         try:
-            await self._handler(recorded)
-        except Exception:
+            await self._retrying_handler.handle(recorded)
+        except LogError as error:
             logger.warning(
-                "durable_subscription.handler_failed",
+                "durable_subscription.failure_not_recorded",
                 sequence=recorded.sequence,
-                exc_info=True,
+                error=str(error),
             )
-            self._consumer.redeliver_after(recorded, RETRY_SECONDS)
+            self._consumer.redeliver_after(recorded, REDELIVERY_SECONDS)
             return
         if not self._connection.is_up or faults.occurs(faults.redelivery_rate):
             self._consumer.redeliver_unacknowledged(recorded)
+        else:
+            self._consumer.acknowledge()
 
     async def close(self) -> None:
         """Stop, and return the event that is being handled."""
         self._stop()
-        if self._task is not asyncio.current_task():
-            await asyncio.gather(self._task, return_exceptions=True)
+        others = [one for one in self._tasks if one is not asyncio.current_task()]
+        await asyncio.gather(*others, return_exceptions=True)
         if self._current_event is not None:
             self._consumer.redeliver_after(self._current_event, 0)
             self._current_event = None
@@ -170,4 +189,5 @@ class MemoryDurableSubscription:
 
     def _stop(self) -> None:
         self._consumer.remove_waiting(self)
-        self._task.cancel()
+        for task in self._tasks:
+            task.cancel()

@@ -1,11 +1,14 @@
 """`MemoryEventLog`: one process's view of the journal of a `MemoryServer`."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from tapewire.events import CODEC
+from tapewire.log.failed_events import RetryingHandler
 from tapewire.log.memory.connection import DeliveryQueue, MemoryConnection, MemorySubscription
 from tapewire.log.memory.durable import MemoryDurableSubscription
+from tapewire.log.memory.failed_events import MemoryFailedEventStore
 from tapewire.log.memory.faults import Faults
 from tapewire.log.memory.server import MemoryServer
 from tapewire.log.ports import (
@@ -27,6 +30,8 @@ ESTIMATED_HEADER_BYTES = 100
 """A rough size of an event's headers."""
 MAX_LAG_EVENTS = 16
 """How many events a lagging replica may be behind."""
+
+_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MemoryEventLog:
@@ -121,10 +126,22 @@ class MemoryEventLog:
         name: str,
         filter: str,  # noqa: A002
         handler: Callable[[RecordedEvent], Awaitable[None]],
+        *,
+        in_order: bool = False,
     ) -> Subscription:
         """As `EventLog.subscribe_durable`."""
-        consumer = await self._connection.read(lambda: self._server.durable_consumer(name, filter))
-        subscription = MemoryDurableSubscription(consumer, self._connection, handler)
+        consumer = await self._connection.read(
+            lambda: self._server.durable_consumer(name, filter, in_order=in_order)
+        )
+        retrying_handler = RetryingHandler(
+            name,
+            handler,
+            self,
+            MemoryFailedEventStore(self._connection, self._server.failed_events),
+            _loop_time,
+            in_order=in_order,
+        )
+        subscription = MemoryDurableSubscription(consumer, self._connection, retrying_handler)
         self._durable_subscriptions.append(subscription)
         return subscription
 
@@ -146,3 +163,8 @@ class MemoryEventLog:
         for subscription in self._durable_subscriptions:
             subscription.kill()
         self._connection.close()
+
+
+def _loop_time() -> datetime:
+    """The loop's time, which may be virtual, as a date."""
+    return _UNIX_EPOCH + timedelta(seconds=asyncio.get_running_loop().time())

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from tapewire.log.memory.connection import DeliveryQueue, MemoryConnection
 from tapewire.log.memory.durable import MemoryDurableConsumer
+from tapewire.log.memory.failed_events import FailedEventTable
 from tapewire.log.memory.journal import Journal, index_keys, is_indexed
 from tapewire.log.ports import EventDraft, RecordedEvent
 from tapewire.log.subjects import matches
@@ -39,6 +40,7 @@ class MemoryServer:
         self.values: dict[str, dict[str, list[bytes]]] = {}
         """By store, then by key: the newest value, then the one that it replaced."""
         self.durable_consumers: dict[str, MemoryDurableConsumer] = {}
+        self.failed_events = FailedEventTable()
 
     def attach(self, connection: MemoryConnection) -> None:
         self._connections.append(connection)
@@ -109,10 +111,12 @@ class MemoryServer:
         if queue in self._value_queues.get(store, ()):
             self._value_queues[store].remove(queue)
 
-    def durable_consumer(self, name: str, filter_: str) -> MemoryDurableConsumer:
+    def durable_consumer(
+        self, name: str, filter_: str, *, in_order: bool = False
+    ) -> MemoryDurableConsumer:
         """The durable consumer `name`, created if it does not exist."""
         if name not in self.durable_consumers:
-            self.durable_consumers[name] = MemoryDurableConsumer(self, filter_)
+            self.durable_consumers[name] = MemoryDurableConsumer(self, filter_, in_order=in_order)
         return self.durable_consumers[name]
 
     def stop(self) -> None:
