@@ -14,7 +14,10 @@ from tapewire.runtime import App, run
 from tapewire.runtime.broadcast import Broadcast
 from tapewire_services.edge.auth import SessionStore, TicketStore, build_authenticator
 from tapewire_services.edge.cluster.admin_test_event import AdminTestEventBroadcast
-from tapewire_services.edge.cluster.distributed_rate_limiter import DistributedRateLimiter
+from tapewire_services.edge.cluster.distributed_rate_limiter import (
+    CALLS_TOPIC,
+    DistributedRateLimiter,
+)
 from tapewire_services.edge.cluster.limits import RateLimiter
 from tapewire_services.edge.cluster.presence_sync import PresenceSync
 from tapewire_services.edge.delivery.stream_routes import build_stream_routes
@@ -58,6 +61,10 @@ async def wiring(app: App) -> None:
     app.spawn(presence_sync.run(engine.close_over_limit), name="presence")
     attempts = DistributedRateLimiter(broadcast, app.instance, RateLimiter(settings.connect_rate))
     app.spawn(attempts.run(), name="attempts")
+    calls = DistributedRateLimiter(
+        broadcast, app.instance, RateLimiter(settings.call_rate), CALLS_TOPIC
+    )
+    app.spawn(calls.run(), name="calls")
     test_events = AdminTestEventBroadcast(broadcast)
     app.spawn(test_events.run(engine.broadcast_test_event), name="test-events")
 
@@ -93,6 +100,7 @@ async def wiring(app: App) -> None:
     )
     context = ControllerContext(
         requests=app.requests,
+        count_call=calls.try_acquire,
         sessions=sessions,
         tickets=tickets,
         authenticator=authenticator,

@@ -281,9 +281,9 @@ class TestBrowserSecurity:
                 assert answer.status_code == status, origin
 
     async def test_the_session_cookie_behind_tls_has_the_host_prefix(
-        self, fleet: EdgeFleet, fresh: Callable[[str], str]
+        self, small_fleet: EdgeFleet, fresh: Callable[[str], str]
     ) -> None:
-        front = fleet.start_proxy({"X-Forwarded-Proto $scheme;": "X-Forwarded-Proto https;"})
+        front = small_fleet.start_proxy({"X-Forwarded-Proto $scheme;": "X-Forwarded-Proto https;"})
         async with httpx.AsyncClient(base_url=front.url, trust_env=False) as http:
             answer = await http.post("/api/session", json={"userId": fresh("alice")})
         assert answer.headers["set-cookie"].startswith("__Host-session=")

@@ -157,7 +157,7 @@ async def test_clients_stay_live_while_every_edge_is_replaced(harness: Harness, 
         run_balancer(first.port, second.port) as (balancer, url),
     ):
         await page.context.add_cookies([{"name": "session", "value": cookie, "url": url}])
-        await page.goto(f"{url}/health")
+        await page.goto(f"{url}/client/tapewire.js")
         await page.evaluate(WATCH_SCRIPT, ORDERS_PATH)
         node = await _start_node_clients(url, cookie)
         start = await journal.append("alice", order_placed("start"))

@@ -41,6 +41,7 @@ SETTINGS = {
     "TAPEWIRE_DRAIN_SECONDS": "0",
     # All clients of all tests connect from one address, and a test has few users.
     "SSE_CONNECT_RATE": "1000000",
+    "TAPEWIRE_CALL_RATE": "1000000",
     "SSE_MAX_CONNECTIONS_PER_USER": "1000",
     # Only tests append to the log, so they know its sequences.
     "TAPEWIRE_AGENT_HEARTBEAT": "0",

@@ -155,6 +155,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _setting("other web origins whose pages may read streams and call the API for the user, "
                "comma-separated; * lets any read, without credentials"),
     ] = ()  # fmt: skip
+    call_rate: Annotated[
+        int,
+        _setting(
+            "calls a minute by which one user may change something, on all edge processes; more "
+            "get 429",
+            ge=1,
+        ),
+    ] = 600
     request_seconds: Annotated[
         float, _setting("seconds that a client may take to send a whole request", gt=0)
     ] = 20.0

@@ -1,8 +1,9 @@
-"""A limit of connection attempts from an address that all edge processes enforce together.
+"""A rate limit that all edge processes enforce together: of the new streams from an address, and of
+the calls of a user.
 
 Each process counts the attempts that it lets through and publishes the counts every
 `PUBLISH_INTERVAL_SECONDS`; the others add them to their own. Clients that reach all processes
-within one interval can exceed the limit once. A lost message allows an address a few attempts more.
+within one interval can exceed the limit once. A lost message allows a few attempts more.
 """
 
 import asyncio
@@ -14,10 +15,11 @@ from tapewire.runtime.broadcast import Broadcast
 from tapewire_services.edge.cluster.channel import Channel
 from tapewire_services.edge.cluster.limits import RateLimiter, RetryAfter
 
-TOPIC = "edge.came"
+STREAMS_TOPIC = "edge.came"
+CALLS_TOPIC = "edge.calls"
 PUBLISH_INTERVAL_SECONDS = 0.1
-MAX_ADDRESSES_PER_MESSAGE = 4096
-"""An address has at most 43 characters."""
+MAX_KEYS_PER_MESSAGE = 4096
+"""An address has at most 43 characters, a key of a user 24."""
 
 
 class AttemptCounts(msgspec.Struct, frozen=True):
@@ -28,10 +30,16 @@ class AttemptCounts(msgspec.Struct, frozen=True):
 
 
 class DistributedRateLimiter:
-    """`limiter`, fed with the attempts at all processes."""
+    """`limiter`, fed with the attempts at all processes, which tell each other on `topic`."""
 
-    def __init__(self, broadcast: Broadcast, instance: str, limiter: RateLimiter) -> None:
-        self._channel: Channel[AttemptCounts] = Channel(broadcast, TOPIC, AttemptCounts)
+    def __init__(
+        self,
+        broadcast: Broadcast,
+        instance: str,
+        limiter: RateLimiter,
+        topic: str = STREAMS_TOPIC,
+    ) -> None:
+        self._channel: Channel[AttemptCounts] = Channel(broadcast, topic, AttemptCounts)
         self._instance = instance
         self._limiter = limiter
         self._unpublished: Counter[str] = Counter()
@@ -56,7 +64,7 @@ class DistributedRateLimiter:
                 await asyncio.sleep(PUBLISH_INTERVAL_SECONDS)
 
     async def _publish(self) -> None:
-        counts = dict(self._unpublished.most_common(MAX_ADDRESSES_PER_MESSAGE))
+        counts = dict(self._unpublished.most_common(MAX_KEYS_PER_MESSAGE))
         for address in counts:
             del self._unpublished[address]
         if not self._unpublished:

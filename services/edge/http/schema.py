@@ -28,6 +28,7 @@ _STATUS_DESCRIPTIONS = {
     413: "The body is too large.",
     415: "The body is not JSON, by its `Content-Type`.",
     422: "A field or parameter is invalid: `path` names it.",
+    429: "The user makes too many calls: retry after `Retry-After` seconds.",
     503: "The service that owns this is unavailable: retry after `Retry-After` seconds.",
 }
 _BODY_ERROR_STATUSES = (400, 403, 413, 415, 422)
@@ -79,6 +80,7 @@ def operation(
         *(() if is_public else (401, 503)),
         *(() if body_type is None else _BODY_ERROR_STATUSES),
         *((422,) if parameters else ()),
+        *((429,) if not is_public and (is_command or body_type is not None) else ()),
     }
     body_schema = None if body_type is None else _inline_references(msgspec.json.schema(body_type))
 
@@ -139,7 +141,7 @@ class SharedComponents(Components):
 def _error_response(status: int, description: str) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     response: dict[str, Any] = {"description": description, "content": content}
-    if status == 503:
+    if status in (429, 503):
         seconds = {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}
         response["headers"] = {"Retry-After": seconds}
     return response

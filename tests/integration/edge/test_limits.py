@@ -20,6 +20,7 @@ from tests.harness.waiting import wait_until, wait_until_async
 
 PRICES = "/api/stream/prices"
 ORDERS = "/api/stream/orders"
+TICKET = "/api/stream/ticket"
 RATE = 5
 PLACES = 4
 
@@ -310,6 +311,59 @@ class TestUserLimit:
             ),
             describe_last=lambda: edge.log_lines()[-3:],
         )
+
+
+class TestCallLimit:
+    """A user may make so many calls a minute that change something, on all processes (W10)."""
+
+    @pytest.fixture
+    def edge(self, harness: Harness) -> EdgeProcess:
+        return harness.shared_edge(TAPEWIRE_CALL_RATE=RATE)
+
+    async def call(self, edge: EdgeProcess, cookie: str, method: str, path: str) -> int:
+        async with edge.client(cookie) as http:
+            return (await http.request(method, path)).status_code
+
+    async def test_call_above_the_rate_is_429_with_retry_after(
+        self, edge: EdgeProcess, fresh: Callable[[str], str]
+    ) -> None:
+        alice, bob = fresh("alice"), await edge.sign_in(fresh("bob"))
+        cookies = [await edge.sign_in(alice) for _ in range(2)]
+        for number in range(RATE):
+            assert await self.call(edge, cookies[number % 2], "POST", TICKET) == 201
+        async with edge.client(cookies[0]) as http:
+            answer = await http.post("/api/orders", json={})
+        assert answer.status_code == 429
+        assert 1 <= int(answer.headers["retry-after"]) <= 61
+        assert f"{RATE} calls of one user a minute" in answer.json()["message"]
+        assert edge.find_log_lines("request.rate_limited", user_id=alice)
+        assert await self.call(edge, bob, "POST", TICKET) == 201
+
+    async def test_reading_cancelling_and_signing_out_are_never_limited(
+        self, edge: EdgeProcess, fresh: Callable[[str], str]
+    ) -> None:
+        cookie = await edge.sign_in(fresh("alice"))
+        statuses = [await self.call(edge, cookie, "POST", TICKET) for _ in range(RATE + 1)]
+        assert statuses[-1] == 429
+        for _ in range(2 * RATE):
+            assert await self.call(edge, cookie, "GET", "/api/session") == 200
+            # The harness runs no orders service.
+            assert await self.call(edge, cookie, "DELETE", "/api/orders/x") == 503
+        assert await self.call(edge, cookie, "DELETE", "/api/session") == 204
+
+    async def test_calls_are_counted_across_all_processes(
+        self, harness: Harness, edge: EdgeProcess, fresh: Callable[[str], str]
+    ) -> None:
+        other = harness.shared_edge(TAPEWIRE_CALL_RATE=RATE, SSE_GZIP="off")
+
+        async def refused_for_calls_there() -> bool:
+            cookie = await edge.sign_in(fresh("alice"))
+            for _ in range(RATE):
+                assert await self.call(other, cookie, "POST", TICKET) == 201
+            await asyncio.sleep(2 * PUBLISH_INTERVAL_SECONDS)
+            return await self.call(edge, cookie, "POST", TICKET) == 429
+
+        await wait_until_async("the other process counts them", refused_for_calls_there)
 
 
 class TestTrustedGateway:

@@ -58,13 +58,14 @@ def test_options_become_settings() -> None:
     assert not settings.cookie_secure
 
 
-def test_the_connect_rate_is_raised_unless_configured() -> None:
-    def rate(environ: dict[str, str]) -> int:
-        return Settings.from_env(plan.build_environment(UpOptions(), environ)).connect_rate
+def test_rates_are_raised_unless_configured() -> None:
+    def rates(environ: dict[str, str]) -> tuple[int, int]:
+        settings = Settings.from_env(plan.build_environment(UpOptions(), environ))
+        return settings.connect_rate, settings.call_rate
 
-    assert Settings().connect_rate == 60
-    assert rate({}) == plan.CONNECTS_PER_MINUTE
-    assert rate({"SSE_CONNECT_RATE": "5"}) == 5
+    assert (Settings().connect_rate, Settings().call_rate) == (60, 600)
+    assert rates({}) == (plan.CONNECTS_PER_MINUTE, plan.CALLS_PER_MINUTE)
+    assert rates({"SSE_CONNECT_RATE": "5", "TAPEWIRE_CALL_RATE": "6"}) == (5, 6)
 
 
 def test_settings_without_an_option_come_from_the_environment() -> None:

@@ -28,6 +28,8 @@ EDGE_STOP_TIMEOUT_SECONDS = 7.0
 CONNECTS_PER_MINUTE = 1_000_000
 """New streams a minute from one address. On one machine all clients share an address, so a real
 limit would only stop a developer who reloads a page."""
+CALLS_PER_MINUTE = 1_000_000
+"""Calls a minute by which a user may change something, for a developer's scripts."""
 
 
 class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +63,11 @@ def build_environment(options: UpOptions, environ: Mapping[str, str]) -> dict[st
         overrides["TAPEWIRE_NATS_URL"] = options.nats
     else:
         overrides["TAPEWIRE_REPLICAS"] = "1"
-    return {"SSE_CONNECT_RATE": str(CONNECTS_PER_MINUTE), **environ, **overrides}
+    raised = {
+        "SSE_CONNECT_RATE": str(CONNECTS_PER_MINUTE),
+        "TAPEWIRE_CALL_RATE": str(CALLS_PER_MINUTE),
+    }
+    return {**raised, **environ, **overrides}
 
 
 def _format_bool(on: bool) -> str:

@@ -24,6 +24,7 @@ from tapewire_services.edge.auth import (
     VerificationKeysUnavailable,
 )
 from tapewire_services.edge.cluster.admin_test_event import AdminTestEventBroadcast
+from tapewire_services.edge.cluster.limits import RetryAfter
 from tapewire_services.edge.engine import Engine
 from tapewire_services.edge.http.errors import (
     HttpError,
@@ -34,6 +35,7 @@ from tapewire_services.edge.http.errors import (
 )
 from tapewire_services.edge.http.health import Health
 from tapewire_services.edge.http.schema import MAX_IDEMPOTENCY_KEY_CHARACTERS
+from tapewire_services.edge.http.security_middleware import SAFE_METHODS
 
 IDEMPOTENCY_KEY_HEADER = "idempotency-key"
 _VALID_IDEMPOTENCY_KEY = re.compile(rf"[\x21-\x7e]{{1,{MAX_IDEMPOTENCY_KEY_CHARACTERS}}}")
@@ -52,6 +54,7 @@ class ControllerContext:
         self,
         *,
         requests: RequestClient,
+        count_call: Callable[[str], RetryAfter | None],
         sessions: SessionStore,
         tickets: TicketStore,
         authenticator: Authenticator,
@@ -69,6 +72,7 @@ class ControllerContext:
         self.test_events = test_events
         self.get_health = get_health
         self._requests = requests
+        self._count_call = count_call
         self._authenticator = authenticator
 
     async def find_session(self, request: HttpRequest) -> Session | None:
@@ -79,6 +83,26 @@ class ControllerContext:
             VerificationKeysUnavailable: the key of the caller's token cannot be fetched.
         """
         return await self._authenticator.authenticate(Credentials.from_scope(request.scope))
+
+    def check_call_rate(self, request: HttpRequest, session: Session) -> None:
+        """Count a call of the user that changes something. DELETE is free: at any rate, a user can
+        cancel orders and sign out.
+
+        Raises:
+            HttpError: 429, the user makes too many.
+        """
+        if request.method in SAFE_METHODS or request.method == "DELETE":
+            return
+        rejection = self._count_call(_user_key(session.user_id))
+        if rejection is None:
+            return
+        if rejection.is_first:
+            logger.warning("request.rate_limited", user_id=session.user_id)
+        raise HttpError(
+            429,
+            f"More than {self.settings.call_rate} calls of one user a minute that change something",
+            headers={"Retry-After": str(rejection.seconds)},
+        )
 
     async def find_session_if_known(self, request: HttpRequest) -> Session | None:
         """As `find_session`, and None also while that cannot be found out: for calls that are
@@ -128,6 +152,7 @@ def build_dependencies(context: ControllerContext) -> dict[str, Provide]:
         session = await context.find_session(request)
         if session is None:
             raise unauthorized()
+        context.check_call_rate(request, session)
         return session
 
     return {
@@ -171,6 +196,11 @@ def integer_query_parameter(request: HttpRequest, name: str, default: int) -> in
     if not re.fullmatch(r"-?[0-9]{1,9}", text):
         raise HttpError(422, "Expected a whole number", path=name, value=text[:32])
     return int(text)
+
+
+def _user_key(user_id: str) -> str:
+    """A key of bounded length, by which calls are counted."""
+    return hashlib.blake2b(user_id.encode(), digest_size=12).hexdigest()
 
 
 def _command_id(payload: msgspec.Struct, request: HttpRequest) -> str | None:

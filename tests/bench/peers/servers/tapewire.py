@@ -38,6 +38,7 @@ class TapewireServer(BenchServer):
             SSE_MAX_CONNECTIONS=UNLIMITED,
             SSE_MAX_CONNECTIONS_PER_USER=UNLIMITED,
             SSE_CONNECT_RATE=UNLIMITED,
+            TAPEWIRE_CALL_RATE=UNLIMITED,
             **self.settings,
         )
         self.port = edge.port
