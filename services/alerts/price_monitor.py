@@ -17,13 +17,19 @@ import structlog
 from tapewire.events import CODEC
 from tapewire.log import LatestValueStore, LogError
 from tapewire.log.backoff import Backoff, new_rng
-from tapewire.log.checkpoint import read_checkpoint, shared_checkpoint_key, write_checkpoint
+from tapewire.log.checkpoint import (
+    read_checkpoint,
+    shared_checkpoint_key,
+    symbol_checkpoint_key,
+    write_checkpoint,
+)
 from tapewire.log.quote_cache import QuoteCache
 from tapewire_services.alerts.domain.armed_rules import ArmedRule
 from tapewire_services.alerts.domain.price_rule_evaluator import PriceRuleEvaluator, PriceRuleHit
 from tapewire_services.alerts.domain.rolling_extremes import ExtremesSnapshot
 from tapewire_services.alerts.rule_trigger import RuleTrigger, TriggerCause
 
+EXTREMES_CHECKPOINT_NAME = "moves"
 SAVE_INTERVAL_SECONDS = 5.0
 """Time between two saves: the past prices that are lost at most when all processes die."""
 
@@ -166,7 +172,11 @@ class PriceMonitor:
         return True
 
     async def _load_extremes(self, symbol: str) -> None:
-        checkpoint = await read_checkpoint(self._checkpoint_store, _extremes_key(symbol))
+        store = self._checkpoint_store
+        checkpoint = await read_checkpoint(store, _extremes_key(symbol))
+        if checkpoint is None:
+            earlier = shared_checkpoint_key(f"{EXTREMES_CHECKPOINT_NAME}-{symbol}")
+            checkpoint = await read_checkpoint(store, earlier)
         self._restored_symbols.add(symbol)
         if checkpoint is None:
             return
@@ -186,4 +196,4 @@ class PriceMonitor:
 
 
 def _extremes_key(symbol: str) -> str:
-    return shared_checkpoint_key(f"moves-{symbol}")
+    return symbol_checkpoint_key(EXTREMES_CHECKPOINT_NAME, symbol)

@@ -19,7 +19,8 @@ from tapewire.log.backoff import new_rng, retry
 from tapewire.log.checkpoint import read_checkpoint, shared_checkpoint_key, write_checkpoint
 from tapewire_services.prices.feed import ReplayFeed
 
-CHECKPOINT_KEY = shared_checkpoint_key("feed-place")
+CHECKPOINT_NAME = "feed-place"
+CHECKPOINT_KEY = shared_checkpoint_key(CHECKPOINT_NAME)
 SAVE_INTERVAL_SECONDS = 1.0
 MAX_RESUME_AGE_SECONDS = 60.0
 

@@ -23,11 +23,13 @@ from tapewire.log.checkpoint import (
     encode_checkpoint,
     read_checkpoint,
     shared_checkpoint_key,
+    symbol_checkpoint_key,
 )
 from tapewire_services.strategies.domain.active_strategies import TrackedStrategy
 from tapewire_services.strategies.domain.decision_throttling import PublishedDecision
 from tapewire_services.strategies.domain.stop_loss import StopLossState
 
+CHECKPOINT_NAME = "strategies-marks"
 MIN_SAVE_INTERVAL_SECONDS = 1.0
 CHECKPOINT_STRATEGIES_PER_SECOND = 2000
 """Strategies that may be saved per second; the interval between two saves grows with more."""
@@ -110,7 +112,11 @@ class RunnerCheckpoint:
         )
 
     async def _load_symbol(self, symbol: str) -> Mapping[str, StrategyCheckpoint]:
-        checkpoint = await read_checkpoint(self._checkpoint_store, _checkpoint_key(symbol))
+        store = self._checkpoint_store
+        checkpoint = await read_checkpoint(store, _checkpoint_key(symbol))
+        if checkpoint is None:
+            earlier = shared_checkpoint_key(f"{CHECKPOINT_NAME}-{symbol}")
+            checkpoint = await read_checkpoint(store, earlier)
         if checkpoint is None or checkpoint.epoch != self._epoch:
             return {}
         try:
@@ -145,4 +151,4 @@ def _group_by_symbol(
 
 
 def _checkpoint_key(symbol: str) -> str:
-    return shared_checkpoint_key(f"strategies-marks-{symbol}")
+    return symbol_checkpoint_key(CHECKPOINT_NAME, symbol)

@@ -62,6 +62,12 @@ def shared_checkpoint_key(name: str) -> str:
     return f"{EVERYBODY}.{encode_token(name)}"
 
 
+def symbol_checkpoint_key(name: str, symbol: str) -> str:
+    """The store's key for the checkpoint `name` of one symbol's state. The symbol is a token of its
+    own, because NATS permits subjects token by token."""
+    return f"{EVERYBODY}.{encode_token(name)}.{encode_token(symbol)}"
+
+
 def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
     return zlib.compress(CODEC.encode(checkpoint), COMPRESSION_LEVEL)
 

@@ -25,6 +25,11 @@ the longest time."""
 logger = structlog.get_logger("tapewire.checkpoint")
 
 
+def durable_name(view_type: ViewType[View]) -> str:
+    """The name of the durable subscription that counts the events of a view."""
+    return f"{view_checkpoints.checkpoint_name(view_type)}-view"
+
+
 class _EventCount:
     """The events of one user since the checkpoint at `checkpoint_sequence`."""
 
@@ -50,7 +55,7 @@ class ViewCheckpointer:
     @property
     def durable_name(self) -> str:
         """The name of the durable subscription that all processes share."""
-        return f"{view_checkpoints.checkpoint_name(self._view_type)}-view"
+        return durable_name(self._view_type)
 
     async def handle(self, recorded: RecordedEvent) -> None:
         """Count a user's event, unless a newer checkpoint already covers it."""

@@ -14,11 +14,14 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 import structlog
+from nats.aio.msg import Msg
 
 from tapewire.log import AppendRejected, LogError, encode_token
 from tapewire.log.backoff import jittered, new_rng
 from tapewire.log.jetstream import NatsConnection
 from tapewire.log.jetstream.compat import status_code
+from tapewire.log.jetstream.latest_values import MARKER_HEADERS, is_marker
+from tapewire.log.jetstream.streams import LEASES
 
 LEASE_TTL_SECONDS = 4
 """How long a lease lives without renewal. A takeover after a crash takes at most this long, plus
@@ -95,8 +98,15 @@ class Leases:
         it."""
         try:
             return await self._write_lease(subject, 0)
+        except AppendRejected:
+            pass
         except LogError:
             return None
+        with contextlib.suppress(LogError):
+            found = await self._read_lease(subject)
+            if found is not None and is_marker(found):
+                return await self._write_lease(subject, _revision(found))
+        return None
 
     async def _renew(self, subject: str, revision: int) -> None:
         """Renew until the lease is lost."""
@@ -126,30 +136,46 @@ class Leases:
         """The revision of a lease that this process still holds although a renewal was rejected:
         the answer to an earlier renewal may have been lost."""
         with contextlib.suppress(LogError):
-            message = await self._connection.request(
-                f"$JS.API.DIRECT.GET.KV_leases.{subject}", timeout_seconds=1
-            )
-            if not status_code(message) and message.data == self._holder:
-                return int((message.headers or {})["Nats-Sequence"])
+            found = await self._read_lease(subject)
+            if found is not None and found.data == self._holder:
+                return _revision(found)
         return None
 
+    async def _read_lease(self, subject: str) -> Msg | None:
+        """The stored lease, or the marker of its release. Raises LogError."""
+        message = await self._connection.request(
+            f"$JS.API.DIRECT.GET.{LEASES}.{subject}", timeout_seconds=1
+        )
+        return None if status_code(message) else message
+
     async def _write_lease(self, subject: str, expected_revision: int) -> int:
-        headers = {
-            "Nats-Expected-Last-Subject-Sequence": str(expected_revision),
-            "Nats-TTL": f"{LEASE_TTL_SECONDS}s",
-        }
-        message = await self._connection.request(subject, self._holder, headers, timeout_seconds=1)
+        """Write the lease in place of `expected_revision`, 0 for none; its revision. Raises
+        LogError."""
+        headers = {"Nats-TTL": f"{LEASE_TTL_SECONDS}s"}
+        return await self._write(subject, self._holder, headers, expected_revision)
+
+    async def _release(self, subject: str) -> None:
+        """Replace the lease by a marker, which any standby may replace at once."""
+        with contextlib.suppress(LogError):
+            revision = await self._own_revision(subject)
+            if revision is not None:
+                await self._write(subject, b"", MARKER_HEADERS, revision)
+
+    async def _write(
+        self, subject: str, data: bytes, headers: dict[str, str], expected_revision: int
+    ) -> int:
+        expected = {"Nats-Expected-Last-Subject-Sequence": str(expected_revision)}
+        message = await self._connection.request(
+            subject, data, headers | expected, timeout_seconds=1
+        )
         answer = msgspec.json.decode(message.data)
         if "error" in answer:
             raise AppendRejected(answer["error"]["description"])
         return int(answer["seq"])
 
-    async def _release(self, subject: str) -> None:
-        with contextlib.suppress(LogError):
-            request = msgspec.json.encode({"filter": subject})
-            await self._connection.request(
-                "$JS.API.STREAM.PURGE.KV_leases", request, timeout_seconds=1
-            )
+
+def _revision(message: Msg) -> int:
+    return int((message.headers or {})["Nats-Sequence"])
 
 
 async def _cancel(task: "asyncio.Future[None]") -> None:

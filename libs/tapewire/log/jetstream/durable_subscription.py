@@ -9,11 +9,10 @@ could not record the failure. Start at `DurableSubscription`.
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import nats.errors
-import nats.js.errors
 import structlog
 from nats.aio.msg import Msg
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from tapewire.log.failed_events import RetryingHandler
 from tapewire.log.jetstream import stream_reads
@@ -84,20 +83,10 @@ class DurableSubscription:
             await consumer.close()
 
     async def _open_consumer(self) -> PullConsumer:
-        config = ConsumerConfig(
-            durable_name=self.name,
-            deliver_policy=DeliverPolicy.ALL,
-            ack_policy=AckPolicy.EXPLICIT,
-            ack_wait=ACK_WAIT_SECONDS,
-            filter_subject=self._filter,
-            max_ack_pending=1 if self._in_order else MAX_ACK_PENDING,
+        max_ack_pending = 1 if self._in_order else MAX_ACK_PENDING
+        await ensure_consumer(
+            self._connection, self.name, self._filter, max_ack_pending=max_ack_pending
         )
-        try:
-            await self._connection.client.jetstream().add_consumer(EVENTS, config)
-        except (nats.errors.Error, nats.js.errors.Error, OSError) as error:
-            raise Unavailable(
-                f"the durable subscription {self.name} cannot start: {error!r}"
-            ) from error
         batch = 1 if self._in_order else BATCH_MESSAGES
         consumer = PullConsumer(self._connection, EVENTS, self.name, batch_messages=batch)
         await consumer.open()
@@ -140,6 +129,45 @@ class DurableSubscription:
             await message.nak(delay=REDELIVERY_SECONDS)
         else:
             await message.ack()
+
+
+async def ensure_consumer(
+    connection: NatsConnection, name: str, filter_: str, *, max_ack_pending: int = MAX_ACK_PENDING
+) -> bool:
+    """Create the consumer of the durable subscription `name` unless it exists; whether it did.
+
+    Where NATS does not permit that to this user, `tapewire provision` creates it.
+
+    Raises:
+        Unavailable: there is no such consumer, and it cannot be created now.
+    """
+    info = await connection.request(f"$JS.API.CONSUMER.INFO.{EVENTS}.{name}")
+    found = msgspec.json.decode(info.data)
+    config = found.get("config", {})
+    if config.get("filter_subject") == filter_ and config["max_ack_pending"] == max_ack_pending:
+        return False
+    config = {
+        "durable_name": name,
+        "deliver_policy": "all",
+        "ack_policy": "explicit",
+        "ack_wait": ACK_WAIT_SECONDS * 1_000_000_000,
+        "filter_subject": filter_,
+        "max_ack_pending": max_ack_pending,
+    }
+    request = {"stream_name": EVENTS, "config": config}
+    try:
+        answer = await connection.request(
+            f"$JS.API.CONSUMER.DURABLE.CREATE.{EVENTS}.{name}", msgspec.json.encode(request)
+        )
+    except LogError as error:
+        raise Unavailable(
+            f"the durable subscription {name} cannot start: {error}; tapewire provision creates it"
+        ) from error
+    created = msgspec.json.decode(answer.data)
+    if "error" in created:
+        description = created["error"].get("description")
+        raise Unavailable(f"the durable subscription {name} cannot start: {description}")
+    return True
 
 
 def _to_recorded_event(message: Msg) -> RecordedEvent:

@@ -10,10 +10,16 @@ from nats.aio.msg import Msg
 
 from tapewire.log.jetstream import stream_reads
 from tapewire.log.jetstream.compat import status_code
-from tapewire.log.jetstream.connection import GapAwareSubscription, NatsConnection
+from tapewire.log.jetstream.connection import NatsConnection
+from tapewire.log.jetstream.gap_aware_subscription import GapAwareSubscription
 from tapewire.log.ports import PAGE_BYTES, PAGE_EVENTS, AppendRejected, OutcomeUnknown, Unavailable
 
 NO_MESSAGE_CODE = 10037
+CONFLICT_CODES = {10071, 10164}
+MARKER_HEADERS = {"KV-Operation": "DEL", "Nats-TTL": "1s"}
+"""The headers of a marker: the key has no value. They are those of NATS's own key-value buckets.
+The marker expires too."""
+MARKER = b"KV-Operation: DEL"
 UNAVAILABLE_STATUS = 503
 """JetStream's status while it has no leader."""
 
@@ -54,7 +60,7 @@ class JetStreamLatestValueStore:
             message = await self._connection.request(subject)
         except OutcomeUnknown as error:
             raise Unavailable(str(error)) from error
-        if status_code(message) == "404":
+        if status_code(message) == "404" or is_marker(message):
             return None
         return message.data
 
@@ -69,14 +75,21 @@ class JetStreamLatestValueStore:
         if found is None:
             return None
         message = found["message"]
-        # A purge reports how many messages it removed, and the server processes one purge after
-        # another. Only the caller that removed this message owns its value, even if others have
-        # read it.
-        upto = {"filter": subject, "seq": message["seq"] + 1}
-        purged = await self._request_api("PURGE", upto)
-        if purged is None or not purged["purged"]:
+        if MARKER in base64.b64decode(message.get("hdrs", "")):
             return None
-        return base64.b64decode(message.get("data", ""))
+        data = base64.b64decode(message.get("data", ""))
+        # Whoever replaces the value by a marker owns it: the server accepts one replacement of each
+        # sequence. The marker expires, so nothing has to be deleted.
+        headers = {
+            "Nats-Expected-Last-Subject-Sequence": str(message["seq"]),
+            **MARKER_HEADERS,
+        }
+        answer = msgspec.json.decode((await self._connection.request(subject, b"", headers)).data)
+        if "error" not in answer:
+            return data
+        if answer["error"].get("err_code") in CONFLICT_CODES:
+            return None
+        raise AppendRejected(f"{self._stream} {key}: {answer['error'].get('description')}")
 
     async def _request_api(self, verb: str, request: dict[str, Any]) -> dict[str, Any] | None:
         """Send a request to the JetStream API; None if the message was not found."""
@@ -102,7 +115,8 @@ class JetStreamLatestValueStore:
             page = await self._read_page(after)
             for message in page.messages:
                 headers = message.headers or {}
-                found[headers["Nats-Subject"][len(self._prefix) + 1 :]] = message.data
+                if not is_marker(message):
+                    found[headers["Nats-Subject"][len(self._prefix) + 1 :]] = message.data
                 after = int(headers["Nats-Sequence"])
             more = page.remaining > 0
         return found
@@ -124,6 +138,12 @@ class JetStreamLatestValueStore:
         self, on_value: Callable[[str, bytes], None], on_gap: Callable[[str], None]
     ) -> GapAwareSubscription:
         async def receive(message: Msg) -> None:
-            on_value(message.subject[len(self._live_prefix) + 1 :], message.data)
+            if not is_marker(message):
+                on_value(message.subject[len(self._live_prefix) + 1 :], message.data)
 
         return await self._connection.subscribe(f"{self._live_prefix}.>", receive, on_gap)
+
+
+def is_marker(message: Msg) -> bool:
+    """Whether `message` says that its key has no value."""
+    return message.headers is not None and message.headers.get("KV-Operation") == "DEL"
