@@ -18,7 +18,11 @@ def installed_services() -> list[str]:
     spec = importlib.util.find_spec("tapewire_services")
     folders = spec.submodule_search_locations if spec is not None else None
     return sorted(
-        main.parent.name for folder in folders or () for main in Path(folder).glob("*/__main__.py")
+        {
+            main.parent.name
+            for folder in folders or ()
+            for main in Path(folder).glob("*/__main__.py")
+        }
     )
 
 

@@ -1,0 +1,4 @@
+"""The command `tapewire nats-config`, and the configuration that `tapewire up` gives its server.
+
+Start at `accounts`, which is pure.
+"""

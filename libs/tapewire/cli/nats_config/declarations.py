@@ -1,0 +1,57 @@
+"""Finds what the services and other teams' packages declare (`NatsAccess`)."""
+
+import importlib
+import re
+import sys
+from collections.abc import Iterable
+
+from tapewire.cli.errors import CliError
+from tapewire.cli.nats_config.accounts import overlap
+from tapewire.cli.run import installed_services
+from tapewire.client.client import WRITABLE_DOMAINS
+from tapewire.runtime.nats_access import OPERATOR, NatsAccess
+
+ATTRIBUTE = "NATS_ACCESS"
+"""What a package of event types names its access."""
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+
+def service_accesses() -> list[NatsAccess]:
+    """The access of every installed service, and that of an operator."""
+    modules = [
+        importlib.import_module(f"tapewire_services.{name}.access") for name in installed_services()
+    ]
+    return [*(module.ACCESS for module in modules), OPERATOR]
+
+
+def team_accesses(packages: Iterable[str], services: Iterable[NatsAccess]) -> list[NatsAccess]:
+    """The access that each of `packages`, modules of event types, declares; most declare none.
+
+    Raises:
+        CliError: a package asks for subjects that a service of Tapewire writes.
+    """
+    found = [
+        access
+        for name in packages
+        if isinstance(access := getattr(sys.modules[name], ATTRIBUTE, None), NatsAccess)
+    ]
+    for access in found:
+        if not _NAME.fullmatch(access.name):
+            raise CliError(f"{ATTRIBUTE}: the name {access.name!r} must match {_NAME.pattern}")
+        if access.answers:
+            raise CliError(f"{ATTRIBUTE} of {access.name!r}: only services of Tapewire answer")
+        _check_stored(access, services)
+    return found
+
+
+def _check_stored(access: NatsAccess, services: Iterable[NatsAccess]) -> None:
+    """Raises CliError if `access` may store what only a service of Tapewire writes."""
+    writable = {f"ev.*.{domain}.*" for domain in WRITABLE_DOMAINS}
+    for subject in access.stored_subjects():
+        for service in services:
+            for owned in service.stored_subjects():
+                if subject not in writable and overlap(subject, owned):
+                    raise CliError(
+                        f"{ATTRIBUTE} of {access.name!r}: only {service.name} stores {owned}, "
+                        f"which {subject} overlaps"
+                    )

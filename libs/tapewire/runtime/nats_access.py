@@ -1,0 +1,143 @@
+"""What one user of NATS may do: the declaration that a service has beside its wiring.
+
+`tapewire nats-config` turns all declarations into the accounts, users and permissions of the
+message server (docs/security.md). Whatever is not declared is refused. Start at `NatsAccess`.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from tapewire.log import EVERYBODY, encode_token
+from tapewire.log.jetstream.streams import EVENTS, LEASES, MARKET, VIEWS, stream_configs
+from tapewire.log.view_checkpointer import durable_name
+from tapewire.log.view_checkpoints import View, ViewType, checkpoint_name
+from tapewire.runtime.agents import LEASE as AGENTS_LEASE
+from tapewire.runtime.agents.monitor import CHECKPOINT_NAME as AGENTS_CHECKPOINT
+from tapewire.runtime.agents.state import DOMAIN as AGENTS_DOMAIN
+
+
+class NatsAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user `name` may do.
+
+    Args:
+        name: the user, which has an account of the same name.
+        answers: it answers the requests ``svc.{name}.>``.
+        requests: subjects of the requests that it sends, such as ``svc.orders.place``.
+        appends: domains of the journal that it appends to, for any owner; see `appends_shared`.
+        appends_shared: domains of which it appends only events that belong to everybody.
+        stores: other subjects that it stores messages under.
+        reads: streams that it reads.
+        inspects: streams whose configuration and extent it may ask for, by default those of
+            `reads`.
+        receives: subjects of stored messages that it subscribes to, without the prefix ``live.``.
+        shares: subjects that its own processes publish and subscribe to among themselves.
+        durables: its durable subscriptions to the journal: the filter by name.
+    """
+
+    name: str
+    answers: bool = False
+    requests: tuple[str, ...] = ()
+    appends: tuple[str, ...] = ()
+    appends_shared: tuple[str, ...] = ()
+    stores: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    inspects: tuple[str, ...] = ()
+    receives: tuple[str, ...] = ()
+    shares: tuple[str, ...] = ()
+    durables: dict[str, str] = {}
+
+    def stored_subjects(self) -> list[str]:
+        """The subjects that it stores messages under."""
+        return [
+            *(f"ev.*.{encode_token(domain)}.*" for domain in self.appends),
+            *(f"ev.{EVERYBODY}.{encode_token(domain)}.*" for domain in self.appends_shared),
+            *self.stores,
+        ]
+
+    def api_subjects(self) -> list[str]:
+        """The subjects of JetStream's API that it uses. None of them changes a stream or a
+        consumer."""
+        found: list[str] = []
+        found += [f"$JS.API.STREAM.INFO.{stream}" for stream in self.inspects or self.reads]
+        for stream in self.reads:
+            found += [
+                f"$JS.API.STREAM.MSG.GET.{stream}",
+                f"$JS.API.DIRECT.GET.{stream}",
+                f"$JS.API.DIRECT.GET.{stream}.>",
+            ]
+        for name in self.durables:
+            found += [
+                f"$JS.API.CONSUMER.INFO.{EVENTS}.{name}",
+                f"$JS.API.CONSUMER.MSG.NEXT.{EVENTS}.{name}",
+                f"$JS.ACK.{EVENTS}.{name}.>",
+            ]
+        return found
+
+    def received_subjects(self) -> list[str]:
+        """The subjects of stored messages that it subscribes to."""
+        return [f"live.{subject}" for subject in self.receives]
+
+
+OPERATOR = NatsAccess(
+    name="operator",
+    requests=(
+        "svc.alerts.send",
+        "svc.insights.add",
+        "svc.insights.load",
+        "svc.*.progress",
+        "svc.alerts.notifying",
+        "svc.prices.status",
+    ),
+    reads=(EVENTS, MARKET, VIEWS),
+    receives=("ev.>", "px.>", "mk.>", "val.>", "hb.>"),
+)
+"""A person with the command line: `status`, `verify`, `notify` and `items`. Reads everything that
+is traded, and changes nothing."""
+
+
+def service_access(
+    name: str,
+    *,
+    appends: Iterable[str] = (),
+    appends_shared: Iterable[str] = (),
+    stores: Iterable[str] = (),
+    views: Iterable[ViewType[View]] = (),
+    checkpoints: Iterable[str] = (),
+    leases: Iterable[str] = (),
+    requests: Iterable[str] = (),
+    reads: Iterable[str] = (),
+    receives: Iterable[str] = (),
+    shares: Iterable[str] = (),
+    answers: bool = True,
+) -> NatsAccess:
+    """The access of a service: what every service does (`tapewire.runtime.main`), and what this one
+    does beside that.
+
+    Args:
+        views: the views whose checkpoints it writes (`App.checkpoint_views`).
+        checkpoints: names of the other checkpoints that it writes; one that ends with ``.*`` stands
+            for a checkpoint for each symbol.
+        leases: the leases that it stands by for (`App.run_leased`).
+    """
+    own_views = tuple(views)
+    return NatsAccess(
+        name=name,
+        answers=answers,
+        requests=tuple(requests),
+        appends=tuple(appends),
+        appends_shared=(AGENTS_DOMAIN, *appends_shared),
+        stores=(
+            "hb.*",
+            *(f"view.{EVERYBODY}.{each}" for each in (AGENTS_CHECKPOINT, *checkpoints)),
+            *(f"view.*.{checkpoint_name(each)}" for each in own_views),
+            *(f"$KV.leases.{encode_token(each)}" for each in (AGENTS_LEASE, *leases)),
+            *stores,
+        ),
+        reads=(EVENTS, MARKET, VIEWS, LEASES, *reads),
+        # A service checks at its start that all streams are as they must be.
+        inspects=tuple(config["name"] for config in stream_configs()),
+        receives=(f"ev.{EVERYBODY}.{AGENTS_DOMAIN}.>", *receives),
+        shares=tuple(shares),
+        durables={durable_name(each): f"ev.*.{each.domain}.>" for each in own_views},
+    )

@@ -1,0 +1,29 @@
+"""What the alerts service may do on NATS. Only it writes rules and notifications."""
+
+from tapewire.runtime.contracts import alerts
+from tapewire.runtime.nats_access import service_access
+from tapewire.views import AlertsView, NotificationsView, RulesView
+from tapewire_services.alerts.armed_rule_index import CHECKPOINT_NAME
+from tapewire_services.alerts.event_consumers import NOTIFICATION_FILTERS, RULE_TRIGGER_FILTERS
+from tapewire_services.alerts.price_monitor import EXTREMES_CHECKPOINT_NAME
+
+ACCESS = service_access(
+    alerts.SERVICE,
+    appends=("rules", "alerts", "notifications"),
+    views=(RulesView, AlertsView, NotificationsView),
+    checkpoints=(
+        CHECKPOINT_NAME,
+        *RULE_TRIGGER_FILTERS,
+        *NOTIFICATION_FILTERS,
+        f"{EXTREMES_CHECKPOINT_NAME}.*",
+    ),
+    leases=("alerts", "notifications"),
+    receives=(
+        "ev.*.rules.>",
+        "ev.*.orders.>",
+        "ev.*.strategies.>",
+        "ev.*.reports.>",
+        "ev.*.alerts.>",
+        "px.>",
+    ),
+)

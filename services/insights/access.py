@@ -1,0 +1,15 @@
+"""What the insights service may do on NATS. Only it writes items and configurations."""
+
+from tapewire.runtime.contracts import insights
+from tapewire.runtime.nats_access import service_access
+from tapewire.views import ConfigurationsView, ItemsView, MetricsView
+from tapewire_services.insights.domain.configurations import DOMAIN as CONFIGURATIONS
+from tapewire_services.insights.item_writer import DOMAIN as ITEMS
+
+ACCESS = service_access(
+    insights.SERVICE,
+    appends=(CONFIGURATIONS,),
+    appends_shared=(ITEMS,),
+    views=(ItemsView, MetricsView, ConfigurationsView),
+    receives=("ev.*.items.>", "ev.*.configurations.>"),
+)

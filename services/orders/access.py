@@ -1,0 +1,15 @@
+"""What the orders service may do on NATS. Only it writes orders and trades."""
+
+from tapewire.runtime.contracts import orders
+from tapewire.runtime.nats_access import service_access
+from tapewire.views import OrdersView
+from tapewire_services.orders.broker_runner import CHECKPOINT_NAME, LEASE
+
+ACCESS = service_access(
+    orders.SERVICE,
+    appends=("orders", "trades"),
+    views=(OrdersView,),
+    checkpoints=(CHECKPOINT_NAME,),
+    leases=(LEASE,),
+    receives=("ev.*.orders.>", "px.>"),
+)

@@ -1,0 +1,17 @@
+"""What the positions service may do on NATS. Only it writes positions and their valuations."""
+
+from tapewire.runtime.contracts import positions
+from tapewire.runtime.nats_access import service_access
+from tapewire.views import PositionsView
+from tapewire_services.positions.domain.position import DOMAIN
+from tapewire_services.positions.trade_consumer import CHECKPOINT_NAME, LEASE
+
+ACCESS = service_access(
+    positions.SERVICE,
+    appends=(DOMAIN,),
+    stores=("mk.*.*",),
+    views=(PositionsView,),
+    checkpoints=(CHECKPOINT_NAME,),
+    leases=(LEASE,),
+    receives=("ev.*.trades.>", "px.>"),
+)

@@ -1,0 +1,17 @@
+"""What the strategies service may do on NATS. It trades only through the orders service."""
+
+from tapewire.runtime.contracts import orders, strategies
+from tapewire.runtime.nats_access import service_access
+from tapewire.views import StrategiesView
+from tapewire_services.strategies.runner import FILLS_CHECKPOINT_NAME, LEASE_NAME
+from tapewire_services.strategies.runner_checkpoint import CHECKPOINT_NAME
+
+ACCESS = service_access(
+    strategies.SERVICE,
+    appends=("strategies", "decisions"),
+    views=(StrategiesView,),
+    checkpoints=(LEASE_NAME, FILLS_CHECKPOINT_NAME, f"{CHECKPOINT_NAME}.*"),
+    leases=(LEASE_NAME,),
+    requests=(orders.PLACE_ORDER.subject, orders.GET_ORDER.subject),
+    receives=("ev.*.orders.>", "ev.*.strategies.>", "px.>"),
+)
