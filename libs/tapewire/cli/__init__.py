@@ -4,7 +4,10 @@ A command is imported only when it is run, so `tapewire run` does not load what 
 Start at the command you are interested in; `errors` and `connection` are shared by all.
 """
 
+import sys
 from importlib import import_module
+from types import TracebackType
+from typing import Any
 
 import click
 
@@ -12,6 +15,7 @@ COMMANDS = {
     "up": "up.command",
     "run": "run",
     "provision": "provision",
+    "nats-config": "nats_config.command",
     "settings": "settings",
     "status": "status",
     "tail": "tail.command",
@@ -22,6 +26,8 @@ COMMANDS = {
     "protocol": "protocol.document",
 }
 """The module of every command, in the order of `--help`. Its function has the command's name."""
+
+ARGUMENTS = "tapewire.arguments"
 
 
 class LazyGroup(click.Group):
@@ -34,11 +40,38 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"tapewire.cli.{COMMANDS[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments, and keep them for the masking of an error."""
+        ctx.meta[ARGUMENTS] = [*args]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. An argument that it rejects may be a URL with a password."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            for argument in ctx.meta[ARGUMENTS]:
+                if ":" in argument:
+                    _logging_setup().remember_url_secrets(argument)
+            raise click.UsageError(_logging_setup().redact(error.message), error.ctx) from None
+
+
+def _logging_setup() -> Any:
+    """The module that masks secrets. Most commands never need it before they run."""
+    return import_module("tapewire.runtime.logging_setup")
+
+
+def _print_masked_traceback(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    _logging_setup().print_masked_traceback(kind, error, trace)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tapewire", message="%(package)s %(version)s")
 def main() -> None:
     """Trading services over NATS JetStream, served to browsers as resumable streams."""
+    sys.excepthook = _print_masked_traceback

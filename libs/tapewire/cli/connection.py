@@ -15,7 +15,7 @@ import click
 from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError, load_settings
 from tapewire.cli.up.data_dir import DEFAULT_DATA_DIR, find_running
 from tapewire.log import CommandRejected, Unavailable
-from tapewire.log.jetstream import NatsConnection, connect
+from tapewire.log.jetstream import BadCredentials, NatsConnection, connect
 from tapewire.runtime import RequestTimeout, Settings, logging_setup
 
 DEFAULT_EDGE_URL = "http://127.0.0.1:8000"
@@ -57,9 +57,15 @@ def run_connected(
         command, format_=settings.log_format, level=log_level or settings.log_level
     )
     url = resolve_nats_url(nats, settings)
+    logging_setup.remember_url_secrets(url)
 
     async def connect_and_work() -> T:
-        connection = await connect(url, f"tapewire {command}", wait_seconds=settings.nats_wait)
+        connection = await connect(
+            url,
+            f"tapewire {command}",
+            wait_seconds=settings.nats_wait,
+            credentials=settings.nats_credentials(),
+        )
         try:
             return await work(connection, settings)
         finally:
@@ -69,6 +75,8 @@ def run_connected(
         return asyncio.run(connect_and_work())
     except CommandRejected as rejection:
         raise CliError(rejection.message) from rejection
+    except BadCredentials as error:
+        raise CliError(f"cannot connect to NATS: {error}") from error
     except UnicodeEncodeError as error:
         raise CliError(f"what to send is no text: {error}") from error
     except (Unavailable, RequestTimeout) as error:

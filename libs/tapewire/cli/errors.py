@@ -18,7 +18,7 @@ EXIT_UNAVAILABLE = 3
 
 
 class CliError(click.ClickException):
-    """Ends the command with `exit_code` and prints `message` on one line."""
+    """Ends the command with `exit_code` and prints `message` on one line, secrets masked."""
 
     def __init__(self, message: str, exit_code: int = EXIT_USAGE) -> None:
         super().__init__(" ".join(message.split()))
@@ -26,7 +26,9 @@ class CliError(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the error, as click asks."""
-        click.echo(f"tapewire: {self.format_message()}", err=True, file=file)
+        from tapewire.runtime.logging_setup import redact
+
+        click.echo(f"tapewire: {redact(self.format_message())}", err=True, file=file)
 
 
 def load_settings(environ: dict[str, str] | None = None) -> "Settings":

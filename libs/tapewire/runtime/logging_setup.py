@@ -8,8 +8,11 @@ import contextlib
 import logging
 import re
 import sys
+import traceback
 from collections.abc import Iterator, MutableMapping
+from types import TracebackType
 from typing import Any
+from urllib.parse import unquote
 
 import structlog
 
@@ -22,7 +25,7 @@ _SECRET_TEXT = re.compile(
     | (?<![\w-])eyJ[\w-]{5,}\.[\w.-]+
     | (?<=://)[^\s/@]+(?=@)
     | (session|token|ticket|password|passwd|secret|api[-_]?key)["']?(=|:\s{0,4})
-      ("[^"]{0,1000}"|'[^']{0,1000}'|[^\s&;,"'}]+)
+      (?!["']?\[redacted\])("[^"]{0,1000}"|'[^']{0,1000}'|[^\s&;,"'}]+)
     """
 )
 """Secrets within a text: a header, a token, credentials in a URL, a query or JSON. Every pattern
@@ -40,6 +43,41 @@ _PHONE = re.compile(r"(?<![\w.:-])\+?\d[\d ()-]{7,14}\d(?![\w.:-])")
 _PHONE_KEYS = re.compile(r"(phone|mobile|tel)", re.I)
 
 REDACTED = "[redacted]"
+
+MIN_SECRET_CHARACTERS = 4
+"""A shorter secret would make every line unreadable that happens to contain it."""
+
+_known_secrets: list[str] = []
+"""The secrets of this process's settings, files and options, which have no recognisable form. The
+longest comes first, because one may contain another."""
+
+
+def remember_secret(*values: str) -> None:
+    """Redact these values from now on, wherever `mask` or `redact` meets them. Texts shorter than
+    `MIN_SECRET_CHARACTERS` are ignored."""
+    for value in values:
+        for text in (value.strip(), unquote(value.strip())):
+            if len(text) >= MIN_SECRET_CHARACTERS and text not in _known_secrets:
+                _known_secrets.append(text)
+    _known_secrets.sort(key=len, reverse=True)
+
+
+def remember_url_secrets(urls: str) -> None:
+    """Redact the passwords and tokens of `urls`, a comma-separated list of URLs, from now on.
+
+    The list may be malformed: a password may contain commas, slashes or an @.
+    """
+    for part in [*re.split(r",(?=\w+://)", urls), *urls.split(",")]:
+        userinfo = (part.partition("://")[2] or part).rpartition("@")[0]
+        user, colon, password = userinfo.partition(":")
+        remember_secret(*([password, *password.split(",")] if colon else [user]))
+
+
+def print_masked_traceback(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """A `sys.excepthook` that masks the traceback of an error that ends the process."""
+    sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
 
 
 def configure_logging(service: str, *, format_: str, level: str) -> None:
@@ -145,10 +183,18 @@ def mask(value: Any, key: str = "") -> Any:
     return _mask_text(repr(value), key)
 
 
+def redact(text: str) -> str:
+    """`text` without secrets; personal data stays. For what a command prints to its user."""
+    for secret in _known_secrets:
+        if secret in text:
+            text = text.replace(secret, REDACTED)
+    return _SECRET_TEXT.sub(REDACTED, text)
+
+
 def _mask_text(text: str, key: str) -> str:
     if key in ("timestamp", "correlation_id", "level", "service"):
         return text
-    text = _SECRET_TEXT.sub(REDACTED, text)
+    text = redact(text)
     for email in (_EMAIL_IN_SUBJECT, _EMAIL):
         text = email.sub(r"\1***@\2***.\3", text)
     for phone in (_INTERNATIONAL, _NATIONAL, *([_PHONE] if _PHONE_KEYS.search(key) else ())):

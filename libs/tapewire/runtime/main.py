@@ -20,7 +20,7 @@ import structlog
 
 from tapewire.events import BadDeclaration
 from tapewire.log import Unavailable
-from tapewire.log.jetstream import connect
+from tapewire.log.jetstream import BadCredentials, connect
 from tapewire.runtime import event_packages, logging_setup, telemetry
 from tapewire.runtime.service_process import HoldServer, ServiceProcess, Wiring
 from tapewire.runtime.settings import BadSetting, Settings
@@ -42,7 +42,10 @@ async def _run(
     name: str, settings: Settings, wiring: Wiring, hold_server: HoldServer | None
 ) -> None:
     connection = await connect(
-        settings.nats_url, f"tapewire {name}", wait_seconds=settings.nats_wait
+        settings.nats_url,
+        f"tapewire {name}",
+        wait_seconds=settings.nats_wait,
+        credentials=settings.nats_credentials(),
     )
     process = ServiceProcess(name, settings, connection, wiring, hold_server)
     loop = asyncio.get_running_loop()
@@ -60,12 +63,13 @@ def run(name: str, wiring: Wiring, *, hold_server: HoldServer | None = None) -> 
 
     `hold_server` serves in place of the service while the streams are unfit.
     """
+    sys.excepthook = logging_setup.print_masked_traceback
     try:
         settings = Settings.from_env()
         event_packages.load(settings.event_packages)
         _check_settings(settings)
     except BadSetting as error:
-        sys.stderr.write(f"tapewire {name}: {error}\n")
+        sys.stderr.write(f"tapewire {name}: {logging_setup.redact(str(error))}\n")
         sys.exit(EXIT_BAD_SETTING)
     logging_setup.configure_logging(name, format_=settings.log_format, level=settings.log_level)
     telemetry.configure_tracing(name, settings.otlp_endpoint)
@@ -76,7 +80,7 @@ def run(name: str, wiring: Wiring, *, hold_server: HoldServer | None = None) -> 
 
             uvloop.install()
         asyncio.run(_run(name, settings, wiring, hold_server))
-    except (BadSetting, BadDeclaration) as error:
+    except (BadSetting, BadCredentials, BadDeclaration) as error:
         logger.error("service.bad_setting", error=str(error))
         sys.exit(EXIT_BAD_SETTING)
     except Unavailable as error:

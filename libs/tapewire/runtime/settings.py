@@ -6,32 +6,41 @@ value. Nothing else in Tapewire reads the environment. Start at `Settings`.
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
 
-from tapewire.runtime.logging_setup import mask
+from tapewire.log.jetstream.credentials import NatsCredentials
+from tapewire.runtime.logging_setup import remember_secret
+from tapewire.runtime.setting_fields import (
+    BadSetting,
+    Setting,
+    describe_fields,
+    parse,
+    remember_secrets,
+)
+from tapewire.runtime.setting_fields import setting as _setting
 
-_PREFIX = "TAPEWIRE_"
-
-
-class BadSetting(ValueError):
-    """An environment variable has a bad value. The message names it, the value and what is
-    allowed."""
-
-
-def _setting(description: str, env: str | None = None, choices: str = "", **bounds: Any) -> Meta:
-    """The description of a setting. `choices` lists its values, separated by bars."""
-    if choices:
-        bounds["pattern"] = f"^({choices})$"
-    return Meta(description=description, extra={"env": env, "choices": choices}, **bounds)
+__all__ = ["BadSetting", "Setting", "Settings", "describe"]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of all services. Each service reads those that concern it."""
 
     nats_url: Annotated[str, _setting("NATS servers, comma-separated")] = "nats://127.0.0.1:4222"
+    nats_user: Annotated[str, _setting("user of NATS, with TAPEWIRE_NATS_PASSWORD_FILE")] = ""
+    nats_password_file: Annotated[
+        str, _setting("file with the password of TAPEWIRE_NATS_USER; read again when it changes, "
+                      "as are the other files")
+    ] = ""  # fmt: skip
+    nats_token_file: Annotated[str, _setting("file with a token for NATS")] = ""
+    nats_nkey: Annotated[str, _setting("file with the seed of an nkey for NATS")] = ""
+    nats_creds: Annotated[str, _setting("file with a JWT and its seed for NATS (.creds)")] = ""
+    nats_ca: Annotated[
+        str, _setting("file with the certificates that NATS's must come from; requires TLS")
+    ] = ""
+    nats_cert: Annotated[str, _setting("file with a client certificate for NATS")] = ""
+    nats_key: Annotated[str, _setting("file with the key of TAPEWIRE_NATS_CERT")] = ""
     nats_wait: Annotated[
         float, _setting("seconds to wait for NATS and its streams at the start", gt=0)
     ] = 30.0
@@ -245,54 +254,34 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             BadSetting: a variable has a bad value.
         """
         environ = os.environ if environ is None else environ
+        remember_secrets(environ)
         values = {
-            setting.name: _parse(setting, environ[setting.env])
+            setting.name: parse(setting, environ[setting.env])
             for setting in describe()
             if setting.env in environ
         }
         return cls(**values)
+
+    def nats_credentials(self) -> NatsCredentials:
+        """The files that connections to NATS authenticate with."""
+        credentials = NatsCredentials(
+            user=self.nats_user,
+            password_file=self.nats_password_file,
+            token_file=self.nats_token_file,
+            nkey=self.nats_nkey,
+            creds=self.nats_creds,
+            ca=self.nats_ca,
+            cert=self.nats_cert,
+            key=self.nats_key,
+        )
+        remember_secret(*credentials.secrets())
+        return credentials
 
     def values(self) -> dict[str, Any]:
         """The current values by environment variable."""
         return {setting.env: getattr(self, setting.name) for setting in describe()}
 
 
-class Setting(msgspec.Struct, frozen=True):
-    """One setting: its field, environment variable, description and default."""
-
-    name: str
-    env: str
-    meaning: str
-    default: Any
-    type: Any
-
-    def mask(self, value: Any) -> Any:
-        """`value` without secrets. Only free text can be a secret by the name of its variable."""
-        free = isinstance(self.default, str | tuple) and not _meta(self.type).extra["choices"]
-        return mask(value, self.env if free else "")
-
-
-def _meta(annotation: Any) -> Any:
-    return next(each for each in annotation.__metadata__ if isinstance(each, Meta))
-
-
 def describe() -> Iterator[Setting]:
     """Every setting, in the order of `Settings`."""
-    hints = get_type_hints(Settings, include_extras=True)
-    for field in msgspec.structs.fields(Settings):
-        of = hints[field.name]
-        env = _meta(of).extra["env"] or _PREFIX + field.name.upper()
-        yield Setting(field.name, env, _meta(of).description, field.default, of)
-
-
-def _parse(setting: Setting, text: str) -> Any:
-    given: Any = text
-    if isinstance(setting.default, tuple):
-        given = [part.strip() for part in text.split(",") if part.strip()]
-    elif isinstance(setting.default, bool):
-        given = {"on": True, "yes": True, "off": False, "no": False}.get(text.lower(), text)
-    try:
-        return msgspec.convert(given, setting.type, strict=False)
-    except msgspec.ValidationError as error:
-        shown = repr(setting.mask(text))
-        raise BadSetting(f"{setting.env}={shown}: {error}; it is: {setting.meaning}") from None
+    return describe_fields(Settings)

@@ -6,14 +6,17 @@ at `event_log`.
 """
 
 from tapewire.log.jetstream.connection import NatsConnection, connect
+from tapewire.log.jetstream.credentials import BadCredentials, NatsCredentials
 from tapewire.log.jetstream.event_log import JetStreamEventLog
 from tapewire.log.jetstream.latest_values import JetStreamLatestValueStore
 from tapewire.log.jetstream.provisioning import provision
 
 __all__ = [
+    "BadCredentials",
     "JetStreamEventLog",
     "JetStreamLatestValueStore",
     "NatsConnection",
+    "NatsCredentials",
     "connect",
     "provision",
 ]

@@ -1,12 +1,19 @@
 """The private parts of nats-py that the log touches, and the reason for each.
 
-`CompatClient` is nats-py's client with two private methods replaced. Before raising
+`CompatClient` is nats-py's client with some private methods replaced. Before raising
 `NATS_PY_BELOW`, run tests/unit/log/test_compat.py and tests/contract against the new version.
 `status_code` and `encoded_size` work around what nats-py does not offer for headers.
 """
 
+import re
+import ssl
+from typing import Any
+
+import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+
+from tapewire.log.jetstream.credentials import ConnectionAuth, NatsCredentials
 
 NATS_PY_BELOW = "2.17"
 """The first version of nats-py that this module was not checked against; pyproject.toml has the
@@ -20,8 +27,60 @@ _LINE_OVERHEAD_BYTES = len(b": ") + len(b"\r\n")
 _cached_names: dict[bytes, str | None] = {}
 
 
+_PERMISSIONS_VIOLATION = re.compile(r'permissions violation for publish to "([^"]+)"', re.I)
+_AUTHORIZATION_ENDED = ("authorization violation", "authentication expired",
+                        "authentication revoked", "account authentication")  # fmt: skip
+"""The beginnings and parts of the server's errors after which it closes the connection, because the
+credentials that the client connected with are not valid any more."""
+
+
 class CompatClient(Client):
-    """nats-py's client with a tolerant PONG handler and a faster header parser."""
+    """nats-py's client with a tolerant PONG handler, a faster header parser, and credentials that
+    may change."""
+
+    def __init__(self, credentials: NatsCredentials | None = None) -> None:
+        super().__init__()
+        self._credentials = credentials or NatsCredentials()
+        self._auth = ConnectionAuth(self._credentials)
+
+    def auth_options(self) -> dict[str, Any]:
+        """The arguments of `connect` for the client's credentials."""
+        return self._auth.options()
+
+    @property
+    def ssl_context(self) -> ssl.SSLContext:
+        """A new context for each connection, so that replaced certificates are used."""
+        return self._auth.ssl_context() or super().ssl_context
+
+    def _connect_command(self) -> bytes:
+        """Refuse to send credentials in plain text where TLS is required; nats-py uses TLS only
+        if the server asks for it, which somebody between the two could prevent."""
+        server = self._current_server
+        wants_tls = self._credentials.requires_tls or (
+            server is not None and server.uri.scheme in ("tls", "wss")
+        )
+        if wants_tls and not self._server_info.get("tls_required"):
+            raise nats.errors.Error("nats: the server offers no TLS, which is required here")
+        self._public_nkey = self._auth.public_nkey()
+        return super()._connect_command()
+
+    async def _process_err(self, err_msg: str) -> None:
+        """Connect again when the server ends the connection because credentials were replaced.
+        nats-py would close for good."""
+        text = err_msg.lower()
+        if any(part in text for part in _AUTHORIZATION_ENDED):
+            await self._process_op_err(nats.errors.AuthorizationError())
+            return
+        await super()._process_err(err_msg)
+
+    async def pause_deliveries(self) -> None:
+        """Have the server send nothing more to the client's subscriptions, which stay registered:
+        the next connection subscribes them again. Messages that were sent already still arrive."""
+        for sid in tuple(self._subs):
+            await self._send_unsubscribe(sid)
+        await self.flush()
+        for sub in tuple(self._subs.values()):
+            await sub._pending_queue.join()  # noqa: SLF001
 
     async def _process_pong(self) -> None:
         """Ignore a PONG that no flush waits for any more.
@@ -66,6 +125,13 @@ def _decode_name(raw: bytes) -> str | None:
     if len(_cached_names) < MAX_CACHED_NAMES:
         _cached_names[raw] = name
     return name
+
+
+def refused_subject(error: Exception) -> str:
+    """The subject that the server does not permit the client to publish to, by an error that
+    nats-py reports; empty for any other error."""
+    found = _PERMISSIONS_VIOLATION.search(str(error))
+    return found.group(1) if found is not None else ""
 
 
 def status_code(message: Msg) -> str:

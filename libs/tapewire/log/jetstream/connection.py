@@ -3,12 +3,12 @@
 nats-py fails a request on a lost connection only when it times out, and reports lost messages
 through callbacks of the whole connection. `NatsConnection` receives all replies in one inbox. It
 fails pending requests when the connection is lost (`OutcomeUnknown`), refuses new ones without a
-connection (`Unavailable`), and reports each loss to the subscriptions concerned. Start at
+connection (`Unavailable`), and reports each loss to the subscriptions concerned. When a file of its
+credentials was replaced, it connects again with the new ones, without failing a request. Start at
 `NatsConnection`.
 """
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import Awaitable, Callable
 
@@ -16,11 +16,13 @@ import nats
 import nats.errors
 import structlog
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription as NatsSubscription
 
-from tapewire.log.jetstream.compat import CompatClient, encoded_size
+from tapewire.log.jetstream.compat import CompatClient, encoded_size, refused_subject
+from tapewire.log.jetstream.credential_renewal import CredentialRenewal
+from tapewire.log.jetstream.credentials import NatsCredentials, split_servers, without_credentials
+from tapewire.log.jetstream.gap_aware_subscription import GapAwareSubscription
 from tapewire.log.jetstream.pending_replies import PendingReplies
-from tapewire.log.ports import AppendRejected, OutcomeUnknown, Unavailable
+from tapewire.log.ports import AppendRejected, LogError, NotPermitted, OutcomeUnknown, Unavailable
 
 REQUEST_TIMEOUT_SECONDS = 5.0
 """How long a server may take to answer, and from one reply to the next."""
@@ -35,43 +37,19 @@ which becomes a gap."""
 logger = structlog.get_logger("tapewire.nats")
 
 
-class GapAwareSubscription:
-    """A subscription that reports gaps. End it with `close`."""
-
-    def __init__(self, connection: "NatsConnection", on_gap: Callable[[str], None]) -> None:
-        self._connection = connection
-        self.on_gap = on_gap
-        self.nats_subscription: NatsSubscription | None = None
-
-    async def close(self) -> None:
-        """Unsubscribe. No callback is called after this returns. Closing twice is harmless."""
-        self._connection.subscriptions.discard(self)
-        subscription, self.nats_subscription = self.nats_subscription, None
-        if subscription is not None and not self._connection.client.is_closed:
-            await subscription.unsubscribe()
-
-    async def drain(self, timeout_seconds: float) -> None:
-        """Unsubscribe after the callback has handled everything that the server has sent."""
-        self._connection.subscriptions.discard(self)
-        subscription, self.nats_subscription = self.nats_subscription, None
-        if subscription is None or not self._connection.client.is_connected:
-            return
-        with contextlib.suppress(TimeoutError, nats.errors.Error, OSError):
-            async with asyncio.timeout(timeout_seconds):
-                await subscription.drain()  # type: ignore[no-untyped-call]
-
-
 class NatsConnection:
     """One NATS connection. Open it with `connect`, end it with `close`."""
 
-    def __init__(self) -> None:
-        self.client = CompatClient()
+    def __init__(self, credentials: NatsCredentials | None = None) -> None:
+        self.credentials = credentials or NatsCredentials()
+        self.client = CompatClient(self.credentials)
         self.subscriptions: set[GapAwareSubscription] = set()
         self.state_listeners: list[Callable[[bool], None]] = []
         self._pending: dict[str, PendingReplies] = {}
         self._inbox = ""
         self._is_closing = False
         self._closed = asyncio.Event()
+        self.renewal = CredentialRenewal(self.client, self.credentials, self._answer_pending)
 
     @property
     def is_connected(self) -> bool:
@@ -89,7 +67,7 @@ class NatsConnection:
 
         Raises:
             Unavailable: nothing listens, or there is no connection; no service received the
-                request.
+                request. NotPermitted, a kind of it: the server refuses it to this user.
             OutcomeUnknown: the request was sent, but no answer arrived.
             AppendRejected: the request is larger than the server accepts.
         """
@@ -112,6 +90,7 @@ class NatsConnection:
 
         `timeout_seconds` limits the wait for each reply. Raises the errors of `request`.
         """
+        await self.renewal.wait()
         pending = PendingReplies(subject, is_last, timeout_seconds)
         name = secrets.token_hex(8)
         self._pending[name] = pending
@@ -134,7 +113,8 @@ class NatsConnection:
         *,
         reply: str = "",
     ) -> None:
-        """Send a message without waiting. Raises Unavailable or AppendRejected."""
+        """Send a message without waiting for an answer. Raises Unavailable or AppendRejected."""
+        await self.renewal.wait()
         if not self.client.is_connected:
             raise Unavailable("no connection to NATS")
         # nats-py checks the size of the payload alone. The server counts the headers too, and
@@ -167,7 +147,7 @@ class NatsConnection:
     ) -> GapAwareSubscription:
         """Subscribe to `subject`. `on_gap` is called with a reason before any message that follows
         a loss."""
-        subscription = GapAwareSubscription(self, on_gap)
+        subscription = GapAwareSubscription(self.client, self.subscriptions, on_gap)
         try:
             subscription.nats_subscription = await self.client.subscribe(
                 subject,
@@ -184,6 +164,7 @@ class NatsConnection:
     async def close(self) -> None:
         """Send what is pending and close the connection."""
         self._is_closing = True
+        await self.renewal.stop()
         self._fail_pending()
         if self.is_connected:
             try:
@@ -201,21 +182,61 @@ class NatsConnection:
         """Connect within `wait_seconds`; reconnect without limit from then on.
 
         Raises:
-            Unavailable: no server answered in time.
+            Unavailable: no server answered in time, or none accepted the credentials.
+            BadCredentials: the URL is malformed, or a file of the credentials cannot be used.
         """
-        await _connect(self, url, name, wait_seconds)
+        self.credentials.check()
+        servers = split_servers(url)
+        deadline = asyncio.get_running_loop().time() + wait_seconds
+        while True:
+            try:
+                # nats-py itself would try without limit, as when it reconnects.
+                async with asyncio.timeout_at(deadline):
+                    await self.client.connect(
+                        servers=list(servers),
+                        name=name,
+                        allow_reconnect=True,
+                        max_reconnect_attempts=-1,
+                        reconnect_time_wait=RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type]
+                        connect_timeout=2,
+                        ping_interval=PING_INTERVAL_SECONDS,
+                        max_outstanding_pings=2,
+                        disconnected_cb=self.on_disconnected,
+                        reconnected_cb=self.on_reconnected,
+                        closed_cb=self.on_closed,
+                        error_cb=self.on_error,
+                        **self.client.auth_options(),
+                    )
+            except (nats.errors.Error, OSError, TimeoutError) as error:
+                if asyncio.get_running_loop().time() >= deadline:
+                    cause = self.client.last_error or error
+                    raise Unavailable(
+                        f"no NATS server answers at {without_credentials(url)}: {cause!r}"
+                    ) from error
+                await asyncio.sleep(RECONNECT_WAIT_SECONDS)
+            else:
+                break
         self._inbox = self.client.new_inbox()
         await self.client.subscribe(f"{self._inbox}.*", cb=self._on_reply)
+        self.renewal.start(url)
 
     async def _on_reply(self, message: Msg) -> None:
         pending = self._pending.get(message.subject.rpartition(".")[2])
         if pending is not None:
             pending.receive(message)
 
-    def _fail_pending(self) -> None:
+    async def _answer_pending(self) -> None:
+        """Wait until no request is under way."""
+        await asyncio.gather(
+            *(each.completion for each in self._pending.values()), return_exceptions=True
+        )
+
+    def _fail_pending(self, error: LogError | None = None, subject: str = "") -> None:
+        """Fail the requests on `subject`, or all."""
         for pending in self._pending.values():
-            if not pending.completion.done():
-                pending.completion.set_exception(OutcomeUnknown("the connection to NATS was lost"))
+            if subject in ("", pending.subject) and not pending.completion.done():
+                lost = OutcomeUnknown("the connection to NATS was lost")
+                pending.completion.set_exception(error or lost)
 
     def notify_gap(self, reason: str) -> None:
         for subscription in tuple(self.subscriptions):
@@ -230,6 +251,7 @@ class NatsConnection:
         self._notify_state(False)
 
     async def on_reconnected(self) -> None:
+        self.renewal.on_reconnected()
         logger.info("nats.reconnected")
         self.notify_gap("reconnected")
         self._notify_state(True)
@@ -253,6 +275,9 @@ class NatsConnection:
             for subscription in tuple(self.subscriptions):
                 if subscription.nats_subscription is error.sub:
                     subscription.on_gap("slow")
+        elif subject := refused_subject(error):
+            logger.warning("nats.permission_denied", subject=subject)
+            self._fail_pending(NotPermitted(f"NATS refuses {subject} to this user"), subject)
         elif self.client.is_connected:
             logger.warning("nats.error", error=repr(error))
 
@@ -261,37 +286,15 @@ class NatsConnection:
             listener(connected)
 
 
-async def connect(url: str, name: str, *, wait_seconds: float = 30.0) -> NatsConnection:
-    """Open a connection to the servers of `url` (comma-separated). Raises Unavailable."""
-    connection = NatsConnection()
+async def connect(
+    url: str,
+    name: str,
+    *,
+    wait_seconds: float = 30.0,
+    credentials: NatsCredentials | None = None,
+) -> NatsConnection:
+    """Open a connection to the servers of `url` (comma-separated), with `credentials` or those in
+    the URL. Raises Unavailable or BadCredentials."""
+    connection = NatsConnection(credentials)
     await connection.open(url, name, wait_seconds=wait_seconds)
     return connection
-
-
-async def _connect(connection: NatsConnection, url: str, name: str, wait_seconds: float) -> None:
-    deadline = asyncio.get_running_loop().time() + wait_seconds
-    while True:
-        try:
-            # nats-py itself would try without limit: it treats the first connect like a reconnect.
-            async with asyncio.timeout_at(deadline):
-                await connection.client.connect(
-                    servers=url.split(","),
-                    name=name,
-                    allow_reconnect=True,
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type]  # it sleeps that long
-                    connect_timeout=2,
-                    ping_interval=PING_INTERVAL_SECONDS,
-                    max_outstanding_pings=2,
-                    disconnected_cb=connection.on_disconnected,
-                    reconnected_cb=connection.on_reconnected,
-                    closed_cb=connection.on_closed,
-                    error_cb=connection.on_error,
-                )
-        except (nats.errors.Error, OSError, TimeoutError) as error:
-            if asyncio.get_running_loop().time() >= deadline:
-                cause = connection.client.last_error or error
-                raise Unavailable(f"no NATS server answers at {url}: {cause!r}") from error
-            await asyncio.sleep(RECONNECT_WAIT_SECONDS)
-        else:
-            return

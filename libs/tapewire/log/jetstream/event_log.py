@@ -11,9 +11,10 @@ from nats.aio.msg import Msg
 from tapewire.events import CATALOGUE, CODEC
 from tapewire.log.failed_events import RetryingHandler
 from tapewire.log.jetstream import stream_reads
-from tapewire.log.jetstream.connection import GapAwareSubscription, NatsConnection
+from tapewire.log.jetstream.connection import NatsConnection
 from tapewire.log.jetstream.durable_subscription import DurableSubscription
 from tapewire.log.jetstream.failed_events import JetStreamFailedEventStore
+from tapewire.log.jetstream.gap_aware_subscription import GapAwareSubscription
 from tapewire.log.jetstream.streams import EVENTS
 from tapewire.log.ports import (
     MAX_BATCH_EVENTS,

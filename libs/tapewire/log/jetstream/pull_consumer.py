@@ -18,7 +18,8 @@ import nats.errors
 from nats.aio.msg import Msg
 
 from tapewire.log.jetstream.compat import status_code
-from tapewire.log.jetstream.connection import GapAwareSubscription, NatsConnection
+from tapewire.log.jetstream.connection import NatsConnection
+from tapewire.log.jetstream.gap_aware_subscription import GapAwareSubscription
 from tapewire.log.ports import Unavailable
 
 BATCH_MESSAGES = 64
