@@ -57,10 +57,6 @@ class Unavailable(LogError):
     """The log cannot be reached. Nothing was stored."""
 
 
-class NotPermitted(Unavailable):
-    """The server does not permit this user to do that. Nothing was stored."""
-
-
 class AppendRejected(LogError):
     """The log will never accept this append: too many events, too large, or no such stream."""
 

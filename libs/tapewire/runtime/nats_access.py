@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import msgspec
 
 from tapewire.log import EVERYBODY, encode_token
-from tapewire.log.jetstream.streams import EVENTS, LEASES, MARKET, VIEWS, stream_configs
+from tapewire.log.jetstream.streams import EVENTS, LEASES, MARKET, PARKED, VIEWS, stream_configs
 from tapewire.log.view_checkpointer import durable_name
 from tapewire.log.view_checkpoints import View, ViewType, checkpoint_name
 from tapewire.runtime.agents import LEASE as AGENTS_LEASE
@@ -53,14 +53,16 @@ class NatsAccess(msgspec.Struct, frozen=True, kw_only=True):
             *(f"ev.*.{encode_token(domain)}.*" for domain in self.appends),
             *(f"ev.{EVERYBODY}.{encode_token(domain)}.*" for domain in self.appends_shared),
             *self.stores,
+            *(f"parked.{encode_token(name)}.>" for name in self.durables),
         ]
 
     def api_subjects(self) -> list[str]:
         """The subjects of JetStream's API that it uses. None of them changes a stream or a
         consumer."""
         found: list[str] = []
-        found += [f"$JS.API.STREAM.INFO.{stream}" for stream in self.inspects or self.reads]
-        for stream in self.reads:
+        reads = (*self.reads, *((PARKED,) if self.durables else ()))
+        found += [f"$JS.API.STREAM.INFO.{stream}" for stream in self.inspects or reads]
+        for stream in reads:
             found += [
                 f"$JS.API.STREAM.MSG.GET.{stream}",
                 f"$JS.API.DIRECT.GET.{stream}",
@@ -89,11 +91,12 @@ OPERATOR = NatsAccess(
         "svc.alerts.notifying",
         "svc.prices.status",
     ),
-    reads=(EVENTS, MARKET, VIEWS),
+    reads=(EVENTS, MARKET, VIEWS, PARKED),
+    stores=("parked.>",),
     receives=("ev.>", "px.>", "mk.>", "val.>", "hb.>"),
 )
-"""A person with the command line: `status`, `verify`, `notify` and `items`. Reads everything that
-is traded, and changes nothing."""
+"""A person with the command line: `status`, `verify`, `parked`, `notify` and `items`. Reads
+everything that is traded, and writes only what it decides about failed events."""
 
 
 def service_access(

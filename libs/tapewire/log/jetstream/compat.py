@@ -128,8 +128,8 @@ def _decode_name(raw: bytes) -> str | None:
 
 
 def refused_subject(error: Exception) -> str:
-    """The subject that the server does not permit the client to publish to, by an error that
-    nats-py reports; empty for any other error."""
+    """The subject, in lower case as nats-py reports it, that the server does not permit the client
+    to publish to; empty for any other error."""
     found = _PERMISSIONS_VIOLATION.search(str(error))
     return found.group(1) if found is not None else ""
 

@@ -21,8 +21,8 @@ from tapewire.log.jetstream.compat import CompatClient, encoded_size, refused_su
 from tapewire.log.jetstream.credential_renewal import CredentialRenewal
 from tapewire.log.jetstream.credentials import NatsCredentials, split_servers, without_credentials
 from tapewire.log.jetstream.gap_aware_subscription import GapAwareSubscription
-from tapewire.log.jetstream.pending_replies import PendingReplies
-from tapewire.log.ports import AppendRejected, LogError, NotPermitted, OutcomeUnknown, Unavailable
+from tapewire.log.jetstream.pending_replies import NotPermitted, PendingReplies
+from tapewire.log.ports import AppendRejected, LogError, OutcomeUnknown, Unavailable
 
 REQUEST_TIMEOUT_SECONDS = 5.0
 """How long a server may take to answer, and from one reply to the next."""
@@ -234,7 +234,7 @@ class NatsConnection:
     def _fail_pending(self, error: LogError | None = None, subject: str = "") -> None:
         """Fail the requests on `subject`, or all."""
         for pending in self._pending.values():
-            if subject in ("", pending.subject) and not pending.completion.done():
+            if subject in ("", pending.subject.lower()) and not pending.completion.done():
                 lost = OutcomeUnknown("the connection to NATS was lost")
                 pending.completion.set_exception(error or lost)
 

@@ -9,6 +9,7 @@ from tapewire.events import CODEC
 from tapewire.log.failed_events import FailedEvent, StoredFailedEvent
 from tapewire.log.jetstream import stream_reads
 from tapewire.log.jetstream.connection import NatsConnection
+from tapewire.log.jetstream.latest_values import CONFLICT_CODES, MARKER_HEADERS, is_marker
 from tapewire.log.jetstream.streams import PARKED
 from tapewire.log.ports import (
     PAGE_BYTES,
@@ -19,8 +20,6 @@ from tapewire.log.ports import (
     Unavailable,
 )
 from tapewire.log.subjects import encode_token
-
-_CONFLICT_CODE = 10071
 
 
 class JetStreamFailedEventStore:
@@ -44,13 +43,18 @@ class JetStreamFailedEventStore:
             )
             for message in page.messages:
                 after = int((message.headers or {})["Nats-Sequence"])
+                if is_marker(message):
+                    continue
                 found.append(StoredFailedEvent(CODEC.decode(message.data, FailedEvent), after))
             more = page.remaining > 0
         return sorted(found, key=lambda one: (one.event.subscription, one.event.sequence))
 
     async def sequences(self, subscription: str, subject: str) -> list[int]:
         filter_ = f"parked.{encode_token(subscription)}.*.{subject}"
-        subjects = await stream_reads.subjects(self._connection, PARKED, filter_)
+        subjects = set(await stream_reads.subjects(self._connection, PARKED, filter_))
+        if subjects:
+            last = await stream_reads.last_messages(self._connection, PARKED, sorted(subjects))
+            subjects -= {(one.headers or {})["Nats-Subject"] for one in last if is_marker(one)}
         return sorted(int(one.split(".")[2]) for one in subjects)
 
     async def put(self, event: FailedEvent, expected_revision: int) -> int:
@@ -63,22 +67,24 @@ class JetStreamFailedEventStore:
         if "error" not in answer:
             return int(answer["seq"])
         description = f"the failed event {event.sequence}: {answer['error'].get('description')}"
-        if answer["error"].get("err_code") == _CONFLICT_CODE:
+        if answer["error"].get("err_code") in CONFLICT_CODES:
             raise Conflict(description)
         raise AppendRejected(description)
 
     async def remove(self, event: FailedEvent, revision: int) -> bool:
-        upto = {"filter": _subject_of(event), "seq": revision + 1}
+        expected = {"Nats-Expected-Last-Subject-Sequence": str(revision)}
         try:
             message = await self._connection.request(
-                f"$JS.API.STREAM.PURGE.{PARKED}", msgspec.json.encode(upto)
+                _subject_of(event), b"", MARKER_HEADERS | expected
             )
         except OutcomeUnknown as error:
             raise Unavailable(str(error)) from error
-        answer = msgspec.json.decode(message.data)
-        if "error" in answer:
-            raise Unavailable(f"{PARKED}: {answer['error'].get('description')}")
-        return bool(answer["purged"])
+        error_ = msgspec.json.decode(message.data).get("error")
+        if error_ is None:
+            return True
+        if error_.get("err_code") in CONFLICT_CODES:
+            return False
+        raise Unavailable(f"{PARKED}: {error_.get('description')}")
 
 
 def _subject_of(event: FailedEvent) -> str:

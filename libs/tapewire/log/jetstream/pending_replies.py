@@ -15,6 +15,10 @@ extension is not per reply."""
 _NO_RESPONDERS = "503"
 
 
+class NotPermitted(Unavailable):
+    """The server does not permit this user to do that. Nothing was stored."""
+
+
 class PendingReplies:
     """Collects replies until `is_last` is true for one."""
 

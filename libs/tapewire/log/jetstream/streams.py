@@ -100,6 +100,7 @@ def stream_specs() -> list[StreamSpec]:
                 "storage": "file",
                 "max_msgs_per_subject": 1,
                 "allow_direct": True,
+                "allow_msg_ttl": True,
             },
         ),
         _bucket(SESSIONS),
