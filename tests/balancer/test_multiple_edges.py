@@ -24,7 +24,7 @@ NOTICE_TIMEOUT_SECONDS = 20.0
 async def open_on_every_edge(fleet: EdgeFleet, open_stream: Any, opened_streams: Any) -> Any:
     """Open streams with `open_stream` until every process serves one of them. The exit stack
     `opened_streams` closes them."""
-    streams = {}
+    streams: dict[int, SseStream] = {}
     while len(streams) < len(fleet.edges):
         stream = await opened_streams.enter_async_context(await open_stream())
         streams.setdefault(fleet.find_edge_of(client_id_of(stream)), stream)

@@ -111,11 +111,11 @@ def _with_frames(
 def _event_indexes(received: ReaderHistory) -> list[int]:
     """The indexes of events in the history of `received` except the first frame with an id."""
     with_id = [
-        at
-        for at, e in enumerate(received.history)
-        if isinstance(e, ReceivedEvent) and e.id is not None
+        (at, entry.name)
+        for at, entry in enumerate(received.history)
+        if isinstance(entry, ReceivedEvent) and entry.id is not None
     ]
-    return [at for at in with_id[1:] if received.history[at].name != "checkpoint"]
+    return [at for at, name in with_id[1:] if name != "checkpoint"]
 
 
 def _without_event(received: ReaderHistory) -> ReaderHistory:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 
 from tapewire.events import (
     Item,
@@ -100,9 +101,7 @@ async def measure_appends(_target: BenchTarget, system: BenchSystem, size: Bench
         ]
         for events in BATCH_SIZES:
             count = max(2, min(size.append_count // 8, 2 * size.append_count // events))
-            rate = events * await _measure_rate(
-                lambda n, events=events: append(n, events), count, 1
-            )
+            rate = events * await _measure_rate(partial(append, events=events), count, 1)
             rows.append((f"events appended in atomic batches of {events}", f"{rate:,.0f}/s"))
     return rows
 

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+from nats.js import JetStreamContext
 
 from tapewire.log.jetstream import JetStreamEventLog, connect, provision
 from tests.bench.sizes import TableRows
@@ -185,9 +186,9 @@ async def _wait_reactions_done(url: str, service: BenchedService) -> float:
         await wire.close()
 
 
-async def _pending_message_count(jetstream: "object") -> int:
-    infos = await jetstream.consumers_info("EVENTS")  # type: ignore[attr-defined]
-    return sum(info.num_pending + info.num_ack_pending for info in infos)
+async def _pending_message_count(jetstream: JetStreamContext) -> int:
+    infos = await jetstream.consumers_info("EVENTS")
+    return sum((info.num_pending or 0) + (info.num_ack_pending or 0) for info in infos)
 
 
 async def _measure_verification(url: str) -> str:
@@ -195,8 +196,9 @@ async def _measure_verification(url: str) -> str:
         *(sys.executable, "-P", "-m", "tapewire.cli", "verify", "--nats", url),
         stdout=subprocess.PIPE,
     )
+    assert process.stdout is not None
     watched, most, used = psutil.Process(process.pid), 0, 0.0
-    reading = asyncio.create_task(process.stdout.read())  # type: ignore[union-attr]
+    reading = asyncio.create_task(process.stdout.read())
     while not reading.done():
         with contextlib.suppress(psutil.Error):
             most = max(most, watched.memory_info().rss)

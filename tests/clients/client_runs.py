@@ -23,6 +23,8 @@ from playwright.async_api import Browser, Route
 from tests.clients.doc_snippets import write_program
 from tests.harness.waiting import wait_until
 
+RunClient = Callable[..., contextlib.AbstractAsyncContextManager[None]]
+"""Runs one client on the requests until the block ends."""
 WAIT_TIMEOUT_SECONDS = 60.0
 PAGE_PAUSE_MS = 1000
 """How long the page waits after a response that it cannot see."""
@@ -152,8 +154,9 @@ class ThirdPartyClient:
         """Run the client on all `requests` until the block ends. `fixture_value` is the value of
         its required fixture."""
         reader = ClientRun(self.name)
-        runs = {"curl": _run_shells, "EventSource": _run_page}.get(self.name, _run_driver)
-        async with runs(self, reader, fixture_value, folder, requests):
+        runs: dict[str, RunClient] = {"curl": _run_shells, "EventSource": _run_page}
+        run = runs.get(self.name, _run_driver)
+        async with run(self, reader, fixture_value, folder, requests):
             yield reader
 
 
@@ -185,7 +188,8 @@ async def _run_driver(
     file = write_program(client.name, client.driver, folder)
     if fixture_value is not None:
         link = folder / "node_modules"
-        link.exists() or link.symlink_to(fixture_value)
+        if not link.exists():
+            link.symlink_to(fixture_value)
     streams = json.dumps([one.as_driver_argument() for one in requests])
     async with _read_lines(reader, [*client.command, str(file), streams], folder) as lines:
         task = asyncio.create_task(_parse_json(reader, lines))

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import httpx
 
-from tapewire.events import Event
+from tapewire.events import Event, OrderEvent
 from tapewire.log import EventMetadata, EventSubject, new_id
 from tests.clients.client_runs import DriverStreamRequest
 from tests.harness.edge import EdgeProcess
 from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer
 from tests.harness.publishers import EventLogDriver, order_placed
+from tests.harness.recorded_log import event_of
 
 ORDERS_PATH = "/api/stream/orders"
 SETTINGS = {"TAPEWIRE_JWT_SECRET": HS256_SECRET, "SSE_RETRY_MS": 100}
@@ -66,4 +67,6 @@ async def expected_order_events(
     """The order events of `user` in the log, as (event id, order id)."""
     epoch = await journal.epoch()
     recorded = await journal.read(f"ev.{user}.orders.>", after)
-    return [(f"{epoch}-{one.sequence}", one.event.order.order_id) for one in recorded]  # type: ignore[attr-defined]
+    return [
+        (f"{epoch}-{one.sequence}", event_of(one, OrderEvent).order.order_id) for one in recorded
+    ]

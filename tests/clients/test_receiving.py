@@ -1,11 +1,12 @@
 """Each client reads a stream of each API family: the opening, and then each event with its id."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from tapewire.log import EVERYBODY
-from tests.clients.client_runs import ThirdPartyClient
+from tests.clients.client_runs import ClientRun, ThirdPartyClient
 from tests.clients.conftest import RunClient
 from tests.clients.stream_users import SETTINGS, StreamUser, append_event
 from tests.harness.edge import Harness
@@ -33,6 +34,11 @@ ORDER_EVENT_NAMES = {
 }
 LINE_ENDS = 'a\rb\nc\r\nd\u2028e\u2029f\u0085g\x0bh\x0ci\0j\ufeffk\U0001f4c8"\\l: data: m\n\nid: n'
 """Characters that some parser takes for the end of a line or of an event."""
+
+
+def has_event(path: str, event: tuple[str, str], run: ClientRun) -> bool:
+    """Whether the client received the event, as (name, id), on `path`."""
+    return event in [(one.event, one.last_event_id) for one in run.events_of(path)]
 
 
 async def test_client_reads_every_api_family(
@@ -76,12 +82,7 @@ async def test_client_reads_every_api_family(
             last = await journal.append(alice.name, order_placed("live", reason=LINE_ENDS))
             for path, event in ORDER_EVENT_NAMES.items():
                 told = (event, f"{epoch}-{last}")
-                await reader.wait_until(
-                    f"{told} on {path}",
-                    lambda r, p=path, t=told: (
-                        t in [(one.event, one.last_event_id) for one in r.events_of(p)]
-                    ),
-                )
+                await reader.wait_until(f"{told} on {path}", partial(has_event, path, told))
                 (placed_,) = [
                     one.data
                     for one in reader.events_of(path, event)

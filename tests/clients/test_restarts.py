@@ -105,7 +105,7 @@ async def test_clients_miss_nothing_across_restarts(
     """The same clients read through all restarts, from the first order to the last."""
     # A port outside the ephemeral range: a client that calls an edge that is down cannot be
     # assigned it.
-    edge = isolated_harness.start_edge(port=find_free_port(), **SETTINGS)
+    edge = isolated_harness.start_edge(find_free_port(), **SETTINGS)
     alice = StreamUser(fresh("alice"), edge)
     async with run_all_clients(client_group, alice) as started:
         edge = await replace_edge(isolated_harness, edge, alice, started, edge.kill)
@@ -126,7 +126,7 @@ async def replace_edge(
     edge: EdgeProcess,
     alice: StreamUser,
     client_runs: Sequence[ClientRun],
-    end_edge: Callable[[], None],
+    end_edge: Callable[[], object],
 ) -> EdgeProcess:
     """End `edge` while orders are written, start another on its port, and return that one after all
     clients have reconnected."""
@@ -135,7 +135,7 @@ async def replace_edge(
         await wait_until_all_have(client_runs, writing.last_order_id)
         await asyncio.to_thread(end_edge)  # orders are written meanwhile
         await writing.wait_for_more()
-        young = harness.start_edge(port=edge.port, **SETTINGS)
+        young = harness.start_edge(edge.port, **SETTINGS)
         await writing.wait_for_more()
         await wait_until_all_have(client_runs, writing.last_order_id)
     return young

@@ -186,7 +186,7 @@ async def test_a_subscription_may_close_itself_in_its_callback(backend: Backend)
         heard.append(recorded)
         closing.append(asyncio.ensure_future(subscription.close()))
 
-    subscription = await log.subscribe("ev.>", on_event, heard.clear)  # type: ignore[arg-type]
+    subscription = await log.subscribe("ev.>", on_event, lambda _: heard.clear())
     await log.subscribe("ev.>", witness.on_event, witness.on_gap)
     await log.last_sequence("ev.>")
     await log.append([make_draft()])

@@ -4,6 +4,7 @@ subscribe with the same name."""
 import asyncio
 from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
@@ -202,11 +203,14 @@ async def test_repeated_restarts_leave_no_event_pending(backend: Backend) -> Non
     for number in range(400):
         await log.append([make_draft("alice/orders/1", str(number))])
 
+    def are_completed(count: int) -> bool:
+        return len(worker.completed) >= count
+
     for round_ in range(1, 9):
         reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
         await wait_until(
             f"an event is handled in round {round_}",
-            lambda wanted=20 * round_: len(worker.completed) >= wanted,  # type: ignore[misc]
+            partial(are_completed, 20 * round_),
             describe_last=lambda: len(worker.completed),
         )
         await reaction.close()

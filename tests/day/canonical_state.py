@@ -86,7 +86,8 @@ def _market_timestamp(recorded: RecordedEvent, alert: AlertRaised) -> str | None
 
 def _to_builtins(value: msgspec.Struct) -> dict[str, Any]:
     """Return the value as builtins, with decimals as strings."""
-    return _without_wall_clock(msgspec.to_builtins(value))  # type: ignore[no-any-return]
+    builtins: dict[str, Any] = _without_wall_clock(msgspec.to_builtins(value))
+    return builtins
 
 
 def _without_wall_clock(value: Any) -> Any:

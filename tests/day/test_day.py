@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from tapewire.events import OrderStatus
+from tapewire.events import OrderFilled, OrderStatus
 from tests.day.canonical_state import canonical_state, find_differences
 from tests.day.conftest import DISTURBED, IS_SHORT, TWO_REPLICAS, UNDISTURBED, WITH_KILLS, DayRuns
 from tests.day.planted_violations import PLANTED_VIOLATIONS, with_last_repeated, without_last
@@ -105,10 +105,9 @@ def test_the_day_contains_all_kinds_of_events_and_kills(day_runs: DayRuns) -> No
     }
     assert not {tag: tags[tag] for tag, rate in least.items() if tags[tag] < rate * size.step_count}
     parts = [
-        recorded.event.order.order_id  # type: ignore[attr-defined]
-        for recorded in outcome.events
-        if recorded.tag == "order.filled.v1"
-        and recorded.event.order.status is OrderStatus.PARTIALLY_FILLED  # type: ignore[attr-defined]
+        event.order.order_id
+        for event in (recorded.event for recorded in outcome.events)
+        if isinstance(event, OrderFilled) and event.order.status is OrderStatus.PARTIALLY_FILLED
     ]
     assert max(Counter(parts).values()) > 1, "no order was filled in several parts"
     assert day_runs.results[WITH_KILLS].figures.kills >= size.kill_count - 2

@@ -6,6 +6,7 @@ import random
 import signal
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from tests.faults.plan import Fault, FaultStep
 from tests.harness.stack import Stack
@@ -33,12 +34,15 @@ class ProcessFaultInjector:
         self._placed_count = placed_count
         self._rng = rng
 
+    def _are_placed(self, count: int) -> bool:
+        return self._placed_count() >= count
+
     async def run(self, fault_steps: tuple[FaultStep, ...]) -> None:
         """Inject all faults, each after everything has recovered from the one before."""
         for strike in fault_steps:
             await wait_until(
                 f"{strike.after_order_count} orders are placed",
-                lambda after=strike.after_order_count: self._placed_count() >= after,  # type: ignore[misc]
+                partial(self._are_placed, strike.after_order_count),
                 describe_last=self._placed_count,
                 timeout_seconds=PROGRESS_TIMEOUT_SECONDS,
             )

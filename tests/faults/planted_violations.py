@@ -8,7 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from tapewire.events import CODEC, Event, OrderAccepted, OrderFilled, OrderPlaced, TradeExecuted
+from tapewire.events import (
+    CODEC,
+    Event,
+    OrderAccepted,
+    OrderEvent,
+    OrderFilled,
+    OrderPlaced,
+    TradeExecuted,
+)
 from tapewire.log import RecordedEvent
 from tests.faults.trial_checks import FaultTrialRecording
 from tests.harness.history import HistoryEntry, ReceivedEvent, StreamOpened
@@ -123,8 +131,11 @@ def _change_log(
         events = [*recording.events]
         for sequence, event in change(recording):
             like = next(r for r in events if type(r.event) is type(event))
-            order = event.order_id if isinstance(event, TradeExecuted) else event.order.order_id  # type: ignore[attr-defined]
-            domain = "trades" if isinstance(event, TradeExecuted) else "orders"
+            if isinstance(event, TradeExecuted):
+                domain, order = "trades", event.order_id
+            else:
+                assert isinstance(event, OrderEvent)
+                domain, order = "orders", event.order.order_id
             owner = recorded_orders(events)[order].user
             events[sequence - 1 : sequence] = [
                 RecordedEvent(

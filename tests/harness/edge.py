@@ -241,7 +241,7 @@ class Harness:
         self.broker = LocalNatsServer(folder, with_monitoring=True, provisioned=True)
         self.broker.start()
 
-    def start_edge(self, port: int = 0, **settings: Any) -> EdgeProcess:
+    def start_edge(self, port: int = 0, /, **settings: Any) -> EdgeProcess:
         """Start a new edge; `settings` are environment variables."""
         return self._wait_ready(
             self.start_process(

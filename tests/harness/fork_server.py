@@ -306,7 +306,7 @@ def _fork_services() -> None:
     structlog.configure = lambda **options: configure(
         **{**options, "cache_logger_on_first_use": False}
     )
-    subprocess.Popen = _ForkingPopen  # type: ignore[misc]
+    subprocess.Popen = _ForkingPopen  # type: ignore[assignment, misc]
 
 
 class _ForkingPopen(subprocess.Popen[Any]):

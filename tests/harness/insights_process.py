@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -96,8 +97,8 @@ class InsightsProcess:
             projector = ViewCheckpointer(self.log, self.views, kind)
             filter_ = pattern(domain=kind.domain)
             await retry_until_answered(
-                lambda p=projector, f=filter_: self.log.subscribe_durable(
-                    p.durable_name, f, p.handle
+                partial(
+                    self.log.subscribe_durable, projector.durable_name, filter_, projector.handle
                 )
             )
             self.tasks.append(asyncio.create_task(projector.run()))

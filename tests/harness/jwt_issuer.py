@@ -33,8 +33,8 @@ def _ec_key(_number: int) -> ec.EllipticCurvePrivateKey:
 
 def public_jwk(key: Any, kid: str | None, **more: Any) -> dict[str, Any]:
     """The public part of `key` in the form of a JWKS."""
-    algorithm = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else None
-    algorithm = algorithm or jwt.algorithms.ECAlgorithm
+    is_rsa = isinstance(key, rsa.RSAPrivateKey)
+    algorithm = jwt.algorithms.RSAAlgorithm if is_rsa else jwt.algorithms.ECAlgorithm
     found = json.loads(algorithm.to_jwk(key.public_key()))
     return {**found, **({"kid": kid} if kid else {}), **more}
 

@@ -189,7 +189,7 @@ class ContainerNatsServer:
     def _run(self) -> Any:
         # Imported here, because the module looks for an engine when it is imported.
         os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
-        from docker.errors import DockerException  # type: ignore[import-untyped]
+        from docker.errors import DockerException
         from testcontainers.core.container import DockerContainer
 
         try:

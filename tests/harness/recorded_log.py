@@ -1,9 +1,21 @@
-"""Reads the results of a trial: the events of the log, and the lines of the services' logs."""
+"""Reads what tests cause: typed events, the log of a trial, and the services' log lines."""
+
+from typing import TypeVar
 
 import msgspec
 
+from tapewire.events import Event
 from tapewire.log import RecordedEvent
 from tapewire.log.jetstream import JetStreamEventLog
+
+EventT = TypeVar("EventT", bound=Event)
+
+
+def event_of(recorded: RecordedEvent, event_type: type[EventT]) -> EventT:
+    """The event, which must have that type."""
+    event = recorded.event
+    assert isinstance(event, event_type), recorded
+    return event
 
 
 async def read_new_events(log: JetStreamEventLog, events: list[RecordedEvent]) -> None:

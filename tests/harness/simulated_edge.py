@@ -119,14 +119,9 @@ class SimulatedEdge:
     async def kill(self, on_broken: Callable[[SimulatedStream], None]) -> None:
         """Kill the process at once; call `on_broken` with each connection."""
         self.is_accepting = False
-        for connection in (
-            self.log,
-            self.views,
-            self.session_store,
-            self.market,
-            *self._valuation_stores,
-        ):
-            connection.kill()  # type: ignore[attr-defined]
+        self.log.kill()
+        for store in (self.views, self.session_store, self.market, *self._valuation_stores):
+            store.kill()
         for stream in [*self._open_streams]:
             on_broken(stream)
         tasks = [*self._tasks]

@@ -59,6 +59,18 @@ class Frame:
         return int(self.id.rpartition("-")[2])
 
 
+def is_event_at(frame: Frame, sequence: int, name: str | None = None) -> bool:
+    """Whether the frame is the event with that sequence, and has that event name."""
+    is_there = frame.id is not None and frame.sequence == sequence
+    return is_there and name in (None, frame.event)
+
+
+def has_price(frame: Frame, price: object, symbol: str | None = None) -> bool:
+    """Whether the frame is a quote with that price, of that symbol."""
+    is_quote = frame.event == "price:update" and frame.data.get("price") == price
+    return is_quote and symbol in (None, frame.data.get("symbol"))
+
+
 def parse_frame(raw: bytes) -> Frame:
     """Parse one block, without its blank line. Raises InvalidFrame."""
     try:
@@ -199,6 +211,20 @@ class SseStream:
         except TimeoutError:
             why = f"no end within {seconds:g} s; last seen: {frames[-1:]!r}"
             raise AssertionError(why) from None
+
+    def pause(self) -> None:
+        """Stop reading from the socket, as a client that stalls."""
+        self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read from the socket again."""
+        self._transport.resume_reading()
+
+    @property
+    def _transport(self) -> asyncio.Transport:
+        transport = self.writer.transport
+        assert isinstance(transport, asyncio.Transport)
+        return transport
 
     async def close(self) -> None:
         """Close the connection, as a browser does that leaves the page."""

@@ -157,7 +157,6 @@ class SyntheticLog:
         one), rejected or open."""
         id_ = order_id(user, client_order_id)
         subject = EventSubject(user, "orders", id_)
-        of = {"user": user}
         self._decide(
             ORDER_DECIDER,
             subject,
@@ -171,15 +170,17 @@ class SyntheticLog:
                 limit_price=limit,
                 client_order_id=client_order_id,
                 strategy_id=strategy_id,
-                **of,
+                user=user,
             ),
         )
         if final_status == "rejected":
-            reject = RejectOrderCommand(id=f"{id_}:reject", at=self.now(), reason="too much", **of)
+            reject = RejectOrderCommand(
+                id=f"{id_}:reject", at=self.now(), reason="too much", user=user
+            )
             self._decide(ORDER_DECIDER, subject, reject)
             return self._order_state(subject)
         self._decide(
-            ORDER_DECIDER, subject, AcceptOrderCommand(id=f"{id_}:accept", at=self.now(), **of)
+            ORDER_DECIDER, subject, AcceptOrderCommand(id=f"{id_}:accept", at=self.now(), user=user)
         )
         part = (qty / fill_count).quantize(Decimal("0.01"))
         for number in range(fill_count if final_status == "filled" else fill_count - 1):
@@ -191,12 +192,12 @@ class SyntheticLog:
                 qty=qty - before if number == fill_count - 1 else part,
                 price=price,
                 filled_before=before,
-                **of,
+                user=user,
             )
             self._decide(ORDER_DECIDER, subject, fill)
         if final_status == "canceled":
             cancel = CancelOrderCommand(
-                id=f"{id_}:cancel", at=self.now(), reason="by the user", **of
+                id=f"{id_}:cancel", at=self.now(), reason="by the user", user=user
             )
             self._decide(ORDER_DECIDER, subject, cancel)
         return self._order_state(subject)

@@ -14,7 +14,7 @@ import asyncio
 import selectors
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
 
@@ -65,7 +65,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._virtual.now
 
     def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
-        task = asyncio.ensure_future(future, loop=self)  # type: ignore[arg-type]  # typeshed
+        task = asyncio.ensure_future(cast("Awaitable[T]", future), loop=self)
         errors: list[Exception] = []
 
         def cancel(error: Exception) -> None:

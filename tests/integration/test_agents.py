@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from tapewire.events import AgentStatusChanged
 from tapewire.log import LogError, encode_token
 from tapewire.log.jetstream import JetStreamEventLog, connect
 from tests.harness import fork_server
 from tests.harness.edge import ManagedService
 from tests.harness.nats_servers import LocalNatsServer
+from tests.harness.recorded_log import event_of
 
 WAIT_SECONDS = 90.0
 SILENCE = 6
@@ -163,5 +165,5 @@ async def test_a_failed_start_is_recorded_without_file_names(
     assert done.returncode == 2
     assert "/nowhere/quotes.csv" in done.stdout + done.stderr
     page = await journal.page(f"ev._all.agents.{encode_token(_name('p1'))}", after=0)
-    assert page.events[-1].event.state.value == "stopped"  # type: ignore[attr-defined]
-    assert page.events[-1].event.detail == "failed: BadSetting"  # type: ignore[attr-defined]
+    status = event_of(page.events[-1], AgentStatusChanged)
+    assert (status.state.value, status.detail) == ("stopped", "failed: BadSetting")

@@ -21,6 +21,7 @@ from tapewire.runtime import CommandRejected, Endpoint, RequestContext
 from tapewire.runtime.requests import serve_requests
 from tests.harness.loans import LoanMade
 from tests.harness.nats_servers import LocalNatsServer
+from tests.harness.recorded_log import event_of
 from tests.harness.waiting import wait_until
 
 STRATEGY: dict[str, Any] = {"user": "alice", "strategy_id": "s-1"}
@@ -88,7 +89,7 @@ async def test_events_published_while_the_server_is_killed_are_stored_once(
         )
         events, more = events + page.events, page.has_more
     assert sorted(one.metadata.id for one in events) == sorted(ids)
-    assert sorted(int(one.event.loan_id) for one in events) == list(range(300))  # type: ignore[attr-defined]
+    assert sorted(int(event_of(one, LoanMade).loan_id) for one in events) == list(range(300))
 
 
 async def test_a_retried_handler_publishes_nothing_twice(

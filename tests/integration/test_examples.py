@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,10 @@ def test_the_examples_react_to_fills_and_place_an_order_work_together(stack: Sta
     assert output == f"alerted: {alert.message}\n"
 
 
+def is_notified(stack: Stack, user: str, title: str) -> bool:
+    return title in notifications(stack, user)
+
+
 def test_the_example_from_a_script_reports_an_error_and_notifies(stack: Stack) -> None:
     out = ran(stack, str(EXAMPLES / "from_a_script.py"))
     assert out == "refused: price=-1: must be above 0\nchecked\n"
@@ -133,8 +138,8 @@ def test_the_example_from_a_script_reports_an_error_and_notifies(stack: Stack) -
     for user in ("alice", "bob"):
         stack.wait_for(
             f"{user} is notified",
-            lambda user=user: "The nightly check" in notifications(stack, user),  # type: ignore[misc]
-            describe_last=lambda user=user: notifications(stack, user),  # type: ignore[misc]
+            partial(is_notified, stack, user, "The nightly check"),
+            describe_last=partial(notifications, stack, user),
         )
     [recorded] = [
         one

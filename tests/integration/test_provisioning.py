@@ -141,7 +141,9 @@ class TestServicesWithoutFitStreams:
         assert (await get(f"{url}/health/live")).status_code == 200
         assert await configs(wire) == {}
         assert service.find_log_lines("service.held")
-        provision_streams(wire.client.connected_url.geturl())  # type: ignore[union-attr]
+        connected_url = wire.client.connected_url
+        assert connected_url is not None
+        provision_streams(connected_url.geturl())
         await wait_ready(url)
 
     async def test_an_edge_answers_503_with_the_reason_until_the_streams_exist(

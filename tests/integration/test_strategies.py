@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tapewire.events import (
@@ -113,7 +114,7 @@ class Client:
         self._requests = RequestClient(connection)
         self._log = JetStreamEventLog(connection)
 
-    async def request(self, verb: str, request: object) -> contract.StrategyReply:
+    async def request(self, verb: str, request: msgspec.Struct) -> contract.StrategyReply:
         """Repeat the request until it is answered; a service that starts answers a little later."""
         command_id = new_id()
         async with asyncio.timeout(WAIT_SECONDS):
@@ -122,7 +123,7 @@ class Client:
                     return await self._requests.request(
                         contract.SERVICE,
                         verb,
-                        request,  # type: ignore[arg-type]
+                        request,
                         contract.StrategyReply,
                         correlation="test",
                         command_id=command_id,

@@ -8,7 +8,7 @@ and as many folds. Start at `CheckpointVerifier`.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from tapewire import views
 from tapewire.events import CODEC, Undecodable, UnknownType
@@ -22,17 +22,10 @@ from tapewire.log.checkpoint_checks import (
     event_sequence,
 )
 from tapewire.log.subjects import decode_token
-from tapewire.log.view_checkpoints import checkpoint_name
+from tapewire.log.view_checkpoints import ViewType, checkpoint_name
 from tapewire.verify.findings import Findings, VerificationDifference, format_value
 
-
-class _ViewType(Protocol):
-    domain: str
-
-    def __call__(self) -> views.View: ...
-
-
-VIEW_TYPES: dict[str, _ViewType] = {
+VIEW_TYPES: dict[str, ViewType[views.View]] = {
     checkpoint_name(kind): kind
     for kind in (getattr(views, name) for name in views.__all__)
     if hasattr(kind, "domain")
@@ -41,7 +34,7 @@ VIEW_TYPES: dict[str, _ViewType] = {
 
 
 class _ViewFold:
-    def __init__(self, view_type: _ViewType) -> None:
+    def __init__(self, view_type: ViewType[views.View]) -> None:
         self._view = view_type()
 
     def apply(self, recorded: RecordedEvent) -> None:
@@ -138,7 +131,7 @@ class CheckpointVerifier:
             self._start(("", check.domain), comparison)
 
     def _add_view(
-        self, owner: str, name: str, view_type: _ViewType, stored: DecodedCheckpoint
+        self, owner: str, name: str, view_type: ViewType[views.View], stored: DecodedCheckpoint
     ) -> None:
         if not self._check_epoch_and_as_of(owner, name, stored):
             return

@@ -105,7 +105,7 @@ class ChunkedGzipDecoder:
 
     def decode(self, data: bytes) -> bytes:
         self._buffer += data
-        plain = []
+        plain: list[bytes] = []
         while True:
             size, end, rest = self._buffer.partition(b"\r\n")
             if not end or len(rest) < int(size, 16) + 2:

@@ -231,7 +231,20 @@ class RequestFuzzer:
     def token(self) -> bytes:
         """Return a signed token with odd claims, or with some parts replaced by noise."""
         rng, pick = self.rng, self.rng.choice
-        odd = [None, True, -1, 1e308, 2**70, "", "x", [], {}, "_all", "\ud800", "a" * 200]
+        odd: list[Any] = [
+            None,
+            True,
+            -1,
+            1e308,
+            2**70,
+            "",
+            "x",
+            [],
+            {},
+            "_all",
+            "\ud800",
+            "a" * 200,
+        ]
         claims = {
             "sub": pick(["alice", *odd]), "exp": pick([time.time() + 60, *odd]),
             "nbf": pick([0, *odd]), "iat": pick([0, *odd]), "aud": pick(odd), "iss": pick(odd),

@@ -12,6 +12,7 @@ from tapewire.events import ItemAnalysed
 from tapewire.log import RecordedEvent
 from tapewire.log.view_checkpoints import apply_event
 from tapewire.views import NotificationsView, OrdersView, PositionsView, StrategiesView
+from tests.harness.sse import Frame
 from tests.integration.edge.user_scenario import TICKER, UserScenario
 
 VALUE_EVENTS = ("metrics", "price:update", "PRICE_UPDATE", "subscribed")
@@ -206,7 +207,7 @@ async def open_stream(edge: Any, path: str, cookie: str | None = None, **how: An
 
 async def read_initial_frames(stream: Any) -> list[Any]:
     """Read the first frames up to the first id, and return them without live values."""
-    frames = []
+    frames: list[Frame] = []
     while not frames or frames[-1].id is None:
         frame = await stream.read()
         if frame.event not in VALUE_EVENTS or frame.id is not None:

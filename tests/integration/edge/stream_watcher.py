@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.sse import SseStream
+from tests.harness.sse import Frame, SseStream
 
 WAIT_SECONDS = 60.0
 
@@ -15,7 +15,7 @@ class StreamWatcher:
 
     def __init__(self, stream: SseStream) -> None:
         self.stream = stream
-        self.received_frames = []
+        self.received_frames: list[Frame] = []
         self._read_task = asyncio.create_task(self._read())
 
     async def _read(self) -> None:

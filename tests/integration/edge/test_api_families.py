@@ -8,17 +8,19 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 
-from tapewire.events import CODEC
+from tapewire.events import CODEC, AgentStatusChanged
 from tapewire.log import EVERYBODY, EventMetadata, EventSubject, new_id
 from tapewire.log.jetstream import JetStreamLatestValueStore
 from tapewire.log.jetstream.streams import MARKET
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.golden_events import golden_event
 from tests.harness.publishers import EventLogDriver, QuoteDriver, order_placed
+from tests.harness.sse import is_event_at
 from tests.harness.waiting import WAIT_TIMEOUT_SECONDS, wait_until
 
 STRATEGY = "5c1f0e9a7d3b2864"
@@ -321,6 +323,7 @@ class TestAgents:
         """The frame has no id, no host name and no error detail."""
         host, detail = fresh("host"), fresh("detail")
         event = golden_event("agent.status", instance=host, detail=detail)
+        assert isinstance(event, AgentStatusChanged)
         again = golden_event("agent.status", instance=host, state="stopped")
         async with await edge.open_stream(f"/api/stream/{path}") as stream:
             await stream.read_until(
@@ -331,7 +334,7 @@ class TestAgents:
             frames = [await stream.read_until("agent:status") for _ in range(2)]
         assert [frame.id for frame in frames] == [None, None]
         assert set(frames[0].data) == {"service", "instance", "state", "timestamp"}
-        assert [frame.data["state"] for frame in frames] == [event.state.value, "stopped"]  # type: ignore[attr-defined]
+        assert [frame.data["state"] for frame in frames] == [event.state.value, "stopped"]
         assert frames[0].data["instance"] == frames[1].data["instance"]
         seen = b"".join(frame.raw for frame in stream.frames).decode()
         assert host not in seen
@@ -681,9 +684,7 @@ async def test_busy_stream_sends_heartbeats(
     ):
         while len([frame for frame in stream.frames if frame.event == "heartbeat"]) < 2:
             last = await happens(owner, domain, fresh("busy"), golden_event(tag))
-            await stream.read_until(
-                "it", lambda f, at=last: f.event == name and f.id and f.sequence == at
-            )
+            await stream.read_until("it", partial(is_event_at, name=name, sequence=last))
 
 
 class TestHistoricalReplay:

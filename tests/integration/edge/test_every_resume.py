@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tapewire.log import RecordedEvent
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.publishers import EventLogDriver
 from tests.harness.sse import Frame, SseStream
@@ -25,13 +26,13 @@ LIMIT = 3
 
 
 @pytest.fixture(scope="module")
-def known() -> dict[str, Any]:
+def known() -> dict[int, RecordedEvent]:
     """The events of the one user whom most tests share, by sequence."""
     return {}
 
 
 @pytest.fixture
-async def cast(journal: EventLogDriver, known: dict[str, Any]) -> UserScenario:
+async def cast(journal: EventLogDriver, known: dict[int, RecordedEvent]) -> UserScenario:
     made = UserScenario(journal, "cassandra", known)
     if not known:
         await made.create_strategy_and_configuration()
@@ -75,7 +76,7 @@ def _listed(row: Any) -> Any:
 
 async def upto(stream: SseStream, sequence: int) -> Any:
     """All frames with ids up to `sequence`."""
-    frames = []
+    frames: list[Frame] = []
     while not frames or frames[-1].sequence < sequence:
         frame = await stream.read()
         if frame.id is not None:
@@ -179,10 +180,17 @@ class Trimmed:
     def __init__(self, folder: Any) -> None:
         self.harness = Harness(folder)
         self.harness.start_edge()
-        self.young = None
-        self.known = {}
+        self._young: EdgeProcess | None = None
+        self.known: dict[int, RecordedEvent] = {}
 
-    async def trim(self, cast: Any) -> None:
+    async def start_young(self, cast: UserScenario) -> EdgeProcess:
+        """The young edge. Trim the log and start it if that has not happened yet."""
+        if self._young is None:
+            await self._trim(cast)
+            self._young = self.harness.start_edge(SSE_REPLAY_LIMIT=LIMIT)
+        return self._young
+
+    async def _trim(self, cast: UserScenario) -> None:
         """Trim the older half of the log, after the views have checkpoints that cover it."""
         for number in range(BEFORE):
             for domain in DOMAINS:
@@ -194,7 +202,6 @@ class Trimmed:
             for domain in DOMAINS:
                 await cast.append_event(domain, number)
         await cast.journal.purge_through(last_removed)
-        self.young = self.harness.start_edge(SSE_REPLAY_LIMIT=LIMIT)
 
 
 @pytest.fixture(scope="module")
@@ -210,9 +217,8 @@ async def test_stream_is_reset_for_a_trimmed_id_and_above_the_replay_limit(
 ) -> None:
     async with trimmed.harness.journal() as journal:
         cast = UserScenario(journal, "tess", trimmed.known)
-        if trimmed.young is None:
-            await trimmed.trim(cast)
-        cookie = await trimmed.young.sign_in(cast.user)  # type: ignore[attr-defined]
+        young = await trimmed.start_young(cast)
+        cookie = await young.sign_in(cast.user)
         bounds = await journal.log.bounds()
         first, epoch = bounds.first, bounds.epoch
         [oldest] = [
@@ -225,7 +231,7 @@ async def test_stream_is_reset_for_a_trimmed_id_and_above_the_replay_limit(
             (f"{epoch}-{first}", "limit"),
             (f"{int(oldest * 1000) + 1}-abc", "limit"),
         ):
-            await reset(trimmed.young, row, cast, cookie, requested, reason)
+            await reset(young, row, cast, cookie, requested, reason)
 
 
 async def test_every_open_stream_is_reset_when_the_log_is_recreated(

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.publishers import EventLogDriver
-from tests.harness.sse import SseStream
+from tests.harness.sse import Frame, SseStream
 from tests.integration.edge.stream_cases import (
     DOMAINS,
     STREAM_CASES,
@@ -31,7 +31,7 @@ class Reading:
     def __init__(self, row: Any, stream: SseStream) -> None:
         self.row = row
         self.stream = stream
-        self.frames = []
+        self.frames: list[Frame] = []
 
     async def upto(self, last: Any) -> None:
         self.frames = await read_initial_frames(self.stream)

@@ -32,14 +32,14 @@ VALUES = ("/api/stream/prices", "/api/stream/metrics", "/sse/prices")
 
 
 @pytest.fixture
-async def cast(journal: EventLogDriver, fresh: Callable[[str], str]) -> str:
+async def cast(journal: EventLogDriver, fresh: Callable[[str], str]) -> UserScenario:
     made = UserScenario(journal, fresh("cast"))
     await made.create_strategy_and_configuration()
     return made
 
 
 @pytest.fixture
-def paths(cast: str) -> list[str]:
+def paths(cast: UserScenario) -> list[str]:
     """The paths of all streams."""
     return [*(row.path_for(cast) for row in UNIQUE_STREAM_CASES), *VALUES]
 

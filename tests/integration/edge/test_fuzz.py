@@ -104,7 +104,8 @@ async def _send(edge: EdgeProcess, fuzz: Any) -> Any:
 
     Returns the count of each status, and the requests that got an unexpected status.
     """
-    ends, sending, tried, unmeant = time.monotonic() + SECONDS, itertools.count(), Counter(), []
+    ends, sending = time.monotonic() + SECONDS, itertools.count()
+    tried, unmeant = Counter[int](), list[tuple[list[int], bytes]]()
 
     async def one_after_another() -> None:
         for number in sending:

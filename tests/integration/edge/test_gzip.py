@@ -9,6 +9,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -18,7 +19,7 @@ from tapewire.log import new_id
 from tapewire_services.edge.delivery.compression import MEMORY_LEVEL, WINDOW_BITS
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.publishers import EventLogDriver, QuoteDriver, order_placed, orders_placed
-from tests.harness.sse import SseStream, StreamEnded, parse_frame
+from tests.harness.sse import Frame, SseStream, StreamEnded, has_price, parse_frame
 
 ORDERS = "/api/stream/orders"
 PRICES = "/api/stream/prices"
@@ -26,7 +27,7 @@ GZIP = {"Accept-Encoding": "gzip"}
 
 
 @pytest.fixture
-async def alice(edge: EdgeProcess, fresh: Callable[[str], str]) -> str:
+async def alice(edge: EdgeProcess, fresh: Callable[[str], str]) -> tuple[str, str]:
     user = fresh("zoe")
     return user, await edge.sign_in(user)
 
@@ -40,10 +41,10 @@ class Compressed:
         self.stream = stream
         self.compressed = b""
         self.plain = b""
-        self.frames = []
+        self.frames: list[Frame] = []
         self._decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
 
-    async def read(self) -> Any:
+    async def read(self) -> Frame:
         """The next frame. Every chunk of the body must contain whole frames when it arrives."""
         while not self.frames:
             chunk = await asyncio.wait_for(self.stream._chunk(), 60)
@@ -54,8 +55,8 @@ class Compressed:
             self.frames += [parse_frame(raw) for raw in plain.removesuffix(b"\n\n").split(b"\n\n")]
         return self.frames.pop(0)
 
-    async def until(self, what: Any, condition: Any) -> Any:
-        frames = []
+    async def until(self, what: str, condition: Callable[[Frame], object]) -> list[Frame]:
+        frames: list[Frame] = []
         try:
             async with asyncio.timeout(60):
                 while not frames or not condition(frames[-1]):
@@ -120,7 +121,7 @@ class TestContentNegotiation:
 
 class TestCompressedContent:
     async def test_each_event_arrives_at_once_in_less_than_40_percent_of_the_bytes(
-        self, edge: EdgeProcess, alice: Any, journal: EventLogDriver
+        self, edge: EdgeProcess, alice: tuple[str, str], journal: EventLogDriver
     ) -> None:
         """The test reads each event before it appends the next, so no later write flushes it."""
         user, cookie = alice
@@ -134,7 +135,7 @@ class TestCompressedContent:
         await reader.stream.close()
 
     async def test_content_is_the_same_as_on_a_plain_stream(
-        self, edge: EdgeProcess, alice: Any, journal: EventLogDriver
+        self, edge: EdgeProcess, alice: tuple[str, str], journal: EventLogDriver
     ) -> None:
         user, cookie = alice
         plain = await edge.open_stream(ORDERS, cookie)
@@ -150,7 +151,7 @@ class TestCompressedContent:
         await reader.stream.close()
 
     async def test_compression_level_is_6(
-        self, edge: EdgeProcess, alice: Any, journal: EventLogDriver
+        self, edge: EdgeProcess, alice: tuple[str, str], journal: EventLogDriver
     ) -> None:
         """The bytes are those of zlib at level 6 with the small window, which limits memory.
 
@@ -178,7 +179,7 @@ class TestCompressedContent:
         assert made(1)[-1] != made(6)[-1], "the text compresses equally at levels 1 and 6"
 
     async def test_replay_is_compressed(
-        self, edge: EdgeProcess, alice: Any, journal: EventLogDriver
+        self, edge: EdgeProcess, alice: tuple[str, str], journal: EventLogDriver
     ) -> None:
         user, cookie = alice
         first = await journal.append(user, order_placed("first"))
@@ -216,9 +217,7 @@ class TestCompressedContent:
             for reader in readers:
                 await reader.until(
                     "the round",
-                    lambda f, n=round_: (
-                        f.data and f.data.get("price") == n and f.data["symbol"] == symbols[-1]
-                    ),
+                    partial(has_price, price=round_, symbol=symbols[-1]),
                 )
             if round_ % 20 == 0:
                 for reader in readers:

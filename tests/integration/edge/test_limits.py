@@ -76,7 +76,7 @@ class TestAddressLimit:
         answer = await edge.connect(
             PRICES, headers={**from_(client), "Origin": "https://x.example"}
         )
-        assert 1 <= int(answer.header("retry-after")) <= 61
+        assert 1 <= int(answer.header("retry-after") or 0) <= 61
         status, body = await read_refusal(answer)
         assert (status, body["error"], body["statusCode"]) == (429, "Too Many Requests", 429)
         assert "5 new streams a minute" in body["message"]
@@ -245,7 +245,7 @@ class TestProcessLimit:
         await empty(edge)
         streams = [await edge.open_stream(PRICES, headers=_somebody()) for _ in range(PLACES)]
         answer = await edge.connect(PRICES, headers=_somebody())
-        assert int(answer.header("retry-after")) >= 1
+        assert int(answer.header("retry-after") or 0) >= 1
         assert (await read_refusal(answer))[0] == 503
         async with edge.client() as http:
             assert (await http.get("/api/prices")).status_code == 200

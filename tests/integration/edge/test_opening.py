@@ -18,7 +18,7 @@ STREAMS = ["/api/stream/orders", "/api/stream/prices", "/api/stream/trading"]
 
 
 @pytest.fixture
-async def alice(edge: EdgeProcess, fresh: Callable[[str], str]) -> str:
+async def alice(edge: EdgeProcess, fresh: Callable[[str], str]) -> tuple[str, str]:
     """Return a user and her session cookie."""
     user = fresh("alice")
     return user, await edge.sign_in(user)
@@ -26,7 +26,7 @@ async def alice(edge: EdgeProcess, fresh: Callable[[str], str]) -> str:
 
 @pytest.mark.parametrize("path", STREAMS)
 async def test_stream_responses_carry_the_documented_headers(
-    edge: EdgeProcess, alice: str, path: str
+    edge: EdgeProcess, alice: tuple[str, str], path: str
 ) -> None:
     async with await edge.open_stream(path, alice[1]) as stream:
         assert stream.status == 200
@@ -41,7 +41,7 @@ async def test_stream_responses_carry_the_documented_headers(
 
 @pytest.mark.parametrize("path", STREAMS)
 async def test_streams_start_with_retry_and_connected(
-    edge: EdgeProcess, alice: Any, path: str
+    edge: EdgeProcess, alice: tuple[str, str], path: str
 ) -> None:
     user, cookie = alice
     async with await edge.connect(path, cookie) as stream:
@@ -78,7 +78,7 @@ async def test_streams_without_sign_in_have_an_anonymous_client_id(edge: EdgePro
     assert re.fullmatch(r"anonymous-prices-\d+", connected["clientId"])
 
 
-async def test_client_ids_are_unique(edge: EdgeProcess, alice: str) -> None:
+async def test_client_ids_are_unique(edge: EdgeProcess, alice: tuple[str, str]) -> None:
     streams = await asyncio.gather(
         *(edge.open_stream("/api/stream/orders", alice[1]) for _ in range(20))
     )
@@ -89,7 +89,7 @@ async def test_client_ids_are_unique(edge: EdgeProcess, alice: str) -> None:
 
 
 async def test_an_order_frame_has_exactly_these_bytes(
-    edge: EdgeProcess, alice: Any, journal: EventLogDriver
+    edge: EdgeProcess, alice: tuple[str, str], journal: EventLogDriver
 ) -> None:
     user, cookie = alice
     async with await edge.open_stream("/api/stream/orders", cookie) as stream:
@@ -110,7 +110,7 @@ async def test_an_order_frame_has_exactly_these_bytes(
 
 
 async def test_control_characters_in_text_do_not_break_a_frame(
-    edge: EdgeProcess, alice: Any, journal: EventLogDriver
+    edge: EdgeProcess, alice: tuple[str, str], journal: EventLogDriver
 ) -> None:
     """Characters that some parsers treat as line ends, or ignore, arrive unchanged."""
     user, cookie = alice
@@ -164,6 +164,7 @@ async def test_curl_reads_a_stream(
     running = await asyncio.create_subprocess_exec(
         curl, "-sN", "-i", url, stdout=asyncio.subprocess.PIPE
     )
+    assert running.stdout is not None
     try:
         async with asyncio.timeout(WAIT_TIMEOUT_SECONDS):
             head = await running.stdout.readuntil(b"\r\n\r\n")
@@ -193,10 +194,10 @@ class TestCorrelationIds:
         async with await edge.open_stream("/api/stream/prices", headers=headers) as stream:
             new = stream.header("x-correlation-id")
         assert new != given
-        assert re.fullmatch(r"[0-9a-f]{32}", new)
+        assert re.fullmatch(r"[0-9a-f]{32}", new or "")
 
     async def test_every_log_line_of_a_connection_carries_the_correlation_id(
-        self, edge: EdgeProcess, alice: str
+        self, edge: EdgeProcess, alice: tuple[str, str]
     ) -> None:
         async with await edge.open_stream(
             "/api/stream/orders",

@@ -5,6 +5,7 @@ Covers C13, T8, T9, N2, S6 and the metrics.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -55,9 +56,7 @@ async def test_exceeding_the_limit_closes_the_oldest_connection_on_any_process(
     ):
         await wait_until(
             f"it is logged: {expected}",
-            lambda expected=expected: one.find_log_lines(
-                client_id=client, correlation_id="tab-0", **expected
-            ),
+            partial(one.find_log_lines, client_id=client, correlation_id="tab-0", **expected),
             describe_last=lambda: one.log_lines()[-5:],
         )
     streams.append(await one.open_stream(ORDERS, cookie))
@@ -86,7 +85,7 @@ async def test_every_process_counts_the_connections_of_all_processes(
         "status": "ok", "user_connections": 2, "total_connections": 4, "active_users": 2,
     }  # fmt: skip
     for edge in two:
-        seen = {}
+        seen: dict[str, Any] = {}
 
         async def known(edge: EdgeProcess = edge, seen: Any = seen) -> None:
             while seen != wanted:

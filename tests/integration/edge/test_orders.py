@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tapewire.log import EventSubject
+from tapewire.log import EventSubject, RecordedEvent
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.publishers import EventLogDriver, QuoteDriver
 from tests.harness.waiting import wait_until
@@ -309,7 +309,7 @@ class TestCorrelationIds:
             "/api/orders", json=buying(symbol), headers={"X-Correlation-ID": "trace-this.1"}
         )
         assert answer.headers["x-correlation-id"] == "trace-this.1"
-        events = []
+        events: list[RecordedEvent] = []
 
         async def all_there() -> None:
             while len(events) < 4:

@@ -150,7 +150,7 @@ async def test_newest_wins_values_are_conflated_and_have_no_id(
         )
     stream = await edge.open_stream("/api/stream/trading", cookie)
     await stream.read_until("order:update")
-    seen = {}
+    seen: dict[str, list[str]] = {}
 
     def check_frame(frame: Frame) -> Any:
         if frame.event == "fx:rate":
@@ -213,7 +213,7 @@ async def test_old_and_new_versions_are_shown_as_the_current_version(
     assert stored[0].data == b'{"loanId":"old","sum":"EUR 25.00"}'
 
     replayed = await edge.open_stream(
-        "/api/stream/trading", cookie, last_event_id=f"{frames[0].id.partition('-')[0]}-0"
+        "/api/stream/trading", cookie, last_event_id=f"{str(frames[0].id).partition('-')[0]}-0"
     )
     again = [await replayed.read_until("loan:made") for _ in range(3)]
     assert [frame.raw for frame in again] == [frame.raw for frame in frames]

@@ -160,7 +160,8 @@ async def test_payloads_contain_only_documented_fields_with_the_values_of_their_
 
 def _matches_catalogue(path: str, frame: Frame) -> None:
     catalogue = CATALOGUES[_family(path)]
-    assert set(frame.data) <= catalogue[frame.event], (path, frame.event)  # type: ignore[index]
+    assert frame.event is not None
+    assert set(frame.data) <= catalogue[frame.event], (path, frame.event)
     for name, fields in WITHIN.items():
         members = frame.data.get(name)
         for member in members if isinstance(members, list) else ():
@@ -169,7 +170,7 @@ def _matches_catalogue(path: str, frame: Frame) -> None:
 
 def _is_as_it_happened(path: str, frame: Frame, event: Any) -> Any:
     """Check each value against the event's fields of that name; return the number checked."""
-    fields, compared = {}, 0
+    fields, compared = dict[str, list[Any]](), 0
     for name, value in _leaves(json.loads(CODEC.encode(event), parse_float=Decimal)):
         fields.setdefault(name, []).append(value)
     for name, value in _leaves(frame.data):

@@ -4,12 +4,14 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.publishers import QuoteDriver
+from tests.harness.sse import has_price
 
 PRICES = "/api/stream/prices"
 FIELDS = {
@@ -144,7 +146,7 @@ class TestUpdates:
             since = time.monotonic()
             for number in range(1, 16):
                 await market.publish(symbol, number)
-                await often.read_until("the quote", lambda f, n=number: f.data["price"] == n)
+                await often.read_until("the quote", partial(has_price, price=number))
             await rare.read_until("the last quote", lambda f: f.data["price"] == 15)
             took = time.monotonic() - since
         assert len(updates(often.frames)) == 15
@@ -197,13 +199,11 @@ class TestUpdates:
                         await market.publish_without_ack(name, number)
                     await healthy.read_until(
                         "the round",
-                        lambda f, n=number: (
-                            f.data.get("symbol") == names[-1] and f.data["price"] == n
-                        ),
+                        partial(has_price, symbol=names[-1], price=number),
                     )
                 await paused.read_until(
                     "the newest of the last symbol",
-                    lambda f: f.data.get("symbol") == names[-1] and f.data["price"] == 30,
+                    partial(has_price, symbol=names[-1], price=30),
                 )
         got = updates(paused.frames)
         last = {frame.data["symbol"]: frame.data["price"] for frame in got}

@@ -33,25 +33,28 @@ COUNTED_SECONDS = 2.0
 
 
 @pytest.fixture
-async def cast(journal: EventLogDriver, fresh: Callable[[str], str]) -> str:
+async def cast(journal: EventLogDriver, fresh: Callable[[str], str]) -> UserScenario:
     return UserScenario(journal, fresh("rate"))
 
 
 @pytest.fixture
+def symbol(fresh: Callable[[str], str]) -> str:
+    return fresh("RATE")
+
+
+@pytest.fixture
 async def value(
-    journal: EventLogDriver, cast: UserScenario, market: QuoteDriver, fresh: Callable[[str], str]
-) -> Callable[..., Awaitable[None]]:
-    """Return a function that sets the price of a held symbol and the value of its position."""
-    symbol = fresh("RATE")
+    journal: EventLogDriver, cast: UserScenario, market: QuoteDriver, symbol: str
+) -> Callable[[int], Awaitable[None]]:
+    """Return a function that sets the price of the symbol and the value of the user's position."""
     values = JetStreamLatestValueStore(journal.connection, stream=MARKET, prefix=f"mk.{cast.user}")
 
-    async def put(price: Any) -> None:
+    async def put(price: int) -> None:
         await market.publish(symbol, price)
         now = datetime.now(UTC).isoformat()
         valued = golden_event("position.valued", symbol=symbol, timestamp=now, currentPrice=price)
         await values.put(symbol, CODEC.encode(valued))
 
-    put.symbol = symbol  # type: ignore[attr-defined]
     await put(1)
     return put
 
@@ -75,10 +78,14 @@ def price_in(frame: Frame) -> Any:
     ],
 )
 async def test_a_client_receives_the_newest_value_at_its_chosen_rate(
-    edge: EdgeProcess, cast: UserScenario, value: Any, path: str
+    edge: EdgeProcess,
+    cast: UserScenario,
+    symbol: str,
+    value: Callable[[int], Awaitable[None]],
+    path: str,
 ) -> None:
     cookie = await edge.sign_in(cast.user)
-    path = path.format(value.symbol)
+    path = path.format(symbol)
     async with await open_stream(edge, f"{path}&maxRate={RATE}", cookie) as stream:
         await stream.read_until("the first price", lambda frame: price_in(frame) == 1)
         since, price, before = time.monotonic(), 1, len(stream.frames)
@@ -147,7 +154,7 @@ async def test_an_error_flushes_the_window_with_all_waiting_events(
     test takes the best of several tries, because the machine may be busy."""
     edge = harness.shared_edge(SSE_FLUSH_MS=1000)
     cookie = await edge.sign_in(cast.user)
-    waited = {"info": [], "error": []}
+    waited: dict[str, list[float]] = {"info": [], "error": []}
     async with await open_stream(edge, "/api/stream/alerts", cookie) as stream:
         await stream.read_until("checkpoint")
         for _ in range(TRIES):

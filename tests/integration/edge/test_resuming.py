@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from tapewire.events import OrderEvent
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.publishers import EventLogDriver, order_placed, orders_placed
+from tests.harness.recorded_log import event_of
 from tests.harness.stream_assertions import read_through, sequences
 
 ORDERS = "/api/stream/orders"
@@ -116,7 +118,7 @@ class TestIdFormats:
         milliseconds = int(moments[after + 1].timestamp() * 1000)
         got = await self.resumed(edge, cookie, last, last_event_id=f"{milliseconds}-x7Qz")
         expected = [
-            event.event.order.order_id  # type: ignore[attr-defined]
+            event_of(event, OrderEvent).order.order_id
             for event in await journal.read_user(alice)
             if event.time.timestamp() * 1000 >= milliseconds
         ]

@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -186,7 +187,7 @@ class TestSessionEnd:
         client = stream.frames[-1].data["clientId"]
         reason = "x" * 20_000
         await journal.append(alice, *(order_placed(f"o-{n}", reason=reason) for n in range(40)))
-        closed = lambda: edge.find_log_lines("stream.closed", client_id=client)  # noqa: E731
+        closed = partial(edge.find_log_lines, "stream.closed", client_id=client)
         await wait_until("the stream is closed with its session", closed)
         assert closed()[0]["reason"] == "expired"
         assert closed()[0]["seconds"] < SOON

@@ -37,7 +37,7 @@ async def cookie(edge: EdgeProcess, alice: str) -> str:
 
 def state(frames: Any) -> Any:
     """Return the orders that a client shows after `frames`: the snapshot with later updates."""
-    orders = {}
+    orders: dict[str, Any] = {}
     for got in frames:
         if got.event in ("order:update", "order:fill"):
             for order in got.data.get("orders", [got.data]):
@@ -165,8 +165,8 @@ async def test_streams_have_no_gaps_while_writers_append(
                 await stream.read_until("the last event", lambda f: f.id and f.sequence == end)
             return snapshot.sequence, stream.frames[2:]
 
-    async def readers() -> Any:
-        reading = []
+    async def readers() -> list[asyncio.Task[Any]]:
+        reading: list[asyncio.Task[Any]] = []
         while writing and len(reading) < 40:
             reading += [asyncio.create_task(read(at)) for at in (edge, young)]
             await journal.append(alice, order_placed(f"mark-{len(reading)}"))

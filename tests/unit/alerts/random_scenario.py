@@ -10,6 +10,7 @@ import asyncio
 import functools
 import random
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -184,9 +185,9 @@ def notification_facts(summary: AlertsLogSummary) -> list[bytes]:
     return sorted(msgspec.json.encode(one, order="sorted") for one in facts)
 
 
-def assert_faults_change_nothing(seed: int, **faults: object) -> int:
+def assert_faults_change_nothing(seed: int, **faults: Any) -> int:
     """Compare a run with `faults` with one without. Return the number of alerts."""
-    good, bad = run_without_faults(seed), run_random_scenario(seed, **faults)  # type: ignore[arg-type]
+    good, bad = run_without_faults(seed), run_random_scenario(seed, **faults)
     assert alert_facts(bad) == alert_facts(good)
     assert notification_facts(bad) == notification_facts(good)
     return len(good.alerts)

@@ -6,6 +6,7 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -183,9 +184,9 @@ def make_order(
     )
 
 
-def order_rejected(reason: str = "too dear", **order_fields: str) -> OrderRejected:
+def order_rejected(reason: str = "too dear", **order_fields: Any) -> OrderRejected:
     return OrderRejected(
-        order=make_order(OrderStatus.REJECTED, reason=reason, **order_fields),  # type: ignore[arg-type]
+        order=make_order(OrderStatus.REJECTED, reason=reason, **order_fields),
         command_id="reject",
     )
 

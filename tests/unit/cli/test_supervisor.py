@@ -5,6 +5,7 @@ records the printed lines, which show the order of the processes' actions.
 """
 
 import asyncio
+import io
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ import psutil
 import pytest
 
 from tapewire.cli.up.child_process import ProcessSpec
+from tapewire.cli.up.console import Console, LogLevel
 from tapewire.cli.up.supervisor import RestartPolicy, StartFailed, Supervisor
 from tests.harness.waiting import wait_until
 
@@ -43,15 +45,22 @@ def script(name: str, body: str, **more: Any) -> ProcessSpec:
     return ProcessSpec(name=name, argv=argv, env=dict(os.environ), **more)
 
 
-class RecordingConsole:
+class RecordingConsole(Console):
     """A console that records: `messages` of the supervisor, and `lines` of the processes."""
 
     def __init__(self) -> None:
+        super().__init__(io.StringIO(), (), is_human_readable=True)
         self.messages: list[str] = []
         self.lines: list[tuple[str, str]] = []
 
-    def log(self, _event: str, text: str, _level: str = "info", **_fields: Any) -> None:
-        self.messages.append(text)
+    def log(
+        self,
+        event: str,  # noqa: ARG002
+        message: str,
+        level: LogLevel = "info",  # noqa: ARG002
+        **_fields: Any,
+    ) -> None:
+        self.messages.append(message)
 
     def write_child_line(self, name: str, text: str) -> None:
         self.lines.append((name, text))
@@ -63,7 +72,7 @@ class SupervisorHarness:
         self.history: list[tuple[list[str], list[str]]] = []
         self.supervisor = Supervisor(
             stages,
-            self.console,  # type: ignore[arg-type]
+            self.console,
             restart_policy=pace,
             on_change=lambda: self.history.append(
                 (list(self.supervisor.pids), self.supervisor.ready_names)

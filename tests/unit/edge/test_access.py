@@ -120,6 +120,7 @@ class TestSessionStore:
         self, sessions: SessionStore, values: MemoryLatestValueStore
     ) -> None:
         token, made = await sessions.create("alice", [])
+        assert made.key is not None
         for data in (b"{", b"{}", CODEC.encode({"userId": 7})):
             await values.put(made.key, data)
             assert await sessions.find(token) is None

@@ -185,8 +185,8 @@ async def test_a_cursor_is_not_resumed_if_the_log_is_recreated_during_the_lookup
     async with Follower(server) as follower:
 
         class Slow(MemoryEventLog):
-            async def page(self, *arguments: object, **how: Any) -> Page:
-                page = await super().page(*arguments, **how)  # type: ignore[arg-type]
+            async def page(self, *arguments: Any, **how: Any) -> Page:
+                page = await super().page(*arguments, **how)
                 server.stop()
                 server.recreate()
                 server.start()

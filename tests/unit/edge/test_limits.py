@@ -14,12 +14,20 @@ from tapewire_services.edge.cluster.limits import (
     ConnectionLimiter,
     ConnectionLimitReached,
     RateLimiter,
+    RetryAfter,
 )
+
+
+def refuse(limiter: RateLimiter, address: str, now: float) -> RetryAfter:
+    """Try an attempt that must be refused."""
+    wait = limiter.try_acquire(address, now)
+    assert wait is not None
+    return wait
 
 
 class TestConnectionLimiter:
     def test_connections_up_to_the_limit_are_admitted(self) -> None:
-        present = []
+        present: list[object] = []
         room = ConnectionLimiter(2, present.__len__)
         for _ in range(2):
             with room.reserve():
@@ -47,16 +55,15 @@ class TestRateLimiter:
     def test_attempts_over_the_rate_are_refused_with_a_wait(self) -> None:
         attempts = RateLimiter(5)
         assert [attempts.try_acquire("a", 0.1) for _ in range(5)] == [None] * 5
-        wait = attempts.try_acquire("a", 0.1)
-        assert (wait.seconds, wait.is_first) == (61, True)
-        assert not attempts.try_acquire("a", 30.0).is_first
-        assert attempts.try_acquire("a", 30.1).seconds == 31
+        assert refuse(attempts, "a", 0.1) == RetryAfter(61, is_first=True)
+        assert not refuse(attempts, "a", 30.0).is_first
+        assert refuse(attempts, "a", 30.1) == RetryAfter(31, is_first=False)
 
     def test_an_attempt_after_the_wait_is_accepted(self) -> None:
         attempts = RateLimiter(5)
         for number in range(5):
             attempts.try_acquire("a", number * 7.0)
-        wait = attempts.try_acquire("a", 40.3)
+        wait = refuse(attempts, "a", 40.3)
         assert attempts.try_acquire("a", 40.3 + wait.seconds) is None
         assert attempts.try_acquire("a", 40.3 + wait.seconds) is not None
 
@@ -65,15 +72,15 @@ class TestRateLimiter:
         attempts.record("a", 3, 0.0)
         attempts.record("b", 9, 0.0)
         assert [attempts.try_acquire("a", 1.0) for _ in range(2)] == [None] * 2
-        assert attempts.try_acquire("a", 1.0).seconds == 60
+        assert refuse(attempts, "a", 1.0).seconds == 60
         attempts.record("a", 4, 10.0)
-        assert attempts.try_acquire("b", 1.0).seconds == 60
+        assert refuse(attempts, "b", 1.0).seconds == 60
 
     def test_the_wait_ends_when_enough_attempts_have_expired(self) -> None:
         attempts = RateLimiter(5)
         for now in (0.0, 10.0, 20.0):
             attempts.record("a", 4, now)
-        wait = attempts.try_acquire("a", 30.0)
+        wait = refuse(attempts, "a", 30.0)
         assert wait.seconds == 41
         assert attempts.try_acquire("a", 30.0 + wait.seconds - 1) is not None
         assert attempts.try_acquire("a", 30.0 + wait.seconds) is None
@@ -102,7 +109,7 @@ class TestRateLimiter:
         An attempt is accepted only below the rate in the window, and is refused only if the rate
         is reached in the window plus one slot.
         """
-        attempts, accepted, now = RateLimiter(rate), deque(), 0.0
+        attempts, accepted, now = RateLimiter(rate), deque[float](), 0.0
         for pause in pauses:
             now += pause
             strict = sum(1 for at in accepted if at > now - WINDOW_SECONDS)

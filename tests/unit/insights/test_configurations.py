@@ -4,7 +4,11 @@ import pytest
 
 from tapewire.events import Configuration
 from tapewire.views.configurations import configuration_matches
-from tapewire_services.insights.domain.configurations import Active, derive_configuration_id
+from tapewire_services.insights.domain.configurations import (
+    Active,
+    Command,
+    derive_configuration_id,
+)
 from tests.harness.item_builders import START, at, change, create, delete, given, item_analysed
 
 
@@ -62,8 +66,8 @@ def test_the_timestamp_never_decreases() -> None:
         (create(tags=("x" * 41,)), "tags[0]", "1 to 40"),
     ],
 )
-def test_values_out_of_bounds_are_rejected(command: object, path: str, said: str) -> None:
-    given().when(command).then_rejected("invalid", path, message=said)  # type: ignore[arg-type]
+def test_values_out_of_bounds_are_rejected(command: Command, path: str, said: str) -> None:
+    given().when(command).then_rejected("invalid", path, message=said)
 
 
 def test_changes_have_the_same_bounds() -> None:

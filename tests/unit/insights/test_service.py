@@ -10,7 +10,7 @@ from tapewire.events import Sentiment
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.ports import PAGE_EVENTS
 from tapewire.runtime.contracts.configurations import GetConfiguration, ListConfigurations
-from tapewire.runtime.contracts.insights import ListItems, LoadItems
+from tapewire.runtime.contracts.insights import ListItems, LoadItems, NewItem
 from tapewire.views.items import MAX_ITEMS
 from tapewire_services.insights.configurations_service import MAX_CONFIGURATIONS_PER_USER
 from tapewire_services.insights.item_queries import MAX_PAGES
@@ -30,7 +30,7 @@ from tests.harness.item_builders import USER, new_item
 pytestmark = pytest.mark.virtual_time
 
 
-def new_items(count: int, first: int = 0, **more: Any) -> list[object]:
+def new_items(count: int, first: int = 0, **more: Any) -> list[NewItem]:
     return [new_item(f"Story {number}", **more) for number in range(first, first + count)]
 
 
@@ -105,7 +105,7 @@ async def test_a_load_is_appended_as_one_batch(
 async def test_the_number_of_items_of_a_load_is_limited(
     count: int, process: InsightsProcess, server: MemoryServer
 ) -> None:
-    request = LoadItems(items=tuple(new_items(count)))  # type: ignore[arg-type]
+    request = LoadItems(items=tuple(new_items(count)))
     assert await await_rejection(process.service.load(request, context())) == (
         "invalid",
         "items",

@@ -8,10 +8,13 @@ from nats.aio.msg import Msg
 from tapewire.log import Unavailable
 from tapewire.log.jetstream import stream_reads
 
+NO_CLIENT: Any = None
+"""A message is only read, so it needs no client."""
+
 
 def make_reply(sequence: int, previous_sequence: int) -> Msg:
     headers = {"Nats-Sequence": str(sequence), "Nats-Last-Sequence": str(previous_sequence)}
-    return Msg(_client=None, data=b"x", headers=headers)  # type: ignore[arg-type]
+    return Msg(_client=NO_CLIENT, data=b"x", headers=headers)
 
 
 def make_end_of_page(previous_sequence: int, pending: int = 0) -> Msg:
@@ -20,7 +23,7 @@ def make_end_of_page(previous_sequence: int, pending: int = 0) -> Msg:
         "Nats-Last-Sequence": str(previous_sequence),
         "Nats-Num-Pending": str(pending),
     }
-    return Msg(_client=None, headers=headers)  # type: ignore[arg-type]
+    return Msg(_client=NO_CLIENT, headers=headers)
 
 
 class FakeConnection:
@@ -59,5 +62,5 @@ async def test_a_page_with_a_lost_reply_raises_unavailable(replies: list[Msg]) -
 
 
 async def test_an_empty_page_is_read() -> None:
-    stored = await read_page(Msg(_client=None, headers={"Status": "404"}))  # type: ignore[arg-type]
+    stored = await read_page(Msg(_client=NO_CLIENT, headers={"Status": "404"}))
     assert (stored.messages, stored.remaining) == ([], 0)

@@ -10,6 +10,7 @@ import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 from tapewire.events import (
@@ -180,7 +181,7 @@ async def read_all_events(server: MemoryServer, filter_: str = "ev.>") -> list[R
     log, events, more = MemoryEventLog(server), list[RecordedEvent](), True
     while more:
         after = events[-1].sequence if events else 0
-        page = await retry_until_available(lambda after=after: log.page(filter_, after=after))  # type: ignore[misc]
+        page = await retry_until_available(partial(log.page, filter_, after=after))
         events += page.events
         more = page.has_more
     return events

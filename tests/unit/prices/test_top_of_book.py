@@ -65,7 +65,7 @@ def test_earlier_trades_count_for_volume_and_opening_price() -> None:
 def test_before_any_trade_the_price_is_the_mid_price() -> None:
     published = quoted(BID, ASK)
     assert published.price == Decimal("181.955")
-    assert (published.change, published.change_percent, published.volume) == (0, 0, 0)
+    assert {published.change, published.change_percent, published.volume} == {Decimal(0)}
 
 
 def test_the_opening_price_stays_after_the_first_trade() -> None:
@@ -75,8 +75,8 @@ def test_the_opening_price_stays_after_the_first_trade() -> None:
 
 def test_a_missing_side_keeps_its_value() -> None:
     published = quoted(BID, ASK, tick(ask="182.00"), tick(bid_size="900"))
-    assert (published.bid, published.bid_size) == (Decimal("181.85"), 900)
-    assert (published.ask, published.ask_size) == (Decimal("182.00"), 100)
+    assert (published.bid, published.bid_size) == (Decimal("181.85"), Decimal(900))
+    assert (published.ask, published.ask_size) == (Decimal("182.00"), Decimal(100))
 
 
 def test_a_side_without_a_size_has_size_0() -> None:
@@ -85,7 +85,7 @@ def test_a_side_without_a_size_has_size_0() -> None:
 
 def test_a_trade_without_a_size_changes_the_price_only() -> None:
     published = quoted(BID, ASK, tick(last="182.01"))
-    assert (published.price, published.volume) == (Decimal("182.01"), 0)
+    assert (published.price, published.volume) == (Decimal("182.01"), Decimal(0))
 
 
 def test_change_percent_has_four_decimal_places() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from decimal import Decimal
+from typing import cast
 
 import msgspec
 import pytest
@@ -182,7 +183,7 @@ async def test_a_slow_decision_maker_delays_no_stop_loss_and_finally_fails_its_s
     [
         Signal(BUY, Decimal(2), "too sure"),
         Signal(BUY, Decimal("NaN"), "who knows"),
-        Signal("up", Decimal(0), "no action"),  # type: ignore[arg-type]
+        Signal(cast("Action", "up"), Decimal(0), "no action"),
         "buy!",
     ],
     ids=["confidence above 1", "confidence NaN", "no action", "no signal"],

@@ -54,7 +54,7 @@ async def test_intact_view_checkpoints_at_any_sequence_are_valid(cut: int | None
     day = await TamperedLog().write_events()
     for kind in VIEW_TYPES.values():
         for user in day.generator.users:
-            await day.save_view_checkpoint(kind, user, cut)  # type: ignore[arg-type]
+            await day.save_view_checkpoint(kind, user, cut)
     found, summary = await day.verify()
     assert found == []
     assert summary.views == len(VIEW_TYPES) * len(day.generator.users)

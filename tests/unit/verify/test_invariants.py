@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tapewire.events import OrderEvent
 from tapewire.log import Page
 from tapewire.log.memory import MemoryEventLog
+from tests.harness.recorded_log import event_of
 from tests.unit.verify.tampered_log import TamperedLog
 
 
@@ -250,7 +252,7 @@ def _same_command(day: TamperedLog, sequence: int) -> int:
     """Give the event the command id of the previous event of the same order."""
     subject = day.events[sequence - 1].subject
     before = next(e for e in reversed(day.events[: sequence - 1]) if e.subject == subject)
-    day.alter_fields(sequence, commandId=before.event.command_id)  # type: ignore[attr-defined]
+    day.alter_fields(sequence, commandId=event_of(before, OrderEvent).command_id)
     return sequence
 
 

@@ -1,5 +1,6 @@
 """The view of a user's strategies: its contents, their order, and exact checkpoints."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -124,10 +125,10 @@ def test_numbers_are_restored_exactly() -> None:
     st.data(),
 )
 def test_a_view_restored_at_any_point_continues_like_the_original(
-    made: list[tuple[object, int]], data: st.DataObject
+    made: list[tuple[Callable[[int], StrategyEvent], int]], data: st.DataObject
 ) -> None:
     events = [completed(n) for n in range(1000, 1000 + MAX_COMPLETED_STRATEGIES)]
-    events += [make(number) for make, number in made]  # type: ignore[operator]
+    events += [make(number) for make, number in made]
     point = data.draw(st.integers(0, len(events)))
     straight = fold(*events)
     resumed = StrategiesView.decode(fold(*events[:point]).encode())
