@@ -124,19 +124,19 @@ class _RollingTrial:
 
     def _run_traders(self, cookies: dict[str, str]) -> Iterator[Trader]:
         mean = TRADERS_PER_USER * len(USERS) / self._size.orders_per_second
-        for place, user in enumerate(USERS):
+        for user_index, user in enumerate(USERS):
             for number in range(TRADERS_PER_USER):
-                chance = random.Random(f"trader {user} {number} {self._seed}")
+                rng = random.Random(f"trader {user} {number} {self._seed}")
                 numbers = itertools.count(
-                    number * len(USERS) + place, TRADERS_PER_USER * len(USERS)
+                    number * len(USERS) + user_index, TRADERS_PER_USER * len(USERS)
                 )
-                orders = self._generate_orders(chance, numbers)
+                orders = self._generate_orders(rng, numbers)
                 yield Trader(
                     self._fleet.url,
                     orders,
                     cookies[user],
                     self._answers,
-                    chance,
+                    rng,
                     mean,
                     RETRYABLE_STATUSES,
                 )
@@ -257,9 +257,9 @@ class _RollingTrial:
 
     async def _wait_until_quiescent(self) -> None:
         """Read the log once no order changes any more and every reader has its last event."""
-        wire = await connect(self._fleet.harness.broker.url, "balancer")
+        connection = await connect(self._fleet.harness.broker.url, "balancer")
         try:
-            log = JetStreamEventLog(wire)
+            log = JetStreamEventLog(connection)
 
             async def finished() -> bool:
                 await read_new_events(log, self._events)
@@ -283,7 +283,7 @@ class _RollingTrial:
             )
             self._epoch = (await log.bounds()).epoch
         finally:
-            await wire.close()
+            await connection.close()
 
     def _lagging_readers(self) -> Sequence[str]:
         lasts = {

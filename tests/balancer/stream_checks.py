@@ -99,9 +99,9 @@ def find_reader_violations(
     log: ExpectedLog, events: Sequence[RecordedEvent], received: ReaderHistory
 ) -> list[str]:
     """All violations in what `received` holds."""
-    told = [*_check_ids_and_events(events, received)]
+    violations = [*_check_ids_and_events(events, received)]
     if received.path in _HISTORY_CHECKED_DOMAINS:
-        told += map(
+        violations += map(
             str,
             check_history(
                 log,
@@ -110,7 +110,7 @@ def find_reader_violations(
                 domains=_HISTORY_CHECKED_DOMAINS[received.path],
             ),
         )
-    return told
+    return violations
 
 
 def expected_events(events: Sequence[RecordedEvent], user: str, path: str) -> list[tuple[int, str]]:
@@ -125,8 +125,8 @@ def expected_events(events: Sequence[RecordedEvent], user: str, path: str) -> li
 def _event_name(recorded: RecordedEvent, path: str) -> str | None:
     if path in _EVENT_NAMES:
         return _EVENT_NAMES[path].get(recorded.tag)
-    told = expected_event(recorded)
-    return told.name if told.domain in _HISTORY_CHECKED_DOMAINS[path] else None
+    expected = expected_event(recorded)
+    return expected.name if expected.domain in _HISTORY_CHECKED_DOMAINS[path] else None
 
 
 def _check_ids_and_events(

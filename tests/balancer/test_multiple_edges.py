@@ -157,8 +157,8 @@ class TestAdminAndCounts:
                 sent = await http.post("/api/stream/test", json={"message": f"hello {number}"})
                 assert sent.status_code == 202
             for stream in streams.values():
-                told = [await stream.read_until("test") for _ in range(3)]
-                assert [frame.data["message"] for frame in told] == [
+                frames = [await stream.read_until("test") for _ in range(3)]
+                assert [frame.data["message"] for frame in frames] == [
                     f"hello {number}" for number in range(3)
                 ]
 
@@ -170,7 +170,7 @@ class TestAdminAndCounts:
         root = await fleet.sign_in(fresh("root"), ["admin"])
         cookies = {user: await fleet.sign_in(user) for user in (alice, bob)}
 
-        async def asked() -> Any:
+        async def distinct_answers() -> Any:
             """The distinct answers of the processes. Each is asked directly, because the balancer
             would choose one."""
             found = set()
@@ -198,7 +198,7 @@ class TestAdminAndCounts:
                     await fleet.open_stream(ORDERS_PATH, cookies[user])
                 )
             await opened.enter_async_context(await fleet.open_stream("/api/stream/prices"))
-            await wait_for_answer(asked, {(4, (2, 1))})
+            await wait_for_answer(distinct_answers, {(4, (2, 1))})
             async with fleet.client(cookies[alice]) as http:
                 for _ in fleet.edges:
                     status = (await http.get("/api/sse/status")).json()

@@ -47,20 +47,20 @@ COMPLETION_TIMEOUT_SECONDS = 300.0
 
 @asynccontextmanager
 async def connect_nats(system: BenchSystem) -> AsyncIterator[NatsConnection]:
-    wire = await connect(system.nats_url, "bench")
+    connection = await connect(system.nats_url, "bench")
     try:
-        yield wire
+        yield connection
     finally:
-        await wire.close()
+        await connection.close()
 
 
 async def measure_commands(_target: BenchTarget, system: BenchSystem, size: BenchSize) -> TableRows:
     """Market orders requested from the orders service: one after the other, and many at once."""
-    async with connect_nats(system) as wire:
-        requests = RequestClient(wire)
+    async with connect_nats(system) as connection:
+        requests = RequestClient(connection)
         waited: list[float] = []
 
-        async def place(number: int) -> None:
+        async def place_order(number: int) -> None:
             request = orders.PlaceOrder(
                 user_id=f"commands-{number % TRADER_COUNT}",
                 symbol="IBM",
@@ -74,11 +74,11 @@ async def measure_commands(_target: BenchTarget, system: BenchSystem, size: Benc
             )
             waited.append(time.perf_counter() - began)
 
-        await place(0)
+        await place_order(0)
         waited.clear()
-        awaited = await _measure_rate(place, size.command_count // 8, 1)
+        awaited = await _measure_rate(place_order, size.command_count // 8, 1)
         one = format_milliseconds(waited)
-        pipelined = await _measure_rate(place, size.command_count, CONCURRENCY)
+        pipelined = await _measure_rate(place_order, size.command_count, CONCURRENCY)
     return [
         ("orders placed by request, each awaited", f"{awaited:,.0f}/s, {one}"),
         (f"orders placed by request, {CONCURRENCY} at once", f"{pipelined:,.0f}/s"),
@@ -87,8 +87,8 @@ async def measure_commands(_target: BenchTarget, system: BenchSystem, size: Benc
 
 async def measure_appends(_target: BenchTarget, system: BenchSystem, size: BenchSize) -> TableRows:
     """Events appended by the log library: each awaited, many at once, and in atomic batches."""
-    async with connect_nats(system) as wire:
-        log = JetStreamEventLog(wire)
+    async with connect_nats(system) as connection:
+        log = JetStreamEventLog(connection)
 
         async def append(_: int, events: int = 1) -> None:
             await log.append([_make_item(new_id()) for _ in range(events)])
@@ -110,8 +110,8 @@ async def measure_reactions(
     _target: BenchTarget, system: BenchSystem, size: BenchSize
 ) -> TableRows:
     """Positions from trades: from the first appended trade to the last position event."""
-    async with connect_nats(system) as wire:
-        log, run = JetStreamEventLog(wire), new_id()
+    async with connect_nats(system) as connection:
+        log, run = JetStreamEventLog(connection), new_id()
         began, last = time.perf_counter(), 0
         for start in range(0, size.trade_count, MAX_BATCH_EVENTS):
             numbers = range(start, min(start + MAX_BATCH_EVENTS, size.trade_count))
@@ -132,8 +132,8 @@ async def measure_notifications(
 ) -> TableRows:
     """Notifications of closed orders: from the first appended order event to the last
     notification."""
-    async with connect_nats(system) as wire:
-        log, run = JetStreamEventLog(wire), new_id()
+    async with connect_nats(system) as connection:
+        log, run = JetStreamEventLog(connection), new_id()
         first = (await log.bounds()).last
         began = time.perf_counter()
         for start in range(0, size.trade_count, MAX_BATCH_EVENTS):

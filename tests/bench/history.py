@@ -151,25 +151,25 @@ async def measure_long_history() -> TableRows:
 
 
 async def _write_history(url: str) -> int:
-    wire = await connect(url, "bench")
+    connection = await connect(url, "bench")
     try:
-        await provision(wire)
+        await provision(connection)
         return await append_synthetic_log(
-            JetStreamEventLog(wire), SyntheticLog(USER_COUNT), EVENT_COUNT
+            JetStreamEventLog(connection), SyntheticLog(USER_COUNT), EVENT_COUNT
         )
     finally:
-        await wire.close()
+        await connection.close()
 
 
 async def _measure_start(name: str, url: str, folder: Path, *, wait_ready: bool) -> str:
     service = BenchedService(name, url, folder / f"{name}.log")
     try:
         seconds = await service.wait_started()
-        said = f"{seconds:.1f} s ({service.cpu_seconds():.1f} s of CPU)"
+        summary = f"{seconds:.1f} s ({service.cpu_seconds():.1f} s of CPU)"
         if wait_ready:
-            said += f", views counted after {await _wait_reactions_done(url, service):.1f} s"
+            summary += f", views counted after {await _wait_reactions_done(url, service):.1f} s"
         await asyncio.sleep(2)  # let work in progress show in the memory
-        return f"{said}, {service.resident_megabytes():.0f} MB"
+        return f"{summary}, {service.resident_megabytes():.0f} MB"
     finally:
         service.stop()
 
@@ -177,13 +177,13 @@ async def _measure_start(name: str, url: str, folder: Path, *, wait_ready: bool)
 async def _wait_reactions_done(url: str, service: BenchedService) -> float:
     """Wait until no durable subscription has pending events; return the seconds since the service
     started."""
-    wire = await connect(url, "bench")
+    connection = await connect(url, "bench")
     try:
-        while await _pending_message_count(wire.client.jetstream()):  # noqa: ASYNC110 - there is no notification
+        while await _pending_message_count(connection.client.jetstream()):  # noqa: ASYNC110 - there is no notification
             await asyncio.sleep(0.2)
         return time.perf_counter() - service._started_at
     finally:
-        await wire.close()
+        await connection.close()
 
 
 async def _pending_message_count(jetstream: JetStreamContext) -> int:

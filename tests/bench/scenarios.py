@@ -174,14 +174,14 @@ async def _measure_connect_rate(
             got = 0
             done = asyncio.get_running_loop().create_future()
 
-            def take(frame: bytes, done: asyncio.Future[None] = done) -> None:
+            def count_frame(frame: bytes, done: asyncio.Future[None] = done) -> None:
                 nonlocal got
                 got += b"\nid: " in frame
                 if got >= frames and not done.done():
                     done.set_result(None)
 
             stream = await target.open_stream(
-                "/api/stream/orders", take, cookie=cookie, last_event_id=last_id
+                "/api/stream/orders", count_frame, cookie=cookie, last_event_id=last_id
             )
             async with asyncio.timeout(300):
                 await done
@@ -205,14 +205,16 @@ async def measure_idle_connections(
     before = edge.memory_info().rss
     ready = 0
 
-    def take(frame: bytes) -> None:
+    def count_snapshot(frame: bytes) -> None:
         nonlocal ready
         ready += b"snapshot" in frame
 
     streams: list[BenchStream] = []
     for number in range(size.idle_connection_count):
         cookie = cookies[number % len(cookies)]
-        streams.append(await target.open_stream("/api/stream/orders", take, cookie=cookie))
+        streams.append(
+            await target.open_stream("/api/stream/orders", count_snapshot, cookie=cookie)
+        )
     await wait_until(lambda: ready == size.idle_connection_count, "every snapshot arrived")
     cpu = system.cpu_seconds()["edge-0"]
     await asyncio.sleep(size.idle_seconds)
@@ -236,12 +238,13 @@ async def measure_quotes(target: BenchTarget, system: BenchSystem, size: BenchSi
     """Readers of all quotes of a random walk."""
     got = 0
 
-    def take(frame: bytes) -> None:
+    def count_quote(frame: bytes) -> None:
         nonlocal got
         got += frame.startswith(b"event: price:update")
 
     streams = [
-        await target.open_stream("/api/stream/prices", take) for _ in range(size.reader_count)
+        await target.open_stream("/api/stream/prices", count_quote)
+        for _ in range(size.reader_count)
     ]
     await wait_until(lambda: got > 2 * size.reader_count, "quotes arrive")
     cpu, first, began = system.cpu_seconds()["edge-0"], got, time.perf_counter()

@@ -35,13 +35,18 @@ class PageEventPublisher:
         self, user: str, title: str, message: str = "", type_: str = "message"
     ) -> str:
         """Publish a notification; return its id."""
-        told = SendNotification(user_ids=(user,), title=title, message=message, type=type_)
+        request = SendNotification(user_ids=(user,), title=title, message=message, type=type_)
         command_id = new_id()
         async with asyncio.timeout(REPLY_TIMEOUT_SECONDS):
             while True:
                 with contextlib.suppress(RequestTimeout):
                     reply = await self._requests.request(
-                        "alerts", SEND, told, SendReply, correlation="test", command_id=command_id
+                        "alerts",
+                        SEND,
+                        request,
+                        SendReply,
+                        correlation="test",
+                        command_id=command_id,
                     )
                     return reply.ids[0]
                 await asyncio.sleep(POLL_INTERVAL_SECONDS)
@@ -49,8 +54,8 @@ class PageEventPublisher:
 
 @contextlib.asynccontextmanager
 async def open_page_event_publisher(nats_url: str) -> AsyncIterator[PageEventPublisher]:
-    wire = await connect(nats_url, "test newsroom")
+    connection = await connect(nats_url, "test newsroom")
     try:
-        yield PageEventPublisher(RequestClient(wire))
+        yield PageEventPublisher(RequestClient(connection))
     finally:
-        await wire.close()
+        await connection.close()

@@ -68,7 +68,7 @@ class ScriptedServer:
         self._answers[call] = answer
 
     def request_bodies(self, call: str) -> list[Any]:
-        return [body for came, body in self.requests if came == call]
+        return [body for received_call, body in self.requests if received_call == call]
 
     def sign_in_user(self, user: str, *, orders: list[dict[str, Any]] | None = None) -> None:
         """Script an existing session whose trading stream has these orders."""
@@ -108,5 +108,5 @@ class ScriptedServer:
 def _read_file(path: str) -> Path:
     if path in PAGES:
         return ROOT / "services/edge/web" / PAGES[path]
-    _, place, name = path.split("/", 2)
-    return ROOT / {"static": "services/edge/web", "client": "libs/client"}[place] / name
+    _, folder, name = path.split("/", 2)
+    return ROOT / {"static": "services/edge/web", "client": "libs/client"}[folder] / name

@@ -74,7 +74,7 @@ async def test_client_cases_pass_in_chromium(page: Page, file: str) -> None:
     )
 
     assert len(outcomes) >= 10
-    assert {name: said for name, said in outcomes.items() if said != "kept"} == {}
+    assert {name: outcome for name, outcome in outcomes.items() if outcome != "kept"} == {}
 
 
 def test_client_cases_pass_in_node() -> None:

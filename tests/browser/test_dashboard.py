@@ -103,8 +103,8 @@ async def test_lost_stream_is_retried_then_polled_then_streamed_again(
         await publisher.publish_item(f"{unique_word} 5 streamed", "IBM")
         await expect(dashboard.items.first).to_contain_text(f"{unique_word} 5")
 
-        shown = [title for title in await dashboard.item_titles() if title.startswith(unique_word)]
-        assert [title.split()[1] for title in shown] == ["5", "4", "3", "2", "1"]
+        titles = [title for title in await dashboard.item_titles() if title.startswith(unique_word)]
+        assert [title.split()[1] for title in titles] == ["5", "4", "3", "2", "1"]
         states = await dashboard.recorded_states()
         waits = [seen["wait"] for seen in states if seen["state"] == "reconnecting"]
         tries = [seen["text"] for seen in states if seen["state"] == "reconnecting"]
@@ -265,10 +265,10 @@ async def test_view_deleted_while_disconnected_switches_to_all_items(
         await dashboard.expect_connected()
         answer = await dashboard.page.request.get(f"{stack.url}/api/v2/configurations")
         [view] = (await answer.json())["configurations"]
-        gone = await dashboard.page.request.delete(
+        response = await dashboard.page.request.delete(
             f"{stack.url}/api/v2/configurations/{view['id']}"
         )
-        assert gone.ok
+        assert response.ok
 
         cable.disconnect()
         await dashboard.wait_for_recorded_state("reconnecting")

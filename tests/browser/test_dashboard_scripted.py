@@ -78,8 +78,8 @@ def script_sign_in(
     server.answer_call("GET /api/notifications", lambda _: (200, listed))
     begun = ("notification:unread", {"unread": unread, "timestamp": METRICS["timestamp"]})
     server.answer_call("GET /api/sse/notifications", lambda _: stream_answer(begun))
-    kept = {"configurations": views or [], "as_of": "e-1"}
-    server.answer_call("GET /api/v2/configurations", lambda _: (200, kept))
+    body = {"configurations": views or [], "as_of": "e-1"}
+    server.answer_call("GET /api/v2/configurations", lambda _: (200, body))
 
 
 @pytest_asyncio.fixture(loop_scope="session")

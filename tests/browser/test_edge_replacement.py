@@ -69,13 +69,13 @@ class NodeClients:
     async def _read(self) -> None:
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
-            said: dict[str, Any] = json.loads(line)
-            if "state" in said:
-                self.states.append(said["state"])
-            elif said["type"] == "connected":
-                self.connected_client_ids.append(said["client"])
-            elif said["id"] is not None:
-                self.ids.append(said["id"])
+            message: dict[str, Any] = json.loads(line)
+            if "state" in message:
+                self.states.append(message["state"])
+            elif message["type"] == "connected":
+                self.connected_client_ids.append(message["client"])
+            elif message["id"] is not None:
+                self.ids.append(message["id"])
 
     async def end(self) -> None:
         assert self._process.stdin is not None

@@ -132,8 +132,8 @@ async def test_browser_notification_is_shown_if_permitted(
     id_ = await publisher.publish_notification(user, "<b>Filled</b>", "10 IBM")
 
     await page.wait_for_function("() => window.shown.length === 1")
-    [shown] = await page.evaluate("() => window.shown")
-    assert shown == {"title": "<b>Filled</b>", "body": "10 IBM", "tag": id_}
+    [notification] = await page.evaluate("() => window.shown")
+    assert notification == {"title": "<b>Filled</b>", "body": "10 IBM", "tag": id_}
     await bell.open()
     await expect(page.get_by_role("button", name="Show on the desktop too")).to_be_hidden()
 
@@ -187,11 +187,11 @@ async def test_notifications_of_an_outage_appear_once_after_reconnecting(
 async def test_trading_page_shows_the_bell_and_one_toast_per_order(
     stack: Stack, page: Page, user: str, publisher: PageEventPublisher
 ) -> None:
-    desk, bell = TradingPage(page), NotificationBell(page)
-    await desk.open_signed_in(stack.url, user)
+    trading_page, bell = TradingPage(page), NotificationBell(page)
+    await trading_page.open_signed_in(stack.url, user)
     await bell.expect_live()
 
-    await desk.place_order(qty="10")
+    await trading_page.place_order(qty="10")
 
     await bell.expect_unread(1)
     await expect(bell.toasts).to_contain_text("Bought 10")

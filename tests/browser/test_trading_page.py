@@ -190,9 +190,9 @@ async def test_sign_out_closes_the_stream_on_every_tab(
 
     await here.page.get_by_role("button", name="Sign out").click()
 
-    for desk in (here, there):
-        await expect(desk.trading).to_have_attribute("data-state", "signed-out")
-        await expect(desk.orders).to_have_count(0)
-        await expect(desk.page.get_by_label("User name")).to_be_visible()
+    for tab in (here, there):
+        await expect(tab.trading).to_have_attribute("data-state", "signed-out")
+        await expect(tab.orders).to_have_count(0)
+        await expect(tab.page.get_by_label("User name")).to_be_visible()
     await expect(there.page.get_by_role("alert")).to_contain_text("Your session has ended")
     assert (await here.page.request.get(f"{stack.url}/api/session")).status == 401

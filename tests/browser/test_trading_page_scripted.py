@@ -66,8 +66,8 @@ async def test_disabled_development_sign_in_shows_a_message(
 
     await trading_page.sign_in("alice")
 
-    said = trading_page.page.get_by_role("alert").filter(has_text="switched off on this server")
-    await expect(said).to_be_visible()
+    alert = trading_page.page.get_by_role("alert").filter(has_text="switched off on this server")
+    await expect(alert).to_be_visible()
 
 
 async def test_rejected_user_name_shows_an_error_beside_its_field(

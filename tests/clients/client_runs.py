@@ -94,8 +94,10 @@ class ClientRun:
 
     def order_events(self, path: str) -> list[tuple[str, str]]:
         """The order id and the event id of each order event, as (event id, order id)."""
-        shown = self.events_of(path, "order:update")
-        return [(one.last_event_id, one.data["orderId"]) for one in shown if "orderId" in one.data]
+        updates = self.events_of(path, "order:update")
+        return [
+            (one.last_event_id, one.data["orderId"]) for one in updates if "orderId" in one.data
+        ]
 
     async def wait_until(
         self, description: str, condition: Callable[["ClientRun"], object]
@@ -129,8 +131,8 @@ class ClientRun:
 
     async def wait_for_order(self, path: str, order_id: str) -> None:
         def has(reader: ClientRun) -> bool:
-            shown = reader.order_events(path)
-            return bool(shown) and shown[-1][1] == order_id
+            order_events = reader.order_events(path)
+            return bool(order_events) and order_events[-1][1] == order_id
 
         await self.wait_until(f"order {order_id} is the last on {path}", has)
 
@@ -265,12 +267,12 @@ async def _read_lines(
             yield line.decode().rstrip("\n")
         code = await process.wait()
         if not stopping:
-            said = errors.read_text()[-2000:]
+            error_output = errors.read_text()[-2000:]
             if reader.name == "curl" and code in (1, 22):
                 reader.is_over = (
-                    said.split("returned error: ")[-1].split()[0] if code == 22 else "limit"
+                    error_output.split("returned error: ")[-1].split()[0] if code == 22 else "limit"
                 )
-            reader.end_reason = reader.end_reason or f"it ended with {code}: {said}"
+            reader.end_reason = reader.end_reason or f"it ended with {code}: {error_output}"
 
     try:
         yield lines(process.stdout)

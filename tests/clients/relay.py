@@ -79,22 +79,22 @@ class StreamRelay:
             writer.close()
 
     async def _relay_response(self, head: str, writer: asyncio.StreamWriter) -> None:
-        asked = RelayedRequest(asyncio.get_running_loop().time(), head)
+        request = RelayedRequest(asyncio.get_running_loop().time(), head)
         if "/stream" not in head.splitlines()[0]:
-            await self.forward_all()(asked, writer)
+            await self.forward_all()(request, writer)
             return
-        self.requests.append(asked)
+        self.requests.append(request)
         plan = self.plans.popleft() if self.plans else self.forward_all()
-        await plan(asked, writer)
+        await plan(request, writer)
 
     def forward_all(self) -> RelayPlan:
         """Return a plan that forwards the whole response of the edge."""
 
-        async def plan(asked: RelayedRequest, writer: asyncio.StreamWriter) -> None:
-            async with self._connect_edge(self.port, asked) as far:
-                writer.write(asked.response_head.encode("latin-1"))
+        async def plan(request: RelayedRequest, writer: asyncio.StreamWriter) -> None:
+            async with self._connect_edge(self.port, request) as far:
+                writer.write(request.response_head.encode("latin-1"))
                 while chunk := await far.read(CHUNK_BYTES):
-                    asked.response_body += chunk
+                    request.response_body += chunk
                     writer.write(chunk)
                     await writer.drain()
 
@@ -105,19 +105,21 @@ class StreamRelay:
         connection. With `ends_cleanly` the client sees a complete response, as from a proxy that
         does not use chunked encoding, where the end of the connection ends the body."""
 
-        async def plan(asked: RelayedRequest, writer: asyncio.StreamWriter) -> None:
-            async with self._connect_edge(self.port, asked) as far:
-                answer = asked.response_head
+        async def plan(request: RelayedRequest, writer: asyncio.StreamWriter) -> None:
+            async with self._connect_edge(self.port, request) as far:
+                answer = request.response_head
                 if ends_cleanly:
                     answer = re.sub(r"transfer-encoding:.*?\r\n", "", answer, flags=re.IGNORECASE)
                 writer.write(answer.encode("latin-1"))
-                while mark not in asked.response_body:
+                while mark not in request.response_body:
                     size = await far.readuntil(b"\r\n")
                     chunk = (await far.readexactly(int(size, 16) + 2))[:-2]
-                    assert chunk, f"it ended before {mark!r}: {bytes(asked.response_body[-300:])!r}"
-                    before = len(asked.response_body)
-                    asked.response_body += chunk
-                    at = asked.response_body.find(mark)
+                    assert chunk, (
+                        f"it ended before {mark!r}: {bytes(request.response_body[-300:])!r}"
+                    )
+                    before = len(request.response_body)
+                    request.response_body += chunk
+                    at = request.response_body.find(mark)
                     part = chunk if at < 0 else chunk[: at + len(mark) - before]
                     writer.write(
                         part if ends_cleanly else size + part + (b"\r\n" if at < 0 else b"")
@@ -131,17 +133,19 @@ class StreamRelay:
         of two seconds. It asks twice, because an edge that admits one stream a minute may admit the
         first request."""
 
-        async def plan(asked: RelayedRequest, writer: asyncio.StreamWriter) -> None:
-            async with self._connect_edge(port, asked):
+        async def plan(request: RelayedRequest, writer: asyncio.StreamWriter) -> None:
+            async with self._connect_edge(port, request):
                 pass
-            async with self._connect_edge(port, asked) as far:
-                length = re.search(r"content-length: *([0-9]+)", asked.response_head, re.IGNORECASE)
-                assert length, f"no refusal: {asked.response_head}"
+            async with self._connect_edge(port, request) as far:
+                length = re.search(
+                    r"content-length: *([0-9]+)", request.response_head, re.IGNORECASE
+                )
+                assert length, f"no refusal: {request.response_head}"
                 body = await far.readexactly(int(length[1]))
                 answer, times = re.subn(
-                    r"(?i)(retry-after: *)[0-9]+", r"\g<1>2", asked.response_head
+                    r"(?i)(retry-after: *)[0-9]+", r"\g<1>2", request.response_head
                 )
-                assert times == 1, f"no Retry-After: {asked.response_head}"
+                assert times == 1, f"no Retry-After: {request.response_head}"
                 writer.write(answer.encode("latin-1") + body)
 
         return plan

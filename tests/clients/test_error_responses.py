@@ -45,12 +45,12 @@ async def test_client_retries_after_503_and_429(
                 await reader.wait_for_event(ORDERS_PATH, "order:update")
                 await append_orders(journal, alice.name, "one")
                 await reader.wait_for_order(ORDERS_PATH, "one")
-            assert [asked.response_head.split()[1] for asked in way.requests] == [
+            assert [request.response_head.split()[1] for request in way.requests] == [
                 "503",
                 "429",
                 "200",
             ]
-            first, second, third = (asked.received_at for asked in way.requests)
+            first, second, third = (request.received_at for request in way.requests)
             least = (
                 MIN_DEFAULT_RETRY_SECONDS
                 if client.name == "EventSource"
@@ -81,10 +81,10 @@ async def test_client_stops_after_the_user_connection_limit(
                 ) as other:
                     assert await reader.wait_until_over() == "limit"
                     await append_orders(journal, alice.name, "one")
-                    shown = await other.read_until(
+                    order_frame = await other.read_until(
                         "the order", lambda f: "orderId" in (f.data or {}), seconds=60
                     )
-                    assert shown.data["orderId"] == "one"
+                    assert order_frame.data["orderId"] == "one"
             assert reader.events[-1].event == "connection:limit"
             assert len(way.requests) == 1
 

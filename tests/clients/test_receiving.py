@@ -81,12 +81,12 @@ async def test_client_reads_every_api_family(
             epoch = await journal.epoch()
             last = await journal.append(alice.name, order_placed("live", reason=LINE_ENDS))
             for path, event in ORDER_EVENT_NAMES.items():
-                told = (event, f"{epoch}-{last}")
-                await reader.wait_until(f"{told} on {path}", partial(has_event, path, told))
+                expected = (event, f"{epoch}-{last}")
+                await reader.wait_until(f"{expected} on {path}", partial(has_event, path, expected))
                 (placed_,) = [
                     one.data
                     for one in reader.events_of(path, event)
-                    if one.last_event_id == told[1]
+                    if one.last_event_id == expected[1]
                 ]
                 assert placed_["message" if path == STRATEGIES_PATH else "reason"] == LINE_ENDS, (
                     path

@@ -50,7 +50,7 @@ async def test_client_resumes_after_the_given_id(
             )
             assert not [one for one in reader.events if "snapshot" in one.data]
         assert way.requests[0].last_id == at
-        assert [asked.is_compressed for asked in way.requests] == [True, True]
+        assert [request.is_compressed for request in way.requests] == [True, True]
 
 
 async def test_client_resumes_after_a_cut_at_every_position_in_an_event(
@@ -147,10 +147,11 @@ async def test_checkpoint_frame_advances_the_resume_id_of_a_quiet_client(
                         at in [one.last_event_id for one in r.events_of(ORDERS_PATH, "checkpoint")]
                     ),
                 )
-                shown = way.requests[0].response_body
-                idle = shown.count(b": keepalive\n\n")
+                response_body = way.requests[0].response_body
+                idle = response_body.count(b": keepalive\n\n")
                 await reader.wait_until(
-                    "one more keepalive comment", lambda _: shown.count(b": keepalive\n\n") > idle
+                    "one more keepalive comment",
+                    lambda _: response_body.count(b": keepalive\n\n") > idle,
                 )
                 way.cut_all()
                 await reader.wait_until("the client reconnects", lambda _: len(way.requests) >= 2)

@@ -110,9 +110,9 @@ class JetStreamBackend:
 
     async def connect(self, name: str = "test") -> NatsConnection:
         """Open a connection that `close` closes."""
-        wire = await connect(self._broker.url, name)
-        self._connections.append(wire)
-        return wire
+        connection = await connect(self._broker.url, name)
+        self._connections.append(connection)
+        return connection
 
     async def event_log(self) -> EventLog:
         return JetStreamEventLog(await self.connect())
@@ -179,10 +179,10 @@ class JetStreamBackend:
     async def _all_connected(self, connected: bool) -> None:
         await wait_until(
             f"every connection {'is restored' if connected else 'noticed'}",
-            lambda: all(wire.is_connected == connected for wire in self._connections),
-            describe_last=lambda: [wire.is_connected for wire in self._connections],
+            lambda: all(connection.is_connected == connected for connection in self._connections),
+            describe_last=lambda: [connection.is_connected for connection in self._connections],
         )
 
     async def close(self) -> None:
-        for wire in self._connections:
-            await wire.close()
+        for connection in self._connections:
+            await connection.close()

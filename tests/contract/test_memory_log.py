@@ -46,11 +46,11 @@ async def run_live_reader(
     Returns what it received, the names of its errors, and the last sequence of the log.
     """
     server = MemoryServer()
-    story = LiveRecorder()
+    recorder = LiveRecorder()
     reader, writer = MemoryEventLog(server, faults), MemoryEventLog(server)
     while True:
         try:
-            await reader.subscribe("ev.>", story.on_event, story.on_gap)
+            await reader.subscribe("ev.>", recorder.on_event, recorder.on_gap)
             await reader.last_sequence("ev.>")
             break
         except LogError:
@@ -64,13 +64,13 @@ async def run_live_reader(
             errors.append(type(error).__name__)
             await asyncio.sleep(0.2)
     await asyncio.sleep(30)
-    return story.received, errors, await writer.last_sequence("ev.>")
+    return recorder.received, errors, await writer.last_sequence("ev.>")
 
 
 def record_live_reader(faults: Faults) -> LiveRecorder:
-    story = LiveRecorder()
-    story.received, _, _ = virtual_time.run(run_live_reader(faults))
-    return story
+    recorder = LiveRecorder()
+    recorder.received, _, _ = virtual_time.run(run_live_reader(faults))
+    return recorder
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -97,43 +97,43 @@ def test_delayed_messages_stay_in_order() -> None:
 
 
 def test_lost_messages_are_not_reported() -> None:
-    story = record_live_reader(Faults(seed=1, lost_message_rate=0.1))
-    assert story.sequences == story.received == sorted(story.sequences)
-    assert 150 < len(story.sequences) < 200
+    recorder = record_live_reader(Faults(seed=1, lost_message_rate=0.1))
+    assert recorder.sequences == recorder.received == sorted(recorder.sequences)
+    assert 150 < len(recorder.sequences) < 200
 
 
 def test_a_gap_is_reported_before_any_later_message() -> None:
-    story = record_live_reader(Faults(seed=1, gap_rate=0.1, max_delay_seconds=0.3))
+    recorder = record_live_reader(Faults(seed=1, gap_rate=0.1, max_delay_seconds=0.3))
     expected = 1
     gap = False
-    for one in story.received:
+    for one in recorder.received:
         if isinstance(one, str):
             gap = True
             continue
         assert one == expected or gap, f"{one} after a loss without a gap report"
         expected, gap = one + 1, False
-    assert 150 < len(story.sequences) < 200
+    assert 150 < len(recorder.sequences) < 200
 
 
 def test_late_messages_arrive_out_of_order_and_none_is_missing() -> None:
-    story = record_live_reader(Faults(seed=1, late_message_rate=0.1))
-    assert story.sequences != sorted(story.sequences)
-    assert sorted(story.sequences) == list(range(1, 201))
+    recorder = record_live_reader(Faults(seed=1, late_message_rate=0.1))
+    assert recorder.sequences != sorted(recorder.sequences)
+    assert sorted(recorder.sequences) == list(range(1, 201))
 
 
 def test_duplicate_messages_arrive_after_later_messages() -> None:
-    story = record_live_reader(Faults(seed=1, duplicate_message_rate=0.1))
-    again = [one for one, times in Counter(story.sequences).items() if times > 1]
+    recorder = record_live_reader(Faults(seed=1, duplicate_message_rate=0.1))
+    again = [one for one, times in Counter(recorder.sequences).items() if times > 1]
     assert 5 < len(again) < 50
-    assert sorted(set(story.sequences)) == list(range(1, 201))
-    assert story.sequences != sorted(story.sequences)
+    assert sorted(set(recorder.sequences)) == list(range(1, 201))
+    assert recorder.sequences != sorted(recorder.sequences)
 
 
 def test_a_broken_connection_reports_a_gap_after_it_reconnects() -> None:
-    told, errors, _ = virtual_time.run(
+    received, errors, _ = virtual_time.run(
         run_live_reader(Faults(seed=1, disconnect_rate=0.05, max_outage_seconds=0.5))
     )
-    assert "reconnected" in told
+    assert "reconnected" in received
     assert set(errors) <= {"Unavailable", "OutcomeUnknown"}
     assert errors
 
@@ -225,13 +225,13 @@ async def test_the_pending_event_of_a_killed_process_is_redelivered_after_the_ac
 
 
 async def test_a_killed_process_receives_nothing_and_cannot_append() -> None:
-    server, story = MemoryServer(), LiveRecorder()
+    server, recorder = MemoryServer(), LiveRecorder()
     log = MemoryEventLog(server)
-    await log.subscribe("ev.>", story.on_event, story.on_gap)
+    await log.subscribe("ev.>", recorder.on_event, recorder.on_gap)
     log.kill()
     await MemoryEventLog(server).append([make_draft()])
     await asyncio.sleep(1)
-    assert story.received == []
+    assert recorder.received == []
     with pytest.raises(LogError):
         await log.append([make_draft()])
 

@@ -55,14 +55,16 @@ async def test_acknowledged_events_survive_a_server_crash(backend: Backend) -> N
 
 async def test_a_live_reader_gets_the_gap_before_later_events(backend: Backend) -> None:
     writer, reader = await backend.event_log(), await backend.event_log()
-    story: list[str] = []
+    callbacks: list[str] = []
     await reader.subscribe(
-        "ev.>", lambda one: story.append(note_of(one)), lambda _: story.append("gap")
+        "ev.>", lambda one: callbacks.append(note_of(one)), lambda _: callbacks.append("gap")
     )
     await reader.last_sequence("ev.>")
     await writer.append([make_draft(note="before")])
     await wait_until(
-        "the first event is received", lambda: story == ["before"], describe_last=lambda: story
+        "the first event is received",
+        lambda: callbacks == ["before"],
+        describe_last=lambda: callbacks,
     )
 
     async with backend.server_down():
@@ -71,10 +73,10 @@ async def test_a_live_reader_gets_the_gap_before_later_events(backend: Backend) 
     await writer.append([make_draft(note="after")])
 
     await wait_until(
-        "the last event is received", lambda: "after" in story, describe_last=lambda: story
+        "the last event is received", lambda: "after" in callbacks, describe_last=lambda: callbacks
     )
-    assert story.index("before") < story.index("gap") < story.index("after")
-    assert [one for one in story if one != "gap"] == ["before", "after"]
+    assert callbacks.index("before") < callbacks.index("gap") < callbacks.index("after")
+    assert [one for one in callbacks if one != "gap"] == ["before", "after"]
 
 
 async def test_a_durable_subscription_continues_after_a_server_crash(backend: Backend) -> None:
@@ -109,8 +111,8 @@ async def test_the_outcome_of_an_append_to_a_frozen_server_is_unknown(
     jetstream: JetStreamBackend,
 ) -> None:
     """The server may store a received event after the request timed out, as in this test."""
-    log, ear = await jetstream.event_log(), EventCollector()
-    await log.subscribe("ev.>", ear.on_event, ear.on_gap)
+    log, collector = await jetstream.event_log(), EventCollector()
+    await log.subscribe("ev.>", collector.on_event, collector.on_gap)
     await log.append([make_draft(note="before")])
 
     async with jetstream.server_frozen():
@@ -121,7 +123,7 @@ async def test_the_outcome_of_an_append_to_a_frozen_server_is_unknown(
         with pytest.raises(Unavailable):
             await reading
 
-    assert notes_of(await ear.wait_for(2)) == ["before", "meanwhile"]
+    assert notes_of(await collector.wait_for(2)) == ["before", "meanwhile"]
     assert notes_of(await read_all(log)) == ["before", "meanwhile"]
 
 
@@ -129,7 +131,7 @@ async def test_pending_appends_at_a_server_crash_are_stored_or_reported_as_faile
     backend: Backend,
 ) -> None:
     log = await backend.event_log()
-    told: dict[str, str] = {}
+    outcomes: dict[str, str] = {}
 
     async def append(name: str) -> None:
         try:
@@ -137,22 +139,22 @@ async def test_pending_appends_at_a_server_crash_are_stored_or_reported_as_faile
                 [make_draft(f"alice/orders/{name}", name), make_draft(f"alice/x/{name}", name)]
             )
         except LogError as error:
-            told[name] = type(error).__name__
+            outcomes[name] = type(error).__name__
         else:
-            told[name] = "stored"
+            outcomes[name] = "stored"
 
     before = [asyncio.create_task(append(str(number))) for number in range(50)]
-    await wait_until("some appends have an outcome", lambda: len(told) > 10)
+    await wait_until("some appends have an outcome", lambda: len(outcomes) > 10)
     tasks = [*before, *(asyncio.create_task(append(str(number))) for number in range(50, 200))]
     await asyncio.sleep(0)  # all appends are sent, and no reply is read before the crash
     async with backend.server_down():
         await asyncio.gather(*tasks)
 
     stored = notes_of(await read_all(log))
-    assert set(told.values()) <= {"stored", "OutcomeUnknown", "Unavailable"}
-    for name, word in told.items():
-        wanted = {"stored": {2}, "Unavailable": {0}, "OutcomeUnknown": {0, 2}}[word]
-        assert stored.count(name) in wanted, f"{name} was reported as {word}"
+    assert set(outcomes.values()) <= {"stored", "OutcomeUnknown", "Unavailable"}
+    for name, outcome in outcomes.items():
+        wanted = {"stored": {2}, "Unavailable": {0}, "OutcomeUnknown": {0, 2}}[outcome]
+        assert stored.count(name) in wanted, f"{name} was reported as {outcome}"
 
 
 @pytest.mark.parametrize(

@@ -97,18 +97,18 @@ async def test_last_events_returns_the_newest_event_of_each_subject(log: EventLo
     ]
     for number, name in enumerate(names, 1):
         await log.append([make_draft(name, str(number))])
-    asked = [
+    subjects = [
         str(make_subject(name))
         for name in (*sorted(set(names)), "alice/orders/2", "carol/trades/1")
     ]
 
-    found = await log.last_events(asked)
+    found = await log.last_events(subjects)
     assert sequences_of(found) == [*range(2, len(names) + 1)]
     assert notes_of(found) == [str(number) for number in range(2, len(names) + 1)]
     assert [recorded.event_subject for recorded in found] == [
         make_subject(name) for name in names[1:]
     ]
-    assert await log.last_events(asked[-2:]) == []
+    assert await log.last_events(subjects[-2:]) == []
     assert await log.last_events([]) == []
 
 

@@ -65,8 +65,8 @@ class ShopService:
         return BuyReply(symbol=request.symbol, limit_price=request.limit_price, by=self.name)
 
     async def serve(self, jetstream: JetStreamBackend) -> RequestServer:
-        wire = await jetstream.connect("shop")
-        return await serve_requests(wire, "shop", {"buy": Endpoint(BuyRequest, self.buy)})
+        connection = await jetstream.connect("shop")
+        return await serve_requests(connection, "shop", {"buy": Endpoint(BuyRequest, self.buy)})
 
 
 @pytest.fixture
@@ -148,8 +148,8 @@ async def test_malformed_requests_are_rejected_with_the_path(
 ) -> None:
     shop = ShopService()
     await shop.serve(jetstream)
-    wire = await jetstream.connect("vandal")
-    error = CODEC.decode((await wire.request("svc.shop.buy", data)).data, ErrorReply)
+    connection = await jetstream.connect("vandal")
+    error = CODEC.decode((await connection.request("svc.shop.buy", data)).data, ErrorReply)
     assert (error.code, error.path) == ("invalid", path)
     assert saying in error.message
     assert len(error.message) < 250
@@ -259,6 +259,6 @@ async def test_operators_discover_the_service(
     jetstream: JetStreamBackend,
 ) -> None:
     await ShopService().serve(jetstream)
-    wire = await jetstream.connect()
-    info = msgspec.json.decode((await wire.request("$SRV.INFO.shop")).data)
+    connection = await jetstream.connect()
+    info = msgspec.json.decode((await connection.request("$SRV.INFO.shop")).data)
     assert [endpoint["subject"] for endpoint in info["endpoints"]] == ["svc.shop.buy"]

@@ -34,8 +34,8 @@ class EventCollector:
 
 async def test_live_events_arrive_complete_and_in_order(backend: Backend) -> None:
     writer, reader = await backend.event_log(), await backend.event_log()
-    ear = EventCollector()
-    await reader.subscribe("ev.alice.>", ear.on_event, ear.on_gap)
+    collector = EventCollector()
+    await reader.subscribe("ev.alice.>", collector.on_event, collector.on_gap)
     await reader.last_sequence("ev.>")
 
     for number in range(50):
@@ -43,13 +43,13 @@ async def test_live_events_arrive_complete_and_in_order(backend: Backend) -> Non
         await writer.append([make_draft("bob/orders/1")])
     await writer.append([make_draft("alice/orders/1", "50"), make_draft("alice/trades/1", "51")])
 
-    heard = await ear.wait_for(52)
-    assert notes_of(heard) == [str(number) for number in range(52)]
+    received = await collector.wait_for(52)
+    assert notes_of(received) == [str(number) for number in range(52)]
     stored = await read_all(reader, "ev.alice.>")
     assert [
-        (one.sequence, one.subject, one.tag, one.data, one.metadata, one.time) for one in heard
+        (one.sequence, one.subject, one.tag, one.data, one.metadata, one.time) for one in received
     ] == [(one.sequence, one.subject, one.tag, one.data, one.metadata, one.time) for one in stored]
-    assert ear.gaps == []
+    assert collector.gaps == []
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ async def test_live_events_arrive_complete_and_in_order(backend: Backend) -> Non
 async def test_live_subscriptions_accept_the_filters_of_pages(
     backend: Backend, filter_: str, wanted: list[int]
 ) -> None:
-    log, ear, all_ = await backend.event_log(), EventCollector(), EventCollector()
-    await log.subscribe(filter_, ear.on_event, ear.on_gap)
+    log, collector, all_ = await backend.event_log(), EventCollector(), EventCollector()
+    await log.subscribe(filter_, collector.on_event, collector.on_gap)
     await log.subscribe("ev.>", all_.on_event, all_.on_gap)
     await log.last_sequence("ev.>")
 
@@ -74,13 +74,13 @@ async def test_live_subscriptions_accept_the_filters_of_pages(
         await log.append([make_draft(name)])
 
     await all_.wait_for(4)
-    await ear.wait_for(len(wanted))
-    assert sequences_of(ear.events) == wanted
+    await collector.wait_for(len(wanted))
+    assert sequences_of(collector.events) == wanted
 
 
 async def test_rejected_events_are_not_delivered(backend: Backend) -> None:
-    log, ear = await backend.event_log(), EventCollector()
-    await log.subscribe("ev.>", ear.on_event, ear.on_gap)
+    log, collector = await backend.event_log(), EventCollector()
+    await log.subscribe("ev.>", collector.on_event, collector.on_gap)
     await log.last_sequence("ev.>")
     await log.append([make_draft("alice/orders/1", "first", event_id="e-1", expected_sequence=0)])
     for drafts in (
@@ -95,7 +95,7 @@ async def test_rejected_events_are_not_delivered(backend: Backend) -> None:
             await log.append(drafts)
     await log.append([make_draft("alice/orders/1", "last")])
 
-    assert notes_of(await ear.wait_for(2)) == ["first", "last"]
+    assert notes_of(await collector.wait_for(2)) == ["first", "last"]
 
 
 async def test_pages_and_a_live_subscription_join_without_a_gap(backend: Backend) -> None:
@@ -119,8 +119,8 @@ async def test_pages_and_a_live_subscription_join_without_a_gap(backend: Backend
     writing = asyncio.create_task(write())
     await wait_until_stored(reader, 100)
     begun.set()
-    ear = EventCollector()
-    await reader.subscribe("ev.alice.>", ear.on_event, ear.on_gap)
+    collector = EventCollector()
+    await reader.subscribe("ev.alice.>", collector.on_event, collector.on_gap)
     proven = await reader.last_sequence("ev.alice.>")
     read = [one for one in await read_all(reader, "ev.alice.>") if one.sequence <= proven]
     assert read[-1].sequence == proven
@@ -128,11 +128,12 @@ async def test_pages_and_a_live_subscription_join_without_a_gap(backend: Backend
     await writing
 
     await wait_until(
-        "the last event is received", lambda: ear.events and note_of(ear.events[-1]) == "399"
+        "the last event is received",
+        lambda: collector.events and note_of(collector.events[-1]) == "399",
     )
-    all_ = read + [one for one in ear.events if one.sequence > proven]
+    all_ = read + [one for one in collector.events if one.sequence > proven]
     assert notes_of(all_) == [str(number) for number in range(400)]
-    assert ear.gaps == []
+    assert collector.gaps == []
 
 
 async def wait_until_stored(log: EventLog, count: int) -> None:
@@ -157,36 +158,36 @@ async def test_two_subscriptions_are_independent(backend: Backend) -> None:
 
 
 async def test_close_stops_the_callbacks_at_once(backend: Backend) -> None:
-    log, other, ear, witness = (
+    log, other, collector, witness = (
         await backend.event_log(),
         await backend.event_log(),
         EventCollector(),
         EventCollector(),
     )
-    subscription = await log.subscribe("ev.>", ear.on_event, ear.on_gap)
+    subscription = await log.subscribe("ev.>", collector.on_event, collector.on_gap)
     await log.subscribe("ev.>", witness.on_event, witness.on_gap)
     await log.last_sequence("ev.>")
     for _ in range(200):
         await other.append([make_draft()])
 
     await subscription.close()
-    heard = len(ear.events)
+    received_count = len(collector.events)
     await subscription.close()
 
     await witness.wait_for(200)
-    assert len(ear.events) == heard
+    assert len(collector.events) == received_count
 
 
 async def test_a_subscription_may_close_itself_in_its_callback(backend: Backend) -> None:
     log, witness = await backend.event_log(), EventCollector()
-    heard: list[RecordedEvent] = []
+    received: list[RecordedEvent] = []
     closing: list[asyncio.Task[None]] = []
 
     def on_event(recorded: RecordedEvent) -> None:
-        heard.append(recorded)
+        received.append(recorded)
         closing.append(asyncio.ensure_future(subscription.close()))
 
-    subscription = await log.subscribe("ev.>", on_event, lambda _: heard.clear())
+    subscription = await log.subscribe("ev.>", on_event, lambda _: received.clear())
     await log.subscribe("ev.>", witness.on_event, witness.on_gap)
     await log.last_sequence("ev.>")
     await log.append([make_draft()])
@@ -195,19 +196,19 @@ async def test_a_subscription_may_close_itself_in_its_callback(backend: Backend)
     await log.append([make_draft()])
 
     await witness.wait_for(2)
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 async def test_a_subscription_continues_after_the_log_is_recreated(backend: Backend) -> None:
     """No message says that the log was recreated: live readers compare the epochs of `bounds`."""
-    log, ear = await backend.event_log(), EventCollector()
-    await log.subscribe("ev.>", ear.on_event, ear.on_gap)
+    log, collector = await backend.event_log(), EventCollector()
+    await log.subscribe("ev.>", collector.on_event, collector.on_gap)
     await log.last_sequence("ev.>")
     await log.append([make_draft(note="before")])
-    await ear.wait_for(1)
+    await collector.wait_for(1)
 
     await backend.recreate()
     await log.append([make_draft(note="after")])
 
-    heard = await ear.wait_for(2)
-    assert [(note_of(one), one.sequence) for one in heard] == [("before", 1), ("after", 1)]
+    received = await collector.wait_for(2)
+    assert [(note_of(one), one.sequence) for one in received] == [("before", 1), ("after", 1)]

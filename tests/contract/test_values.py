@@ -130,8 +130,8 @@ async def test_get_all_reads_any_number_of_keys(backend: Backend) -> None:
 
 async def test_live_values_of_other_writers_arrive_in_order(backend: Backend) -> None:
     writer, reader = await backend.value_store(), await backend.value_store()
-    ear = ValueCollector()
-    subscription = await reader.subscribe(ear.on_value, ear.on_gap)
+    collector = ValueCollector()
+    subscription = await reader.subscribe(collector.on_value, collector.on_gap)
     await reader.get("IBM")
 
     wanted = [(encode_token(SYMBOLS[number % 9]), str(number).encode()) for number in range(90)]
@@ -139,14 +139,16 @@ async def test_live_values_of_other_writers_arrive_in_order(backend: Backend) ->
         await writer.put_unacknowledged(key, data)
 
     await wait_until(
-        "90 values", lambda: len(ear.values) >= 90, describe_last=lambda: len(ear.values)
+        "90 values",
+        lambda: len(collector.values) >= 90,
+        describe_last=lambda: len(collector.values),
     )
-    assert ear.values == wanted
-    assert ear.gaps == []
+    assert collector.values == wanted
+    assert collector.gaps == []
     await subscription.close()
     await writer.put("IBM", b"after")
     assert await reader.get("IBM") == b"after"
-    assert ear.values == wanted
+    assert collector.values == wanted
 
 
 async def test_subscribing_before_get_all_misses_no_value(backend: Backend) -> None:
@@ -154,15 +156,15 @@ async def test_subscribing_before_get_all_misses_no_value(backend: Backend) -> N
     writer, reader = await backend.value_store(), await backend.value_store()
     for number in range(500):
         await writer.put(f"S{number % 50}", str(number).encode())
-    ear = ValueCollector()
-    await reader.subscribe(ear.on_value, ear.on_gap)
+    collector = ValueCollector()
+    await reader.subscribe(collector.on_value, collector.on_gap)
 
     known = await reader.get_all()
     for number in range(500, 520):
         await writer.put(f"S{number % 50}", str(number).encode())
 
-    await wait_until("the last value", lambda: ("S19", b"519") in ear.values)
-    known.update(ear.values)
+    await wait_until("the last value", lambda: ("S19", b"519") in collector.values)
+    known.update(collector.values)
     assert known == {
         f"S{number}": str(number + (500 if number < 20 else 450)).encode() for number in range(50)
     }

@@ -34,7 +34,7 @@ from tests.harness.event_factories import read_all
 WALLET = EventSubject("alice", "wallets", "w-1")
 
 
-class OldPaid(Event, frozen=True, kw_only=True):
+class OldWalletPaid(Event, frozen=True, kw_only=True):
     """Version 1: an amount in cents, with the currency in its text."""
 
     wallet: str
@@ -42,7 +42,7 @@ class OldPaid(Event, frozen=True, kw_only=True):
 
 
 @event("wallet.paid", version=2, domain="wallets", sse="wallet:paid")
-class Paid(Event, frozen=True, kw_only=True):
+class WalletPaid(Event, frozen=True, kw_only=True):
     """Version 2: an exact amount, with a separate currency."""
 
     wallet: str
@@ -57,7 +57,7 @@ def _with_currency(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 OLD_CATALOGUE = Catalogue()
-event("wallet.paid", domain="wallets", catalogue=OLD_CATALOGUE)(OldPaid)
+event("wallet.paid", domain="wallets", catalogue=OLD_CATALOGUE)(OldWalletPaid)
 
 
 @pytest.fixture
@@ -90,11 +90,11 @@ class Spend(msgspec.Struct, frozen=True):
 def decide(state: dict[str, Decimal], command: Command) -> list[NewEvent]:
     assert isinstance(command, Spend)
     left = state.get(command.currency, Decimal(0))
-    return [NewEvent(WALLET, Paid(wallet="w-1", amount=-left, currency=command.currency))]
+    return [NewEvent(WALLET, WalletPaid(wallet="w-1", amount=-left, currency=command.currency))]
 
 
 def evolve(state: dict[str, Decimal], one: Event) -> dict[str, Decimal]:
-    assert isinstance(one, Paid), one
+    assert isinstance(one, WalletPaid), one
     return {**state, one.currency: state.get(one.currency, Decimal(0)) + one.amount}
 
 
@@ -125,13 +125,13 @@ async def test_a_log_of_two_versions_is_read_in_the_current_version(
 ) -> None:
     log, values = await backend.event_log(), await backend.value_store()
     with old_program():
-        await append(log, OldPaid(wallet="w-1", cents="1050"))
-        await append(log, OldPaid(wallet="w-1", cents="5 EUR"))
+        await append(log, OldWalletPaid(wallet="w-1", cents="1050"))
+        await append(log, OldWalletPaid(wallet="w-1", cents="5 EUR"))
     view, bounds = await view_checkpoints.load(log, values, WalletView, "alice")
     await view_checkpoints.save(values, "alice", "wallets", view, bounds)
-    await append(log, Paid(wallet="w-1", amount=Decimal("0.25"), currency="EUR"))
+    await append(log, WalletPaid(wallet="w-1", amount=Decimal("0.25"), currency="EUR"))
     with old_program():
-        await append(log, OldPaid(wallet="w-1", cents="1 EUR"))
+        await append(log, OldWalletPaid(wallet="w-1", cents="1 EUR"))
 
     stored = await read_all(log)
     assert [one.tag for one in stored] == ["wallet.paid.v1"] * 2 + ["wallet.paid.v2"] + [
@@ -154,11 +154,11 @@ async def test_a_log_of_two_versions_is_read_in_the_current_version(
         raise AssertionError("everything can be shown")
 
     encoder = FrameEncoder(unreadable)
-    shown = [encoder.encode(one, "e1", serialize_trading) or b"" for one in stored]
-    assert shown[1].split(b"\n")[:2] == [
+    frames = [encoder.encode(one, "e1", serialize_trading) or b"" for one in stored]
+    assert frames[1].split(b"\n")[:2] == [
         b"event: wallet:paid",
         b'data: {"wallet":"w-1","amount":0.05,"currency":"EUR"}',
     ]
-    assert b'"amount":0.25,"currency":"EUR"' in shown[2]
-    for one, frame in zip(stored, shown, strict=True):
+    assert b'"amount":0.25,"currency":"EUR"' in frames[2]
+    for one, frame in zip(stored, frames, strict=True):
         assert f"\nid: e1-{one.sequence}\n".encode() in frame

@@ -98,7 +98,9 @@ def test_the_image_has_the_tested_versions() -> None:
 def test_the_lock_contains_all_dependencies_of_the_project() -> None:
     """This test fails if a dependency was added to pyproject.toml without `make lock`."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    asked = [project["dependencies"], *project["optional-dependencies"].values()]
-    names = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for lines in asked for line in lines}
+    requirements = [project["dependencies"], *project["optional-dependencies"].values()]
+    names = {
+        re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for lines in requirements for line in lines
+    }
     missing = names - set(pinned_packages("requirements.lock"))
     assert missing == set(), "run `make lock`"

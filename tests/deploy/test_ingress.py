@@ -117,11 +117,11 @@ def test_nginx_and_the_ingress_have_the_same_settings() -> None:
         assert directive_values("proxy_connect_timeout") == [f"{both['proxy-connect-timeout']}s"]
         assert directive_values("proxy_http_version") == [both["proxy-http-version"]]
     assert directive_values("proxy_read_timeout") == [f"{streams['proxy-read-timeout']}s"]
-    kept = re.search(
+    keepalive_seconds = re.search(
         r'upstream-keepalive-timeout: "(\d+)"', (BASE_FOLDER / "ingress.example.yaml").read_text()
     )
-    assert kept is not None
-    assert directive_values("keepalive_timeout") == [f"{kept[1]}s"]
+    assert keepalive_seconds is not None
+    assert directive_values("keepalive_timeout") == [f"{keepalive_seconds[1]}s"]
 
 
 def test_the_read_timeout_exceeds_the_keepalive_interval() -> None:

@@ -40,7 +40,7 @@ def test_every_object_is_valid_by_its_schema(document: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         (lambda pod: pod["containers"][0].update(livenesProbe={}), "livenesProbe"),
         (lambda pod: pod["containers"][0].update(image=3), "not of type 'string'"),
@@ -49,13 +49,13 @@ def test_every_object_is_valid_by_its_schema(document: Any) -> None:
     ],
     ids=["unknown field", "wrong type", "number with a unit", "missing field"],
 )
-def test_a_mistake_in_a_manifest_is_found(change: Any, said: str) -> None:
+def test_a_mistake_in_a_manifest_is_found(change: Any, expected: str) -> None:
     deployment = next(
         d for path, d in kubernetes_objects(BASE_FOLDER) if path.name == "orders.yaml"
     )
     broken = copy.deepcopy(deployment)
     change(broken["spec"]["template"]["spec"])
-    assert said in (schema_violations(broken) or "nothing found")
+    assert expected in (schema_violations(broken) or "nothing found")
 
 
 def test_an_unknown_kind_is_found() -> None:

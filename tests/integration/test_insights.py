@@ -249,7 +249,7 @@ async def test_invalid_files_and_options_print_one_line_and_change_nothing(
     assert len(told.stderr) < 1000
 
 
-class Loose(msgspec.Struct, kw_only=True, rename="camel"):
+class LooseRequest(msgspec.Struct, kw_only=True, rename="camel"):
     """A request that violates the contract."""
 
     title: Any = "t"
@@ -265,11 +265,11 @@ async def test_wrong_types_and_unknown_fields_are_rejected_and_single_items_are_
 ) -> None:
     await house.start()
     for bad, path in (
-        (Loose(title=7), "title"),
-        (Loose(score=[1]), "score"),
-        (Loose(tickers="IBM"), "tickers"),
-        (Loose(timestamp="yesterday"), "timestamp"),
-        (Loose(mood="good"), "mood"),
+        (LooseRequest(title=7), "title"),
+        (LooseRequest(score=[1]), "score"),
+        (LooseRequest(tickers="IBM"), "tickers"),
+        (LooseRequest(timestamp="yesterday"), "timestamp"),
+        (LooseRequest(mood="good"), "mood"),
     ):
         with pytest.raises(CommandRejected) as refused:
             await house.ask(asked.ADD, bad, asked.ItemReply)

@@ -85,8 +85,8 @@ class SoakEventProducer:
         delivered to a reader, because a rendered event takes more memory. `user` returns once a
         reader of `HISTORY_USER` has received the event of that sequence."""
         for _ in range(0, RECENT_EVENT_CAPACITY, FILL_BATCH_SIZE):
-            happenings = [self._random_event(HISTORY_USER) for _ in range(FILL_BATCH_SIZE - 1)]
-            drafts = [_make_draft(*happening) for happening in happenings]
+            event_fields = [self._random_event(HISTORY_USER) for _ in range(FILL_BATCH_SIZE - 1)]
+            drafts = [_make_draft(*draft_fields) for draft_fields in event_fields]
             self.last_sequence = await self.log.append(
                 [*drafts, _make_draft(HISTORY_USER, "orders", order_placed("last"))]
             )

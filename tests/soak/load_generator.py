@@ -106,7 +106,7 @@ async def fill_and_read_history(http_client: SoakHttpClient) -> None:
     requests = [http_client.build_request("GET", path, known) for path in HISTORY_STREAMS]
     readers = [await http_client.send(request) for request in requests]
 
-    async def told(sequence: int) -> None:
+    async def wait_until_sent(sequence: int) -> None:
         mark = f"id: {http_client.producer.epoch}-{sequence}\n".encode()
         try:
             async with asyncio.timeout(RESPONSE_TIMEOUT_SECONDS):
@@ -115,15 +115,15 @@ async def fill_and_read_history(http_client: SoakHttpClient) -> None:
         except TimeoutError:
             raise AssertionError(f"not told of {mark!r}: {readers[0].body_tail!r}") from None
 
-    await http_client.producer.fill_recent_events(told)
+    await http_client.producer.fill_recent_events(wait_until_sent)
     for reader in readers:
         reader.disconnect(http_client.rng)
 
 
 async def main(port: int, nats_url: str, seed: int) -> None:
-    wire = await connect(nats_url, "visitors")
+    connection = await connect(nats_url, "visitors")
     rng = random.Random(seed)
-    world = SoakEventProducer(wire, rng)
+    world = SoakEventProducer(connection, rng)
     street = SoakHttpClient(port, world, rng)
     await world.append_initial_state()
     await fill_and_read_history(street)
@@ -134,7 +134,7 @@ async def main(port: int, nats_url: str, seed: int) -> None:
         _print_report(
             await visitors.run_connects(msgspec.json.decode(line, type=RunConnects).connect_count)
         )
-    await wire.close()
+    await connection.close()
 
 
 def _print_report(report: LoadReport) -> None:

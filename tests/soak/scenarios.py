@@ -199,12 +199,12 @@ def _add_resume_position(
         return path, "fresh"
     if how < 0.75:
         near = how < 0.65
-        place = (
+        resume_sequence = (
             world.last_sequence - rng.randrange(50)
             if near
             else rng.randrange(1, world.last_sequence)
         )
-        header_lines.append(f"Last-Event-ID: {world.epoch}-{place}")
+        header_lines.append(f"Last-Event-ID: {world.epoch}-{resume_sequence}")
         return path, "resumed"
     if how < 0.85:
         header_lines.append(f"Last-Event-ID: {rng.choice(['zz9-5', 'no id', '1700000000000-7'])}")
@@ -276,13 +276,13 @@ async def send_rejected_request(street: SoakHttpClient) -> str:
 
 async def exceed_connect_rate(street: SoakHttpClient) -> str:
     """Connect repeatedly from one address, which is admitted only so often."""
-    address, taken = f"X-Forwarded-For: {street.new_address()}", 0
-    while taken <= CONNECT_RATE:
+    address, attempt_count = f"X-Forwarded-For: {street.new_address()}", 0
+    while attempt_count <= CONNECT_RATE:
         answer = await street.request_and_read("GET", "/api/stream/orders", address)
         if answer.status == 503:  # an attempt that a full process rejected does not count
             continue
-        expect_status(answer, 401 if taken < CONNECT_RATE else 429)
-        taken += 1
+        expect_status(answer, 401 if attempt_count < CONNECT_RATE else 429)
+        attempt_count += 1
     return "refused 429"
 
 
@@ -335,8 +335,11 @@ async def revoke_session_of_open_stream(street: SoakHttpClient) -> str:
 
 async def stop_reading(street: SoakHttpClient) -> str:
     """Request a long history and stop reading; the edge closes the stream as slow."""
-    known, place = f"X-User-ID: {BUSY_USER}", f"Last-Event-ID: {street.producer.epoch}-1"
-    request = street.build_request("GET", "/api/stream/orders", known, place)
+    user_header, last_event_id = (
+        f"X-User-ID: {BUSY_USER}",
+        f"Last-Event-ID: {street.producer.epoch}-1",
+    )
+    request = street.build_request("GET", "/api/stream/orders", user_header, last_event_id)
     caller = await street.send(request, receive_buffer=MIN_BUFFER_BYTES)
     await caller.wait_for_status()
     expect_status(caller, 200, 503)

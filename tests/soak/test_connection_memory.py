@@ -58,16 +58,16 @@ async def _edge_with_full_buffer(
     edge: EdgeProcess, nats_server: LocalNatsServer
 ) -> AsyncIterator[SoakHttpClient]:
     """Yield a client of an edge whose memory of recent events is full."""
-    wire = await connect(nats_server.url, "cost")
+    connection = await connect(nats_server.url, "cost")
     rng = random.Random(1)
-    world = SoakEventProducer(wire, rng)
+    world = SoakEventProducer(connection, rng)
     street = SoakHttpClient(edge.port, world, rng)
     try:
         await world.append_initial_state()
         await fill_and_read_history(street)
         yield street
     finally:
-        await wire.close()
+        await connection.close()
 
 
 async def _open_streams(

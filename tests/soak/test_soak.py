@@ -108,14 +108,16 @@ def _fit_slopes(
 async def _check_store_empty(nats_server: LocalNatsServer) -> None:
     """Check that the store has dropped all sessions and tickets, which live for seconds here, and
     that no consumer of a reader is left over."""
-    wire = await connect(nats_server.url, "soak")
+    connection = await connect(nats_server.url, "soak")
     deadline = asyncio.get_running_loop().time() + CLEANUP_TIMEOUT_SECONDS
     try:
-        while any((there := await jetstream_counts(wire, (SESSIONS, TICKETS, LEASES))).values()):
+        while any(
+            (there := await jetstream_counts(connection, (SESSIONS, TICKETS, LEASES))).values()
+        ):
             assert asyncio.get_running_loop().time() < deadline, there
             await asyncio.sleep(0.2)
     finally:
-        await wire.close()
+        await connection.close()
 
 
 def _progress_line(connect_count: int, report: LoadReport, sample: ResourceSample) -> str:

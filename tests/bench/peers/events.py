@@ -48,13 +48,13 @@ def _encode_templates(encode: Callable[[Any], Any]) -> Callable[[int], bytes]:
             encode(
                 make_quote(
                     symbol,
-                    Decimal(10_000 + place) / 100,
-                    volume=Decimal(1_234_567 + place),
+                    Decimal(10_000 + index) / 100,
+                    volume=Decimal(1_234_567 + index),
                     timestamp=_TEMPLATE_TIME,
                 )
             )
         )
-        for place, symbol in enumerate(SYMBOLS)
+        for index, symbol in enumerate(SYMBOLS)
     ]
     return lambda number: made[number % len(made)]
 

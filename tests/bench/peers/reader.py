@@ -211,10 +211,10 @@ class ReaderPool:
         self._received_bytes = self._lost_connection_count = 0
         began = time.time()
         until, last = began + seconds, began + seconds + MEASURE_GRACE_SECONDS
-        poll, take = self._epoll.poll, self._record_arrival
+        poll, record = self._epoll.poll, self._record_arrival
         while (now := time.time()) < last:
             for fd, _ in poll(min(last - now, 0.1), 4096):
-                take(self._connections[fd])
+                record(self._connections[fd])
         steps: Counter[int] = Counter()
         for seen in self._blocks.values():
             for stamp in seen.timestamps:

@@ -290,11 +290,11 @@ async def open_readers(
 def _offer_to_users(
     reader_process: ReaderProcess, server: BenchServer, users: Sequence[str], seconds: float
 ) -> OfferLoad:
-    async def tell(number: int) -> None:
+    async def publish(number: int) -> None:
         await server.publish_to_user(users[number % len(users)], number)
 
     async def tell_all(rate: float, seconds: float) -> list[float]:
-        return await call_at_rate(rate, seconds, tell)
+        return await call_at_rate(rate, seconds, publish)
 
     async def offer(rate: float) -> LoadStep:
         return await _measure_step(reader_process, server, rate, seconds, 1, tell_all)

@@ -170,7 +170,7 @@ class TestEachStream:
             return [one.sequence for one in await upto(stream, last)]
 
 
-class Trimmed:
+class TrimmedLogHarness:
     """A separate harness, whose log is trimmed once for all tests of this file.
 
     `young` is an edge that has no events in memory and a low replay limit. `known` has the user's
@@ -205,15 +205,15 @@ class Trimmed:
 
 
 @pytest.fixture(scope="module")
-def trimmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trimmed]:
-    made = Trimmed(tmp_path_factory.mktemp("trimmed"))
+def trimmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrimmedLogHarness]:
+    made = TrimmedLogHarness(tmp_path_factory.mktemp("trimmed"))
     yield made
     made.harness.close()
 
 
 @pytest.mark.parametrize("row", UNIQUE_STREAM_CASES, ids=repr)
 async def test_stream_is_reset_for_a_trimmed_id_and_above_the_replay_limit(
-    trimmed: Trimmed, row: Any
+    trimmed: TrimmedLogHarness, row: Any
 ) -> None:
     async with trimmed.harness.journal() as journal:
         cast = UserScenario(journal, "tess", trimmed.known)

@@ -25,7 +25,7 @@ OPENINGS = (4, 12, 20)
 """Rounds in which readers connect, while the writers of the other domains continue."""
 
 
-class Reading:
+class ConcurrentReader:
     """A reader that connects during the writes."""
 
     def __init__(self, row: Any, stream: SseStream) -> None:
@@ -58,7 +58,7 @@ async def test_every_reader_ends_with_the_state_of_the_log(
                 for row in STREAM_CASES:
                     for at in edges:
                         stream = await open_stream(at, row.path_for(cast), cookie)
-                        readings.append(Reading(row, stream))
+                        readings.append(ConcurrentReader(row, stream))
 
     await asyncio.gather(*map(write, DOMAINS))
     end = {domain: await cast.append_event(domain, ROUNDS) for domain in DOMAINS}

@@ -32,7 +32,7 @@ async def alice(edge: EdgeProcess, fresh: Callable[[str], str]) -> tuple[str, st
     return user, await edge.sign_in(user)
 
 
-class Compressed:
+class CompressedStream:
     """A compressed stream, read as strictly as `SseStream` reads a plain one."""
 
     def __init__(self, stream: SseStream) -> None:
@@ -125,7 +125,7 @@ class TestCompressedContent:
     ) -> None:
         """The test reads each event before it appends the next, so no later write flushes it."""
         user, cookie = alice
-        reader = Compressed(await edge.connect(ORDERS, cookie, headers=GZIP))
+        reader = CompressedStream(await edge.connect(ORDERS, cookie, headers=GZIP))
         await reader.until("the snapshot", lambda f: f.event == "order:update")
         for number in range(60):
             sequence = await journal.append(user, order_placed(f"z-{number}"))
@@ -139,7 +139,7 @@ class TestCompressedContent:
     ) -> None:
         user, cookie = alice
         plain = await edge.open_stream(ORDERS, cookie)
-        reader = Compressed(await edge.connect(ORDERS, cookie, headers=GZIP))
+        reader = CompressedStream(await edge.connect(ORDERS, cookie, headers=GZIP))
         await reader.until("the snapshot", lambda f: f.event == "order:update")
         await plain.read_until("order:update")
         before = len(plain.frames)
@@ -158,7 +158,7 @@ class TestCompressedContent:
         The text compresses differently at each level.
         """
         user, cookie = alice
-        reader, rng = Compressed(await edge.connect(ORDERS, cookie, headers=GZIP)), Random(6)
+        reader, rng = CompressedStream(await edge.connect(ORDERS, cookie, headers=GZIP)), Random(6)
         await reader.until("the snapshot", lambda f: f.event == "order:update")
 
         async def read_block() -> Any:
@@ -185,7 +185,9 @@ class TestCompressedContent:
         first = await journal.append(user, order_placed("first"))
         last = await journal.append(user, *orders_placed(500, "later"))
         at = f"{await journal.epoch()}-{first}"
-        reader = Compressed(await edge.connect(ORDERS, cookie, headers=GZIP, last_event_id=at))
+        reader = CompressedStream(
+            await edge.connect(ORDERS, cookie, headers=GZIP, last_event_id=at)
+        )
         frames = await reader.until("the last", lambda f: f.id and f.sequence == last)
         sequences = [f.sequence for f in frames if f.id]
         assert sequences == list(range(first + 1, last + 1))
@@ -209,7 +211,7 @@ class TestCompressedContent:
         readers = []
         for round_ in range(2, 42):
             if round_ in (2, 3, 15):
-                reader = Compressed(await edge.connect(path, headers=GZIP))
+                reader = CompressedStream(await edge.connect(path, headers=GZIP))
                 await reader.until("the snapshot", lambda f: f.event == "price:update")
                 readers.append(reader)
             for symbol in symbols:

@@ -22,7 +22,7 @@ CROWD = 30
 NEVER = 3600
 
 
-class Spy:
+class PageReadSpy:
     """Counts the log pages that are being read: `now`, at `most` at once, and in `all`."""
 
     def __init__(self) -> None:
@@ -44,8 +44,8 @@ class Spy:
 
 
 @pytest.fixture
-async def spy(harness: Harness, journal: EventLogDriver) -> AsyncIterator[Spy]:  # noqa: ARG001 - it creates the streams
-    made = Spy()
+async def spy(harness: Harness, journal: EventLogDriver) -> AsyncIterator[PageReadSpy]:  # noqa: ARG001 - it creates the streams
+    made = PageReadSpy()
     connection = await connect(harness.broker.url, "spy")
     # A single subscription receives each request before its response.
     subscription = await connection.subscribe(">", made.receive, lambda reason: pytest.fail(reason))
@@ -63,7 +63,7 @@ async def returned(edge: EdgeProcess, cookie: str, first: Any, last: Any) -> Any
 
 
 async def test_concurrent_replays_are_limited_in_a_reconnect_storm(
-    harness: Harness, journal: EventLogDriver, fresh: Callable[[str], str], spy: Spy
+    harness: Harness, journal: EventLogDriver, fresh: Callable[[str], str], spy: PageReadSpy
 ) -> None:
     """The edge has an empty memory, as after a deployment."""
     user = fresh("storm")
@@ -80,7 +80,7 @@ async def test_concurrent_replays_are_limited_in_a_reconnect_storm(
 
 
 async def test_the_log_is_not_read_ahead_for_a_stalled_reader(
-    harness: Harness, journal: EventLogDriver, fresh: Callable[[str], str], spy: Spy
+    harness: Harness, journal: EventLogDriver, fresh: Callable[[str], str], spy: PageReadSpy
 ) -> None:
     """The edge reads pages at the pace of each client.
 

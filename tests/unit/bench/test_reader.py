@@ -30,7 +30,7 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-class Cutting:
+class CuttingServer:
     """Sends each of its peers an opening, and events, cut anywhere, once they are measured."""
 
     def __init__(self, *, compressed: bool) -> None:
@@ -73,7 +73,7 @@ class Cutting:
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_every_event_counts_once(compressed: bool) -> None:
-    server, readers = Cutting(compressed=compressed), ReaderPool()
+    server, readers = CuttingServer(compressed=compressed), ReaderPool()
     requests = ["GET / HTTP/1.1\r\n\r\n"] * READERS
     opened = readers.execute(
         OpenConnections(port=server.port, requests=requests, marker=": hi", marker_count=1)
@@ -89,7 +89,7 @@ def test_every_event_counts_once(compressed: bool) -> None:
     assert 0 < latency_quantile(report, 0.5) <= latency_quantile(report, 0.99) < float("inf")
 
 
-def measured(readers: ReaderPool, server: Cutting) -> Any:
+def measured(readers: ReaderPool, server: CuttingServer) -> Any:
     """A report of all that the server sends: it begins when the measuring has, which ends when
     every connection has ended, however long that takes."""
     clock = Clock(began=server.go, over=lambda: not readers._connections)

@@ -133,7 +133,7 @@ def test_a_huge_field_only_skips_its_row() -> None:
 def test_a_very_long_line_is_read_in_bounded_memory(cell: str) -> None:
     """A line of thirty megabytes is never held in memory as a whole."""
 
-    class Endless(io.RawIOBase):
+    class EndlessFile(io.RawIOBase):
         left = 30 << 20
         head = b"title,source\n"
 
@@ -153,7 +153,7 @@ def test_a_very_long_line_is_read_in_bounded_memory(cell: str) -> None:
 
     tracemalloc.start()
     try:
-        rows = list(csv_reader.read_rows(io.BufferedReader(Endless()), NO_DEFAULTS))
+        rows = list(csv_reader.read_rows(io.BufferedReader(EndlessFile()), NO_DEFAULTS))
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

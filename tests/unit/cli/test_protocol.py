@@ -94,7 +94,7 @@ class Terms(msgspec.Struct, frozen=True):
     signed: bytes
 
 
-class Agreed(Event, frozen=True, kw_only=True):
+class LoanAgreed(Event, frozen=True, kw_only=True):
     """Somebody agreed."""
 
     terms: dict[str, Terms]
@@ -102,7 +102,7 @@ class Agreed(Event, frozen=True, kw_only=True):
 
 def test_field_types_of_other_packages_are_documented() -> None:
     catalogue = Catalogue()
-    event("loan.agreed", domain="loans", catalogue=catalogue)(Agreed)
+    event("loan.agreed", domain="loans", catalogue=catalogue)(LoanAgreed)
     page = render_document(catalogue=catalogue, calls=())
     assert "| `terms` | object of [Terms](#terms) |" in page
     for row in ("`until` | date", "`rates` | object of number", "`parties` | list of text",
@@ -110,7 +110,7 @@ def test_field_types_of_other_packages_are_documented() -> None:
         assert f"| {row} |" in page
 
 
-class Lent(Event, frozen=True, kw_only=True):
+class LoanMade(Event, frozen=True, kw_only=True):
     """Somebody lent `amount_lent`; None of it is back."""
 
     amount_lent: Decimal
@@ -119,7 +119,7 @@ class Lent(Event, frozen=True, kw_only=True):
 
 def test_event_types_of_other_packages_are_documented() -> None:
     catalogue = Catalogue()
-    event("loan.made", version=2, domain="loans", sse="loan:made", catalogue=catalogue)(Lent)
+    event("loan.made", version=2, domain="loans", sse="loan:made", catalogue=catalogue)(LoanMade)
     upcast("loan.made", version=1, catalogue=catalogue)(lambda fields: fields)
     page = render_document(catalogue=catalogue, calls=())
     assert (
@@ -145,4 +145,6 @@ def test_a_package_without_event_types_is_an_error() -> None:
 def test_descriptions_do_not_affect_decoding() -> None:
     """The annotation is part of the type and does not slow the decoder."""
     assert about("x", "shares").description == "x (shares)"
-    assert msgspec.json.decode(b'{"amountLent":1}', type=Lent) == Lent(amount_lent=Decimal(1))
+    assert msgspec.json.decode(b'{"amountLent":1}', type=LoanMade) == LoanMade(
+        amount_lent=Decimal(1)
+    )

@@ -184,7 +184,7 @@ async def test_a_cursor_is_not_resumed_if_the_log_is_recreated_during_the_lookup
     await append(log, 3)
     async with Follower(server) as follower:
 
-        class Slow(MemoryEventLog):
+        class SlowEventLog(MemoryEventLog):
             async def page(self, *arguments: Any, **how: Any) -> Page:
                 page = await super().page(*arguments, **how)
                 server.stop()
@@ -193,8 +193,8 @@ async def test_a_cursor_is_not_resumed_if_the_log_is_recreated_during_the_lookup
                 await asyncio.sleep(LONG_SECONDS)
                 return page
 
-        resume_policy = ResumePolicy(Slow(server), follower.log_tail, replay_limit=100)
-        reader = ReplayReader(Slow(server), [pattern(owner="alice")], asyncio.Semaphore(1))
+        resume_policy = ResumePolicy(SlowEventLog(server), follower.log_tail, replay_limit=100)
+        reader = ReplayReader(SlowEventLog(server), [pattern(owner="alice")], asyncio.Semaphore(1))
         with pytest.raises(NotReady):
             await resume_policy.decide("m1-2", reader.count_events_after)
         assert await resume_policy.decide("m2-0", reader.count_events_after) == ResumeStart(0)

@@ -23,7 +23,7 @@ _BY_NAME = {feed.name: feed for feed in STREAM_ROUTES}
 ORDERS, PRICES, TRADING = (_BY_NAME[name] for name in ("orders", "prices", "trading"))
 
 
-class Side:
+class HubConnection:
     """A connection with its outbox and the number of its aborts."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Side:
         return await box.next_chunk()
 
 
-OpenSide = Callable[..., Side]
+OpenHubConnection = Callable[..., HubConnection]
 
 
 @pytest.fixture
@@ -70,15 +70,15 @@ async def hub() -> Hub:
 
 
 @pytest.fixture
-async def open_(hub: Hub) -> OpenSide:
+async def open_(hub: Hub) -> OpenHubConnection:
     def opened(
         owner: str | None = "alice",
         feed: StreamRoute = ORDERS,
         *,
         frames: int = 100,
         expires_at: datetime | None = None,
-    ) -> Side:
-        return Side(hub, owner, feed, frames, expires_at)
+    ) -> HubConnection:
+        return HubConnection(hub, owner, feed, frames, expires_at)
 
     return opened
 
@@ -105,7 +105,7 @@ def status(service: str) -> AgentStatusChanged:
 
 class TestDelivery:
     async def test_an_event_is_sent_to_all_connections_of_its_owner_only(
-        self, hub: Hub, open_: OpenSide
+        self, hub: Hub, open_: OpenHubConnection
     ) -> None:
         mine, too, other, prices = open_(), open_(feed=TRADING), open_("bob"), open_(feed=PRICES)
         hub.publish(recorded(7))
@@ -115,7 +115,9 @@ class TestDelivery:
         assert await other.read_pending() == b""
         assert await prices.read_pending() == b""
 
-    async def test_events_are_sent_once_and_in_order(self, hub: Hub, open_: OpenSide) -> None:
+    async def test_events_are_sent_once_and_in_order(
+        self, hub: Hub, open_: OpenHubConnection
+    ) -> None:
         side = open_()
         side.connection.advance(5)
         for sequence in (4, 5, 6, 6, 8, 7):
@@ -127,7 +129,7 @@ class TestDelivery:
         assert side.connection.position == 8
 
     async def test_events_are_sent_to_live_connections_only(
-        self, hub: Hub, open_: OpenSide
+        self, hub: Hub, open_: OpenHubConnection
     ) -> None:
         side = open_()
         side.connection.leave_live()
@@ -136,14 +138,16 @@ class TestDelivery:
         assert side.connection.position == 0
 
     async def test_an_event_that_the_route_omits_only_advances_the_position(
-        self, hub: Hub, open_: OpenSide
+        self, hub: Hub, open_: OpenHubConnection
     ) -> None:
         side = open_()
         hub.publish(recorded(7, domain="notes", event=hidden_event()))
         assert await side.read_pending() == b""
         assert (side.connection.position, side.connection.last_sent_sequence) == (7, 0)
 
-    async def test_a_removed_connection_receives_nothing(self, hub: Hub, open_: OpenSide) -> None:
+    async def test_a_removed_connection_receives_nothing(
+        self, hub: Hub, open_: OpenHubConnection
+    ) -> None:
         side = open_()
         hub.remove(side.connection)
         hub.publish(recorded(7))
@@ -151,7 +155,7 @@ class TestDelivery:
         assert (len(hub), hub.owner_count()) == (0, 0)
 
     async def test_a_connection_with_a_full_outbox_leaves_live_delivery_at_its_position(
-        self, hub: Hub, open_: OpenSide
+        self, hub: Hub, open_: OpenHubConnection
     ) -> None:
         side, other = open_(frames=2), open_()
         for sequence in range(1, 6):
@@ -162,7 +166,7 @@ class TestDelivery:
         assert (await other.read_pending()).count(b"\nid: ") == 5
 
     async def test_public_status_messages_are_sent_to_connected_clients_without_ids(
-        self, hub: Hub, open_: OpenSide
+        self, hub: Hub, open_: OpenHubConnection
     ) -> None:
         anybody, signed_in = open_(None, PRICES), open_(feed=PRICES)
         hub.publish(recorded(7, EVERYBODY, "agents", status("orders")))
@@ -178,7 +182,7 @@ class TestDelivery:
         assert await anybody.read_pending() == b""
 
     async def test_a_connection_without_room_for_a_status_message_is_closed_as_slow(
-        self, hub: Hub, open_: OpenSide
+        self, hub: Hub, open_: OpenHubConnection
     ) -> None:
         side, other = open_(None, PRICES, frames=1), open_(None, PRICES)
         for sequence in (7, 8):
@@ -188,7 +192,7 @@ class TestDelivery:
         assert (await other.read_pending()).count(b"agent:status") == 2
 
     async def test_a_recreated_log_ends_live_delivery_of_all_connections(
-        self, hub: Hub, open_: OpenSide
+        self, hub: Hub, open_: OpenHubConnection
     ) -> None:
         side = open_()
         hub.on_log_recreated("e6")
@@ -198,7 +202,7 @@ class TestDelivery:
         assert b"\nid: e6-7\n" in await side.read_pending()
 
     async def test_connections_owners_and_close_reasons_are_counted(
-        self, hub: Hub, open_: OpenSide
+        self, hub: Hub, open_: OpenHubConnection
     ) -> None:
         sides = [open_("alice"), open_("alice"), open_("bob"), open_(None, PRICES)]
         assert (len(hub), hub.owner_count()) == (4, 2)
@@ -211,7 +215,7 @@ class TestDelivery:
 
 class TestIdleConnections:
     async def test_a_keepalive_comment_is_sent_after_the_interval(
-        self, hub: Hub, open_: OpenSide
+        self, hub: Hub, open_: OpenHubConnection
     ) -> None:
         side = open_()
         hub.tick(KEEPALIVE_SECONDS - 0.1, WALL)
@@ -219,14 +223,16 @@ class TestIdleConnections:
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.read_pending() == b": keepalive\n\n"
 
-    async def test_no_keepalive_is_sent_during_a_write(self, hub: Hub, open_: OpenSide) -> None:
+    async def test_no_keepalive_is_sent_during_a_write(
+        self, hub: Hub, open_: OpenHubConnection
+    ) -> None:
         side = open_()
         side.connection.write_started(KEEPALIVE_SECONDS - 1)
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.read_pending() == b""
 
     async def test_a_checkpoint_is_sent_when_the_position_has_advanced(
-        self, hub: Hub, open_: OpenSide
+        self, hub: Hub, open_: OpenHubConnection
     ) -> None:
         side = open_()
         side.connection.sent(5)
@@ -238,7 +244,9 @@ class TestIdleConnections:
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.read_pending() == b": keepalive\n\n"
 
-    async def test_no_checkpoint_is_sent_during_catch_up(self, hub: Hub, open_: OpenSide) -> None:
+    async def test_no_checkpoint_is_sent_during_catch_up(
+        self, hub: Hub, open_: OpenHubConnection
+    ) -> None:
         """Events before its position may not have been written yet."""
         side = open_()
         side.connection.sent(5)
@@ -248,7 +256,7 @@ class TestIdleConnections:
         assert await side.read_pending() == b": keepalive\n\n"
 
     async def test_a_checkpoint_is_sent_on_a_stream_that_is_busy_with_values(
-        self, hub: Hub, open_: OpenSide
+        self, hub: Hub, open_: OpenHubConnection
     ) -> None:
         side = open_(feed=TRADING)
         sent_by_second = []
@@ -270,7 +278,7 @@ class TestIdleConnections:
         ]
 
     async def test_no_checkpoint_is_sent_on_a_stream_without_ids(
-        self, hub: Hub, open_: OpenSide
+        self, hub: Hub, open_: OpenHubConnection
     ) -> None:
         side = open_(feed=PRICES)
         side.connection.advance(9)
@@ -279,7 +287,9 @@ class TestIdleConnections:
 
 
 class TestClosing:
-    async def test_a_slow_write_aborts_the_connection(self, hub: Hub, open_: OpenSide) -> None:
+    async def test_a_slow_write_aborts_the_connection(
+        self, hub: Hub, open_: OpenHubConnection
+    ) -> None:
         side = open_()
         side.connection.write_finished(100.0)
         side.connection.write_started(100.0)
@@ -289,14 +299,14 @@ class TestClosing:
         assert (side.aborted, side.connection.close_reason) == (1, CloseReason.SLOW)
 
     async def test_minutes_without_a_write_abort_the_connection(
-        self, hub: Hub, open_: OpenSide
+        self, hub: Hub, open_: OpenHubConnection
     ) -> None:
         side = open_()
         hub.tick(300.1, WALL)
         assert (side.aborted, side.connection.close_reason) == (1, CloseReason.QUIET)
 
     async def test_an_expired_session_closes_the_connection(
-        self, hub: Hub, open_: OpenSide
+        self, hub: Hub, open_: OpenHubConnection
     ) -> None:
         side = open_(expires_at=WALL + timedelta(seconds=5))
         reasons = []
@@ -308,7 +318,7 @@ class TestClosing:
         assert side.aborted == 0
 
     async def test_a_connection_is_aborted_if_the_final_frame_is_not_written(
-        self, hub: Hub, open_: OpenSide
+        self, hub: Hub, open_: OpenHubConnection
     ) -> None:
         side = open_()
         side.connection.close(CloseReason.DRAIN, 10.0, b"bye")
@@ -317,7 +327,7 @@ class TestClosing:
         hub.tick(10.1 + CLOSE_TIMEOUT_SECONDS, WALL)
         assert side.aborted == 1
 
-    async def test_the_first_close_reason_is_kept(self, open_: OpenSide) -> None:
+    async def test_the_first_close_reason_is_kept(self, open_: OpenHubConnection) -> None:
         side = open_()
         side.connection.close(CloseReason.REVOKED, 0.0, b"one")
         side.connection.close(CloseReason.DRAIN, 0.0, b"two")
@@ -326,7 +336,9 @@ class TestClosing:
         assert await side.read_pending() == b"one"
         assert side.aborted == 1
 
-    async def test_an_event_after_the_close_is_ignored(self, hub: Hub, open_: OpenSide) -> None:
+    async def test_an_event_after_the_close_is_ignored(
+        self, hub: Hub, open_: OpenHubConnection
+    ) -> None:
         side = open_()
         side.connection.close(CloseReason.DRAIN, 0.0, b"bye")
         hub.publish(recorded(7))
@@ -338,7 +350,7 @@ class TestClosing:
         }  # fmt: skip
 
 
-async def test_closing_wakes_a_waiting_reader(open_: OpenSide) -> None:
+async def test_closing_wakes_a_waiting_reader(open_: OpenHubConnection) -> None:
     side = open_()
     taking = asyncio.create_task(side.connection.outbox.next_chunk())
     await asyncio.sleep(0)
@@ -357,7 +369,7 @@ class TestDrainAnnouncements:
         ],
     )
     async def test_the_announcement_uses_the_names_of_the_api_family(
-        self, hub: Hub, open_: OpenSide, stream: str, name: str, field: str
+        self, hub: Hub, open_: OpenHubConnection, stream: str, name: str, field: str
     ) -> None:
         side = open_(feed=_BY_NAME[stream])
         hub.announce_draining(side.connection, 4.9994, WALL)
@@ -369,7 +381,9 @@ class TestDrainAnnouncements:
         assert "\nid: " not in announcement
         assert side.connection.close_reason is None
 
-    async def test_a_full_outbox_drops_the_announcement(self, hub: Hub, open_: OpenSide) -> None:
+    async def test_a_full_outbox_drops_the_announcement(
+        self, hub: Hub, open_: OpenHubConnection
+    ) -> None:
         side = open_(frames=1)
         hub.publish(recorded(7))
         hub.announce_draining(side.connection, 5.0, WALL)

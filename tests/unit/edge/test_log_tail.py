@@ -27,7 +27,7 @@ pytestmark = pytest.mark.virtual_time
 PATIENT_SECONDS = 60.0
 
 
-class Following:
+class LogTailHarness:
     """A server, a writer without faults, and a log tail whose connection has `faults`."""
 
     def __init__(
@@ -77,7 +77,7 @@ class Following:
 
 
 async def test_the_log_tail_starts_at_the_end_with_an_empty_buffer() -> None:
-    following = Following()
+    following = LogTailHarness()
     await following.append(5)
     async with following:
         assert (following.log_tail.last_sequence, following.log_tail.last_evicted_sequence) == (
@@ -90,7 +90,7 @@ async def test_the_log_tail_starts_at_the_end_with_an_empty_buffer() -> None:
 
 
 async def test_received_events_are_buffered_by_owner() -> None:
-    async with Following() as following:
+    async with LogTailHarness() as following:
         for owner in ("alice", "bob", "alice"):
             await following.append(owner=owner)
         await following.caught_up()
@@ -104,7 +104,7 @@ async def test_received_events_are_buffered_by_owner() -> None:
 async def test_the_buffer_is_bounded_in_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BUFFERED_EVENTS", 10)
 
-    async with Following() as following:
+    async with LogTailHarness() as following:
         await following.append(25)
         await following.append(5, owner="bob")
         await following.caught_up()
@@ -121,7 +121,7 @@ async def test_the_buffer_is_bounded_in_events(monkeypatch: pytest.MonkeyPatch) 
 async def test_the_buffer_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BUFFERED_BYTES", 2000)
 
-    async with Following() as following:
+    async with LogTailHarness() as following:
         await following.append(50)
         await following.caught_up()
         buffered = following.log_tail.events_after(("alice",), 0)
@@ -148,7 +148,7 @@ async def test_the_buffer_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -
 async def test_every_event_is_passed_on_once_in_order_under_faults(
     faults: dict[str, float], seed: int
 ) -> None:
-    async with Following(msgspec.structs.replace(Faults(seed=seed), **faults)) as following:
+    async with LogTailHarness(msgspec.structs.replace(Faults(seed=seed), **faults)) as following:
         await following.append(300)
         await following.caught_up()
         assert following.sequences == list(range(1, 301))
@@ -156,7 +156,7 @@ async def test_every_event_is_passed_on_once_in_order_under_faults(
 
 
 async def test_a_lost_last_message_is_found_by_the_next_poll() -> None:
-    async with Following(Faults(seed=1, lost_message_rate=1.0)) as following:
+    async with LogTailHarness(Faults(seed=1, lost_message_rate=1.0)) as following:
         began = asyncio.get_running_loop().time()
         await following.append()
         await following.caught_up()
@@ -164,7 +164,7 @@ async def test_a_lost_last_message_is_found_by_the_next_poll() -> None:
         assert following.log_tail.repair_count == 1
 
 
-class Dropping(MemoryEventLog):
+class LossyEventLog(MemoryEventLog):
     """A log that loses the live message of sequence 2."""
 
     async def subscribe(
@@ -182,7 +182,7 @@ class Dropping(MemoryEventLog):
 
 async def test_events_after_a_gap_are_held_until_the_gap_is_repaired() -> None:
     """The log tail starts the repair as soon as it detects the gap."""
-    async with Following(log=Dropping) as following:
+    async with LogTailHarness(log=LossyEventLog) as following:
         await following.append(4)
         assert following.sequences == [1]
         began = asyncio.get_running_loop().time()
@@ -193,7 +193,7 @@ async def test_events_after_a_gap_are_held_until_the_gap_is_repaired() -> None:
 
 
 async def test_a_recreated_log_is_followed_from_its_start() -> None:
-    async with Following() as following:
+    async with LogTailHarness() as following:
         await following.append(5)
         await following.caught_up()
         following.server.recreate()
@@ -216,7 +216,7 @@ async def test_a_recreated_log_is_followed_from_its_start() -> None:
 
 
 async def test_trimming_updates_the_bounds_and_keeps_the_buffer() -> None:
-    async with Following() as following:
+    async with LogTailHarness() as following:
         await following.append(10)
         await following.caught_up()
         following.server.trim(6)
@@ -230,7 +230,7 @@ async def test_trimming_updates_the_bounds_and_keeps_the_buffer() -> None:
 
 
 async def test_the_log_tail_is_not_ready_during_an_outage_and_recovers() -> None:
-    async with Following() as following:
+    async with LogTailHarness() as following:
         await following.append()
         await following.caught_up()
         following.server.stop()
@@ -249,7 +249,7 @@ async def test_the_log_tail_is_not_ready_during_an_outage_and_recovers() -> None
 
 
 async def test_the_log_tail_waits_for_a_server_that_has_not_started() -> None:
-    following = Following()
+    following = LogTailHarness()
     following.server.stop()
     running = asyncio.create_task(following.log_tail.run())
     await asyncio.sleep(5)

@@ -24,7 +24,7 @@ NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ALGORITHMS = ("HS256", "RS256", "ES256")
 
 
-class At:
+class VerifierHarness:
     """An issuer and a verifier that share one clock."""
 
     def __init__(self, tmp_path: Path, **settings: Any) -> None:
@@ -52,12 +52,12 @@ class At:
 
 
 @pytest.fixture
-def at(tmp_path: Path) -> At:
-    return At(tmp_path)
+def at(tmp_path: Path) -> VerifierHarness:
+    return VerifierHarness(tmp_path)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-async def test_a_valid_token_is_accepted(at: At, algorithm: str) -> None:
+async def test_a_valid_token_is_accepted(at: VerifierHarness, algorithm: str) -> None:
     token = at.token("alice", algorithm, seconds=60, roles=["admin", "desk"])
     session = await at.accept(token)
     assert (session.user_id, session.roles, session.is_admin) == ("alice", ("admin", "desk"), True)
@@ -66,7 +66,7 @@ async def test_a_valid_token_is_accepted(at: At, algorithm: str) -> None:
 
 
 class TestTokenTimes:
-    async def test_a_token_expires_at_its_exp(self, at: At) -> None:
+    async def test_a_token_expires_at_its_exp(self, at: VerifierHarness) -> None:
         token = at.token(seconds=60)
         at.clock[0] += timedelta(seconds=59.9)
         assert await at.read(token)
@@ -74,23 +74,23 @@ class TestTokenTimes:
         assert await at.read(token) is None
 
     async def test_the_leeway_extends_exp_and_nbf(self, tmp_path: Path) -> None:
-        at = At(tmp_path, leeway_seconds=10.0)
+        at = VerifierHarness(tmp_path, leeway_seconds=10.0)
         token = at.token(seconds=-5)
         assert (await at.accept(token)).expires_at == NOW + timedelta(seconds=5)
         assert await at.read(at.token(seconds=-10)) is None
         assert await at.read(at.token(nbf=NOW.timestamp() + 9))
         assert await at.read(at.token(nbf=NOW.timestamp() + 11)) is None
 
-    async def test_a_token_is_rejected_before_its_nbf(self, at: At) -> None:
+    async def test_a_token_is_rejected_before_its_nbf(self, at: VerifierHarness) -> None:
         token = at.token(nbf=NOW.timestamp() + 5)
         assert await at.read(token) is None
         at.clock[0] += timedelta(seconds=5)
         assert await at.read(token)
 
-    async def test_a_token_without_exp_is_rejected(self, at: At) -> None:
+    async def test_a_token_without_exp_is_rejected(self, at: VerifierHarness) -> None:
         assert await at.read(at.token(exp=None)) is None
 
-    async def test_an_exp_beyond_the_largest_date_is_capped(self, at: At) -> None:
+    async def test_an_exp_beyond_the_largest_date_is_capped(self, at: VerifierHarness) -> None:
         assert (await at.accept(at.token(exp=10**15))).expires_at == MAX_EXPIRY
 
     @pytest.mark.parametrize(
@@ -108,7 +108,9 @@ class TestTokenTimes:
             '{"sub":"a","exp":9e10,"x":' + "[" * 3000 + "]" * 3000 + "}", "\ufeff{}",
         ],
     )  # fmt: skip
-    async def test_malformed_signed_claims_are_rejected(self, at: At, claims: str) -> None:
+    async def test_malformed_signed_claims_are_rejected(
+        self, at: VerifierHarness, claims: str
+    ) -> None:
         for algorithm in ("HS256", "ES256"):
             kid, key = at.issuer.key(algorithm)
             token = sign_jwt(claims.encode(), key, algorithm, {"kid": kid} if kid else {})
@@ -117,13 +119,17 @@ class TestTokenTimes:
 
 class TestAlgorithms:
     @pytest.mark.parametrize("name", ["none", "None", "NONE", "nOnE", "", None, 7, [], "HS512"])
-    async def test_unsigned_and_unknown_algorithms_are_rejected(self, at: At, name: str) -> None:
+    async def test_unsigned_and_unknown_algorithms_are_rejected(
+        self, at: VerifierHarness, name: str
+    ) -> None:
         claims = {"sub": "alice", "exp": NOW.timestamp() + 60}
         assert await at.read(unsigned_jwt({"alg": name, "typ": "JWT"}, claims)) is None
         assert await at.read(unsigned_jwt({"alg": name, "typ": "JWT"}, claims, b"x" * 32)) is None
 
     @pytest.mark.parametrize("kind", ["RS256", "ES256"])
-    async def test_hs256_signed_with_a_public_key_is_rejected(self, at: At, kind: str) -> None:
+    async def test_hs256_signed_with_a_public_key_is_rejected(
+        self, at: VerifierHarness, kind: str
+    ) -> None:
         """An attacker uses a public key as HS256 secret, in each of its encodings."""
         kid, key = at.issuer.key(kind)
         public = key.public_key()
@@ -140,29 +146,29 @@ class TestAlgorithms:
                 assert await at.read(token) is None
 
     async def test_hs256_is_rejected_without_a_secret(self, tmp_path: Path) -> None:
-        at = At(tmp_path, secret="")
+        at = VerifierHarness(tmp_path, secret="")
         assert await at.read(at.token(algorithm="HS256")) is None
         assert await at.read(_hs256(b"", {"sub": "a", "exp": NOW.timestamp() + 9}, None)) is None
         assert await at.read(at.token(algorithm="RS256"))
 
     async def test_only_hs256_is_accepted_without_a_key_source(self, tmp_path: Path) -> None:
-        at = At(tmp_path, key_source=None)
+        at = VerifierHarness(tmp_path, key_source=None)
         assert await at.read(at.token(algorithm="RS256")) is None
         assert await at.read(at.token(algorithm="HS256"))
 
-    async def test_a_key_of_another_algorithm_is_rejected(self, at: At) -> None:
+    async def test_a_key_of_another_algorithm_is_rejected(self, at: VerifierHarness) -> None:
         """The kid of an RSA key with ES256, and the kid of an EC key with RS256."""
         for algorithm, other in (("RS256", "ES256"), ("ES256", "RS256")):
             kid, _ = at.issuer.key(other)
             assert await at.read(at.token(algorithm=algorithm, headers={"kid": kid})) is None
 
-    async def test_other_rsa_algorithms_are_rejected(self, at: At) -> None:
+    async def test_other_rsa_algorithms_are_rejected(self, at: VerifierHarness) -> None:
         kid, key = at.issuer.key("RS256")
         claims = {"sub": "alice", "exp": NOW.timestamp() + 60}
         for algorithm in ("RS384", "RS512", "PS256"):
             assert await at.read(sign_jwt(claims, key, algorithm, {"kid": kid})) is None
 
-    async def test_keys_named_by_the_token_header_are_not_used(self, at: At) -> None:
+    async def test_keys_named_by_the_token_header_are_not_used(self, at: VerifierHarness) -> None:
         stranger = JwtIssuer()
         stranger.rotate()
         kid, key = stranger.key("RS256")
@@ -172,34 +178,36 @@ class TestAlgorithms:
         ):  # fmt: skip
             assert await at.read(stranger.token(now=NOW.timestamp(), headers=headers)) is None
 
-    async def test_critical_header_parameters_are_rejected(self, at: At) -> None:
+    async def test_critical_header_parameters_are_rejected(self, at: VerifierHarness) -> None:
         assert await at.read(at.token(headers={"crit": ["b64"], "b64": True})) is None
         assert await at.read(at.token(headers={"crit": []})) is None
 
 
 class TestIssuerAndAudience:
     async def test_the_issuer_must_match(self, tmp_path: Path) -> None:
-        at = At(tmp_path, issuer="https://login.example")
+        at = VerifierHarness(tmp_path, issuer="https://login.example")
         assert await at.read(at.token(iss="https://login.example"))
         for iss in (None, "https://login.example/", "", ["https://login.example"], 7):
             assert await at.read(at.token(iss=iss)) is None
 
     async def test_one_audience_must_match(self, tmp_path: Path) -> None:
-        at = At(tmp_path, audience=("desk", "api"))
+        at = VerifierHarness(tmp_path, audience=("desk", "api"))
         for right in ("desk", "api", ["other", "desk"]):
             assert await at.read(at.token(aud=right)), right
         for wrong in (None, "other", [], "", ["Desk"], 7, [7]):
             assert await at.read(at.token(aud=wrong)) is None, wrong
 
     async def test_a_token_with_an_audience_is_rejected_when_none_is_configured(
-        self, at: At
+        self, at: VerifierHarness
     ) -> None:
         assert await at.read(at.token(aud="other")) is None
 
 
 class TestSignatures:
     @pytest.mark.parametrize("algorithm", ALGORITHMS)
-    async def test_a_signature_of_another_key_is_rejected(self, at: At, algorithm: str) -> None:
+    async def test_a_signature_of_another_key_is_rejected(
+        self, at: VerifierHarness, algorithm: str
+    ) -> None:
         stranger = JwtIssuer()
         stranger.rotate()
         headers = {"kid": f"{algorithm}-0"} if algorithm != "HS256" else {}
@@ -209,7 +217,7 @@ class TestSignatures:
         assert await at.read(token) is None
 
     @pytest.mark.parametrize("algorithm", ALGORITHMS)
-    async def test_a_changed_token_is_rejected(self, at: At, algorithm: str) -> None:
+    async def test_a_changed_token_is_rejected(self, at: VerifierHarness, algorithm: str) -> None:
         token = at.token(algorithm=algorithm)
         head, payload, signature = token.split(".")
         claims = jwt.utils.base64url_decode(payload).replace(b"alice", b"admin")
@@ -221,7 +229,9 @@ class TestSignatures:
         ):  # fmt: skip
             assert await at.read(bad) is None
 
-    async def test_two_encodings_of_one_signature_have_the_same_session_key(self, at: At) -> None:
+    async def test_two_encodings_of_one_signature_have_the_same_session_key(
+        self, at: VerifierHarness
+    ) -> None:
         """A revoked token stays revoked when the unused last bits of its signature change."""
         token = at.token(algorithm="HS256")
         alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -250,7 +260,7 @@ class TestSignatures:
         found = await tokens.verify(changed)
         assert found is None or changed == token
 
-    async def test_a_very_long_token_is_rejected(self, at: At) -> None:
+    async def test_a_very_long_token_is_rejected(self, at: VerifierHarness) -> None:
         assert await at.read(at.token(x="y" * 9000)) is None
 
 
@@ -275,11 +285,11 @@ class TestRoles:
     async def test_roles_are_read_from_the_configured_claim(
         self, tmp_path: Path, claim: str, claims: dict[str, Any], roles: tuple[Any, ...]
     ) -> None:
-        at = At(tmp_path, roles_claim=claim)
+        at = VerifierHarness(tmp_path, roles_claim=claim)
         assert (await at.accept(at.token(algorithm="HS256", **claims))).roles == roles
 
 
-async def test_a_private_key_in_a_jwks_is_reduced_to_its_public_key(at: At) -> None:
+async def test_a_private_key_in_a_jwks_is_reduced_to_its_public_key(at: VerifierHarness) -> None:
     kid, key = at.issuer.key("RS256")
     private = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key))
     (found,) = parse_jwks(json.dumps({"keys": [{**private, "kid": kid}]}).encode())

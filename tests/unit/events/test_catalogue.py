@@ -23,7 +23,7 @@ from tapewire.events import (
 )
 
 
-class Moved(Event, frozen=True, kw_only=True):
+class MoneyMoved(Event, frozen=True, kw_only=True):
     """The third version. In earlier ones `amount` was a text named `sum`, and had no currency."""
 
     account: str
@@ -31,7 +31,7 @@ class Moved(Event, frozen=True, kw_only=True):
     currency: str
 
 
-class Closed(Event, frozen=True, kw_only=True):
+class AccountClosed(Event, frozen=True, kw_only=True):
     account: str
 
 
@@ -39,7 +39,7 @@ class Closed(Event, frozen=True, kw_only=True):
 def catalogue() -> Catalogue:
     """A catalogue with three versions of money.moved."""
     catalogue = Catalogue()
-    event("money.moved", version=3, catalogue=catalogue)(Moved)
+    event("money.moved", version=3, catalogue=catalogue)(MoneyMoved)
 
     @upcast("money.moved", version=1, catalogue=catalogue)
     def _named(fields: dict[str, Any]) -> dict[str, Any]:
@@ -53,12 +53,12 @@ def catalogue() -> Catalogue:
     return catalogue
 
 
-MOVED = Moved(account="a-1", amount=Decimal("10.50"), currency="USD")
+MOVED = MoneyMoved(account="a-1", amount=Decimal("10.50"), currency="USD")
 
 
 def test_a_struct_is_stored_under_its_tag(catalogue: Catalogue) -> None:
-    assert catalogue.tag_of(Moved) == "money.moved.v3"
-    assert catalogue.struct_for_tag("money.moved.v3") is Moved
+    assert catalogue.tag_of(MoneyMoved) == "money.moved.v3"
+    assert catalogue.struct_for_tag("money.moved.v3") is MoneyMoved
 
 
 @pytest.mark.parametrize(
@@ -75,12 +75,12 @@ def test_every_stored_version_is_decoded_as_the_current_one(
     decoded = catalogue.decode(tag, data)
     assert decoded == MOVED
     assert CODEC.encode(decoded) == b'{"account":"a-1","amount":10.50,"currency":"USD"}'
-    assert catalogue.struct_for_tag(tag) is Moved
+    assert catalogue.struct_for_tag(tag) is MoneyMoved
 
 
 def test_an_upcast_keeps_fields_that_are_already_set(catalogue: Catalogue) -> None:
     decoded = catalogue.decode("money.moved.v2", b'{"account":"a","amount":1,"currency":"EUR"}')
-    assert decoded == Moved(account="a", amount=Decimal(1), currency="EUR")
+    assert decoded == MoneyMoved(account="a", amount=Decimal(1), currency="EUR")
 
 
 def test_all_versions_are_listed(catalogue: Catalogue) -> None:
@@ -94,17 +94,17 @@ def test_unknown_fields_are_ignored(catalogue: Catalogue) -> None:
 
 def test_two_structs_cannot_have_one_tag(catalogue: Catalogue) -> None:
     with pytest.raises(CatalogueClash, match=r"money\.moved\.v3.*Closed"):
-        event("money.moved", version=3, catalogue=catalogue)(Closed)
+        event("money.moved", version=3, catalogue=catalogue)(AccountClosed)
 
 
 def test_one_struct_cannot_have_two_tags(catalogue: Catalogue) -> None:
     with pytest.raises(CatalogueClash, match=r"Moved is already 'money\.moved\.v3'"):
-        event("money.moved", version=4, catalogue=catalogue)(Moved)
+        event("money.moved", version=4, catalogue=catalogue)(MoneyMoved)
 
 
 def test_a_version_with_an_upcast_cannot_be_current(catalogue: Catalogue) -> None:
     with pytest.raises(CatalogueClash, match=r"money\.moved\.v1"):
-        event("money.moved", version=1, catalogue=catalogue)(Closed)
+        event("money.moved", version=1, catalogue=catalogue)(AccountClosed)
 
 
 @pytest.mark.parametrize("version", [1, 3])
@@ -117,10 +117,10 @@ def test_a_version_cannot_be_upcast_twice_or_when_current(
 
 def test_a_clash_leaves_the_catalogue_unchanged(catalogue: Catalogue) -> None:
     with pytest.raises(CatalogueClash):
-        event("money.moved", version=3, catalogue=catalogue)(Closed)
-    event("account.closed", catalogue=catalogue)(Closed)
-    assert catalogue.tag_of(Closed) == "account.closed.v1"
-    assert catalogue.tag_of(Moved) == "money.moved.v3"
+        event("money.moved", version=3, catalogue=catalogue)(AccountClosed)
+    event("account.closed", catalogue=catalogue)(AccountClosed)
+    assert catalogue.tag_of(AccountClosed) == "account.closed.v1"
+    assert catalogue.tag_of(MoneyMoved) == "money.moved.v3"
 
 
 @pytest.mark.parametrize("tag", ["money.moved.v4", "money.lost.v1", "", "money.moved"])
@@ -139,7 +139,7 @@ def test_an_upcast_to_a_missing_version_raises_unknown_type() -> None:
 
 def test_an_undeclared_struct_has_no_tag(catalogue: Catalogue) -> None:
     with pytest.raises(UnknownType, match="Closed"):
-        catalogue.tag_of(Closed)
+        catalogue.tag_of(AccountClosed)
 
 
 @pytest.mark.parametrize(
@@ -174,14 +174,16 @@ def test_invalid_bytes_of_an_old_version_are_undecodable(catalogue: Catalogue, d
 
 
 def test_a_declaration_sets_the_subject_and_the_sse_binding(catalogue: Catalogue) -> None:
-    event("account.closed", domain="accounts", sse="account:closed", catalogue=catalogue)(Closed)
+    event("account.closed", domain="accounts", sse="account:closed", catalogue=catalogue)(
+        AccountClosed
+    )
     kind = catalogue.type_for_tag("account.closed.v1")
     assert (kind.tag, kind.subject_template) == (
         "account.closed.v1",
         "ev.{owner}.accounts.{entity}",
     )
     assert kind.sse_binding == SseBinding(event_name="account:closed", streams=("trading",))
-    assert catalogue.type_of(Closed) is kind
+    assert catalogue.type_of(AccountClosed) is kind
     assert kind in catalogue.event_types()
 
 
@@ -190,8 +192,10 @@ def test_an_old_version_has_the_declaration_of_the_current_one(catalogue: Catalo
 
 
 def test_a_newest_wins_type_has_a_value_subject_and_no_domain(catalogue: Catalogue) -> None:
-    event("fx.rate", delivery=Delivery.NEWEST_WINS, sse="fx:rate", catalogue=catalogue)(Closed)
-    kind = catalogue.type_of(Closed)
+    event("fx.rate", delivery=Delivery.NEWEST_WINS, sse="fx:rate", catalogue=catalogue)(
+        AccountClosed
+    )
+    kind = catalogue.type_of(AccountClosed)
     assert kind.domain is None
     assert kind.subject_template == "val.{owner}.fx.rate.v1.{entity}"
 
@@ -218,8 +222,8 @@ def test_invalid_declarations_are_rejected_with_a_reason(
     catalogue: Catalogue, declared: dict[str, Any], why: str
 ) -> None:
     with pytest.raises(BadDeclaration, match=re.escape(why)):
-        event(**{"name": "loan.made", **declared}, catalogue=catalogue)(Closed)
-    event("loan.made", catalogue=catalogue)(Closed)  # the failed declaration left nothing
+        event(**{"name": "loan.made", **declared}, catalogue=catalogue)(AccountClosed)
+    event("loan.made", catalogue=catalogue)(AccountClosed)  # the failed declaration left nothing
 
 
 def test_only_events_can_be_declared(catalogue: Catalogue) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tapewire.events import CODEC
 
 
-class Paid(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     net_amount: Decimal
     paid_at: datetime | None = None
 
@@ -33,7 +33,7 @@ class Paid(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 )
 def test_numbers_keep_every_digit(digits: str) -> None:
     data = b'{"netAmount":' + digits.encode() + b',"paidAt":null}'
-    paid = CODEC.decode(data, Paid)
+    paid = CODEC.decode(data, Payment)
     assert str(paid.net_amount) == digits
     assert CODEC.encode(paid) == data
 
@@ -44,17 +44,17 @@ def test_numbers_keep_every_digit(digits: str) -> None:
     )
 )
 def test_any_amount_is_encoded_and_decoded_exactly(amount: Decimal) -> None:
-    paid = Paid(net_amount=amount)
-    assert CODEC.decode(CODEC.encode(paid), Paid) == paid
+    paid = Payment(net_amount=amount)
+    assert CODEC.decode(CODEC.encode(paid), Payment) == paid
 
 
 def test_a_sum_of_tenths_is_exact() -> None:
-    tenth = CODEC.decode(b'{"netAmount":0.1}', Paid).net_amount
+    tenth = CODEC.decode(b'{"netAmount":0.1}', Payment).net_amount
     assert sum([tenth] * 10) == 1
 
 
 def test_names_are_camel_case_and_times_are_utc() -> None:
-    paid = Paid(net_amount=Decimal(1), paid_at=datetime(2026, 3, 2, 14, 30, tzinfo=UTC))
+    paid = Payment(net_amount=Decimal(1), paid_at=datetime(2026, 3, 2, 14, 30, tzinfo=UTC))
     assert CODEC.encode(paid) == b'{"netAmount":1,"paidAt":"2026-03-02T14:30:00Z"}'
 
 
@@ -66,4 +66,4 @@ def test_numbers_in_untyped_json_are_exact() -> None:
 
 def test_a_validation_error_has_the_path_of_the_field() -> None:
     with pytest.raises(msgspec.ValidationError, match=r"\$\.netAmount"):
-        CODEC.decode(b'{"netAmount":true}', Paid)
+        CODEC.decode(b'{"netAmount":true}', Payment)

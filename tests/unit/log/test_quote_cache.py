@@ -116,7 +116,7 @@ async def test_quotes_lost_in_a_gap_are_read_again() -> None:
 
 
 async def test_stored_quotes_never_replace_newer_live_quotes() -> None:
-    class Slow(MemoryLatestValueStore):
+    class SlowValueStore(MemoryLatestValueStore):
         """Returns the values of the time of the call a second later."""
 
         async def get_all(self) -> dict[str, bytes]:
@@ -126,7 +126,7 @@ async def test_stored_quotes_never_replace_newer_live_quotes() -> None:
 
     market = QuoteSource()
     await market.put(quote(ask="100", second=1))
-    board = QuoteCache(Slow(market.server))
+    board = QuoteCache(SlowValueStore(market.server))
     starting = asyncio.create_task(board.start())
     await asyncio.sleep(0.5)
     await market.put(quote(ask="101", second=2))

@@ -39,7 +39,7 @@ def read(*numbers: int) -> NotificationsRead:
 READ_ALL = NotificationsRead(ids=None, timestamp=START, command_id="r")
 
 
-class Naive:
+class NaiveNotifications:
     """A model that keeps everything."""
 
     def __init__(self) -> None:
@@ -138,7 +138,7 @@ EVENTS = st.lists(
 
 def play(steps: list[Any], restarts: frozenset[int] = frozenset()) -> None:
     """Compare after every step. The view is encoded and decoded after the steps in `restarts`."""
-    view, naive, number = NotificationsView(), Naive(), 0
+    view, naive, number = NotificationsView(), NaiveNotifications(), 0
     for step, what in enumerate(steps):
         event: Event = READ_ALL
         if what == "create":
@@ -153,7 +153,7 @@ def play(steps: list[Any], restarts: frozenset[int] = frozenset()) -> None:
         check(view, naive)
 
 
-def check(view: NotificationsView, naive: Naive) -> None:
+def check(view: NotificationsView, naive: NaiveNotifications) -> None:
     assert view.unread_count == naive.unread
     assert view.newest() == naive.all[: viewing.MAX_NOTIFICATIONS]
     ids = [one.id for one in naive.all if not one.is_read]
@@ -176,7 +176,7 @@ def test_beyond_its_limits_the_unread_count_is_never_too_small(steps: list[Any])
         patch.object(viewing, "MAX_NOTIFICATIONS", 2),
         patch.object(viewing, "MAX_OLDER_UNREAD_IDS", 2),
     ):
-        view, naive, number = NotificationsView(), Naive(), 0
+        view, naive, number = NotificationsView(), NaiveNotifications(), 0
         for what in steps:
             number += what == "create"
             event = created(number) if what == "create" else READ_ALL

@@ -54,16 +54,16 @@ class BareSocketServer:
     def _receive(self, fd: int) -> None:
         connection = self._connections[fd]
         try:
-            said = connection.recv(4096)
+            data = connection.recv(4096)
         except OSError:
-            said = b""
-        if said.startswith(b"RATE "):
+            data = b""
+        if data.startswith(b"RATE "):
             self._rate, self._event_count, self._rate_started_at = (
-                int(said.split()[1]),
+                int(data.split()[1]),
                 0,
                 time.time(),
             )
-        elif said:
+        elif data:
             connection.send(RESPONSE_HEAD)
             self._readers.append(connection)
         else:

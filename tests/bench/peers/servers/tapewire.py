@@ -31,9 +31,9 @@ class TapewireServer(BenchServer):
         self._last_sequence = self._published_count = 0
 
     async def start(self) -> None:
-        house = Harness(self.folder)
-        self._stack.callback(house.close)
-        edge = house.start_edge(
+        harness = Harness(self.folder)
+        self._stack.callback(harness.close)
+        edge = harness.start_edge(
             TAPEWIRE_LOG_LEVEL="warning",
             SSE_MAX_CONNECTIONS=UNLIMITED,
             SSE_MAX_CONNECTIONS_PER_USER=UNLIMITED,
@@ -45,7 +45,7 @@ class TapewireServer(BenchServer):
         self._http = await self._stack.enter_async_context(edge.client())
         self._measured_process = psutil.Process(edge.pid)
         self._measured_process.cpu_affinity(sorted(SERVER_CORES))
-        self._connection = await connect(house.broker.url, "bench")
+        self._connection = await connect(harness.broker.url, "bench")
         self._stack.push_async_callback(self._connection.close)
         for process in psutil.Process().children():
             if process.pid != edge.pid and "nats-server" in process.name():
