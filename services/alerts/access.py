@@ -1,5 +1,6 @@
 """What the alerts service may do on NATS. Only it writes rules and notifications."""
 
+from tapewire.log.idempotency import DOMAIN as KEYS
 from tapewire.runtime.contracts import alerts
 from tapewire.runtime.nats_access import service_access
 from tapewire.views import AlertsView, NotificationsView, RulesView
@@ -9,7 +10,7 @@ from tapewire_services.alerts.price_monitor import EXTREMES_CHECKPOINT_NAME
 
 ACCESS = service_access(
     alerts.SERVICE,
-    appends=("rules", "alerts", "notifications"),
+    appends=("rules", "alerts", "notifications", KEYS),
     views=(RulesView, AlertsView, NotificationsView),
     checkpoints=(
         CHECKPOINT_NAME,

@@ -7,14 +7,19 @@ from tapewire.events import NotificationsRead
 from tapewire.log import (
     AlreadyStored,
     CommandRejected,
+    Conflict,
     EventDraft,
     EventLog,
     EventMetadata,
     EventSubject,
+    IdempotencyKey,
     LatestValueStore,
+    Unavailable,
     derive_id,
     view_checkpoints,
 )
+from tapewire.log.command_handler import event_id
+from tapewire.log.idempotency import is_key_used
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.notifications import (
     MAX_LISTED_NOTIFICATIONS,
@@ -80,12 +85,14 @@ class NotificationsService:
         view, _ = await view_checkpoints.load(
             self._log, self._checkpoint_store, NotificationsView, user
         )
-        before = view.unread_count
+        before, key = view.unread_count, context.key(user)
+        if key is not None and await is_key_used(self._log, key):
+            return ReadReply(read=0, unread=before)
         ids = None if request.ids is None else tuple(view.filter_unread(request.ids))
         if not before or ids == ():
             return ReadReply(read=0, unread=before)
         event = NotificationsRead(ids=ids, timestamp=self._clock(), command_id=context.command_id)
-        await self._append_read_event(user, event, context)
+        await self._append_read_event(user, event, context, key)
         view.apply(event)
         return ReadReply(read=before - view.unread_count, unread=view.unread_count)
 
@@ -114,21 +121,30 @@ class NotificationsService:
         return SendReply(ids=[derive_notification_id(one) for one in commands])
 
     async def _append_read_event(
-        self, user: str, event: NotificationsRead, context: RequestContext
+        self,
+        user: str,
+        event: NotificationsRead,
+        context: RequestContext,
+        key: IdempotencyKey | None,
     ) -> None:
-        """Append without an expected sequence: the event is always valid, and repeating it changes
-        nothing."""
+        """Append without an expected sequence: the event is valid whatever else happened, and
+        repeating it changes nothing. Raises CommandRejected if `key` was used for another
+        command."""
+        subject = EventSubject(user, NotificationsView.domain, READ_ENTITY_ID)
         meta = EventMetadata(
-            id=f"{context.command_id}.read",
+            id=event_id(context.command_id, subject, 0, 0),
             correlation=context.correlation,
             causation=context.command_id,
             traceparent=context.traceparent,
         )
-        subject = EventSubject(user, NotificationsView.domain, READ_ENTITY_ID)
+        drafts = [EventDraft(subject=subject, event=event, metadata=meta)]
+        if key is not None:
+            drafts.append(key.draft(context.correlation, context.traceparent))
         try:
-            await self._log.append([EventDraft(subject=subject, event=event, metadata=meta)])
-        except AlreadyStored:
-            return
+            await self._log.append(drafts)
+        except (AlreadyStored, Conflict) as error:
+            if key is not None and not await is_key_used(self._log, key):
+                raise Unavailable(f"{subject} could not be written: {error}") from error
 
 
 def _validate_ids(ids: tuple[str, ...] | None) -> None:

@@ -163,6 +163,7 @@ class AlertsService:
             correlation=context.correlation,
             traceparent=context.traceparent,
             is_new=is_new,
+            key=context.key(command.user),
         )
 
 

@@ -145,6 +145,7 @@ class ConfigurationsService:
             correlation=context.correlation,
             traceparent=context.traceparent,
             is_new=is_new,
+            key=context.key(command.user),
         )
 
 

@@ -1,5 +1,6 @@
 """What the orders service may do on NATS. Only it writes orders and trades."""
 
+from tapewire.log.idempotency import DOMAIN as KEYS
 from tapewire.runtime.contracts import orders
 from tapewire.runtime.nats_access import service_access
 from tapewire.views import OrdersView
@@ -7,7 +8,7 @@ from tapewire_services.orders.broker_runner import CHECKPOINT_NAME, LEASE
 
 ACCESS = service_access(
     orders.SERVICE,
-    appends=("orders", "trades"),
+    appends=("orders", "trades", KEYS),
     views=(OrdersView,),
     checkpoints=(CHECKPOINT_NAME,),
     leases=(LEASE,),

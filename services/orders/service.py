@@ -75,6 +75,7 @@ class OrdersService:
             correlation=context.correlation,
             traceparent=context.traceparent,
             is_new=True,
+            key=context.key(command.user),
         )
         is_created = (
             not isinstance(placed.state, UnplacedState)
@@ -92,6 +93,7 @@ class OrdersService:
             command,
             correlation=context.correlation,
             traceparent=context.traceparent,
+            key=context.key(command.user),
         )
         return OrderReply(order=_require_order(canceled, request.order_id))
 

@@ -1,5 +1,6 @@
 """What the strategies service may do on NATS. It trades only through the orders service."""
 
+from tapewire.log.idempotency import DOMAIN as KEYS
 from tapewire.runtime.contracts import orders, strategies
 from tapewire.runtime.nats_access import service_access
 from tapewire.views import StrategiesView
@@ -8,7 +9,7 @@ from tapewire_services.strategies.runner_checkpoint import CHECKPOINT_NAME
 
 ACCESS = service_access(
     strategies.SERVICE,
-    appends=("strategies", "decisions"),
+    appends=("strategies", "decisions", KEYS),
     views=(StrategiesView,),
     checkpoints=(LEASE_NAME, FILLS_CHECKPOINT_NAME, f"{CHECKPOINT_NAME}.*"),
     leases=(LEASE_NAME,),

@@ -97,6 +97,7 @@ class StrategiesService:
             correlation=context.correlation,
             traceparent=context.traceparent,
             is_new=True,
+            key=context.key(request.user_id),
         )
         return StrategyReply(strategy=_require_created(latest, command.strategy_id).strategy)
 
@@ -156,7 +157,11 @@ class StrategiesService:
         subject = _strategy_subject(request)
         await self._command_handler.load_latest(subject)
         latest = await self._command_handler.handle(
-            subject, command, correlation=context.correlation, traceparent=context.traceparent
+            subject,
+            command,
+            correlation=context.correlation,
+            traceparent=context.traceparent,
+            key=context.key(request.user_id),
         )
         return StrategyReply(strategy=_require_created(latest, request.strategy_id).strategy)
 

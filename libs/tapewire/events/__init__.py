@@ -43,6 +43,7 @@ from tapewire.events.insights import (
     Sentiment,
     TagCount,
 )
+from tapewire.events.keys import IdempotencyKeyUsed
 from tapewire.events.orders import (
     Order,
     OrderAccepted,
@@ -136,6 +137,7 @@ __all__ = [
     "ErrorReported",
     "Event",
     "EventType",
+    "IdempotencyKeyUsed",
     "Item",
     "ItemAnalysed",
     "MeanReversion",

@@ -8,17 +8,18 @@ events through `catch_up_subscription`. Start at `ports`.
 from tapewire.log.command_handler import (
     Command,
     CommandHandler,
-    CommandRejected,
     Decider,
     NewEvent,
     TooManyConflicts,
     Versioned,
 )
+from tapewire.log.idempotency import IdempotencyKey
 from tapewire.log.ports import (
     AlreadyStored,
     AppendRejected,
     Bounds,
     Conflict,
+    DeadlineExceeded,
     EventDraft,
     EventLog,
     EventMetadata,
@@ -32,6 +33,7 @@ from tapewire.log.ports import (
     derive_id,
     new_id,
 )
+from tapewire.log.rejection import CommandRejected
 from tapewire.log.subjects import (
     EVERYBODY,
     BadSubject,
@@ -52,11 +54,13 @@ __all__ = [
     "CommandHandler",
     "CommandRejected",
     "Conflict",
+    "DeadlineExceeded",
     "Decider",
     "EventDraft",
     "EventLog",
     "EventMetadata",
     "EventSubject",
+    "IdempotencyKey",
     "LatestValueStore",
     "LogError",
     "NewEvent",

@@ -13,6 +13,7 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 from tapewire.events import Event
+from tapewire.log.idempotency import IdempotencyKey, is_key_used
 from tapewire.log.ports import (
     AlreadyStored,
     Conflict,
@@ -21,7 +22,10 @@ from tapewire.log.ports import (
     EventMetadata,
     OutcomeUnknown,
     Unavailable,
+    derive_id,
 )
+from tapewire.log.rejection import CommandRejected
+from tapewire.log.request_scope import check_deadline
 from tapewire.log.subjects import EventSubject
 
 MAX_DECIDE_ATTEMPTS = 8
@@ -39,16 +43,6 @@ class Command(Protocol):
 
     @property
     def id(self) -> str: ...
-
-
-class CommandRejected(Exception):
-    """The command was decided against. `code` is for programs; `path` names the field at fault."""
-
-    def __init__(self, code: str, message: str, path: str | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.path = path
 
 
 S = TypeVar("S")
@@ -130,57 +124,79 @@ class CommandHandler(Generic[S, C]):
         correlation: str,
         traceparent: str | None = None,
         is_new: bool = False,
+        key: IdempotencyKey | None = None,
     ) -> Versioned[S]:
         """Decide `command` on the entity and return the entity's state afterwards.
 
         Args:
             correlation: the correlation id of the new events.
+            key: the idempotency key of the command. A command whose key was used for the same
+                content is not decided again, whenever that was.
             is_new: assume that the entity has no events yet, which saves a read. A wrong assumption
                 costs a conflict. A rejection counts only on the state as loaded from the log.
 
         Raises:
-            CommandRejected: the command was decided against.
+            CommandRejected: the command was decided against, or its key was used for another one.
             TooManyConflicts: other writers kept changing the entity.
+            DeadlineExceeded: the deadline of the request has passed.
             Unavailable, AppendRejected: from the log.
         """
-        current = self._cache.get(str(subject))
-        if current is None:
-            current = (
-                Versioned(self._decider.initial_state, 0) if is_new else await self.load(subject)
-            )
-        fresh = False
+        current, fresh = await self._assumed_state(subject, is_new), False
         for _ in range(MAX_DECIDE_ATTEMPTS):
+            check_deadline()
             try:
                 new_events = self._decider.decide(current.state, command)
             except CommandRejected:
+                if fresh and (executed := await self._load_if_executed(subject, key)) is not None:
+                    return executed
                 if fresh:
                     raise
                 current, fresh = await self.load_latest(subject), True
                 continue
             if not new_events:
-                return current
+                executed = await self._load_if_executed(subject, key) if key else current
+                if executed is not None:
+                    return executed
             drafts = _make_drafts(
-                new_events, current.sequence, command.id, correlation, traceparent
+                subject, new_events, current.sequence, command.id, correlation, traceparent, key
             )
             try:
                 last = await self._log.append(drafts)
             except (Conflict, AlreadyStored, OutcomeUnknown):
                 current, fresh = await self.load_latest(subject), True
+                if (executed := await self._load_if_executed(subject, key)) is not None:
+                    return executed
             else:
-                return self._advance(subject, current, new_events, last)
+                return self._advance(subject, current, new_events, last - len(drafts) + 1)
         raise TooManyConflicts(
             f"{subject} changed {MAX_DECIDE_ATTEMPTS} times under command {command.id}"
         )
+
+    async def _assumed_state(self, subject: EventSubject, is_new: bool) -> Versioned[S]:
+        """The state to decide on first, which may be stale."""
+        cached = self._cache.get(str(subject))
+        if cached is not None:
+            return cached
+        return Versioned(self._decider.initial_state, 0) if is_new else await self.load(subject)
+
+    async def _load_if_executed(
+        self, subject: EventSubject, key: IdempotencyKey | None
+    ) -> Versioned[S] | None:
+        """The entity, if the command of `key` was carried out. Raises CommandRejected if another
+        command was."""
+        if key is None or not await is_key_used(self._log, key):
+            return None
+        return await self.load_latest(subject)
 
     def _advance(
         self,
         subject: EventSubject,
         versioned: Versioned[S],
         new_events: Sequence[NewEvent],
-        last_sequence: int,
+        first: int,
     ) -> Versioned[S]:
+        """The entity after `new_events`, which were stored from sequence `first` on."""
         state, sequence = versioned.state, versioned.sequence
-        first = last_sequence - len(new_events) + 1
         for offset, new_event in enumerate(new_events):
             if new_event.subject == subject:
                 state = self._decider.evolve(state, new_event.event)
@@ -196,24 +212,32 @@ class CommandHandler(Generic[S, C]):
             self._cache.popitem(last=False)
 
 
+def event_id(command_id: str, subject: EventSubject, sequence: int, number: int) -> str:
+    """The id of an event that a command decides.
+
+    It consists of the command's id, the entity, the entity's sequence that the command was decided
+    on, and the event's number in the decision. A retry of the same decision has the same ids. A new
+    decision after a conflict has others, and so has a command with the same id on another entity.
+    """
+    return f"{command_id}.{derive_id(str(subject))[:12]}.{sequence}.{number}"
+
+
 def _make_drafts(
+    subject: EventSubject,
     new_events: Sequence[NewEvent],
     sequence: int,
     command_id: str,
     correlation: str,
     traceparent: str | None,
+    key: IdempotencyKey | None,
 ) -> list[EventDraft]:
-    """The drafts of the decided events.
-
-    An event's id consists of the command's id and the sequence that the command was decided on: a
-    retry of the same decision has the same ids, a new decision after a conflict has others.
-    """
-    return [
+    """The drafts of the events that were decided on the entity at `subject`, and that of `key`."""
+    drafts = [
         EventDraft(
             subject=new_event.subject,
             event=new_event.event,
             metadata=EventMetadata(
-                id=f"{command_id}.{sequence}.{number}",
+                id=event_id(command_id, subject, sequence, number),
                 correlation=correlation,
                 causation=command_id,
                 traceparent=traceparent,
@@ -222,3 +246,4 @@ def _make_drafts(
         )
         for number, new_event in enumerate(new_events)
     ]
+    return drafts if key is None else [*drafts, key.draft(correlation, traceparent)]

@@ -8,6 +8,7 @@ meanwhile, each of its appends is retried alone and gets its own result.
 """
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -19,6 +20,7 @@ from tapewire.log.ports import (
     AppendRejected,
     Bounds,
     Conflict,
+    DeadlineExceeded,
     EventDraft,
     EventLog,
     LogError,
@@ -26,6 +28,7 @@ from tapewire.log.ports import (
     RecordedEvent,
     Subscription,
 )
+from tapewire.log.request_scope import current_scope, guard_append
 
 MAX_GROUP_EVENTS = 128
 """Events of one group."""
@@ -34,11 +37,22 @@ MAX_GROUP_EVENTS = 128
 class _PendingAppend:
     """The drafts of one caller, and the future of their result."""
 
-    __slots__ = ("drafts", "result")
+    __slots__ = ("drafts", "result", "scope")
 
     def __init__(self, drafts: Sequence[EventDraft]) -> None:
         self.drafts = drafts
+        self.scope = current_scope()
         self.result: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def fail_if_late(self) -> bool:
+        """Fail and return true if the deadline of its request has passed."""
+        try:
+            if self.scope is not None:
+                self.scope.check()
+        except DeadlineExceeded as error:
+            self.fail(error)
+            return True
+        return False
 
     def succeed(self, last_sequence: int) -> None:
         if not self.result.done():
@@ -63,15 +77,19 @@ class GroupCommitLog:
         if len(drafts) <= 1:
             return await self._log.append(drafts)
         append = _PendingAppend(drafts)
-        self._pending.append(append)
-        if self._commit_task is None:
-            self._commit_task = asyncio.create_task(self._commit(), name="group commit")
-        return await append.result
+        with guard_append():
+            self._pending.append(append)
+            if self._commit_task is None:
+                # The task works for many requests, so it has none of their contexts.
+                self._commit_task = asyncio.create_task(
+                    self._commit(), name="group commit", context=contextvars.Context()
+                )
+            return await append.result
 
     async def _commit(self) -> None:
         try:
             while self._pending:
-                await self._append_group(self._next_group())
+                await self._append_in_time(self._next_group())
         finally:
             self._commit_task = None
 
@@ -83,6 +101,12 @@ class GroupCommitLog:
             group.append(self._pending.popleft())
         return group
 
+    async def _append_in_time(self, group: list[_PendingAppend]) -> None:
+        """Append those of `group` whose deadlines have not passed; the others fail."""
+        in_time = [append for append in group if not append.fail_if_late()]
+        if in_time:
+            await self._append_group(in_time)
+
     async def _append_group(self, group: list[_PendingAppend]) -> None:
         try:
             last = await self._log.append([draft for append in group for draft in append.drafts])
@@ -91,7 +115,7 @@ class GroupCommitLog:
                 group[0].fail(refusal)
                 return
             for append in group:
-                await self._append_group([append])
+                await self._append_in_time([append])
         except LogError as error:
             for append in group:
                 append.fail(type(error)(*error.args))

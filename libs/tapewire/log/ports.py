@@ -57,6 +57,10 @@ class Unavailable(LogError):
     """The log cannot be reached. Nothing was stored."""
 
 
+class DeadlineExceeded(Unavailable):
+    """The deadline of the request has passed. Nothing was stored, and nothing will be."""
+
+
 class AppendRejected(LogError):
     """The log will never accept this append: too many events, too large, or no such stream."""
 

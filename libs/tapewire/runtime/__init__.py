@@ -9,7 +9,13 @@ from tapewire.runtime.correlation import ensure_correlation_id
 from tapewire.runtime.leases import Leases
 from tapewire.runtime.logging_setup import correlated
 from tapewire.runtime.main import run
-from tapewire.runtime.requests import Endpoint, RequestClient, RequestContext, RequestTimeout
+from tapewire.runtime.requests import (
+    Endpoint,
+    Outcome,
+    RequestClient,
+    RequestContext,
+    RequestTimeout,
+)
 from tapewire.runtime.settings import BadSetting, Settings
 
 __all__ = [
@@ -18,6 +24,7 @@ __all__ = [
     "CommandRejected",
     "Endpoint",
     "Leases",
+    "Outcome",
     "RequestClient",
     "RequestContext",
     "RequestTimeout",

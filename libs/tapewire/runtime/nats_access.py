@@ -56,6 +56,10 @@ class NatsAccess(msgspec.Struct, frozen=True, kw_only=True):
             *(f"parked.{encode_token(name)}.>" for name in self.durables),
         ]
 
+    def request_subjects(self) -> list[str]:
+        """The subjects of its requests: of the queue groups, and of single instances."""
+        return [each for subject in self.requests for each in (subject, f"{subject}.*")]
+
     def api_subjects(self) -> list[str]:
         """The subjects of JetStream's API that it uses. None of them changes a stream or a
         consumer."""

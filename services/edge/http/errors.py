@@ -18,7 +18,8 @@ from litestar.exceptions import HTTPException
 from tapewire.events import CODEC
 from tapewire.events.decode_errors import first_unknown_field, split_error_path, value_at
 from tapewire.log import CommandRejected, LogError
-from tapewire.runtime import RequestTimeout
+from tapewire.log.idempotency import KEY_REUSED
+from tapewire.runtime import Outcome, RequestTimeout
 from tapewire.runtime.correlation import CORRELATION_HEADER, ensure_correlation_id
 from tapewire_services.edge.auth import AmbiguousSessionCookie, VerificationKeysUnavailable
 
@@ -33,18 +34,40 @@ logger = structlog.get_logger("edge.http")
 _JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?")
 _REASON_PHRASES = {413: "Content Too Large", 422: "Unprocessable Entity"}
 """Phrases that Python 3.13 changed: clients see the same one with every Python."""
-_STATUS_BY_REJECTION_CODE = {"not_found": 404, "conflict": 409, "forbidden": 403, "invalid": 422}
+_STATUS_BY_REJECTION_CODE = {
+    "not_found": 404,
+    "conflict": 409,
+    "forbidden": 403,
+    "invalid": 422,
+    KEY_REUSED: 422,
+}
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The body of every error. `path` names the field or parameter at fault, `value` is what the
-    client sent for it, unless that is long."""
+    client sent for it, unless that is long.
+
+    A command that was not answered (503) has an `outcome`: `not_done` (nothing was done, and
+    nothing will be), or `unknown`. The same request with `idempotencyKey` is carried out at most
+    once. `foundAt` is the path to ask for the result.
+    """
 
     error: str
     message: str
     status_code: int
     path: str | msgspec.UnsetType = msgspec.UNSET
     value: Any = msgspec.UNSET
+    outcome: Outcome | msgspec.UnsetType = msgspec.UNSET
+    idempotency_key: str | msgspec.UnsetType = msgspec.UNSET
+    found_at: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class UndoneCommand(msgspec.Struct, frozen=True):
+    """What a client needs to know of a command that was not answered."""
+
+    outcome: Outcome
+    idempotency_key: str
+    found_at: str | None
 
 
 class HttpError(Exception):
@@ -58,8 +81,10 @@ class HttpError(Exception):
         path: str | None = None,
         value: Any = msgspec.UNSET,
         headers: dict[str, str] | None = None,
+        command: UndoneCommand | None = None,
     ) -> None:
         super().__init__(message)
+        self.command = command
         self.status = status
         self.message = message
         self.path = path
@@ -75,6 +100,13 @@ class HttpError(Exception):
             path=msgspec.UNSET if self.path is None else self.path,
             value=self.value,
         )
+        if self.command is not None:
+            problem = msgspec.structs.replace(
+                problem,
+                outcome=self.command.outcome,
+                idempotency_key=self.command.idempotency_key,
+                found_at=self.command.found_at or msgspec.UNSET,
+            )
         return CODEC.encode(problem)
 
 
@@ -82,8 +114,13 @@ def unauthorized() -> HttpError:
     return HttpError(401, "No valid session found")
 
 
-def unavailable(message: str, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> HttpError:
-    return HttpError(503, message, headers={"Retry-After": str(retry_after_seconds)})
+def unavailable(
+    message: str,
+    retry_after_seconds: int = RETRY_AFTER_SECONDS,
+    command: UndoneCommand | None = None,
+) -> HttpError:
+    headers = {"Retry-After": str(retry_after_seconds)}
+    return HttpError(503, message, headers=headers, command=command)
 
 
 def decode_body(data: bytes, body_type: type[msgspec.Struct]) -> Any:
@@ -175,8 +212,9 @@ def to_http_error(error: Exception) -> HttpError:
 def handle_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's exception handler: logs and converts every exception of a handler."""
     failure = to_http_error(error)
-    if isinstance(error, RequestTimeout | LogError | VerificationKeysUnavailable):
-        logger.warning("request.unanswered", path=request.scope["path"], error=str(error))
+    cause = error.__cause__ if isinstance(error, HttpError) else error
+    if isinstance(cause, RequestTimeout | LogError | VerificationKeysUnavailable):
+        logger.warning("request.unanswered", path=request.scope["path"], error=str(cause))
     elif failure.status >= 500 and not isinstance(error, HttpError):
         logger.error("request.failed", path=request.scope["path"], exc_info=error)
     headers = dict(failure.headers)

@@ -29,7 +29,9 @@ _STATUS_DESCRIPTIONS = {
     415: "The body is not JSON, by its `Content-Type`.",
     422: "A field or parameter is invalid: `path` names it.",
     429: "The user makes too many calls: retry after `Retry-After` seconds.",
-    503: "The service that owns this is unavailable: retry after `Retry-After` seconds.",
+    503: "The service that owns this is unavailable: retry after `Retry-After` seconds. For a "
+    "command `outcome` says whether nothing was done; if that is `unknown`, ask at `foundAt`, or "
+    "send the same request again with `idempotencyKey`.",
 }
 _BODY_ERROR_STATUSES = (400, 403, 413, 415, 422)
 _DECIMAL_SCHEMA = {"type": ["number", "string"], "format": "decimal"}
@@ -39,7 +41,7 @@ _IDEMPOTENCY_KEY_PARAMETER = {
     "in": "header",
     "required": False,
     "description": "A command is carried out once for the same user, operation and key, however "
-    "often it is sent.",
+    "often it is sent. The same key with another request is refused with 422, at any time.",
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY_CHARACTERS},
 }
 

@@ -32,6 +32,7 @@ from tapewire.events import (
     TradeExecuted,
 )
 from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent
+from tapewire.log.idempotency import KEY_REUSED
 from tapewire.runtime.contracts.orders import order_id
 from tapewire_services.field_validation import validate_decimal_field
 from tapewire_services.orders.domain.commands import (
@@ -91,7 +92,7 @@ def decide(state: State, command: Command) -> Sequence[NewEvent]:
     """Return the events of `command`; none if it was decided before.
 
     Raises:
-        CommandRejected: ``invalid`` with a path, ``conflict`` or ``not_found``.
+        CommandRejected: ``invalid`` with a path, ``key_reused``, ``conflict`` or ``not_found``.
     """
     if isinstance(command, PlaceOrderCommand):
         return _decide_place(state, validate_place_order(command))
@@ -110,7 +111,7 @@ def _decide_place(state: State, command: PlaceOrderCommand) -> Sequence[NewEvent
         return _to_new_events(command, [OrderPlaced(order=order, command_id=command.id)])
     if _order_terms(state.order) != _order_terms(order):
         message = f"client order id {command.client_order_id!r} names another order already"
-        raise CommandRejected("conflict", message, "clientOrderId")
+        raise CommandRejected(KEY_REUSED, message, "clientOrderId")
     return []
 
 

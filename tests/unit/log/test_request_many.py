@@ -39,7 +39,7 @@ class SlowConnection(NatsConnection):
         for number, pause in enumerate(self._pause_seconds, 1):
             await asyncio.sleep(pause)
             data = LAST if number == len(self._pause_seconds) else b""
-            await self._on_reply(Msg(_client=self.client, subject=reply, data=data))
+            await self.replies.receive(Msg(_client=self.client, subject=reply, data=data))
 
 
 async def request_many_replies(*pauses: float, send_seconds: float = 0.0) -> int:

@@ -92,7 +92,7 @@ def _render_account(access: NatsAccess, answering: Sequence[str], secrets: Secre
         _service_import(_Import(JETSTREAM_ACCOUNT, subject))
         for subject in remove_covered(imported, access.name)
     ]
-    for subject in access.requests:
+    for subject in access.request_subjects():
         imports += [
             _service_import(_Import(name, subject.replace("*", name)))
             for name in answering
@@ -102,7 +102,8 @@ def _render_account(access: NatsAccess, answering: Sequence[str], secrets: Secre
         # One import for all: the server delivers a message once for each import that matches.
         # The user's permissions limit what it subscribes to.
         imports.append(f'{{ stream: {{ account: {JETSTREAM_ACCOUNT}, subject: "live.>" }} }}')
-    exports = [_service_export(f"svc.{access.name}.>")] if access.answers else []
+    # A request is acknowledged before it is answered, so a service sends several responses.
+    exports = [_service_export(f"svc.{access.name}.>", response="stream")] if access.answers else []
     permissions = _permissions(access)
     users = [_user(access.name, credentials, permissions) for credentials in secrets(access.name)]
     lines = [*_list("users", users), *_list("exports", exports), *_list("imports", imports)]
@@ -110,7 +111,7 @@ def _render_account(access: NatsAccess, answering: Sequence[str], secrets: Secre
 
 
 def _permissions(access: NatsAccess) -> list[str]:
-    publish = [*access.stored_subjects(), *access.api_subjects(), *access.requests]
+    publish = [*access.stored_subjects(), *access.api_subjects(), *access.request_subjects()]
     subscribe = ["_INBOX.>", *access.received_subjects(), *access.shares]
     publish += access.shares
     if access.answers:
@@ -119,7 +120,7 @@ def _permissions(access: NatsAccess) -> list[str]:
         subscribe += [f"svc.{access.name}.>", "$SRV.>"]
     lines = [*_list("publish: { allow", publish, "}"), *_list("subscribe: { allow", subscribe, "}")]
     if access.answers:
-        lines.append("allow_responses: true")
+        lines.append('allow_responses: { max: 2, expires: "2m" }')
     return lines
 
 

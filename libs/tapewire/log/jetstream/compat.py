@@ -35,8 +35,8 @@ credentials that the client connected with are not valid any more."""
 
 
 class CompatClient(Client):
-    """nats-py's client with a tolerant PONG handler, a faster header parser, and credentials that
-    may change."""
+    """nats-py's client with a tolerant PONG handler, a faster header parser, a reconnect that
+    does not wait for the lost server, and credentials that may change."""
 
     def __init__(self, credentials: NatsCredentials | None = None) -> None:
         super().__init__()
@@ -81,6 +81,17 @@ class CompatClient(Client):
         await self.flush()
         for sub in tuple(self._subs.values()):
             await sub._pending_queue.join()  # noqa: SLF001
+
+    async def _attempt_reconnect(self) -> None:
+        """Drop what is unsent before the reconnect.
+
+        nats-py closes the old connection and waits until everything was sent. A server that is
+        suspended never takes it.
+        """
+        writer = getattr(self._transport, "_io_writer", None)
+        if writer is not None:
+            writer.transport.abort()
+        await super()._attempt_reconnect()
 
     async def _process_pong(self) -> None:
         """Ignore a PONG that no flush waits for any more.

@@ -9,7 +9,7 @@ credentials was replaced, it connects again with the new ones, without failing a
 """
 
 import asyncio
-import secrets
+import random
 from collections.abc import Awaitable, Callable
 
 import nats
@@ -22,13 +22,16 @@ from tapewire.log.jetstream.credential_renewal import CredentialRenewal
 from tapewire.log.jetstream.credentials import NatsCredentials, split_servers, without_credentials
 from tapewire.log.jetstream.gap_aware_subscription import GapAwareSubscription
 from tapewire.log.jetstream.pending_replies import NotPermitted, PendingReplies
-from tapewire.log.ports import AppendRejected, LogError, OutcomeUnknown, Unavailable
+from tapewire.log.jetstream.reply_inbox import ReplyInbox
+from tapewire.log.jetstream.response_check import ResponseCheck
+from tapewire.log.ports import AppendRejected, OutcomeUnknown, Unavailable
 
 REQUEST_TIMEOUT_SECONDS = 5.0
 """How long a server may take to answer, and from one reply to the next."""
 RECONNECT_WAIT_SECONDS = 0.25
-PING_INTERVAL_SECONDS = 10
-"""The server counts as lost after two unanswered pings."""
+CONNECT_TIMEOUT_SECONDS = 1
+PING_INTERVAL_SECONDS = 2
+"""The server counts as lost when two pings are unanswered at the time of the next one."""
 MAX_PENDING_MESSAGES = 1 << 18
 MAX_PENDING_BYTES = 64 << 20
 """What one subscription may hold. Beyond that nats-py drops messages and reports a slow consumer,
@@ -45,11 +48,14 @@ class NatsConnection:
         self.client = CompatClient(self.credentials)
         self.subscriptions: set[GapAwareSubscription] = set()
         self.state_listeners: list[Callable[[bool], None]] = []
-        self._pending: dict[str, PendingReplies] = {}
-        self._inbox = ""
+        self.replies = ReplyInbox()
         self._is_closing = False
         self._closed = asyncio.Event()
-        self.renewal = CredentialRenewal(self.client, self.credentials, self._answer_pending)
+        self._reconnected = asyncio.Event()
+        self.response_check = ResponseCheck(self.client)
+        self.renewal = CredentialRenewal(
+            self.client, self.credentials, self.replies.wait_until_idle
+        )
 
     @property
     def is_connected(self) -> bool:
@@ -92,18 +98,26 @@ class NatsConnection:
         """
         await self.renewal.wait()
         pending = PendingReplies(subject, is_last, timeout_seconds)
-        name = secrets.token_hex(8)
-        self._pending[name] = pending
-        try:
-            await self.publish(subject, data, headers, reply=f"{self._inbox}.{name}")
-            async with asyncio.timeout(timeout_seconds) as pending.timeout:
-                await pending.completion
-        except TimeoutError:
-            kind = "further answer" if pending.messages else "answer"
-            raise OutcomeUnknown(f"no {kind} from {subject} in {timeout_seconds:g} s") from None
-        finally:
-            del self._pending[name]
+        with self.replies.receiving(pending) as reply:
+            try:
+                await self.publish(subject, data, headers, reply=reply)
+                async with asyncio.timeout(timeout_seconds) as pending.timeout:
+                    await pending.completion
+            except TimeoutError:
+                self.response_check.start()
+                kind = "further answer" if pending.messages else "answer"
+                raise OutcomeUnknown(f"no {kind} from {subject} in {timeout_seconds:g} s") from None
         return pending.messages
+
+    async def wait_connected(self, timeout_seconds: float) -> None:
+        """Wait until there is a connection. Raises Unavailable after `timeout_seconds`."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while not self.client.is_connected:
+                    self._reconnected.clear()
+                    await self._reconnected.wait()
+        except TimeoutError:
+            raise Unavailable("no connection to NATS") from None
 
     async def publish(
         self,
@@ -165,7 +179,8 @@ class NatsConnection:
         """Send what is pending and close the connection."""
         self._is_closing = True
         await self.renewal.stop()
-        self._fail_pending()
+        self.response_check.stop()
+        self.replies.fail_all()
         if self.is_connected:
             try:
                 await self.flush()
@@ -193,12 +208,14 @@ class NatsConnection:
                 # nats-py itself would try without limit, as when it reconnects.
                 async with asyncio.timeout_at(deadline):
                     await self.client.connect(
-                        servers=list(servers),
+                        servers=random.sample(servers, len(servers)),
+                        # A lost server becomes the last one of the list, not a random one.
+                        dont_randomize=True,
                         name=name,
                         allow_reconnect=True,
                         max_reconnect_attempts=-1,
                         reconnect_time_wait=RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type]
-                        connect_timeout=2,
+                        connect_timeout=CONNECT_TIMEOUT_SECONDS,
                         ping_interval=PING_INTERVAL_SECONDS,
                         max_outstanding_pings=2,
                         disconnected_cb=self.on_disconnected,
@@ -216,27 +233,9 @@ class NatsConnection:
                 await asyncio.sleep(RECONNECT_WAIT_SECONDS)
             else:
                 break
-        self._inbox = self.client.new_inbox()
-        await self.client.subscribe(f"{self._inbox}.*", cb=self._on_reply)
+        self.replies.subject = self.client.new_inbox()
+        await self.client.subscribe(f"{self.replies.subject}.*", cb=self.replies.receive)
         self.renewal.start(url)
-
-    async def _on_reply(self, message: Msg) -> None:
-        pending = self._pending.get(message.subject.rpartition(".")[2])
-        if pending is not None:
-            pending.receive(message)
-
-    async def _answer_pending(self) -> None:
-        """Wait until no request is under way."""
-        await asyncio.gather(
-            *(each.completion for each in self._pending.values()), return_exceptions=True
-        )
-
-    def _fail_pending(self, error: LogError | None = None, subject: str = "") -> None:
-        """Fail the requests on `subject`, or all."""
-        for pending in self._pending.values():
-            if subject in ("", pending.subject.lower()) and not pending.completion.done():
-                lost = OutcomeUnknown("the connection to NATS was lost")
-                pending.completion.set_exception(error or lost)
 
     def notify_gap(self, reason: str) -> None:
         for subscription in tuple(self.subscriptions):
@@ -246,12 +245,13 @@ class NatsConnection:
         if self._is_closing:
             return
         logger.warning("nats.disconnected")
-        self._fail_pending()
+        self.replies.fail_all()
         self.notify_gap("disconnected")
         self._notify_state(False)
 
     async def on_reconnected(self) -> None:
         self.renewal.on_reconnected()
+        self._reconnected.set()
         logger.info("nats.reconnected")
         self.notify_gap("reconnected")
         self._notify_state(True)
@@ -277,7 +277,7 @@ class NatsConnection:
                     subscription.on_gap("slow")
         elif subject := refused_subject(error):
             logger.warning("nats.permission_denied", subject=subject)
-            self._fail_pending(NotPermitted(f"NATS refuses {subject} to this user"), subject)
+            self.replies.fail(subject, NotPermitted(f"NATS refuses {subject} to this user"))
         elif self.client.is_connected:
             logger.warning("nats.error", error=repr(error))
 

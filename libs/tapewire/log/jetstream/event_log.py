@@ -30,6 +30,7 @@ from tapewire.log.ports import (
     RecordedEvent,
     Unavailable,
 )
+from tapewire.log.request_scope import guard_append
 
 _ALL_EVENTS = "ev.>"
 _CONFLICT_CODES = {10071, 10164}
@@ -51,6 +52,10 @@ class JetStreamEventLog:
             raise AppendRejected(
                 f"{len(drafts)} events in one append: it must have 1 to {MAX_BATCH_EVENTS}"
             )
+        with guard_append():
+            return await self._append(drafts)
+
+    async def _append(self, drafts: Sequence[EventDraft]) -> int:
         *earlier, last = [_encode_message(draft) for draft in drafts]
         if earlier:
             batch = secrets.token_hex(16)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 from nats.aio.msg import Msg
 
@@ -12,7 +13,19 @@ TIMEOUT_EXTENSION_SECONDS = 0.5
 """How much a wait for many replies is extended at a time. A page has thousands of replies, so the
 extension is not per reply."""
 
-_NO_RESPONDERS = "503"
+NO_RESPONDERS = "503"
+"""The status of the server's reply to a request that nobody listens to."""
+
+
+class ReplySink(Protocol):
+    """Receives the replies of one reply subject. `subject` is that of the request."""
+
+    subject: str
+
+    def receive(self, message: Msg) -> None: ...
+
+    def fail(self, error: Exception) -> None:
+        """Take note that no reply will arrive."""
 
 
 class NotPermitted(Unavailable):
@@ -47,12 +60,16 @@ class PendingReplies:
         if self.completion.done():
             return
         self.messages.append(message)
-        if status_code(message) == _NO_RESPONDERS:
+        if status_code(message) == NO_RESPONDERS:
             self.completion.set_exception(Unavailable(f"nothing answers at {self.subject}"))
         elif self.is_last(message):
             self.completion.set_result(None)
         else:
             self._extend_timeout()
+
+    def fail(self, error: Exception) -> None:
+        if not self.completion.done():
+            self.completion.set_exception(error)
 
     def _extend_timeout(self) -> None:
         """Keep waiting for a server that is sending a long answer."""

@@ -23,6 +23,7 @@ from tapewire.log.ports import (
     RecordedEvent,
     Subscription,
 )
+from tapewire.log.request_scope import guard_append
 
 MAX_PAYLOAD_BYTES = 1 << 20
 """The largest message that a server accepts, headers included (its default)."""
@@ -60,7 +61,8 @@ class MemoryEventLog:
                 raise Conflict(f"{drafts[0].subject} is being written to by another batch")
             return self._server.append(drafts, payloads)
 
-        return await self._connection.write(arrive)
+        with guard_append():
+            return await self._connection.write(arrive)
 
     async def page(
         self,

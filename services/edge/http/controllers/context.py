@@ -13,7 +13,9 @@ from litestar.di import Provide
 from litestar.exceptions import InternalServerException
 
 from tapewire.log import CommandRejected, LogError
-from tapewire.runtime import RequestClient, Settings
+from tapewire.log.idempotency import KEY_HEADER
+from tapewire.runtime import RequestClient, RequestTimeout, Settings
+from tapewire.runtime.requests import REQUEST_TIMEOUT_SECONDS
 from tapewire_services.edge.auth import (
     AmbiguousSessionCookie,
     Authenticator,
@@ -26,19 +28,20 @@ from tapewire_services.edge.auth import (
 from tapewire_services.edge.cluster.admin_test_event import AdminTestEventBroadcast
 from tapewire_services.edge.cluster.limits import RetryAfter
 from tapewire_services.edge.engine import Engine
+from tapewire_services.edge.http.commands import (
+    COMMAND_TIMEOUT_SECONDS,
+    identify_command,
+    rejected_command,
+    unanswered_command,
+)
 from tapewire_services.edge.http.errors import (
     HttpError,
     decode_body,
-    rejection_to_http_error,
     require_json_numbers,
     unauthorized,
 )
 from tapewire_services.edge.http.health import Health
-from tapewire_services.edge.http.schema import MAX_IDEMPOTENCY_KEY_CHARACTERS
 from tapewire_services.edge.http.security_middleware import SAFE_METHODS
-
-IDEMPOTENCY_KEY_HEADER = "idempotency-key"
-_VALID_IDEMPOTENCY_KEY = re.compile(rf"[\x21-\x7e]{{1,{MAX_IDEMPOTENCY_KEY_CHARACTERS}}}")
 
 HttpRequest = Request[Any, Any, Any]
 ReplyT = TypeVar("ReplyT", bound=msgspec.Struct)
@@ -122,13 +125,19 @@ class ControllerContext:
     ) -> ReplyT:
         """The reply of `service` to `payload`.
 
-        The request's correlation id goes along. An ``Idempotency-Key`` of the request becomes the
-        command id.
+        The request's correlation id goes along. A request that is not a GET is a command, whose id
+        follows from its ``Idempotency-Key``.
 
         Raises:
-            HttpError: the service rejects the command, or the key is malformed (422).
-            RequestTimeout: the service does not answer.
+            HttpError: the service rejects the command, or the key is malformed (422); a command was
+                not answered (503).
+            RequestTimeout: the service does not answer a GET.
         """
+        if request.method == "GET":
+            identity, timeout_seconds = None, REQUEST_TIMEOUT_SECONDS
+        else:
+            identity = identify_command(payload, request.headers.get(KEY_HEADER))
+            timeout_seconds = COMMAND_TIMEOUT_SECONDS
         try:
             return await self._requests.request(
                 service,
@@ -136,10 +145,16 @@ class ControllerContext:
                 payload,
                 reply_type,
                 correlation=request.state.correlation,
-                command_id=_command_id(payload, request),
+                command_id=identity.command_id if identity else None,
+                idempotency_key=identity.given_key if identity else None,
+                timeout_seconds=timeout_seconds,
             )
         except CommandRejected as rejection:
-            raise rejection_to_http_error(rejection, payload) from rejection
+            raise rejected_command(rejection, payload, identity) from rejection
+        except RequestTimeout as error:
+            if identity is None:
+                raise
+            raise unanswered_command(error, payload, identity) from error
 
 
 def build_dependencies(context: ControllerContext) -> dict[str, Provide]:
@@ -201,22 +216,3 @@ def integer_query_parameter(request: HttpRequest, name: str, default: int) -> in
 def _user_key(user_id: str) -> str:
     """A key of bounded length, by which calls are counted."""
     return hashlib.blake2b(user_id.encode(), digest_size=12).hexdigest()
-
-
-def _command_id(payload: msgspec.Struct, request: HttpRequest) -> str | None:
-    """The id of the command in `payload`: the same for the same user, kind of command and
-    ``Idempotency-Key``, therefore a repeated request is carried out once. None without a key.
-
-    Raises:
-        HttpError: 422, the key is malformed.
-    """
-    key = request.headers.get(IDEMPOTENCY_KEY_HEADER)
-    if key is None or request.method == "GET":
-        return None
-    if not _VALID_IDEMPOTENCY_KEY.fullmatch(key):
-        message = (
-            f"Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY_CHARACTERS} printable ASCII characters"
-        )
-        raise HttpError(422, message, path="Idempotency-Key", value=key[:32])
-    hashed = f"{getattr(payload, 'user_id', '')}\n{type(payload).__name__}\n{key}"
-    return hashlib.sha256(hashed.encode()).hexdigest()[:32]

@@ -51,7 +51,7 @@ class OrderController(Controller):
     tags = ["orders"]  # noqa: RUF012 - Litestar's attribute
 
     @post(
-        operation_class=operation(PlaceOrderBody, is_command=True, error_statuses=(409,)),
+        operation_class=operation(PlaceOrderBody, is_command=True),
         responses={200: EXISTING_ORDER_RESPONSE},
     )
     async def place(

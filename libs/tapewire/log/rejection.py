@@ -1,0 +1,11 @@
+"""The rejection of a command."""
+
+
+class CommandRejected(Exception):
+    """The command was decided against. `code` is for programs; `path` names the field at fault."""
+
+    def __init__(self, code: str, message: str, path: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.path = path

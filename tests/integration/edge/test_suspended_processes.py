@@ -1,0 +1,217 @@
+"""Requests while a process or the message server is suspended (SIGSTOP): nothing hangs, nothing is
+carried out late, and answers say what is known (W9).
+
+A suspended process keeps its connections. The message server goes on choosing it for half of the
+requests, and what was sent to it is delivered when it continues.
+"""
+
+import asyncio
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.harness.edge import EdgeProcess, Harness, ManagedService
+from tests.harness.waiting import wait_until, wait_until_async
+
+MAX_WAIT_SECONDS = 3.0
+ORDER_COUNT = 60
+STALE_SECONDS = 4.0
+"""Longer than any request waits."""
+
+
+def resting(symbol: str, **fields: Any) -> Any:
+    """Return a limit order that the market does not reach."""
+    return {"symbol": symbol, "side": "buy", "type": "limit", "limitPrice": 1, "qty": 1, **fields}
+
+
+class Desk:
+    """An edge, replicas of the orders service, a user, and the user's journal."""
+
+    def __init__(self, harness: Harness, edge: EdgeProcess, replicas: list[ManagedService]) -> None:
+        self.harness = harness
+        self.edge = edge
+        self.replicas = replicas
+        self.user = "alice"
+        self.symbol = "SYM"
+
+    async def placed_orders(self) -> list[str]:
+        """The client order ids of all orders of the user in the journal."""
+        async with self.harness.journal() as journal:
+            events = await journal.read_user(self.user)
+        return [
+            recorded.event.order.client_order_id  # type: ignore[attr-defined]
+            for recorded in events
+            if recorded.tag.startswith("order.placed")
+        ]
+
+    async def timed(self, request: Any) -> tuple[httpx.Response, float]:
+        began = time.monotonic()
+        answer = await request
+        return answer, time.monotonic() - began
+
+
+async def open_desk(harness: Harness, replicas: int) -> Desk:
+    started = [harness.start_orders() for _ in range(replicas)]
+    desk = Desk(harness, harness.start_edge(), started)
+    async with harness.market() as market:
+        await market.publish(desk.symbol)
+    cookie = await desk.edge.sign_in(desk.user)
+    async with desk.edge.client(cookie) as http:
+
+        async def answers() -> bool:
+            return (await http.post("/api/orders", json=resting(desk.symbol))).status_code == 201
+
+        # Each replica learns of the symbol by itself.
+        for _ in range(4 * replicas):
+            await wait_until_async("orders are placed", answers)
+    return desk
+
+
+@pytest.fixture
+async def desk(isolated_harness: Harness) -> Desk:
+    return await open_desk(isolated_harness, replicas=2)
+
+
+@pytest.fixture
+async def small_desk(isolated_harness: Harness) -> Desk:
+    return await open_desk(isolated_harness, replicas=1)
+
+
+async def place_many(desk: Desk, http: httpx.AsyncClient, count: int) -> list[float]:
+    """Place `count` orders, four at a time. Return how long each took."""
+    limit = asyncio.Semaphore(4)
+    waits = []
+
+    async def place(number: int) -> None:
+        async with limit:
+            body = resting(desk.symbol, clientOrderId=f"o-{number}")
+            answer, seconds = await desk.timed(http.post("/api/orders", json=body))
+        assert answer.status_code == 201, answer.text
+        waits.append(seconds)
+
+    await asyncio.gather(*(place(number) for number in range(count)))
+    return waits
+
+
+@pytest.mark.parametrize("frozen", [0, 1])
+async def test_orders_are_placed_in_time_while_one_of_two_replicas_is_suspended(
+    desk: Desk, frozen: int
+) -> None:
+    async with desk.edge.client(await desk.edge.sign_in(desk.user)) as http:
+        before = await desk.placed_orders()
+        desk.replicas[frozen].freeze()
+        try:
+            waits = await place_many(desk, http, ORDER_COUNT)
+            await asyncio.sleep(STALE_SECONDS)  # until the deadlines have passed
+        finally:
+            desk.replicas[frozen].thaw()
+        assert max(waits) < MAX_WAIT_SECONDS
+        await wait_until(
+            "the replica has refused what was sent to it",
+            lambda: desk.replicas[frozen].find_log_lines("requests.expired"),
+        )
+        after = await desk.placed_orders()
+    assert sorted(after[len(before) :]) == sorted(f"o-{number}" for number in range(ORDER_COUNT))
+
+
+async def test_reads_are_answered_in_time_while_one_of_two_replicas_is_suspended(
+    desk: Desk,
+) -> None:
+    async with desk.edge.client(await desk.edge.sign_in(desk.user)) as http:
+        desk.replicas[1].freeze()
+        try:
+            for _ in range(20):
+                answer, seconds = await desk.timed(http.get("/api/orders"))
+                assert answer.status_code == 200
+                assert seconds < MAX_WAIT_SECONDS
+        finally:
+            desk.replicas[1].thaw()
+
+
+async def test_an_order_sent_to_a_suspended_service_is_not_placed_when_it_continues(
+    small_desk: Desk,
+) -> None:
+    """The answer says that the outcome is unknown, and names the key to repeat the order with."""
+    desk, [service] = small_desk, small_desk.replicas
+    async with desk.edge.client(await desk.edge.sign_in(desk.user)) as http:
+        before = await desk.placed_orders()
+        service.freeze()
+        try:
+            answers = [
+                await desk.timed(http.post("/api/orders", json=resting(desk.symbol)))
+                for _ in range(2)
+            ]
+        finally:
+            service.thaw()
+        for answer, seconds in answers:
+            assert seconds < MAX_WAIT_SECONDS
+            assert (answer.status_code, answer.json()["outcome"]) == (503, "unknown")
+            assert int(answer.headers["Retry-After"]) >= 1
+        await wait_until(
+            "the service has refused both",
+            lambda: len(service.find_log_lines("requests.expired")) >= 2,
+        )
+        assert await desk.placed_orders() == before
+
+        first = answers[0][0].json()
+        assert (await http.get(first["foundAt"])).status_code == 404
+        key = {"Idempotency-Key": first["idempotencyKey"]}
+        again = [
+            await http.post("/api/orders", json=resting(desk.symbol), headers=key) for _ in range(2)
+        ]
+        assert [answer.status_code for answer in again] == [201, 201]
+        assert {f"/api/orders/{answer.json()['orderId']}" for answer in again} == {first["foundAt"]}
+        assert len(await desk.placed_orders()) == len(before) + 1
+
+
+async def test_a_cancellation_sent_to_a_suspended_service_is_not_done_when_it_continues(
+    small_desk: Desk,
+) -> None:
+    desk, [service] = small_desk, small_desk.replicas
+    async with desk.edge.client(await desk.edge.sign_in(desk.user)) as http:
+        order = (await http.post("/api/orders", json=resting(desk.symbol))).json()
+        path = f"/api/orders/{order['orderId']}"
+        service.freeze()
+        try:
+            answer, seconds = await desk.timed(http.delete(path))
+        finally:
+            service.thaw()
+        assert seconds < MAX_WAIT_SECONDS
+        assert (answer.status_code, answer.json()["outcome"]) == (503, "unknown")
+        await wait_until("it is refused", lambda: service.find_log_lines("requests.expired"))
+        assert (await http.get(path)).json()["status"] == "new"
+
+
+async def test_an_order_held_up_in_a_suspended_message_server_is_not_placed_later(
+    small_desk: Desk,
+) -> None:
+    desk = small_desk
+    async with desk.edge.client(await desk.edge.sign_in(desk.user)) as http:
+        before = await desk.placed_orders()
+        desk.harness.broker.freeze()
+        try:
+            answer, seconds = await desk.timed(http.post("/api/orders", json=resting(desk.symbol)))
+            await asyncio.sleep(STALE_SECONDS - MAX_WAIT_SECONDS)
+        finally:
+            desk.harness.broker.thaw()
+        assert answer.status_code == 503
+        assert seconds < 2 * MAX_WAIT_SECONDS  # looking the session up takes time, too
+
+        async def works() -> bool:
+            placed = await http.post("/api/orders", json=resting(desk.symbol, clientOrderId="now"))
+            return placed.status_code in (200, 201)
+
+        await wait_until_async("orders are placed again", works)
+        assert await desk.placed_orders() == [*before, "now"]
+
+
+async def test_nothing_is_done_when_no_service_is_there(small_desk: Desk) -> None:
+    desk, [service] = small_desk, small_desk.replicas
+    async with desk.edge.client(await desk.edge.sign_in(desk.user)) as http:
+        service.stop()
+        answer, seconds = await desk.timed(http.post("/api/orders", json=resting(desk.symbol)))
+    assert seconds < MAX_WAIT_SECONDS
+    assert (answer.status_code, answer.json()["outcome"]) == (503, "not_done")
+    assert "Nothing was done" in answer.json()["message"]
