@@ -16,9 +16,9 @@ from tapewire.log import (
     LatestValueStore,
     Unavailable,
     derive_id,
+    event_id,
     view_checkpoints,
 )
-from tapewire.log.command_handler import event_id
 from tapewire.log.idempotency import is_key_used
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.notifications import (

@@ -31,6 +31,7 @@ from tapewire.log.ports import (
     Subscription,
     Unavailable,
     derive_id,
+    event_id,
     new_id,
 )
 from tapewire.log.rejection import CommandRejected
@@ -74,6 +75,7 @@ __all__ = [
     "Versioned",
     "derive_id",
     "encode_token",
+    "event_id",
     "matches",
     "new_id",
     "pattern",

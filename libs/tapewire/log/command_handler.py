@@ -22,7 +22,7 @@ from tapewire.log.ports import (
     EventMetadata,
     OutcomeUnknown,
     Unavailable,
-    derive_id,
+    event_id,
 )
 from tapewire.log.rejection import CommandRejected
 from tapewire.log.request_scope import check_deadline
@@ -210,16 +210,6 @@ class CommandHandler(Generic[S, C]):
         self._cache.move_to_end(key)
         if len(self._cache) > MAX_CACHED_ENTITIES:
             self._cache.popitem(last=False)
-
-
-def event_id(command_id: str, subject: EventSubject, sequence: int, number: int) -> str:
-    """The id of an event that a command decides.
-
-    It consists of the command's id, the entity, the entity's sequence that the command was decided
-    on, and the event's number in the decision. A retry of the same decision has the same ids. A new
-    decision after a conflict has others, and so has a command with the same id on another entity.
-    """
-    return f"{command_id}.{derive_id(str(subject))[:12]}.{sequence}.{number}"
 
 
 def _make_drafts(

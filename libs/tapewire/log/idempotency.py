@@ -11,7 +11,7 @@ import asyncio
 import msgspec
 
 from tapewire.events import IdempotencyKeyUsed
-from tapewire.log.ports import EventDraft, EventLog, EventMetadata, Unavailable
+from tapewire.log.ports import EventDraft, EventLog, EventMetadata, Unavailable, event_id
 from tapewire.log.rejection import CommandRejected
 from tapewire.log.subjects import EventSubject
 
@@ -48,7 +48,7 @@ class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
             subject=self.subject,
             event=IdempotencyKeyUsed(command_id=self.command_id, digest=self.digest),
             metadata=EventMetadata(
-                id=f"{self.command_id}.key",
+                id=event_id(self.command_id, self.subject, 0, 0),
                 correlation=correlation,
                 causation=self.command_id,
                 traceparent=traceparent,

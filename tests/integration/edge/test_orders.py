@@ -189,7 +189,7 @@ class TestIdempotency:
     @pytest.mark.parametrize(
         "change", [{"qty": 11}, {"side": "sell"}, {"limitPrice": 2}, {"symbol": "other"}]
     )
-    async def test_the_same_client_order_id_with_other_contents_conflicts(
+    async def test_the_same_client_order_id_with_other_contents_is_refused(
         self,
         http: httpx.AsyncClient,
         symbol: str,
@@ -203,7 +203,7 @@ class TestIdempotency:
         body = resting(symbol, clientOrderId="c-1")
         await http.post("/api/orders", json=body)
         answer = await http.post("/api/orders", json={**body, **change})
-        assert answer.status_code == 409
+        assert answer.status_code == 422
         assert answer.json()["path"] == "clientOrderId"
         assert answer.json()["value"] == "c-1"
 
