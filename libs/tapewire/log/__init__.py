@@ -14,6 +14,7 @@ from tapewire.log.command_handler import (
     Versioned,
 )
 from tapewire.log.idempotency import IdempotencyKey
+from tapewire.log.ids import derive_id, event_id, new_id
 from tapewire.log.ports import (
     AlreadyStored,
     AppendRejected,
@@ -30,9 +31,6 @@ from tapewire.log.ports import (
     RecordedEvent,
     Subscription,
     Unavailable,
-    derive_id,
-    event_id,
-    new_id,
 )
 from tapewire.log.rejection import CommandRejected
 from tapewire.log.subjects import (

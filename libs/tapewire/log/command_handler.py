@@ -14,6 +14,7 @@ import msgspec
 
 from tapewire.events import Event
 from tapewire.log.idempotency import IdempotencyKey, is_key_used
+from tapewire.log.ids import event_id
 from tapewire.log.ports import (
     AlreadyStored,
     Conflict,
@@ -22,7 +23,6 @@ from tapewire.log.ports import (
     EventMetadata,
     OutcomeUnknown,
     Unavailable,
-    event_id,
 )
 from tapewire.log.rejection import CommandRejected
 from tapewire.log.request_scope import check_deadline

@@ -11,7 +11,8 @@ import asyncio
 import msgspec
 
 from tapewire.events import IdempotencyKeyUsed
-from tapewire.log.ports import EventDraft, EventLog, EventMetadata, Unavailable, event_id
+from tapewire.log.ids import event_id
+from tapewire.log.ports import EventDraft, EventLog, EventMetadata, Unavailable
 from tapewire.log.rejection import CommandRejected
 from tapewire.log.subjects import EventSubject
 

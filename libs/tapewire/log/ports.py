@@ -6,8 +6,6 @@ one contract suite (tests/contract) verifies that they behave alike. Both transl
 client library into one of the errors below. Start at `EventLog`.
 """
 
-import hashlib
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -290,24 +288,3 @@ class LatestValueStore(Protocol):
     ) -> Subscription:
         """Call `on_value` for every value that is stored from now on; `on_gap` as in
         `EventLog.subscribe`."""
-
-
-def new_id() -> str:
-    """A new id for a command, an event or a correlation: 32 hexadecimal digits."""
-    return uuid.uuid4().hex
-
-
-def derive_id(*parts: str) -> str:
-    """Return an id derived from `parts`: 32 hexadecimal digits, equal for equal parts."""
-    text = "".join(f"{len(part)}:{part}" for part in parts)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def event_id(command_id: str, subject: EventSubject, sequence: int, number: int) -> str:
-    """The id of an event that a command decides.
-
-    It consists of the command's id, the entity, the entity's sequence that the command was decided
-    on, and the event's number in the decision. A retry of the same decision has the same ids. A new
-    decision after a conflict has others, and so has a command with the same id on another entity.
-    """
-    return f"{command_id}.{derive_id(str(subject))[:12]}.{sequence}.{number}"

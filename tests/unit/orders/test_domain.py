@@ -70,7 +70,7 @@ def test_placing_again_under_the_same_client_order_id_changes_nothing() -> None:
     order.when(place("10.0", limit="101.00", id="another command")).then()
 
 
-def test_another_order_under_a_used_client_order_id_is_a_conflict() -> None:
+def test_another_order_under_a_used_client_order_id_is_rejected() -> None:
     for other in (
         place("11", limit="101"),
         place("10", limit="102"),
@@ -79,7 +79,7 @@ def test_another_order_under_a_used_client_order_id_is_a_conflict() -> None:
         place("10", limit="101", strategy_id="s"),
     ):
         order = given(place("10", limit="101"))
-        order.when(other).then_rejected("conflict", "clientOrderId")
+        order.when(other).then_rejected("key_reused", "clientOrderId")
 
 
 def test_two_users_may_use_the_same_client_order_id() -> None:

@@ -66,7 +66,7 @@ async def test_the_same_client_order_id_returns_the_order_as_it_is_now(
         reply = await again.service.place(place_request(client_order_id="mine"), make_context())
         assert (reply.created, reply.order.status) == (False, OrderStatus.CANCELED)
     other = process.service.place(place_request("11", client_order_id="mine"), make_context())
-    assert await refused(other) == ("conflict", "clientOrderId")
+    assert await refused(other) == ("key_reused", "clientOrderId")
 
 
 async def test_a_repeated_command_gets_the_same_reply(
