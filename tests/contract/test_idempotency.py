@@ -58,11 +58,14 @@ def evolve(state: State, event: Event) -> State:
     return (*state, event.detail) if not isinstance(event, IdempotencyKeyUsed) else state  # type: ignore[attr-defined]
 
 
+DECIDER: Decider[State, Note] = Decider(initial_state=(), decide=decide, evolve=evolve)
+
+
 class Writer:
     """One process."""
 
     def __init__(self, log: EventLog) -> None:
-        self._handler = CommandHandler(log, Decider(initial_state=(), decide=decide, evolve=evolve))
+        self._handler = CommandHandler(log, DECIDER)
 
     async def write(
         self, text: str, key: str | None = None, subject: EventSubject = FIRST, command: str = ""
