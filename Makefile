@@ -26,10 +26,11 @@ export TAPEWIRE_TEST_SHORT := $(SHORT)
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
-# One worker more than there are logical processors: tests of timeouts and restarts mostly wait.
+# Two workers more than there are logical processors: tests of timeouts and restarts mostly wait.
 # worksteal, because integration tests differ by seconds.
-WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
-PYTEST := $(PY) -m pytest
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
+# Without stored bytecode, each worker would compile all test modules and each process all services.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(PY) -m pytest
 PARALLEL := -n $(WORKERS) --dist worksteal
 SLOW_SUITES := sim faults day balancer soak bench
 

@@ -8,6 +8,7 @@ kubernetes-validate, so the check needs neither a cluster nor a network.
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ POD_KINDS = {"Deployment", "StatefulSet", "DaemonSet", "Job"}
 KUSTOMIZATION_API = "kustomize.config.k8s.io/v1beta1"
 
 
+@cache
 def yaml_documents(path: Path) -> list[Any]:
-    """Return the non-empty YAML documents of a file."""
+    """Return the non-empty YAML documents of a file. Do not change them: the list is shared."""
     return [document for document in yaml.safe_load_all(path.read_text()) if document]
 
 
