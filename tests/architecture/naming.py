@@ -1,16 +1,18 @@
 """Rules for names: retired words stay retired, and a public class name means one thing.
 
-Retired words are compared with whole identifiers (classes, functions, parameters, attributes and
-variables), not with parts of longer ones. Class names that several modules share are listed in
-docs/glossary.md, in the table below the heading `SHARED_HEADING`.
+Retired words are compared with whole identifiers (classes, functions, parameters, attributes,
+variables and import aliases), not with parts of longer ones. Tests have a longer list, and in tests
+the rule also reads assertion messages and the descriptions of waits. Class names that several
+modules share are listed in docs/glossary.md, in the table below the heading `SHARED_HEADING`.
 """
 
 import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from tests.architecture.sources import RuleFindings, RuleViolation, SourceFile, nodes
+from tests.architecture.sources import RuleFindings, RuleViolation, SourceFile, module_name, nodes
 
 SHARED_HEADING = "## Class names with several definitions"
 
@@ -25,19 +27,65 @@ along beginnings chance comings crew desk dialect ear entrance eyes happening he
 in_passing know lane look mind opening patience react rollcall roster rulebook say scene seat
 stretch take tally tape tell told trouble voice wire
 """
+_RETIRED_IN_TESTS = "asked heard house kept said shown story taken"
+_RETIRED_IN_MESSAGES = """
+anybody hear heard hears house knows nobody said say says somebody story tape tell tells told wire
+"""
 RETIRED = frozenset(_RETIRED_CLASSES.split()) | frozenset(_RETIRED_WORDS.split())
+RETIRED_IN_TESTS = RETIRED | frozenset(_RETIRED_IN_TESTS.split())
+RETIRED_IN_MESSAGES = frozenset(_RETIRED_IN_MESSAGES.split())
+
+_WAIT_FUNCTION = re.compile(r"wait_\w+|fail")
 
 
-def check_retired_words(source: SourceFile) -> RuleFindings:
+def check_retired_words(source: SourceFile, retired: frozenset[str] = RETIRED) -> RuleFindings:
     """Identifiers that a glossary term has replaced."""
     for line, name in identifiers(source.tree):
         word = name.strip("_")
-        if word in RETIRED or (word.isupper() and word.lower() in RETIRED):
+        if word in retired or (word.isupper() and word.lower() in retired):
             yield line, f"the name {name} is retired: use the term of docs/glossary.md"
 
 
+def find_retired_words_in_tests(root: Path) -> list[RuleViolation]:
+    """Retired identifiers and messages in the Python files below ``tests``, sorted by file."""
+    found: list[RuleViolation] = []
+    for path in sorted((root / "tests").rglob("*.py")):
+        file = path.relative_to(root).as_posix()
+        source = SourceFile(file, module_name(path, root), ast.parse(path.read_text()))
+        findings = [
+            *check_retired_words(source, RETIRED_IN_TESTS),
+            *_check_messages(source),
+        ]
+        found += [RuleViolation(file, *finding) for finding in sorted(findings)]
+    return found
+
+
+def _check_messages(source: SourceFile) -> RuleFindings:
+    """Retired words in assertion messages, failures and descriptions of waits."""
+    for text in _messages(source.tree):
+        for node in ast.walk(text):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                for word in re.findall(r"\w+", node.value):
+                    if word.lower() in RETIRED_IN_MESSAGES:
+                        yield text.lineno, f"the word {word} in a message: say what happens"
+
+
+def _messages(tree: ast.Module) -> Iterator[ast.expr]:
+    for node in nodes(tree):
+        match node:
+            case ast.Assert(msg=ast.Constant() | ast.JoinedStr() as text):
+                yield text
+            case ast.Call(
+                func=ast.Name(id=name) | ast.Attribute(attr=name),
+                args=[ast.Constant() | ast.JoinedStr() as text, *_],
+            ) if _WAIT_FUNCTION.fullmatch(name):
+                yield text
+            case _:
+                pass
+
+
 def identifiers(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Every name that the file defines or assigns."""
+    """Every name that the file defines, assigns or gives to an import."""
     for node in nodes(tree):
         match node:
             case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
@@ -47,6 +95,10 @@ def identifiers(tree: ast.Module) -> Iterator[tuple[int, str]]:
             case ast.arg(arg=name) | ast.Name(id=name, ctx=ast.Store()):
                 yield node.lineno, name
             case ast.Attribute(attr=name, ctx=ast.Store()):
+                yield node.lineno, name
+            case ast.alias(asname=str(name)) | ast.ExceptHandler(name=str(name)):
+                yield node.lineno, name
+            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
                 yield node.lineno, name
             case _:
                 pass

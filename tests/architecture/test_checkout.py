@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.architecture.log_events import render_page
-from tests.architecture.naming import read_shared_names
+from tests.architecture.naming import find_retired_words_in_tests, read_shared_names
 from tests.architecture.rules import find_violations
 
 ROOT = Path(__file__).parents[2]
@@ -13,6 +13,11 @@ DOCS = ROOT / "docs"
 def test_the_checkout_keeps_the_rules() -> None:
     shared_names = read_shared_names((DOCS / "glossary.md").read_text())
     found = find_violations(ROOT, shared_names)
+    assert not found, "\n" + "\n".join(map(str, found))
+
+
+def test_the_tests_use_no_retired_words() -> None:
+    found = find_retired_words_in_tests(ROOT)
     assert not found, "\n" + "\n".join(map(str, found))
 
 

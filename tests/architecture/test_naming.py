@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.log_events import render_page
-from tests.architecture.naming import SHARED_HEADING, read_shared_names
+from tests.architecture.naming import (
+    SHARED_HEADING,
+    find_retired_words_in_tests,
+    read_shared_names,
+)
 from tests.architecture.rules import find_violations
 
 
@@ -36,11 +40,54 @@ def find_rules(root: Path, shared_names: frozenset[str] = frozenset()) -> list[s
         "for happening in (): ...",
         "class A:\n    def __init__(self) -> None:\n        self._desk = 1",
         "class A:\n    told: int",
+        "import json as tape",
+        "try: ...\nexcept ValueError as trouble: ...",
+        "match 1:\n    case int() as wire: ...",
+        "match []:\n    case [*told]: ...",
     ],
 )
 def test_retired_words_are_reported(tmp_path: Path, text: str) -> None:
     [rule] = find_rules(write_tree(tmp_path, {"x.py": text}))
     assert "is retired: use the term of docs/glossary.md" in rule
+
+
+def find_words_in_tests(root: Path, text: str) -> list[str]:
+    path = root / "tests/unit/test_x.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"{text}\n")
+    return [str(violation) for violation in find_retired_words_in_tests(root)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def test_a(house: object) -> None: ...",
+        "kept = 1",
+        "from a import b as shown",
+        "assert f(), 'nobody was answered'",
+        "assert f(), f'{x} says no'",
+        "await wait_until('the edge has heard of it', f)",
+        "page.wait_for(f'{x} is told', f)",
+        "pytest.fail('The tape ends')",
+    ],
+)
+def test_retired_words_in_tests_are_reported(tmp_path: Path, text: str) -> None:
+    [found] = find_words_in_tests(tmp_path, text)
+    assert found.startswith("tests/unit/test_x.py:1: the ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "held = 1",
+        "'nobody'",
+        "send('nobody was told')",
+        "assert f(), nobody",
+        "await wait_until('the order is filled', f, 'nobody')",
+    ],
+)
+def test_other_words_in_tests_are_allowed(tmp_path: Path, text: str) -> None:
+    assert find_words_in_tests(tmp_path, text) == []
 
 
 @pytest.mark.parametrize(

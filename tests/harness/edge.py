@@ -91,9 +91,9 @@ class ManagedService:
 
     def wait_ready(self) -> None:
         ready, _, _ = select.select([self._ready_fd], [], [], START_TIMEOUT_SECONDS)
-        said = os.read(self._ready_fd, 100) if ready else b""
+        message = os.read(self._ready_fd, 100) if ready else b""
         os.close(self._ready_fd)
-        if not said:
+        if not message:
             self.kill()
             raise AssertionError(f"{self.name} did not start: {self.log_file.read_text()[-3000:]}")
 
@@ -172,23 +172,27 @@ class EdgeClient:
             return
         async with self.client() as http:
 
-            async def heard() -> bool:
-                told = (await http.get("/metrics")).text
-                self._followed_sequence = int(told.partition("\ntapewire_tape_head ")[2].split()[0])
+            async def has_followed() -> bool:
+                metrics = (await http.get("/metrics")).text
+                self._followed_sequence = int(
+                    metrics.partition("\ntapewire_tape_head ")[2].split()[0]
+                )
                 return self._followed_sequence >= sequence
 
-            await wait_until_async(f"{self.url} has heard of the log up to {sequence}", heard)
+            await wait_until_async(
+                f"{self.url} has received the log up to {sequence}", has_followed
+            )
 
     async def wait_for_quotes(self, *symbols: str) -> None:
         """Wait until the edge has received a quote of each of `symbols`."""
         params = {"symbols": ",".join(symbols)}
         async with self.client() as http:
 
-            async def known() -> bool:
+            async def has_quotes() -> bool:
                 prices = (await http.get("/api/prices", params=params)).json()["prices"]
                 return len(prices) == len(symbols)
 
-            await wait_until_async(f"{self.url} knows {symbols}", known)
+            await wait_until_async(f"{self.url} has quotes of {symbols}", has_quotes)
 
     async def open_stream(self, path: str, cookie: str | None = None, **how: Any) -> sse.SseStream:
         """Open a stream and read its opening. Without an id, first wait until the edge has received
@@ -286,16 +290,16 @@ class Harness:
     @contextlib.asynccontextmanager
     async def journal(self) -> AsyncIterator[EventLogDriver]:
         """The event log."""
-        wire = await connect(self.broker.url, "test")
-        yield EventLogDriver(wire, self._record_appended)
-        await wire.close()
+        connection = await connect(self.broker.url, "test")
+        yield EventLogDriver(connection, self._record_appended)
+        await connection.close()
 
     @contextlib.asynccontextmanager
     async def market(self) -> AsyncIterator[QuoteDriver]:
         """The quotes."""
-        wire = await connect(self.broker.url, "test")
-        yield QuoteDriver(wire)
-        await wire.close()
+        connection = await connect(self.broker.url, "test")
+        yield QuoteDriver(connection)
+        await connection.close()
 
     def _record_appended(self, sequence: int) -> None:
         """Record the highest sequence, because tests append concurrently; 0 means that the log was

@@ -172,8 +172,8 @@ def run_cli(
             raise
         output.seek(0)
         error.seek(0)
-        said = (file.read().decode(errors="surrogateescape") for file in (output, error))
-        return subprocess.CompletedProcess(["tapewire", *arguments], code, *said)
+        outputs = (file.read().decode(errors="surrogateescape") for file in (output, error))
+        return subprocess.CompletedProcess(["tapewire", *arguments], code, *outputs)
 
 
 @cache
@@ -323,8 +323,8 @@ class _ForkingPopen(subprocess.Popen[Any]):
 
 def _become_service(module: str, environment: Mapping[str, str], fds: Sequence[int]) -> NoReturn:
     """Instead of `exec`, in the forked process: keep only the standard descriptors and `fds`."""
-    kept = sorted({2, *fds})
-    for fd, following in itertools.pairwise([*kept, os.sysconf("SC_OPEN_MAX")]):
+    kept_fds = sorted({2, *fds})
+    for fd, following in itertools.pairwise([*kept_fds, os.sysconf("SC_OPEN_MAX")]):
         os.closerange(fd + 1, following)
     contextvars.Context().run(_run_program, module, [], environment)
     raise AssertionError("unreachable")

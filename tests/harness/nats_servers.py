@@ -96,10 +96,10 @@ class LocalNatsServer:
             self._process = subprocess.Popen(  # noqa: PLW1509, RUF100
                 command, stdout=log, stderr=log, preexec_fn=_set_parent_death_signal
             )
-        said = _wait_for_ports_file(ports, self._process, self._folder / "nats.log")
-        self._port = int(said["nats"][0].rpartition(":")[2])
+        ports_by_protocol = _wait_for_ports_file(ports, self._process, self._folder / "nats.log")
+        self._port = int(ports_by_protocol["nats"][0].rpartition(":")[2])
         self.url = f"nats://127.0.0.1:{self._port}"
-        self.monitor_url = said["monitoring"][0] if self._with_monitoring else ""
+        self.monitor_url = ports_by_protocol["monitoring"][0] if self._with_monitoring else ""
         if self._provisioned:
             provision_streams(self.url)
 
@@ -161,9 +161,9 @@ def _wait_for_ports_file(
     while time.monotonic() < deadline and process.poll() is None:
         for file in ports.glob("*.ports"):
             with contextlib.suppress(json.JSONDecodeError):
-                said: dict[str, list[str]] = json.loads(file.read_text())
-                if said.get("nats"):
-                    return said
+                ports_by_protocol: dict[str, list[str]] = json.loads(file.read_text())
+                if ports_by_protocol.get("nats"):
+                    return ports_by_protocol
         time.sleep(POLL_INTERVAL_SECONDS)
     process.kill()
     raise AssertionError(f"nats-server did not start; its log ends: {log.read_text()[-2000:]}")
@@ -237,4 +237,4 @@ def _wait_for_info_line(port: int) -> None:
         except OSError as error:
             last = error
         time.sleep(POLL_INTERVAL_SECONDS)
-    raise AssertionError(f"the container's NATS does not greet at {port}: {last!r}")
+    raise AssertionError(f"the container's NATS does not respond at {port}: {last!r}")

@@ -77,7 +77,7 @@ def find_order_violations(
     orders = recorded_orders(events)
     answered = {one.order_id: one for one in placed}
     wrong = find_recorded_differences(events)
-    wrong += [f"order {id_}: nobody was answered so" for id_ in orders.keys() - answered.keys()]
+    wrong += [f"order {id_}: no client received this id" for id_ in orders.keys() - answered.keys()]
     wrong += [f"order {one.order_id}: answered twice" for one in _duplicate_answers(placed)]
     for id_, one in answered.items():
         wrong += [f"order {id_}: {what}" for what in _order_violations(one, orders)]
@@ -114,17 +114,17 @@ def _check_request(planned: PlannedOrder, recorded: RecordedOrder) -> Iterator[s
             planned.limit_price,
         )
         if is_ != was:
-            yield f"is {is_}, and was asked for as {was}"
+            yield f"is {is_}, but {was} was requested"
             return
 
 
 def _check_expected_end(answer: PlacementAnswer, recorded: RecordedOrder) -> Iterator[str]:
     """The order ended as expected."""
-    status, asked = recorded.order.status, answer.planned
+    status, planned = recorded.order.status, answer.planned
     traded = sum((trade.qty for trade in recorded.trades.values()), Decimal(0))
-    match asked.expected_end:
+    match planned.expected_end:
         case ExpectedEnd.MARKET_FILL | ExpectedEnd.CROSSING_LIMIT:
-            right = status is OrderStatus.FILLED and traded == asked.qty
+            right = status is OrderStatus.FILLED and traded == planned.qty
         case ExpectedEnd.NEAR_LIMIT:
             right = status in (OrderStatus.FILLED, OrderStatus.CANCELED)
         case ExpectedEnd.FAR_LIMIT:
@@ -132,6 +132,7 @@ def _check_expected_end(answer: PlacementAnswer, recorded: RecordedOrder) -> Ite
         case ExpectedEnd.CANCELED_LIMIT:
             right = status is OrderStatus.CANCELED and not traded
     if not right:
-        yield f"{asked.expected_end.value}, ends {status.value} with {traded} of {asked.qty} traded"
+        end = f"{status.value} with {traded} of {planned.qty} traded"
+        yield f"{planned.expected_end.value}, ends {end}"
     if answer.cancel_status == 200 and status is not OrderStatus.CANCELED:
         yield f"answered as canceled, ends {status.value}"

@@ -58,7 +58,7 @@ def start(
             service.process.wait()
 
 
-async def shown(broker: Any, *options: Any) -> Any:
+async def run_status(broker: Any, *options: Any) -> Any:
     command = ("status", "--nats", broker.url, *options)
     done = await asyncio.to_thread(fork_server.run_cli, *command, timeout=60)
     done.check_returncode()
@@ -68,16 +68,16 @@ async def shown(broker: Any, *options: Any) -> Any:
 @pytest.fixture
 async def journal(broker: LocalNatsServer) -> AsyncIterator[JetStreamEventLog]:
     """The event log, over its own connection."""
-    wire = await connect(broker.url, "test")
-    yield JetStreamEventLog(wire)
-    await wire.close()
+    connection = await connect(broker.url, "test")
+    yield JetStreamEventLog(connection)
+    await connection.close()
 
 
 def _name(instance: Any) -> Any:
     return f"{'orders' if instance.startswith('o') else 'prices'}/{instance}"
 
 
-async def told(log: Any, instance: Any) -> Any:
+async def recorded_states(log: Any, instance: Any) -> Any:
     """Return the recorded states of an instance in order."""
     page = await log.page(f"ev._all.agents.{encode_token(_name(instance))}", after=0)
     return [one.event.state.value for one in page.events]
@@ -90,7 +90,7 @@ async def become(log: Any, instance: Any, *wanted: Any) -> None:
         async with asyncio.timeout(WAIT_SECONDS):
             while seen is None or seen[-len(wanted) :] != [*wanted]:
                 with contextlib.suppress(LogError):  # the server is being restarted
-                    seen = await told(log, instance)
+                    seen = await recorded_states(log, instance)
                 await asyncio.sleep(0.05)
     except TimeoutError:
         pytest.fail(f"{instance} never became {wanted}; last seen: {seen}")
@@ -119,10 +119,10 @@ async def test_state_changes_of_services_are_recorded_through_kills_and_restarts
     broker.start()
     await become(journal, "o.1", "running", "degraded", "running")
     await become(journal, "p2", "running", "stopped")
-    assert "stopped" not in await told(journal, "o.1")
+    assert "stopped" not in await recorded_states(journal, "o.1")
 
-    shown_ = [json.loads(line) for line in (await shown(broker, "--json")).splitlines()]
-    assert [(one["service"], one["instance"], one["state"], one["detail"]) for one in shown_] == [
+    rows = [json.loads(line) for line in (await run_status(broker, "--json")).splitlines()]
+    assert [(one["service"], one["instance"], one["state"], one["detail"]) for one in rows] == [
         ("orders", "o.1", "running", None),
         ("prices", "p/1", "stopped", f"not heard of for {SILENCE} s"),
         ("prices", "p2", "stopped", f"not heard of for {SILENCE} s"),
@@ -130,8 +130,10 @@ async def test_state_changes_of_services_are_recorded_through_kills_and_restarts
 
     orders.process.terminate()
     assert await asyncio.to_thread(orders.process.wait, 60) == 0
-    assert (await told(journal, "o.1"))[-2:] == ["running", "stopped"], "said before it was gone"
-    table = (await shown(broker)).splitlines()
+    assert (await recorded_states(journal, "o.1"))[-2:] == ["running", "stopped"], (
+        "the last state is not stopped"
+    )
+    table = (await run_status(broker)).splitlines()
     assert table[0].split() == ["service", "instance", "state", "since", "detail"]
     assert table[1].split()[:3] == ["orders", "o.1", "stopped"]
 

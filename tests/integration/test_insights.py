@@ -27,8 +27,8 @@ from tapewire.log.jetstream import (
 )
 from tapewire.log.jetstream.streams import VIEWS
 from tapewire.runtime import RequestClient, RequestTimeout
-from tapewire.runtime.contracts import configurations as shown
-from tapewire.runtime.contracts import insights as asked
+from tapewire.runtime.contracts import configurations as configuration_contracts
+from tapewire.runtime.contracts import insights as item_contracts
 from tests.harness import fork_server
 from tests.harness.fork_server import ForkedProcess
 from tests.harness.nats_servers import LocalNatsServer
@@ -41,14 +41,14 @@ USER = "alice"
 R = TypeVar("R", bound=msgspec.Struct)
 
 
-class House:
+class InsightsHarness:
     """A NATS server, processes of the service, and the connection of the test."""
 
-    def __init__(self, url: str, wire: NatsConnection, folder: Path) -> None:
+    def __init__(self, url: str, connection: NatsConnection, folder: Path) -> None:
         self.url = url
-        self.log = JetStreamEventLog(wire)
-        self.views = JetStreamLatestValueStore(wire, stream=VIEWS, prefix="view")
-        self.requests = RequestClient(wire)
+        self.log = JetStreamEventLog(connection)
+        self.views = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
+        self.requests = RequestClient(connection)
         self.folder = folder
         self.processes: list[ForkedProcess] = []
 
@@ -66,10 +66,10 @@ class House:
         self.processes.append(process)
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                said = await asyncio.to_thread(os.read, reading, 16)
+                message = await asyncio.to_thread(os.read, reading, 16)
         finally:
             os.close(reading)
-        assert said == b"ready\n", (self.folder / "insights.log").read_text()[-3000:]
+        assert message == b"ready\n", (self.folder / "insights.log").read_text()[-3000:]
         return process
 
     def kill(self, process: ForkedProcess) -> None:
@@ -81,8 +81,8 @@ class House:
         for process in self.processes:
             process.terminate()
         for process in self.processes:
-            said = (self.folder / "insights.log").read_text()[-3000:]
-            assert process.wait(timeout=60) == 0, said
+            log_end = (self.folder / "insights.log").read_text()[-3000:]
+            assert process.wait(timeout=60) == 0, log_end
 
     async def ask(self, verb: str, request: msgspec.Struct, reply: type[R]) -> R:
         """Repeat the request under one command id until it is answered, as the edge does."""
@@ -97,13 +97,17 @@ class House:
                 # reconnect.
                 await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
-    async def metrics(self) -> asked.MetricsReply:
-        return await self.ask(asked.METRICS, asked.GetMetrics(), asked.MetricsReply)
+    async def metrics(self) -> item_contracts.MetricsReply:
+        return await self.ask(
+            item_contracts.METRICS, item_contracts.GetMetrics(), item_contracts.MetricsReply
+        )
 
-    async def items(self, **what: Any) -> asked.ItemsReply:
-        return await self.ask(asked.ITEMS, asked.ListItems(**what), asked.ItemsReply)
+    async def items(self, **what: Any) -> item_contracts.ItemsReply:
+        return await self.ask(
+            item_contracts.ITEMS, item_contracts.ListItems(**what), item_contracts.ItemsReply
+        )
 
-    async def tape(self) -> list[Item]:
+    async def all_items(self) -> list[Item]:
         """Return every item of the event log."""
         found: list[RecordedEvent] = []
         more = True
@@ -141,13 +145,13 @@ def broker(tmp_path: Path) -> Iterator[LocalNatsServer]:
 
 
 @pytest.fixture
-async def house(broker: LocalNatsServer, tmp_path: Path) -> AsyncIterator[House]:
-    wire = await connect(broker.url, "test")
-    await provision(wire)
-    made = House(broker.url, wire, tmp_path)
+async def harness(broker: LocalNatsServer, tmp_path: Path) -> AsyncIterator[InsightsHarness]:
+    connection = await connect(broker.url, "test")
+    await provision(connection)
+    made = InsightsHarness(broker.url, connection, tmp_path)
     yield made
     await asyncio.to_thread(made.close)
-    await wire.close()
+    await connection.close()
 
 
 CSV = """\
@@ -176,13 +180,15 @@ LAUGHS = """\
 """
 
 
-async def test_files_are_loaded_once_and_their_errors_are_reported(house: House) -> None:
-    csv, feed = house.file("a.csv", CSV), house.file("f.xml", RSS)
-    unheard = await house.command("load", csv, url="nats://127.0.0.1:9")
-    assert (unheard.returncode, unheard.stdout) == (3, "")
+async def test_files_are_loaded_once_and_their_errors_are_reported(
+    harness: InsightsHarness,
+) -> None:
+    csv, feed = harness.file("a.csv", CSV), harness.file("f.xml", RSS)
+    unreachable = await harness.command("load", csv, url="nats://127.0.0.1:9")
+    assert (unreachable.returncode, unreachable.stdout) == (3, "")
 
-    await house.start()
-    loaded = await house.command("load", csv)
+    await harness.start()
+    loaded = await harness.command("load", csv)
     assert loaded.returncode == 0, loaded.stderr
     assert loaded.stdout == "8 rows: 3 added, 1 already there, 4 malformed\n"
     assert sorted(loaded.stderr.splitlines()) == [
@@ -191,25 +197,25 @@ async def test_files_are_loaded_once_and_their_errors_are_reported(house: House)
         f"{csv}:8: 1 cells, the header has 7",
         f"{csv}:9: title must have 1 to 200 characters, not 0: ''",
     ]
-    again = await house.command("load", csv)
+    again = await harness.command("load", csv)
     assert again.stdout == "8 rows: 0 added, 4 already there, 4 malformed\n"
 
-    fed = await house.command("load", feed, "--tag", "rss")
+    fed = await harness.command("load", feed, "--tag", "rss")
     assert fed.stdout == "2 rows: 1 added, 0 already there, 1 malformed\n"
     assert f"{feed}:4: url must be http://… or https://…" in fed.stderr
-    piped = await house.command("load", "-", stdin=b"title,source\nPiped,Wire\nNo \xff,Wire\n")
+    piped = await harness.command("load", "-", stdin=b"title,source\nPiped,Wire\nNo \xff,Wire\n")
     assert piped.stdout == "2 rows: 1 added, 0 already there, 1 malformed\n"
 
-    tape = await house.tape()
-    assert [(one.title, one.sentiment, one.tickers) for one in tape] == [
+    stored = await harness.all_items()
+    assert [(one.title, one.sentiment, one.tickers) for one in stored] == [
         ("IBM beats estimates and soars", Sentiment.NEUTRAL, ("IBM",)),
         ("Terrible crash at SPY", Sentiment.NEGATIVE, ("SPY",)),
         ("Stated", Sentiment.NEUTRAL, ("SPY",)),
         ("A wonderful day for $IBM", Sentiment.POSITIVE, ("IBM",)),
         ("Piped", Sentiment.NEUTRAL, ()),
     ]
-    assert tape[2].score == Decimal("0.9")
-    metrics = (await house.metrics()).metrics
+    assert stored[2].score == Decimal("0.9")
+    metrics = (await harness.metrics()).metrics
     assert (metrics.total, metrics.positive, metrics.neutral, metrics.negative) == (5, 1, 3, 1)
     assert [(one.tag, one.count) for one in metrics.tags] == [
         ("tech", 3), ("earnings", 1), ("rss", 1),
@@ -218,35 +224,35 @@ async def test_files_are_loaded_once_and_their_errors_are_reported(house: House)
 
 
 async def test_invalid_files_and_options_print_one_line_and_change_nothing(
-    house: House,
+    harness: InsightsHarness,
 ) -> None:
-    await house.start()
-    bomb = house.file("bomb.xml", LAUGHS)
-    cut = house.file("cut.xml", RSS[:-30])
-    head = house.file("head.csv", "title,mood\nx,y\n")
-    for args, said in (
+    await harness.start()
+    bomb = harness.file("bomb.xml", LAUGHS)
+    cut = harness.file("cut.xml", RSS[:-30])
+    head = harness.file("head.csv", "title,mood\nx,y\n")
+    for args, expected in (
         (("load", bomb), f"{bomb}: line 1: it declares a DTD, which feeds do not need"),
         (("load", head), f"{head}: line 1: unknown column 'mood'"),
         (("add", "--title", "", "--source", "s"), "title must have 1 to 200 characters"),
         (("add", "--title", "t", "--source", "s", "--score", "NaN"), "score 'NaN' is no number"),
     ):
-        ended = await house.command(*args)
+        ended = await harness.command(*args)
         assert ended.returncode == 2, ended
-        assert ended.stderr.startswith(f"tapewire: {said}"), ended.stderr
+        assert ended.stderr.startswith(f"tapewire: {expected}"), ended.stderr
         assert ended.stderr.count("\n") == 1
-    assert await house.tape() == []
+    assert await harness.all_items() == []
 
-    broken = await house.command("load", cut)
+    broken = await harness.command("load", cut)
     assert (broken.returncode, broken.stdout.splitlines()[-1:]) == (
         2,
         ["1 rows: 1 added, 0 already there, 0 malformed"],
     )
     assert "not well-formed" in broken.stderr
 
-    huge = house.file("huge.csv", f"title,source\n{'x' * 300_000},Wire\n{'y' * 100_000},Wire\n")
-    told = await house.command("load", huge)
-    assert told.stdout == "2 rows: 0 added, 0 already there, 2 malformed\n"
-    assert len(told.stderr) < 1000
+    huge = harness.file("huge.csv", f"title,source\n{'x' * 300_000},Wire\n{'y' * 100_000},Wire\n")
+    result = await harness.command("load", huge)
+    assert result.stdout == "2 rows: 0 added, 0 already there, 2 malformed\n"
+    assert len(result.stderr) < 1000
 
 
 class LooseRequest(msgspec.Struct, kw_only=True, rename="camel"):
@@ -261,9 +267,9 @@ class LooseRequest(msgspec.Struct, kw_only=True, rename="camel"):
 
 
 async def test_wrong_types_and_unknown_fields_are_rejected_and_single_items_are_added(
-    house: House,
+    harness: InsightsHarness,
 ) -> None:
-    await house.start()
+    await harness.start()
     for bad, path in (
         (LooseRequest(title=7), "title"),
         (LooseRequest(score=[1]), "score"),
@@ -272,76 +278,95 @@ async def test_wrong_types_and_unknown_fields_are_rejected_and_single_items_are_
         (LooseRequest(mood="good"), "mood"),
     ):
         with pytest.raises(CommandRejected) as refused:
-            await house.ask(asked.ADD, bad, asked.ItemReply)
+            await harness.ask(item_contracts.ADD, bad, item_contracts.ItemReply)
         assert (refused.value.code, refused.value.path) == ("invalid", path)
-    assert await house.tape() == []
+    assert await harness.all_items() == []
 
     args = ["add", "--title", "Great, great news", "--source", "me", "--ticker", "ibm"]
-    added = await house.command(*args)
+    added = await harness.command(*args)
     assert (added.returncode, added.stdout.split()[1:]) == (0, ["positive", "0.8481"])
-    again = await house.command(*args)
+    again = await harness.command(*args)
     assert again.stdout == added.stdout.rstrip("\n") + "   (already there)\n"
-    assert [one.id for one in await house.tape()] == [added.stdout.split()[0]]
+    assert [one.id for one in await harness.all_items()] == [added.stdout.split()[0]]
 
 
-async def test_configurations_belong_to_their_user(house: House) -> None:
-    await house.start()
-    asking = shown.CreateConfiguration(user_id=USER, name="Tech", tickers=("ibm",))
-    made = (await house.ask(shown.CREATE, asking, shown.ConfigurationReply)).configuration
+async def test_configurations_belong_to_their_user(harness: InsightsHarness) -> None:
+    await harness.start()
+    asking = configuration_contracts.CreateConfiguration(
+        user_id=USER, name="Tech", tickers=("ibm",)
+    )
+    made = (
+        await harness.ask(
+            configuration_contracts.CREATE, asking, configuration_contracts.ConfigurationReply
+        )
+    ).configuration
     for title, ticker in (("a", "IBM"), ("b", "SPY")):
-        item = asked.NewItem(title=title, source="s", tickers=(ticker,))
-        await house.ask(asked.ADD, item, asked.ItemReply)
-    mine = await house.items(user_id=USER, configuration_id=made.id)
+        item = item_contracts.NewItem(title=title, source="s", tickers=(ticker,))
+        await harness.ask(item_contracts.ADD, item, item_contracts.ItemReply)
+    mine = await harness.items(user_id=USER, configuration_id=made.id)
     assert [one.title for one in mine.items] == ["a"]
-    foreign = shown.GetConfiguration(user_id="bob", configuration_id=made.id)
+    foreign = configuration_contracts.GetConfiguration(user_id="bob", configuration_id=made.id)
     for verb, request in (
-        (shown.GET, foreign),
-        (shown.DELETE, shown.DeleteConfiguration(user_id="bob", configuration_id=made.id)),
+        (configuration_contracts.GET, foreign),
         (
-            shown.CHANGE,
-            shown.ChangeConfiguration(user_id="bob", configuration_id=made.id, name="x"),
+            configuration_contracts.DELETE,
+            configuration_contracts.DeleteConfiguration(user_id="bob", configuration_id=made.id),
         ),
-        (asked.ITEMS, asked.ListItems(user_id="bob", configuration_id=made.id)),
+        (
+            configuration_contracts.CHANGE,
+            configuration_contracts.ChangeConfiguration(
+                user_id="bob", configuration_id=made.id, name="x"
+            ),
+        ),
+        (item_contracts.ITEMS, item_contracts.ListItems(user_id="bob", configuration_id=made.id)),
     ):
         with pytest.raises(CommandRejected) as refused:
-            await house.ask(verb, request, shown.ConfigurationReply)
+            await harness.ask(verb, request, configuration_contracts.ConfigurationReply)
         assert refused.value.code == "not_found"
-    changing = shown.ChangeConfiguration(user_id=USER, configuration_id=made.id, tickers=("spy",))
-    await house.ask(shown.CHANGE, changing, shown.ConfigurationReply)
-    mine = await house.items(user_id=USER, configuration_id=made.id)
+    changing = configuration_contracts.ChangeConfiguration(
+        user_id=USER, configuration_id=made.id, tickers=("spy",)
+    )
+    await harness.ask(
+        configuration_contracts.CHANGE, changing, configuration_contracts.ConfigurationReply
+    )
+    mine = await harness.items(user_id=USER, configuration_id=made.id)
     assert [one.title for one in mine.items] == ["b"]
-    deleting = shown.DeleteConfiguration(user_id=USER, configuration_id=made.id)
-    await house.ask(shown.DELETE, deleting, shown.ConfigurationReply)
-    listed = await house.ask(
-        shown.LIST, shown.ListConfigurations(user_id=USER), shown.ConfigurationsReply
+    deleting = configuration_contracts.DeleteConfiguration(user_id=USER, configuration_id=made.id)
+    await harness.ask(
+        configuration_contracts.DELETE, deleting, configuration_contracts.ConfigurationReply
+    )
+    listed = await harness.ask(
+        configuration_contracts.LIST,
+        configuration_contracts.ListConfigurations(user_id=USER),
+        configuration_contracts.ConfigurationsReply,
     )
     assert listed.configurations == []
 
 
 async def test_a_load_completes_while_replicas_and_the_server_are_killed(
-    house: House, broker: LocalNatsServer
+    harness: InsightsHarness, broker: LocalNatsServer
 ) -> None:
     """Processes are killed in the middle of a batch. Each row is stored once and counted once, the
     items that are polled meanwhile have no gap, and a new process counts the same."""
-    replicas = [await house.start(), await house.start()]
+    replicas = [await harness.start(), await harness.start()]
     moods = ("great win", "terrible loss", "meeting")
     rows = [f"Story {n}: {moods[n % 3]},Wire,T{n % 9},t{n % 30};all\n" for n in range(ROWS)]
-    start = await house.items(limit=1)
+    start = await harness.items(limit=1)
     polled: list[Item] = []
-    place = (start.as_of, start.epoch)
+    position = (start.as_of, start.epoch)
 
     async def poll(until: int) -> None:
-        nonlocal place
+        nonlocal position
         async with asyncio.timeout(WAIT_SECONDS):
             while len(polled) < until:
-                reply = await house.items(since=place[0], epoch=place[1], limit=200)
+                reply = await harness.items(since=position[0], epoch=position[1], limit=200)
                 assert not reply.reset
                 polled.extend(reply.items)
-                place = (reply.as_of, reply.epoch)
+                position = (reply.as_of, reply.epoch)
 
     async def another_replica() -> None:
-        house.kill(replicas.pop(0))
-        replicas.append(await house.start())
+        harness.kill(replicas.pop(0))
+        replicas.append(await harness.start())
 
     async def another_server() -> None:
         await asyncio.to_thread(broker.kill)
@@ -349,9 +374,9 @@ async def test_a_load_completes_while_replicas_and_the_server_are_killed(
 
     # The file is a pipe that is filled gradually: rows are in flight at every kill, at any speed.
     # Rows of an incomplete batch wait in the command, so `poll` waits for fewer rows.
-    pipe = house.folder / "big.csv"
+    pipe = harness.folder / "big.csv"
     os.mkfifo(pipe)
-    loading = asyncio.create_task(house.command("load", str(pipe)))
+    loading = asyncio.create_task(harness.command("load", str(pipe)))
     with await asyncio.to_thread(pipe.open, "w") as file:
         file.write("title,source,tickers,tags\n")
         portion = ROWS // 4
@@ -360,20 +385,20 @@ async def test_a_load_completes_while_replicas_and_the_server_are_killed(
             await asyncio.to_thread(file.flush)
             if kill is not None:
                 await kill()
-            await poll((n + 1) * portion - asked.MAX_LOADED_ITEMS)
+            await poll((n + 1) * portion - item_contracts.MAX_LOADED_ITEMS)
     await poll(ROWS)
     loaded = await loading
     assert loaded.returncode == 0, loaded.stderr
     assert loaded.stdout == f"{ROWS} rows: {ROWS} added, 0 already there, 0 malformed\n"
 
-    tape = await house.tape()
+    stored = await harness.all_items()
     # Compare by index: pytest needs minutes to explain a difference of thousands of items.
-    odd = [n for n, (one, other) in enumerate(zip(polled, tape, strict=False)) if one != other]
-    assert (len(polled), odd[:5]) == (len(tape), []), [(polled[n], tape[n]) for n in odd[:2]]
-    assert Counter(Counter(one.id for one in tape).values()) == {1: ROWS}
-    reply = await house.metrics()
+    odd = [n for n, (one, other) in enumerate(zip(polled, stored, strict=False)) if one != other]
+    assert (len(polled), odd[:5]) == (len(stored), []), [(polled[n], stored[n]) for n in odd[:2]]
+    assert Counter(Counter(one.id for one in stored).values()) == {1: ROWS}
+    reply = await harness.metrics()
     assert reply.as_of >= ROWS
-    counted = Counter(one.sentiment for one in tape)
+    counted = Counter(one.sentiment for one in stored)
     metrics = reply.metrics
     assert (metrics.positive, metrics.negative) == (
         counted[Sentiment.POSITIVE],
@@ -381,7 +406,7 @@ async def test_a_load_completes_while_replicas_and_the_server_are_killed(
     )
     assert (metrics.total, metrics.tags[0].tag, metrics.tags[0].count) == (ROWS, "all", ROWS)
     for process in replicas:
-        house.kill(process)
-    await house.start()
-    after = await house.metrics()
+        harness.kill(process)
+    await harness.start()
+    after = await harness.metrics()
     assert msgspec.structs.replace(after.metrics, timestamp=metrics.timestamp) == metrics

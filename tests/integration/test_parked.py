@@ -92,10 +92,10 @@ async def test_an_operator_lists_shows_retries_and_drops_parked_events(
     assert handler.handled == ["fine"]
     assert all(line.startswith(SUBSCRIPTION) and "2 tries" in line for line in lines)
     sequences = [line.split()[1] for line in lines]
-    code, shown = await run_command(server, "show", SUBSCRIPTION, sequences[0])
+    code, output = await run_command(server, "show", SUBSCRIPTION, sequences[0])
     assert code == 0
-    assert "KeyError: 'one'" in shown
-    assert '"message":"one"' in shown
+    assert "KeyError: 'one'" in output
+    assert '"message":"one"' in output
 
     assert (await run_command(server, "drop", SUBSCRIPTION, sequences[1]))[0] == 0
     handler.poisoned = {"three"}

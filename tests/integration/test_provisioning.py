@@ -38,7 +38,7 @@ def broker(tmp_path: Path) -> Iterator[LocalNatsServer]:
 
 
 @pytest.fixture
-async def wire(broker: LocalNatsServer) -> AsyncIterator[NatsConnection]:
+async def connection(broker: LocalNatsServer) -> AsyncIterator[NatsConnection]:
     opened = await connect(broker.url, "operator")
     yield opened
     await opened.close()
@@ -79,21 +79,21 @@ def _plain_environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith("TAPEWIRE_")}
 
 
-async def ask(wire: NatsConnection, verb: str, request: dict[str, Any] | None = None) -> Any:
-    answer = await wire.request(f"$JS.API.{verb}", json.dumps(request or {}).encode())
+async def ask(connection: NatsConnection, verb: str, request: dict[str, Any] | None = None) -> Any:
+    answer = await connection.request(f"$JS.API.{verb}", json.dumps(request or {}).encode())
     return json.loads(answer.data)
 
 
-async def configs(wire: NatsConnection) -> dict[str, Any]:
+async def configs(connection: NatsConnection) -> dict[str, Any]:
     """The configuration of every stream, by name."""
-    listed = (await ask(wire, "STREAM.LIST"))["streams"] or []
+    listed = (await ask(connection, "STREAM.LIST"))["streams"] or []
     return {stream["config"]["name"]: stream["config"] for stream in listed}
 
 
-async def edit(wire: NatsConnection, name: str, **fields: Any) -> None:
+async def edit(connection: NatsConnection, name: str, **fields: Any) -> None:
     """Change a stream as an operator does."""
-    config = {**(await configs(wire))[name], **fields}
-    answer = await ask(wire, f"STREAM.UPDATE.{name}", config)
+    config = {**(await configs(connection))[name], **fields}
+    answer = await ask(connection, f"STREAM.UPDATE.{name}", config)
     assert "error" not in answer, answer
 
 
@@ -111,9 +111,9 @@ async def wait_held(url: str, *words: str) -> None:
         with contextlib.suppress(httpx.TransportError):
             answer = await get(f"{url}/health/ready")
             seen = answer.text
-            told = answer.json()
-            return (answer.status_code, told.get("status")) == (503, "held") and all(
-                word in told["reason"] for word in words
+            body = answer.json()
+            return (answer.status_code, body.get("status")) == (503, "held") and all(
+                word in body["reason"] for word in words
             )
         return False
 
@@ -132,16 +132,16 @@ async def wait_ready(url: str) -> None:
 class TestServicesWithoutFitStreams:
     @pytest.mark.parametrize("name", ["orders", "prices", "insights"])
     async def test_a_service_holds_until_the_streams_exist_and_creates_none(
-        self, start: Callable[..., ManagedService], wire: NatsConnection, name: str
+        self, start: Callable[..., ManagedService], connection: NatsConnection, name: str
     ) -> None:
         port = find_free_port()
         url = f"http://127.0.0.1:{port}"
         service = start(name, TAPEWIRE_HEALTH_PORT=str(port))
         await wait_held(url, "EVENTS", "MARKET", "tapewire provision")
         assert (await get(f"{url}/health/live")).status_code == 200
-        assert await configs(wire) == {}
+        assert await configs(connection) == {}
         assert service.find_log_lines("service.held")
-        connected_url = wire.client.connected_url
+        connected_url = connection.client.connected_url
         assert connected_url is not None
         provision_streams(connected_url.geturl())
         await wait_ready(url)
@@ -182,13 +182,13 @@ class TestServicesWithoutFitStreams:
     async def test_an_unfit_stream_holds_a_service_until_it_is_provisioned(
         self,
         start: Callable[..., ManagedService],
-        wire: NatsConnection,
+        connection: NatsConnection,
         broker: LocalNatsServer,
         stream: str,
         fields: dict[str, Any],
     ) -> None:
         provision_streams(broker.url)
-        await edit(wire, stream, **fields)
+        await edit(connection, stream, **fields)
         port = find_free_port()
         start("orders", TAPEWIRE_HEALTH_PORT=str(port))
         await wait_held(f"http://127.0.0.1:{port}", stream, next(iter(fields)))
@@ -197,15 +197,18 @@ class TestServicesWithoutFitStreams:
         await wait_ready(f"http://127.0.0.1:{port}")
 
     async def test_services_change_no_stream(
-        self, start: Callable[..., ManagedService], wire: NatsConnection, broker: LocalNatsServer
+        self,
+        start: Callable[..., ManagedService],
+        connection: NatsConnection,
+        broker: LocalNatsServer,
     ) -> None:
         provision_streams(broker.url)
-        await edit(wire, "EVENTS", description="ours", max_bytes=1 << 30, discard="new")
-        await edit(wire, "KV_sessions", max_bytes=1 << 24)
-        before = await configs(wire)
+        await edit(connection, "EVENTS", description="ours", max_bytes=1 << 30, discard="new")
+        await edit(connection, "KV_sessions", max_bytes=1 << 24)
+        before = await configs(connection)
         for name in ("orders", "positions", "edge"):
             start(name, TAPEWIRE_REPLICAS="1").wait_ready()
-        assert await configs(wire) == before
+        assert await configs(connection) == before
 
 
 class TestProvision:
@@ -232,23 +235,23 @@ class TestProvision:
         ids=lambda fields: next(iter(fields)),
     )
     async def test_the_settings_of_an_operator_stay(
-        self, wire: NatsConnection, broker: LocalNatsServer, fields: dict[str, Any]
+        self, connection: NatsConnection, broker: LocalNatsServer, fields: dict[str, Any]
     ) -> None:
         """Also when another field of the stream has to be changed."""
         provision_streams(broker.url)
-        await edit(wire, "EVENTS", **fields, allow_direct=False)
+        await edit(connection, "EVENTS", **fields, allow_direct=False)
         changed = await asyncio.to_thread(provision, broker.url)
         assert "EVENTS: allow_direct" in changed
-        after = (await configs(wire))["EVENTS"]
+        after = (await configs(connection))["EVENTS"]
         assert after["allow_direct"] is True
         for field, value in fields.items():
             found = after[field]
             assert (found.items() >= value.items()) if field == "metadata" else found == value
 
     async def test_a_stream_that_cannot_be_fitted_is_named_and_kept(
-        self, wire: NatsConnection, broker: LocalNatsServer
+        self, connection: NatsConnection, broker: LocalNatsServer
     ) -> None:
-        await ask(wire, "STREAM.CREATE.EVENTS",
+        await ask(connection, "STREAM.CREATE.EVENTS",
                   {"name": "EVENTS", "subjects": ["ev.>"], "storage": "memory"})  # fmt: skip
         done = await asyncio.to_thread(
             subprocess.run,
@@ -257,54 +260,54 @@ class TestProvision:
         )  # fmt: skip
         assert done.returncode == 1
         assert done.stderr.startswith("tapewire: the streams cannot be made: stream EVENTS: ")
-        assert (await configs(wire))["EVENTS"]["storage"] == "memory"
+        assert (await configs(connection))["EVENTS"]["storage"] == "memory"
 
     async def test_replicas_are_raised_and_never_lowered_in_passing(self, tmp_path: Path) -> None:
         with run_nats_cluster(tmp_path) as cluster:
-            wire = await connect(cluster.url, "operator")
+            connection = await connect(cluster.url, "operator")
             try:
                 await asyncio.to_thread(provision, cluster.url, TAPEWIRE_NATS_WAIT="60")
-                assert await _replicas(wire) == {1}
+                assert await _replicas(connection) == {1}
                 changed = await asyncio.to_thread(provision, cluster.url, TAPEWIRE_REPLICAS="3")
                 assert "EVENTS: num_replicas 1 -> 3" in changed
-                assert await _replicas(wire) == {3}
+                assert await _replicas(connection) == {3}
                 assert await asyncio.to_thread(provision, cluster.url) == "nothing to do\n"
-                assert await _replicas(wire) == {3}
+                assert await _replicas(connection) == {3}
                 lowered = await asyncio.to_thread(provision, cluster.url, "--lower-replicas")
                 assert "EVENTS: num_replicas 3 -> 1" in lowered
-                assert await _replicas(wire) == {1}
+                assert await _replicas(connection) == {1}
             finally:
-                await wire.close()
+                await connection.close()
 
 
-async def _replicas(wire: NatsConnection) -> set[int]:
-    return {config["num_replicas"] for config in (await configs(wire)).values()}
+async def _replicas(connection: NatsConnection) -> set[int]:
+    return {config["num_replicas"] for config in (await configs(connection)).values()}
 
 
 async def test_a_restore_of_the_journal_releases_the_services(
     start: Callable[..., ManagedService],
-    wire: NatsConnection,
+    connection: NatsConnection,
     broker: LocalNatsServer,
     tmp_path: Path,
 ) -> None:
     """Services used to create EVENTS first, and the server refused the restore (10130)."""
     provision_streams(broker.url)
-    journal = EventLogDriver(wire)
+    journal = EventLogDriver(connection)
     await journal.append("alice", *orders_placed(20))
-    backup = await _snapshot(wire)
-    await ask(wire, "STREAM.DELETE.EVENTS")
+    backup = await _snapshot(connection)
+    await ask(connection, "STREAM.DELETE.EVENTS")
     folder = tmp_path / "store/jetstream/$G/streams/EVENTS"
     await wait_until("the server has removed the files", lambda: not folder.exists())
     port = find_free_port()
     start("orders", TAPEWIRE_HEALTH_PORT=str(port))
     await wait_held(f"http://127.0.0.1:{port}", "EVENTS")
-    restored = await _restore(wire, backup)
+    restored = await _restore(connection, backup)
     assert "error" not in restored, restored
     await wait_ready(f"http://127.0.0.1:{port}")
     assert len(await journal.read_user("alice")) == 20
 
 
-async def _snapshot(wire: NatsConnection) -> tuple[dict[str, Any], list[bytes]]:
+async def _snapshot(connection: NatsConnection) -> tuple[dict[str, Any], list[bytes]]:
     """A backup of EVENTS, as `nats stream backup` makes it."""
     chunks: list[bytes] = []
     ended = asyncio.Event()
@@ -317,19 +320,19 @@ async def _snapshot(wire: NatsConnection) -> tuple[dict[str, Any], list[bytes]]:
         if message.reply:
             await message.respond(b"")
 
-    inbox = wire.client.new_inbox()
-    subscription = await wire.client.subscribe(inbox, cb=receive)
-    answer = await ask(wire, "STREAM.SNAPSHOT.EVENTS", {"deliver_subject": inbox})
+    inbox = connection.client.new_inbox()
+    subscription = await connection.client.subscribe(inbox, cb=receive)
+    answer = await ask(connection, "STREAM.SNAPSHOT.EVENTS", {"deliver_subject": inbox})
     async with asyncio.timeout(30):
         await ended.wait()
     await subscription.unsubscribe()
     return answer, chunks
 
 
-async def _restore(wire: NatsConnection, backup: tuple[dict[str, Any], list[bytes]]) -> Any:
+async def _restore(connection: NatsConnection, backup: tuple[dict[str, Any], list[bytes]]) -> Any:
     described, chunks = backup
     request = {"config": described["config"], "state": described["state"]}
-    answer = await ask(wire, "STREAM.RESTORE.EVENTS", request)
+    answer = await ask(connection, "STREAM.RESTORE.EVENTS", request)
     for chunk in [*chunks, b""]:
-        last = await wire.request(answer["deliver_subject"], chunk, timeout_seconds=30)
+        last = await connection.request(answer["deliver_subject"], chunk, timeout_seconds=30)
     return json.loads(last.data)

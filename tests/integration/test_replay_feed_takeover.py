@@ -34,19 +34,19 @@ def feed(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def wire(tmp_path: Path) -> AsyncIterator[NatsConnection]:
+async def connection(tmp_path: Path) -> AsyncIterator[NatsConnection]:
     broker = LocalNatsServer(tmp_path, provisioned=True)
     broker.start()
-    wire = await connect(broker.url, "test")
-    yield wire
-    await wire.close()
+    connection = await connect(broker.url, "test")
+    yield connection
+    await connection.close()
     broker.close()
 
 
 @contextlib.asynccontextmanager
-async def playing(wire: NatsConnection, feed: Path) -> AsyncIterator[None]:
+async def playing(connection: NatsConnection, feed: Path) -> AsyncIterator[None]:
     """Run a process of the service, and kill it when the block ends."""
-    url = wire.client.connected_url
+    url = connection.client.connected_url
     assert url is not None
     env = {key: value for key, value in os.environ.items() if not key.startswith("TAPEWIRE_")}
     env |= {
@@ -63,49 +63,51 @@ async def playing(wire: NatsConnection, feed: Path) -> AsyncIterator[None]:
 
 
 async def test_a_new_process_continues_the_day_at_its_last_position(
-    wire: NatsConnection, feed: Path
+    connection: NatsConnection, feed: Path
 ) -> None:
-    views = JetStreamLatestValueStore(wire, stream="VIEWS", prefix="view")
-    market = JetStreamLatestValueStore(wire, stream="MARKET", prefix="px", live_prefix="live.px")
+    views = JetStreamLatestValueStore(connection, stream="VIEWS", prefix="view")
+    market = JetStreamLatestValueStore(
+        connection, stream="MARKET", prefix="px", live_prefix="live.px"
+    )
     volumes, places = list[int](), list[int]()
 
     def quoted(_: str, data: bytes) -> None:
         volumes.append(int(CODEC.decode(data, PriceUpdated).volume))
 
-    def kept(key: str, data: bytes) -> None:
+    def record_checkpoint(key: str, data: bytes) -> None:
         if key == CHECKPOINT_KEY:
             state = bytes(decode_checkpoint(data).state)
             places.append(CODEC.decode(state, PlaybackPosition).ms)
 
     subscriptions = [
         await market.subscribe(quoted, lambda _: None),
-        await views.subscribe(kept, lambda _: None),
+        await views.subscribe(record_checkpoint, lambda _: None),
     ]
-    async with playing(wire, feed):
+    async with playing(connection, feed):
         await wait_until(
-            "it was played for a while, and kept",
+            "the feed was played for a while and saved its position",
             lambda: places and places[-1] > 100 * EVERY_MS,
             describe_last=lambda: (volumes[-1:], places),
             timeout_seconds=WAIT_SECONDS,
         )
     stood = places[-1]
     # Messages of the killed process may still be in flight; they arrive before its lease expires.
-    leases = JetStreamLatestValueStore(wire, stream=LEASES, prefix="$KV.leases")
+    leases = JetStreamLatestValueStore(connection, stream=LEASES, prefix="$KV.leases")
 
     async def free() -> bool:
         return await leases.get(LEASE_NAME) is None
 
-    await wait_until_async("the lease is nobody's", free)
+    await wait_until_async("the lease has expired", free)
     before = len(volumes)
-    async with playing(wire, feed):
+    async with playing(connection, feed):
         await wait_until(
-            "it is played on",
+            "the feed continues",
             lambda: len(volumes) > before + 10,
             describe_last=lambda: volumes[-1:],
             timeout_seconds=WAIT_SECONDS,
         )
     again = volumes[before:]
-    assert again[0] > stood / EVERY_MS, "the day began again"
+    assert again[0] > stood / EVERY_MS, "the feed started the day again"
     assert again == sorted(again)
     for subscription in subscriptions:
         await subscription.close()

@@ -74,10 +74,10 @@ async def test_a_burst_is_answered_completely(edge: EdgeProcess) -> None:
     """All connections arrive while the edge cannot accept any."""
     limit_descriptors(edge, RESERVED_DESCRIPTORS + SPARE)
     edge.freeze()
-    opening = [asyncio.create_task(edge.connect("/health/live")) for _ in range(100)]
+    connecting = [asyncio.create_task(edge.connect("/health/live")) for _ in range(100)]
     await asyncio.sleep(0.2)
     edge.thaw()
-    answers = await asyncio.gather(*opening)
+    answers = await asyncio.gather(*connecting)
     assert {answer.status for answer in answers} <= {200, 503}
     for answer in answers:
         await answer.close()

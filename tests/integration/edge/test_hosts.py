@@ -34,8 +34,8 @@ class TestDnsRebinding:
                 await http.get("/", headers=headers),
                 await http.get("/api/stream/prices", headers=headers),
             ):
-                told = answer.json()
-                assert (answer.status_code, told["path"], told["value"]) == (421, "Host", host)
+                body = answer.json()
+                assert (answer.status_code, body["path"], body["value"]) == (421, "Host", host)
 
     @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.8.7", "[::1]", "LOCALHOST"])
     @pytest.mark.parametrize("port", ["", ":8000"])

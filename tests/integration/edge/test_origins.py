@@ -8,9 +8,9 @@ import pytest
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer
 
-DESK = "https://desk.example"
+ORIGIN = "https://desk.example"
 ASKING = {
-    "Origin": DESK,
+    "Origin": ORIGIN,
     "Access-Control-Request-Method": "POST",
     "Access-Control-Request-Headers": "content-type",
 }
@@ -31,14 +31,14 @@ def alice(fresh: Callable[[str], str]) -> str:
 @pytest.fixture
 def edge(harness: Harness) -> EdgeProcess:
     """Return an edge that lists the origins of pages on the same site."""
-    return harness.shared_edge(TAPEWIRE_ORIGINS=f"{DESK},https://b.example")
+    return harness.shared_edge(TAPEWIRE_ORIGINS=f"{ORIGIN},https://b.example")
 
 
 @pytest.fixture
 def foreign(harness: Harness) -> EdgeProcess:
     """Return an edge whose cookie is sent from every site, and that lists one origin."""
     return harness.shared_edge(
-        TAPEWIRE_ORIGINS=DESK, TAPEWIRE_COOKIE_SAME_SITE="none", TAPEWIRE_COOKIE_SECURE="on"
+        TAPEWIRE_ORIGINS=ORIGIN, TAPEWIRE_COOKIE_SAME_SITE="none", TAPEWIRE_COOKIE_SECURE="on"
     )
 
 
@@ -55,7 +55,7 @@ class TestCrossOriginCalls:
             answer = await http.options(path, headers=ASKING)
         assert answer.status_code == 200
         assert answer.content == b""
-        assert answer.headers["access-control-allow-origin"] == DESK
+        assert answer.headers["access-control-allow-origin"] == ORIGIN
         assert answer.headers["access-control-allow-credentials"] == "true"
         assert "POST" in answer.headers["access-control-allow-methods"]
         assert "DELETE" in answer.headers["access-control-allow-methods"]
@@ -83,16 +83,16 @@ class TestCrossOriginCalls:
         self, edge: EdgeProcess, alice: str
     ) -> None:
         async with edge.client(await edge.sign_in(alice)) as http:
-            ticket = await http.post("/api/stream/ticket", headers={"Origin": DESK})
-            bad = await http.post("/api/orders", headers={"Origin": DESK, **JSON}, content=b"{")
+            ticket = await http.post("/api/stream/ticket", headers={"Origin": ORIGIN})
+            bad = await http.post("/api/orders", headers={"Origin": ORIGIN, **JSON}, content=b"{")
         async with edge.client() as http:
-            refused = await http.get("/api/session", headers={"Origin": DESK})
+            refused = await http.get("/api/session", headers={"Origin": ORIGIN})
         for answer, status in ((ticket, 201), (bad, 400), (refused, 401)):
             assert answer.status_code == status
-            assert answer.headers["access-control-allow-origin"] == DESK
+            assert answer.headers["access-control-allow-origin"] == ORIGIN
             assert answer.headers["vary"] == "Origin"
 
-    @pytest.mark.parametrize("origin", ["https://evil.example", "null", "", "*", "é", DESK + "/"])
+    @pytest.mark.parametrize("origin", ["https://evil.example", "null", "", "*", "é", ORIGIN + "/"])
     async def test_other_origins_get_no_cors_headers(self, edge: EdgeProcess, origin: Any) -> None:
         async with edge.client() as http:
             headers = [(b"origin", origin.encode())]
@@ -109,13 +109,13 @@ class TestCrossOriginCalls:
     ) -> None:
         edge = harness.shared_edge(TAPEWIRE_USER_HEADER_FROM="10.0.0.0/8", TAPEWIRE_ORIGINS="*")
         async with edge.client(await edge.sign_in(alice)) as http:
-            answer = await http.get("/api/session", headers={"Origin": DESK})
+            answer = await http.get("/api/session", headers={"Origin": ORIGIN})
         assert answer.headers["access-control-allow-origin"] == "*"
         assert "access-control-allow-credentials" not in answer.headers
 
     async def test_html_pages_have_no_cors_headers(self, edge: EdgeProcess) -> None:
         async with edge.client() as http:
-            answer = await http.get("/", headers={"Origin": DESK})
+            answer = await http.get("/", headers={"Origin": ORIGIN})
         assert "access-control-allow-origin" not in answer.headers
 
 
@@ -130,7 +130,7 @@ class TestCrossSiteCookies:
 
     @pytest.mark.parametrize(
         ("origin", "status"),
-        [(DESK, 201), (None, 201), ("here", 201), ("https://evil.example", 403), ("null", 403)],
+        [(ORIGIN, 201), (None, 201), ("here", 201), ("https://evil.example", 403), ("null", 403)],
     )
     async def test_the_cookie_does_not_authenticate_posts_from_unlisted_origins(
         self, foreign: EdgeProcess, alice: str, origin: Any, status: int

@@ -14,7 +14,7 @@ import pytest
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer
 
-DESK = "https://desk.example"
+ORIGIN = "https://desk.example"
 JSON = {"Content-Type": "application/json"}
 CALLS = [
     ("POST", "/api/orders", {"symbol": "NONE", "side": "buy", "type": "market", "qty": 7}),
@@ -47,7 +47,7 @@ FOREIGN: list[dict[str, str]] = [
 
 @pytest.fixture
 def edge(harness: Harness) -> EdgeProcess:
-    return harness.shared_edge(TAPEWIRE_ORIGINS=f"{DESK},https://b.example")
+    return harness.shared_edge(TAPEWIRE_ORIGINS=f"{ORIGIN},https://b.example")
 
 
 @pytest.fixture
@@ -70,8 +70,12 @@ async def test_a_change_with_a_cookie_from_another_origin_is_403(
         for headers in FOREIGN:
             answer = await http.request(method, path, json=body, headers=headers)
             (name, value) = next(iter(headers.items()))
-            told = answer.json()
-            assert (answer.status_code, told["path"], told["value"]) == (403, name, value), headers
+            error_body = answer.json()
+            assert (answer.status_code, error_body["path"], error_body["value"]) == (
+                403,
+                name,
+                value,
+            ), headers
             assert answer.headers["x-correlation-id"]
         assert (await http.get("/api/session")).status_code == 200
 
@@ -82,7 +86,7 @@ async def test_our_own_and_listed_pages_may_change_things(
 ) -> None:
     headers = {
         "own origin": {"Origin": edge.url, "Sec-Fetch-Site": "same-origin"},
-        "listed": {"Origin": DESK, "Sec-Fetch-Site": "cross-site"},
+        "listed": {"Origin": ORIGIN, "Sec-Fetch-Site": "cross-site"},
         "own referer": {"Referer": f"{edge.url}/dashboard?x=1"},
         "same-origin": {"Sec-Fetch-Site": "same-origin"},
         "none": {},
@@ -120,7 +124,7 @@ async def test_another_page_cannot_sign_the_user_in_as_somebody_else(
         assert (answer.status_code, "set-cookie" in answer.headers) == (403, False), headers
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", DESK, None])
+@pytest.mark.parametrize("origin", ["https://evil.example", ORIGIN, None])
 async def test_a_ticket_signs_the_user_in_only_on_our_own_and_listed_pages(
     edge: EdgeProcess, cookie: str, origin: str | None
 ) -> None:
@@ -136,7 +140,7 @@ async def test_a_wildcard_origin_may_not_change_things_with_a_cookie(
 ) -> None:
     edge = harness.shared_edge(TAPEWIRE_USER_HEADER_FROM="10.0.0.0/8", TAPEWIRE_ORIGINS="*")
     cookie = await edge.sign_in(fresh("alice"))
-    for origin in (DESK, "*", "null"):
+    for origin in (ORIGIN, "*", "null"):
         answer = await post(edge, "/api/stream/ticket", {"Origin": origin}, cookie)
         assert answer.status_code == 403, origin
 
@@ -145,10 +149,10 @@ async def test_users_of_a_gateway_are_protected_too(
     harness: Harness, fresh: Callable[[str], str]
 ) -> None:
     """The gateway authenticates by a cookie of its own."""
-    edge = harness.shared_edge(TAPEWIRE_USER_HEADER_FROM="127.0.0.1", TAPEWIRE_ORIGINS=DESK)
+    edge = harness.shared_edge(TAPEWIRE_USER_HEADER_FROM="127.0.0.1", TAPEWIRE_ORIGINS=ORIGIN)
     headers = {"X-User-ID": fresh("alice"), "Origin": "https://evil.example"}
     assert (await post(edge, "/api/stream/ticket", headers)).status_code == 403
-    headers["Origin"] = DESK
+    headers["Origin"] = ORIGIN
     assert (await post(edge, "/api/stream/ticket", headers)).status_code == 201
 
 
@@ -193,7 +197,7 @@ class TestBehindProxies:
         assert (await post(edge, "/api/stream/ticket", headers)).status_code == status
 
     async def test_an_untrusted_proxy_cannot_choose_the_host(self, harness: Harness) -> None:
-        edge = harness.shared_edge(TAPEWIRE_ORIGINS=f"{DESK},https://b.example")
+        edge = harness.shared_edge(TAPEWIRE_ORIGINS=f"{ORIGIN},https://b.example")
         headers = {"Origin": "https://evil.example", "X-Forwarded-Host": "evil.example"}
         assert (await post(edge, "/api/stream/ticket", headers)).status_code == 403
 
@@ -213,9 +217,9 @@ class TestContentTypes:
         answer = await post(
             edge, "/api/orders", {"Content-Type": kind}, cookie, content=b'{"symbol":"NONE"}'
         )
-        told = answer.json()
-        assert (answer.status_code, told["path"]) == (415, "Content-Type")
-        assert told["value"] == kind
+        body = answer.json()
+        assert (answer.status_code, body["path"]) == (415, "Content-Type")
+        assert body["value"] == kind
 
     async def test_a_body_without_a_content_type_is_415(
         self, edge: EdgeProcess, cookie: str
@@ -250,8 +254,8 @@ class TestContentTypes:
         assert (await post(edge, "/api/stream/ticket", {}, cookie)).status_code == 201
 
     async def test_a_listed_origin_can_read_the_error(self, edge: EdgeProcess, cookie: str) -> None:
-        headers = {"Origin": DESK, "Content-Type": "text/plain", "X-Correlation-ID": "mine"}
+        headers = {"Origin": ORIGIN, "Content-Type": "text/plain", "X-Correlation-ID": "mine"}
         answer = await post(edge, "/api/orders", headers, cookie, content=b"{}")
         assert answer.status_code == 415
-        assert answer.headers["access-control-allow-origin"] == DESK
+        assert answer.headers["access-control-allow-origin"] == ORIGIN
         assert answer.headers["x-correlation-id"] == "mine"

@@ -74,7 +74,7 @@ class TestPositions:
             return found
 
         stack.wait_for(
-            "seven shares are held",
+            "the position is seven shares",
             lambda: [p["quantity"] for p in held()["positions"]] == [7],
             describe_last=held,
         )
@@ -124,13 +124,13 @@ class TestStrategies:
         self, http: httpx.Client, rule: dict[str, Any]
     ) -> None:
         stop = {"kind": "fixed", "percent": 2.5}
-        asked = {**STRATEGY, "rule": rule, "stopLoss": stop, "maxTrades": 7, "name": "mine"}
-        id_ = http.post("/api/strategies", json=asked).json()["strategyId"]
-        assert asked.items() <= http.get(f"/api/strategies/{id_}").json().items()
+        body = {**STRATEGY, "rule": rule, "stopLoss": stop, "maxTrades": 7, "name": "mine"}
+        id_ = http.post("/api/strategies", json=body).json()["strategyId"]
+        assert body.items() <= http.get(f"/api/strategies/{id_}").json().items()
         change = {"rule": CROSSOVER, "maxTrades": None, "name": "ours", "quantity": 0.5}
         assert http.patch(f"/api/strategies/{id_}", json=change).is_success
         now = http.get(f"/api/strategies/{id_}").json()
-        assert {**asked, **change}.items() <= now.items()
+        assert {**body, **change}.items() <= now.items()
 
     def test_the_same_idempotency_key_creates_one_strategy(
         self, http: httpx.Client, stranger: httpx.Client
@@ -230,14 +230,16 @@ class TestAlerts:
         assert (listed["ruleId"], listed["armed"]) == (rule, False)
 
         assert http.post(f"/api/alerts/rules/{rule}/arm").json()["armed"] is True
-        stack.wait_for("it is raised again", lambda: len(alerts()) == 2, describe_last=alerts)
+        stack.wait_for(
+            "the alert is raised again", lambda: len(alerts()) == 2, describe_last=alerts
+        )
 
         assert http.delete(f"/api/alerts/rules/{rule}").status_code == 200
         assert http.get("/api/alerts/rules").json()["rules"] == []
         refused(http.delete(f"/api/alerts/rules/{rule}"), 404)
 
     @pytest.mark.parametrize(
-        ("rule", "said"),
+        ("rule", "expected"),
         [
             ({"kind": "price_below", "symbol": "IBM", "price": 999_999}, "below 999999"),
             (
@@ -247,7 +249,7 @@ class TestAlerts:
         ],
     )
     def test_price_below_and_percent_move_rules_raise_alerts(
-        self, stack: Stack, http: httpx.Client, rule: dict[str, Any], said: str
+        self, stack: Stack, http: httpx.Client, rule: dict[str, Any], expected: str
     ) -> None:
         made = http.post("/api/alerts/rules", json={**rule, "level": "warning"})
         assert made.status_code == 201, made.text
@@ -260,7 +262,7 @@ class TestAlerts:
         stack.wait_for("the alert is raised", alerts, describe_last=alerts)
         [alert] = alerts()
         assert (alert["ruleId"], alert["level"]) == (made.json()["ruleId"], "warning")
-        assert said in alert["message"]
+        assert expected in alert["message"]
 
     @pytest.mark.parametrize(
         ("change", "path"),
@@ -301,12 +303,16 @@ class TestNotifications:
         assert http.post("/api/orders", json=order).status_code == 201
         assert http.post("/api/alerts/rules", json=ABOVE).status_code == 201
 
-        def told() -> dict[str, Any]:
+        def list_notifications() -> dict[str, Any]:
             found: dict[str, Any] = http.get("/api/notifications").json()
             return found
 
-        stack.wait_for("two notifications", lambda: told()["unread"] == 2, describe_last=told)
-        newest, older = told()["notifications"]
+        stack.wait_for(
+            "two notifications",
+            lambda: list_notifications()["unread"] == 2,
+            describe_last=list_notifications,
+        )
+        newest, older = list_notifications()["notifications"]
         assert set(newest) == {
             "id", "type", "title", "message", "payload", "is_read", "created_at",
         }  # fmt: skip
@@ -315,9 +321,9 @@ class TestNotifications:
 
         marked = http.post("/api/notifications/read", json={"ids": [older["id"], "none-such"]})
         assert marked.json() == {"read": 1, "unread": 1}
-        assert [one["is_read"] for one in told()["notifications"]] == [False, True]
+        assert [one["is_read"] for one in list_notifications()["notifications"]] == [False, True]
         assert http.post("/api/notifications/read-all").json() == {"read": 1, "unread": 0}
-        assert told()["unread"] == 0
+        assert list_notifications()["unread"] == 0
 
     @pytest.mark.parametrize("limit", ["0", "201", "many", "1.5", "-1", "99999999999999999999"])
     def test_a_limit_out_of_range_is_rejected(self, http: httpx.Client, limit: str) -> None:
@@ -416,15 +422,15 @@ class TestInsights:
         self, stack: Stack, http: httpx.Client, stranger: httpx.Client, fresh: Any
     ) -> None:
         mine, other = fresh("T")[:14].upper(), fresh("U")[:14].upper()
-        kept = http.post("/api/v2/configurations", json={"name": "mine", "tickers": [mine]})
-        path = f"/api/v2/items?configuration={kept.json()['id']}"
+        created = http.post("/api/v2/configurations", json={"name": "mine", "tickers": [mine]})
+        path = f"/api/v2/items?configuration={created.json()['id']}"
         since = http.get(path).json()["as_of"]
         for ticker in (mine, other):
             command = ["items", "add", "--title", ticker, "--source", "wire"]
             command += ["--ticker", ticker, "--nats", stack.nats_url]
             run_cli(*command, timeout=60).check_returncode()
-        for asked in (path, f"{path}&since={since}"):
-            assert [item["title"] for item in http.get(asked).json()["items"]] == [mine]
+        for url in (path, f"{path}&since={since}"):
+            assert [item["title"] for item in http.get(url).json()["items"]] == [mine]
         refused(stranger.get(path), 404)
         refused(http.get("/api/v2/items?configuration=none"), 404)
         refused(httpx.get(stack.url + path), 401)
@@ -508,13 +514,13 @@ def test_every_documented_call_succeeds_as_documented(
                     for name, value in answer.json().items()
                     if name in _ID_OF
                 }
-    said = {
+    documented = {
         (verb, path, int(status))
         for (verb, path), operation in document.operations.items()
         for status in operation["responses"]
         if status < "300"
     }
-    assert document.covered_responses == said
+    assert document.covered_responses == documented
 
 
 def _call_order(operation: tuple[str, str]) -> tuple[int, bool, int]:

@@ -56,7 +56,7 @@ def test_the_timestamp_never_decreases() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "path", "said"),
+    ("command", "path", "expected"),
     [
         (create(name=" "), "name", "1 to 80 characters"),
         (create(name="x" * 81), "name", "not 81"),
@@ -66,8 +66,8 @@ def test_the_timestamp_never_decreases() -> None:
         (create(tags=("x" * 41,)), "tags[0]", "1 to 40"),
     ],
 )
-def test_values_out_of_bounds_are_rejected(command: Command, path: str, said: str) -> None:
-    given().when(command).then_rejected("invalid", path, message=said)
+def test_values_out_of_bounds_are_rejected(command: Command, path: str, expected: str) -> None:
+    given().when(command).then_rejected("invalid", path, message=expected)
 
 
 def test_changes_have_the_same_bounds() -> None:
@@ -82,7 +82,7 @@ def test_ids_are_derived_from_user_and_command() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tickers", "tags", "shown"),
+    ("tickers", "tags", "is_matched"),
     [
         (("IBM",), (), True),
         (("SPY", "IBM"), (), True),
@@ -94,10 +94,10 @@ def test_ids_are_derived_from_user_and_command() -> None:
     ],
 )
 def test_a_configuration_matches_its_tickers_and_any_of_its_tags(
-    tickers: tuple[str, ...], tags: tuple[str, ...], shown: bool
+    tickers: tuple[str, ...], tags: tuple[str, ...], is_matched: bool
 ) -> None:
     configuration = Configuration(id="k", name="n", tickers=tickers, tags=tags, timestamp=START)
     item = item_analysed(tickers=("IBM", "F"), tags=("earnings", "tech")).item
-    assert configuration_matches(configuration, item) is shown
+    assert configuration_matches(configuration, item) is is_matched
     untagged = item_analysed(tickers=("IBM",)).item
-    assert configuration_matches(configuration, untagged) is (shown and not tags)
+    assert configuration_matches(configuration, untagged) is (is_matched and not tags)
