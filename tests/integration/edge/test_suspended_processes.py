@@ -26,7 +26,7 @@ def resting(symbol: str, **fields: Any) -> Any:
     return {"symbol": symbol, "side": "buy", "type": "limit", "limitPrice": 1, "qty": 1, **fields}
 
 
-class Desk:
+class OrdersSetup:
     """An edge, replicas of the orders service, a user, and the user's journal."""
 
     def __init__(self, harness: Harness, edge: EdgeProcess, replicas: list[ManagedService]) -> None:
@@ -52,95 +52,95 @@ class Desk:
         return answer, time.monotonic() - began
 
 
-async def open_desk(harness: Harness, replicas: int) -> Desk:
+async def start_setup(harness: Harness, replicas: int) -> OrdersSetup:
     started = [harness.start_orders() for _ in range(replicas)]
-    desk = Desk(harness, harness.start_edge(), started)
+    setup = OrdersSetup(harness, harness.start_edge(), started)
     async with harness.market() as market:
-        await market.publish(desk.symbol)
-    cookie = await desk.edge.sign_in(desk.user)
-    async with desk.edge.client(cookie) as http:
+        await market.publish(setup.symbol)
+    cookie = await setup.edge.sign_in(setup.user)
+    async with setup.edge.client(cookie) as http:
 
         async def answers() -> bool:
-            return (await http.post("/api/orders", json=resting(desk.symbol))).status_code == 201
+            return (await http.post("/api/orders", json=resting(setup.symbol))).status_code == 201
 
         # Each replica learns of the symbol by itself.
         for _ in range(4 * replicas):
             await wait_until_async("orders are placed", answers)
-    return desk
+    return setup
 
 
 @pytest.fixture
-async def desk(isolated_harness: Harness) -> Desk:
-    return await open_desk(isolated_harness, replicas=2)
+async def setup(isolated_harness: Harness) -> OrdersSetup:
+    return await start_setup(isolated_harness, replicas=2)
 
 
 @pytest.fixture
-async def small_desk(isolated_harness: Harness) -> Desk:
-    return await open_desk(isolated_harness, replicas=1)
+async def single_replica_setup(isolated_harness: Harness) -> OrdersSetup:
+    return await start_setup(isolated_harness, replicas=1)
 
 
-async def place_many(desk: Desk, http: httpx.AsyncClient, count: int) -> list[float]:
+async def place_many(setup: OrdersSetup, http: httpx.AsyncClient, count: int) -> list[float]:
     """Place `count` orders, four at a time. Return how long each took."""
     limit = asyncio.Semaphore(4)
     waits = []
 
-    async def place(number: int) -> None:
+    async def place_order(number: int) -> None:
         async with limit:
-            body = resting(desk.symbol, clientOrderId=f"o-{number}")
-            answer, seconds = await desk.timed(http.post("/api/orders", json=body))
+            body = resting(setup.symbol, clientOrderId=f"o-{number}")
+            answer, seconds = await setup.timed(http.post("/api/orders", json=body))
         assert answer.status_code == 201, answer.text
         waits.append(seconds)
 
-    await asyncio.gather(*(place(number) for number in range(count)))
+    await asyncio.gather(*(place_order(number) for number in range(count)))
     return waits
 
 
 @pytest.mark.parametrize("frozen", [0, 1])
 async def test_orders_are_placed_in_time_while_one_of_two_replicas_is_suspended(
-    desk: Desk, frozen: int
+    setup: OrdersSetup, frozen: int
 ) -> None:
-    async with desk.edge.client(await desk.edge.sign_in(desk.user)) as http:
-        before = await desk.placed_orders()
-        desk.replicas[frozen].freeze()
+    async with setup.edge.client(await setup.edge.sign_in(setup.user)) as http:
+        before = await setup.placed_orders()
+        setup.replicas[frozen].freeze()
         try:
-            waits = await place_many(desk, http, ORDER_COUNT)
+            waits = await place_many(setup, http, ORDER_COUNT)
             await asyncio.sleep(STALE_SECONDS)  # until the deadlines have passed
         finally:
-            desk.replicas[frozen].thaw()
+            setup.replicas[frozen].thaw()
         assert max(waits) < MAX_WAIT_SECONDS
         await wait_until(
             "the replica has refused what was sent to it",
-            lambda: desk.replicas[frozen].find_log_lines("requests.expired"),
+            lambda: setup.replicas[frozen].find_log_lines("requests.expired"),
         )
-        after = await desk.placed_orders()
+        after = await setup.placed_orders()
     assert sorted(after[len(before) :]) == sorted(f"o-{number}" for number in range(ORDER_COUNT))
 
 
 async def test_reads_are_answered_in_time_while_one_of_two_replicas_is_suspended(
-    desk: Desk,
+    setup: OrdersSetup,
 ) -> None:
-    async with desk.edge.client(await desk.edge.sign_in(desk.user)) as http:
-        desk.replicas[1].freeze()
+    async with setup.edge.client(await setup.edge.sign_in(setup.user)) as http:
+        setup.replicas[1].freeze()
         try:
             for _ in range(20):
-                answer, seconds = await desk.timed(http.get("/api/orders"))
+                answer, seconds = await setup.timed(http.get("/api/orders"))
                 assert answer.status_code == 200
                 assert seconds < MAX_WAIT_SECONDS
         finally:
-            desk.replicas[1].thaw()
+            setup.replicas[1].thaw()
 
 
 async def test_an_order_sent_to_a_suspended_service_is_not_placed_when_it_continues(
-    small_desk: Desk,
+    single_replica_setup: OrdersSetup,
 ) -> None:
     """The answer says that the outcome is unknown, and names the key to repeat the order with."""
-    desk, [service] = small_desk, small_desk.replicas
-    async with desk.edge.client(await desk.edge.sign_in(desk.user)) as http:
-        before = await desk.placed_orders()
+    setup, [service] = single_replica_setup, single_replica_setup.replicas
+    async with setup.edge.client(await setup.edge.sign_in(setup.user)) as http:
+        before = await setup.placed_orders()
         service.freeze()
         try:
             answers = [
-                await desk.timed(http.post("/api/orders", json=resting(desk.symbol)))
+                await setup.timed(http.post("/api/orders", json=resting(setup.symbol)))
                 for _ in range(2)
             ]
         finally:
@@ -153,29 +153,30 @@ async def test_an_order_sent_to_a_suspended_service_is_not_placed_when_it_contin
             "the service has refused both",
             lambda: len(service.find_log_lines("requests.expired")) >= 2,
         )
-        assert await desk.placed_orders() == before
+        assert await setup.placed_orders() == before
 
         first = answers[0][0].json()
         assert (await http.get(first["foundAt"])).status_code == 404
         key = {"Idempotency-Key": first["idempotencyKey"]}
         again = [
-            await http.post("/api/orders", json=resting(desk.symbol), headers=key) for _ in range(2)
+            await http.post("/api/orders", json=resting(setup.symbol), headers=key)
+            for _ in range(2)
         ]
         assert [answer.status_code for answer in again] == [201, 201]
         assert {f"/api/orders/{answer.json()['orderId']}" for answer in again} == {first["foundAt"]}
-        assert len(await desk.placed_orders()) == len(before) + 1
+        assert len(await setup.placed_orders()) == len(before) + 1
 
 
 async def test_a_cancellation_sent_to_a_suspended_service_is_not_done_when_it_continues(
-    small_desk: Desk,
+    single_replica_setup: OrdersSetup,
 ) -> None:
-    desk, [service] = small_desk, small_desk.replicas
-    async with desk.edge.client(await desk.edge.sign_in(desk.user)) as http:
-        order = (await http.post("/api/orders", json=resting(desk.symbol))).json()
+    setup, [service] = single_replica_setup, single_replica_setup.replicas
+    async with setup.edge.client(await setup.edge.sign_in(setup.user)) as http:
+        order = (await http.post("/api/orders", json=resting(setup.symbol))).json()
         path = f"/api/orders/{order['orderId']}"
         service.freeze()
         try:
-            answer, seconds = await desk.timed(http.delete(path))
+            answer, seconds = await setup.timed(http.delete(path))
         finally:
             service.thaw()
         assert seconds < MAX_WAIT_SECONDS
@@ -185,33 +186,35 @@ async def test_a_cancellation_sent_to_a_suspended_service_is_not_done_when_it_co
 
 
 async def test_an_order_held_up_in_a_suspended_message_server_is_not_placed_later(
-    small_desk: Desk,
+    single_replica_setup: OrdersSetup,
 ) -> None:
-    desk = small_desk
-    async with desk.edge.client(await desk.edge.sign_in(desk.user)) as http:
-        before = await desk.placed_orders()
-        desk.harness.broker.freeze()
+    setup = single_replica_setup
+    async with setup.edge.client(await setup.edge.sign_in(setup.user)) as http:
+        before = await setup.placed_orders()
+        setup.harness.broker.freeze()
         try:
-            answer, seconds = await desk.timed(http.post("/api/orders", json=resting(desk.symbol)))
+            answer, seconds = await setup.timed(
+                http.post("/api/orders", json=resting(setup.symbol))
+            )
             await asyncio.sleep(STALE_SECONDS - MAX_WAIT_SECONDS)
         finally:
-            desk.harness.broker.thaw()
+            setup.harness.broker.thaw()
         assert answer.status_code == 503
         assert seconds < 2 * MAX_WAIT_SECONDS  # looking the session up takes time, too
 
         async def works() -> bool:
-            placed = await http.post("/api/orders", json=resting(desk.symbol, clientOrderId="now"))
+            placed = await http.post("/api/orders", json=resting(setup.symbol, clientOrderId="now"))
             return placed.status_code in (200, 201)
 
         await wait_until_async("orders are placed again", works)
-        assert await desk.placed_orders() == [*before, "now"]
+        assert await setup.placed_orders() == [*before, "now"]
 
 
-async def test_nothing_is_done_when_no_service_is_there(small_desk: Desk) -> None:
-    desk, [service] = small_desk, small_desk.replicas
-    async with desk.edge.client(await desk.edge.sign_in(desk.user)) as http:
+async def test_nothing_is_done_when_no_service_is_there(single_replica_setup: OrdersSetup) -> None:
+    setup, [service] = single_replica_setup, single_replica_setup.replicas
+    async with setup.edge.client(await setup.edge.sign_in(setup.user)) as http:
         service.stop()
-        answer, seconds = await desk.timed(http.post("/api/orders", json=resting(desk.symbol)))
+        answer, seconds = await setup.timed(http.post("/api/orders", json=resting(setup.symbol)))
     assert seconds < MAX_WAIT_SECONDS
     assert (answer.status_code, answer.json()["outcome"]) == (503, "not_done")
     assert "Nothing was done" in answer.json()["message"]
