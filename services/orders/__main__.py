@@ -1,7 +1,9 @@
 """The orders service: `python -m tapewire_services.orders`."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 
 from tapewire.log import CommandHandler
 from tapewire.log.group_commit import GroupCommitLog
@@ -15,6 +17,7 @@ from tapewire_services.orders.broker_reporter import BrokerReporter
 from tapewire_services.orders.broker_runner import LEASE, BrokerRunner
 from tapewire_services.orders.domain.commands import Command
 from tapewire_services.orders.domain.order import ORDER_DECIDER, State
+from tapewire_services.orders.open_order_limit import OpenOrderLimit, count_open_orders
 from tapewire_services.orders.service import OrdersService
 
 
@@ -44,7 +47,12 @@ async def wiring(app: App) -> None:
     await app.checkpoint_views(OrdersView)
 
     # 5. Requests, last: from here on the service answers.
-    service = OrdersService(app.log, app.views, command_handler, quote_cache)
+    open_order_limit = OpenOrderLimit(
+        app.settings.max_open_orders,
+        partial(count_open_orders, app.log, app.views),
+        asyncio.get_running_loop().time,
+    )
+    service = OrdersService(app.log, app.views, command_handler, quote_cache, open_order_limit)
     await app.serve_requests(
         {
             contract.PLACE: Endpoint(contract.PlaceOrder, service.place),

@@ -4,11 +4,12 @@ A handler builds a command, which is the only place that reads the clock, and ha
 reads the log.
 """
 
+import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from tapewire.decimals import abbreviate
-from tapewire.events import Order
+from tapewire.events import Order, OrderType
 from tapewire.log import (
     CommandHandler,
     CommandRejected,
@@ -38,6 +39,7 @@ from tapewire_services.orders.domain.commands import (
     validate_place_order,
 )
 from tapewire_services.orders.domain.order import State, UnplacedState
+from tapewire_services.orders.open_order_limit import OpenOrderLimit
 
 CANCELED_BY_USER = "canceled by the user"
 
@@ -51,12 +53,14 @@ class OrdersService:
         checkpoint_store: LatestValueStore,
         command_handler: CommandHandler[State, Command],
         quote_cache: QuoteCache,
+        open_order_limit: OpenOrderLimit,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._log = log
         self._checkpoint_store = checkpoint_store
         self._command_handler = command_handler
         self._quote_cache = quote_cache
+        self._open_order_limit = open_order_limit
         self._clock = clock
 
     async def place(self, request: PlaceOrder, context: RequestContext) -> OrderReply:
@@ -69,14 +73,15 @@ class OrdersService:
         subject = EventSubject(
             command.user, "orders", order_id(command.user, command.client_order_id)
         )
-        placed = await self._command_handler.handle(
-            subject,
-            command,
-            correlation=context.correlation,
-            traceparent=context.traceparent,
-            is_new=True,
-            key=context.key(command.user),
-        )
+        async with self._reserve_room(command, subject):
+            placed = await self._command_handler.handle(
+                subject,
+                command,
+                correlation=context.correlation,
+                traceparent=context.traceparent,
+                is_new=True,
+                key=context.key(command.user),
+            )
         is_created = (
             not isinstance(placed.state, UnplacedState)
             and placed.state.placed_by_command_id == command.id
@@ -108,6 +113,20 @@ class OrdersService:
             self._log, self._checkpoint_store, OrdersView, request.user_id
         )
         return OrdersReply(orders=view.orders(), as_of=bounds.last, epoch=bounds.epoch)
+
+    def _reserve_room(
+        self, command: PlaceOrderCommand, subject: EventSubject
+    ) -> contextlib.AbstractAsyncContextManager[None]:
+        """Reserve room for the order. A market order needs none: it does not rest, and a stop-loss
+        must never be refused for the number of orders."""
+        if command.type is OrderType.MARKET:
+            return contextlib.nullcontext()
+
+        async def is_repeated() -> bool:
+            loaded = await self._command_handler.load_latest(subject)
+            return not isinstance(loaded.state, UnplacedState)
+
+        return self._open_order_limit.reserve(command.user, is_repeated)
 
     def _build_place_command(
         self, request: PlaceOrder, context: RequestContext

@@ -125,10 +125,11 @@ async def test_forty_event_sources_of_an_office_stay_behind_a_proxy_that_cuts(
     )
     cookie = await edge.sign_in("alice")
     await context.add_cookies([{"name": "session", "value": cookie, "url": edge.url}])
-    links = [run_network_link(edge.port) for _ in range(PAGES)]
-    opened = [await link.__aenter__() for link in links]
-    try:
-        pages = [await open_page() for _ in links]
+    async with contextlib.AsyncExitStack() as stack:
+        opened = [
+            await stack.enter_async_context(run_network_link(edge.port)) for _ in range(PAGES)
+        ]
+        pages = [await open_page() for _ in opened]
         for page, (_, url) in zip(pages, opened, strict=True):
             await page.goto(f"{url}/client/tapewire.js")
             await page.evaluate(SOURCES_SCRIPT, ["/api/stream/orders", SOURCES_A_PAGE])
@@ -155,7 +156,3 @@ async def test_forty_event_sources_of_an_office_stay_behind_a_proxy_that_cuts(
         await wait_until_async("all have the last event", all_have_the_last_event)
         assert len(await states()) >= 40
         assert len(edge.find_log_lines("stream.opened")) >= PAGES * SOURCES_A_PAGE * CUTS
-    finally:
-        for link in reversed(links):
-            await link.__aexit__(None, None, None)
-        await asyncio.sleep(0)

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 import msgspec
 
@@ -27,7 +28,7 @@ from tapewire.log.group_commit import GroupCommitLog
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.log.view_checkpointer import ViewCheckpointer
-from tapewire.runtime import RequestContext
+from tapewire.runtime import RequestContext, Settings
 from tapewire.runtime.contracts.orders import (
     CancelOrder,
     OrderReply,
@@ -39,6 +40,7 @@ from tapewire_services.orders.broker_reporter import BrokerReporter
 from tapewire_services.orders.broker_runner import BrokerRunner
 from tapewire_services.orders.domain.commands import Command
 from tapewire_services.orders.domain.order import ORDER_DECIDER, State
+from tapewire_services.orders.open_order_limit import OpenOrderLimit, count_open_orders
 from tapewire_services.orders.service import OrdersService
 from tests.harness.order_builders import START, USER, quote
 
@@ -64,7 +66,14 @@ class OrdersProcess:
             GroupCommitLog(self.log), ORDER_DECIDER
         )
         self.projector = ViewCheckpointer(self.log, self.views, OrdersView)
-        self.service = OrdersService(self.log, self.views, self.orders, self.quote_cache, clock)
+        limit = OpenOrderLimit(
+            Settings().max_open_orders,
+            partial(count_open_orders, self.log, self.views),
+            asyncio.get_running_loop().time,
+        )
+        self.service = OrdersService(
+            self.log, self.views, self.orders, self.quote_cache, limit, clock
+        )
         self.runner = BrokerRunner(
             self.log,
             self.views,

@@ -164,6 +164,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _setting("other web origins whose pages may read streams and call the API for the user, "
                "comma-separated; * lets any read, without credentials"),
     ] = ()  # fmt: skip
+    max_open_orders: Annotated[
+        int, _setting("open orders of a user, besides market orders; one more is rejected", ge=1)
+    ] = 5000
     call_rate: Annotated[
         int,
         _setting(

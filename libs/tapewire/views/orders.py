@@ -36,6 +36,10 @@ class OrdersView:
             )
         ]
 
+    @property
+    def open_order_count(self) -> int:
+        return len(self._open)
+
     def encode(self) -> bytes:
         return CODEC.encode(self.orders())
 

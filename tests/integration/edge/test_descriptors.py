@@ -6,6 +6,7 @@ import os
 import resource
 import sys
 
+import psutil
 import pytest
 
 from tapewire_services.edge.http.listener import RESERVED_DESCRIPTORS
@@ -64,6 +65,11 @@ async def test_without_any_descriptor_connections_wait_and_none_is_reset(
         describe_last=lambda: edge.log_lines()[-3:],
     )
     waiting = asyncio.create_task(edge.connect(PRICES))
+    process = psutil.Process(edge.pid)
+    before = process.cpu_times()
+    await asyncio.sleep(2)
+    after = process.cpu_times()
+    assert after.user + after.system - before.user - before.system < 0.5, "it tries without pause"
     for _, writer in idle:
         writer.close()
     async with await waiting as answer:

@@ -32,10 +32,12 @@ class TestDnsRebinding:
                 await http.post("/api/session", json=SIGN_IN, headers=headers),
                 await http.get("/api/prices", headers=headers),
                 await http.get("/", headers=headers),
-                await http.get("/api/stream/prices", headers=headers),
+                await http.get("/health/live", headers=headers),
             ):
                 body = answer.json()
                 assert (answer.status_code, body["path"], body["value"]) == (421, "Host", host)
+            async with http.stream("GET", "/api/stream/prices", headers=headers) as stream:
+                assert stream.status_code == 421
 
     @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.8.7", "[::1]", "LOCALHOST"])
     @pytest.mark.parametrize("port", ["", ":8000"])
