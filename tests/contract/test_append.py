@@ -18,9 +18,9 @@ from tests.harness.event_factories import (
     make_event,
     make_subject,
     notes_of,
-    read_all,
     sequences_of,
 )
+from tests.harness.recorded_log import read_events
 
 MAX_PAYLOAD_BYTES = 1 << 20
 """The largest message that a server accepts by default, including its headers."""
@@ -40,7 +40,7 @@ async def test_an_event_reads_back_as_it_was_appended(log: EventLog) -> None:
         [EventDraft(subject=make_subject("alice/orders/1"), event=event, metadata=meta)]
     )
 
-    [recorded] = await read_all(log)
+    [recorded] = await read_events(log)
     assert (recorded.sequence, recorded.subject, recorded.tag) == (
         last,
         "ev.alice.orders.1",
@@ -55,7 +55,7 @@ async def test_an_event_reads_back_as_it_was_appended(log: EventLog) -> None:
 async def test_missing_metadata_reads_back_as_none(log: EventLog) -> None:
     await log.append([make_draft(event_id="e-1")])
 
-    [recorded] = await read_all(log)
+    [recorded] = await read_events(log)
     assert recorded.metadata == EventMetadata(
         id="e-1", correlation="c-1", causation=None, traceparent=None
     )
@@ -78,7 +78,7 @@ async def test_ids_may_contain_any_text_of_one_line(log: EventLog, word: str) ->
         [EventDraft(subject=make_subject("alice/orders/1"), event=make_event(), metadata=meta)]
     )
 
-    [recorded] = await read_all(log)
+    [recorded] = await read_events(log)
     assert recorded.metadata == meta
 
 
@@ -104,7 +104,7 @@ async def test_an_append_at_another_sequence_is_a_conflict(log: EventLog, expect
 
     with pytest.raises(Conflict):
         await log.append([make_draft("alice/orders/1", expected_sequence=expect)])
-    assert len(await read_all(log)) == 3
+    assert len(await read_events(log)) == 3
 
 
 async def test_expecting_a_missing_entity_is_a_conflict(log: EventLog) -> None:
@@ -119,7 +119,7 @@ async def test_the_same_id_is_stored_once(log: EventLog) -> None:
         await log.append([make_draft(event_id="e-1")])
     with pytest.raises(AlreadyStored):
         await log.append([make_draft("bob/orders/9", event_id="e-1")])
-    assert len(await read_all(log)) == 1
+    assert len(await read_events(log)) == 1
 
 
 async def test_a_repeated_append_reports_the_stored_sequence(log: EventLog) -> None:
@@ -153,7 +153,7 @@ async def test_a_batch_is_stored_atomically_and_in_order(log: EventLog) -> None:
         ]
     )
 
-    events = await read_all(log, "ev.alice.>")
+    events = await read_events(log, "ev.alice.>")
     assert sequences_of(events) == [last - 2, last - 1, last] == [2, 3, 4]
     assert notes_of(events) == ["fill", "trade", "done"]
     assert [recorded.metadata.correlation for recorded in events] == ["c-1"] * 3
@@ -173,7 +173,7 @@ async def test_a_conflict_of_any_event_rejects_the_whole_batch(log: EventLog) ->
                 make_draft("alice/trades/1", expected_sequence=0),
             ]
         )
-    assert len(await read_all(log)) == 1
+    assert len(await read_events(log)) == 1
 
 
 async def test_expected_sequences_of_a_batch_refer_to_the_log_before_the_batch(
@@ -220,7 +220,7 @@ async def test_a_known_id_of_any_event_rejects_the_whole_batch(log: EventLog) ->
         await log.append(
             [make_draft("bob/orders/1", event_id="e-2"), make_draft("bob/orders/1", event_id="e-2")]
         )
-    assert len(await read_all(log)) == 1
+    assert len(await read_events(log)) == 1
 
 
 async def test_a_rejected_batch_can_be_appended_with_correct_expectations(log: EventLog) -> None:
@@ -242,7 +242,7 @@ async def test_a_rejected_batch_can_be_appended_with_correct_expectations(log: E
 async def test_a_batch_holds_at_most_a_thousand_events(log: EventLog) -> None:
     thousand = [make_draft(f"alice/orders/{number}", str(number)) for number in range(1000)]
     assert await log.append(thousand) == 1000
-    assert notes_of(await read_all(log)) == [str(number) for number in range(1000)]
+    assert notes_of(await read_events(log)) == [str(number) for number in range(1000)]
 
     with pytest.raises(AppendRejected):
         await log.append([make_draft(f"alice/orders/{number}") for number in range(1001)])

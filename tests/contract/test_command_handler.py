@@ -29,8 +29,8 @@ from tests.harness.event_factories import (
     make_subject,
     note_of,
     notes_of,
-    read_all,
 )
+from tests.harness.recorded_log import read_events
 
 LEDGER_SUBJECT = make_subject("alice/orders/1")
 OTHER_SUBJECT = make_subject("alice/trades/1")
@@ -79,7 +79,7 @@ async def apply_command(
 
 async def assert_once_each(log: EventLog, commands: set[str]) -> None:
     """Check that every command is stored once, with its two events next to each other."""
-    events = await read_all(log)
+    events = await read_events(log)
     assert sorted(notes_of(events)) == sorted([*commands, *commands])
     for first, second in zip(events[::2], events[1::2], strict=True):
         assert note_of(first) == note_of(second)
@@ -109,7 +109,7 @@ async def test_a_rejected_command_stores_nothing(backend: Backend) -> None:
     log = await backend.event_log()
     with pytest.raises(CommandRejected):
         await ledger_handler(log).handle(LEDGER_SUBJECT, ApplyCommand("never"), correlation="c")
-    assert await read_all(log) == []
+    assert await read_events(log) == []
 
 
 async def test_an_entity_of_many_pages_is_loaded_completely(backend: Backend) -> None:
@@ -132,7 +132,7 @@ async def test_events_carry_the_command_and_the_correlation(backend: Backend) ->
         traceparent="00-" + "a" * 32 + "-b7ad6b7169203331-01",
     )
 
-    for recorded in await read_all(log):
+    for recorded in await read_events(log):
         assert recorded.metadata.correlation == "c-7"
         assert recorded.metadata.causation == "a"
         assert recorded.metadata.traceparent == "00-" + "a" * 32 + "-b7ad6b7169203331-01"

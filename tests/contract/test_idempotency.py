@@ -29,7 +29,8 @@ from tapewire.log import (
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryServer
 from tests.contract.backends import Backend
 from tests.harness import virtual_time
-from tests.harness.event_factories import make_event, make_subject, note_of, read_all
+from tests.harness.event_factories import make_event, make_subject, note_of
+from tests.harness.recorded_log import read_events
 
 FIRST, SECOND = make_subject("alice/orders/1"), make_subject("alice/orders/2")
 MAX_SEEN = 4
@@ -89,7 +90,7 @@ async def refused(writing: Any) -> None:
 
 async def notes(log: EventLog) -> list[str]:
     """The notes in the log, without the events of keys; checks that every event id is unique."""
-    events = await read_all(log)
+    events = await read_events(log)
     ids = [recorded.metadata.id for recorded in events]
     assert len(set(ids)) == len(ids), ids
     return [note_of(one) for one in events if one.tag != "key.used.v1"]

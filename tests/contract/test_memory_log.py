@@ -14,7 +14,8 @@ from tapewire.log import AlreadyStored, LogError, RecordedEvent
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.memory.journal import DUPLICATE_WINDOW_SECONDS
 from tests.harness import virtual_time
-from tests.harness.event_factories import make_draft, note_of, notes_of, read_all, sequences_of
+from tests.harness.event_factories import make_draft, note_of, notes_of, sequences_of
+from tests.harness.recorded_log import read_events
 
 pytestmark = pytest.mark.virtual_time
 
@@ -182,7 +183,7 @@ async def test_events_have_the_time_of_the_given_clock() -> None:
     log = MemoryEventLog(MemoryServer(now=lambda: START_TIME + timedelta(seconds=clock())))
     await asyncio.sleep(60)
     await log.append([make_draft()])
-    [recorded] = await read_all(log)
+    [recorded] = await read_events(log)
     assert recorded.time == START_TIME + timedelta(seconds=60)
 
 
@@ -242,8 +243,8 @@ async def test_disable_ends_all_faults() -> None:
     faults.disable()
     for number in range(300):
         await log.append([make_draft(note=str(number))])
-    assert notes_of(await read_all(log)) == [str(number) for number in range(300)]
-    assert sequences_of(await read_all(log)) == list(range(1, 301))
+    assert notes_of(await read_events(log)) == [str(number) for number in range(300)]
+    assert sequences_of(await read_events(log)) == list(range(1, 301))
 
 
 async def test_unacknowledged_values_may_be_lost_and_reads_may_be_stale() -> None:

@@ -10,7 +10,8 @@ from tapewire.log.memory import Faults, MemoryEventLog, MemoryServer
 from tests.contract.backends import Backend, JetStreamBackend
 from tests.contract.test_subscribe import EventCollector
 from tests.contract.test_subscribe_durable import RecordingHandler
-from tests.harness.event_factories import make_draft, note_of, notes_of, read_all
+from tests.harness.event_factories import make_draft, note_of, notes_of
+from tests.harness.recorded_log import read_events
 from tests.harness.waiting import wait_until
 
 
@@ -33,9 +34,9 @@ async def test_all_calls_fail_at_once_without_a_server(backend: Backend) -> None
             with pytest.raises(Unavailable):
                 await call()
 
-    assert notes_of(await read_all(log)) == ["before"]
+    assert notes_of(await read_events(log)) == ["before"]
     await log.append([make_draft(note="after")])
-    assert notes_of(await read_all(log)) == ["before", "after"]
+    assert notes_of(await read_events(log)) == ["before", "after"]
 
 
 async def test_acknowledged_events_survive_a_server_crash(backend: Backend) -> None:
@@ -47,7 +48,7 @@ async def test_acknowledged_events_survive_a_server_crash(backend: Backend) -> N
     async with backend.server_down():
         pass
 
-    assert notes_of(await read_all(log)) == [str(number) for number in range(100)]
+    assert notes_of(await read_events(log)) == [str(number) for number in range(100)]
     after = await log.bounds()
     assert (after.epoch, after.last) == (before.epoch, 100)
     assert await log.append([make_draft("alice/orders/1", expected_sequence=2)]) == 101
@@ -124,7 +125,7 @@ async def test_the_outcome_of_an_append_to_a_frozen_server_is_unknown(
             await reading
 
     assert notes_of(await collector.wait_for(2)) == ["before", "meanwhile"]
-    assert notes_of(await read_all(log)) == ["before", "meanwhile"]
+    assert notes_of(await read_events(log)) == ["before", "meanwhile"]
 
 
 async def test_pending_appends_at_a_server_crash_are_stored_or_reported_as_failed(
@@ -150,7 +151,7 @@ async def test_pending_appends_at_a_server_crash_are_stored_or_reported_as_faile
     async with backend.server_down():
         await asyncio.gather(*tasks)
 
-    stored = notes_of(await read_all(log))
+    stored = notes_of(await read_events(log))
     assert set(outcomes.values()) <= {"stored", "OutcomeUnknown", "Unavailable"}
     for name, outcome in outcomes.items():
         wanted = {"stored": {2}, "Unavailable": {0}, "OutcomeUnknown": {0, 2}}[outcome]
@@ -175,4 +176,4 @@ async def test_the_memory_log_simulates_appends_of_unknown_outcome(
     log: EventLog = MemoryEventLog(server)
     if stored:
         await wait_until("the event is stored", lambda: server.journal.last == 1)
-    assert notes_of(await read_all(log)) == (["meanwhile"] if stored else [])
+    assert notes_of(await read_events(log)) == (["meanwhile"] if stored else [])

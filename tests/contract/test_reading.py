@@ -14,9 +14,9 @@ from tests.harness.event_factories import (
     make_event,
     make_subject,
     notes_of,
-    read_all,
     sequences_of,
 )
+from tests.harness.recorded_log import read_events
 
 UNUSUAL_TEXTS = [
     "BRK.B",
@@ -131,7 +131,7 @@ async def test_the_last_sequence_before_a_time_is_found(backend: Backend, log: E
     for number in range(6):
         await log.append([make_draft(f"alice/orders/{number}")])
         await asyncio.sleep(0.002)  # two events have different times, even with a coarse clock
-    times = [recorded.time for recorded in await read_all(log)]
+    times = [recorded.time for recorded in await read_events(log)]
 
     assert [await log.last_sequence_before(time) for time in times] == [0, 1, 2, 3, 4, 5]
     assert await log.last_sequence_before(times[2] + timedelta(microseconds=500)) == 3
@@ -194,7 +194,7 @@ async def test_filters_select_the_matching_subjects(log: EventLog, filter_: str)
         number for number, name in enumerate(names, 1) if matches(filter_, str(make_subject(name)))
     ]
 
-    assert sequences_of(await read_all(log, filter_)) == wanted
+    assert sequences_of(await read_events(log, filter_)) == wanted
     assert await log.last_sequence(filter_) == max(wanted, default=0)
 
 
@@ -208,11 +208,11 @@ async def test_any_text_can_be_an_owner_and_an_entity(log: EventLog, text: str) 
             [EventDraft(subject=on, event=make_event(), metadata=meta, expected_sequence=0)]
         )
 
-    assert sequences_of(await read_all(log, str(mine))) == [1]
-    assert sequences_of(await read_all(log, pattern(owner=text))) == [1]
-    assert sequences_of(await read_all(log, pattern(owner=text, domain="orders"))) == [1]
-    assert sequences_of(await read_all(log, pattern(domain="orders"))) == [1, 2]
-    [recorded] = await read_all(log, str(mine))
+    assert sequences_of(await read_events(log, str(mine))) == [1]
+    assert sequences_of(await read_events(log, pattern(owner=text))) == [1]
+    assert sequences_of(await read_events(log, pattern(owner=text, domain="orders"))) == [1]
+    assert sequences_of(await read_events(log, pattern(domain="orders"))) == [1, 2]
+    [recorded] = await read_events(log, str(mine))
     assert EventSubject.parse(recorded.subject) == mine
 
 
@@ -234,8 +234,8 @@ async def test_a_trimmed_log_returns_the_remaining_events(backend: Backend, log:
 
     bounds = await log.bounds()
     assert (bounds.epoch, bounds.first, bounds.last) == (epoch, 6, 8)
-    assert sequences_of(await read_all(log, "ev.alice.>", after=1)) == [7]
-    assert sequences_of(await read_all(log)) == [6, 7, 8]
+    assert sequences_of(await read_events(log, "ev.alice.>", after=1)) == [7]
+    assert sequences_of(await read_events(log)) == [6, 7, 8]
     assert await log.last_sequence("ev.bob.>") == 8
 
 
@@ -249,7 +249,7 @@ async def test_a_completely_trimmed_log_continues_its_sequence(
     bounds = await log.bounds()
     assert (bounds.first, bounds.last) == (4, 3)
     assert await log.last_sequence("ev.>") == 0
-    assert await read_all(log) == []
+    assert await read_events(log) == []
     assert await log.append([make_draft("alice/orders/1", expected_sequence=0)]) == 4
 
 
@@ -266,4 +266,4 @@ async def test_the_epoch_changes_when_the_log_is_recreated(backend: Backend, log
     assert after.epoch != before.epoch
     assert (after.first, after.last) == (1, 0)
     assert await log.append([make_draft("alice/orders/1", "again", expected_sequence=0)]) == 1
-    assert notes_of(await read_all(log)) == ["again"]
+    assert notes_of(await read_events(log)) == ["again"]

@@ -6,7 +6,8 @@ import pytest
 
 from tapewire.log import AlreadyStored, Conflict, EventLog, RecordedEvent
 from tests.contract.backends import Backend
-from tests.harness.event_factories import make_draft, note_of, notes_of, read_all, sequences_of
+from tests.harness.event_factories import make_draft, note_of, notes_of, sequences_of
+from tests.harness.recorded_log import read_events
 from tests.harness.waiting import wait_until
 
 
@@ -45,7 +46,7 @@ async def test_live_events_arrive_complete_and_in_order(backend: Backend) -> Non
 
     received = await collector.wait_for(52)
     assert notes_of(received) == [str(number) for number in range(52)]
-    stored = await read_all(reader, "ev.alice.>")
+    stored = await read_events(reader, "ev.alice.>")
     assert [
         (one.sequence, one.subject, one.tag, one.data, one.metadata, one.time) for one in received
     ] == [(one.sequence, one.subject, one.tag, one.data, one.metadata, one.time) for one in stored]
@@ -122,7 +123,7 @@ async def test_pages_and_a_live_subscription_join_without_a_gap(backend: Backend
     collector = EventCollector()
     await reader.subscribe("ev.alice.>", collector.on_event, collector.on_gap)
     proven = await reader.last_sequence("ev.alice.>")
-    read = [one for one in await read_all(reader, "ev.alice.>") if one.sequence <= proven]
+    read = [one for one in await read_events(reader, "ev.alice.>") if one.sequence <= proven]
     assert read[-1].sequence == proven
     joined.set()
     await writing

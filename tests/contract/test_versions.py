@@ -29,7 +29,7 @@ from tapewire.log import (
 from tapewire_services.edge.delivery.frames import FrameEncoder
 from tapewire_services.edge.delivery.serializers.trading import serialize_trading
 from tests.contract.backends import Backend
-from tests.harness.event_factories import read_all
+from tests.harness.recorded_log import read_events
 
 WALLET = EventSubject("alice", "wallets", "w-1")
 
@@ -133,7 +133,7 @@ async def test_a_log_of_two_versions_is_read_in_the_current_version(
     with old_program():
         await append(log, OldWalletPaid(wallet="w-1", cents="1 EUR"))
 
-    stored = await read_all(log)
+    stored = await read_events(log)
     assert [one.tag for one in stored] == ["wallet.paid.v1"] * 2 + ["wallet.paid.v2"] + [
         "wallet.paid.v1"
     ]
@@ -148,7 +148,7 @@ async def test_a_log_of_two_versions_is_read_in_the_current_version(
     # A new event of this state is appended in the current version, at the sequence that was read.
     known = await entities.handle(WALLET, Spend("spend", "EUR"), correlation="c")
     assert known.state["EUR"] == 0
-    assert (await read_all(log))[-1].tag == "wallet.paid.v2"
+    assert (await read_events(log))[-1].tag == "wallet.paid.v2"
 
     def unreadable(*_: object) -> None:
         raise AssertionError("everything can be shown")

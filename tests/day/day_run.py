@@ -22,6 +22,7 @@ from tests.day.recorded_quotes import MARKET_OPEN_MS, RECORDING_PATH
 from tests.day.retrying_requester import RetryingRequester
 from tests.day.service_processes import LeaseReader, ServiceProcesses
 from tests.day.stepped_prices import STEP, StepRecording, StepReply
+from tests.harness.recorded_log import read_new_events
 
 
 class DayResult:
@@ -52,7 +53,8 @@ async def run_day(plan: DayPlan, folder: Path, replicas: int = 1) -> DayResult:
             day.result.figures.duration_seconds = time.monotonic() - began
             day.result.figures.kills = processes.kill_count
             day.result.figures.takeover_seconds = killer.takeover_seconds
-            await _read_all(log, day.result)
+            await read_new_events(log, day.result.events)
+            day.result.figures.event_count = len(day.result.events)
             views = JetStreamLatestValueStore(connection, stream="VIEWS", prefix="view")
             day.result.verified = await verify(
                 log,
@@ -68,16 +70,6 @@ async def run_day(plan: DayPlan, folder: Path, replicas: int = 1) -> DayResult:
         finally:
             await connection.close()
     return day.result
-
-
-async def _read_all(log: JetStreamEventLog, result: DayResult) -> None:
-    more = True
-    while more:
-        after = result.events[-1].sequence if result.events else 0
-        page = await log.page("ev.>", after=after)
-        result.events += page.events
-        more = page.has_more
-    result.figures.event_count = len(result.events)
 
 
 class _DayRun:

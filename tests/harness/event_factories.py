@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from tapewire.events import AgentState, AgentStatusChanged
-from tapewire.log import EventDraft, EventLog, EventMetadata, EventSubject, RecordedEvent, new_id
+from tapewire.log import EventDraft, EventMetadata, EventSubject, RecordedEvent, new_id
 
 EVENT_TIME = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 
@@ -51,15 +51,3 @@ def note_of(recorded: RecordedEvent) -> str:
 
 def sequences_of(events: Sequence[RecordedEvent]) -> list[int]:
     return [recorded.sequence for recorded in events]
-
-
-async def read_all(log: EventLog, filter_: str = "ev.>", after: int = 0) -> list[RecordedEvent]:
-    """All events that match `filter_`, read page by page."""
-    events: list[RecordedEvent] = []
-    more = True
-    while more:
-        page = await log.page(filter_, after=after)
-        events += page.events
-        after = events[-1].sequence if events else after
-        more = page.has_more
-    return events

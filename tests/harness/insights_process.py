@@ -5,35 +5,24 @@ An `InsightsProcess` is wired as in `tapewire_services.insights.__main__`, witho
 with the real VADER, in the event loop instead of in a thread, because the loop's time is virtual.
 """
 
-import asyncio
-import contextlib
-import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
-
-import pytest
 
 from tapewire.events import Configuration, ConfigurationEvent, Item, ItemAnalysed
 from tapewire.log import (
     EVERYBODY,
     CommandHandler,
-    CommandRejected,
-    LogError,
     RecordedEvent,
-    TooManyConflicts,
-    new_id,
     pattern,
     view_checkpoints,
 )
 from tapewire.log.checkpoint import decode_checkpoint
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.view_checkpointer import ViewCheckpointer
-from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.configurations import (
     ChangeConfiguration,
     CreateConfiguration,
@@ -55,7 +44,14 @@ from tapewire_services.insights.item_queries import ItemQueries
 from tapewire_services.insights.item_writer import ItemWriter
 from tapewire_services.insights.scoring import VaderScorer
 from tapewire_services.insights.service import InsightsService
-from tests.harness.item_builders import USER, at
+from tests.harness.item_builders import START, USER
+from tests.harness.memory_process import (
+    MemoryProcess,
+    make_clock,
+    make_context,
+    retry_until_answered,
+)
+from tests.harness.recorded_log import read_events
 
 T = TypeVar("T")
 VADER = VaderScorer()
@@ -69,28 +65,20 @@ class SynchronousScorer:
         return [VADER.score_text(text) for text in texts]
 
 
-def clock() -> datetime:
-    return at(asyncio.get_running_loop().time())
+clock = make_clock(START)
 
 
-def context(command_id: str | None = None) -> RequestContext:
-    return RequestContext(correlation="c", command_id=command_id or new_id(), traceparent=None)
-
-
-class InsightsProcess:
+class InsightsProcess(MemoryProcess):
     """One process of the service."""
 
     def __init__(self, server: MemoryServer, faults: Faults | None = None) -> None:
-        self.log = MemoryEventLog(server, faults)
-        self.views = MemoryLatestValueStore(server, faults, stream="VIEWS", prefix="view")
-        self.rng = random.Random(faults.seed if faults is not None else 0)
+        super().__init__(server, faults)
         self.service = InsightsService(
             self.log, self.views, ItemWriter(self.log), SynchronousScorer(), clock
         )
         self.item_queries = ItemQueries(self.log, self.views)
         configurations = CommandHandler(self.log, CONFIGURATION_DECIDER)
         self.configurations = ConfigurationsService(self.log, self.views, configurations, clock)
-        self.tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> "InsightsProcess":
         for kind in VIEW_TYPES:
@@ -101,47 +89,35 @@ class InsightsProcess:
                     self.log.subscribe_durable, projector.durable_name, filter_, projector.handle
                 )
             )
-            self.tasks.append(asyncio.create_task(projector.run()))
+            self.spawn(projector.run())
         return self
 
-    async def kill(self) -> None:
-        """Kill the process at whatever point it is."""
-        self.log.kill()
-        self.views.kill()
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-
-    def raise_task_errors(self) -> None:
-        """Raise the exception of a task that failed."""
-        for task in self.tasks:
-            if task.done():
-                task.result()
-
     async def load(self, *items: NewItem, command_id: str | None = None) -> LoadReply:
-        of, request = context(command_id), LoadItems(items=items)
+        of, request = make_context(command_id), LoadItems(items=items)
         return await retry_until_answered(lambda: self.service.load(request, of))
 
     async def metrics(self) -> MetricsReply:
-        return await retry_until_answered(lambda: self.service.metrics(GetMetrics(), context()))
+        return await retry_until_answered(
+            lambda: self.service.metrics(GetMetrics(), make_context())
+        )
 
     async def items(self, **arguments: Any) -> ItemsReply:
         return await retry_until_answered(
-            lambda: self.item_queries.items(ListItems(**arguments), context())
+            lambda: self.item_queries.items(ListItems(**arguments), make_context())
         )
 
     async def create(
         self, name: str = "Tech", command_id: str | None = None, **more: Any
     ) -> Configuration:
         fields = {"user_id": USER, "tickers": ("IBM",)} | more
-        of, request = context(command_id), CreateConfiguration(name=name, **fields)
+        of, request = make_context(command_id), CreateConfiguration(name=name, **fields)
         return (
             await retry_until_answered(lambda: self.configurations.create(request, of))
         ).configuration
 
     async def change(self, id_: str, command_id: str | None = None, **what: Any) -> Configuration:
         fields = {"user_id": USER} | what
-        of, request = context(command_id), ChangeConfiguration(configuration_id=id_, **fields)
+        of, request = make_context(command_id), ChangeConfiguration(configuration_id=id_, **fields)
         return (
             await retry_until_answered(lambda: self.configurations.change(request, of))
         ).configuration
@@ -150,18 +126,10 @@ class InsightsProcess:
         self, id_: str, command_id: str | None = None, user: str = USER
     ) -> Configuration:
         request = DeleteConfiguration(user_id=user, configuration_id=id_)
-        of = context(command_id)
+        of = make_context(command_id)
         return (
             await retry_until_answered(lambda: self.configurations.delete(request, of))
         ).configuration
-
-
-async def retry_until_answered(ask: Callable[[], Awaitable[T]]) -> T:
-    """Repeat a call under one command id until it is answered, as a gateway does."""
-    while True:
-        with contextlib.suppress(LogError, TooManyConflicts):
-            return await ask()
-        await asyncio.sleep(0.2)
 
 
 class LogSummary:
@@ -186,13 +154,7 @@ class LogSummary:
 
 async def read_log_summary(server: MemoryServer) -> LogSummary:
     """Read the whole log without faults."""
-    log, stored = MemoryEventLog(server), list[RecordedEvent]()
-    more = True
-    while more:
-        page = await log.page("ev.>", after=stored[-1].sequence if stored else 0)
-        stored += page.events
-        more = page.has_more
-    return LogSummary(stored)
+    return LogSummary(await read_events(MemoryEventLog(server)))
 
 
 async def read_checkpoint_sequences(server: MemoryServer) -> dict[str, int]:
@@ -217,9 +179,3 @@ async def running_process(server: MemoryServer) -> AsyncIterator[InsightsProcess
     process.raise_task_errors()
     (await read_log_summary(server)).check_no_duplicates()
     await process.kill()
-
-
-async def await_rejection(answer: Awaitable[object]) -> tuple[str, str | None]:
-    with pytest.raises(CommandRejected) as refusal:
-        await answer
-    return refusal.value.code, refusal.value.path

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 
@@ -17,18 +16,13 @@ import msgspec
 from tapewire.events import CODEC, Order, OrderEvent, OrderType, Side
 from tapewire.log import (
     CommandHandler,
-    EventLog,
-    LogError,
     RecordedEvent,
-    TooManyConflicts,
     Unavailable,
-    new_id,
 )
 from tapewire.log.group_commit import GroupCommitLog
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
-from tapewire.log.quote_cache import QuoteCache
 from tapewire.log.view_checkpointer import ViewCheckpointer
-from tapewire.runtime import RequestContext, Settings
+from tapewire.runtime import Settings
 from tapewire.runtime.contracts.orders import (
     CancelOrder,
     OrderReply,
@@ -42,26 +36,23 @@ from tapewire_services.orders.domain.commands import Command
 from tapewire_services.orders.domain.order import ORDER_DECIDER, State
 from tapewire_services.orders.open_order_limit import OpenOrderLimit, count_open_orders
 from tapewire_services.orders.service import OrdersService
+from tests.harness.memory_process import (
+    MemoryProcess,
+    make_clock,
+    make_context,
+    retry_until_answered,
+)
 from tests.harness.order_builders import START, USER, quote
+from tests.harness.recorded_log import read_events
+
+clock = make_clock(START)
 
 
-def clock() -> datetime:
-    return START + timedelta(seconds=asyncio.get_running_loop().time())
-
-
-def make_context(command_id: str | None = None) -> RequestContext:
-    return RequestContext(correlation="c", command_id=command_id or new_id(), traceparent=None)
-
-
-class OrdersProcess:
+class OrdersProcess(MemoryProcess):
     """One process of the service. It runs the broker if it is started with `with_broker`."""
 
     def __init__(self, server: MemoryServer, faults: Faults | None = None) -> None:
-        self.log = MemoryEventLog(server, faults)
-        self.views = MemoryLatestValueStore(server, faults, stream="VIEWS", prefix="view")
-        self.quote_store = MemoryLatestValueStore(server, faults)
-        self.rng = random.Random(faults.seed if faults is not None else 0)
-        self.quote_cache = QuoteCache(self.quote_store, self.rng)
+        super().__init__(server, faults)
         self.orders: CommandHandler[State, Command] = CommandHandler(
             GroupCommitLog(self.log), ORDER_DECIDER
         )
@@ -81,58 +72,29 @@ class OrdersProcess:
             lambda: PaperBroker(self.quote_cache, clock),
             self.rng,
         )
-        self.tasks: list[asyncio.Task[None]] = []
 
     async def start(
         self, *, with_broker: bool = True, with_projector: bool = False
     ) -> "OrdersProcess":
-        while True:
-            with contextlib.suppress(LogError):
-                await self.quote_cache.start()
-                break
-            await asyncio.sleep(0.1)
-        self.tasks = [asyncio.create_task(self.quote_cache.repair_gaps())]
+        await self.start_quotes()
         if with_projector:
             await self.log.subscribe_durable(
                 self.projector.durable_name, "ev.*.orders.>", self.projector.handle
             )
-            self.tasks.append(asyncio.create_task(self.projector.run()))
+            self.spawn(self.projector.run())
         if with_broker:
-            self.tasks.append(asyncio.create_task(self.run_broker()))
+            self.spawn(self.runner.run())
         return self
-
-    async def run_broker(self) -> None:
-        await self.runner.run()
-
-    async def kill(self) -> None:
-        """End the process at whatever point it is."""
-        for connection in (self.log, self.views, self.quote_store):
-            connection.kill()
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-
-    def raise_task_errors(self) -> None:
-        """Raise the exception of a task that failed."""
-        for task in self.tasks:
-            if task.done():
-                task.result()
 
     async def place_order(self, request: PlaceOrder) -> OrderReply:
         """Place an order under one command id, repeated until there is a reply."""
-        command_id = new_id()
-        while True:
-            with contextlib.suppress(LogError, TooManyConflicts):
-                return await self.service.place(request, make_context(command_id))
-            await asyncio.sleep(0.2)
+        context = make_context()
+        return await retry_until_answered(lambda: self.service.place(request, context))
 
     async def cancel_order(self, order_id: str, user: str = USER) -> Order:
         request = CancelOrder(user_id=user, order_id=order_id)
-        command_id = new_id()
-        while True:
-            with contextlib.suppress(LogError, TooManyConflicts):
-                return (await self.service.cancel(request, make_context(command_id))).order
-            await asyncio.sleep(0.2)
+        context = make_context()
+        return (await retry_until_answered(lambda: self.service.cancel(request, context))).order
 
 
 def place_request(
@@ -198,14 +160,7 @@ class OrdersLogSummary:
 
 async def read_log_summary(server: MemoryServer) -> OrdersLogSummary:
     """Read the whole log, through faults."""
-    log: EventLog = MemoryEventLog(server)
-    stored: list[RecordedEvent] = []
-    more = True
-    while more:
-        page = await log.page("ev.>", after=stored[-1].sequence if stored else 0)
-        stored += page.events
-        more = page.has_more
-    return OrdersLogSummary(stored)
+    return OrdersLogSummary(await read_events(MemoryEventLog(server)))
 
 
 async def wait_for_log(

@@ -38,6 +38,7 @@ from tapewire.log.jetstream import (
 from tapewire.log.jetstream.streams import MARKET, VIEWS
 from tapewire.log.view_checkpoints import load, save
 from tapewire.views import OrdersView
+from tests.harness.recorded_log import read_events
 
 
 class QuoteDriver:
@@ -109,13 +110,7 @@ class EventLogDriver:
 
     async def read(self, filter_: str = "ev.>", after: int = 0) -> list[RecordedEvent]:
         """All events that match `filter_`, read page by page."""
-        events: list[RecordedEvent] = []
-        while True:
-            page = await self.log.page(filter_, after=after)
-            events += page.events
-            if not page.has_more:
-                return events
-            after = events[-1].sequence
+        return await read_events(self.log, filter_, after)
 
     async def read_user(self, user: str, after: int = 0) -> list[RecordedEvent]:
         return await self.read(pattern(owner=user), after)

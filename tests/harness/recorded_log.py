@@ -5,8 +5,7 @@ from typing import TypeVar
 import msgspec
 
 from tapewire.events import Event
-from tapewire.log import RecordedEvent
-from tapewire.log.jetstream import JetStreamEventLog
+from tapewire.log import EventLog, RecordedEvent
 
 EventT = TypeVar("EventT", bound=Event)
 
@@ -18,13 +17,21 @@ def event_of(recorded: RecordedEvent, event_type: type[EventT]) -> EventT:
     return event
 
 
-async def read_new_events(log: JetStreamEventLog, events: list[RecordedEvent]) -> None:
-    """Append to `events` what the log holds beyond them."""
+async def read_events(log: EventLog, filter_: str = "ev.>", after: int = 0) -> list[RecordedEvent]:
+    """All events after sequence `after` that match `filter_`, read page by page."""
+    events: list[RecordedEvent] = []
     more = True
     while more:
-        page = await log.page("ev.>", after=events[-1].sequence if events else 0)
+        page = await log.page(filter_, after=after)
         events += page.events
+        after = events[-1].sequence if events else after
         more = page.has_more
+    return events
+
+
+async def read_new_events(log: EventLog, events: list[RecordedEvent]) -> None:
+    """Append to `events` what the log holds beyond them."""
+    events += await read_events(log, after=events[-1].sequence if events else 0)
 
 
 def error_lines(log: str) -> list[str]:

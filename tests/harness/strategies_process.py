@@ -32,16 +32,13 @@ from tapewire.events import (
 )
 from tapewire.log import (
     CommandHandler,
-    CommandRejected,
     LogError,
     RecordedEvent,
     TooManyConflicts,
     Unavailable,
-    new_id,
 )
 from tapewire.log.group_commit import GroupCommitLog
-from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
-from tapewire.log.quote_cache import QuoteCache
+from tapewire.log.memory import Faults, MemoryServer
 from tapewire.runtime import RequestContext, RequestTimeout
 from tapewire.runtime.contracts import orders as order_contracts
 from tapewire.runtime.contracts.strategies import CreateStrategy, StartStrategy
@@ -58,8 +55,9 @@ from tapewire_services.strategies.domain.strategy import STRATEGY_DECIDER, State
 from tapewire_services.strategies.order_placement import OrderClient
 from tapewire_services.strategies.runner import StrategiesRunner
 from tapewire_services.strategies.service import StrategiesService
+from tests.harness.memory_process import MemoryProcess, make_context, retry_until_answered
 from tests.harness.order_builders import USER
-from tests.harness.orders_process import OrdersProcess, clock, make_context, read_log_summary
+from tests.harness.orders_process import OrdersProcess, clock, read_log_summary
 
 RequestT = TypeVar("RequestT")
 ReplyT = TypeVar("ReplyT")
@@ -85,13 +83,13 @@ class UnreliableOrderClient:
         self._maybe_lose("the request")
         self.received_requests.append(request)
         with self._map_errors():
-            await self.orders_process.service.place(request, _make_context(correlation, command_id))
+            await self.orders_process.service.place(request, make_context(command_id, correlation))
         self._maybe_lose("the answer")
 
     async def get_order(self, request: order_contracts.GetOrder, correlation: str) -> None:
         self._maybe_lose("the request")
         with self._map_errors():
-            await self.orders_process.service.get(request, _make_context(correlation, new_id()))
+            await self.orders_process.service.get(request, make_context(None, correlation))
 
     def _maybe_lose(self, what: str) -> None:
         if not self.is_open or self._rng.random() < self._loss_rate:
@@ -105,11 +103,7 @@ class UnreliableOrderClient:
             raise RequestTimeout(str(error)) from error
 
 
-def _make_context(correlation: str, command_id: str) -> RequestContext:
-    return RequestContext(correlation=correlation, command_id=command_id, traceparent=None)
-
-
-class StrategiesProcess:
+class StrategiesProcess(MemoryProcess):
     """One process of the strategies service; it runs the runner when the test says so."""
 
     def __init__(
@@ -119,11 +113,7 @@ class StrategiesProcess:
         faults: Faults | None = None,
         make_decision_maker: DecisionMakerFactory = RuleDecisionMaker,
     ) -> None:
-        self.log = MemoryEventLog(server, faults)
-        self.views = MemoryLatestValueStore(server, faults, stream="VIEWS", prefix="view")
-        self.quote_store = MemoryLatestValueStore(server, faults)
-        self.rng = random.Random(faults.seed if faults is not None else 0)
-        self.quote_cache = QuoteCache(self.quote_store, self.rng)
+        super().__init__(server, faults)
         grouped = GroupCommitLog(self.log)
         self.command_handler: CommandHandler[State, Command] = CommandHandler(
             grouped, STRATEGY_DECIDER
@@ -134,33 +124,13 @@ class StrategiesProcess:
         self.service = StrategiesService(
             self.log, self.views, self.command_handler, self.quote_cache, clock
         )
-        self.tasks: list[asyncio.Task[None]] = []
 
     async def start(self, *, with_runner: bool = True) -> "StrategiesProcess":
-        while True:
-            with contextlib.suppress(LogError):
-                await self.quote_cache.start()
-                break
-            await asyncio.sleep(0.1)
-        self.tasks = [asyncio.create_task(self.quote_cache.repair_gaps())]
+        await self.start_quotes()
         if with_runner:
             runner = StrategiesRunner(self.dependencies, self.views, self.quote_cache)
-            self.tasks.append(asyncio.create_task(runner.run()))
+            self.spawn(runner.run())
         return self
-
-    async def kill(self) -> None:
-        """Kill the process, whatever it is doing."""
-        for connection in (self.log, self.views, self.quote_store):
-            connection.kill()
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-
-    def raise_task_errors(self) -> None:
-        """Raise the error of a task that has ended."""
-        for task in self.tasks:
-            if task.done():
-                task.result()
 
     async def create_strategy(
         self,
@@ -182,22 +152,17 @@ class StrategiesProcess:
             stop_loss=stop_loss,
             max_trades=max_trades,
         )
-        id_ = (await self.retry_until_answered(self.service.create, create)).strategy.strategy_id
+        id_ = (await self.request(self.service.create, create)).strategy.strategy_id
         if is_started:
-            await self.retry_until_answered(
-                self.service.start, StartStrategy(user_id=user, strategy_id=id_)
-            )
+            await self.request(self.service.start, StartStrategy(user_id=user, strategy_id=id_))
         return id_
 
-    async def retry_until_answered(
+    async def request(
         self, handler: Callable[[RequestT, RequestContext], Awaitable[ReplyT]], request: RequestT
     ) -> ReplyT:
-        """Repeat the request under one command id until it is answered, as a gateway does."""
-        command_id = new_id()
-        while True:
-            with contextlib.suppress(LogError, TooManyConflicts):
-                return await handler(request, make_context(command_id))
-            await asyncio.sleep(0.2)
+        """Repeat the request under one command id until it is answered."""
+        context = make_context()
+        return await retry_until_answered(lambda: handler(request, context))
 
 
 class ScriptedDecisionMaker:
@@ -332,12 +297,3 @@ async def wait_for_strategies_log(
         id_: (seen.describe_events(id_)[-5:], one) for id_, one in seen.strategies.items()
     }
     raise AssertionError(f"never: {description}; last seen: {last_seen}")
-
-
-async def await_rejection(reply: Awaitable[object]) -> tuple[str, str | None]:
-    """The code and path that `reply` is rejected with."""
-    try:
-        await reply
-    except CommandRejected as error:
-        return error.code, error.path
-    raise AssertionError("the command was not rejected")

@@ -45,6 +45,7 @@ from tapewire.runtime.contracts import alerts, notifications, orders
 from tests.harness import fork_server, waiting
 from tests.harness.golden_events import golden_event
 from tests.harness.nats_servers import LocalNatsServer
+from tests.harness.recorded_log import read_events
 
 USER = "alice"
 READY_SECONDS = 90.0
@@ -151,13 +152,7 @@ class AlertsStack:
         return str(reply.order.order_id)
 
     async def read_events(self) -> list[RecordedEvent]:
-        found: list[RecordedEvent] = []
-        more = True
-        while more:
-            page = await self.log.page("ev.>", after=found[-1].sequence if found else 0)
-            found += page.events
-            more = page.has_more
-        return found
+        return await read_events(self.log)
 
     async def wait_for_events(
         self,

@@ -21,7 +21,7 @@ from tapewire.runtime import CommandRejected, Endpoint, RequestContext
 from tapewire.runtime.requests import serve_requests
 from tests.harness.loans import LoanMade
 from tests.harness.nats_servers import LocalNatsServer
-from tests.harness.recorded_log import event_of
+from tests.harness.recorded_log import event_of, read_events
 from tests.harness.waiting import wait_until
 
 STRATEGY: dict[str, Any] = {"user": "alice", "strategy_id": "s-1"}
@@ -81,13 +81,7 @@ async def test_events_published_while_the_server_is_killed_are_stored_once(
         await asyncio.to_thread(server.start)
         await asyncio.wait_for(telling, 60)
     await wait_until("the test's own connection is restored", lambda: connection.is_connected)
-    events: list[RecordedEvent] = []
-    more = True
-    while more:
-        page = await JetStreamEventLog(connection).page(
-            "ev.>", after=events[-1].sequence if events else 0
-        )
-        events, more = events + page.events, page.has_more
+    events = await read_events(JetStreamEventLog(connection))
     assert sorted(one.metadata.id for one in events) == sorted(ids)
     assert sorted(int(event_of(one, LoanMade).loan_id) for one in events) == list(range(300))
 

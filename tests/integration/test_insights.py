@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from tapewire.events import Item, ItemAnalysed, Sentiment
-from tapewire.log import EVERYBODY, CommandRejected, RecordedEvent, new_id, pattern
+from tapewire.log import EVERYBODY, CommandRejected, new_id, pattern
 from tapewire.log.jetstream import (
     JetStreamEventLog,
     JetStreamLatestValueStore,
@@ -32,6 +32,7 @@ from tapewire.runtime.contracts import insights as item_contracts
 from tests.harness import fork_server
 from tests.harness.fork_server import ForkedProcess
 from tests.harness.nats_servers import LocalNatsServer
+from tests.harness.recorded_log import read_events
 from tests.harness.waiting import POLL_INTERVAL_SECONDS
 
 WAIT_SECONDS = 60.0
@@ -109,13 +110,7 @@ class InsightsHarness:
 
     async def all_items(self) -> list[Item]:
         """Return every item of the event log."""
-        found: list[RecordedEvent] = []
-        more = True
-        while more:
-            after = found[-1].sequence if found else 0
-            page = await self.log.page(pattern(owner=EVERYBODY), after=after)
-            found += page.events
-            more = page.has_more
+        found = await read_events(self.log, pattern(owner=EVERYBODY))
         return [one.event.item for one in found if isinstance(one.event, ItemAnalysed)]
 
     async def command(

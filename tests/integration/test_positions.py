@@ -34,6 +34,7 @@ from tests.harness import fork_server
 from tests.harness.fork_server import ForkedProcess
 from tests.harness.nats_servers import LocalNatsServer
 from tests.harness.position_builders import quote, trade
+from tests.harness.recorded_log import read_events
 from tests.harness.verification import TRADE_WITHOUT_FILL, find_differences
 
 BACKLOG_TRADE_COUNT = 10_000
@@ -144,15 +145,6 @@ class BatchTradeProducer:
         )
 
 
-async def everything(log: JetStreamEventLog) -> list[RecordedEvent]:
-    events, more = list[RecordedEvent](), True
-    while more:
-        page = await log.page("ev.>", after=events[-1].sequence if events else 0, limit=1000)
-        events += page.events
-        more = page.has_more
-    return events
-
-
 async def request_until_answered(
     connection: NatsConnection, verb: str, request: msgspec.Struct, reply: type[R]
 ) -> R:
@@ -217,7 +209,7 @@ async def test_another_process_takes_over_and_every_trade_counts_once(
     deployment.start("two")
     first = await lease_holder(connection)
     await wait_until_all_applied(log)
-    measured = trades_per_second(await everything(log))
+    measured = trades_per_second(await read_events(log))
 
     is_taken_over = asyncio.Event()
 

@@ -31,6 +31,7 @@ from tapewire.runtime.contracts import strategies as contract
 from tests.harness import fork_server
 from tests.harness.fork_server import ForkedProcess
 from tests.harness.nats_servers import LocalNatsServer
+from tests.harness.recorded_log import read_events
 from tests.harness.strategies_process import StrategiesLogSummary
 
 WAIT_SECONDS = 120.0
@@ -147,13 +148,7 @@ class Client:
         return id_
 
     async def read_log(self) -> StrategiesLogSummary:
-        stored: list[RecordedEvent] = []
-        more = True
-        while more:
-            page = await self._log.page("ev.>", after=stored[-1].sequence if stored else 0)
-            stored += page.events
-            more = page.has_more
-        return StrategiesLogSummary(stored)
+        return StrategiesLogSummary(await read_events(self._log))
 
     async def wait_for_log(
         self,

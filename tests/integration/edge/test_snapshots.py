@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -153,6 +154,7 @@ async def test_streams_have_no_gaps_while_writers_append(
     event."""
     young = harness.start_edge()
     writing, under_way = True, asyncio.Event()
+    end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def read(at: Any) -> Any:
         # `at.open_stream` would wait until the edge has received the appended events.
@@ -160,9 +162,9 @@ async def test_streams_have_no_gaps_while_writers_append(
             snapshot = await stream.read_until("order:update")
             while writing:
                 await stream.read_until("an event", lambda f: f.id)
-            end = await journal.log.last_sequence(f"ev.{alice}.>")
-            if stream.frames[-1].sequence < end:
-                await stream.read_until("the last event", lambda f: f.id and f.sequence == end)
+            last = await end
+            if stream.frames[-1].sequence < last:
+                await stream.read_until("the last event", partial(sse.is_event_at, sequence=last))
             return snapshot.sequence, stream.frames[2:]
 
     async def readers() -> list[asyncio.Task[Any]]:
@@ -177,8 +179,8 @@ async def test_streams_have_no_gaps_while_writers_append(
     opening_task = asyncio.create_task(readers())
     await asyncio.gather(*(write(journal, alice, number, under_way) for number in range(4)))
     writing = False
-    await journal.append(alice, order_placed("end"))
     reading = await opening_task
+    end.set_result(await journal.append(alice, order_placed("end")))
     log = await journal.read_user(alice)
     final = await truth(journal, alice)
     assert len(reading) > 10

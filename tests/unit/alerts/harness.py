@@ -7,12 +7,8 @@ log.
 
 import asyncio
 import contextlib
-import random
-from collections.abc import Awaitable, Callable
-from datetime import datetime
+from collections.abc import Callable
 from typing import TypeVar
-
-import pytest
 
 from tapewire.events import (
     CODEC,
@@ -28,22 +24,16 @@ from tapewire.events import (
 )
 from tapewire.log import (
     CommandHandler,
-    CommandRejected,
     EventDraft,
     EventMetadata,
     EventSubject,
-    LogError,
     RecordedEvent,
-    TooManyConflicts,
     Unavailable,
     encode_token,
-    new_id,
 )
 from tapewire.log.catch_up_subscription import CatchUpSubscription, EventConsumer
 from tapewire.log.group_commit import GroupCommitLog
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
-from tapewire.log.quote_cache import QuoteCache
-from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.alerts import ArmRule, CreateRule, DeleteRule
 from tapewire_services.alerts.armed_rule_index import ArmedRuleIndex
 from tapewire_services.alerts.domain.rules import RULE_DECIDER
@@ -58,29 +48,27 @@ from tapewire_services.alerts.notifications_service import NotificationsService
 from tapewire_services.alerts.price_monitor import PriceMonitor
 from tapewire_services.alerts.rule_trigger import RuleTrigger
 from tapewire_services.alerts.service import AlertsService
+from tests.harness.memory_process import (
+    MemoryProcess,
+    make_clock,
+    make_context,
+    retry_until_answered,
+)
+from tests.harness.recorded_log import read_events
 from tests.harness.verification import find_differences
-from tests.unit.alerts.spec import USER, at, make_quote
+from tests.unit.alerts.spec import START_TIME, USER, make_quote
 
 T = TypeVar("T")
 
 
-def clock() -> datetime:
-    return at(asyncio.get_running_loop().time())
+clock = make_clock(START_TIME)
 
 
-def make_context(command_id: str | None = None) -> RequestContext:
-    return RequestContext(correlation="c", command_id=command_id or new_id(), traceparent=None)
-
-
-class AlertsProcess:
+class AlertsProcess(MemoryProcess):
     """One process of the alerts service."""
 
     def __init__(self, server: MemoryServer, faults: Faults | None = None) -> None:
-        self.log = MemoryEventLog(server, faults)
-        self.views = MemoryLatestValueStore(server, faults, stream="VIEWS", prefix="view")
-        self.quote_store = MemoryLatestValueStore(server, faults)
-        self.rng = random.Random(faults.seed if faults is not None else 0)
-        self.quote_cache = QuoteCache(self.quote_store, self.rng)
+        super().__init__(server, faults)
         log = GroupCommitLog(self.log)
         self.command_handler = CommandHandler(log, RULE_DECIDER)
         self.rule_trigger = RuleTrigger(self.command_handler)
@@ -93,25 +81,19 @@ class AlertsProcess:
         self.notifications_service = NotificationsService(
             self.log, self.views, self.notification_writer, clock
         )
-        self.tasks: list[asyncio.Task[None]] = []
 
     async def start(self, *, holds_lease: bool = True) -> "AlertsProcess":
-        while True:
-            with contextlib.suppress(LogError):
-                await self.quote_cache.start()
-                break
-            await asyncio.sleep(0.1)
+        await self.start_quotes()
         self.price_monitor.start()
-        self._spawn(self.quote_cache.repair_gaps())
-        self._spawn(self.armed_rules.subscription.run())
-        self._spawn(self.price_monitor.restore_extremes())
+        self.spawn(self.armed_rules.subscription.run())
+        self.spawn(self.price_monitor.restore_extremes())
         if holds_lease:
             self.acquire_leases()
         return self
 
     def acquire_leases(self) -> None:
         """Start the work of both leases."""
-        self._spawn(self.price_monitor.run())
+        self.spawn(self.price_monitor.run())
         for name, filter_ in RULE_TRIGGER_FILTERS.items():
             self._subscribe(
                 name, filter_, lambda: EventRuleConsumer(self.armed_rules, self.rule_trigger)
@@ -130,21 +112,7 @@ class AlertsProcess:
             make_consumer=make_consumer,
             rng=self.rng,
         )
-        self._spawn(subscription.run())
-
-    async def kill(self) -> None:
-        """Kill the process, whatever it is doing."""
-        for connection in (self.log, self.views, self.quote_store):
-            connection.kill()
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-
-    def raise_task_errors(self) -> None:
-        """Raise the error of a task that has ended."""
-        for task in self.tasks:
-            if task.done():
-                task.result()
+        self.spawn(subscription.run())
 
     async def create_rule(self, request: CreateRule, command_id: str | None = None) -> AlertRule:
         of = make_context(command_id)
@@ -159,17 +127,6 @@ class AlertsProcess:
     async def delete_rule(self, rule_id: str, user: str = USER) -> AlertRule:
         of, request = make_context(), DeleteRule(user_id=user, rule_id=rule_id)
         return (await retry_until_answered(lambda: self.service.delete_rule(request, of))).rule
-
-    def _spawn(self, work: Awaitable[None]) -> None:
-        self.tasks.append(asyncio.ensure_future(work))
-
-
-async def retry_until_answered(send_request: Callable[[], Awaitable[T]]) -> T:
-    """Repeat the request until it is answered, as a gateway does."""
-    while True:
-        with contextlib.suppress(LogError, TooManyConflicts):
-            return await send_request()
-        await asyncio.sleep(0.2)
 
 
 class AlertsEnvironment:
@@ -205,14 +162,7 @@ class AlertsEnvironment:
 
     async def read_log_summary(self) -> "AlertsLogSummary":
         """Read the whole log."""
-        stored: list[RecordedEvent] = []
-        more = True
-        while more:
-            after = stored[-1].sequence if stored else 0
-            page = await self._log.page("ev.>", after=after)
-            stored += page.events
-            more = page.has_more
-        return AlertsLogSummary(stored)
+        return AlertsLogSummary(await read_events(self._log))
 
     async def assert_verified(self) -> None:
         """Assert that verification finds nothing about rules, alerts and notifications. Events of
@@ -280,9 +230,3 @@ def create_rule_request(
         "level": level and level.value,
     }
     return CODEC.decode(CODEC.encode(fields), CreateRule)
-
-
-async def await_rejection(reply: Awaitable[object]) -> tuple[str, str | None]:
-    with pytest.raises(CommandRejected) as refusal:
-        await reply
-    return refusal.value.code, refusal.value.path

@@ -21,6 +21,7 @@ from tapewire_services.alerts.notification_writer import (
     PendingNotification,
 )
 from tests.harness import virtual_time
+from tests.harness.recorded_log import read_events
 from tests.unit.alerts.spec import at
 
 pytestmark = pytest.mark.virtual_time
@@ -40,20 +41,10 @@ def make_pending(number: int, id_: str = "") -> PendingNotification:
 PENDING = [make_pending(number) for number in range(NOTIFICATION_COUNT)]
 
 
-async def read_notifications(log: EventLog) -> list[RecordedEvent]:
-    events: list[RecordedEvent] = []
-    more = True
-    while more:
-        page = await log.page("ev.>", after=events[-1].sequence if events else 0)
-        events += page.events
-        more = page.has_more
-    return events
-
-
 async def read_titles_by_user(log: EventLog) -> dict[str, list[str]]:
     """The notifications of each user in the log, in order."""
     found: dict[str, list[str]] = {}
-    for recorded in await read_notifications(log):
+    for recorded in await read_events(log):
         if isinstance(recorded.event, NotificationCreated):
             found.setdefault(recorded.event_subject.owner, []).append(
                 recorded.event.notification.title
@@ -90,7 +81,7 @@ async def test_missing_notifications_are_written_in_order_with_their_causes() ->
     assert await NotificationWriter(log).write_notifications(PENDING) == 0
     assert await read_titles_by_user(log) == titles_by_user(PENDING)
     assert (log.appends, log.questions) == (NOTIFICATION_COUNT, 0)
-    stored = {recorded.subject: recorded for recorded in await read_notifications(log)}
+    stored = {recorded.subject: recorded for recorded in await read_events(log)}
     for one in PENDING:
         command = one.command
         recorded = stored[str(notification_subject(command))]

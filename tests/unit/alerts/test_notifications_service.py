@@ -9,12 +9,8 @@ from tapewire.runtime.contracts.notifications import (
     ReadNotifications,
     SendNotification,
 )
-from tests.unit.alerts.harness import (
-    AlertsEnvironment,
-    AlertsProcess,
-    await_rejection,
-    make_context,
-)
+from tests.harness.memory_process import await_rejection, make_context
+from tests.unit.alerts.harness import AlertsEnvironment, AlertsProcess
 from tests.unit.alerts.spec import USER
 
 pytestmark = pytest.mark.virtual_time

@@ -10,13 +10,8 @@ from tapewire.log import Unavailable
 from tapewire.log.memory import MemoryServer
 from tapewire.runtime.contracts.alerts import ArmRule, DeleteRule, ListAlerts, ListRules
 from tapewire_services.alerts import service as serving
-from tests.unit.alerts.harness import (
-    AlertsEnvironment,
-    AlertsProcess,
-    await_rejection,
-    create_rule_request,
-    make_context,
-)
+from tests.harness.memory_process import await_rejection, make_context
+from tests.unit.alerts.harness import AlertsEnvironment, AlertsProcess, create_rule_request
 from tests.unit.alerts.spec import (
     USER,
     order_failed,

@@ -18,14 +18,13 @@ from tapewire_services.insights.item_writer import ItemWriter
 from tapewire_services.insights.service import InsightsService
 from tests.harness.insights_process import (
     InsightsProcess,
-    await_rejection,
     clock,
-    context,
     fold_metrics,
     read_checkpoint_sequences,
     read_log_summary,
 )
 from tests.harness.item_builders import USER, new_item
+from tests.harness.memory_process import await_rejection, make_context
 
 pytestmark = pytest.mark.virtual_time
 
@@ -37,10 +36,10 @@ def new_items(count: int, first: int = 0, **more: Any) -> list[NewItem]:
 async def test_an_item_is_added_once_and_repeats_return_the_first(
     process: InsightsProcess, server: MemoryServer
 ) -> None:
-    first = await process.service.add(new_item("A great win", tags=("a",)), context())
+    first = await process.service.add(new_item("A great win", tags=("a",)), make_context())
     assert first.created
     assert first.item.sentiment is Sentiment.POSITIVE
-    again = await process.service.add(new_item(" A  great win", tags=("b",)), context())
+    again = await process.service.add(new_item(" A  great win", tags=("b",)), make_context())
     assert (again.created, again.item) == (False, first.item)
     assert len((await read_log_summary(server)).items) == 1
 
@@ -50,7 +49,7 @@ async def test_a_repeated_command_has_the_same_reply(
 ) -> None:
     """After a lost reply, the caller must not learn that another command created the item."""
     for _again in range(2):
-        assert (await process.service.add(new_item("A"), context("command"))).created
+        assert (await process.service.add(new_item("A"), make_context("command"))).created
         reply = await process.load(new_item("B"), new_item("C"), command_id="load")
         assert (reply.added, reply.there) == (2, 0)
 
@@ -61,7 +60,7 @@ async def test_an_item_is_recognized_after_the_deduplication_window(
     await process.load(*new_items(5))
     await asyncio.sleep(600)
     assert (await process.load(*new_items(8))).added == 3
-    assert not (await process.service.add(new_item("Story 0"), context())).created
+    assert not (await process.service.add(new_item("Story 0"), make_context())).created
     assert len((await read_log_summary(server)).items) == 8
 
 
@@ -106,7 +105,7 @@ async def test_the_number_of_items_of_a_load_is_limited(
     count: int, process: InsightsProcess, server: MemoryServer
 ) -> None:
     request = LoadItems(items=tuple(new_items(count)))
-    assert await await_rejection(process.service.load(request, context())) == (
+    assert await await_rejection(process.service.load(request, make_context())) == (
         "invalid",
         "items",
     )
@@ -128,10 +127,10 @@ async def test_an_invalid_score_stores_nothing(server: MemoryServer) -> None:
     )
     service = InsightsService(log, values, ItemWriter(log), OutOfRangeScorer(), clock)
     with pytest.raises(ValueError, match="not 7"):
-        await service.add(new_item(), context())
+        await service.add(new_item(), make_context())
     with pytest.raises(ValueError, match="zip"):
-        await service.load(LoadItems(items=(new_item("A"), new_item("B"))), context())
-    assert (await service.add(new_item(sentiment=Sentiment.NEUTRAL), context())).created
+        await service.load(LoadItems(items=(new_item("A"), new_item("B"))), make_context())
+    assert (await service.add(new_item(sentiment=Sentiment.NEUTRAL), make_context())).created
     assert len((await read_log_summary(server)).stored) == 1
 
 
@@ -207,7 +206,7 @@ async def test_a_configuration_filters_items(process: InsightsProcess) -> None:
         assert reply.as_of == 4
     for user, id_ in ((USER, "unknown"), ("bob", configuration.id)):
         request = ListItems(user_id=user, configuration_id=id_)
-        assert await await_rejection(process.item_queries.items(request, context())) == (
+        assert await await_rejection(process.item_queries.items(request, make_context())) == (
             "not_found",
             None,
         )
@@ -246,7 +245,7 @@ async def test_invalid_list_arguments_are_rejected_with_their_field(
     arguments: dict[str, Any], path: str, process: InsightsProcess
 ) -> None:
     request = ListItems(**arguments)
-    assert await await_rejection(process.item_queries.items(request, context())) == (
+    assert await await_rejection(process.item_queries.items(request, make_context())) == (
         "invalid",
         path,
     )
@@ -260,13 +259,13 @@ async def test_a_configuration_is_created_changed_listed_and_deleted(
     two = await process.create("Two", tickers=("spy",))
     changed = await process.change(one.id, name="New", tags=("a",))
     assert (changed.name, changed.tickers, changed.tags) == ("New", ("IBM",), ("a",))
-    listed = await process.configurations.list(ListConfigurations(user_id=USER), context())
+    listed = await process.configurations.list(ListConfigurations(user_id=USER), make_context())
     assert listed.configurations == [changed, two]
     assert (await process.delete(two.id)).name == "Two"
     request = GetConfiguration(user_id=USER, configuration_id=one.id)
-    assert (await process.configurations.get(request, context())).configuration == changed
+    assert (await process.configurations.get(request, make_context())).configuration == changed
     deleted_request = GetConfiguration(user_id=USER, configuration_id=two.id)
-    assert await await_rejection(process.configurations.get(deleted_request, context())) == (
+    assert await await_rejection(process.configurations.get(deleted_request, make_context())) == (
         "not_found",
         None,
     )
@@ -278,7 +277,7 @@ async def test_another_users_configuration_is_not_found(
 ) -> None:
     configuration = await process.create()
     request = GetConfiguration(user_id="bob", configuration_id=configuration.id)
-    assert await await_rejection(process.configurations.get(request, context())) == (
+    assert await await_rejection(process.configurations.get(request, make_context())) == (
         "not_found",
         None,
     )
@@ -295,7 +294,7 @@ async def test_another_users_configuration_is_not_found(
     assert len((await read_log_summary(server)).stored) == 1
     for user in ("", "u" * 129, "_all"):
         nobody = ListConfigurations(user_id=user)
-        assert await await_rejection(process.configurations.list(nobody, context())) == (
+        assert await await_rejection(process.configurations.list(nobody, make_context())) == (
             "invalid",
             "userId",
         )

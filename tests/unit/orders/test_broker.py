@@ -191,7 +191,7 @@ async def test_a_fill_is_decided_on_the_log_and_not_on_an_outdated_cache(
     await two.start(with_broker=False)
     await one.place_order(place_request("10"))
     for turn, process in enumerate([one, two, one, two, one], 1):
-        lease = asyncio.create_task(process.run_broker())
+        lease = asyncio.create_task(process.runner.run())
         await feed.publish_quote("90", "100", "2")
         await wait_for_log(
             server,

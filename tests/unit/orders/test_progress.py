@@ -9,13 +9,8 @@ from tapewire.log.memory import MemoryServer
 from tapewire.runtime.contracts.progress import GetProgress, Progress
 from tapewire.runtime.progress import ProgressReporter
 from tapewire_services.orders.__main__ import quote_times
-from tests.harness.orders_process import (
-    OrdersProcess,
-    QuoteSimulator,
-    make_context,
-    place_request,
-    wait_for_log,
-)
+from tests.harness.memory_process import make_context
+from tests.harness.orders_process import OrdersProcess, QuoteSimulator, place_request, wait_for_log
 
 pytestmark = pytest.mark.virtual_time
 

@@ -13,11 +13,11 @@ from tapewire.log.view_checkpointer import MIN_CHECKPOINT_EVENTS, ViewCheckpoint
 from tapewire.runtime.contracts.orders import CancelOrder, GetOrder, ListOrders, order_id
 from tapewire.views import OrdersView
 from tapewire_services.orders.domain.commands import FillOrderCommand
+from tests.harness.memory_process import make_context
 from tests.harness.order_builders import USER, at
 from tests.harness.orders_process import (
     OrdersProcess,
     QuoteSimulator,
-    make_context,
     place_request,
     read_log_summary,
 )

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -32,7 +31,6 @@ from tapewire.log import (
     Unavailable,
 )
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
-from tapewire.log.quote_cache import QuoteCache
 from tapewire.log.view_checkpointer import ViewCheckpointer
 from tapewire.runtime import RequestContext
 from tapewire.views import PositionsView
@@ -41,46 +39,41 @@ from tapewire_services.positions.position_repository import PositionRepository
 from tapewire_services.positions.position_valuer import PositionValuer
 from tapewire_services.positions.service import PositionsService
 from tapewire_services.positions.trade_consumer import TradeConsumer, subscribe_to_trades
+from tests.harness.memory_process import MemoryProcess, make_clock, retry_until_answered
 from tests.harness.position_builders import START, quote, trade
+from tests.harness.recorded_log import read_events
 from tests.harness.verification import TRADE_WITHOUT_FILL, assert_verified
 
 T = TypeVar("T")
 CONTEXT = RequestContext(correlation="c", command_id="q", traceparent=None)
 
 
-def clock() -> datetime:
-    return START + timedelta(seconds=asyncio.get_running_loop().time())
+clock = make_clock(START)
 
 
-class PositionsProcess:
+class PositionsProcess(MemoryProcess):
     """One process of the service. It holds the lease if it is started with `holds_lease`."""
 
     def __init__(self, server: MemoryServer, faults: Faults | None = None) -> None:
-        self.log = MemoryEventLog(server, faults)
-        self.views = MemoryLatestValueStore(server, faults, stream="VIEWS", prefix="view")
-        self.quote_store = MemoryLatestValueStore(server, faults)
-        self.valuation_store = MemoryLatestValueStore(server, faults, prefix="mk")
-        self.rng = random.Random(faults.seed if faults is not None else 0)
-        self.quote_cache = QuoteCache(self.quote_store, self.rng)
+        super().__init__(server, faults)
+        self.valuation_store = self._open_store(prefix="mk")
         self.trades = subscribe_to_trades(
             self.log, self.views, self.valuation_store, self.quote_cache, clock, self.rng
         )
         self.projector = ViewCheckpointer(self.log, self.views, PositionsView)
         self.service = PositionsService(self.log, self.views, self.quote_cache)
-        self.tasks: list[asyncio.Task[None]] = []
 
     async def start(
         self, *, holds_lease: bool = True, with_projector: bool = False
     ) -> "PositionsProcess":
-        await retry_until_available(self.quote_cache.start)
-        self.tasks = [asyncio.create_task(self.quote_cache.repair_gaps())]
+        await self.start_quotes()
         if with_projector:
             await self.log.subscribe_durable(
                 self.projector.durable_name, "ev.*.positions.>", self.projector.handle
             )
-            self.tasks.append(asyncio.create_task(self.projector.run()))
+            self.spawn(self.projector.run())
         if holds_lease:
-            self.tasks.append(asyncio.create_task(self.trades.run()))
+            self.spawn(self.trades.run())
         return self
 
     def make_valuer(self, valuation_store: LatestValueStore | None = None) -> PositionValuer:
@@ -97,21 +90,6 @@ class PositionsProcess:
         """A consumer beside the one of the subscription, and its positions."""
         repository = PositionRepository(self.log)
         return TradeConsumer(repository, self.make_valuer()), repository
-
-    async def kill(self) -> None:
-        """End the process at whatever point it is."""
-        for connection in (self.log, self.views, self.quote_store, self.valuation_store):
-            connection.kill()
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-        self.tasks = []
-
-    def raise_task_errors(self) -> None:
-        """Raise the exception of a task that failed."""
-        for task in self.tasks:
-            if task.done():
-                task.result()
 
 
 class TradeProducer:
@@ -162,10 +140,7 @@ class TradeProducer:
 
 async def retry_until_available(operation: Callable[[], Awaitable[T]]) -> T:
     """The result of `operation`, repeated until the log is available."""
-    while True:
-        with contextlib.suppress(Unavailable, OutcomeUnknown):
-            return await operation()
-        await asyncio.sleep(0.2)
+    return await retry_until_answered(operation, (Unavailable, OutcomeUnknown))
 
 
 async def publish_quote(server: MemoryServer, price: str, symbol: str = "IBM") -> None:
@@ -178,13 +153,7 @@ async def publish_quote(server: MemoryServer, price: str, symbol: str = "IBM") -
 
 async def read_all_events(server: MemoryServer, filter_: str = "ev.>") -> list[RecordedEvent]:
     """Every event in the log, read through faults."""
-    log, events, more = MemoryEventLog(server), list[RecordedEvent](), True
-    while more:
-        after = events[-1].sequence if events else 0
-        page = await retry_until_available(partial(log.page, filter_, after=after))
-        events += page.events
-        more = page.has_more
-    return events
+    return await retry_until_available(partial(read_events, MemoryEventLog(server), filter_))
 
 
 def last_positions(events: Sequence[RecordedEvent]) -> dict[PositionKey, Position]:

@@ -27,8 +27,9 @@ from tapewire_services.strategies.decision_maker import (
     RuleDecisionMaker,
 )
 from tapewire_services.strategies.domain.rules import Signal
+from tests.harness.memory_process import make_context
 from tests.harness.order_builders import quote
-from tests.harness.orders_process import make_context, place_request, wait_for_log
+from tests.harness.orders_process import place_request, wait_for_log
 from tests.harness.strategies_process import (
     ScriptedDecisionMaker,
     make_buy_when_flat,

@@ -36,8 +36,8 @@ from tapewire_services.strategies.runner_checkpoint import (
     StrategyCheckpoint,
     StrategyResumePoint,
 )
+from tests.harness.memory_process import make_context
 from tests.harness.order_builders import quote
-from tests.harness.orders_process import make_context
 from tests.harness.strategies_process import (
     StrategiesProcess,
     make_buy_when_flat,

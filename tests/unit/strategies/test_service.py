@@ -25,11 +25,11 @@ from tapewire.runtime.contracts.strategies import (
     StopStrategy,
     UpdateStrategy,
 )
-from tests.harness.orders_process import OrdersProcess, QuoteSimulator, make_context
+from tests.harness.memory_process import await_rejection, make_context
+from tests.harness.orders_process import OrdersProcess, QuoteSimulator
 from tests.harness.strategies_process import (
     StrategiesProcess,
     UnreliableOrderClient,
-    await_rejection,
     read_strategies_log,
 )
 from tests.unit.strategies.spec import USER, make_stop_loss
