@@ -6,11 +6,13 @@ streams and wait.
 
 import asyncio
 import signal
+from collections.abc import Mapping
 
 import click
 
 from tapewire.cli.connection import nats_option, run_connected
 from tapewire.cli.errors import CliError
+from tapewire.cli.nats_config.declarations import all_durables, load_accesses
 from tapewire.log import LogError
 from tapewire.log.jetstream import NatsConnection
 from tapewire.log.jetstream.provisioning import keep_provisioned, provision_when_available
@@ -38,16 +40,18 @@ def provision(nats: str | None, lower_replicas: bool, watch: bool) -> None:
     """
 
     async def provision_streams(connection: NatsConnection, settings: Settings) -> None:
+        durables = all_durables(load_accesses(settings))
         changes = await provision_when_available(
             connection,
             wait_seconds=settings.nats_wait,
             replicas=settings.replicas,
             lower_replicas=lower_replicas,
+            durables=durables,
         )
         for line in changes or ["nothing to do"]:
             click.echo(line)
         if watch:
-            await _watch(connection, settings)
+            await _watch(connection, settings, durables)
 
     try:
         run_connected("provision", nats, provision_streams, log_level=None)
@@ -55,7 +59,9 @@ def provision(nats: str | None, lower_replicas: bool, watch: bool) -> None:
         raise CliError(f"the streams cannot be made: {error}", 1) from error
 
 
-async def _watch(connection: NatsConnection, settings: Settings) -> None:
+async def _watch(
+    connection: NatsConnection, settings: Settings, durables: Mapping[str, str]
+) -> None:
     """Provision after each reconnect until SIGTERM or SIGINT, and answer probes."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -69,7 +75,9 @@ async def _watch(connection: NatsConnection, settings: Settings) -> None:
         await serve_health(settings.health_host, settings.health_port, get_status)
     tasks = [
         asyncio.create_task(
-            keep_provisioned(connection, replicas=settings.replicas, on_change=click.echo)
+            keep_provisioned(
+                connection, replicas=settings.replicas, on_change=click.echo, durables=durables
+            )
         ),
         asyncio.create_task(connection.wait_closed()),
         asyncio.create_task(stop.wait()),

@@ -10,16 +10,19 @@ import pytest
 from tapewire.cli.errors import CliError
 from tapewire.cli.up import embedded_nats
 from tapewire.cli.up.embedded_nats import EmbeddedNats, check_server, find_binary, find_free_port
+from tapewire.cli.up.nats_users import NatsUsers
 from tapewire.cli.up.supervisor import StartFailed
+
+USERS = NatsUsers(Path("/data/nats"), {"admin": "not-a-secret"})
 
 
 def test_every_write_is_synced_before_it_is_acknowledged() -> None:
-    server = EmbeddedNats(Path("/bin/nats-server"), Path("/data"), 12345)
+    server = EmbeddedNats(Path("/bin/nats-server"), Path("/data"), 12345, USERS)
     assert "sync_interval: always" in server.render_configuration()
 
 
 def test_special_characters_in_the_directory_are_escaped() -> None:
-    server = EmbeddedNats(Path("/bin/nats-server"), Path('/da"ta\\é'), 12345)
+    server = EmbeddedNats(Path("/bin/nats-server"), Path('/da"ta\\é'), 12345, USERS)
     assert r'store_dir: "/da\"ta\\é/jetstream"' in server.render_configuration()
     assert server.url == "nats://127.0.0.1:12345"
 
@@ -69,7 +72,7 @@ def test_a_server_without_jetstream_is_rejected() -> None:
 
 
 def test_the_last_error_is_of_the_last_start(tmp_path: Path) -> None:
-    server = EmbeddedNats(Path("/bin/nats-server"), tmp_path, 12345)
+    server = EmbeddedNats(Path("/bin/nats-server"), tmp_path, 12345, USERS)
     assert server.read_last_error() == ""
     log = tmp_path / "nats.log"
     log.write_text(

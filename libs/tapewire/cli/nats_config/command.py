@@ -6,9 +6,7 @@ import click
 
 from tapewire.cli.errors import CliError, load_settings
 from tapewire.cli.nats_config.accounts import ADMIN, AccessClash, quote, render_accounts
-from tapewire.cli.nats_config.declarations import service_accesses, team_accesses
-from tapewire.runtime import event_packages
-from tapewire.runtime.nats_access import NatsAccess
+from tapewire.cli.nats_config.declarations import load_accesses
 
 HEADER = """\
 # Accounts, users and permissions, by `tapewire nats-config`: edit the declarations, not this file.
@@ -27,7 +25,7 @@ def nats_config(nkeys: tuple[str, ...]) -> None:
     for each installed package of event types that declares NATS_ACCESS. Passwords are references
     to variables, such as $NATS_ORDERS_PASSWORD.
     """
-    accesses = load_accesses()
+    accesses = load_accesses(load_settings())
     keys = _parse_nkeys(nkeys, [ADMIN, *(access.name for access in accesses)])
 
     def secrets(name: str) -> Sequence[Mapping[str, str]]:
@@ -38,13 +36,6 @@ def nats_config(nkeys: tuple[str, ...]) -> None:
         click.echo(HEADER + render_accounts(accesses, secrets), nl=False)
     except AccessClash as error:
         raise CliError(str(error)) from error
-
-
-def load_accesses() -> list[NatsAccess]:
-    """The access of every user except `ADMIN`. Raises CliError."""
-    settings = load_settings()
-    services = service_accesses()
-    return [*services, *team_accesses(event_packages.load(settings.event_packages), services)]
 
 
 def password_variable(name: str) -> str:

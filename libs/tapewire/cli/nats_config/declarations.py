@@ -9,6 +9,7 @@ from tapewire.cli.errors import CliError
 from tapewire.cli.nats_config.accounts import overlap
 from tapewire.cli.run import installed_services
 from tapewire.client.client import WRITABLE_DOMAINS
+from tapewire.runtime import Settings, event_packages
 from tapewire.runtime.nats_access import OPERATOR, NatsAccess
 
 ATTRIBUTE = "NATS_ACCESS"
@@ -55,3 +56,14 @@ def _check_stored(access: NatsAccess, services: Iterable[NatsAccess]) -> None:
                         f"{ATTRIBUTE} of {access.name!r}: only {service.name} stores {owned}, "
                         f"which {subject} overlaps"
                     )
+
+
+def load_accesses(settings: Settings) -> list[NatsAccess]:
+    """The access of every user except the administrator. Raises CliError."""
+    services = service_accesses()
+    return [*services, *team_accesses(event_packages.load(settings.event_packages), services)]
+
+
+def all_durables(accesses: Iterable[NatsAccess]) -> dict[str, str]:
+    """The durable subscriptions that `accesses` declare: the filter by name."""
+    return {name: filter_ for access in accesses for name, filter_ in access.durables.items()}

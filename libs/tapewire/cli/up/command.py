@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from tapewire.cli.errors import CliError, load_settings
+from tapewire.cli.nats_config.declarations import load_accesses
 from tapewire.cli.run import installed_services
 from tapewire.cli.up import plan
 from tapewire.cli.up.console import Console
@@ -102,9 +103,12 @@ def _prepare(
     listener: socket.socket,
     console: Console,
 ) -> Lifecycle:
-    embedded = None if options.nats is not None else EmbeddedNats.prepare(data_dir.path)
-    nats_url = options.nats if embedded is None else embedded.url
-    environ = {**environ, "TAPEWIRE_NATS_URL": nats_url or ""}
+    embedded = None
+    if options.nats is None:
+        embedded = EmbeddedNats.prepare(data_dir.path, load_accesses(settings))
+    nats_url = options.nats or "" if embedded is None else embedded.url
+    logging_setup.remember_url_secrets(nats_url)
+    environ = {**environ, "TAPEWIRE_NATS_URL": nats_url}
     environ["TAPEWIRE_PORT"] = str(listener.getsockname()[1])
     stages = plan.build_stages(
         options,
@@ -113,6 +117,7 @@ def _prepare(
         listen_fd=listener.fileno(),
         lock_fd=data_dir.lock_fd,
         drain_seconds=settings.drain_seconds,
+        nats_environment=embedded.users.environment if embedded is not None else lambda _: {},
     )
     return Lifecycle(
         stages,
@@ -120,7 +125,7 @@ def _prepare(
         data_dir,
         listener,
         settings=load_settings(environ),
-        is_nats_embedded=embedded is not None,
+        admin_url=embedded.admin_url if embedded is not None else None,
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from tapewire.cli.errors import CliError
+from tapewire.cli.up.nats_users import write_private
 
 DEFAULT_DATA_DIR = ".tapewire"
 """The data directory unless `--data-dir` names another one."""
@@ -25,8 +26,9 @@ _POLL_INTERVAL_SECONDS = 0.05
 
 
 class RunState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The contents of `run.json`.
+    """The contents of `run.json`, which only its owner can read.
 
+    `nats_url` is that of an administrator, with the password.
     `pid` is the pid of `up`, `pids` has those of its processes by name, and `ready` names the
     processes that are ready.
     """
@@ -108,9 +110,7 @@ class DataDir:
         os.close(self.lock_fd)
 
     def _replace_file(self, name: str, data: bytes) -> None:
-        new = self.path / f".{name}.new"
-        new.write_bytes(data)
-        new.replace(self.path / name)
+        write_private(self.path / name, data)
 
 
 def find_running(path: Path) -> RunState | None:

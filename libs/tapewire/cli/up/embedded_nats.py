@@ -2,7 +2,7 @@
 
 The port is chosen once a run, so a restarted server is found where its clients expect it. Every
 acknowledged event is on disk (`sync_interval: always`), because a single server has no replica to
-recover from after a power loss.
+recover from after a power loss. Every service has a user of its own, as in `tapewire nats-config`.
 """
 
 import asyncio
@@ -12,15 +12,26 @@ import random
 import shutil
 import socket
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tapewire.cli.errors import CliError
+from tapewire.cli.errors import EXIT_USAGE, CliError
+from tapewire.cli.nats_config.accounts import JETSTREAM_ACCOUNT, render_accounts
+from tapewire.cli.nats_config.declarations import all_durables
 from tapewire.cli.up.child_process import ProcessSpec
+from tapewire.cli.up.nats_users import NatsUsers, write_private
 from tapewire.cli.up.supervisor import StartFailed
 from tapewire.log import LogError, OutcomeUnknown, Unavailable
-from tapewire.log.jetstream import NatsConnection, connect, provision
+from tapewire.log.jetstream import (
+    BadCredentials,
+    NatsConnection,
+    NatsCredentials,
+    connect,
+    provision,
+)
 from tapewire.log.jetstream.provisioning import provision_when_available
+from tapewire.runtime.nats_access import NatsAccess
 
 HOST = "127.0.0.1"
 MIN_SERVER_VERSION = (2, 12)
@@ -50,8 +61,18 @@ jetstream {{
 class EmbeddedNats:
     """A nats-server whose files are in `directory`. Create it with `prepare`."""
 
-    def __init__(self, binary: Path, directory: Path, port: int) -> None:
+    def __init__(
+        self,
+        binary: Path,
+        directory: Path,
+        port: int,
+        users: NatsUsers,
+        accesses: Sequence[NatsAccess] = (),
+    ) -> None:
         self.url = f"nats://{HOST}:{port}"
+        self.admin_url = users.admin_url(f"{HOST}:{port}")
+        self.users = users
+        self._accesses = accesses
         self._binary = binary
         self._port = port
         self._name = f"tapewire-{os.getpid()}"
@@ -60,15 +81,17 @@ class EmbeddedNats:
         self._directory = directory
 
     @classmethod
-    def prepare(cls, directory: Path) -> "EmbeddedNats":
-        """Find the binary, choose a port and write the configuration.
+    def prepare(cls, directory: Path, accesses: Sequence[NatsAccess]) -> "EmbeddedNats":
+        """Find the binary, choose a port, make the users and write the configuration.
 
         Raises:
             CliError: There is no nats-server, or the configuration cannot be written.
         """
-        server = cls(find_binary(), directory, find_free_port())
+        users = NatsUsers.create(directory, [access.name for access in accesses])
+        server = cls(find_binary(), directory, find_free_port(), users, accesses)
         try:
-            server._config_path.write_text(server.render_configuration())
+            write_private(server._config_path, server.render_configuration().encode())
+            server._adopt_store()
         except OSError as error:
             raise CliError(
                 f"cannot write {str(server._config_path)!r}: {error.strerror}"
@@ -77,7 +100,7 @@ class EmbeddedNats:
 
     def render_configuration(self) -> str:
         """Return the text of the server's configuration file."""
-        return CONFIG_TEMPLATE.format(
+        head = CONFIG_TEMPLATE.format(
             host=_quote(HOST),
             port=self._port,
             name=_quote(self._name),
@@ -85,6 +108,14 @@ class EmbeddedNats:
             log_file=_quote(self._log_path),
             store=_quote(self._directory / "jetstream"),
         )
+        return head + render_accounts(self._accesses, self.users.secrets)
+
+    def _adopt_store(self) -> None:
+        """Move the streams of an earlier version, which had no accounts, into the account of the
+        streams. Raises OSError."""
+        store = self._directory / "jetstream" / "jetstream"
+        if (store / "$G").is_dir() and not (store / JETSTREAM_ACCOUNT).exists():
+            (store / "$G").rename(store / JETSTREAM_ACCOUNT)
 
     def process_spec(self, env: dict[str, str], lock_fd: int) -> ProcessSpec:
         """Return what to start. The server inherits `lock_fd` and holds the lock while it runs."""
@@ -115,7 +146,9 @@ class EmbeddedNats:
         check_server(info, str(self._binary))
         while True:
             try:
-                await provision_streams(self.url, wait_seconds=1)
+                await provision_streams(
+                    self.admin_url, durables=all_durables(self._accesses), wait_seconds=1
+                )
             except (Unavailable, OutcomeUnknown):
                 await asyncio.sleep(PROVISION_RETRY_SECONDS)
             else:
@@ -135,17 +168,17 @@ class EmbeddedNats:
         return ""
 
 
-async def provision_streams(url: str, *, wait_seconds: float) -> None:
+async def provision_streams(url: str, *, durables: Mapping[str, str], wait_seconds: float) -> None:
     """Create the streams of the embedded server at `url`, or restore them. Raises LogError."""
     connection = await connect(url, "tapewire up", wait_seconds=wait_seconds)
     try:
-        await provision(connection)
+        await provision(connection, durables=durables)
     finally:
         await connection.close()
 
 
 async def provision_external_streams(
-    url: str, *, replicas: int, wait_seconds: float
+    url: str, *, credentials: NatsCredentials, replicas: int, wait_seconds: float
 ) -> NatsConnection:
     """Create the streams of a server that is not ours, or restore them; the open connection.
 
@@ -153,12 +186,16 @@ async def provision_external_streams(
         StartFailed: the server does not answer, or rejects a stream.
     """
     try:
-        connection = await connect(url, "tapewire up", wait_seconds=wait_seconds)
+        connection = await connect(
+            url, "tapewire up", wait_seconds=wait_seconds, credentials=credentials
+        )
         await provision_when_available(connection, wait_seconds=wait_seconds, replicas=replicas)
     except (Unavailable, OutcomeUnknown) as error:
         raise StartFailed(str(error), 3) from error
     except LogError as error:
-        raise StartFailed(f"the streams cannot be made at {url}: {error}") from error
+        raise StartFailed(f"the streams cannot be made: {error}") from error
+    except BadCredentials as error:
+        raise StartFailed(f"cannot connect to NATS: {error}", EXIT_USAGE) from error
     return connection
 
 

@@ -16,6 +16,7 @@ from tapewire.cli.up.data_dir import DataDir, RunState
 from tapewire.cli.up.embedded_nats import provision_external_streams
 from tapewire.cli.up.supervisor import StartFailed, Supervisor
 from tapewire.log.jetstream import NatsConnection
+from tapewire.log.jetstream.credentials import without_credentials
 from tapewire.log.jetstream.provisioning import keep_provisioned
 from tapewire.runtime import Settings
 
@@ -29,7 +30,10 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Lifecycle:
-    """Runs the processes of `stages`. `settings` are those that the services get."""
+    """Runs the processes of `stages`. `settings` are those that the services get.
+
+    `admin_url` is the embedded server's for an administrator; None for a server that is not ours.
+    """
 
     def __init__(
         self,
@@ -39,14 +43,14 @@ class Lifecycle:
         listener: socket.socket,
         *,
         settings: Settings,
-        is_nats_embedded: bool,
+        admin_url: str | None,
     ) -> None:
         self._supervisor = Supervisor(stages, console, on_change=self._write_run_state)
         self._console = console
         self._data_dir = data_dir
         self._listener = listener
         self._settings = settings
-        self._is_nats_embedded = is_nats_embedded
+        self._admin_url = admin_url
         self._url = "http://{}:{}".format(*listener.getsockname()[:2])
         self._stop_requested = asyncio.Event()
         self._stop_requested_at = 0.0
@@ -93,11 +97,12 @@ class Lifecycle:
         return 0
 
     async def _start_all(self) -> None:
-        if not self._is_nats_embedded:
+        if self._admin_url is None:
             self._provisioning = asyncio.create_task(
                 self._keep_provisioned(
                     await provision_external_streams(
                         self._settings.nats_url,
+                        credentials=self._settings.nats_credentials(),
                         replicas=self._settings.replicas,
                         wait_seconds=self._settings.nats_wait,
                     )
@@ -124,7 +129,7 @@ class Lifecycle:
     def _announce_ready(self) -> None:
         if self._stop_requested.is_set():
             return
-        data_dir, nats_url = self._data_dir.path, self._settings.nats_url
+        data_dir, nats_url = self._data_dir.path, without_credentials(self._settings.nats_url)
         with contextlib.suppress(OSError):
             click.echo(f"ready {self._url}")
         if self._console.is_human_readable:
@@ -154,7 +159,7 @@ class Lifecycle:
     def _write_run_state(self) -> None:
         run = RunState(
             url=self._url,
-            nats_url=self._settings.nats_url,
+            nats_url=self._admin_url or self._settings.nats_url,
             pid=os.getpid(),
             pids=self._supervisor.pids,
             ready=self._supervisor.ready_names,

@@ -6,7 +6,7 @@ add a service, add its name to `STAGES`.
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -87,11 +87,16 @@ def build_stages(
     listen_fd: int,
     lock_fd: int,
     drain_seconds: float,
+    nats_environment: Callable[[str], Mapping[str, str]] = lambda _: {},
 ) -> list[list[ProcessSpec]]:
-    """Return the stages. The edge's workers accept connections from one shared socket."""
+    """Return the stages. The edge's workers accept connections from one shared socket.
+
+    `nats_environment` returns the settings with which a service signs in to NATS.
+    """
     services = [
         [
-            ProcessSpec(name=name, argv=service_command(name), env=env, inherited_fds=(lock_fd,),
+            ProcessSpec(name=name, argv=service_command(name),
+                 env={**env, **nats_environment(name)}, inherited_fds=(lock_fd,),
                  stop_timeout_seconds=SERVICE_STOP_TIMEOUT_SECONDS)
             for name in stage
         ]
@@ -101,7 +106,11 @@ def build_stages(
         ProcessSpec(
             name=name,
             argv=service_command(EDGE_SERVICE),
-            env={**env, "TAPEWIRE_LISTEN_FD": str(listen_fd)},
+            env={
+                **env,
+                **nats_environment(EDGE_SERVICE),
+                "TAPEWIRE_LISTEN_FD": str(listen_fd),
+            },
             inherited_fds=(lock_fd, listen_fd),
             stop_timeout_seconds=drain_seconds + EDGE_STOP_TIMEOUT_SECONDS,
         )

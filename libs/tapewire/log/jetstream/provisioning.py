@@ -9,13 +9,14 @@ at once.
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
 
 from tapewire.log.jetstream.connection import NatsConnection
-from tapewire.log.jetstream.streams import StreamSpec, stream_specs
+from tapewire.log.jetstream.durable_subscription import ensure_consumer
+from tapewire.log.jetstream.streams import EVENTS, StreamSpec, stream_specs
 from tapewire.log.ports import AppendRejected, LogError, OutcomeUnknown, Unavailable
 
 PROVISION_RETRY_SECONDS = 0.5
@@ -30,13 +31,18 @@ logger = structlog.get_logger("tapewire.streams")
 
 
 async def provision(
-    connection: NatsConnection, *, replicas: int = 1, lower_replicas: bool = False
+    connection: NatsConnection,
+    *,
+    replicas: int = 1,
+    lower_replicas: bool = False,
+    durables: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Create the streams that do not exist, and restore what Tapewire relies on in the others.
 
     Args:
         replicas: copies of each stream. A stream that has more keeps them.
         lower_replicas: remove copies of streams that have more than `replicas`.
+        durables: durable subscriptions to create, the filter by name, for services that may not.
 
     Returns:
         What was changed, one line a change; empty if nothing was.
@@ -48,17 +54,27 @@ async def provision(
     changes: list[str] = []
     for spec in stream_specs():
         changes += await _provision_stream(connection, spec, replicas, lower_replicas)
+    for name, filter_ in (durables or {}).items():
+        if await ensure_consumer(connection, name, filter_):
+            changes.append(f"{EVENTS}: durable subscription {name} created")
     return changes
 
 
 async def provision_when_available(
-    connection: NatsConnection, *, wait_seconds: float, replicas: int, lower_replicas: bool = False
+    connection: NatsConnection,
+    *,
+    wait_seconds: float,
+    replicas: int,
+    lower_replicas: bool = False,
+    durables: Mapping[str, str] | None = None,
 ) -> list[str]:
     """`provision`, repeated for `wait_seconds` while JetStream has no leader."""
     deadline = asyncio.get_running_loop().time() + wait_seconds
     while True:
         try:
-            return await provision(connection, replicas=replicas, lower_replicas=lower_replicas)
+            return await provision(
+                connection, replicas=replicas, lower_replicas=lower_replicas, durables=durables
+            )
         except (Unavailable, OutcomeUnknown):
             if asyncio.get_running_loop().time() >= deadline:
                 raise
@@ -66,7 +82,11 @@ async def provision_when_available(
 
 
 async def keep_provisioned(
-    connection: NatsConnection, *, replicas: int, on_change: Callable[[str], None]
+    connection: NatsConnection,
+    *,
+    replicas: int,
+    on_change: Callable[[str], None],
+    durables: Mapping[str, str] | None = None,
 ) -> None:
     """Provision again after every reconnect, until cancelled. A server that was restarted has lost
     the streams that it keeps in memory. `on_change` is called with a line for each change."""
@@ -78,7 +98,7 @@ async def keep_provisioned(
         await reconnected.wait()
         reconnected.clear()
         try:
-            changes = await provision(connection, replicas=replicas)
+            changes = await provision(connection, replicas=replicas, durables=durables)
         except LogError as error:
             logger.warning("streams.provision_failed", error=str(error))
             await asyncio.sleep(REPROVISION_RETRY_SECONDS)
