@@ -23,3 +23,14 @@ class LoanRate(Event, frozen=True, kw_only=True):
 
     kind: Annotated[str, about("the kind of loan")]
     percent: Annotated[Decimal, about("interest a year", "per cent")]
+
+
+NATS_ACCESS = {
+    "name": "loans",
+    "appends": ["loans"],
+    "values": ["loan.rate"],
+    "requests": ["svc.alerts.send"],
+    # To find out whether a loan is stored already (`once`).
+    "reads": ["EVENTS"],
+}
+"""What the programs of this package may do, for `tapewire nats-config`."""

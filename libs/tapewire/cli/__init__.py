@@ -56,7 +56,8 @@ class LazyGroup(click.Group):
             for argument in ctx.meta[ARGUMENTS]:
                 if ":" in argument:
                     _logging_setup().remember_url_secrets(argument)
-            raise click.UsageError(_logging_setup().redact(error.message), error.ctx) from None
+            error.message = _logging_setup().redact(error.message)  # type: ignore[misc]
+            raise
 
 
 def _logging_setup() -> Any:

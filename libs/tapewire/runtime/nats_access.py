@@ -17,7 +17,7 @@ from tapewire.runtime.agents.monitor import CHECKPOINT_NAME as AGENTS_CHECKPOINT
 from tapewire.runtime.agents.state import DOMAIN as AGENTS_DOMAIN
 
 
-class NatsAccess(msgspec.Struct, frozen=True, kw_only=True):
+class NatsAccess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the user `name` may do.
 
     Args:
@@ -26,6 +26,7 @@ class NatsAccess(msgspec.Struct, frozen=True, kw_only=True):
         requests: subjects of the requests that it sends, such as ``svc.orders.place``.
         appends: domains of the journal that it appends to, for any owner; see `appends_shared`.
         appends_shared: domains of which it appends only events that belong to everybody.
+        values: tags of the newest-wins types whose values it stores, for any owner.
         stores: other subjects that it stores messages under.
         reads: streams that it reads.
         inspects: streams whose configuration and extent it may ask for, by default those of
@@ -40,6 +41,7 @@ class NatsAccess(msgspec.Struct, frozen=True, kw_only=True):
     requests: tuple[str, ...] = ()
     appends: tuple[str, ...] = ()
     appends_shared: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
     stores: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     inspects: tuple[str, ...] = ()
@@ -52,6 +54,7 @@ class NatsAccess(msgspec.Struct, frozen=True, kw_only=True):
         return [
             *(f"ev.*.{encode_token(domain)}.*" for domain in self.appends),
             *(f"ev.{EVERYBODY}.{encode_token(domain)}.*" for domain in self.appends_shared),
+            *(f"val.*.{encode_token(tag)}.*" for tag in self.values),
             *self.stores,
             *(f"parked.{encode_token(name)}.>" for name in self.durables),
         ]

@@ -5,6 +5,8 @@ import re
 import sys
 from collections.abc import Iterable
 
+import msgspec
+
 from tapewire.cli.errors import CliError
 from tapewire.cli.nats_config.accounts import overlap
 from tapewire.cli.run import installed_services
@@ -28,14 +30,20 @@ def service_accesses() -> list[NatsAccess]:
 def team_accesses(packages: Iterable[str], services: Iterable[NatsAccess]) -> list[NatsAccess]:
     """The access that each of `packages`, modules of event types, declares; most declare none.
 
+    A declaration is a mapping with the fields of `NatsAccess`.
+
     Raises:
-        CliError: a package asks for subjects that a service of Tapewire writes.
+        CliError: a declaration is malformed, or asks for what only a service of Tapewire writes.
     """
-    found = [
-        access
-        for name in packages
-        if isinstance(access := getattr(sys.modules[name], ATTRIBUTE, None), NatsAccess)
-    ]
+    found = []
+    for package in packages:
+        declared = getattr(sys.modules[package], ATTRIBUTE, None)
+        if declared is None:
+            continue
+        try:
+            found.append(msgspec.convert(declared, NatsAccess))
+        except msgspec.ValidationError as error:
+            raise CliError(f"{package}.{ATTRIBUTE}: {error}") from error
     for access in found:
         if not _NAME.fullmatch(access.name):
             raise CliError(f"{ATTRIBUTE}: the name {access.name!r} must match {_NAME.pattern}")
