@@ -9,7 +9,7 @@ import contextlib
 import json
 import signal
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +180,23 @@ async def attack(server: SecuredNats, user: str) -> Any:
         yield Attacker(client, errors)
     finally:
         await client.close()
+
+
+@contextlib.contextmanager
+def plain_server(folder: Path, head: str) -> Iterator[str]:
+    """A server with JetStream and the configuration `head`, during the block; its URL."""
+    port = find_free_port()
+    store = json.dumps(str(folder / "plain-store"))
+    (folder / "plain.conf").write_text(
+        f"listen: 127.0.0.1:{port}\njetstream {{ store_dir: {store} }}\n{head}\n"
+    )
+    process = subprocess.Popen(  # noqa: PLW1509, RUF100
+        [nats_server_binary(), "-c", str(folder / "plain.conf")],
+        stderr=subprocess.DEVNULL,
+        preexec_fn=_set_parent_death_signal,
+    )
+    try:
+        yield f"nats://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
