@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tapewire.events import Event, IdempotencyKeyUsed
+from tapewire.events import AgentStatusChanged, Event, IdempotencyKeyUsed
 from tapewire.log import (
     CommandHandler,
     CommandRejected,
@@ -56,7 +56,10 @@ def decide(state: State, command: Note) -> Sequence[NewEvent]:
 
 
 def evolve(state: State, event: Event) -> State:
-    return (*state, event.detail) if not isinstance(event, IdempotencyKeyUsed) else state  # type: ignore[attr-defined]
+    if isinstance(event, IdempotencyKeyUsed):
+        return state
+    assert isinstance(event, AgentStatusChanged)
+    return (*state, event.detail or "")
 
 
 DECIDER: Decider[State, Note] = Decider(initial_state=(), decide=decide, evolve=evolve)

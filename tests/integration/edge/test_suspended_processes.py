@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tapewire.events import OrderPlaced
 from tests.harness.edge import EdgeProcess, Harness, ManagedService
 from tests.harness.waiting import wait_until, wait_until_async
 
@@ -41,9 +42,9 @@ class OrdersSetup:
         async with self.harness.journal() as journal:
             events = await journal.read_user(self.user)
         return [
-            recorded.event.order.client_order_id  # type: ignore[attr-defined]
+            recorded.event.order.client_order_id
             for recorded in events
-            if recorded.tag.startswith("order.placed")
+            if isinstance(recorded.event, OrderPlaced)
         ]
 
     async def timed(self, request: Any) -> tuple[httpx.Response, float]:

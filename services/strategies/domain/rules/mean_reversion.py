@@ -10,42 +10,20 @@ from decimal import Decimal
 
 from tapewire.decimals import WIDE_CONTEXT
 from tapewire.events import Action, MeanReversion
-from tapewire_services.strategies.domain.rules.price_window import PriceWindow
 from tapewire_services.strategies.domain.rules.signal import (
-    RuleState,
     Signal,
-    build_warm_up_signal,
     format_rounded,
     to_confidence,
 )
+from tapewire_services.strategies.domain.rules.window_rule import WindowRule
 
 
-class ReversionRule:
+class ReversionRule(WindowRule):
     """The rule; see `tapewire_services.strategies.domain.rules`."""
 
     def __init__(self, parameters: MeanReversion) -> None:
-        self._window = PriceWindow(parameters.window)
+        super().__init__(parameters.window)
         self._threshold_deviations = parameters.deviations
-
-    def on_price(self, price: Decimal) -> Signal:
-        """Apply the next price."""
-        before = self._window
-        signal = (
-            self._evaluate(price)
-            if before.is_full
-            else build_warm_up_signal(len(before), before.width)
-        )
-        before.add(price)
-        return signal
-
-    def export_state(self) -> RuleState:
-        """The state that `restore_state` accepts."""
-        return RuleState(self._window.prices)
-
-    def restore_state(self, state: RuleState) -> None:
-        """Continue from `state`; only before the first price."""
-        for price in state.prices:
-            self._window.add(price)
 
     def _evaluate(self, price: Decimal) -> Signal:
         before, n = self._window, self._window.width
