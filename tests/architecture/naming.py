@@ -24,10 +24,13 @@ SyncTape Taken Tally Tape Told Trouble Unanswered Values Voice Wants Watch Way W
 """
 _RETIRED_WORDS = """
 along beginnings chance comings crew desk dialect ear entrance eyes happening hear hearsay
-in_passing know lane look mind opening patience react rollcall roster rulebook say scene seat
-stretch take tally tape tell told trouble voice wire
+in_passing know lane look mind opening patience react reaction rollcall roster rulebook say scene
+seat stretch take tally tape tell told trouble voice wire
 """
-_RETIRED_IN_TESTS = "asked heard house kept said shown story taken"
+_RETIRED_IN_TESTS = """
+anybody asked board died happened happens heard house kept knows said says shown somebody story
+taken troubles
+"""
 _RETIRED_IN_MESSAGES = """
 anybody hear heard hears house knows nobody said say says somebody story tape tell tells told wire
 """
@@ -113,10 +116,10 @@ def find_shared_class_names(
         for node in source.tree.body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 definitions[node.name].append((source, node.lineno))
-    for name, places in definitions.items():
-        if len(places) > 1 and name not in allowed:
-            modules = " and ".join(source.module for source, _ in places)
-            for source, line in places:
+    for name, found in definitions.items():
+        if len(found) > 1 and name not in allowed:
+            modules = " and ".join(source.module for source, _ in found)
+            for source, line in found:
                 yield RuleViolation(source.file, line, f"class {name} is defined in {modules}")
 
 

@@ -136,14 +136,14 @@ def _check_ids_and_events(
     if resets := names.count("stream:reset"):
         yield f"{resets} resets, and nothing was ever lost"
     every = expected_events(events, received.user, received.path)
-    lives = [*split_at_fresh_connections(received.history)]
-    if not lives:
+    connections = [*split_at_fresh_connections(received.history)]
+    if not connections:
         yield "received nothing"
-    for life, frames in enumerate(lives):
+    for connection_index, frames in enumerate(connections):
         ids = [int((frame.id or "").rpartition("-")[2]) for frame in frames]
         if any(later <= earlier for earlier, later in itertools.pairwise(ids)):
             yield f"ids do not increase: {ids}"
-        is_last = life == len(lives) - 1
+        is_last = connection_index == len(connections) - 1
         got = [
             (at, frame.name)
             for at, frame in zip(ids[1:], frames[1:], strict=True)

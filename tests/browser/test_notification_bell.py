@@ -44,10 +44,10 @@ def user() -> str:
 
 async def _open_dashboard(stack: Stack, page: Page, user: str) -> NotificationBell:
     """Open the dashboard and sign in, unless the browser already has a session."""
-    bell, board = NotificationBell(page), DashboardPage(page)
-    await board.open(stack.url)
+    bell, dashboard = NotificationBell(page), DashboardPage(page)
+    await dashboard.open(stack.url)
     if not [one for one in await page.context.cookies() if one["name"] == "session"]:
-        await board.sign_in(user)
+        await dashboard.sign_in(user)
     await bell.expect_live()
     return bell
 
@@ -163,10 +163,10 @@ async def test_notifications_of_an_outage_appear_once_after_reconnecting(
     stack: Stack, page: Page, user: str, publisher: PageEventPublisher
 ) -> None:
     async with run_network_link(int(stack.url.rpartition(":")[2])) as (cable, near):
-        board, bell = DashboardPage(page), NotificationBell(page)
+        dashboard, bell = DashboardPage(page), NotificationBell(page)
         await page.clock.install()
-        await board.open(near)
-        await board.sign_in(user)
+        await dashboard.open(near)
+        await dashboard.sign_in(user)
         await bell.expect_live()
         await publisher.publish_notification(user, "before")
         await bell.expect_unread(1)

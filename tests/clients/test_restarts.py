@@ -135,7 +135,7 @@ async def replace_edge(
         await wait_until_all_have(client_runs, writing.last_order_id)
         await asyncio.to_thread(end_edge)  # orders are written meanwhile
         await writing.wait_for_more()
-        young = harness.start_edge(edge.port, **SETTINGS)
+        new_edge = harness.start_edge(edge.port, **SETTINGS)
         await writing.wait_for_more()
         await wait_until_all_have(client_runs, writing.last_order_id)
-    return young
+    return new_edge

@@ -82,7 +82,7 @@ async def test_a_live_reader_gets_the_gap_before_later_events(backend: Backend) 
 
 async def test_a_durable_subscription_continues_after_a_server_crash(backend: Backend) -> None:
     log, worker = await backend.event_log(), RecordingHandler()
-    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+    subscription = await log.subscribe_durable("positions", "ev.>", worker.handle)
     await log.append([make_draft(note="before")])
     await worker.wait_completed("before")
 
@@ -91,7 +91,7 @@ async def test_a_durable_subscription_continues_after_a_server_crash(backend: Ba
     await log.append([make_draft(note="after")])
 
     await worker.wait_completed("after")
-    await reaction.close()
+    await subscription.close()
 
 
 async def test_values_can_be_put_again_after_a_server_crash(jetstream: JetStreamBackend) -> None:

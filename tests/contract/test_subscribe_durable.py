@@ -52,13 +52,13 @@ async def test_every_event_since_the_first_one_is_handled_once(
     for number in range(100):
         await log.append([make_draft(f"alice/orders/{number}", str(number))])
 
-    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+    subscription = await log.subscribe_durable("positions", "ev.>", worker.handle)
     for number in range(100, 200):
         await log.append([make_draft(f"alice/orders/{number}", str(number))])
 
     await worker.wait_completed(*[str(number) for number in range(200)])
     assert set(worker.completed.values()) == {1}
-    await reaction.close()
+    await subscription.close()
 
 
 async def test_a_durable_subscription_receives_events_as_stored(backend: Backend) -> None:
@@ -70,7 +70,7 @@ async def test_a_durable_subscription_receives_events_as_stored(backend: Backend
     async def handle(recorded: RecordedEvent) -> None:
         got.append(recorded)
 
-    reaction = await log.subscribe_durable("positions", "ev.>", handle)
+    subscription = await log.subscribe_durable("positions", "ev.>", handle)
     await wait_until("handled", lambda: got)
     [one] = got
     assert (one.sequence, one.subject, one.tag, one.data, one.metadata) == (
@@ -81,20 +81,20 @@ async def test_a_durable_subscription_receives_events_as_stored(backend: Backend
         stored.metadata,
     )
     assert one.time == stored.time
-    await reaction.close()
+    await subscription.close()
 
 
 async def test_only_events_that_match_the_filter_are_handled(
     backend: Backend, worker: RecordingHandler
 ) -> None:
     log = await backend.event_log()
-    reaction = await log.subscribe_durable("trades", "ev.*.trades.>", worker.handle)
+    subscription = await log.subscribe_durable("trades", "ev.*.trades.>", worker.handle)
     for name in ("alice/orders/1", "alice/trades/1", "bob/orders/1", "bob/trades/1"):
         await log.append([make_draft(name, name)])
 
     await worker.wait_completed("alice/trades/1", "bob/trades/1")
     assert len(worker.started) == 2
-    await reaction.close()
+    await subscription.close()
 
 
 async def test_a_failed_event_is_redelivered_and_blocks_no_other(
@@ -102,19 +102,19 @@ async def test_a_failed_event_is_redelivered_and_blocks_no_other(
 ) -> None:
     log = await backend.event_log()
     worker.failures_left = {"3": 2}
-    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+    subscription = await log.subscribe_durable("positions", "ev.>", worker.handle)
     for number in range(10):
         await log.append([make_draft("alice/orders/1", str(number))])
 
     await worker.wait_completed(*[str(number) for number in range(10)])
     assert worker.started["3"] == 3
     assert sum(worker.started.values()) == 12
-    await reaction.close()
+    await subscription.close()
 
 
 async def test_durable_subscriptions_of_different_names_are_independent(backend: Backend) -> None:
     log, one, two = await backend.event_log(), RecordingHandler(), RecordingHandler()
-    reactions = [
+    subscriptions = [
         await log.subscribe_durable("positions", "ev.>", one.handle),
         await log.subscribe_durable("alerts", "ev.>", two.handle),
     ]
@@ -124,8 +124,8 @@ async def test_durable_subscriptions_of_different_names_are_independent(backend:
     for worker in (one, two):
         await worker.wait_completed(*[str(number) for number in range(10)])
         assert set(worker.started.values()) == {1}
-    for reaction in reactions:
-        await reaction.close()
+    for subscription in subscriptions:
+        await subscription.close()
 
 
 async def test_an_event_has_its_delivery_count(backend: Backend) -> None:
@@ -137,7 +137,7 @@ async def test_an_event_has_its_delivery_count(backend: Backend) -> None:
         if len(handed) < 3:
             raise RuntimeError("not now")
 
-    reaction = await log.subscribe_durable("positions", "ev.>", handle)
+    subscription = await log.subscribe_durable("positions", "ev.>", handle)
     await wait_until(
         "the event is delivered three times", lambda: len(handed) == 3, describe_last=lambda: handed
     )
@@ -146,13 +146,13 @@ async def test_an_event_has_its_delivery_count(backend: Backend) -> None:
         "the next event is delivered", lambda: len(handed) == 4, describe_last=lambda: handed
     )
     assert handed == [("one", 1), ("one", 2), ("one", 3), ("two", 1)]
-    await reaction.close()
+    await subscription.close()
 
 
 async def test_two_processes_share_a_durable_subscription(backend: Backend) -> None:
     first, second = await backend.event_log(), await backend.event_log()
     one, two = RecordingHandler(), RecordingHandler()
-    reactions = [
+    subscriptions = [
         await first.subscribe_durable("positions", "ev.>", one.handle),
         await second.subscribe_durable("positions", "ev.>", two.handle),
     ]
@@ -167,8 +167,8 @@ async def test_two_processes_share_a_durable_subscription(backend: Backend) -> N
     assert set((one.completed + two.completed).values()) == {1}
     assert one.completed
     assert two.completed
-    for reaction in reactions:
-        await reaction.close()
+    for subscription in subscriptions:
+        await subscription.close()
 
 
 async def test_a_restarted_process_continues_where_the_last_one_stopped(backend: Backend) -> None:
@@ -176,14 +176,18 @@ async def test_a_restarted_process_continues_where_the_last_one_stopped(backend:
     log = await backend.event_log()
     for number in range(150):
         await log.append([make_draft("alice/orders/1", str(number))])
-    reaction = await (await backend.event_log()).subscribe_durable("positions", "ev.>", one.handle)
+    subscription = await (await backend.event_log()).subscribe_durable(
+        "positions", "ev.>", one.handle
+    )
     await wait_until("some events are handled", lambda: sum(one.completed.values()) >= 20)
-    await reaction.close()
+    await subscription.close()
     done = sum(one.completed.values())
     for number in range(150, 160):
         await log.append([make_draft("alice/orders/1", str(number))])
 
-    reaction = await (await backend.event_log()).subscribe_durable("positions", "ev.>", two.handle)
+    subscription = await (await backend.event_log()).subscribe_durable(
+        "positions", "ev.>", two.handle
+    )
 
     await wait_until(
         "the remaining events are handled",
@@ -193,7 +197,7 @@ async def test_a_restarted_process_continues_where_the_last_one_stopped(backend:
     assert sum(one.completed.values()) == done
     # Delivery is at least once: both processes may handle the event that was pending at the stop.
     assert sum((one.completed + two.completed).values()) <= 161
-    await reaction.close()
+    await subscription.close()
 
 
 async def test_repeated_restarts_leave_no_event_pending(backend: Backend) -> None:
@@ -207,21 +211,21 @@ async def test_repeated_restarts_leave_no_event_pending(backend: Backend) -> Non
         return len(worker.completed) >= count
 
     for round_ in range(1, 9):
-        reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+        subscription = await log.subscribe_durable("positions", "ev.>", worker.handle)
         await wait_until(
             f"an event is handled in round {round_}",
             partial(are_completed, 20 * round_),
             describe_last=lambda: len(worker.completed),
         )
-        await reaction.close()
-    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+        await subscription.close()
+    subscription = await log.subscribe_durable("positions", "ev.>", worker.handle)
 
     await wait_until(
         "all events are handled",
         lambda: len(worker.completed) == 400,
         describe_last=lambda: len(worker.completed),
     )
-    await reaction.close()
+    await subscription.close()
 
 
 async def test_the_pending_events_of_a_stopped_process_go_to_another(backend: Backend) -> None:
@@ -239,19 +243,19 @@ async def test_the_pending_events_of_a_stopped_process_go_to_another(backend: Ba
     await asyncio.wait_for(hanging.wait(), 60)
     await stuck.close()
 
-    reaction = await (await backend.event_log()).subscribe_durable(
+    subscription = await (await backend.event_log()).subscribe_durable(
         "positions", "ev.>", worker.handle
     )
 
     await worker.wait_completed(*[str(number) for number in range(5)])
-    await reaction.close()
+    await subscription.close()
 
 
 async def test_a_durable_subscription_continues_after_the_log_is_recreated(
     backend: Backend, worker: RecordingHandler
 ) -> None:
     log = await backend.event_log()
-    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+    subscription = await log.subscribe_durable("positions", "ev.>", worker.handle)
     await log.append([make_draft(note="before")])
     await worker.wait_completed("before")
 
@@ -259,7 +263,7 @@ async def test_a_durable_subscription_continues_after_the_log_is_recreated(
     await log.append([make_draft(note="after")])
 
     await worker.wait_completed("after")
-    await reaction.close()
+    await subscription.close()
 
 
 async def test_any_number_of_failing_events_holds_up_no_other(
@@ -272,10 +276,10 @@ async def test_any_number_of_failing_events_holds_up_no_other(
     for note in [*poisoned, "good 1", "good 2"]:
         await log.append([make_draft(f"alice/orders/{note}", note)])
 
-    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+    subscription = await log.subscribe_durable("positions", "ev.>", worker.handle)
 
     await worker.wait_completed("good 1", "good 2")
-    await reaction.close()
+    await subscription.close()
 
 
 async def test_an_event_that_keeps_failing_is_parked(
@@ -284,7 +288,7 @@ async def test_an_event_that_keeps_failing_is_parked(
     monkeypatch.setattr(failed_events, "MAX_ATTEMPTS", 3)
     log, store = await backend.event_log(), await backend.failed_event_store()
     worker.failures_left = {"poisoned": 1000}
-    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+    subscription = await log.subscribe_durable("positions", "ev.>", worker.handle)
     sequence = await log.append([make_draft("alice/orders/1", "poisoned", event_id="e-1")])
 
     [failed] = await _wait_parked(store, "positions", 1)
@@ -296,7 +300,7 @@ async def test_an_event_that_keeps_failing_is_parked(
     await log.append([make_draft("alice/orders/1", "later")])
     await worker.wait_completed("later")
     assert worker.started["poisoned"] == 3
-    await reaction.close()
+    await subscription.close()
 
 
 async def test_a_parked_event_is_handled_once_it_is_retried(
@@ -306,7 +310,7 @@ async def test_a_parked_event_is_handled_once_it_is_retried(
     monkeypatch.setattr(failed_events, "POLL_SECONDS", 0.2)
     log, store = await backend.event_log(), await backend.failed_event_store()
     worker.failures_left = {"poisoned": 1}
-    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+    subscription = await log.subscribe_durable("positions", "ev.>", worker.handle)
     await log.append([make_draft("alice/orders/1", "poisoned")])
     [failed] = await _wait_parked(store, "positions", 1)
 
@@ -314,7 +318,7 @@ async def test_a_parked_event_is_handled_once_it_is_retried(
 
     await worker.wait_completed("poisoned")
     await _wait_for_none(store, "positions")
-    await reaction.close()
+    await subscription.close()
 
 
 async def test_a_dropped_event_is_not_handled_again(
@@ -323,19 +327,19 @@ async def test_a_dropped_event_is_not_handled_again(
     monkeypatch.setattr(failed_events, "MAX_ATTEMPTS", 1)
     log, store = await backend.event_log(), await backend.failed_event_store()
     worker.failures_left = {"poisoned": 1}
-    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+    subscription = await log.subscribe_durable("positions", "ev.>", worker.handle)
     await log.append([make_draft("alice/orders/1", "poisoned")])
     [failed] = await _wait_parked(store, "positions", 1)
 
     assert await store.remove(failed.event, failed.revision)
     assert not await store.remove(failed.event, failed.revision)
 
-    await reaction.close()
-    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+    await subscription.close()
+    subscription = await log.subscribe_durable("positions", "ev.>", worker.handle)
     await log.append([make_draft("alice/orders/1", "later")])
     await worker.wait_completed("later")
     assert worker.started["poisoned"] == 1
-    await reaction.close()
+    await subscription.close()
 
 
 async def test_failed_events_of_one_subscription_are_not_those_of_another(
@@ -345,7 +349,7 @@ async def test_failed_events_of_one_subscription_are_not_those_of_another(
     log, store = await backend.event_log(), await backend.failed_event_store()
     failing, healthy = RecordingHandler(), RecordingHandler()
     failing.failures_left = {"poisoned": 1000}
-    reactions = [
+    subscriptions = [
         await log.subscribe_durable("positions", "ev.>", failing.handle),
         await log.subscribe_durable("positions@loans", "ev.>", healthy.handle),
     ]
@@ -356,8 +360,8 @@ async def test_failed_events_of_one_subscription_are_not_those_of_another(
     await healthy.wait_completed("poisoned")
     assert await store.get_all("positions@loans") == []
     assert [one.event.subscription for one in await store.get_all()] == ["positions"]
-    for reaction in reactions:
-        await reaction.close()
+    for subscription in subscriptions:
+        await subscription.close()
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -372,7 +376,7 @@ async def test_in_order_the_successors_of_a_failed_event_wait_for_it(
         handled.append(note_of(recorded))
 
     worker.failures_left = {"a1": 2, "b2": 1}
-    reactions = [
+    subscriptions = [
         await (await backend.event_log()).subscribe_durable(
             "positions", "ev.>", handle, in_order=True
         )
@@ -388,8 +392,8 @@ async def test_in_order_the_successors_of_a_failed_event_wait_for_it(
         of_entity = [note for note in handled if note[0] == entity]
         assert list(dict.fromkeys(of_entity)) == sorted(of_entity), handled
     assert handled.index("c1") < handled.index("a1"), "another entity does not wait"
-    for reaction in reactions:
-        await reaction.close()
+    for subscription in subscriptions:
+        await subscription.close()
 
 
 async def test_in_order_the_successors_of_a_dropped_event_go_on(
@@ -399,7 +403,7 @@ async def test_in_order_the_successors_of_a_dropped_event_go_on(
     monkeypatch.setattr(failed_events, "POLL_SECONDS", 0.2)
     log, store = await backend.event_log(), await backend.failed_event_store()
     worker.failures_left = {"1": 1000}
-    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle, in_order=True)
+    subscription = await log.subscribe_durable("positions", "ev.>", worker.handle, in_order=True)
     for note in ("1", "2", "3"):
         await log.append([make_draft("alice/orders/1", note)])
     await log.append([make_draft("alice/orders/2", "other")])
@@ -411,7 +415,7 @@ async def test_in_order_the_successors_of_a_dropped_event_go_on(
 
     await worker.wait_completed("2", "3")
     await _wait_for_none(store, "positions")
-    await reaction.close()
+    await subscription.close()
 
 
 async def test_two_claims_of_a_failed_event_conflict(
@@ -420,10 +424,10 @@ async def test_two_claims_of_a_failed_event_conflict(
     monkeypatch.setattr(failed_events, "MAX_ATTEMPTS", 1)
     log, store = await backend.event_log(), await backend.failed_event_store()
     worker.failures_left = {"poisoned": 1000}
-    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+    subscription = await log.subscribe_durable("positions", "ev.>", worker.handle)
     await log.append([make_draft("alice/orders/1", "poisoned")])
     [failed] = await _wait_parked(store, "positions", 1)
-    await reaction.close()
+    await subscription.close()
 
     revision = await store.put(failed.event, failed.revision)
 

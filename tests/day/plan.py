@@ -119,7 +119,7 @@ class DayPlan(msgspec.Struct, frozen=True, kw_only=True):
         rng = random.Random(f"day {seed}")
         market = read_steps(size.step_ms, size.step_count)
         users = {symbol: rng.sample(USERS, len(USERS)) for symbol in SYMBOLS}
-        seats = [
+        strategies = [
             _plan_strategy(rng, size, symbol, number, user)
             for symbol in SYMBOLS
             for number, user in enumerate(users[symbol][:STRATEGIES_PER_SYMBOL])
@@ -133,8 +133,8 @@ class DayPlan(msgspec.Struct, frozen=True, kw_only=True):
             size=size,
             day=day,
             quotes_by_step=market,
-            strategies=seats,
-            alert_rules=_plan_alert_rules(rng, market, seats),
+            strategies=strategies,
+            alert_rules=_plan_alert_rules(rng, market, strategies),
             manual_orders_by_step=[
                 _plan_manual_orders(rng, cells, market, step) for step in range(size.step_count)
             ],

@@ -47,10 +47,10 @@ def _change_history(change: Callable[[list[HistoryEntry]], None]) -> PlantViolat
 
 def _middle_event_index(history: Sequence[HistoryEntry]) -> int:
     """The index of an event between two others."""
-    places = [
+    indexes = [
         at for at in range(1, len(history) - 1) if all(map(_is_event, history[at - 1 : at + 2]))
     ]
-    return places[len(places) // 2]
+    return indexes[len(indexes) // 2]
 
 
 def _is_event(entry: HistoryEntry) -> bool:

@@ -83,12 +83,12 @@ def _check_ids_and_events(log: ExpectedLog, received: ReceivedHistory) -> Iterat
     stream on."""
     if resets := received.count_frames("stream:reset"):
         yield f"{resets} resets, although no event was removed"
-    lives = [*split_at_fresh_connections(received.history)]
-    for life, frames in enumerate(lives):
+    connections = [*split_at_fresh_connections(received.history)]
+    for connection_index, frames in enumerate(connections):
         ids = [int((frame.id or "").rpartition("-")[2]) for frame in frames]
         if any(later <= earlier for earlier, later in itertools.pairwise(ids)):
             yield f"ids do not increase: {ids}"
-        end = log.newest_epoch.last if life == len(lives) - 1 else ids[-1]
+        end = log.newest_epoch.last if connection_index == len(connections) - 1 else ids[-1]
         wanted = log.newest_epoch.visible_between(
             received.behavior.user, ids[0], end + 1, _streamed_domains(received)
         )

@@ -125,10 +125,10 @@ asyncio.run(main())
 """
     async with tapewire.connect(server.url, "desk") as client:
         cause = await client.strategy_started(**STRATEGY)
-        died = await asyncio.to_thread(
+        killed = await asyncio.to_thread(
             subprocess.run, [sys.executable, "-c", program], capture_output=True, timeout=60
         )
-        assert died.returncode == 9, died.stderr
+        assert killed.returncode == 9, killed.stderr
 
         handled: list[int] = []
 
@@ -258,11 +258,11 @@ class TestSync:
                     done.set()
 
                 cause = client.strategy_started(**STRATEGY)
-                reaction = client.subscribe_durable(
+                subscription = client.subscribe_durable(
                     "watch", tapewire.pattern(domain="reports"), handle
                 )
                 assert done.wait(60)
-                reaction.close()
+                subscription.close()
             return cause
 
         cause = await asyncio.to_thread(script)

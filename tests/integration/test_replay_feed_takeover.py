@@ -69,7 +69,7 @@ async def test_a_new_process_continues_the_day_at_its_last_position(
     market = JetStreamLatestValueStore(
         connection, stream="MARKET", prefix="px", live_prefix="live.px"
     )
-    volumes, places = list[int](), list[int]()
+    volumes, positions = list[int](), list[int]()
 
     def quoted(_: str, data: bytes) -> None:
         volumes.append(int(CODEC.decode(data, PriceUpdated).volume))
@@ -77,7 +77,7 @@ async def test_a_new_process_continues_the_day_at_its_last_position(
     def record_checkpoint(key: str, data: bytes) -> None:
         if key == CHECKPOINT_KEY:
             state = bytes(decode_checkpoint(data).state)
-            places.append(CODEC.decode(state, PlaybackPosition).ms)
+            positions.append(CODEC.decode(state, PlaybackPosition).ms)
 
     subscriptions = [
         await market.subscribe(quoted, lambda _: None),
@@ -86,11 +86,11 @@ async def test_a_new_process_continues_the_day_at_its_last_position(
     async with playing(connection, feed):
         await wait_until(
             "the feed was played for a while and saved its position",
-            lambda: places and places[-1] > 100 * EVERY_MS,
-            describe_last=lambda: (volumes[-1:], places),
+            lambda: positions and positions[-1] > 100 * EVERY_MS,
+            describe_last=lambda: (volumes[-1:], positions),
             timeout_seconds=WAIT_SECONDS,
         )
-    stood = places[-1]
+    stood = positions[-1]
     # Messages of the killed process may still be in flight; they arrive before its lease expires.
     leases = JetStreamLatestValueStore(connection, stream=LEASES, prefix="$KV.leases")
 

@@ -105,11 +105,11 @@ class Simulation:
         """Run the simulation to its end."""
         await self._fleet.start()
         clients = [asyncio.create_task(client.run()) for client in self._clients]
-        troubles = SimulatedFaultInjector(
+        fault_injector = SimulatedFaultInjector(
             self._plan, self._server, self._fleet, self._sessions, self.counts
         )
         async with asyncio.TaskGroup() as group:
-            for work in [troubles.run(), *self._write_events()]:
+            for work in [fault_injector.run(), *self._write_events()]:
                 group.create_task(work)
             group.create_task(self._stop_faults())
         await self._wait_caught_up()

@@ -116,9 +116,9 @@ class LogIncarnation:
         self, owner: str, after: int, before: int, domains: Iterable[str] = ORDER_STREAM_DOMAINS
     ) -> list[int]:
         """The sequences in (after, before) that a stream of `domains` must show its owner."""
-        places = [*((owner, domain) for domain in domains), (EVERYBODY, "")]
+        sources = [*((owner, domain) for domain in domains), (EVERYBODY, "")]
         return [
-            *merge(*(_within(self._visible_sequences.get(of, []), after, before) for of in places))
+            *merge(*(_within(self._visible_sequences.get(of, []), after, before) for of in sources))
         ]
 
     def count_after(self, owner: str, after: int) -> int:

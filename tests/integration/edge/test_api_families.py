@@ -37,7 +37,7 @@ async def cookie(edge: EdgeProcess, alice: str) -> str:
 
 
 @pytest.fixture
-def happens(journal: EventLogDriver) -> Callable[..., Awaitable[int]]:
+def append_event(journal: EventLogDriver) -> Callable[..., Awaitable[int]]:
     """A function that appends an event of an owner and returns its sequence."""
 
     async def append(owner: str, domain: Any, entity: Any, event: Any) -> Any:
@@ -72,14 +72,14 @@ class TestPositions:
         alice: str,
         cookie: str,
         market: QuoteDriver,
-        happens: Callable[..., Awaitable[int]],
+        append_event: Callable[..., Awaitable[int]],
         fresh: Callable[[str], str],
     ) -> None:
         symbol = fresh("POS")
         await market.publish(symbol, 513)
         await edge.wait_for_quotes(symbol)
         held = {"position__symbol": symbol, "position__quantity": 10, "position__costBasis": 5000}
-        await happens(alice, "positions", symbol, golden_event("position.opened", **held))
+        await append_event(alice, "positions", symbol, golden_event("position.opened", **held))
         async with await edge.open_stream(self.PATH, cookie) as stream:
             snapshot = await stream.read_until("position:update")
             [position] = snapshot.data["positions"]
@@ -92,7 +92,7 @@ class TestPositions:
             assert snapshot.data["totalValue"] == 5130
 
             held |= {"position__quantity": 20, "position__costBasis": 10000}
-            last = await happens(
+            last = await append_event(
                 alice, "positions", symbol, golden_event("position.changed", **held)
             )
             changed = await stream.read_until("position:update")
@@ -101,7 +101,7 @@ class TestPositions:
             assert changed.data["positions"][0]["quantity"] == 20
 
             held |= {"position__quantity": 0, "position__costBasis": 0}
-            await happens(alice, "positions", symbol, golden_event("position.closed", **held))
+            await append_event(alice, "positions", symbol, golden_event("position.closed", **held))
             closed = await stream.read_until("position:update")
             assert (closed.data["positions"][0]["quantity"], closed.data["totalValue"]) == (0, 0)
             assert closed.data["positions"][0]["unrealizedPnL"] == 0
@@ -112,7 +112,7 @@ class TestPositions:
         alice: str,
         cookie: str,
         market: QuoteDriver,
-        happens: Callable[..., Awaitable[int]],
+        append_event: Callable[..., Awaitable[int]],
         value: Callable[..., Awaitable[None]],
         fresh: Callable[[str], str],
     ) -> None:
@@ -120,7 +120,7 @@ class TestPositions:
         await market.publish(symbol, 513)
         await edge.wait_for_quotes(symbol)
         held = {"position__symbol": symbol, "position__quantity": 10, "position__costBasis": 5000}
-        await happens(alice, "positions", symbol, golden_event("position.opened", **held))
+        await append_event(alice, "positions", symbol, golden_event("position.opened", **held))
         async with await edge.open_stream(self.PATH, cookie) as stream:
             await stream.read_until("position:update")
             await market.publish(symbol, 520)
@@ -136,13 +136,13 @@ class TestPositions:
         self,
         edge: EdgeProcess,
         cookie: str,
-        happens: Callable[..., Awaitable[int]],
+        append_event: Callable[..., Awaitable[int]],
         fresh: Callable[[str], str],
     ) -> None:
         async with await edge.open_stream(self.PATH, cookie) as stream:
             await stream.read_until("position:update")
-            await happens(fresh("bob"), "positions", "X", golden_event("position.opened"))
-            last = await happens(EVERYBODY, "agents", fresh("a"), golden_event("agent.status"))
+            await append_event(fresh("bob"), "positions", "X", golden_event("position.opened"))
+            last = await append_event(EVERYBODY, "agents", fresh("a"), golden_event("agent.status"))
             assert (await stream.read()).sequence == last
 
 
@@ -162,60 +162,76 @@ class TestRecentEvents:
         edge: EdgeProcess,
         alice: str,
         cookie: str,
-        happens: Callable[..., Awaitable[int]],
+        append_event: Callable[..., Awaitable[int]],
         path: str,
         domain: str,
         tag: str,
         name: str,
     ) -> None:
-        await happens(alice, domain, "1", golden_event(tag))
+        await append_event(alice, domain, "1", golden_event(tag))
         async with await edge.open_stream(path, cookie) as stream:
             recent = await stream.read()
             assert (recent.event, recent.id) == (name, None)
             begun = await stream.read()
             assert begun.event == "checkpoint"
-            last = await happens(alice, domain, "2", golden_event(tag))
+            last = await append_event(alice, domain, "2", golden_event(tag))
             live = await stream.read()
             assert (live.event, live.sequence) == (name, last)
             assert live.data == recent.data
-        missed = await happens(alice, domain, "3", golden_event(tag))
+        missed = await append_event(alice, domain, "3", golden_event(tag))
         async with await edge.open_stream(path, cookie, last_event_id=live.id) as stream:
             assert (await stream.read()).sequence == missed
 
     async def test_recent_events_are_the_last_100(
-        self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
+        self,
+        edge: EdgeProcess,
+        alice: str,
+        cookie: str,
+        append_event: Callable[..., Awaitable[int]],
     ) -> None:
         """A stream begins with at most 100 events of the last five minutes."""
         for number in range(105):
-            await happens(alice, "alerts", "1", golden_event("alert.raised", alertId=f"{number}"))
+            await append_event(
+                alice, "alerts", "1", golden_event("alert.raised", alertId=f"{number}")
+            )
         async with await edge.open_stream("/api/stream/alerts", cookie) as stream:
             seen = [(await stream.read()).data["alertId"] for _ in range(100)]
             assert seen == [f"{number}" for number in range(5, 105)]
             assert (await stream.read()).event == "checkpoint"
 
     async def test_decision_and_alert_have_all_fields(
-        self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
+        self,
+        edge: EdgeProcess,
+        alice: str,
+        cookie: str,
+        append_event: Callable[..., Awaitable[int]],
     ) -> None:
         query = "/api/stream?topics=ai-decisions,alerts"
         async with await edge.open_stream(query, cookie) as stream:
             await stream.read_until("checkpoint")
-            await happens(alice, "decisions", "1", golden_event("decision.made"))
+            await append_event(alice, "decisions", "1", golden_event("decision.made"))
             decision = (await stream.read()).data
             assert {
                 "decisionId", "strategyId", "symbol", "action", "confidence", "reasoning",
                 "timestamp",
             } <= set(decision)  # fmt: skip
-            await happens(alice, "alerts", "1", golden_event("alert.raised", level="warning"))
+            await append_event(alice, "alerts", "1", golden_event("alert.raised", level="warning"))
             alert = (await stream.read()).data
             assert {"alertId", "level", "message", "symbol", "timestamp"} <= set(alert)
             assert "priority" not in alert
 
     async def test_error_alert_has_high_priority_and_its_delivery_is_logged(
-        self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
+        self,
+        edge: EdgeProcess,
+        alice: str,
+        cookie: str,
+        append_event: Callable[..., Awaitable[int]],
     ) -> None:
         async with await edge.open_stream("/api/stream/alerts", cookie) as stream:
             await stream.read_until("checkpoint")
-            last = await happens(alice, "alerts", "1", golden_event("alert.raised", level="error"))
+            last = await append_event(
+                alice, "alerts", "1", golden_event("alert.raised", level="error")
+            )
             alert = await stream.read()
             assert alert.data["priority"] == "high"
             expected = {
@@ -232,13 +248,17 @@ class TestRecentEvents:
         )
 
     async def test_strategy_stream_shows_each_change_of_one_strategy(
-        self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
+        self,
+        edge: EdgeProcess,
+        alice: str,
+        cookie: str,
+        append_event: Callable[..., Awaitable[int]],
     ) -> None:
-        await happens(alice, "strategies", STRATEGY, golden_event("strategy.created"))
+        await append_event(alice, "strategies", STRATEGY, golden_event("strategy.created"))
         async with await edge.open_stream(f"/api/stream/strategies/{STRATEGY}", cookie) as stream:
             await stream.read_until("checkpoint")
             other = golden_event("strategy.started", strategy__strategyId="another")
-            await happens(alice, "strategies", "another", other)
+            await append_event(alice, "strategies", "another", other)
             for tag, change in (
                 ("strategy.started", "started"),
                 ("strategy.signaled", "signal"),
@@ -250,7 +270,7 @@ class TestRecentEvents:
                 ("strategy.stopped", "stopped"),
                 ("strategy.completed", "completed"),
             ):
-                await happens(alice, "strategies", STRATEGY, golden_event(tag))
+                await append_event(alice, "strategies", STRATEGY, golden_event(tag))
                 frame = await stream.read()
                 assert (frame.event, frame.data["change"]) == ("strategy:update", change)
                 assert {"strategyId", "symbol", "status", "timestamp"} <= set(frame.data)
@@ -263,13 +283,13 @@ class TestRecentEvents:
         self,
         edge: EdgeProcess,
         cookie: str,
-        happens: Callable[..., Awaitable[int]],
+        append_event: Callable[..., Awaitable[int]],
         fresh: Callable[[str], str],
         family: str,
     ) -> None:
         theirs = fresh("theirs")
         created = golden_event("strategy.created", strategy__strategyId=theirs)
-        await happens(fresh("bob"), "strategies", theirs, created)
+        await append_event(fresh("bob"), "strategies", theirs, created)
         for id_ in ("none-such", theirs, "x" * 100, "%2A"):
             answer = await edge.connect(f"{family}/{id_}", cookie)
             assert answer.status == 404
@@ -289,21 +309,21 @@ class TestAgents:
         edge: EdgeProcess,
         alice: str,
         cookie: str,
-        happens: Callable[..., Awaitable[int]],
+        append_event: Callable[..., Awaitable[int]],
         fresh: Callable[[str], str],
     ) -> None:
         paths = ["orders", "positions", "trading", "ai-decisions", "strategies", "alerts"]
         streams = [await edge.open_stream(f"/api/stream/{path}", cookie) for path in paths]
         for stream in streams:
             await stream.read_until("the place", lambda frame: frame.id)
-        last = await happens(EVERYBODY, "agents", fresh("a"), golden_event("agent.status"))
+        last = await append_event(EVERYBODY, "agents", fresh("a"), golden_event("agent.status"))
         for stream in streams:
             status_frame = await stream.read()
             assert (status_frame.event, status_frame.sequence) == ("agent:status", last)
             assert {"service", "state", "timestamp"} <= set(status_frame.data)
             await stream.close()
-        await happens(alice, "orders", "o", order_placed("o"))
-        missed = await happens(EVERYBODY, "agents", fresh("a"), golden_event("agent.status"))
+        await append_event(alice, "orders", "o", order_placed("o"))
+        missed = await append_event(EVERYBODY, "agents", fresh("a"), golden_event("agent.status"))
         async with await edge.open_stream(
             "/api/stream/orders", cookie, last_event_id=status_frame.id
         ) as stream:
@@ -316,7 +336,7 @@ class TestAgents:
     async def test_public_stream_shows_agent_status_without_id_or_private_fields(
         self,
         edge: EdgeProcess,
-        happens: Callable[..., Awaitable[int]],
+        append_event: Callable[..., Awaitable[int]],
         fresh: Callable[[str], str],
         path: str,
     ) -> None:
@@ -330,7 +350,7 @@ class TestAgents:
                 "the first", lambda frame: frame.event in ("price:update", "metrics")
             )
             for each in (event, again):
-                await happens(EVERYBODY, "agents", fresh("a"), each)
+                await append_event(EVERYBODY, "agents", fresh("a"), each)
             frames = [await stream.read_until("agent:status") for _ in range(2)]
         assert [frame.id for frame in frames] == [None, None]
         assert set(frames[0].data) == {"service", "instance", "state", "timestamp"}
@@ -346,7 +366,7 @@ class TestAgents:
         edge: EdgeProcess,
         alice: str,
         cookie: str,
-        happens: Callable[..., Awaitable[int]],
+        append_event: Callable[..., Awaitable[int]],
         fresh: Callable[[str], str],
     ) -> None:
         async with await edge.open_stream("/api/stream/orders", cookie) as stream:
@@ -355,19 +375,19 @@ class TestAgents:
         for number in range(12):
             if number % 3:
                 wanted.append(
-                    await happens(alice, "orders", f"o{number}", order_placed(f"o{number}"))
+                    await append_event(alice, "orders", f"o{number}", order_placed(f"o{number}"))
                 )
             else:
                 event = golden_event("agent.status")
-                wanted.append(await happens(EVERYBODY, "agents", fresh("a"), event))
-        young = harness.start_edge()
+                wanted.append(await append_event(EVERYBODY, "agents", fresh("a"), event))
+        new_edge = harness.start_edge()
         try:
-            async with await young.open_stream(
+            async with await new_edge.open_stream(
                 "/api/stream/orders", cookie, last_event_id=begun.id
             ) as stream:
                 assert [(await stream.read()).sequence for _ in wanted] == wanted
         finally:
-            assert young.stop() == 0
+            assert new_edge.stop() == 0
 
 
 class TestTopics:
@@ -379,7 +399,7 @@ class TestTopics:
         alice: str,
         cookie: str,
         market: QuoteDriver,
-        happens: Callable[..., Awaitable[int]],
+        append_event: Callable[..., Awaitable[int]],
         fresh: Callable[[str], str],
     ) -> None:
         one, other = fresh("ONE"), fresh("OTHER")
@@ -392,8 +412,8 @@ class TestTopics:
             snapshot = await stream.read_until("order:update")
             assert snapshot.id
             await market.publish(other, 10)
-            await happens(alice, "strategies", "s", golden_event("strategy.started"))
-            last = await happens(alice, "alerts", "1", golden_event("alert.raised"))
+            await append_event(alice, "strategies", "s", golden_event("strategy.started"))
+            last = await append_event(alice, "alerts", "1", golden_event("alert.raised"))
             assert (await stream.read()).sequence == last
             await market.publish(one, 11)
             assert (await stream.read()).data["symbol"] == one
@@ -440,7 +460,7 @@ class TestStrategyFamily:
         edge: EdgeProcess,
         alice: str,
         cookie: str,
-        happens: Callable[..., Awaitable[int]],
+        append_event: Callable[..., Awaitable[int]],
         path: str,
     ) -> None:
         stream = await self.opened(edge, path, cookie)
@@ -464,7 +484,7 @@ class TestStrategyFamily:
             ("reports", "report.stop_loss_triggered", "SL_TRIGGERED"),
             ("reports", "report.error", "ERROR"),
         ):
-            last = await happens(alice, domain, "1", golden_event(tag))
+            last = await append_event(alice, domain, "1", golden_event(tag))
             received = await stream.read()
             assert (received.event, received.sequence) == (name, last), tag
             assert (received.data["type"], received.data["user_id"]) == (name, alice)
@@ -472,17 +492,21 @@ class TestStrategyFamily:
         for frame in stream.frames:
             assert all(re.fullmatch(r"[a-z_]+", key) for key in keys_of(frame.data)), frame
         await stream.close()
-        missed = await happens(alice, "strategies", "1", golden_event("strategy.started"))
+        missed = await append_event(alice, "strategies", "1", golden_event("strategy.started"))
         again = await self.opened(edge, path, cookie, last_event_id=received.id)
         assert (await again.read()).sequence == missed
         await again.close()
 
     async def test_each_kind_of_event_has_its_fields(
-        self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
+        self,
+        edge: EdgeProcess,
+        alice: str,
+        cookie: str,
+        append_event: Callable[..., Awaitable[int]],
     ) -> None:
         stream = await self.opened(edge, "/sse/strategies", cookie)
         await stream.read_until("initial_state")
-        await happens(alice, "strategies", "1", golden_event("strategy.started"))
+        await append_event(alice, "strategies", "1", golden_event("strategy.started"))
         assert set((await stream.read()).data) == {
             "type", "timestamp", "strategy_id", "user_id", "status", "position", "message",
         }  # fmt: skip
@@ -492,11 +516,11 @@ class TestStrategyFamily:
             order__clientOrderId=f"{STRATEGY}-2-sl",
             order__strategyId=STRATEGY,
         )
-        await happens(alice, "orders", "1", sells)
+        await append_event(alice, "orders", "1", sells)
         order = (await stream.read()).data
         assert (order["order_type"], order["strategy_id"]) == ("SL_SELL", STRATEGY)
         assert {"order_id", "symbol", "quantity", "price", "status"} <= set(order)
-        await happens(alice, "strategies", "1", golden_event("strategy.stop_loss_triggered"))
+        await append_event(alice, "strategies", "1", golden_event("strategy.stop_loss_triggered"))
         assert {"strategy_id", "trigger_price", "current_price", "order_id"} <= set(
             (await stream.read()).data
         )
@@ -515,7 +539,7 @@ class TestStrategyFamily:
         alice: str,
         cookie: str,
         market: QuoteDriver,
-        happens: Callable[..., Awaitable[int]],
+        append_event: Callable[..., Awaitable[int]],
         fresh: Callable[[str], str],
     ) -> None:
         edge, symbol = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), fresh("ONE")
@@ -528,7 +552,7 @@ class TestStrategyFamily:
         }
         await market.publish(symbol, 10)
         await edge.wait_for_quotes(symbol)
-        await happens(alice, "strategies", STRATEGY, golden_event("strategy.created", **mine))
+        await append_event(alice, "strategies", STRATEGY, golden_event("strategy.created", **mine))
         stream = await self.opened(edge, f"/sse/strategy/{STRATEGY}", cookie)
         assert (await stream.read_until("subscribed")).data["symbols"] == [symbol]
         assert (await stream.read_until("PRICE_UPDATE")).data["ltp"] == 10
@@ -539,10 +563,10 @@ class TestStrategyFamily:
         }  # fmt: skip
         assert state.data["stop_loss"] == {"kind": "trailing", "percent": 2}
 
-        await happens(alice, "orders", "1", order_placed("1"))
-        last = await happens(alice, "orders", "2", order_placed("2", strategy_id=STRATEGY))
+        await append_event(alice, "orders", "1", order_placed("1"))
+        last = await append_event(alice, "orders", "2", order_placed("2", strategy_id=STRATEGY))
         assert (await stream.read_until("ORDER_PLACED")).sequence == last
-        await happens(
+        await append_event(
             alice, "strategies", STRATEGY,
             golden_event("strategy.started", **mine, strategy__status="started"),
         )  # fmt: skip
@@ -573,20 +597,22 @@ class TestNotifications:
     """The stream of notifications (N1)."""
 
     async def test_stream_shows_new_and_read_notifications(
-        self, harness: Harness, alice: str, happens: Callable[..., Awaitable[int]]
+        self, harness: Harness, alice: str, append_event: Callable[..., Awaitable[int]]
     ) -> None:
         edge = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
         cookie = await edge.sign_in(alice)
         async with await edge.open_stream("/api/sse/notifications", cookie) as stream:
             begun = await stream.read_until("notification:unread")
             assert (begun.data["unread"], bool(begun.id)) == (0, True)
-            last = await happens(alice, "notifications", "1", golden_event("notification.created"))
+            last = await append_event(
+                alice, "notifications", "1", golden_event("notification.created")
+            )
             frame = await stream.read_until("notification")
             assert frame.sequence == last
             assert set(frame.data) == {
                 "id", "type", "title", "message", "payload", "is_read", "created_at",
             }  # fmt: skip
-            await happens(alice, "notifications", "all", golden_event("notification.read"))
+            await append_event(alice, "notifications", "all", golden_event("notification.read"))
             assert "ids" in (await stream.read_until("notification:read")).data
             beat = await stream.read_until("heartbeat")
             assert beat.data["status"] == "connected"
@@ -596,14 +622,17 @@ class TestDashboard:
     """The streams of analysed items (D1, D2)."""
 
     async def test_items_and_metrics_need_no_session(
-        self, harness: Harness, happens: Callable[..., Awaitable[int]], fresh: Callable[[str], str]
+        self,
+        harness: Harness,
+        append_event: Callable[..., Awaitable[int]],
+        fresh: Callable[[str], str],
     ) -> None:
         edge = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
         async with await edge.open_stream("/api/v2/stream") as stream:
             before = await stream.read_until("metrics")
             assert before.id is None
             id_ = fresh("item")
-            last = await happens(
+            last = await append_event(
                 EVERYBODY, "items", id_, golden_event("item.analysed", item__id=id_)
             )
             frame = await stream.read_until("new_item")
@@ -621,7 +650,7 @@ class TestDashboard:
         edge: EdgeProcess,
         alice: str,
         cookie: str,
-        happens: Callable[..., Awaitable[int]],
+        append_event: Callable[..., Awaitable[int]],
         fresh: Callable[[str], str],
     ) -> None:
         id_ = fresh("conf")
@@ -629,11 +658,11 @@ class TestDashboard:
         async def configured(tag: Any, tickers: Any) -> None:
             event = golden_event(tag, configuration__id=id_, configuration__tickers=tickers,
                            configuration__tags=[])  # fmt: skip
-            await happens(alice, "configurations", id_, event)
+            await append_event(alice, "configurations", id_, event)
 
         async def item(ticker: Any) -> Any:
             event = golden_event("item.analysed", item__tickers=[ticker])
-            return await happens(EVERYBODY, "items", fresh("i"), event)
+            return await append_event(EVERYBODY, "items", fresh("i"), event)
 
         path = f"/api/v2/configurations/{id_}/stream"
         answer = await edge.connect(path, cookie)
@@ -668,7 +697,7 @@ class TestDashboard:
 async def test_busy_stream_sends_heartbeats(
     harness: Harness,
     alice: str,
-    happens: Callable[..., Awaitable[int]],
+    append_event: Callable[..., Awaitable[int]],
     fresh: Callable[[str], str],
     path: str,
     domain: str,
@@ -683,7 +712,7 @@ async def test_busy_stream_sends_heartbeats(
         await edge.open_stream(path, await edge.sign_in(alice)) as stream,
     ):
         while len([frame for frame in stream.frames if frame.event == "heartbeat"]) < 2:
-            last = await happens(owner, domain, fresh("busy"), golden_event(tag))
+            last = await append_event(owner, domain, fresh("busy"), golden_event(tag))
             await stream.read_until("it", partial(is_event_at, name=name, sequence=last))
 
 
@@ -691,17 +720,21 @@ class TestHistoricalReplay:
     """Replays with `since` and `until` (B9)."""
 
     async def test_interval_is_replayed_and_the_stream_ends(
-        self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
+        self,
+        edge: EdgeProcess,
+        alice: str,
+        cookie: str,
+        append_event: Callable[..., Awaitable[int]],
     ) -> None:
-        await happens(alice, "orders", "0", order_placed("0"))
+        await append_event(alice, "orders", "0", order_placed("0"))
         await asyncio.sleep(0.05)
         since = datetime.now(UTC)
         await asyncio.sleep(0.05)
-        wanted = [await happens(alice, "orders", f"{n}", order_placed(f"{n}")) for n in (1, 2)]
+        wanted = [await append_event(alice, "orders", f"{n}", order_placed(f"{n}")) for n in (1, 2)]
         await asyncio.sleep(0.05)
         end = datetime.now(UTC)
         await asyncio.sleep(0.05)
-        await happens(alice, "orders", "3", order_placed("3"))
+        await append_event(alice, "orders", "3", order_placed("3"))
 
         query = f"since={_utc(since)}&until={_utc(end)}"
         async with await edge.open_stream(f"/api/stream/orders?{query}", cookie) as stream:
@@ -714,16 +747,20 @@ class TestHistoricalReplay:
         await again.close()
 
     async def test_replay_without_until_continues_live(
-        self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
+        self,
+        edge: EdgeProcess,
+        alice: str,
+        cookie: str,
+        append_event: Callable[..., Awaitable[int]],
     ) -> None:
         since = datetime.now(UTC) - timedelta(seconds=60)
-        wanted = [await happens(alice, "orders", "1", order_placed("1"))]
+        wanted = [await append_event(alice, "orders", "1", order_placed("1"))]
         async with await edge.open_stream(
             f"/api/stream/orders?since={_utc(since)}", cookie
         ) as stream:
             first = await stream.read_until("order:update")
             assert first.sequence == wanted[0]
-            last = await happens(alice, "orders", "2", order_placed("2"))
+            last = await append_event(alice, "orders", "2", order_placed("2"))
             assert (await stream.read()).sequence == last
 
     @pytest.mark.parametrize(

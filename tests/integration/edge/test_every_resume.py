@@ -180,15 +180,15 @@ class TrimmedLogHarness:
     def __init__(self, folder: Any) -> None:
         self.harness = Harness(folder)
         self.harness.start_edge()
-        self._young: EdgeProcess | None = None
+        self._new_edge: EdgeProcess | None = None
         self.known: dict[int, RecordedEvent] = {}
 
-    async def start_young(self, cast: UserScenario) -> EdgeProcess:
+    async def start_new_edge(self, cast: UserScenario) -> EdgeProcess:
         """The young edge. Trim the log and start it if that has not happened yet."""
-        if self._young is None:
+        if self._new_edge is None:
             await self._trim(cast)
-            self._young = self.harness.start_edge(SSE_REPLAY_LIMIT=LIMIT)
-        return self._young
+            self._new_edge = self.harness.start_edge(SSE_REPLAY_LIMIT=LIMIT)
+        return self._new_edge
 
     async def _trim(self, cast: UserScenario) -> None:
         """Trim the older half of the log, after the views have checkpoints that cover it."""
@@ -217,8 +217,8 @@ async def test_stream_is_reset_for_a_trimmed_id_and_above_the_replay_limit(
 ) -> None:
     async with trimmed.harness.journal() as journal:
         cast = UserScenario(journal, "tess", trimmed.known)
-        young = await trimmed.start_young(cast)
-        cookie = await young.sign_in(cast.user)
+        new_edge = await trimmed.start_new_edge(cast)
+        cookie = await new_edge.sign_in(cast.user)
         bounds = await journal.log.bounds()
         first, epoch = bounds.first, bounds.epoch
         [oldest] = [
@@ -231,7 +231,7 @@ async def test_stream_is_reset_for_a_trimmed_id_and_above_the_replay_limit(
             (f"{epoch}-{first}", "limit"),
             (f"{int(oldest * 1000) + 1}-abc", "limit"),
         ):
-            await reset(young, row, cast, cookie, requested, reason)
+            await reset(new_edge, row, cast, cookie, requested, reason)
 
 
 async def test_every_open_stream_is_reset_when_the_log_is_recreated(

@@ -53,7 +53,7 @@ def snake(path: str) -> Any:
     return not path.startswith("/api/stream")
 
 
-def says(path: str, frame: Frame, name: str, **expected: Any) -> None:
+def assert_control_frame(path: str, frame: Frame, name: str, **expected: Any) -> None:
     """Assert a frame about the connection itself, in the format of its API family."""
     assert (frame.event, frame.id) == (name, None), path
     data = dict(frame.data)
@@ -142,7 +142,9 @@ async def test_every_stream_ends_when_its_session_is_revoked(
     async with edge.client(cookie) as http:
         assert (await http.delete("/api/session")).status_code == 204
     for path, stream in zip(paths, streams, strict=True):
-        says(path, (await stream.read_to_end())[-1], "auth:expired", reason="revoked")
+        assert_control_frame(
+            path, (await stream.read_to_end())[-1], "auth:expired", reason="revoked"
+        )
         await stream.close()
 
 
@@ -162,7 +164,7 @@ async def test_every_stream_ends_when_its_token_expires(
     for path, stream in zip(paths, streams, strict=True):
         assert stream.status == 200
         last = (await stream.read_to_end(seconds=seconds + 10))[-1]
-        says(path, last, "auth:expired", reason="expired")
+        assert_control_frame(path, last, "auth:expired", reason="expired")
         await stream.close()
     assert time.time() >= ends
 
@@ -177,7 +179,7 @@ async def test_every_stream_is_closed_as_the_oldest_above_the_connection_limit(
         newest = await open_stream(edge, path, cookie)
         if oldest is not None:
             before, stream = oldest
-            says(
+            assert_control_frame(
                 before,
                 (await stream.read_to_end())[-1],
                 "connection:limit",

@@ -243,15 +243,17 @@ class TestResuming:
 class TestProcessLimit:
     async def test_stream_above_the_limit_is_503_with_retry_after(self, edge: EdgeProcess) -> None:
         await empty(edge)
-        streams = [await edge.open_stream(PRICES, headers=_somebody()) for _ in range(PLACES)]
-        answer = await edge.connect(PRICES, headers=_somebody())
+        streams = [
+            await edge.open_stream(PRICES, headers=_new_client_headers()) for _ in range(PLACES)
+        ]
+        answer = await edge.connect(PRICES, headers=_new_client_headers())
         assert int(answer.header("retry-after") or 0) >= 1
         assert (await read_refusal(answer))[0] == 503
         async with edge.client() as http:
             assert (await http.get("/api/prices")).status_code == 200
         await streams.pop().close()
         await fewer(edge, PLACES)
-        streams.append(await edge.open_stream(PRICES, headers=_somebody()))
+        streams.append(await edge.open_stream(PRICES, headers=_new_client_headers()))
         for stream in streams:
             await stream.close()
 
@@ -260,7 +262,10 @@ class TestProcessLimit:
         await empty(edge)
         cookie = await edge.sign_in("crowd")
         answers = await asyncio.gather(
-            *(edge.connect(ORDERS, cookie, headers=_somebody()) for _ in range(PLACES * 5))
+            *(
+                edge.connect(ORDERS, cookie, headers=_new_client_headers())
+                for _ in range(PLACES * 5)
+            )
         )
         statuses = sorted(answer.status for answer in answers)
         for answer in answers:
@@ -273,12 +278,14 @@ class TestProcessLimit:
         async with edge.client(cookie) as http:
             made = (await http.post("/api/stream/ticket")).json()["ticket"]
         path = f"{ORDERS}?ticket={made}"
-        streams = [await edge.open_stream(PRICES, headers=_somebody()) for _ in range(PLACES)]
-        assert await attempt(edge, _somebody(), path) == 503
+        streams = [
+            await edge.open_stream(PRICES, headers=_new_client_headers()) for _ in range(PLACES)
+        ]
+        assert await attempt(edge, _new_client_headers(), path) == 503
         for stream in streams:
             await stream.close()
         await empty(edge)
-        assert await attempt(edge, _somebody(), path) == 200
+        assert await attempt(edge, _new_client_headers(), path) == 200
 
 
 class TestUserLimit:
@@ -371,7 +378,11 @@ class TestTrustedGateway:
         self, edge: EdgeProcess, fresh: Callable[[str], str]
     ) -> None:
         await empty(edge)
-        headers = {**_somebody(), "X-User-ID": fresh("alice"), "X-User-Roles": "admin, desk"}
+        headers = {
+            **_new_client_headers(),
+            "X-User-ID": fresh("alice"),
+            "X-User-Roles": "admin, desk",
+        }
         async with await edge.open_stream(ORDERS, headers=headers) as stream:
             assert stream.frames[-1].data["userId"] == headers["X-User-ID"]
         async with edge.client() as http:
@@ -384,17 +395,17 @@ class TestTrustedGateway:
     ) -> None:
         await empty(edge)
         alice, cookie = fresh("alice"), await edge.sign_in(fresh("bob"))
-        headers = {**_somebody(), "X-User-ID": alice}
+        headers = {**_new_client_headers(), "X-User-ID": alice}
         async with await edge.open_stream(ORDERS, cookie, headers=headers) as stream:
             assert stream.frames[-1].data["userId"] == alice
 
     @pytest.mark.parametrize("user", ["", "_all", "x" * 129, "\xff\xfe", "_"])
     async def test_invalid_user_id_is_401(self, edge: EdgeProcess, user: str) -> None:
-        answer = await edge.connect(ORDERS, headers={**_somebody(), "X-User-ID": user})
+        answer = await edge.connect(ORDERS, headers={**_new_client_headers(), "X-User-ID": user})
         assert await read_refusal(answer) == (401, UNAUTHORIZED)
 
     async def test_second_user_header_from_the_client_is_401(self, edge: EdgeProcess) -> None:
-        headers = {**_somebody(), "X-User-ID": "admin", "x-user-id": "alice"}
+        headers = {**_new_client_headers(), "X-User-ID": "admin", "x-user-id": "alice"}
         assert (await read_refusal(await edge.connect(ORDERS, headers=headers)))[0] == 401
 
     async def test_header_from_an_unlisted_gateway_is_401(self, harness: Harness) -> None:
@@ -417,7 +428,7 @@ class TestTrustedGateway:
         async with edge.client() as http:
             answer = await http.post("/api/stream/ticket", headers={"X-User-ID": alice})
         path = f"{ORDERS}?ticket={answer.json()['ticket']}"
-        async with await edge.open_stream(path, headers=_somebody()) as stream:
+        async with await edge.open_stream(path, headers=_new_client_headers()) as stream:
             assert stream.frames[-1].data["userId"] == alice
             assert stream.header("set-cookie")
 
@@ -425,12 +436,12 @@ class TestTrustedGateway:
 async def _current_id(edge: EdgeProcess, cookie: str) -> str:
     """An id of the current epoch."""
     await empty(edge)
-    async with await edge.connect(ORDERS, cookie, headers=_somebody()) as stream:
+    async with await edge.connect(ORDERS, cookie, headers=_new_client_headers()) as stream:
         frame = await stream.read_until("an id", lambda frame: frame.id)
     return str(frame.id)
 
 
-def _somebody() -> Any:
+def _new_client_headers() -> Any:
     """The headers of a client with a new address."""
     number = next(_clients)
     return from_(f"203.0.{number // 250}.{number % 250 + 1}")

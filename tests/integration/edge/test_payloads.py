@@ -133,14 +133,14 @@ async def test_payloads_contain_only_documented_fields_with_the_values_of_their_
     await market.publish(TICKER)
     await edge.wait_for_quotes(TICKER)
     cookie = await edge.sign_in(cast.user)
-    streams, happened = {}, {}
+    streams, appended = {}, {}
     for path in [row.path_for(cast) for row in UNIQUE_STREAM_CASES]:
         streams[path] = await open_stream(edge, path, cookie)
     for number, kind in enumerate(_kinds()):
         owner = EVERYBODY if kind.subject_template.startswith(f"ev.{EVERYBODY}.") else cast.user
         subject, event = EventSubject(owner, kind.domain, f"{number}"), _of(cast, kind.name)
         meta = EventMetadata(id=new_id(), correlation="c-payloads")
-        happened[await journal.append_one(subject, event, meta)] = event
+        appended[await journal.append_one(subject, event, meta)] = event
     item = await cast.append_event("items", 0)
     last = await journal.append(cast.user, hidden_event(), domain="notes")
     received, compared = set(), 0
@@ -150,12 +150,12 @@ async def test_payloads_contain_only_documented_fields_with_the_values_of_their_
             if frame.event is not None:
                 received.add((_family(path), frame.event))
                 _matches_catalogue(path, frame)
-            if frame.id is not None and frame.sequence in happened:
-                compared += _is_as_it_happened(path, frame, happened[frame.sequence])
+            if frame.id is not None and frame.sequence in appended:
+                compared += _matches_event(path, frame, appended[frame.sequence])
         await stream.close()
     documented = {(family, event) for family, events in CATALOGUES.items() for event in events}
     assert received | SELDOM >= documented, "some documented events were not received"
-    assert compared > 10 * len(happened)
+    assert compared > 10 * len(appended)
 
 
 def _matches_catalogue(path: str, frame: Frame) -> None:
@@ -168,7 +168,7 @@ def _matches_catalogue(path: str, frame: Frame) -> None:
             assert set(member) <= fields, (path, frame.event, name)
 
 
-def _is_as_it_happened(path: str, frame: Frame, event: Any) -> Any:
+def _matches_event(path: str, frame: Frame, event: Any) -> Any:
     """Check each value against the event's fields of that name; return the number checked."""
     fields, compared = dict[str, list[Any]](), 0
     for name, value in _leaves(json.loads(CODEC.encode(event), parse_float=Decimal)):

@@ -169,8 +169,8 @@ class TestTrimmedAndRecreatedLogs:
             await journal.save_orders_checkpoint("alice")
             await journal.purge_through(6)
             epoch = await journal.epoch()
-            young = isolated_harness.start_edge()
-            async with await young.open_stream(
+            new_edge = isolated_harness.start_edge()
+            async with await new_edge.open_stream(
                 ORDERS, cookie, last_event_id=f"{epoch}-5"
             ) as stream:
                 reset, snapshot = await assert_reset(stream, "trimmed", f"{epoch}-5")
@@ -178,7 +178,7 @@ class TestTrimmedAndRecreatedLogs:
                 assert [order["orderId"] for order in snapshot.data["orders"]] == [
                     f"o-{number}" for number in range(10)
                 ]
-            for at in (edge, young):
+            for at in (edge, new_edge):
                 async with await at.open_stream(
                     ORDERS, cookie, last_event_id=f"{epoch}-6"
                 ) as stream:
@@ -194,9 +194,9 @@ class TestTrimmedAndRecreatedLogs:
         async with isolated_harness.journal() as journal:
             await journal.append("alice", *orders_placed(10))
             await journal.save_orders_checkpoint("alice")
-            young = isolated_harness.start_edge()
+            new_edge = isolated_harness.start_edge()
             await journal.purge_through(6)
-            async with await young.open_stream(ORDERS, cookie, last_event_id="2") as stream:
+            async with await new_edge.open_stream(ORDERS, cookie, last_event_id="2") as stream:
                 await assert_reset(stream, "trimmed", "2")
 
     async def test_trimming_the_whole_log_resets_an_absent_client(
@@ -208,8 +208,8 @@ class TestTrimmedAndRecreatedLogs:
             await journal.append("alice", *orders_placed(10))
             await journal.save_orders_checkpoint("alice")
             await journal.purge_through(10)
-            young = isolated_harness.start_edge()
-            async with await young.open_stream(ORDERS, cookie, last_event_id="4") as stream:
+            new_edge = isolated_harness.start_edge()
+            async with await new_edge.open_stream(ORDERS, cookie, last_event_id="4") as stream:
                 reset, snapshot = await assert_reset(stream, "trimmed", "4")
                 assert reset.data["firstAvailableId"].endswith("-11")
                 assert snapshot.sequence == 10
@@ -229,13 +229,17 @@ class TestTrimmedAndRecreatedLogs:
                 await journal.append("bob", order_placed(f"b-{number}"))
                 await journal.append("alice", order_placed(f"o-{number}"))
             last = await journal.append("zoe", hidden_event())
-            young = isolated_harness.start_edge(SSE_REPLAY_LIMIT=10)
-            async with await young.open_stream(ORDERS, cookie, last_event_id=str(start)) as stream:
+            new_edge = isolated_harness.start_edge(SSE_REPLAY_LIMIT=10)
+            async with await new_edge.open_stream(
+                ORDERS, cookie, last_event_id=str(start)
+            ) as stream:
                 _, snapshot = await assert_reset(stream, "limit", str(start))
                 assert len(snapshot.data["orders"]) == 12
                 assert snapshot.sequence == last
             within = sequences(await journal.read_user("alice"))[1]
-            async with await young.open_stream(ORDERS, cookie, last_event_id=str(within)) as stream:
+            async with await new_edge.open_stream(
+                ORDERS, cookie, last_event_id=str(within)
+            ) as stream:
                 assert len(await read_through(stream, last - 1)) == 10
             async with await old.open_stream(ORDERS, cookie, last_event_id=str(start)) as stream:
                 assert len(await read_through(stream, last - 1)) == 11

@@ -160,14 +160,14 @@ class TestNoLossAndNoDuplicates:
                 journal.append(alice, *orders_placed(100, f"a{batch}")),
                 journal.append(bob, *orders_placed(20, f"b{batch}")),
             )
-        young = harness.start_edge()
+        new_edge = harness.start_edge()
         last = await journal.append(alice, order_placed("last"))
         expected = sequences(await journal.read_user(alice, after=start))
         assert len(expected) == 801
-        for at in (edge, young):
+        for at in (edge, new_edge):
             async with await at.open_stream(ORDERS, cookie, last_event_id=str(start)) as stream:
                 assert await read_through(stream, last) == expected
-        young.stop()
+        new_edge.stop()
 
     async def test_a_client_may_switch_edges_while_events_arrive(
         self, harness: Harness, edge: EdgeProcess, cookie: str, alice: str, journal: EventLogDriver

@@ -131,8 +131,8 @@ async def test_a_checkpoint_of_another_epoch_is_ignored(isolated_harness: Harnes
         await journal.save_orders_checkpoint("alice")
         await journal.recreate_stream()
         await journal.append("alice", *orders_placed(3, "new"))
-        young = isolated_harness.start_edge()
-        async with await young.open_stream(ORDERS, cookie) as stream:
+        new_edge = isolated_harness.start_edge()
+        async with await new_edge.open_stream(ORDERS, cookie) as stream:
             orders = (await stream.read()).data["orders"]
     assert [order["orderId"] for order in orders] == ["new-0", "new-1", "new-2"]
 
@@ -142,8 +142,8 @@ async def write(journal: EventLogDriver, user: str, number: int, under_way: Any)
     for order in range(40):
         if order == 20:
             await under_way.wait()
-        for happens in (order_placed, order_accepted, order_rejected)[: 1 + order % 3]:
-            await journal.append(user, happens(f"w{number}-{order}"))
+        for make_event in (order_placed, order_accepted, order_rejected)[: 1 + order % 3]:
+            await journal.append(user, make_event(f"w{number}-{order}"))
 
 
 async def test_streams_have_no_gaps_while_writers_append(
@@ -152,7 +152,7 @@ async def test_streams_have_no_gaps_while_writers_append(
     """Clients connect at any moment, to a running edge and to a new one with an empty memory, while
     four writers append. Each client ends with the state of the log, without a lost or repeated
     event."""
-    young = harness.start_edge()
+    new_edge = harness.start_edge()
     writing, under_way = True, asyncio.Event()
     end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
@@ -170,7 +170,7 @@ async def test_streams_have_no_gaps_while_writers_append(
     async def readers() -> list[asyncio.Task[Any]]:
         reading: list[asyncio.Task[Any]] = []
         while writing and len(reading) < 40:
-            reading += [asyncio.create_task(read(at)) for at in (edge, young)]
+            reading += [asyncio.create_task(read(at)) for at in (edge, new_edge)]
             await journal.append(alice, order_placed(f"mark-{len(reading)}"))
             if len(reading) == 20:
                 under_way.set()
@@ -187,7 +187,7 @@ async def test_streams_have_no_gaps_while_writers_append(
     for since, frames in await asyncio.gather(*reading):
         assert [f.sequence for f in frames[1:]] == [r.sequence for r in log if r.sequence > since]
         assert sorted(state(frames), key=by_id) == sorted(final, key=by_id)
-    young.stop()
+    new_edge.stop()
 
 
 def by_id(order: Any) -> Any:

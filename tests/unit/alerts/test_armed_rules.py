@@ -107,10 +107,10 @@ def test_a_rule_on_a_symbol_is_not_triggered_by_another_symbol() -> None:
 
 def test_an_unreadable_event_advances_the_sequence() -> None:
     rules = ArmedRulesProjection()
-    strange = make_recorded_event(5, make_rule_event("created", 0, 5))
-    strange.tag = "rule.postponed.v1"
+    unreadable = make_recorded_event(5, make_rule_event("created", 0, 5))
+    unreadable.tag = "rule.postponed.v1"
     with pytest.raises(UnknownType):
-        rules.apply(strange)
+        rules.apply(unreadable)
     assert rules.as_of == 5
 
 

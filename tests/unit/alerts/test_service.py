@@ -109,8 +109,8 @@ async def test_rules_of_other_users_are_not_found(process: AlertsProcess) -> Non
         "not_found",
         None,
     )
-    for strange in ("", "x" * 65):
-        request = ArmRule(user_id=USER, rule_id=strange)
+    for rule_id in ("", "x" * 65):
+        request = ArmRule(user_id=USER, rule_id=rule_id)
         assert await await_rejection(process.service.arm_rule(request, make_context())) == (
             "not_found",
             None,

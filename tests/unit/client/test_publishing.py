@@ -145,7 +145,7 @@ async def test_put_replaces_the_value_of_an_entity() -> None:
 async def test_through_random_faults_acknowledged_events_are_stored_once(
     seed: int, harness: ClientHarness
 ) -> None:
-    tapes = [harness.client(f"p{n}", faults=Faults.rough(seed * 7 + n)) for n in range(3)]
+    clients = [harness.client(f"p{n}", faults=Faults.rough(seed * 7 + n)) for n in range(3)]
     acknowledged: list[tuple[str, int | None]] = []
     refused: list[str] = []
 
@@ -158,7 +158,7 @@ async def test_through_random_faults_acknowledged_events_are_stored_once(
         else:
             acknowledged.append((receipt.id, receipt.sequence))
 
-    await asyncio.gather(*[publish(tapes[n % 3], n) for n in range(60)])
+    await asyncio.gather(*[publish(clients[n % 3], n) for n in range(60)])
     stored = {recorded.metadata.id: recorded.sequence for recorded in harness.recorded_events()}
     assert len(stored) == len(harness.recorded_events())
     assert len(acknowledged) > 50
@@ -207,7 +207,7 @@ async def test_a_handler_that_fails_for_minutes_publishes_each_event_once(
     client = harness.client()
     await client.publish(loan(), owner="bob", entity="l-1", event_id="cause")
     loan_handler = LoanHandler(client, failures_left=failed_events.MAX_ATTEMPTS)
-    reaction = await client.subscribe_durable(
+    subscription = await client.subscribe_durable(
         "desk", tapewire.pattern(domain="unitloans"), loan_handler.handle
     )
     await asyncio.sleep(1800)
@@ -225,7 +225,7 @@ async def test_a_handler_that_fails_for_minutes_publishes_each_event_once(
         "report.strategy_started.v1 of cause": 1,
         "alert.raised.v1 of cause": 1,
     }
-    await reaction.close()
+    await subscription.close()
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -239,7 +239,7 @@ async def test_through_random_faults_a_handler_publishes_each_event_once(
     faults = Faults.rough(seed)
     client = harness.client(faults=faults, retry_seconds=5)
     loan_handler = LoanHandler(client, failures_left=5)
-    reaction = await client.subscribe_durable(
+    subscription = await client.subscribe_durable(
         "desk", tapewire.pattern(domain="unitloans"), loan_handler.handle
     )
     await wait_until_handled(loan_handler, 20)
@@ -250,7 +250,7 @@ async def test_through_random_faults_a_handler_publishes_each_event_once(
         for tag in ("report.strategy_started.v1", "alert.raised.v1")
         for number in range(20)
     }
-    await reaction.close()
+    await subscription.close()
 
 
 async def test_events_of_a_handler_have_the_correlation_and_causation_of_their_cause() -> None:
@@ -259,12 +259,12 @@ async def test_events_of_a_handler_have_the_correlation_and_causation_of_their_c
     with tapewire.correlated("morning-batch"):
         cause = await client.publish(loan(), owner="bob", entity="l-1")
     loan_handler = LoanHandler(client)
-    reaction = await client.subscribe_durable(
+    subscription = await client.subscribe_durable(
         "desk", tapewire.pattern(domain="unitloans"), loan_handler.handle
     )
     while not loan_handler.handled_counts:  # noqa: ASYNC110
         await asyncio.sleep(0)
-    await reaction.close()
+    await subscription.close()
     _, *published = harness.recorded_events()
     assert {one.metadata.correlation for one in harness.recorded_events()} == {"morning-batch"}
     assert [one.metadata.causation for one in published] == [cause.id, cause.id]

@@ -168,18 +168,18 @@ class TestDelivery:
     async def test_public_status_messages_are_sent_to_connected_clients_without_ids(
         self, hub: Hub, open_: OpenHubConnection
     ) -> None:
-        anybody, signed_in = open_(None, PRICES), open_(feed=PRICES)
+        anonymous, signed_in = open_(None, PRICES), open_(feed=PRICES)
         hub.publish(recorded(7, EVERYBODY, "agents", status("orders")))
-        frame = await anybody.read_pending()
+        frame = await anonymous.read_pending()
         assert frame.startswith(b"event: agent:status\n")
         assert b"\nid: " not in frame
         assert await signed_in.read_pending() == frame
-        assert anybody.connection.position == 0
+        assert anonymous.connection.position == 0
         hub.publish(recorded(8, EVERYBODY, "reports", status("orders")))
-        assert await anybody.read_pending() == b""
-        hub.remove(anybody.connection)
+        assert await anonymous.read_pending() == b""
+        hub.remove(anonymous.connection)
         hub.publish(recorded(9, EVERYBODY, "agents", status("orders")))
-        assert await anybody.read_pending() == b""
+        assert await anonymous.read_pending() == b""
 
     async def test_a_connection_without_room_for_a_status_message_is_closed_as_slow(
         self, hub: Hub, open_: OpenHubConnection

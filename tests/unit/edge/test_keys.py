@@ -25,7 +25,7 @@ def issuer() -> JwtIssuer:
     return JwtIssuer()
 
 
-async def knows(
+async def has_key(
     keys: FileKeySource | UrlKeySource, issuer: JwtIssuer, algorithm: str = "ES256"
 ) -> bool:
     """Return whether the issuer's newest key is found."""
@@ -79,11 +79,11 @@ class TestFileKeySource:
 
     async def test_a_changed_file_is_read_again(self, file: Path, issuer: JwtIssuer) -> None:
         keys = FileKeySource(file)
-        assert await knows(keys, issuer)
+        assert await has_key(keys, issuer)
         issuer.rotate()
-        assert not await knows(keys, issuer)
+        assert not await has_key(keys, issuer)
         file.write_bytes(issuer.jwks())
-        assert await knows(keys, issuer)
+        assert await has_key(keys, issuer)
         assert await keys.find("ES256-0", "ES256") == []
 
     async def test_an_unchanged_file_is_not_read_again(
@@ -94,7 +94,7 @@ class TestFileKeySource:
             "tapewire_services.edge.auth.jwks.parse_jwks",
             lambda _: pytest.fail("the file was read again"),
         )
-        assert await knows(keys, issuer)
+        assert await has_key(keys, issuer)
 
     async def test_a_changed_symbolic_link_is_followed(
         self, tmp_path: Path, issuer: JwtIssuer
@@ -115,12 +115,12 @@ class TestFileKeySource:
     ) -> None:
         keys = FileKeySource(file)
         file.write_bytes(b'{"keys":')
-        assert await knows(keys, issuer)
+        assert await has_key(keys, issuer)
         file.unlink()
-        assert await knows(keys, issuer)
+        assert await has_key(keys, issuer)
         issuer.rotate()
         file.write_bytes(issuer.jwks())
-        assert await knows(keys, issuer)
+        assert await has_key(keys, issuer)
 
     def test_an_invalid_file_fails_at_startup(self, tmp_path: Path) -> None:
         with pytest.raises(OSError, match="No such file"):
@@ -155,46 +155,46 @@ class TestUrlKeySource:
     async def test_concurrent_lookups_share_one_request(self, issuer: JwtIssuer) -> None:
         source = Source(issuer)
         source.slow = 0.5
-        found = await asyncio.gather(*(knows(source.keys, issuer) for _ in range(50)))
+        found = await asyncio.gather(*(has_key(source.keys, issuer) for _ in range(50)))
         assert all(found)
         assert source.fetch_count == 1
 
     async def test_old_keys_are_refreshed_in_the_background(self, issuer: JwtIssuer) -> None:
         source = Source(issuer)
         clock = asyncio.get_running_loop().time
-        await knows(source.keys, issuer)
+        await has_key(source.keys, issuer)
         await asyncio.sleep(299)
-        await knows(source.keys, issuer)
+        await has_key(source.keys, issuer)
         assert source.fetch_count == 1
         await asyncio.sleep(2)
         source.slow = 4.0
         began = clock()
-        assert await knows(source.keys, issuer)
+        assert await has_key(source.keys, issuer)
         assert clock() == began
         await asyncio.sleep(5)
         assert source.fetch_count == 2
 
     async def test_an_unknown_key_is_fetched_at_once(self, issuer: JwtIssuer) -> None:
         source = Source(issuer)
-        await knows(source.keys, issuer)
+        await has_key(source.keys, issuer)
         await asyncio.sleep(10)
         issuer.rotate()
-        assert await knows(source.keys, issuer)
+        assert await has_key(source.keys, issuer)
         assert source.fetch_count == 2
 
     async def test_an_unknown_key_is_fetched_right_after_another_request(
         self, issuer: JwtIssuer
     ) -> None:
         source = Source(issuer)
-        await knows(source.keys, issuer)
+        await has_key(source.keys, issuer)
         issuer.rotate()
-        assert await knows(source.keys, issuer)
+        assert await has_key(source.keys, issuer)
 
     async def test_unknown_key_ids_cause_at_most_one_request_per_interval(
         self, issuer: JwtIssuer
     ) -> None:
         source = Source(issuer)
-        await knows(source.keys, issuer)
+        await has_key(source.keys, issuer)
 
         async def flood(number: int) -> None:
             for n in range(10):
@@ -207,27 +207,27 @@ class TestUrlKeySource:
 
     async def test_old_keys_stay_valid_during_an_outage(self, issuer: JwtIssuer) -> None:
         source = Source(issuer)
-        await knows(source.keys, issuer)
+        await has_key(source.keys, issuer)
         source.down = True
         for _ in range(5):
             await asyncio.sleep(600)
-            assert await knows(source.keys, issuer)
+            assert await has_key(source.keys, issuer)
         source.down = False
         issuer.rotate()
-        assert await knows(source.keys, issuer)
+        assert await has_key(source.keys, issuer)
 
     async def test_an_unknown_key_is_unavailable_during_an_outage(self, issuer: JwtIssuer) -> None:
         """A client gives up after 401. The answer is 503 until the keys can be fetched."""
         source = Source(issuer)
         source.down = True
         with pytest.raises(VerificationKeysUnavailable):
-            await knows(source.keys, issuer)
+            await has_key(source.keys, issuer)
         source.down = False
-        assert await knows(source.keys, issuer)
+        assert await has_key(source.keys, issuer)
         source.down = True
         issuer.rotate()
         with pytest.raises(VerificationKeysUnavailable):
-            await knows(source.keys, issuer)
+            await has_key(source.keys, issuer)
         source.down = False
         assert await source.keys.find("made-up", "RS256") == []
 

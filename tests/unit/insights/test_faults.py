@@ -189,9 +189,9 @@ def every_answer_lost() -> None:
     async def work() -> None:
         server = MemoryServer()
         process = InsightsProcess(server, Faults(seed=1, lost_ack_rate=1.0))
-        stories = [_new_item(one) for one in range(40)]
+        items = [_new_item(one) for one in range(40)]
         for command, added in (("one", 40), ("one", 40), ("other", 0)):
-            reply = await process.load(*stories, command_id=command)
+            reply = await process.load(*items, command_id=command)
             assert (reply.added, reply.there) == (added, 40 - added)
         created = await process.create()
         assert (await process.change(created.id, name="New")).name == "New"

@@ -26,9 +26,9 @@ class QuoteSource:
 
     async def open_quote_cache(self) -> tuple[QuoteCache, MemoryLatestValueStore]:
         values = MemoryLatestValueStore(self.server)
-        board = QuoteCache(values)
-        await board.start()
-        return board, values
+        quote_cache = QuoteCache(values)
+        await quote_cache.start()
+        return quote_cache, values
 
 
 def ask_price(quote_cache: QuoteCache, symbol: str) -> Decimal | None:
@@ -39,12 +39,15 @@ def ask_price(quote_cache: QuoteCache, symbol: str) -> Decimal | None:
 async def test_the_cache_has_earlier_and_new_quotes() -> None:
     market = QuoteSource()
     await market.put(quote(symbol="BRK.B", ask="7"))
-    board, _ = await market.open_quote_cache()
+    quote_cache, _ = await market.open_quote_cache()
     changed_symbols: list[str] = []
-    ignore = board.add_listener(changed_symbols.append)
+    ignore = quote_cache.add_listener(changed_symbols.append)
     await market.put(quote(symbol="SPY", ask="8"))
     await asyncio.sleep(1)
-    assert (ask_price(board, "BRK.B"), ask_price(board, "SPY")) == (Decimal(7), Decimal(8))
+    assert (ask_price(quote_cache, "BRK.B"), ask_price(quote_cache, "SPY")) == (
+        Decimal(7),
+        Decimal(8),
+    )
     assert changed_symbols == ["SPY"]
     ignore()
     await market.put(quote(symbol="SPY", ask="9", second=1))
@@ -55,11 +58,11 @@ async def test_the_cache_has_earlier_and_new_quotes() -> None:
 async def test_an_unknown_symbol_is_reported_at_once_after_the_start_period() -> None:
     market = QuoteSource()
     await market.put(quote())
-    board, _ = await market.open_quote_cache()
+    quote_cache, _ = await market.open_quote_cache()
     await asyncio.sleep(SYMBOL_WAIT_SECONDS)
     began = asyncio.get_running_loop().time()
-    assert await board.has_symbol("IBM")
-    assert not await board.has_symbol("NOPE")
+    assert await quote_cache.has_symbol("IBM")
+    assert not await quote_cache.has_symbol("NOPE")
     assert asyncio.get_running_loop().time() == began
 
 
@@ -68,8 +71,10 @@ async def test_has_symbol_waits_while_the_market_starts() -> None:
     publishes the symbols one by one. Orders used to be rejected for symbols that were published a
     little later."""
     market = QuoteSource()
-    board, _ = await market.open_quote_cache()
-    knowing = [asyncio.create_task(board.has_symbol(symbol)) for symbol in ("IBM", "SPY", "NOPE")]
+    quote_cache, _ = await market.open_quote_cache()
+    knowing = [
+        asyncio.create_task(quote_cache.has_symbol(symbol)) for symbol in ("IBM", "SPY", "NOPE")
+    ]
     await asyncio.sleep(1)
     await market.put(quote(symbol="IBM"))
     await asyncio.sleep(1)
@@ -78,39 +83,42 @@ async def test_has_symbol_waits_while_the_market_starts() -> None:
 
 
 async def test_has_symbol_raises_unavailable_without_any_quote() -> None:
-    board, _ = await QuoteSource().open_quote_cache()
+    quote_cache, _ = await QuoteSource().open_quote_cache()
     with pytest.raises(Unavailable):
-        await board.has_symbol("IBM")
+        await quote_cache.has_symbol("IBM")
 
 
 async def test_known_symbols_are_kept_after_the_market_is_lost() -> None:
     market = QuoteSource()
     await market.put(quote())
-    board, _ = await market.open_quote_cache()
+    quote_cache, _ = await market.open_quote_cache()
     market.server.values.clear()
     market.server.stop()
     market.server.start()
-    following = asyncio.create_task(board.repair_gaps())
+    following = asyncio.create_task(quote_cache.repair_gaps())
     await asyncio.sleep(10)
-    assert await board.has_symbol("IBM")
-    assert ask_price(board, "IBM") == Decimal(100)
+    assert await quote_cache.has_symbol("IBM")
+    assert ask_price(quote_cache, "IBM") == Decimal(100)
     following.cancel()
 
 
 async def test_quotes_lost_in_a_gap_are_read_again() -> None:
     market = QuoteSource()
     await market.put(quote())
-    board, _ = await market.open_quote_cache()
+    quote_cache, _ = await market.open_quote_cache()
     changed_symbols: list[str] = []
-    board.add_listener(changed_symbols.append)
-    following = asyncio.create_task(board.repair_gaps())
+    quote_cache.add_listener(changed_symbols.append)
+    following = asyncio.create_task(quote_cache.repair_gaps())
     market.server.stop()
     await asyncio.sleep(1)
     market.server.start()
     await market.put(quote(symbol="SPY"))
     await market.put(quote(ask="101", second=1))
     await asyncio.sleep(1)
-    assert (ask_price(board, "IBM"), ask_price(board, "SPY")) == (Decimal(101), Decimal(100))
+    assert (ask_price(quote_cache, "IBM"), ask_price(quote_cache, "SPY")) == (
+        Decimal(101),
+        Decimal(100),
+    )
     assert sorted(set(changed_symbols)) == ["IBM", "SPY"]
     following.cancel()
 
@@ -126,19 +134,19 @@ async def test_stored_quotes_never_replace_newer_live_quotes() -> None:
 
     market = QuoteSource()
     await market.put(quote(ask="100", second=1))
-    board = QuoteCache(SlowValueStore(market.server))
-    starting = asyncio.create_task(board.start())
+    quote_cache = QuoteCache(SlowValueStore(market.server))
+    starting = asyncio.create_task(quote_cache.start())
     await asyncio.sleep(0.5)
     await market.put(quote(ask="101", second=2))
     await starting
-    assert ask_price(board, "IBM") == Decimal(101)
+    assert ask_price(quote_cache, "IBM") == Decimal(101)
 
 
 async def test_invalid_quotes_are_ignored() -> None:
     market = QuoteSource()
     await market.store.put("IBM", b"rubbish")
-    board, _ = await market.open_quote_cache()
-    assert board.quote("IBM") is None
+    quote_cache, _ = await market.open_quote_cache()
+    assert quote_cache.quote("IBM") is None
     await market.put(quote())
     await asyncio.sleep(1)
-    assert ask_price(board, "IBM") == Decimal(100)
+    assert ask_price(quote_cache, "IBM") == Decimal(100)
