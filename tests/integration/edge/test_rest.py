@@ -4,7 +4,7 @@ The tests run against a whole system whose prices follow a random walk. They che
 against the OpenAPI document.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -479,6 +479,118 @@ def test_the_same_idempotency_key_creates_one_resource(
     bad = {"Idempotency-Key": "x" * 129}
     refused(http.post(path, json=body, headers=bad), 422, "Idempotency-Key")
     assert http.get(path, headers=bad).is_success  # a read ignores the key
+
+
+KEY = {"Idempotency-Key": "mine-2"}
+RESTING = {"symbol": "IBM", "side": "buy", "type": "limit", "limitPrice": 0.01, "qty": 1}
+
+
+def made_path(http: httpx.Client, path: str, body: dict[str, Any]) -> str:
+    """Create a resource; return its path."""
+    answer = http.post(path, json=body).json()
+    [id_] = {answer[name] for name in _ID_OF if answer.get(name)}
+    return f"{path}/{id_}"
+
+
+def order_path(http: httpx.Client) -> str:
+    return made_path(http, "/api/orders", RESTING)
+
+
+def strategy_path(http: httpx.Client) -> str:
+    return made_path(http, "/api/strategies", STRATEGY)
+
+
+def rule_path(http: httpx.Client) -> str:
+    return made_path(http, "/api/alerts/rules", {**ABOVE, "price": 999_999})
+
+
+def configuration_path(http: httpx.Client) -> str:
+    return made_path(http, "/api/v2/configurations", {"name": "mine", "tickers": ["IBM"]})
+
+
+TwoRequests = tuple[tuple[str, str, Any], tuple[str, str, Any]]
+"""Two requests of one kind and other content: method, path and body of each."""
+
+
+def bodies(path: str, first: Any, second: Any) -> Callable[[httpx.Client], TwoRequests]:
+    return lambda _: (("POST", path, first), ("POST", path, second))
+
+
+def paths(
+    make: Callable[[httpx.Client], str], method: str, suffix: str = "", body: Any = None
+) -> Callable[[httpx.Client], TwoRequests]:
+    return lambda http: (
+        (method, make(http) + suffix, body),
+        (method, make(http) + suffix, body),
+    )
+
+
+def changes(
+    make: Callable[[httpx.Client], str], first: Any, second: Any
+) -> Callable[[httpx.Client], TwoRequests]:
+    def requests(http: httpx.Client) -> TwoRequests:
+        path = make(http)
+        return ("PATCH", path, first), ("PATCH", path, second)
+
+    return requests
+
+
+@pytest.mark.parametrize(
+    "requests",
+    [
+        bodies("/api/orders", RESTING, {**RESTING, "qty": 500}),
+        bodies(
+            "/api/orders",
+            {**RESTING, "clientOrderId": "case-a"},
+            {**RESTING, "clientOrderId": "case-b"},
+        ),
+        bodies("/api/orders", {**RESTING, "clientOrderId": "case-c"}, RESTING),
+        bodies("/api/strategies", STRATEGY, {**STRATEGY, "quantity": 500}),
+        bodies("/api/strategies", STRATEGY, {**STRATEGY, "name": "another"}),
+        bodies("/api/alerts/rules", {**ABOVE, "price": 999_999}, {**ABOVE, "price": 999_998}),
+        bodies(
+            "/api/v2/configurations",
+            {"name": "mine", "tickers": ["IBM"]},
+            {"name": "mine", "tickers": ["IBM", "SPY"]},
+        ),
+        paths(order_path, "DELETE"),
+        paths(strategy_path, "POST", "/start"),
+        paths(rule_path, "DELETE"),
+        paths(configuration_path, "DELETE"),
+        changes(strategy_path, {"quantity": 5}, {"quantity": 6}),
+        changes(configuration_path, {"name": "x"}, {"name": "y"}),
+    ],
+    ids=[
+        "order", "client order id", "no client order id", "strategy", "strategy name", "rule",
+        "configuration", "cancel", "start", "delete rule", "delete configuration",
+        "change strategy", "change configuration",
+    ],
+)  # fmt: skip
+def test_an_idempotency_key_with_another_content_is_refused(
+    http: httpx.Client, requests: Callable[[httpx.Client], TwoRequests]
+) -> None:
+    """The regression: strategies and rules were answered with the old one, an order with 503, and
+    after two minutes it was placed."""
+    first, second = requests(http)
+
+    def send(method: str, path: str, body: Any) -> httpx.Response:
+        return http.request(method, path, json=body, headers=KEY)
+
+    done = send(*first)
+    assert done.is_success, done.text
+    for _ in range(2):
+        answer = send(*second)
+        refused(answer, 422, "Idempotency-Key")
+        assert answer.json()["value"] == "mine-2"
+        again = send(*first)
+        assert again.status_code == done.status_code
+        ids = [name for name in _ID_OF if done.json().get(name)]
+        assert [again.json()[name] for name in ids] == [done.json()[name] for name in ids]
+
+
+def test_a_refused_request_leaves_its_idempotency_key_unused(http: httpx.Client) -> None:
+    refused(http.post("/api/orders", json={**RESTING, "qty": 0}, headers=KEY), 422, "qty")
+    assert http.post("/api/orders", json=RESTING, headers=KEY).status_code == 201
 
 
 def test_every_documented_call_succeeds_as_documented(
