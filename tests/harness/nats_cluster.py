@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,9 +21,23 @@ _CONFIG = """\
 server_name: {name}
 host: 127.0.0.1
 port: {port}
+{pings}
 jetstream {{ store_dir: {store} }}
-cluster {{ name: test, host: 127.0.0.1, port: {cluster_port}, routes: {routes} }}
+cluster {{
+  name: test
+  host: 127.0.0.1
+  port: {cluster_port}
+  routes: {routes}
+  {pings}
+}}
 """
+SHIPPED_CONFIG = Path(__file__).parents[2] / "k8s" / "base" / "nats.conf"
+
+
+def shipped_pings() -> str:
+    """The lines of the shipped configuration by which a suspended peer is found."""
+    lines = SHIPPED_CONFIG.read_text().splitlines()
+    return "\n".join(line for line in lines if line.startswith("ping_"))
 
 
 class NatsCluster:
@@ -41,6 +57,7 @@ class NatsCluster:
                 store=json.dumps(str(folder / f"n{number}")),
                 cluster_port=cluster_ports[number],
                 routes=json.dumps(routes),
+                pings=shipped_pings(),
             )
             (folder / f"n{number}.conf").write_text(text)
 
@@ -59,6 +76,19 @@ class NatsCluster:
         process = self._processes.pop(number)
         process.kill()
         process.wait()
+
+    def freeze(self, number: int) -> None:
+        """Suspend a server; its connections stay open."""
+        process = self._processes[number]
+        process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)
+
+    def thaw(self, number: int) -> None:
+        self._processes[number].send_signal(signal.SIGCONT)
+
+    def url_of(self, number: int) -> str:
+        """The URL of one server."""
+        return self.url.split(",")[number]
 
     def wait_for_leader(self) -> None:
         """Wait until the cluster has elected its leader."""

@@ -5,6 +5,7 @@
 and the pages.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import cast
@@ -82,6 +83,7 @@ def correlation_middleware(app: ASGIApp) -> ASGIApp:
         given = headers.get(b"x-correlation-id")
         correlation = ensure_correlation_id(given.decode("latin-1") if given else None)
         scope["state"]["correlation"] = correlation
+        scope["state"]["received_at"] = asyncio.get_running_loop().time()
 
         async def send_with_correlation_id(message: Message) -> None:
             if message["type"] == "http.response.start":

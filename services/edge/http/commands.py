@@ -23,8 +23,11 @@ from tapewire_services.edge.http.errors import (
 from tapewire_services.edge.http.schema import MAX_IDEMPOTENCY_KEY_CHARACTERS
 
 COMMAND_TIMEOUT_SECONDS = 2.8
-"""How long the edge waits for the outcome of a command. A service that receives the command later
-does nothing."""
+"""When the edge answers a command at the latest, from its arrival. A service that receives the
+command later does nothing."""
+SESSION_TIMEOUT_SECONDS = 2.0
+"""How much of that the lookup of the caller's session may take."""
+MIN_TIMEOUT_SECONDS = 0.5
 _VALID_KEY = re.compile(rf"[\x21-\x7e]{{1,{MAX_IDEMPOTENCY_KEY_CHARACTERS}}}")
 
 
@@ -52,6 +55,12 @@ def identify_command(payload: msgspec.Struct, given_key: str | None) -> CommandI
     key = given_key or new_id()
     hashed = f"{getattr(payload, 'user_id', '')}\n{type(payload).__name__}\n{key}"
     return CommandIdentity(key, given_key, hashlib.sha256(hashed.encode()).hexdigest()[:32])
+
+
+def undone_command(reason: str) -> HttpError:
+    """The 503 of a command that was not sent to its service."""
+    undone = UndoneCommand(Outcome.NOT_DONE, None, None)
+    return unavailable(f"Nothing was done, because {reason}; try again", command=undone)
 
 
 def unanswered_command(

@@ -66,7 +66,7 @@ class UndoneCommand(msgspec.Struct, frozen=True):
     """What a client needs to know of a command that was not answered."""
 
     outcome: Outcome
-    idempotency_key: str
+    idempotency_key: str | None
     found_at: str | None
 
 
@@ -104,7 +104,7 @@ class HttpError(Exception):
             problem = msgspec.structs.replace(
                 problem,
                 outcome=self.command.outcome,
-                idempotency_key=self.command.idempotency_key,
+                idempotency_key=self.command.idempotency_key or msgspec.UNSET,
                 found_at=self.command.found_at or msgspec.UNSET,
             )
         return CODEC.encode(problem)

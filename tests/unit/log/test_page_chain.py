@@ -30,7 +30,7 @@ class FakeConnection:
     def __init__(self, *replies: Msg) -> None:
         self._replies = list(replies)
 
-    async def request_many(self, *_: Any) -> list[Msg]:
+    async def request_many(self, *_: Any, **__: Any) -> list[Msg]:
         return self._replies
 
 

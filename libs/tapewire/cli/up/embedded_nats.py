@@ -50,6 +50,9 @@ server_name: {name}
 pid_file: {pid_file}
 log_file: {log_file}
 logfile_size_limit: 10MB
+# The connection of a suspended process ends when two pings are unanswered at the time of the next.
+ping_interval: "3s"
+ping_max: 2
 jetstream {{
     store_dir: {store}
     # One server acknowledges only what would survive a loss of power.

@@ -30,7 +30,7 @@ REQUEST_TIMEOUT_SECONDS = 5.0
 """How long a server may take to answer, and from one reply to the next."""
 RECONNECT_WAIT_SECONDS = 0.25
 CONNECT_TIMEOUT_SECONDS = 1
-PING_INTERVAL_SECONDS = 2
+PING_INTERVAL_SECONDS = 3
 """The server counts as lost when two pings are unanswered at the time of the next one."""
 MAX_PENDING_MESSAGES = 1 << 18
 MAX_PENDING_BYTES = 64 << 20

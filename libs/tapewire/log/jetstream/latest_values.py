@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from nats.aio.msg import Msg
 
-from tapewire.log.jetstream import stream_reads
+from tapewire.log.jetstream import repeated_reads, stream_reads
 from tapewire.log.jetstream.compat import status_code
 from tapewire.log.jetstream.connection import NatsConnection
 from tapewire.log.jetstream.gap_aware_subscription import GapAwareSubscription
@@ -56,10 +56,7 @@ class JetStreamLatestValueStore:
 
     async def get(self, key: str) -> bytes | None:
         subject = f"$JS.API.DIRECT.GET.{self._stream}.{self._prefix}.{key}"
-        try:
-            message = await self._connection.request(subject)
-        except OutcomeUnknown as error:
-            raise Unavailable(str(error)) from error
+        message = await repeated_reads.read(self._connection, subject)
         if status_code(message) == "404" or is_marker(message):
             return None
         return message.data

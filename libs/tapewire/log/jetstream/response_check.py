@@ -1,7 +1,8 @@
 """`ResponseCheck`: whether the server of a connection responds, when that is in doubt.
 
 A server that is suspended keeps its connections open. Waiting until the periodic pings fail takes
-longer than a request may take, so a request that nobody answers asks for this check.
+longer than a request may take, so a request that is not answered asks for this check. With a single
+server there is nothing to reconnect to, and a silent one is most likely busy.
 """
 
 import asyncio
@@ -26,7 +27,9 @@ class ResponseCheck:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Check in the background, unless a check is running."""
+        """Check in the background, unless a check is running or there is no other server."""
+        if len(self._client.servers) < 2:
+            return
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="response check")
 

@@ -14,6 +14,7 @@ from nats.aio.msg import Msg
 
 from tapewire.log.jetstream.compat import status_code
 from tapewire.log.jetstream.connection import NatsConnection
+from tapewire.log.jetstream.repeated_reads import read_many
 from tapewire.log.ports import PAGE_BYTES, Bounds, EventMetadata, RecordedEvent, Unavailable
 
 MAX_SUBJECTS_PER_REQUEST = 256
@@ -61,10 +62,10 @@ def _header(message: Msg, name: str) -> str:
 async def _request_page(
     connection: NatsConnection, stream: str, request: dict[str, Any], description: str
 ) -> StoredMessages:
-    replies = await connection.request_many(
+    replies = await read_many(
+        connection,
         f"$JS.API.DIRECT.GET.{stream}",
         msgspec.json.encode(request),
-        None,
         lambda m: bool(status_code(m)),
     )
     *messages, end = replies
@@ -99,10 +100,10 @@ async def last_sequence(connection: NatsConnection, stream: str, filter_: str) -
 async def last_sequence_before(connection: NatsConnection, stream: str, moment: datetime) -> int:
     """The sequence before the first message that was stored at or after `moment`."""
     request = {"next_by_subj": ">", "start_time": moment.isoformat(), "batch": 1}
-    replies = await connection.request_many(
+    replies = await read_many(
+        connection,
         f"$JS.API.DIRECT.GET.{stream}",
         msgspec.json.encode(request),
-        None,
         lambda m: bool(status_code(m)),
     )
     if len(replies) > 1:

@@ -52,12 +52,16 @@ logger = structlog.get_logger("tapewire.requests")
 
 
 class _Attempt:
-    """One sending. `instance` is None for the queue group until that is acknowledged."""
+    """One sending. `instance` is None for the queue group until that is acknowledged.
+    `clock_offset` is what its deadline was corrected by, in seconds."""
 
-    __slots__ = ("instance", "is_pending", "is_probe")
+    __slots__ = ("clock_offset", "instance", "is_pending", "is_probe")
 
-    def __init__(self, instance: str | None, *, is_probe: bool = False) -> None:
+    def __init__(
+        self, instance: str | None, clock_offset: float = 0.0, *, is_probe: bool = False
+    ) -> None:
         self.instance = instance
+        self.clock_offset = clock_offset
         self.is_probe = is_probe
         self.is_pending = not is_probe
 
@@ -148,7 +152,7 @@ class Exchange:
         }
         subject = self._subject if instance is None else f"{self._subject}.{instance}"
         number = await attempts.send(subject, self._data, headers)
-        self._attempts[number] = _Attempt(instance)
+        self._attempts[number] = _Attempt(instance, offset)
         self._is_retry_due = self._is_looking_for_instance = False
         self._next_action_at = self._now() + ACK_TIMEOUT_SECONDS
 
@@ -197,7 +201,8 @@ class Exchange:
         if code not in UNDECIDED_CODES:
             return reply
         attempt.is_pending = False
-        await self._on_undecided(attempts, CODEC.decode(reply.data, ErrorReply), headers)
+        error = CODEC.decode(reply.data, ErrorReply)
+        await self._on_undecided(attempts, attempt, error, headers)
         return None
 
     def _on_acknowledged(self, attempt: _Attempt, headers: dict[str, str]) -> None:
@@ -234,13 +239,17 @@ class Exchange:
             self._next_action_at = self._now()
 
     async def _on_undecided(
-        self, attempts: RequestAttempts, reply: ErrorReply, headers: dict[str, str]
+        self,
+        attempts: RequestAttempts,
+        attempt: _Attempt,
+        reply: ErrorReply,
+        headers: dict[str, str],
     ) -> None:
         """The service could not handle the request. Raises RequestTimeout if that is final."""
         self._last_error = reply.message
         if reply.outcome is not Outcome.NOT_DONE:
             self._outcome = Outcome.UNKNOWN
-        if reply.code == "expired" and self._learn_clock(headers):
+        if reply.code == "expired" and self._learn_clock(attempt, headers):
             await self._send(attempts, headers[INSTANCE_HEADER])
             return
         if reply.code == "unavailable" and self._retries < MAX_RETRIES:
@@ -250,14 +259,15 @@ class Exchange:
         elif not any(one.is_pending for one in self._attempts.values()):
             raise self._failure(reply.message)
 
-    def _learn_clock(self, headers: dict[str, str]) -> bool:
-        """Whether the instance's clock differs from what was assumed; remembers it."""
+    def _learn_clock(self, attempt: _Attempt, headers: dict[str, str]) -> bool:
+        """Whether the instance's clock differs from what the attempt assumed; remembers it."""
         instance = headers.get(INSTANCE_HEADER)
         if instance is None or TIME_HEADER not in headers:
             return False
         offset = int(headers[TIME_HEADER]) / 1000 - self._wall_clock()
-        if abs(offset - self._instances.clock_offset(instance)) < MAX_CLOCK_DIFFERENCE_SECONDS:
+        if abs(offset - attempt.clock_offset) < MAX_CLOCK_DIFFERENCE_SECONDS:
             return False
-        logger.warning("requests.clock_differs", instance=instance, seconds=round(offset, 3))
-        self._instances.set_clock_offset(instance, offset)
+        if abs(offset - self._instances.clock_offset(instance)) >= MAX_CLOCK_DIFFERENCE_SECONDS:
+            logger.warning("requests.clock_differs", instance=instance, seconds=round(offset, 3))
+            self._instances.set_clock_offset(instance, offset)
         return True

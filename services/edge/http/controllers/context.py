@@ -1,5 +1,6 @@
 """What REST controllers share: the caller's session, the request's body, calls of services."""
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from litestar import Request
 from litestar.di import Provide
 from litestar.exceptions import InternalServerException
 
-from tapewire.log import CommandRejected, LogError
+from tapewire.log import CommandRejected, LogError, Unavailable
 from tapewire.log.idempotency import KEY_HEADER
 from tapewire.runtime import RequestClient, RequestTimeout, Settings
 from tapewire.runtime.requests import REQUEST_TIMEOUT_SECONDS
@@ -30,9 +31,12 @@ from tapewire_services.edge.cluster.limits import RetryAfter
 from tapewire_services.edge.engine import Engine
 from tapewire_services.edge.http.commands import (
     COMMAND_TIMEOUT_SECONDS,
+    MIN_TIMEOUT_SECONDS,
+    SESSION_TIMEOUT_SECONDS,
     identify_command,
     rejected_command,
     unanswered_command,
+    undone_command,
 )
 from tapewire_services.edge.http.errors import (
     HttpError,
@@ -137,7 +141,8 @@ class ControllerContext:
             identity, timeout_seconds = None, REQUEST_TIMEOUT_SECONDS
         else:
             identity = identify_command(payload, request.headers.get(KEY_HEADER))
-            timeout_seconds = COMMAND_TIMEOUT_SECONDS
+            elapsed = asyncio.get_running_loop().time() - request.state.received_at
+            timeout_seconds = max(COMMAND_TIMEOUT_SECONDS - elapsed, MIN_TIMEOUT_SECONDS)
         try:
             return await self._requests.request(
                 service,
@@ -164,7 +169,13 @@ def build_dependencies(context: ControllerContext) -> dict[str, Provide]:
         return context
 
     async def provide_session(request: HttpRequest) -> Session:
-        session = await context.find_session(request)
+        try:
+            async with asyncio.timeout(SESSION_TIMEOUT_SECONDS):
+                session = await context.find_session(request)
+        except (TimeoutError, LogError) as error:
+            if request.method in SAFE_METHODS:
+                raise Unavailable(f"sessions cannot be looked up: {error!r}") from error
+            raise undone_command("sessions cannot be looked up now") from error
         if session is None:
             raise unauthorized()
         context.check_call_rate(request, session)
