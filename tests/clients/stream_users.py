@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from tapewire.events import Event, OrderEvent
-from tapewire.log import EventMetadata, EventSubject, new_id
+from tapewire.events import OrderEvent
 from tests.clients.client_runs import DriverStreamRequest
 from tests.harness.edge import EdgeProcess
 from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer
@@ -46,14 +45,6 @@ class StreamUser:
             answer: httpx.Response = await http.post("/api/stream/ticket")
         assert answer.status_code == 201, answer.text
         return str(answer.json()["ticket"])
-
-
-async def append_event(
-    journal: EventLogDriver, owner: str, domain: str, entity: str, event: Event
-) -> int:
-    """Append an event of `owner`; return its sequence."""
-    meta = EventMetadata(id=new_id(), correlation="c-test")
-    return await journal.append_one(EventSubject(owner, domain, entity), event, meta)
 
 
 async def append_orders(journal: EventLogDriver, user: str, *order_ids: str) -> list[int]:

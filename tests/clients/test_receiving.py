@@ -8,7 +8,7 @@ import pytest
 from tapewire.log import EVERYBODY
 from tests.clients.client_runs import ClientRun, ThirdPartyClient
 from tests.clients.conftest import RunClient
-from tests.clients.stream_users import SETTINGS, StreamUser, append_event
+from tests.clients.stream_users import SETTINGS, StreamUser
 from tests.harness.edge import Harness
 from tests.harness.golden_events import golden_event
 from tests.harness.publishers import order_placed
@@ -47,7 +47,7 @@ async def test_client_reads_every_api_family(
     edge = harness.shared_edge(**SETTINGS)
     alice = StreamUser(fresh("alice"), edge)
     async with harness.journal() as journal:
-        await append_event(journal, alice.name, "positions", "IBM", golden_event("position.opened"))
+        await journal.append_event(alice.name, "positions", "IBM", golden_event("position.opened"))
         await edge.wait_until_followed(await journal.append(alice.name, order_placed("before")))
         ways = [
             client.auth_methods[number % len(client.auth_methods)]
@@ -92,8 +92,8 @@ async def test_client_reads_every_api_family(
                     path
                 )
             item, noted = fresh("item"), golden_event("notification.created")
-            last = await append_event(
-                journal, EVERYBODY, "items", item, golden_event("item.analysed", item__id=item)
+            last = await journal.append_event(
+                EVERYBODY, "items", item, golden_event("item.analysed", item__id=item)
             )
             await reader.wait_until(
                 "the item with its id",
@@ -105,7 +105,7 @@ async def test_client_reads_every_api_family(
                     ]
                 ),
             )
-            last = await append_event(journal, alice.name, "notifications", "1", noted)
+            last = await journal.append_event(alice.name, "notifications", "1", noted)
             assert (
                 await reader.wait_for_event(NOTIFICATIONS_PATH, "notification")
             ).last_event_id == f"{epoch}-{last}"

@@ -11,7 +11,6 @@ from tests.clients.stream_users import (
     ORDERS_PATH,
     SETTINGS,
     StreamUser,
-    append_event,
     append_orders,
     expected_order_events,
 )
@@ -137,8 +136,8 @@ async def test_checkpoint_frame_advances_the_resume_id_of_a_quiet_client(
                 await alice.stream_request(ORDERS_PATH, client.auth_methods[0])
             ) as reader:
                 await reader.wait_for_event(ORDERS_PATH, "order:update")
-                unseen = await append_event(
-                    journal, alice.name, "notifications", "1", hidden_event()
+                unseen = await journal.append_event(
+                    alice.name, "notifications", "1", hidden_event()
                 )
                 at = f"{await journal.epoch()}-{unseen}"
                 await reader.wait_until(

@@ -108,6 +108,11 @@ class EventLogDriver:
         self._on_append(last)
         return last
 
+    async def append_event(self, owner: str, domain: str, entity: str, event: Event) -> int:
+        """Append an event of any domain; return its sequence."""
+        metadata = EventMetadata(id=new_id(), correlation="c-test")
+        return await self.append_one(EventSubject(owner, domain, entity), event, metadata)
+
     async def read(self, filter_: str = "ev.>", after: int = 0) -> list[RecordedEvent]:
         """All events that match `filter_`, read page by page."""
         return await read_events(self.log, filter_, after)

@@ -1,6 +1,6 @@
 """Harnesses with NATS and edges, shared by the tests of a worker; some tests start their own."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
@@ -45,3 +45,15 @@ async def market(harness: Harness, edge: EdgeProcess) -> AsyncIterator[QuoteDriv
     """Return a driver of the quotes, which the shared edge receives."""
     async with harness.market() as opened:
         yield opened
+
+
+@pytest.fixture
+def alice(fresh: Callable[[str], str]) -> str:
+    """Return a user of the test's own."""
+    return fresh("alice")
+
+
+@pytest.fixture
+async def cookie(edge: EdgeProcess, alice: str) -> str:
+    """Return the session of alice at the edge of the test."""
+    return await edge.sign_in(alice)

@@ -13,39 +13,46 @@ from typing import Any
 
 import pytest
 
-from tapewire.events import CODEC, AgentStatusChanged
-from tapewire.log import EVERYBODY, EventMetadata, EventSubject, new_id
+from tapewire.events import CODEC, AgentStatusChanged, Event
+from tapewire.log import EVERYBODY
 from tapewire.log.jetstream import JetStreamLatestValueStore
 from tapewire.log.jetstream.streams import MARKET
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.golden_events import golden_event
 from tests.harness.publishers import EventLogDriver, QuoteDriver, order_placed
-from tests.harness.sse import is_event_at
+from tests.harness.sse import SseStream, is_event_at
 from tests.harness.waiting import WAIT_TIMEOUT_SECONDS, wait_until
 
 STRATEGY = "5c1f0e9a7d3b2864"
 
 
-@pytest.fixture
-def alice(fresh: Callable[[str], str]) -> str:
-    return fresh("alice")
+class SignedInUser:
+    """A user who is signed in at `edge`, and whose events are appended to `journal`."""
+
+    def __init__(self, name: str, cookie: str, edge: EdgeProcess, journal: EventLogDriver) -> None:
+        self.name = name
+        self.cookie = cookie
+        self.edge = edge
+        self.journal = journal
+
+    async def append(self, domain: str, entity: str, event: Event) -> int:
+        """Append an event of the user; return its sequence."""
+        return await self.journal.append_event(self.name, domain, entity, event)
+
+    async def append_public(self, domain: str, entity: str, event: Event) -> int:
+        """Append an event that everybody may see; return its sequence."""
+        return await self.journal.append_event(EVERYBODY, domain, entity, event)
+
+    async def open_stream(self, path: str, **how: Any) -> SseStream:
+        return await self.edge.open_stream(path, self.cookie, **how)
+
+    async def connect(self, path: str, **how: Any) -> SseStream:
+        return await self.edge.connect(path, self.cookie, **how)
 
 
 @pytest.fixture
-async def cookie(edge: EdgeProcess, alice: str) -> str:
-    return await edge.sign_in(alice)
-
-
-@pytest.fixture
-def append_event(journal: EventLogDriver) -> Callable[..., Awaitable[int]]:
-    """A function that appends an event of an owner and returns its sequence."""
-
-    async def append(owner: str, domain: Any, entity: Any, event: Any) -> Any:
-        meta = EventMetadata(id=new_id(), correlation="c-test")
-        subject = EventSubject(owner, domain, entity)
-        return await journal.append_one(subject, event, meta)
-
-    return append
+def user(alice: str, cookie: str, edge: EdgeProcess, journal: EventLogDriver) -> SignedInUser:
+    return SignedInUser(alice, cookie, edge, journal)
 
 
 @pytest.fixture
@@ -67,20 +74,14 @@ class TestPositions:
     PATH = "/api/stream/positions"
 
     async def test_snapshot_is_followed_by_changes(
-        self,
-        edge: EdgeProcess,
-        alice: str,
-        cookie: str,
-        market: QuoteDriver,
-        append_event: Callable[..., Awaitable[int]],
-        fresh: Callable[[str], str],
+        self, user: SignedInUser, market: QuoteDriver, fresh: Callable[[str], str]
     ) -> None:
         symbol = fresh("POS")
         await market.publish(symbol, 513)
-        await edge.wait_for_quotes(symbol)
+        await user.edge.wait_for_quotes(symbol)
         held = {"position__symbol": symbol, "position__quantity": 10, "position__costBasis": 5000}
-        await append_event(alice, "positions", symbol, golden_event("position.opened", **held))
-        async with await edge.open_stream(self.PATH, cookie) as stream:
+        await user.append("positions", symbol, golden_event("position.opened", **held))
+        async with await user.open_stream(self.PATH) as stream:
             snapshot = await stream.read_until("position:update")
             [position] = snapshot.data["positions"]
             assert snapshot.data["snapshot"] is True
@@ -92,36 +93,31 @@ class TestPositions:
             assert snapshot.data["totalValue"] == 5130
 
             held |= {"position__quantity": 20, "position__costBasis": 10000}
-            last = await append_event(
-                alice, "positions", symbol, golden_event("position.changed", **held)
-            )
+            last = await user.append("positions", symbol, golden_event("position.changed", **held))
             changed = await stream.read_until("position:update")
             assert changed.sequence == last
             assert changed.data["totalValue"] == 10260
             assert changed.data["positions"][0]["quantity"] == 20
 
             held |= {"position__quantity": 0, "position__costBasis": 0}
-            await append_event(alice, "positions", symbol, golden_event("position.closed", **held))
+            await user.append("positions", symbol, golden_event("position.closed", **held))
             closed = await stream.read_until("position:update")
             assert (closed.data["positions"][0]["quantity"], closed.data["totalValue"]) == (0, 0)
             assert closed.data["positions"][0]["unrealizedPnL"] == 0
 
     async def test_new_valuation_is_sent_without_an_id(
         self,
-        edge: EdgeProcess,
-        alice: str,
-        cookie: str,
+        user: SignedInUser,
         market: QuoteDriver,
-        append_event: Callable[..., Awaitable[int]],
         value: Callable[..., Awaitable[None]],
         fresh: Callable[[str], str],
     ) -> None:
         symbol = fresh("POS")
         await market.publish(symbol, 513)
-        await edge.wait_for_quotes(symbol)
+        await user.edge.wait_for_quotes(symbol)
         held = {"position__symbol": symbol, "position__quantity": 10, "position__costBasis": 5000}
-        await append_event(alice, "positions", symbol, golden_event("position.opened", **held))
-        async with await edge.open_stream(self.PATH, cookie) as stream:
+        await user.append("positions", symbol, golden_event("position.opened", **held))
+        async with await user.open_stream(self.PATH) as stream:
             await stream.read_until("position:update")
             await market.publish(symbol, 520)
             await value(symbol, quantity=10, currentPrice=520)
@@ -133,16 +129,14 @@ class TestPositions:
             assert revalued.data["totalValue"] == 5200
 
     async def test_other_users_positions_are_not_shown(
-        self,
-        edge: EdgeProcess,
-        cookie: str,
-        append_event: Callable[..., Awaitable[int]],
-        fresh: Callable[[str], str],
+        self, user: SignedInUser, fresh: Callable[[str], str]
     ) -> None:
-        async with await edge.open_stream(self.PATH, cookie) as stream:
+        async with await user.open_stream(self.PATH) as stream:
             await stream.read_until("position:update")
-            await append_event(fresh("bob"), "positions", "X", golden_event("position.opened"))
-            last = await append_event(EVERYBODY, "agents", fresh("a"), golden_event("agent.status"))
+            await user.journal.append_event(
+                fresh("bob"), "positions", "X", golden_event("position.opened")
+            )
+            last = await user.append_public("agents", fresh("a"), golden_event("agent.status"))
             assert (await stream.read()).sequence == last
 
 
@@ -158,80 +152,52 @@ class TestRecentEvents:
         ],
     )
     async def test_stream_sends_recent_events_then_live_events_and_resumes(
-        self,
-        edge: EdgeProcess,
-        alice: str,
-        cookie: str,
-        append_event: Callable[..., Awaitable[int]],
-        path: str,
-        domain: str,
-        tag: str,
-        name: str,
+        self, user: SignedInUser, path: str, domain: str, tag: str, name: str
     ) -> None:
-        await append_event(alice, domain, "1", golden_event(tag))
-        async with await edge.open_stream(path, cookie) as stream:
+        await user.append(domain, "1", golden_event(tag))
+        async with await user.open_stream(path) as stream:
             recent = await stream.read()
             assert (recent.event, recent.id) == (name, None)
             begun = await stream.read()
             assert begun.event == "checkpoint"
-            last = await append_event(alice, domain, "2", golden_event(tag))
+            last = await user.append(domain, "2", golden_event(tag))
             live = await stream.read()
             assert (live.event, live.sequence) == (name, last)
             assert live.data == recent.data
-        missed = await append_event(alice, domain, "3", golden_event(tag))
-        async with await edge.open_stream(path, cookie, last_event_id=live.id) as stream:
+        missed = await user.append(domain, "3", golden_event(tag))
+        async with await user.open_stream(path, last_event_id=live.id) as stream:
             assert (await stream.read()).sequence == missed
 
-    async def test_recent_events_are_the_last_100(
-        self,
-        edge: EdgeProcess,
-        alice: str,
-        cookie: str,
-        append_event: Callable[..., Awaitable[int]],
-    ) -> None:
+    async def test_recent_events_are_the_last_100(self, user: SignedInUser) -> None:
         """A stream begins with at most 100 events of the last five minutes."""
         for number in range(105):
-            await append_event(
-                alice, "alerts", "1", golden_event("alert.raised", alertId=f"{number}")
-            )
-        async with await edge.open_stream("/api/stream/alerts", cookie) as stream:
+            await user.append("alerts", "1", golden_event("alert.raised", alertId=f"{number}"))
+        async with await user.open_stream("/api/stream/alerts") as stream:
             seen = [(await stream.read()).data["alertId"] for _ in range(100)]
             assert seen == [f"{number}" for number in range(5, 105)]
             assert (await stream.read()).event == "checkpoint"
 
-    async def test_decision_and_alert_have_all_fields(
-        self,
-        edge: EdgeProcess,
-        alice: str,
-        cookie: str,
-        append_event: Callable[..., Awaitable[int]],
-    ) -> None:
+    async def test_decision_and_alert_have_all_fields(self, user: SignedInUser) -> None:
         query = "/api/stream?topics=ai-decisions,alerts"
-        async with await edge.open_stream(query, cookie) as stream:
+        async with await user.open_stream(query) as stream:
             await stream.read_until("checkpoint")
-            await append_event(alice, "decisions", "1", golden_event("decision.made"))
+            await user.append("decisions", "1", golden_event("decision.made"))
             decision = (await stream.read()).data
             assert {
                 "decisionId", "strategyId", "symbol", "action", "confidence", "reasoning",
                 "timestamp",
             } <= set(decision)  # fmt: skip
-            await append_event(alice, "alerts", "1", golden_event("alert.raised", level="warning"))
+            await user.append("alerts", "1", golden_event("alert.raised", level="warning"))
             alert = (await stream.read()).data
             assert {"alertId", "level", "message", "symbol", "timestamp"} <= set(alert)
             assert "priority" not in alert
 
     async def test_error_alert_has_high_priority_and_its_delivery_is_logged(
-        self,
-        edge: EdgeProcess,
-        alice: str,
-        cookie: str,
-        append_event: Callable[..., Awaitable[int]],
+        self, user: SignedInUser
     ) -> None:
-        async with await edge.open_stream("/api/stream/alerts", cookie) as stream:
+        async with await user.open_stream("/api/stream/alerts") as stream:
             await stream.read_until("checkpoint")
-            last = await append_event(
-                alice, "alerts", "1", golden_event("alert.raised", level="error")
-            )
+            last = await user.append("alerts", "1", golden_event("alert.raised", level="error"))
             alert = await stream.read()
             assert alert.data["priority"] == "high"
             expected = {
@@ -243,22 +209,18 @@ class TestRecentEvents:
             }
         await wait_until(
             "the delivery is logged with the connection and the cause of the alert",
-            lambda: edge.find_log_lines(**expected),
-            describe_last=lambda: edge.log_lines()[-3:],
+            lambda: user.edge.find_log_lines(**expected),
+            describe_last=lambda: user.edge.log_lines()[-3:],
         )
 
     async def test_strategy_stream_shows_each_change_of_one_strategy(
-        self,
-        edge: EdgeProcess,
-        alice: str,
-        cookie: str,
-        append_event: Callable[..., Awaitable[int]],
+        self, user: SignedInUser
     ) -> None:
-        await append_event(alice, "strategies", STRATEGY, golden_event("strategy.created"))
-        async with await edge.open_stream(f"/api/stream/strategies/{STRATEGY}", cookie) as stream:
+        await user.append("strategies", STRATEGY, golden_event("strategy.created"))
+        async with await user.open_stream(f"/api/stream/strategies/{STRATEGY}") as stream:
             await stream.read_until("checkpoint")
             other = golden_event("strategy.started", strategy__strategyId="another")
-            await append_event(alice, "strategies", "another", other)
+            await user.append("strategies", "another", other)
             for tag, change in (
                 ("strategy.started", "started"),
                 ("strategy.signaled", "signal"),
@@ -270,7 +232,7 @@ class TestRecentEvents:
                 ("strategy.stopped", "stopped"),
                 ("strategy.completed", "completed"),
             ):
-                await append_event(alice, "strategies", STRATEGY, golden_event(tag))
+                await user.append("strategies", STRATEGY, golden_event(tag))
                 frame = await stream.read()
                 assert (frame.event, frame.data["change"]) == ("strategy:update", change)
                 assert {"strategyId", "symbol", "status", "timestamp"} <= set(frame.data)
@@ -280,23 +242,18 @@ class TestRecentEvents:
 
     @pytest.mark.parametrize("family", ["/api/stream/strategies", "/sse/strategy"])
     async def test_unknown_strategy_and_other_users_strategy_are_404(
-        self,
-        edge: EdgeProcess,
-        cookie: str,
-        append_event: Callable[..., Awaitable[int]],
-        fresh: Callable[[str], str],
-        family: str,
+        self, user: SignedInUser, fresh: Callable[[str], str], family: str
     ) -> None:
         theirs = fresh("theirs")
         created = golden_event("strategy.created", strategy__strategyId=theirs)
-        await append_event(fresh("bob"), "strategies", theirs, created)
+        await user.journal.append_event(fresh("bob"), "strategies", theirs, created)
         for id_ in ("none-such", theirs, "x" * 100, "%2A"):
-            answer = await edge.connect(f"{family}/{id_}", cookie)
+            answer = await user.connect(f"{family}/{id_}")
             assert answer.status == 404
             body = CODEC.decode(await answer.body(), dict)
             await answer.close()
             assert (body["message"], body["statusCode"]) == ("Strategy not found", 404)
-        answer = await edge.connect(f"{family}/none-such")
+        answer = await user.edge.connect(f"{family}/none-such")
         assert answer.status == 401
         await answer.close()
 
@@ -305,27 +262,22 @@ class TestAgents:
     """Agent status events are public, in order, and replayed after a reconnect (T10)."""
 
     async def test_every_trading_stream_shows_agent_status(
-        self,
-        edge: EdgeProcess,
-        alice: str,
-        cookie: str,
-        append_event: Callable[..., Awaitable[int]],
-        fresh: Callable[[str], str],
+        self, user: SignedInUser, fresh: Callable[[str], str]
     ) -> None:
         paths = ["orders", "positions", "trading", "ai-decisions", "strategies", "alerts"]
-        streams = [await edge.open_stream(f"/api/stream/{path}", cookie) for path in paths]
+        streams = [await user.open_stream(f"/api/stream/{path}") for path in paths]
         for stream in streams:
             await stream.read_until("the place", lambda frame: frame.id)
-        last = await append_event(EVERYBODY, "agents", fresh("a"), golden_event("agent.status"))
+        last = await user.append_public("agents", fresh("a"), golden_event("agent.status"))
         for stream in streams:
             status_frame = await stream.read()
             assert (status_frame.event, status_frame.sequence) == ("agent:status", last)
             assert {"service", "state", "timestamp"} <= set(status_frame.data)
             await stream.close()
-        await append_event(alice, "orders", "o", order_placed("o"))
-        missed = await append_event(EVERYBODY, "agents", fresh("a"), golden_event("agent.status"))
-        async with await edge.open_stream(
-            "/api/stream/orders", cookie, last_event_id=status_frame.id
+        await user.append("orders", "o", order_placed("o"))
+        missed = await user.append_public("agents", fresh("a"), golden_event("agent.status"))
+        async with await user.open_stream(
+            "/api/stream/orders", last_event_id=status_frame.id
         ) as stream:
             assert [(await stream.read()).event for _ in range(2)] == [
                 "order:update", "agent:status",
@@ -334,11 +286,7 @@ class TestAgents:
 
     @pytest.mark.parametrize("path", ["prices?symbols=NONE", "metrics"])
     async def test_public_stream_shows_agent_status_without_id_or_private_fields(
-        self,
-        edge: EdgeProcess,
-        append_event: Callable[..., Awaitable[int]],
-        fresh: Callable[[str], str],
-        path: str,
+        self, edge: EdgeProcess, journal: EventLogDriver, fresh: Callable[[str], str], path: str
     ) -> None:
         """The frame has no id, no host name and no error detail."""
         host, detail = fresh("host"), fresh("detail")
@@ -350,7 +298,7 @@ class TestAgents:
                 "the first", lambda frame: frame.event in ("price:update", "metrics")
             )
             for each in (event, again):
-                await append_event(EVERYBODY, "agents", fresh("a"), each)
+                await journal.append_event(EVERYBODY, "agents", fresh("a"), each)
             frames = [await stream.read_until("agent:status") for _ in range(2)]
         assert [frame.id for frame in frames] == [None, None]
         assert set(frames[0].data) == {"service", "instance", "state", "timestamp"}
@@ -361,29 +309,21 @@ class TestAgents:
         assert detail not in seen
 
     async def test_new_edge_replays_missed_events_from_the_log_in_order(
-        self,
-        harness: Harness,
-        edge: EdgeProcess,
-        alice: str,
-        cookie: str,
-        append_event: Callable[..., Awaitable[int]],
-        fresh: Callable[[str], str],
+        self, harness: Harness, user: SignedInUser, fresh: Callable[[str], str]
     ) -> None:
-        async with await edge.open_stream("/api/stream/orders", cookie) as stream:
+        async with await user.open_stream("/api/stream/orders") as stream:
             begun = await stream.read_until("order:update")
         wanted = []
         for number in range(12):
             if number % 3:
-                wanted.append(
-                    await append_event(alice, "orders", f"o{number}", order_placed(f"o{number}"))
-                )
+                wanted.append(await user.append("orders", f"o{number}", order_placed(f"o{number}")))
             else:
                 event = golden_event("agent.status")
-                wanted.append(await append_event(EVERYBODY, "agents", fresh("a"), event))
+                wanted.append(await user.append_public("agents", fresh("a"), event))
         new_edge = harness.start_edge()
         try:
             async with await new_edge.open_stream(
-                "/api/stream/orders", cookie, last_event_id=begun.id
+                "/api/stream/orders", user.cookie, last_event_id=begun.id
             ) as stream:
                 assert [(await stream.read()).sequence for _ in wanted] == wanted
         finally:
@@ -394,26 +334,20 @@ class TestTopics:
     """Several topics on one connection with one cursor (T11)."""
 
     async def test_stream_shows_only_the_requested_topics(
-        self,
-        edge: EdgeProcess,
-        alice: str,
-        cookie: str,
-        market: QuoteDriver,
-        append_event: Callable[..., Awaitable[int]],
-        fresh: Callable[[str], str],
+        self, user: SignedInUser, market: QuoteDriver, fresh: Callable[[str], str]
     ) -> None:
         one, other = fresh("ONE"), fresh("OTHER")
         await market.publish(one, 10)
-        await edge.wait_for_quotes(one)
+        await user.edge.wait_for_quotes(one)
         query = f"/api/stream?topics=orders,alerts,prices:{one}"
-        async with await edge.open_stream(query, cookie) as stream:
+        async with await user.open_stream(query) as stream:
             prices = await stream.read()
             assert [quote["symbol"] for quote in prices.data["prices"]] == [one]
             snapshot = await stream.read_until("order:update")
             assert snapshot.id
             await market.publish(other, 10)
-            await append_event(alice, "strategies", "s", golden_event("strategy.started"))
-            last = await append_event(alice, "alerts", "1", golden_event("alert.raised"))
+            await user.append("strategies", "s", golden_event("strategy.started"))
+            last = await user.append("alerts", "1", golden_event("alert.raised"))
             assert (await stream.read()).sequence == last
             await market.publish(one, 11)
             assert (await stream.read()).data["symbol"] == one
@@ -422,9 +356,9 @@ class TestTopics:
         "topics", ["", "?topics=", "?topics=gossip", "?topics=orders:IBM", "?topics=orders,%00"]
     )
     async def test_invalid_topics_are_422_with_the_field(
-        self, edge: EdgeProcess, cookie: str, topics: str
+        self, user: SignedInUser, topics: str
     ) -> None:
-        answer = await edge.connect(f"/api/stream{topics}", cookie)
+        answer = await user.connect(f"/api/stream{topics}")
         assert answer.status == 422
         assert CODEC.decode(await answer.body(), dict)["path"] == "topics"
         await answer.close()
@@ -456,14 +390,9 @@ class TestStrategyFamily:
 
     @pytest.mark.parametrize("path", ["/sse/strategies", "/sse/strategies/reconnect"])
     async def test_every_event_of_the_user_is_shown_under_its_name(
-        self,
-        edge: EdgeProcess,
-        alice: str,
-        cookie: str,
-        append_event: Callable[..., Awaitable[int]],
-        path: str,
+        self, user: SignedInUser, path: str
     ) -> None:
-        stream = await self.opened(edge, path, cookie)
+        stream = await self.opened(user.edge, path, user.cookie)
         state = await stream.read_until("initial_state")
         assert state.id
         for domain, tag, name in (
@@ -484,29 +413,23 @@ class TestStrategyFamily:
             ("reports", "report.stop_loss_triggered", "SL_TRIGGERED"),
             ("reports", "report.error", "ERROR"),
         ):
-            last = await append_event(alice, domain, "1", golden_event(tag))
+            last = await user.append(domain, "1", golden_event(tag))
             received = await stream.read()
             assert (received.event, received.sequence) == (name, last), tag
-            assert (received.data["type"], received.data["user_id"]) == (name, alice)
+            assert (received.data["type"], received.data["user_id"]) == (name, user.name)
             assert received.data["timestamp"]
         for frame in stream.frames:
             assert all(re.fullmatch(r"[a-z_]+", key) for key in keys_of(frame.data)), frame
         await stream.close()
-        missed = await append_event(alice, "strategies", "1", golden_event("strategy.started"))
-        again = await self.opened(edge, path, cookie, last_event_id=received.id)
+        missed = await user.append("strategies", "1", golden_event("strategy.started"))
+        again = await self.opened(user.edge, path, user.cookie, last_event_id=received.id)
         assert (await again.read()).sequence == missed
         await again.close()
 
-    async def test_each_kind_of_event_has_its_fields(
-        self,
-        edge: EdgeProcess,
-        alice: str,
-        cookie: str,
-        append_event: Callable[..., Awaitable[int]],
-    ) -> None:
-        stream = await self.opened(edge, "/sse/strategies", cookie)
+    async def test_each_kind_of_event_has_its_fields(self, user: SignedInUser) -> None:
+        stream = await self.opened(user.edge, "/sse/strategies", user.cookie)
         await stream.read_until("initial_state")
-        await append_event(alice, "strategies", "1", golden_event("strategy.started"))
+        await user.append("strategies", "1", golden_event("strategy.started"))
         assert set((await stream.read()).data) == {
             "type", "timestamp", "strategy_id", "user_id", "status", "position", "message",
         }  # fmt: skip
@@ -516,11 +439,11 @@ class TestStrategyFamily:
             order__clientOrderId=f"{STRATEGY}-2-sl",
             order__strategyId=STRATEGY,
         )
-        await append_event(alice, "orders", "1", sells)
+        await user.append("orders", "1", sells)
         order = (await stream.read()).data
         assert (order["order_type"], order["strategy_id"]) == ("SL_SELL", STRATEGY)
         assert {"order_id", "symbol", "quantity", "price", "status"} <= set(order)
-        await append_event(alice, "strategies", "1", golden_event("strategy.stop_loss_triggered"))
+        await user.append("strategies", "1", golden_event("strategy.stop_loss_triggered"))
         assert {"strategy_id", "trigger_price", "current_price", "order_id"} <= set(
             (await stream.read()).data
         )
@@ -539,7 +462,7 @@ class TestStrategyFamily:
         alice: str,
         cookie: str,
         market: QuoteDriver,
-        append_event: Callable[..., Awaitable[int]],
+        journal: EventLogDriver,
         fresh: Callable[[str], str],
     ) -> None:
         edge, symbol = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), fresh("ONE")
@@ -552,7 +475,9 @@ class TestStrategyFamily:
         }
         await market.publish(symbol, 10)
         await edge.wait_for_quotes(symbol)
-        await append_event(alice, "strategies", STRATEGY, golden_event("strategy.created", **mine))
+        await journal.append_event(
+            alice, "strategies", STRATEGY, golden_event("strategy.created", **mine)
+        )
         stream = await self.opened(edge, f"/sse/strategy/{STRATEGY}", cookie)
         assert (await stream.read_until("subscribed")).data["symbols"] == [symbol]
         assert (await stream.read_until("PRICE_UPDATE")).data["ltp"] == 10
@@ -563,10 +488,12 @@ class TestStrategyFamily:
         }  # fmt: skip
         assert state.data["stop_loss"] == {"kind": "trailing", "percent": 2}
 
-        await append_event(alice, "orders", "1", order_placed("1"))
-        last = await append_event(alice, "orders", "2", order_placed("2", strategy_id=STRATEGY))
+        await journal.append_event(alice, "orders", "1", order_placed("1"))
+        last = await journal.append_event(
+            alice, "orders", "2", order_placed("2", strategy_id=STRATEGY)
+        )
         assert (await stream.read_until("ORDER_PLACED")).sequence == last
-        await append_event(
+        await journal.append_event(
             alice, "strategies", STRATEGY,
             golden_event("strategy.started", **mine, strategy__status="started"),
         )  # fmt: skip
@@ -597,14 +524,14 @@ class TestNotifications:
     """The stream of notifications (N1)."""
 
     async def test_stream_shows_new_and_read_notifications(
-        self, harness: Harness, alice: str, append_event: Callable[..., Awaitable[int]]
+        self, harness: Harness, alice: str, journal: EventLogDriver
     ) -> None:
         edge = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
         cookie = await edge.sign_in(alice)
         async with await edge.open_stream("/api/sse/notifications", cookie) as stream:
             begun = await stream.read_until("notification:unread")
             assert (begun.data["unread"], bool(begun.id)) == (0, True)
-            last = await append_event(
+            last = await journal.append_event(
                 alice, "notifications", "1", golden_event("notification.created")
             )
             frame = await stream.read_until("notification")
@@ -612,7 +539,9 @@ class TestNotifications:
             assert set(frame.data) == {
                 "id", "type", "title", "message", "payload", "is_read", "created_at",
             }  # fmt: skip
-            await append_event(alice, "notifications", "all", golden_event("notification.read"))
+            await journal.append_event(
+                alice, "notifications", "all", golden_event("notification.read")
+            )
             assert "ids" in (await stream.read_until("notification:read")).data
             beat = await stream.read_until("heartbeat")
             assert beat.data["status"] == "connected"
@@ -622,17 +551,14 @@ class TestDashboard:
     """The streams of analysed items (D1, D2)."""
 
     async def test_items_and_metrics_need_no_session(
-        self,
-        harness: Harness,
-        append_event: Callable[..., Awaitable[int]],
-        fresh: Callable[[str], str],
+        self, harness: Harness, journal: EventLogDriver, fresh: Callable[[str], str]
     ) -> None:
         edge = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
         async with await edge.open_stream("/api/v2/stream") as stream:
             before = await stream.read_until("metrics")
             assert before.id is None
             id_ = fresh("item")
-            last = await append_event(
+            last = await journal.append_event(
                 EVERYBODY, "items", id_, golden_event("item.analysed", item__id=id_)
             )
             frame = await stream.read_until("new_item")
@@ -646,33 +572,28 @@ class TestDashboard:
             await stream.read_until("heartbeat")
 
     async def test_configuration_stream_follows_a_change_of_its_tickers(
-        self,
-        edge: EdgeProcess,
-        alice: str,
-        cookie: str,
-        append_event: Callable[..., Awaitable[int]],
-        fresh: Callable[[str], str],
+        self, user: SignedInUser, fresh: Callable[[str], str]
     ) -> None:
         id_ = fresh("conf")
 
         async def configured(tag: Any, tickers: Any) -> None:
             event = golden_event(tag, configuration__id=id_, configuration__tickers=tickers,
                            configuration__tags=[])  # fmt: skip
-            await append_event(alice, "configurations", id_, event)
+            await user.append("configurations", id_, event)
 
         async def item(ticker: Any) -> Any:
             event = golden_event("item.analysed", item__tickers=[ticker])
-            return await append_event(EVERYBODY, "items", fresh("i"), event)
+            return await user.append_public("items", fresh("i"), event)
 
         path = f"/api/v2/configurations/{id_}/stream"
-        answer = await edge.connect(path, cookie)
+        answer = await user.connect(path)
         assert answer.status == 404
         await answer.close()
         await configured("configuration.created", ["AAA"])
-        answer = await edge.connect(path)
+        answer = await user.edge.connect(path)
         assert answer.status == 401
         await answer.close()
-        async with await edge.open_stream(path, cookie) as stream:
+        async with await user.open_stream(path) as stream:
             await stream.read_until("checkpoint")
             await item("BBB")
             last = await item("AAA")
@@ -681,8 +602,8 @@ class TestDashboard:
             await item("AAA")
             last = await item("BBB")
             assert (await stream.read_until("new_item")).sequence == last
-        other = await edge.sign_in(fresh("bob"))
-        answer = await edge.connect(path, other)
+        other = await user.edge.sign_in(fresh("bob"))
+        answer = await user.edge.connect(path, other)
         assert answer.status == 404
         await answer.close()
 
@@ -697,7 +618,7 @@ class TestDashboard:
 async def test_busy_stream_sends_heartbeats(
     harness: Harness,
     alice: str,
-    append_event: Callable[..., Awaitable[int]],
+    journal: EventLogDriver,
     fresh: Callable[[str], str],
     path: str,
     domain: str,
@@ -712,55 +633,41 @@ async def test_busy_stream_sends_heartbeats(
         await edge.open_stream(path, await edge.sign_in(alice)) as stream,
     ):
         while len([frame for frame in stream.frames if frame.event == "heartbeat"]) < 2:
-            last = await append_event(owner, domain, fresh("busy"), golden_event(tag))
+            last = await journal.append_event(owner, domain, fresh("busy"), golden_event(tag))
             await stream.read_until("it", partial(is_event_at, name=name, sequence=last))
 
 
 class TestHistoricalReplay:
     """Replays with `since` and `until` (B9)."""
 
-    async def test_interval_is_replayed_and_the_stream_ends(
-        self,
-        edge: EdgeProcess,
-        alice: str,
-        cookie: str,
-        append_event: Callable[..., Awaitable[int]],
-    ) -> None:
-        await append_event(alice, "orders", "0", order_placed("0"))
+    async def test_interval_is_replayed_and_the_stream_ends(self, user: SignedInUser) -> None:
+        await user.append("orders", "0", order_placed("0"))
         await asyncio.sleep(0.05)
         since = datetime.now(UTC)
         await asyncio.sleep(0.05)
-        wanted = [await append_event(alice, "orders", f"{n}", order_placed(f"{n}")) for n in (1, 2)]
+        wanted = [await user.append("orders", f"{n}", order_placed(f"{n}")) for n in (1, 2)]
         await asyncio.sleep(0.05)
         end = datetime.now(UTC)
         await asyncio.sleep(0.05)
-        await append_event(alice, "orders", "3", order_placed("3"))
+        await user.append("orders", "3", order_placed("3"))
 
         query = f"since={_utc(since)}&until={_utc(end)}"
-        async with await edge.open_stream(f"/api/stream/orders?{query}", cookie) as stream:
+        async with await user.open_stream(f"/api/stream/orders?{query}") as stream:
             *events, complete = await stream.read_to_end()
         assert [event.sequence for event in events] == wanted
         assert complete.event == "replay:complete"
 
-        again = await edge.connect(f"/api/stream/orders?{query}", cookie, last_event_id=complete.id)
+        again = await user.connect(f"/api/stream/orders?{query}", last_event_id=complete.id)
         assert again.status == 204
         await again.close()
 
-    async def test_replay_without_until_continues_live(
-        self,
-        edge: EdgeProcess,
-        alice: str,
-        cookie: str,
-        append_event: Callable[..., Awaitable[int]],
-    ) -> None:
+    async def test_replay_without_until_continues_live(self, user: SignedInUser) -> None:
         since = datetime.now(UTC) - timedelta(seconds=60)
-        wanted = [await append_event(alice, "orders", "1", order_placed("1"))]
-        async with await edge.open_stream(
-            f"/api/stream/orders?since={_utc(since)}", cookie
-        ) as stream:
+        wanted = [await user.append("orders", "1", order_placed("1"))]
+        async with await user.open_stream(f"/api/stream/orders?since={_utc(since)}") as stream:
             first = await stream.read_until("order:update")
             assert first.sequence == wanted[0]
-            last = await append_event(alice, "orders", "2", order_placed("2"))
+            last = await user.append("orders", "2", order_placed("2"))
             assert (await stream.read()).sequence == last
 
     @pytest.mark.parametrize(
@@ -773,9 +680,9 @@ class TestHistoricalReplay:
         ],
     )
     async def test_invalid_time_is_422_with_its_field(
-        self, edge: EdgeProcess, cookie: str, query: str, path: str
+        self, user: SignedInUser, query: str, path: str
     ) -> None:
-        answer = await edge.connect(f"/api/stream/orders?{query}", cookie)
+        answer = await user.connect(f"/api/stream/orders?{query}")
         assert answer.status == 422
         assert CODEC.decode(await answer.body(), dict)["path"] == path
         await answer.close()

@@ -5,7 +5,6 @@ with the browser client, which uses the notice.
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -25,11 +24,6 @@ LONG_SECONDS = 600
 HANDOVER = "?handover=1"
 LIVE = "live"
 """The comment that follows the last stored event: the stream is live."""
-
-
-@pytest.fixture
-def alice(fresh: Callable[[str], str]) -> str:
-    return fresh("alice")
 
 
 def is_live(frame: Frame) -> Any:

@@ -22,11 +22,6 @@ def quick(harness: Harness) -> EdgeProcess:
 
 
 @pytest.fixture
-def alice(fresh: Callable[[str], str]) -> str:
-    return fresh("alice")
-
-
-@pytest.fixture
 async def cookie(quick: EdgeProcess, alice: str) -> str:
     return await quick.sign_in(alice)
 

@@ -1,6 +1,5 @@
 """CORS for REST calls: which origins may call, read responses and use credentials (C5)."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,11 +20,6 @@ USED_HEADERS = {
 }  # fmt: skip
 """The request headers that the API, the streams and trace contexts use."""
 ORDER = {"symbol": "NONE", "side": "buy", "type": "market", "qty": 1}
-
-
-@pytest.fixture
-def alice(fresh: Callable[[str], str]) -> str:
-    return fresh("alice")
 
 
 @pytest.fixture

@@ -30,11 +30,6 @@ MEGABYTE = 1 << 20
 
 
 @pytest.fixture
-def alice(fresh: Callable[[str], str]) -> str:
-    return fresh("alice")
-
-
-@pytest.fixture
 def strict(harness: Harness) -> EdgeProcess:
     """Return an edge that closes slow readers soon, and holds few frames for them."""
     return harness.shared_edge(SSE_WRITE_SECONDS=WRITE_SECONDS, SSE_OUTBOX_EVENTS=16)

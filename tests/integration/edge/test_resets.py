@@ -1,6 +1,5 @@
 """Ids that cannot be honoured: a reset with its reason, then a correct snapshot (C10)."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,16 +10,6 @@ from tests.harness.stream_assertions import assert_reset, read_through, sequence
 from tests.harness.waiting import wait_until
 
 ORDERS = "/api/stream/orders"
-
-
-@pytest.fixture
-def alice(fresh: Callable[[str], str]) -> str:
-    return fresh("alice")
-
-
-@pytest.fixture
-async def cookie(edge: EdgeProcess, alice: str) -> str:
-    return await edge.sign_in(alice)
 
 
 class TestResets:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import itertools
 import random
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,16 +15,6 @@ from tests.harness.recorded_log import event_of
 from tests.harness.stream_assertions import read_through, sequences
 
 ORDERS = "/api/stream/orders"
-
-
-@pytest.fixture
-def alice(fresh: Callable[[str], str]) -> str:
-    return fresh("alice")
-
-
-@pytest.fixture
-async def cookie(edge: EdgeProcess, alice: str) -> str:
-    return await edge.sign_in(alice)
 
 
 class TestIds:

@@ -2,7 +2,6 @@
 
 import hashlib
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -24,11 +23,6 @@ SOON = 20.0
 """Seconds. A revocation arrives sooner than the check that an edge makes every half minute."""
 PROTECTED = ["/api/stream/orders", "/api/stream/trading"]
 SHORT_HOURS = 3 / 3600
-
-
-@pytest.fixture
-def alice(fresh: Callable[[str], str]) -> str:
-    return fresh("alice")
 
 
 async def nothing_but_data(stream: SseStream) -> None:

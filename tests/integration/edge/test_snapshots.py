@@ -26,16 +26,6 @@ from tests.harness.publishers import (
 ORDERS = "/api/stream/orders"
 
 
-@pytest.fixture
-def alice(fresh: Callable[[str], str]) -> str:
-    return fresh("alice")
-
-
-@pytest.fixture
-async def cookie(edge: EdgeProcess, alice: str) -> str:
-    return await edge.sign_in(alice)
-
-
 def state(frames: Any) -> Any:
     """Return the orders that a client shows after `frames`: the snapshot with later updates."""
     orders: dict[str, Any] = {}

@@ -22,11 +22,6 @@ ORDERS = "/api/stream/orders"
 
 
 @pytest.fixture
-def alice(fresh: Callable[[str], str]) -> str:
-    return fresh("alice")
-
-
-@pytest.fixture
 def other(harness: Harness) -> EdgeProcess:
     """Return a second process next to `edge`."""
     return harness.shared_edge(SSE_FLUSH_MS=5)

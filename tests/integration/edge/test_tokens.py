@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,6 @@ AWAY = 503
 @pytest.fixture
 def issuer() -> JwtIssuer:
     return JwtIssuer()
-
-
-@pytest.fixture
-def alice(fresh: Callable[[str], str]) -> str:
-    return fresh("alice")
 
 
 @pytest.fixture
