@@ -77,7 +77,7 @@ def test_make_targets_exist(page: Path) -> None:
 @parametrize_pages(PAGES)
 def test_commands_exist(page: Path) -> None:
     named = set(
-        re.findall(r"(?:`|^)(?:\.venv/bin/)?tapewire ([a-z]+)", page.read_text(), re.MULTILINE)
+        re.findall(r"(?:`|^)(?:\.venv/bin/)?tapewire ([a-z-]+)", page.read_text(), re.MULTILINE)
     )
     assert named - set(COMMANDS) == set()
 

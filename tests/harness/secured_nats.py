@@ -7,9 +7,10 @@ the credentials of a service would.
 import asyncio
 import contextlib
 import json
+import shutil
 import signal
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,13 @@ from tapewire.cli.nats_config.declarations import all_durables
 from tapewire.cli.up.embedded_nats import find_free_port
 from tapewire.cli.up.nats_users import NatsUsers
 from tapewire.log.jetstream import NatsConnection, NatsCredentials, connect, provision
+from tapewire.log.jetstream.provisioning import provision_when_available
 from tapewire.runtime.nats_access import NatsAccess
 from tests.harness.nats_servers import _set_parent_death_signal, nats_server_binary
 from tests.harness.waiting import wait_until, wait_until_async
 
+CLUSTER_SERVERS = 3
+CLUSTER_TIMEOUT_SECONDS = 60.0
 STORE_LIMIT = "256MB"
 REFUSAL_TIMEOUT_SECONDS = 20.0
 
@@ -200,3 +204,34 @@ def plain_server(folder: Path, head: str) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
+
+
+@contextlib.asynccontextmanager
+async def secured_cluster(
+    folder: Path, accesses: Sequence[NatsAccess]
+) -> AsyncIterator[list[SecuredNats]]:
+    """Three servers with one set of users, which hold three copies of each stream."""
+    ports = [find_free_port() for _ in range(CLUSTER_SERVERS)]
+    routes = json.dumps([f"nats-route://127.0.0.1:{port}" for port in ports])
+    servers: list[SecuredNats] = []
+    try:
+        for number, port in enumerate(ports):
+            cluster = f'cluster {{ name: test, listen: "127.0.0.1:{port}", routes: {routes} }}'
+            head = f"server_name: n{number}\n{cluster}"
+            server = SecuredNats(folder / f"n{number}", accesses, head=head)
+            if servers:
+                shutil.copytree(servers[0].folder / "nats", server.folder / "nats")
+            servers.append(server)
+            await server.start()
+        admin = await servers[0].connect_as(ADMIN)
+        await provision_when_available(
+            admin,
+            wait_seconds=CLUSTER_TIMEOUT_SECONDS,
+            replicas=CLUSTER_SERVERS,
+            durables=all_durables(accesses),
+        )
+        await admin.close()
+        yield servers
+    finally:
+        for server in servers:
+            server.close()

@@ -24,7 +24,7 @@ from tapewire.log.jetstream.pending_replies import NotPermitted
 from tapewire.log.jetstream.streams import EVENTS, LEASES, PARKED, SESSIONS, TICKETS, stream_configs
 from tapewire.runtime.nats_access import NatsAccess
 from tapewire.runtime.requests import Endpoint, serve_requests
-from tests.harness.secured_nats import Attacker, SecuredNats, attack
+from tests.harness.secured_nats import Attacker, SecuredNats, attack, secured_cluster
 from tests.harness.waiting import wait_until
 
 LOANS = NatsAccess(
@@ -73,6 +73,7 @@ REFUSED_TO_ALL_BUT: dict[str, tuple[str, ...]] = {
     "ev._all.items.forged": ("insights",),
     "ev.alice.configurations.forged": ("insights",),
     "ev.alice.loans.forged": ("loans",),
+    "ev.alice.keys.forged": ("alerts", "insights", "orders", "strategies"),
     "ev.alice.forged": (),
     "ev.alice.orders.forged.more": (),
     # Values.
@@ -417,6 +418,47 @@ async def test_a_service_cannot_stop_or_ask_another_account(server: SecuredNats)
                 await edge.request("svc.orders.list", timeout_seconds=0.5)
     assert received == []
     await edge.close()
+
+
+async def test_the_accounts_work_in_a_cluster_of_three(tmp_path: Path) -> None:
+    """Requests, events, batches, durable subscriptions and refusals across servers: each user is
+    connected to another server than who answers it."""
+    async with secured_cluster(tmp_path, [*service_accesses(), LOANS]) as servers:
+        orders = [await server.connect_as("orders") for server in servers]
+        edge = await servers[2].connect_as("edge")
+        received: list[str] = []
+
+        async def on_message(message: Any) -> None:
+            received.append(message.subject)
+
+        await edge.subscribe("live.ev.>", on_message, lambda _: None)
+        await edge.flush()
+        for number, each in enumerate(orders, 1):
+            stored = await each.request("ev.alice.orders.o-1", b"{}", {"Tw-Type": "x"})
+            assert msgspec.json.decode(stored.data)["seq"] == number
+            log = JetStreamEventLog(each)
+            assert (await log.bounds()).last == number
+            assert await log.last_sequence("ev.alice.>") == number
+        await wait_until("the edge received all", lambda: len(received) == len(orders))
+        handled: list[int] = []
+
+        async def handle(recorded: RecordedEvent) -> None:
+            handled.append(recorded.sequence)
+
+        subscription = await JetStreamEventLog(orders[1]).subscribe_durable(
+            "orders-view", "ev.*.orders.>", handle
+        )
+        await wait_until("the durable subscription has all", lambda: sorted(handled) == [1, 2, 3])
+        await subscription.close()
+
+        before = await read_state(servers[0])
+        for server in servers:
+            async with attack(server, "edge") as attacker:
+                for target in REPLY_TARGETS[:6]:
+                    await inject(attacker, server.accesses[1], target)
+        assert await read_state(servers[0]) == before
+        for each in (*orders, edge):
+            await each.close()
 
 
 def test_every_stream_of_the_platform_is_in_the_table() -> None:

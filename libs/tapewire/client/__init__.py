@@ -30,6 +30,7 @@ from tapewire.log import (
     new_id,
     pattern,
 )
+from tapewire.log.jetstream import NatsCredentials
 from tapewire.runtime import RequestTimeout, contracts
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Conflict",
     "InvalidArgument",
     "LogError",
+    "NatsCredentials",
     "PublishTimeout",
     "Receipt",
     "RecordedEvent",

@@ -9,13 +9,23 @@ from tapewire.client.publishing import MAX_RETRY_SECONDS
 from tapewire.client.validation import validate_client_name
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
 from tapewire.log.jetstream import connect as connect_nats
+from tapewire.log.jetstream.credentials import (
+    BadCredentials,
+    NatsCredentials,
+    split_servers,
+    without_credentials,
+)
 from tapewire.log.jetstream.streams import MARKET
 from tapewire.runtime import RequestClient, logging_setup
 
 
 @contextlib.asynccontextmanager
 async def connect(
-    url: str, name: str, *, retry_seconds: float = DEFAULT_RETRY_SECONDS
+    url: str,
+    name: str,
+    *,
+    retry_seconds: float = DEFAULT_RETRY_SECONDS,
+    credentials: NatsCredentials | None = None,
 ) -> AsyncIterator[Client]:
     """Connect a client for the duration of the block. It reconnects by itself.
 
@@ -24,9 +34,11 @@ async def connect(
         name: 1 to 64 of A-Z, a-z, 0-9, _ and -. It is the source of the client's events and part
             of the names of its durable subscriptions.
         retry_seconds: How long every call is retried, up to 60 seconds.
+        credentials: Files to sign in with (`tapewire.NatsCredentials`), read again when they are
+            replaced; by default what the URL has.
 
     Raises:
-        InvalidArgument: An argument is malformed.
+        InvalidArgument: An argument is malformed, or a file of the credentials cannot be used.
         Unavailable: No server answers within `retry_seconds`.
     """
     if not isinstance(url, str) or not url:
@@ -38,8 +50,11 @@ async def connect(
             retry_seconds,
             f"must be above 0 and at most {MAX_RETRY_SECONDS:g} seconds",
         )
+    _check_credentials(url, credentials)
     logging_setup.configure_embedded_logging()
-    connection = await connect_nats(url, f"tapewire producer {name}", wait_seconds=retry_seconds)
+    connection = await connect_nats(
+        url, f"tapewire producer {name}", wait_seconds=retry_seconds, credentials=credentials
+    )
     client = Client(
         name,
         log=JetStreamEventLog(connection),
@@ -53,6 +68,18 @@ async def connect(
     finally:
         await client.close()
         await connection.close()
+
+
+def _check_credentials(url: str, credentials: NatsCredentials | None) -> None:
+    """Raises InvalidArgument, without any secret."""
+    try:
+        split_servers(url)
+    except BadCredentials as error:
+        raise InvalidArgument("url", without_credentials(url), str(error)) from None
+    try:
+        (credentials or NatsCredentials()).check()
+    except BadCredentials as error:
+        raise InvalidArgument("credentials", credentials, str(error)) from None
 
 
 def _market_values(connection: NatsConnection, prefix: str) -> JetStreamLatestValueStore:

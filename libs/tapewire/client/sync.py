@@ -20,6 +20,7 @@ from tapewire.client import propagation
 from tapewire.client.client import DEFAULT_RETRY_SECONDS, Client
 from tapewire.client.connection import connect as connect_async
 from tapewire.log import RecordedEvent, Subscription
+from tapewire.log.jetstream import NatsCredentials
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -91,13 +92,18 @@ class SyncClient:
     """Create it with `connect`. Calls, arguments and errors are those of `Client`."""
 
     def __init__(
-        self, url: str, name: str, *, retry_seconds: float = DEFAULT_RETRY_SECONDS
+        self,
+        url: str,
+        name: str,
+        *,
+        retry_seconds: float = DEFAULT_RETRY_SECONDS,
+        credentials: NatsCredentials | None = None,
     ) -> None:
         self._loop_thread = _LoopThread()
         self._exit_stack = contextlib.AsyncExitStack()
         try:
             connecting = self._exit_stack.enter_async_context(
-                connect_async(url, name, retry_seconds=retry_seconds)
+                connect_async(url, name, retry_seconds=retry_seconds, credentials=credentials)
             )
             self._client = self._loop_thread.run(connecting)
         except BaseException:

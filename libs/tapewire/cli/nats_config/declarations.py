@@ -11,12 +11,14 @@ from tapewire.cli.errors import CliError
 from tapewire.cli.nats_config.accounts import overlap
 from tapewire.cli.run import installed_services
 from tapewire.client.client import WRITABLE_DOMAINS
+from tapewire.log import encode_token
 from tapewire.runtime import Settings, event_packages
 from tapewire.runtime.nats_access import OPERATOR, NatsAccess
 
 ATTRIBUTE = "NATS_ACCESS"
 """What a package of event types names its access."""
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_DURABLE = re.compile(r"[A-Za-z0-9_-]+@[A-Za-z0-9_-]+")
 
 
 def service_accesses() -> list[NatsAccess]:
@@ -49,6 +51,12 @@ def team_accesses(packages: Iterable[str], services: Iterable[NatsAccess]) -> li
             raise CliError(f"{ATTRIBUTE}: the name {access.name!r} must match {_NAME.pattern}")
         if access.answers:
             raise CliError(f"{ATTRIBUTE} of {access.name!r}: only services of Tapewire answer")
+        for durable in access.durables:
+            if not _DURABLE.fullmatch(durable):
+                raise CliError(
+                    f"{ATTRIBUTE} of {access.name!r}: the durable subscription {durable!r} must be "
+                    "NAME@CLIENT, as programs subscribe"
+                )
         _check_stored(access, services)
     return found
 
@@ -56,6 +64,7 @@ def team_accesses(packages: Iterable[str], services: Iterable[NatsAccess]) -> li
 def _check_stored(access: NatsAccess, services: Iterable[NatsAccess]) -> None:
     """Raises CliError if `access` may store what only a service of Tapewire writes."""
     writable = {f"ev.*.{domain}.*" for domain in WRITABLE_DOMAINS}
+    writable |= {f"parked.{encode_token(name)}.>" for name in access.durables}
     for subject in access.stored_subjects():
         for service in services:
             for owned in service.stored_subjects():
