@@ -35,6 +35,9 @@ class Backend(Protocol):
     async def value_store(self) -> LatestValueStore:
         """The value store of a new process."""
 
+    async def checkpoint_store(self) -> LatestValueStore:
+        """The store of checkpoints, which takes several values as one batch."""
+
     async def failed_event_store(self) -> FailedEventStore:
         """The failed events of durable subscriptions, as a new process sees them."""
 
@@ -69,6 +72,9 @@ class MemoryBackend:
 
     async def value_store(self) -> LatestValueStore:
         return MemoryLatestValueStore(self.server)
+
+    async def checkpoint_store(self) -> LatestValueStore:
+        return MemoryLatestValueStore(self.server, stream="VIEWS", prefix="view")
 
     async def failed_event_store(self) -> FailedEventStore:
         return MemoryFailedEventStore(
@@ -121,6 +127,9 @@ class JetStreamBackend:
         return JetStreamLatestValueStore(
             await self.connect(), stream="MARKET", prefix="px", live_prefix="live.px"
         )
+
+    async def checkpoint_store(self) -> LatestValueStore:
+        return JetStreamLatestValueStore(await self.connect(), stream="VIEWS", prefix="view")
 
     async def failed_event_store(self) -> FailedEventStore:
         return JetStreamFailedEventStore(await self.connect())

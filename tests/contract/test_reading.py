@@ -196,6 +196,9 @@ async def test_filters_select_the_matching_subjects(log: EventLog, filter_: str)
 
     assert sequences_of(await read_events(log, filter_)) == wanted
     assert await log.last_sequence(filter_) == max(wanted, default=0)
+    for after in range(len(names) + 1):
+        following = [number for number in wanted if number > after]
+        assert await log.next_sequence(filter_, after) == min(following, default=0)
 
 
 @pytest.mark.parametrize("text", UNUSUAL_TEXTS)

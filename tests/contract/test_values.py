@@ -1,10 +1,13 @@
 """The latest-value store: one value per key, reads of all values, and live subscriptions."""
 
 import asyncio
+import random
 
+import msgspec
 import pytest
 
-from tapewire.log import LatestValueStore, Unavailable, encode_token
+from tapewire.log import AppendRejected, Conflict, LatestValueStore, Unavailable, encode_token
+from tapewire.log.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from tests.contract.backends import Backend
 from tests.harness.waiting import wait_until
 
@@ -46,6 +49,54 @@ async def test_keys_of_any_symbol_and_values_of_any_bytes_are_stored(
 
     assert await values.get_all() == wanted
     assert {key: await values.get(key) for key in wanted} == wanted
+
+
+async def test_several_values_are_stored_together_or_not_at_all(backend: Backend) -> None:
+    store = await backend.checkpoint_store()
+    await store.put("a", b"old")
+    await store.put_all({"a": b"new", "b.c": b"x" * 500_000, "d": b""})
+    assert await store.get_all() == {"a": b"new", "b.c": b"x" * 500_000, "d": b""}
+    with pytest.raises(AppendRejected):
+        await store.put_all({"a": b"newer", "b.c": b"y" * (2 << 20), "e": b"1"})
+    assert await store.get_all() == {"a": b"new", "b.c": b"x" * 500_000, "d": b""}
+    await store.put_all({"a": b"alone"})
+    assert await store.get("a") == b"alone"
+
+
+async def test_a_batch_expects_the_revision_that_it_was_made_from(backend: Backend) -> None:
+    """Two processes that store the same thing do not mix their values."""
+    store, other = await backend.checkpoint_store(), await backend.checkpoint_store()
+    assert await store.get_revision("head") == (None, 0)
+    first = await store.put_all({"block": b"1", "head": b"1"}, {"head": 0})
+    assert await other.get_revision("head") == (b"1", first)
+    with pytest.raises(Conflict):
+        await other.put_all({"block": b"2", "head": b"2"}, {"head": 0})
+    second = await other.put_all({"block": b"3", "head": b"3"}, {"head": first})
+    with pytest.raises(Conflict):
+        await store.put_all({"head": b"4"}, {"head": first})
+    assert await store.get_all() == {"block": b"3", "head": b"3"}
+    assert await store.put_all({"head": b"5"}, {"head": second}) > second
+
+
+async def test_a_value_larger_than_a_message_is_rejected(values: LatestValueStore) -> None:
+    with pytest.raises(AppendRejected):
+        await values.put("IBM", b"x" * (2 << 20))
+    assert await values.get("IBM") is None
+
+
+@pytest.mark.parametrize("size", [100, 400_000, 3_000_000])
+async def test_a_checkpoint_of_any_size_is_stored(backend: Backend, size: int) -> None:
+    store = await backend.checkpoint_store()
+    for seed in (1, 2):
+        text = random.Random(seed).randbytes(size).hex()
+        await write_checkpoint(store, "u.v", epoch="e1", as_of=seed, state=f'"{text}"'.encode())
+        found = await read_checkpoint(await backend.checkpoint_store(), "u.v")
+        assert found is not None
+        assert (found.as_of, bytes(found.state)) == (seed, f'"{text}"'.encode())
+    await write_checkpoint(store, "u.v", epoch="e1", as_of=3, state=b"1")
+    assert await read_checkpoint(store, "u.v") == Checkpoint(
+        epoch="e1", as_of=3, state=msgspec.Raw(b"1")
+    )
 
 
 async def test_keys_may_have_several_tokens(values: LatestValueStore) -> None:

@@ -17,6 +17,7 @@ import structlog
 
 from tapewire.log.backoff import new_rng, retry, wait_for_event
 from tapewire.log.checkpoint import (
+    CHECKPOINT_BYTES_PER_SECOND,
     Checkpoint,
     read_checkpoint,
     restore_state,
@@ -39,8 +40,6 @@ from tapewire.log.ports import (
 POLL_INTERVAL_SECONDS = 2.0
 """Time between reads without a notification, before jitter."""
 MIN_CHECKPOINT_INTERVAL_SECONDS = 1.0
-CHECKPOINT_BYTES_PER_SECOND = 1 << 20
-"""Bytes of state that may be checkpointed a second; a larger state is checkpointed less often."""
 MIN_CHECKPOINT_EVENTS = 64
 """Events since the last checkpoint that justify another."""
 

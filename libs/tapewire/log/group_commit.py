@@ -144,6 +144,9 @@ class GroupCommitLog:
     async def last_sequence(self, filter: str) -> int:  # noqa: A002
         return await self._log.last_sequence(filter)
 
+    async def next_sequence(self, filter: str, after: int) -> int:  # noqa: A002
+        return await self._log.next_sequence(filter, after)
+
     async def bounds(self) -> Bounds:
         return await self._log.bounds()
 

@@ -6,7 +6,7 @@ one contract suite (tests/contract) verifies that they behave alike. Both transl
 client library into one of the errors below. Start at `EventLog`.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -204,9 +204,11 @@ class EventLog(Protocol):
     async def last_events(self, subjects: Sequence[str]) -> list[RecordedEvent]:
         """Read the last event of each of `subjects` that has one, in the order of the log.
 
-        The subjects are distinct and contain no wildcards. A replica may lag and not know the
-        newest events.
+        The subjects are distinct and contain no wildcards. A replica may lag.
         """
+
+    async def next_sequence(self, filter: str, after: int) -> int:  # noqa: A002
+        """As `last_sequence`, of the first event after `after`."""
 
     async def last_sequence(self, filter: str) -> int:  # noqa: A002
         """The sequence of the last event that matches `filter`, or 0. The leader answers, so it
@@ -266,18 +268,26 @@ class LatestValueStore(Protocol):
             AppendRejected: the store does not accept the value.
         """
 
+    async def put_all(
+        self, values: Mapping[str, bytes], expected_revisions: Mapping[str, int] | None = None
+    ) -> int:
+        """Store up to `MAX_BATCH_EVENTS` values together or not at all; the last one's revision.
+        Raises the errors of `put`, and Conflict if a key is not at its expected revision."""
+
     async def put_unacknowledged(self, key: str, data: bytes) -> None:
         """Store a value without waiting. It may be lost; the next value of the key repairs that."""
 
     async def get(self, key: str) -> bytes | None: ...
+
+    async def get_revision(self, key: str) -> tuple[bytes | None, int]:
+        """The value of `key` and its revision, 0 if there is none. A replica may lag."""
 
     async def pop(self, key: str) -> bytes | None:
         """Remove and return the newest value of `key`. If several processes call this at once, one
         of them gets the value and the others get None.
 
         Raises:
-            Unavailable: nothing was removed.
-            OutcomeUnknown: the value may have been removed.
+            Unavailable, OutcomeUnknown: nothing was removed, or it may have been.
         """
 
     async def get_all(self) -> dict[str, bytes]:

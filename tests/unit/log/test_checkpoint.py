@@ -1,5 +1,6 @@
 """Storing and reading checkpoints, and rejecting invalid ones."""
 
+import random
 import zlib
 
 import msgspec
@@ -8,11 +9,13 @@ import pytest
 from tapewire.log import Bounds
 from tapewire.log.checkpoint import (
     MAX_CHECKPOINT_BYTES,
+    PART_BYTES,
     BadCheckpoint,
     Checkpoint,
     checkpoint_key,
     decode_checkpoint,
     encode_checkpoint,
+    join_parts,
     read_checkpoint,
     restore_state,
     shared_checkpoint_key,
@@ -101,3 +104,64 @@ def test_a_checkpoint_ahead_of_the_log_differs_from_one_of_another_epoch() -> No
 def test_keys_are_two_tokens() -> None:
     assert KEY == "a%2Eb.orders"
     assert shared_checkpoint_key("feed-place") == "_all.feed-place"
+
+
+def incompressible(size: int, seed: int = 1) -> bytes:
+    return f'"{random.Random(seed).randbytes(size).hex()}"'.encode()
+
+
+async def write_large(store: MemoryLatestValueStore, *, as_of: int) -> None:
+    await write_checkpoint(
+        store, KEY, epoch="e1", as_of=as_of, state=incompressible(2 * PART_BYTES, as_of)
+    )
+
+
+async def test_a_missing_part_counts_as_a_missing_checkpoint() -> None:
+    store = MemoryLatestValueStore(MemoryServer())
+    await write_large(store, as_of=1)
+    assert await read_checkpoint(store, KEY) is not None
+    await store.pop(f"{KEY}.part-1")
+    assert await read_checkpoint(store, KEY) is None
+
+
+async def test_parts_of_two_checkpoints_are_never_joined() -> None:
+    """Two processes may store the same checkpoint. A reader sees one of them, or none."""
+    store = MemoryLatestValueStore(MemoryServer())
+    await write_large(store, as_of=1)
+    old = await store.get(f"{KEY}.part-1") or b""
+    await write_large(store, as_of=2)
+    await store.put(f"{KEY}.part-1", old)
+    assert await read_checkpoint(store, KEY) is None
+    assert KEY in join_parts(await store.get_all())
+    with pytest.raises(BadCheckpoint):
+        decode_checkpoint(join_parts(await store.get_all())[KEY])
+
+
+async def test_a_checkpoint_that_is_replaced_while_it_is_read_is_read_again() -> None:
+    store = MemoryLatestValueStore(MemoryServer())
+    await write_large(store, as_of=1)
+
+    class Replaced(MemoryLatestValueStore):
+        async def get(self, key: str) -> bytes | None:
+            return await store.get(key)
+
+        async def get_revision(self, key: str) -> tuple[bytes | None, int]:
+            found = await store.get_revision(key)
+            if not replaced:
+                replaced.append(key)
+                await write_large(store, as_of=2)
+            return found
+
+    replaced: list[str] = []
+    found = await read_checkpoint(Replaced(MemoryServer()), KEY)
+    assert found is not None
+    assert found.as_of == 2
+
+
+async def test_verification_reads_checkpoints_in_parts() -> None:
+    store = MemoryLatestValueStore(MemoryServer())
+    await write_large(store, as_of=3)
+    await store.put("other", b"whole")
+    joined = join_parts(await store.get_all())
+    assert joined.keys() == {KEY, "other"}
+    assert decode_checkpoint(joined[KEY]).as_of == 3

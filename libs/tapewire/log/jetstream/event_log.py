@@ -1,6 +1,5 @@
 """`JetStreamEventLog`: the event log as the JetStream stream EVENTS."""
 
-import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +10,7 @@ from nats.aio.msg import Msg
 from tapewire.events import CATALOGUE, CODEC
 from tapewire.log.failed_events import RetryingHandler
 from tapewire.log.jetstream import stream_reads
+from tapewire.log.jetstream.atomic_batch import CONFLICT_CODES, store_together
 from tapewire.log.jetstream.connection import NatsConnection
 from tapewire.log.jetstream.durable_subscription import DurableSubscription
 from tapewire.log.jetstream.failed_events import JetStreamFailedEventStore
@@ -33,7 +33,6 @@ from tapewire.log.ports import (
 from tapewire.log.request_scope import guard_append
 
 _ALL_EVENTS = "ev.>"
-_CONFLICT_CODES = {10071, 10164}
 _DUPLICATE_IN_BATCH_CODE = 10201
 _ABANDONED_BATCH_CODES = {10158, 10163}
 """The server abandoned the batch before its commit: nothing was stored; decide again."""
@@ -56,20 +55,8 @@ class JetStreamEventLog:
             return await self._append(drafts)
 
     async def _append(self, drafts: Sequence[EventDraft]) -> int:
-        *earlier, last = [_encode_message(draft) for draft in drafts]
-        if earlier:
-            batch = secrets.token_hex(16)
-            for number, (subject, data, headers) in enumerate(earlier, 1):
-                batch_headers = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
-                await self._connection.publish(subject, data, headers | batch_headers)
-            last[2].update(
-                {
-                    "Nats-Batch-Id": batch,
-                    "Nats-Batch-Sequence": str(len(drafts)),
-                    "Nats-Batch-Commit": "1",
-                }
-            )
-        answer = await self._connection.request(*last)
+        messages = [_encode_message(draft) for draft in drafts]
+        answer = await store_together(self._connection, messages)
         return _stored_sequence(msgspec.json.decode(answer.data))
 
     async def page(
@@ -108,6 +95,12 @@ class JetStreamEventLog:
     async def last_sequence(self, filter: str) -> int:  # noqa: A002
         try:
             return await stream_reads.last_sequence(self._connection, EVENTS, filter)
+        except OutcomeUnknown as error:
+            raise Unavailable(str(error)) from error
+
+    async def next_sequence(self, filter: str, after: int) -> int:  # noqa: A002
+        try:
+            return await stream_reads.next_sequence(self._connection, EVENTS, filter, after)
         except OutcomeUnknown as error:
             raise Unavailable(str(error)) from error
 
@@ -179,7 +172,7 @@ def _stored_sequence(answer: dict[str, Any]) -> int:
             raise AlreadyStored(f"an event of this id is at {answer['seq']}", int(answer["seq"]))
         return int(answer["seq"])
     code, description = error.get("err_code"), str(error.get("description"))
-    if code in _CONFLICT_CODES:
+    if code in CONFLICT_CODES:
         raise Conflict(description)
     if code == _DUPLICATE_IN_BATCH_CODE:
         raise AlreadyStored(description)

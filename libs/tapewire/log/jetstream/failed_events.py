@@ -8,8 +8,9 @@ import msgspec
 from tapewire.events import CODEC
 from tapewire.log.failed_events import FailedEvent, StoredFailedEvent
 from tapewire.log.jetstream import stream_reads
+from tapewire.log.jetstream.atomic_batch import CONFLICT_CODES
 from tapewire.log.jetstream.connection import NatsConnection
-from tapewire.log.jetstream.latest_values import CONFLICT_CODES, MARKER_HEADERS, is_marker
+from tapewire.log.jetstream.latest_values import MARKER_HEADERS, is_marker
 from tapewire.log.jetstream.streams import PARKED
 from tapewire.log.ports import (
     PAGE_BYTES,

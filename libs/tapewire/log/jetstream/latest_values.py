@@ -2,20 +2,27 @@
 subject."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 from nats.aio.msg import Msg
 
 from tapewire.log.jetstream import repeated_reads, stream_reads
+from tapewire.log.jetstream.atomic_batch import CONFLICT_CODES, OutgoingMessage, store_together
 from tapewire.log.jetstream.compat import status_code
 from tapewire.log.jetstream.connection import NatsConnection
 from tapewire.log.jetstream.gap_aware_subscription import GapAwareSubscription
-from tapewire.log.ports import PAGE_BYTES, PAGE_EVENTS, AppendRejected, OutcomeUnknown, Unavailable
+from tapewire.log.ports import (
+    PAGE_BYTES,
+    PAGE_EVENTS,
+    AppendRejected,
+    Conflict,
+    OutcomeUnknown,
+    Unavailable,
+)
 
 NO_MESSAGE_CODE = 10037
-CONFLICT_CODES = {10071, 10164}
 MARKER_HEADERS = {"KV-Operation": "DEL", "Nats-TTL": "1s"}
 """The headers of a marker: the key has no value. They are those of NATS's own key-value buckets.
 The marker expires too."""
@@ -51,15 +58,35 @@ class JetStreamLatestValueStore:
         if "error" in answer:
             raise AppendRejected(f"{self._stream} {key}: {answer['error'].get('description')}")
 
+    async def put_all(
+        self, values: Mapping[str, bytes], expected_revisions: Mapping[str, int] | None = None
+    ) -> int:
+        expected = expected_revisions or {}
+        messages: list[OutgoingMessage] = [
+            (f"{self._prefix}.{key}", data, _expectation(expected.get(key)))
+            for key, data in values.items()
+        ]
+        answer = msgspec.json.decode((await store_together(self._connection, messages)).data)
+        error = answer.get("error")
+        if error is None:
+            return int(answer["seq"])
+        description = f"{self._stream}: {error.get('description')}"
+        if error.get("err_code") in CONFLICT_CODES:
+            raise Conflict(description)
+        raise AppendRejected(description)
+
     async def put_unacknowledged(self, key: str, data: bytes) -> None:
         await self._connection.publish(f"{self._prefix}.{key}", data)
 
     async def get(self, key: str) -> bytes | None:
+        return (await self.get_revision(key))[0]
+
+    async def get_revision(self, key: str) -> tuple[bytes | None, int]:
         subject = f"$JS.API.DIRECT.GET.{self._stream}.{self._prefix}.{key}"
         message = await repeated_reads.read(self._connection, subject)
         if status_code(message) == "404" or is_marker(message):
-            return None
-        return message.data
+            return None, 0
+        return message.data, int((message.headers or {}).get("Nats-Sequence", 0))
 
     async def pop(self, key: str) -> bytes | None:
         subject = f"{self._prefix}.{key}"
@@ -144,3 +171,9 @@ class JetStreamLatestValueStore:
 def is_marker(message: Msg) -> bool:
     """Whether `message` says that its key has no value."""
     return message.headers is not None and message.headers.get("KV-Operation") == "DEL"
+
+
+def _expectation(revision: int | None) -> dict[str, str]:
+    if revision is None:
+        return {}
+    return {"Nats-Expected-Last-Subject-Sequence": str(revision)}

@@ -97,6 +97,13 @@ async def last_sequence(connection: NatsConnection, stream: str, filter_: str) -
     return int(answer["message"]["seq"]) if "message" in answer else 0
 
 
+async def next_sequence(connection: NatsConnection, stream: str, filter_: str, after: int) -> int:
+    """The leader's first sequence after `after` for `filter_`, 0 for none."""
+    request = {"next_by_subj": filter_, "seq": after + 1}
+    answer = await _request_api(connection, f"$JS.API.STREAM.MSG.GET.{stream}", request)
+    return int(answer["message"]["seq"]) if "message" in answer else 0
+
+
 async def last_sequence_before(connection: NatsConnection, stream: str, moment: datetime) -> int:
     """The sequence before the first message that was stored at or after `moment`."""
     request = {"next_by_subj": ">", "start_time": moment.isoformat(), "batch": 1}

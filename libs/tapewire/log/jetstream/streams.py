@@ -91,6 +91,7 @@ def stream_specs() -> list[StreamSpec]:
                 "storage": "file",
                 "max_msgs_per_subject": 1,
                 "allow_direct": True,
+                "allow_atomic": True,
             },
         ),
         StreamSpec(

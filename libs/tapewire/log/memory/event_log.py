@@ -10,7 +10,7 @@ from tapewire.log.memory.connection import DeliveryQueue, MemoryConnection, Memo
 from tapewire.log.memory.durable import MemoryDurableSubscription
 from tapewire.log.memory.failed_events import MemoryFailedEventStore
 from tapewire.log.memory.faults import Faults
-from tapewire.log.memory.server import MemoryServer
+from tapewire.log.memory.server import MAX_PAYLOAD_BYTES, MemoryServer
 from tapewire.log.ports import (
     MAX_BATCH_EVENTS,
     PAGE_BYTES,
@@ -25,8 +25,6 @@ from tapewire.log.ports import (
 )
 from tapewire.log.request_scope import guard_append
 
-MAX_PAYLOAD_BYTES = 1 << 20
-"""The largest message that a server accepts, headers included (its default)."""
 ESTIMATED_HEADER_BYTES = 100
 """A rough size of an event's headers."""
 MAX_LAG_EVENTS = 16
@@ -92,6 +90,12 @@ class MemoryEventLog:
     async def last_sequence(self, filter: str) -> int:  # noqa: A002
         """As `EventLog.last_sequence`."""
         return await self._connection.read(lambda: self._server.journal.last_sequence(filter))
+
+    async def next_sequence(self, filter: str, after: int) -> int:  # noqa: A002
+        """As `EventLog.next_sequence`."""
+        return await self._connection.read(
+            lambda: self._server.journal.next_sequence(filter, after)
+        )
 
     async def last_sequence_before(self, moment: datetime) -> int:
         """As `EventLog.last_sequence_before`."""

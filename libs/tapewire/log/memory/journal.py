@@ -155,6 +155,11 @@ class Journal:
                 return sequence
         return 0
 
+    def next_sequence(self, filter_: str, after: int) -> int:
+        """The sequence of the first event after `after` that matches `filter_`, 0 for none."""
+        page = self.page(filter_, after=after, limit=1, max_bytes=1, upto=self.last)
+        return page.events[0].sequence if page.events else 0
+
     def _candidate_sequences(self, filter_: str) -> tuple[Sequence[int], bool]:
         """Sequences to search, and whether the filter matches all of them."""
         if is_indexed(filter_):

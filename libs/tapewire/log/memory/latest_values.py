@@ -1,6 +1,6 @@
 """`MemoryLatestValueStore`: one process's view of the values of a `MemoryServer`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tapewire.log.memory.connection import DeliveryQueue, MemoryConnection, MemorySubscription
 from tapewire.log.memory.faults import Faults
@@ -27,13 +27,35 @@ class MemoryLatestValueStore:
         """As `LatestValueStore.put`."""
         await self._connection.write(lambda: self._server.put(self._store, key, data, ttl=ttl))
 
+    async def put_all(
+        self, values: Mapping[str, bytes], expected_revisions: Mapping[str, int] | None = None
+    ) -> int:
+        """As `LatestValueStore.put_all`."""
+        expected = expected_revisions or {}
+        return await self._connection.write(
+            lambda: self._server.put_all(self._store, values, expected)
+        )
+
     async def put_unacknowledged(self, key: str, data: bytes) -> None:
         """As `LatestValueStore.put_unacknowledged`."""
         self._connection.send(lambda: self._server.put(self._store, key, data))
 
     async def get(self, key: str) -> bytes | None:
         """As `LatestValueStore.get`."""
-        return await self._connection.read(lambda: self._replica_values().get(key))
+        return (await self.get_revision(key))[0]
+
+    async def get_revision(self, key: str) -> tuple[bytes | None, int]:
+        """As `LatestValueStore.get_revision`."""
+
+        def arrive() -> tuple[bytes | None, int]:
+            stored = self._server.values.get(self._store, {}).get(key)
+            if stored is None:
+                return None, 0
+            faults = self._connection.faults
+            index = -1 if faults.occurs(faults.stale_read_rate) else 0
+            return stored[index], self._server.value_revisions[self._store, key][index]
+
+        return await self._connection.read(arrive)
 
     async def pop(self, key: str) -> bytes | None:
         """As `LatestValueStore.pop`."""

@@ -5,18 +5,20 @@ here happens in one step of the loop; delays and faults are in `connection`.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from tapewire.log.memory.connection import DeliveryQueue, MemoryConnection
 from tapewire.log.memory.durable import MemoryDurableConsumer
 from tapewire.log.memory.failed_events import FailedEventTable
 from tapewire.log.memory.journal import Journal, index_keys, is_indexed
-from tapewire.log.ports import EventDraft, RecordedEvent
+from tapewire.log.ports import AppendRejected, Conflict, EventDraft, RecordedEvent
 from tapewire.log.subjects import matches
 
 ACK_WAIT_SECONDS = 30.0
 """The time after which an unacknowledged event is delivered again."""
+MAX_PAYLOAD_BYTES = 1 << 20
+"""The largest message that a server accepts, headers included (its default)."""
 
 
 def utc_now() -> datetime:
@@ -39,6 +41,9 @@ class MemoryServer:
         self.journal = Journal("m1")
         self.values: dict[str, dict[str, list[bytes]]] = {}
         """By store, then by key: the newest value, then the one that it replaced."""
+        self.value_revisions: dict[tuple[str, str], list[int]] = {}
+        """The revisions of `values`."""
+        self._last_revision = 0
         self.durable_consumers: dict[str, MemoryDurableConsumer] = {}
         self.failed_events = FailedEventTable()
 
@@ -85,20 +90,43 @@ class MemoryServer:
             self._queues.pop(filter_, None)
 
     def put(self, store: str, key: str, data: bytes, *, ttl: int | None = None) -> None:
-        """Store a value, for `ttl` seconds or for good, and send it to the subscribers."""
+        """Store a value, for `ttl` seconds or for good, and send it to the subscribers. Raises
+        AppendRejected if it is larger than a message may be."""
+        if len(data) > MAX_PAYLOAD_BYTES:
+            raise AppendRejected(f"{len(data)} bytes are more than the server takes")
         stored = self.values.setdefault(store, {})
         stored[key] = [data, *stored.get(key, ())[:1]]
+        self._last_revision += 1
+        before = self.value_revisions.get((store, key), [])[:1]
+        self.value_revisions[store, key] = [self._last_revision, *before][: len(stored[key])]
         for queue in self._value_queues.get(store, ()):
             queue.offer((key, data))
         if ttl is not None:
             asyncio.get_running_loop().call_later(ttl, self._expire, store, key, stored[key])
 
+    def put_all(
+        self, store: str, values: Mapping[str, bytes], expected_revisions: Mapping[str, int]
+    ) -> int:
+        """Store several values or none; the revision of the last one. Raises Conflict or
+        AppendRejected."""
+        for key, revision in expected_revisions.items():
+            found = self.value_revisions.get((store, key), [0])[0]
+            if found != revision:
+                raise Conflict(f"{key} is at revision {found}, expected at {revision}")
+        if any(len(data) > MAX_PAYLOAD_BYTES for data in values.values()):
+            raise AppendRejected("a value is larger than the server takes")
+        for key, data in values.items():
+            self.put(store, key, data)
+        return self._last_revision
+
     def _expire(self, store: str, key: str, value: list[bytes]) -> None:
         if self.values[store].get(key) is value:
             del self.values[store][key]
+            self.value_revisions.pop((store, key), None)
 
     def pop(self, store: str, key: str) -> bytes | None:
         """Remove and return the newest value of `key`; None if there is none."""
+        self.value_revisions.pop((store, key), None)
         stored = self.values.get(store, {}).pop(key, None)
         return None if stored is None else stored[0]
 
