@@ -12,7 +12,12 @@ from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import alerts, notifications
 from tapewire.runtime.contracts.progress import NOTIFICATION_PROGRESS
 from tapewire.runtime.progress import ProgressReporter
-from tapewire.views import AlertsView, NotificationsView, RulesView
+from tapewire.views import (
+    AlertHistory,
+    NotificationHistory,
+    NotificationsView,
+    RulesView,
+)
 from tapewire_services.alerts.armed_rule_index import ArmedRuleIndex
 from tapewire_services.alerts.domain.rules import RULE_DECIDER
 from tapewire_services.alerts.event_consumers import (
@@ -52,9 +57,10 @@ async def wiring(app: App) -> None:
     _run_leased_triggers(app, price_monitor, armed_rules, rule_trigger)
     _run_leased_notifications(app, writer)
 
-    # 5. Checkpoints of the users' views.
-    for kind in (RulesView, AlertsView, NotificationsView):
-        await app.checkpoint_views(kind)
+    # 5. The users' views and histories.
+    await app.checkpoint_views(RulesView)
+    await app.checkpoint_views(None, AlertHistory)
+    await app.checkpoint_views(NotificationsView, NotificationHistory)
 
     # 6. Requests, last: from here on the service answers.
     service = AlertsService(app.log, app.views, command_handler, quote_cache)

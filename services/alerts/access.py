@@ -3,7 +3,7 @@
 from tapewire.log.idempotency import DOMAIN as KEYS
 from tapewire.runtime.contracts import alerts
 from tapewire.runtime.nats_access import service_access
-from tapewire.views import AlertsView, NotificationsView, RulesView
+from tapewire.views import AlertHistory, NotificationHistory, NotificationsView, RulesView
 from tapewire_services.alerts.armed_rule_index import CHECKPOINT_NAME
 from tapewire_services.alerts.event_consumers import NOTIFICATION_FILTERS, RULE_TRIGGER_FILTERS
 from tapewire_services.alerts.price_monitor import EXTREMES_CHECKPOINT_NAME
@@ -11,7 +11,8 @@ from tapewire_services.alerts.price_monitor import EXTREMES_CHECKPOINT_NAME
 ACCESS = service_access(
     alerts.SERVICE,
     appends=("rules", "alerts", "notifications", KEYS),
-    views=(RulesView, AlertsView, NotificationsView),
+    views=(RulesView, AlertHistory, NotificationsView),
+    histories=(NotificationHistory,),
     checkpoints=(
         CHECKPOINT_NAME,
         *RULE_TRIGGER_FILTERS,

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from datetime import datetime
 
+import msgspec
+
 from tapewire.events import NotificationsRead
 from tapewire.log import (
     AlreadyStored,
@@ -19,10 +21,10 @@ from tapewire.log import (
     event_id,
     view_checkpoints,
 )
+from tapewire.log.history import HistoryReader
 from tapewire.log.idempotency import is_key_used
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.notifications import (
-    MAX_LISTED_NOTIFICATIONS,
     ListNotifications,
     NotificationsReply,
     ReadNotifications,
@@ -30,7 +32,7 @@ from tapewire.runtime.contracts.notifications import (
     SendNotification,
     SendReply,
 )
-from tapewire.views import NotificationsView
+from tapewire.views import NotificationHistory, NotificationsView
 from tapewire_services.alerts.domain.notifications import (
     CreateNotificationCommand,
     NotificationContent,
@@ -61,19 +63,26 @@ class NotificationsService:
         self._log = log
         self._checkpoint_store = checkpoint_store
         self._writer = writer
+        self._history = HistoryReader(log, checkpoint_store, NotificationHistory)
         self._clock = clock
 
     async def list(self, request: ListNotifications, _: RequestContext) -> NotificationsReply:
-        """The user's newest notifications as of the end of the log."""
-        if not 1 <= request.limit <= MAX_LISTED_NOTIFICATIONS:
-            message = f"limit must be 1 to {MAX_LISTED_NOTIFICATIONS}, not {request.limit}"
-            raise CommandRejected("invalid", message, "limit")
+        """A page of the user's notifications as of the end of the log."""
+        page = await self._history.read_page(request.user_id, request.limit, request.cursor)
         view, bounds = await view_checkpoints.load(
-            self._log, self._checkpoint_store, NotificationsView, request.user_id
+            self._log,
+            self._checkpoint_store,
+            NotificationsView,
+            request.user_id,
+            bounds=page.bounds,
         )
+        unread_ids = set(view.filter_unread(one.id for one in page.rows))
         return NotificationsReply(
-            notifications=view.newest(request.limit),
+            notifications=[
+                msgspec.structs.replace(one, is_read=one.id not in unread_ids) for one in page.rows
+            ],
             unread=view.unread_count,
+            next=page.next,
             as_of=bounds.last,
             epoch=bounds.epoch,
         )

@@ -17,6 +17,8 @@ from tapewire.log import (
     Versioned,
     view_checkpoints,
 )
+from tapewire.log.history import HistoryReader
+from tapewire.log.list_cursor import page_by_id
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.alerts import (
@@ -29,7 +31,7 @@ from tapewire.runtime.contracts.alerts import (
     RuleReply,
     RulesReply,
 )
-from tapewire.views import AlertsView, RulesView
+from tapewire.views import AlertHistory, RulesView
 from tapewire_services.alerts.domain.commands import (
     DEFAULT_LEVELS,
     PRICE_RULE_KINDS,
@@ -66,6 +68,7 @@ class AlertsService:
         self._checkpoint_store = checkpoint_store
         self._command_handler = command_handler
         self._quote_cache = quote_cache
+        self._alert_history = HistoryReader(log, checkpoint_store, AlertHistory)
         self._clock = clock
 
     async def create_rule(self, request: CreateRule, context: RequestContext) -> RuleReply:
@@ -88,19 +91,21 @@ class AlertsService:
         return await self._handle_change(request, command, context)
 
     async def list_rules(self, request: ListRules, _: RequestContext) -> RulesReply:
-        """The user's rules as of the end of the log."""
+        """A page of the user's rules as of the end of the log."""
         view, bounds = await view_checkpoints.load(
             self._log, self._checkpoint_store, RulesView, request.user_id
         )
-        return RulesReply(rules=view.rules(), as_of=bounds.last, epoch=bounds.epoch)
+        rules, following = page_by_id(
+            view.rules(), lambda rule: rule.rule_id, request.limit, request.cursor, "rules"
+        )
+        return RulesReply(rules=rules, next=following, as_of=bounds.last, epoch=bounds.epoch)
 
     async def list_alerts(self, request: ListAlerts, _: RequestContext) -> AlertsReply:
-        """The user's alerts as of the end of the log, newest first."""
-        view, bounds = await view_checkpoints.load(
-            self._log, self._checkpoint_store, AlertsView, request.user_id
+        """A page of the user's alerts."""
+        page = await self._alert_history.read_page(request.user_id, request.limit, request.cursor)
+        return AlertsReply(
+            alerts=page.rows, next=page.next, as_of=page.bounds.last, epoch=page.bounds.epoch
         )
-        alerts = view.alerts()[::-1]
-        return AlertsReply(alerts=alerts, as_of=bounds.last, epoch=bounds.epoch)
 
     def _build_create_command(
         self, request: CreateRule, context: RequestContext

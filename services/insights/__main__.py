@@ -3,7 +3,7 @@
 from tapewire.log import CommandHandler
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import configurations, insights
-from tapewire.views import ConfigurationsView, ItemsView, MetricsView
+from tapewire.views import ConfigurationsView, ItemHistory, MetricsView
 from tapewire_services.insights.configurations_service import ConfigurationsService
 from tapewire_services.insights.domain.configurations import CONFIGURATION_DECIDER
 from tapewire_services.insights.item_queries import ItemQueries
@@ -15,8 +15,9 @@ from tapewire_services.insights.service import InsightsService
 async def wiring(app: App) -> None:
     # 1. Checkpoints of the views: items and their counts, shared by all users, and each user's
     #    configurations.
-    for view_type in (ItemsView, MetricsView, ConfigurationsView):
+    for view_type in (MetricsView, ConfigurationsView):
         await app.checkpoint_views(view_type)
+    await app.checkpoint_views(None, ItemHistory)
 
     # 2. The requests. They come last, because the service answers from here on.
     items = InsightsService(app.log, app.views, ItemWriter(app.log), VaderScorer())

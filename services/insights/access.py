@@ -3,7 +3,7 @@
 from tapewire.log.idempotency import DOMAIN as KEYS
 from tapewire.runtime.contracts import insights
 from tapewire.runtime.nats_access import service_access
-from tapewire.views import ConfigurationsView, ItemsView, MetricsView
+from tapewire.views import ConfigurationsView, ItemHistory, MetricsView
 from tapewire_services.insights.domain.configurations import DOMAIN as CONFIGURATIONS
 from tapewire_services.insights.item_writer import DOMAIN as ITEMS
 
@@ -11,6 +11,6 @@ ACCESS = service_access(
     insights.SERVICE,
     appends=(CONFIGURATIONS, KEYS),
     appends_shared=(ITEMS,),
-    views=(ItemsView, MetricsView, ConfigurationsView),
+    views=(ItemHistory, MetricsView, ConfigurationsView),
     receives=("ev.*.items.>", "ev.*.configurations.>"),
 )

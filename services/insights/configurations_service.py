@@ -13,6 +13,7 @@ from tapewire.log import (
     Versioned,
     view_checkpoints,
 )
+from tapewire.log.list_cursor import page_by_id
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.configurations import (
     ChangeConfiguration,
@@ -112,13 +113,23 @@ class ConfigurationsService:
         return ConfigurationReply(configuration=configuration)
 
     async def list(self, request: ListConfigurations, _: RequestContext) -> ConfigurationsReply:
-        """Return all configurations of the user as of the end of the log."""
+        """Return a page of the user's configurations as of the end of the log."""
         user = text_validation.validate_user_id(request.user_id)
         view, bounds = await view_checkpoints.load(
             self._log, self._values, ConfigurationsView, user
         )
+        configurations, following = page_by_id(
+            view.configurations(),
+            lambda one: one.id,
+            request.limit,
+            request.cursor,
+            "configurations",
+        )
         return ConfigurationsReply(
-            configurations=view.configurations(), as_of=bounds.last, epoch=bounds.epoch
+            configurations=configurations,
+            next=following,
+            as_of=bounds.last,
+            epoch=bounds.epoch,
         )
 
     async def _check_limit(self, command: Create) -> None:

@@ -1,4 +1,4 @@
-"""Handles requests that list items: the newest ones, or those after a sequence of the log."""
+"""Handles requests that list items: the newest ones, earlier ones, or those after a sequence."""
 
 from collections.abc import Callable
 
@@ -17,13 +17,15 @@ from tapewire.log import (
     pattern,
     view_checkpoints,
 )
+from tapewire.log.history import HistoryReader
+from tapewire.log.list_cursor import check_limit
 from tapewire.runtime import RequestContext
-from tapewire.runtime.contracts.insights import MAX_LISTED_ITEMS, ItemsReply, ListItems
-from tapewire.views import ConfigurationsView, ItemsView
+from tapewire.runtime.contracts.insights import ItemsReply, ListItems
+from tapewire.views import ConfigurationsView, ItemHistory
 from tapewire.views.configurations import configuration_matches
 from tapewire_services.insights.domain import text_validation
 
-ITEMS_FILTER = pattern(owner=EVERYBODY, domain=ItemsView.domain)
+ITEMS_FILTER = pattern(owner=EVERYBODY, domain=ItemHistory.domain)
 MAX_PAGES = 8
 """Pages that one request reads at most. If few items match, the client continues from there."""
 
@@ -45,27 +47,28 @@ class ItemQueries:
     def __init__(self, log: EventLog, values: LatestValueStore) -> None:
         self._log = log
         self._values = values
+        self._history = HistoryReader(log, values, ItemHistory)
 
     async def items(self, request: ListItems, _: RequestContext) -> ItemsReply:
-        """Return the newest items, or those after a sequence, without a gap.
+        """Return the newest items, those before a cursor, or those after a sequence, without a gap.
 
         If the log no longer has everything after the sequence, the reply has the newest items and
         `reset` is true.
         """
-        if not 1 <= request.limit <= MAX_LISTED_ITEMS:
-            message = f"limit must be 1 to {MAX_LISTED_ITEMS}, not {request.limit}"
-            raise CommandRejected("invalid", message, "limit")
+        check_limit(request.limit)
+        if request.since is not None and request.cursor is not None:
+            raise CommandRejected("invalid", "cursor and since exclude each other", "cursor")
         accepts = await self._build_filter(request)
         if request.since is None:
-            return await self._read_newest(request.limit, accepts)
+            return await self._read_before(request.cursor, request.limit, accepts)
         _validate_since(request)
         bounds = await self._log.bounds()
         if not _is_complete_after(bounds, request.since, request.epoch):
-            return await self._read_newest(request.limit, accepts, is_reset=True)
+            return await self._read_before(None, request.limit, accepts, is_reset=True)
         reply = await self._read_after(request.since, request.limit, accepts, bounds)
         # Items that were trimmed, or a log that was recreated, during the read may be missing.
         if not _is_complete_after(await self._log.bounds(), request.since, request.epoch):
-            return await self._read_newest(request.limit, accepts, is_reset=True)
+            return await self._read_before(None, request.limit, accepts, is_reset=True)
         return reply
 
     async def _build_filter(self, request: ListItems) -> ItemFilter:
@@ -81,12 +84,18 @@ class ItemQueries:
             raise CommandRejected("not_found", message)
         return lambda item: configuration_matches(configuration, item)
 
-    async def _read_newest(
-        self, limit: int, accepts: ItemFilter, *, is_reset: bool = False
+    async def _read_before(
+        self, cursor: str | None, limit: int, accepts: ItemFilter, *, is_reset: bool = False
     ) -> ItemsReply:
-        view, bounds = await view_checkpoints.load(self._log, self._values, ItemsView, EVERYBODY)
-        items = [item for item in view.items() if accepts(item)][-limit:]
-        return ItemsReply(items=items, as_of=bounds.last, epoch=bounds.epoch, reset=is_reset)
+        """Read the items before `cursor`, or the newest ones."""
+        page = await self._history.read_matching_page(EVERYBODY, limit, cursor, accepts)
+        return ItemsReply(
+            items=page.rows[::-1],
+            next=page.next,
+            as_of=page.bounds.last,
+            epoch=page.bounds.epoch,
+            reset=is_reset,
+        )
 
     async def _read_after(
         self, since: int, limit: int, accepts: ItemFilter, bounds: Bounds

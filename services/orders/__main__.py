@@ -11,7 +11,7 @@ from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import orders as contract
 from tapewire.runtime.progress import ProgressReporter
-from tapewire.views import OrdersView
+from tapewire.views import OrderHistory, OrdersView, TradeHistory
 from tapewire_services.orders.broker import PaperBroker
 from tapewire_services.orders.broker_reporter import BrokerReporter
 from tapewire_services.orders.broker_runner import LEASE, BrokerRunner
@@ -43,8 +43,9 @@ async def wiring(app: App) -> None:
     )
     app.run_leased(LEASE, runner.run, progress.endpoints())
 
-    # 4. Checkpoints of the users' views.
-    await app.checkpoint_views(OrdersView)
+    # 4. The users' views and histories.
+    await app.checkpoint_views(OrdersView, OrderHistory)
+    await app.checkpoint_views(None, TradeHistory)
 
     # 5. Requests, last: from here on the service answers.
     open_order_limit = OpenOrderLimit(
@@ -59,6 +60,7 @@ async def wiring(app: App) -> None:
             contract.CANCEL: Endpoint(contract.CancelOrder, service.cancel),
             contract.GET: Endpoint(contract.GetOrder, service.get),
             contract.LIST: Endpoint(contract.ListOrders, service.list),
+            contract.TRADES: Endpoint(contract.ListTrades, service.list_trades),
         }
     )
 

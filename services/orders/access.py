@@ -3,13 +3,14 @@
 from tapewire.log.idempotency import DOMAIN as KEYS
 from tapewire.runtime.contracts import orders
 from tapewire.runtime.nats_access import service_access
-from tapewire.views import OrdersView
+from tapewire.views import OrderHistory, OrdersView, TradeHistory
 from tapewire_services.orders.broker_runner import CHECKPOINT_NAME, LEASE
 
 ACCESS = service_access(
     orders.SERVICE,
     appends=("orders", "trades", KEYS),
-    views=(OrdersView,),
+    views=(OrdersView, TradeHistory),
+    histories=(OrderHistory,),
     checkpoints=(CHECKPOINT_NAME,),
     leases=(LEASE,),
     receives=("ev.*.orders.>", "px.>"),

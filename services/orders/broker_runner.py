@@ -6,6 +6,7 @@ The open orders are checkpointed, and the next holder of the lease reads only wh
 Start at `BrokerRunner`.
 """
 
+import asyncio
 import random
 from collections.abc import Callable, Sequence
 
@@ -21,6 +22,9 @@ from tapewire_services.orders.domain.open_orders import OpenOrder, OpenOrders
 LEASE = "paper-broker"
 ORDERS_FILTER = pattern(domain="orders")
 CHECKPOINT_NAME = "book"
+EVENTS_PER_STEP = 256
+"""Events, or orders at the start, that are handled before other tasks get their turn. The lease is
+renewed by one of them."""
 
 logger = structlog.get_logger("orders.broker")
 
@@ -80,7 +84,9 @@ class BrokerConsumer(EventConsumer):
         return self._open_orders.encode()
 
     async def handle(self, events: Sequence[RecordedEvent]) -> None:
-        for recorded in events:
+        for number, recorded in enumerate(events, 1):
+            if not number % EVENTS_PER_STEP:
+                await asyncio.sleep(0)
             order = self._apply_event(recorded)
             if order is None or not self._is_caught_up:
                 continue
@@ -91,8 +97,10 @@ class BrokerConsumer(EventConsumer):
 
     async def on_caught_up(self) -> None:
         self._broker.restore_consumed_liquidity(self._open_orders.consumed_liquidity())
-        for order in self._open_orders.orders():
+        for number, order in enumerate(self._open_orders.orders(), 1):
             self._broker.add_order(order)
+            if not number % EVENTS_PER_STEP:
+                await asyncio.sleep(0)
         self._is_caught_up = True
         logger.info("broker.started", orders=len(self._open_orders))
 

@@ -1,4 +1,4 @@
-"""The requests that the orders service answers: place, cancel, get, list.
+"""The requests that the orders service answers: place, cancel, get, list, trades.
 
 A handler builds a command, which is the only place that reads the clock, and has it decided; or it
 reads the log.
@@ -17,20 +17,22 @@ from tapewire.log import (
     EventSubject,
     LatestValueStore,
     Versioned,
-    view_checkpoints,
 )
+from tapewire.log.history import HistoryReader
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.orders import (
     CancelOrder,
     GetOrder,
     ListOrders,
+    ListTrades,
     OrderReply,
     OrdersReply,
     PlaceOrder,
+    TradesReply,
     order_id,
 )
-from tapewire.views import OrdersView
+from tapewire.views import OrderHistory, TradeHistory
 from tapewire_services.orders.domain.commands import (
     MAX_ID_LENGTH,
     CancelOrderCommand,
@@ -56,11 +58,11 @@ class OrdersService:
         open_order_limit: OpenOrderLimit,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._log = log
-        self._checkpoint_store = checkpoint_store
         self._command_handler = command_handler
         self._quote_cache = quote_cache
         self._open_order_limit = open_order_limit
+        self._order_history = HistoryReader(log, checkpoint_store, OrderHistory)
+        self._trade_history = HistoryReader(log, checkpoint_store, TradeHistory)
         self._clock = clock
 
     async def place(self, request: PlaceOrder, context: RequestContext) -> OrderReply:
@@ -108,11 +110,18 @@ class OrdersService:
         return OrderReply(order=_require_order(loaded, request.order_id))
 
     async def list(self, request: ListOrders, _: RequestContext) -> OrdersReply:
-        """The user's orders as of the end of the log."""
-        view, bounds = await view_checkpoints.load(
-            self._log, self._checkpoint_store, OrdersView, request.user_id
+        """A page of the user's orders, as they are now."""
+        page = await self._order_history.read_page(request.user_id, request.limit, request.cursor)
+        return OrdersReply(
+            orders=page.rows, next=page.next, as_of=page.bounds.last, epoch=page.bounds.epoch
         )
-        return OrdersReply(orders=view.orders(), as_of=bounds.last, epoch=bounds.epoch)
+
+    async def list_trades(self, request: ListTrades, _: RequestContext) -> TradesReply:
+        """A page of the user's trades."""
+        page = await self._trade_history.read_page(request.user_id, request.limit, request.cursor)
+        return TradesReply(
+            trades=page.rows, next=page.next, as_of=page.bounds.last, epoch=page.bounds.epoch
+        )
 
     def _reserve_room(
         self, command: PlaceOrderCommand, subject: EventSubject

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from tapewire.events import Position
 from tapewire.log import EventLog, LatestValueStore, view_checkpoints
+from tapewire.log.list_cursor import page_by_key
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.positions import (
@@ -26,18 +27,22 @@ class PositionsService:
         self._quote_cache = quote_cache
 
     async def list(self, request: ListPositions, _: RequestContext) -> PositionsReply:
-        """The user's positions as of the end of the log, at the newest prices."""
+        """A page of the user's positions as of the end of the log, at the newest prices."""
         view, bounds = await view_checkpoints.load(
             self._log, self._checkpoint_store, PositionsView, request.user_id
         )
-        positions = view.positions()
+        positions = sorted(view.positions(), key=lambda position: position.symbol)
         valued = [self._to_valued_position(position) for position in positions]
+        page, following = page_by_key(
+            valued, lambda one: one.symbol, request.limit, request.cursor, "positions"
+        )
         values = [
             position.cost_basis if one.value is None else one.value
             for position, one in zip(positions, valued, strict=True)
         ]
         return PositionsReply(
-            positions=valued,
+            positions=page,
+            next=following,
             total_value=sum_exact(values),
             unrealized_pnl=sum_exact([one.unrealized_pnl or Decimal(0) for one in valued]),
             realized_pnl=view.realized_pnl,

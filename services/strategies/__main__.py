@@ -8,7 +8,7 @@ from tapewire.log.group_commit import GroupCommitLog
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import strategies as contract
-from tapewire.views import StrategiesView
+from tapewire.views import StrategiesView, StrategyHistory
 from tapewire_services.strategies.command_execution import WorkerDependencies
 from tapewire_services.strategies.decision_maker import RuleDecisionMaker
 from tapewire_services.strategies.domain.commands import Command
@@ -42,8 +42,8 @@ async def wiring(app: App) -> None:
     runner = StrategiesRunner(dependencies, app.views, quote_cache)
     app.run_leased(LEASE_NAME, runner.run, runner.progress.endpoints())
 
-    # 4. Checkpoints of the users' views.
-    await app.checkpoint_views(StrategiesView)
+    # 4. The users' views and histories.
+    await app.checkpoint_views(StrategiesView, StrategyHistory)
 
     # 5. Requests, last: from here on the service answers.
     service = StrategiesService(app.log, app.views, command_handler, quote_cache)

@@ -16,8 +16,8 @@ from tapewire.log import (
     EventSubject,
     LatestValueStore,
     Versioned,
-    view_checkpoints,
 )
+from tapewire.log.history import HistoryReader
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.strategies import (
@@ -30,7 +30,7 @@ from tapewire.runtime.contracts.strategies import (
     StrategyReply,
     UpdateStrategy,
 )
-from tapewire.views import StrategiesView
+from tapewire.views import StrategyHistory
 from tapewire_services.strategies.domain.commands import (
     MAX_ID_LENGTH,
     Command,
@@ -61,10 +61,9 @@ class StrategiesService:
         quote_cache: QuoteCache,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._log = log
-        self._checkpoint_store = checkpoint_store
         self._command_handler = command_handler
         self._quote_cache = quote_cache
+        self._history = HistoryReader(log, checkpoint_store, StrategyHistory)
         self._clock = clock
 
     async def create(self, request: CreateStrategy, context: RequestContext) -> StrategyReply:
@@ -142,11 +141,11 @@ class StrategiesService:
         return StrategyReply(strategy=_require_created(latest, request.strategy_id).strategy)
 
     async def list(self, request: ListStrategies, _: RequestContext) -> StrategiesReply:
-        """The user's strategies as of the end of the log."""
-        view, bounds = await view_checkpoints.load(
-            self._log, self._checkpoint_store, StrategiesView, request.user_id
+        """A page of the user's strategies, as they are now."""
+        page = await self._history.read_page(request.user_id, request.limit, request.cursor)
+        return StrategiesReply(
+            strategies=page.rows, next=page.next, as_of=page.bounds.last, epoch=page.bounds.epoch
         )
-        return StrategiesReply(strategies=view.strategies(), as_of=bounds.last, epoch=bounds.epoch)
 
     async def _handle_command(
         self,

@@ -37,7 +37,7 @@ from tapewire.runtime.contracts.insights import (
     MetricsReply,
     NewItem,
 )
-from tapewire.views import ConfigurationsView, ItemsView, MetricsView
+from tapewire.views import ConfigurationsView, ItemHistory, MetricsView
 from tapewire_services.insights.configurations_service import ConfigurationsService
 from tapewire_services.insights.domain.configurations import CONFIGURATION_DECIDER
 from tapewire_services.insights.item_queries import ItemQueries
@@ -55,7 +55,7 @@ from tests.harness.recorded_log import read_events
 
 T = TypeVar("T")
 VADER = VaderScorer()
-VIEW_TYPES = (ItemsView, MetricsView, ConfigurationsView)
+VIEW_TYPES: tuple[Any, ...] = (MetricsView, ConfigurationsView)
 
 
 class SynchronousScorer:
@@ -81,8 +81,14 @@ class InsightsProcess(MemoryProcess):
         self.configurations = ConfigurationsService(self.log, self.views, configurations, clock)
 
     async def start(self) -> "InsightsProcess":
-        for kind in VIEW_TYPES:
-            projector = ViewCheckpointer(self.log, self.views, kind)
+        for kind in (*VIEW_TYPES, ItemHistory):
+            is_history = kind is ItemHistory
+            projector = ViewCheckpointer(
+                self.log,
+                self.views,
+                None if is_history else kind,
+                ItemHistory if is_history else None,
+            )
             filter_ = pattern(domain=kind.domain)
             await retry_until_answered(
                 partial(

@@ -28,7 +28,7 @@ from tapewire.runtime.contracts.orders import (
     OrderReply,
     PlaceOrder,
 )
-from tapewire.views import OrdersView
+from tapewire.views import OrderHistory, OrdersView
 from tapewire_services.orders.broker import PaperBroker
 from tapewire_services.orders.broker_reporter import BrokerReporter
 from tapewire_services.orders.broker_runner import BrokerRunner
@@ -56,7 +56,7 @@ class OrdersProcess(MemoryProcess):
         self.orders: CommandHandler[State, Command] = CommandHandler(
             GroupCommitLog(self.log), ORDER_DECIDER
         )
-        self.projector = ViewCheckpointer(self.log, self.views, OrdersView)
+        self.projector = ViewCheckpointer(self.log, self.views, OrdersView, OrderHistory)
         limit = OpenOrderLimit(
             Settings().max_open_orders,
             partial(count_open_orders, self.log, self.views),

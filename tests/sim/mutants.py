@@ -202,7 +202,7 @@ def cursor_resets_resumable_streams(requested: str | None, _: Bounds) -> Any:
 
 
 @mutant(view_checkpoints, "_replay")
-async def snapshot_is_stale_checkpoint(*_: Any) -> None:
+async def snapshot_is_stale_checkpoint(*_: Any, **__: Any) -> None:
     return
 
 

@@ -2,17 +2,21 @@
 
 A durable subscription counts each user's events. Once a second the checkpointer loads and saves the
 views of users with `MIN_CHECKPOINT_EVENTS` or more. A saved view covers everything in the log at
-that time, so events that the subscription delivers late are not counted again. Counts live in
-memory: a lost count delays a checkpoint and has no other effect. Start at `ViewCheckpointer`.
+that time, so events that the subscription delivers late are not counted again. A large view is
+saved less often, in proportion to its size. Counts live in memory: a lost count delays a checkpoint
+and has no other effect. Start at `ViewCheckpointer`.
 """
 
 import asyncio
 from collections import OrderedDict
+from typing import Any
 
 import structlog
 
 from tapewire.log import view_checkpoints
-from tapewire.log.ports import EventLog, LatestValueStore, LogError, RecordedEvent
+from tapewire.log.checkpoint import CHECKPOINT_BYTES_PER_SECOND
+from tapewire.log.history_store import HistoryType, store_history
+from tapewire.log.ports import Bounds, Conflict, EventLog, LatestValueStore, LogError, RecordedEvent
 from tapewire.log.view_checkpoints import View, ViewType
 
 CHECKPOINT_INTERVAL_SECONDS = 1.0
@@ -33,29 +37,42 @@ def durable_name(view_type: ViewType[View]) -> str:
 class _EventCount:
     """The events of one user since the checkpoint at `checkpoint_sequence`."""
 
-    __slots__ = ("checkpoint_sequence", "events")
+    __slots__ = ("checkpoint_sequence", "events", "next_save_at")
 
     def __init__(self) -> None:
         self.events = self.checkpoint_sequence = 0
+        self.next_save_at = 0.0
 
 
 class ViewCheckpointer:
-    """Counts events and saves checkpoints of one view. `handle` is the handler of the durable
-    subscription; `run` saves."""
+    """Counts events and saves checkpoints of one view, and of the history of the same domain if
+    there is one. `handle` is the handler of the durable subscription; `run` saves."""
 
     def __init__(
-        self, log: EventLog, checkpoint_store: LatestValueStore, view_type: ViewType[View]
+        self,
+        log: EventLog,
+        checkpoint_store: LatestValueStore,
+        view_type: ViewType[View] | None,
+        history_type: HistoryType[Any] | None = None,
     ) -> None:
         self._log = log
         self._checkpoint_store = checkpoint_store
-        self._view_type = view_type
+        self._view_type: Any = view_type
+        self._history_type = history_type
+        self._main_type: Any = view_type or history_type
         self._counts: OrderedDict[str, _EventCount] = OrderedDict()
         self._last_event: RecordedEvent | None = None
 
     @property
     def durable_name(self) -> str:
         """The name of the durable subscription that all processes share."""
-        return durable_name(self._view_type)
+        return durable_name(self._main_type)
+
+    @property
+    def domain(self) -> str:
+        """The domain of the events that change the views."""
+        domain: str = self._main_type.domain
+        return domain
 
     async def handle(self, recorded: RecordedEvent) -> None:
         """Count a user's event, unless a newer checkpoint already covers it."""
@@ -81,8 +98,11 @@ class ViewCheckpointer:
 
     def users_due(self) -> list[str]:
         """The users whose view is worth saving."""
+        now = asyncio.get_running_loop().time()
         return [
-            user for user, count in self._counts.items() if count.events >= MIN_CHECKPOINT_EVENTS
+            user
+            for user, count in self._counts.items()
+            if count.events >= MIN_CHECKPOINT_EVENTS and count.next_save_at <= now
         ]
 
     async def run(self) -> None:
@@ -93,21 +113,29 @@ class ViewCheckpointer:
                 await self._save(user)
 
     async def _save(self, user: str) -> None:
-        count = self._counts.get(user, _EventCount())
+        count = self._counts.get(user) or _EventCount()
         counted_events = count.events
         try:
-            view, bounds = await view_checkpoints.load(
-                self._log, self._checkpoint_store, self._view_type, user
-            )
-            await view_checkpoints.save(
-                self._checkpoint_store,
-                user,
-                view_checkpoints.checkpoint_name(self._view_type),
-                view,
-                bounds,
-            )
+            bounds = await self._log.bounds()
+            if self._history_type is not None:
+                await store_history(
+                    self._log, self._checkpoint_store, self._history_type, user, bounds
+                )
+            size = 0 if self._view_type is None else await self._save_view(user, bounds)
+        except Conflict:
+            return  # another process stores the history; the next round sees it
         except LogError as error:
             logger.warning("checkpoint.write_failed", user_id=user, error=str(error))
             return
         count.events -= counted_events
         count.checkpoint_sequence = bounds.last
+        pause = max(0.0, size / CHECKPOINT_BYTES_PER_SECOND - CHECKPOINT_INTERVAL_SECONDS)
+        count.next_save_at = asyncio.get_running_loop().time() + pause
+
+    async def _save_view(self, user: str, bounds: Bounds) -> int:
+        """Save the view as of ``bounds.last``; returns the bytes of its state."""
+        view, bounds = await view_checkpoints.load(
+            self._log, self._checkpoint_store, self._view_type, user, bounds=bounds
+        )
+        name = view_checkpoints.checkpoint_name(self._view_type)
+        return await view_checkpoints.save(self._checkpoint_store, user, name, view, bounds)

@@ -5,15 +5,18 @@ checkpoint only makes it faster. `tapewire.log.view_checkpointer` writes the che
 `load`.
 """
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
+import msgspec
 import structlog
 
 from tapewire.events import Event, Undecodable, UnknownType
 from tapewire.log.checkpoint import (
     Checkpoint,
     checkpoint_key,
-    read_checkpoint,
+    read_checkpoint_revision,
     restore_state,
     write_checkpoint,
 )
@@ -25,10 +28,17 @@ from tapewire.log.ports import (
     Bounds,
     EventLog,
     LatestValueStore,
+    LogError,
     RecordedEvent,
     Unavailable,
 )
-from tapewire.log.subjects import pattern
+from tapewire.log.subjects import matches, pattern
+
+MIN_SHARED_READ_EVENTS = 50_000
+MIN_SHARED_READ_PART = 0.2
+"""If this many events are left, and this part of all later events, the whole log is read."""
+EVENTS_PER_STEP = 256
+"""Events that are applied before other tasks of the event loop get their turn."""
 
 logger = structlog.get_logger("tapewire.views")
 
@@ -72,6 +82,23 @@ def apply_event(view: View, recorded: RecordedEvent) -> None:
         logger.warning("view.event_skipped", sequence=recorded.sequence, error=str(error))
 
 
+class TooManyEvents(LogError):
+    """More events came after the checkpoint than the caller is ready to read."""
+
+
+StepHook = Callable[[int], Awaitable[None]]
+"""Called after every `EVENTS_PER_STEP` events with the sequence up to which the view is
+complete."""
+
+
+class LoadStart(msgspec.Struct, frozen=True):
+    """The checkpoint that a view was loaded from: its sequence, 0 without a usable one, and the
+    revision of the stored value."""
+
+    sequence: int
+    revision: int
+
+
 async def load(
     log: EventLog,
     checkpoint_store: LatestValueStore,
@@ -90,26 +117,67 @@ async def load(
         Unavailable: the log or the checkpoint cannot be reached, a replica lags for too long, or
             the log changed while it was read.
     """
+    view, bounds, _ = await load_with_start(log, checkpoint_store, view_type, owner, bounds=bounds)
+    return view, bounds
+
+
+async def load_with_start(
+    log: EventLog,
+    checkpoint_store: LatestValueStore,
+    view_type: ViewType[V],
+    owner: str,
+    *,
+    bounds: Bounds | None = None,
+    max_events: int | None = None,
+    on_step: Callable[[V, LoadStart], StepHook] | None = None,
+    page_events: int = CATCH_UP_PAGE_EVENTS,
+    page_bytes: int = CATCH_UP_PAGE_BYTES,
+) -> tuple[V, Bounds, LoadStart]:
+    """As `load`, and where it started.
+
+    Args:
+        max_events: how many events after the checkpoint to read at most; None for any number.
+        on_step: makes the hook that is called after every `EVENTS_PER_STEP` events, from the view
+            and the start.
+        page_events, page_bytes: the size of a page of the log, the first one excepted.
+
+    Raises:
+        TooManyEvents: there are more than `max_events`.
+    """
     bounds = bounds or await log.bounds()
     key = checkpoint_key(owner, checkpoint_name(view_type))
-    checkpoint = await read_checkpoint(checkpoint_store, key)
+    checkpoint, revision = await read_checkpoint_revision(checkpoint_store, key)
     view, as_of = _restore_view(checkpoint, view_type, bounds, key)
-    await _replay(log, view, pattern(owner=owner, domain=view_type.domain), as_of, bounds.last)
+    filter_ = pattern(owner=owner, domain=view_type.domain)
+    await _replay(
+        log,
+        view,
+        filter_,
+        as_of,
+        bounds.last,
+        max_events=max_events,
+        after_step=None if on_step is None else on_step(view, LoadStart(as_of, revision)),
+        page_events=page_events,
+        page_bytes=page_bytes,
+    )
     _check_complete(checkpoint, as_of, bounds, await log.bounds())
-    return view, bounds
+    return view, bounds, LoadStart(as_of, revision)
 
 
 async def save(
     checkpoint_store: LatestValueStore, owner: str, name: str, view: View, bounds: Bounds
-) -> None:
-    """Store `view`, as of ``bounds.last``, as the checkpoint. Raises LogError."""
+) -> int:
+    """Store `view`, as of ``bounds.last``, as the checkpoint. Returns the bytes of its state.
+    Raises LogError."""
+    state = view.encode()
     await write_checkpoint(
         checkpoint_store,
         checkpoint_key(owner, name),
         epoch=bounds.epoch,
         as_of=bounds.last,
-        state=view.encode(),
+        state=state,
     )
+    return len(state)
 
 
 def _restore_view(
@@ -144,18 +212,54 @@ def _check_complete(
     logger.warning("view.incomplete", first_sequence=current_bounds.first, sequence=as_of)
 
 
-async def _replay(log: EventLog, view: View, filter_: str, after: int, up_to_sequence: int) -> None:
+def _cheaper_filter(filter_: str, remaining: int, distance: int) -> str:
+    """The filter to read the next page with, if `remaining` of the next `distance` events match
+    `filter_`. The server looks at every subject that matches, for every page; it has no such work
+    with pages of the whole log."""
+    is_large = remaining > MIN_SHARED_READ_EVENTS and remaining > distance * MIN_SHARED_READ_PART
+    return pattern() if is_large else filter_
+
+
+async def _replay(
+    log: EventLog,
+    view: View,
+    filter_: str,
+    after: int,
+    up_to_sequence: int,
+    *,
+    max_events: int | None = None,
+    after_step: StepHook | None = None,
+    page_events: int = CATCH_UP_PAGE_EVENTS,
+    page_bytes: int = CATCH_UP_PAGE_BYTES,
+) -> None:
     """Apply all events that match `filter_` after `after`, up to and including `up_to_sequence`.
-    Raises Unavailable if a replica does not hold everything that the leader counts."""
-    last = min(await log.last_sequence(filter_), up_to_sequence)
-    limit, max_bytes = PAGE_EVENTS, PAGE_BYTES
-    while after < last:
-        page = await log.page(filter_, after=after, limit=limit, max_bytes=max_bytes)
-        limit, max_bytes = CATCH_UP_PAGE_EVENTS, CATCH_UP_PAGE_BYTES
+
+    Raises:
+        Unavailable: a replica does not hold an event that the leader has.
+        TooManyEvents: there are more than `max_events`.
+    """
+    limit, max_bytes, count = PAGE_EVENTS, PAGE_BYTES, 0
+    read_filter, is_proven = filter_, False  # that the log holds more
+    while after < up_to_sequence:
+        # The leader knows whether there is anything; a replica may lag.
+        if not is_proven and not 0 < await log.next_sequence(filter_, after) <= up_to_sequence:
+            return
+        page = await log.page(read_filter, after=after, limit=limit, max_bytes=max_bytes)
+        limit, max_bytes = page_events, page_bytes
         if not page.events:
-            raise Unavailable(f"{filter_} should reach {last}, a replica ends at {after}")
-        for recorded in page.events:
+            raise Unavailable(f"{filter_} goes on after {after}, where a replica ends")
+        count += len(page.events)
+        if max_events is not None and count + page.remaining > max_events:
+            raise TooManyEvents(f"{count + page.remaining} events of {filter_} after {after}")
+        for number, recorded in enumerate(page.events, 1):
             if recorded.sequence > up_to_sequence:
                 return
-            apply_event(view, recorded)
+            if read_filter == filter_ or matches(filter_, recorded.subject):
+                apply_event(view, recorded)
             after = recorded.sequence
+            if not number % EVENTS_PER_STEP:
+                await asyncio.sleep(0)
+                if after_step is not None:
+                    await after_step(after)
+        is_proven = page.has_more
+        read_filter = _cheaper_filter(filter_, page.remaining, up_to_sequence - after)

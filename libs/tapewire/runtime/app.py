@@ -17,6 +17,7 @@ import structlog
 
 from tapewire.log import LogError, encode_token, pattern
 from tapewire.log.backoff import new_rng, retry
+from tapewire.log.history_store import HistoryType
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
 from tapewire.log.jetstream.durable_subscription import DurableSubscription
 from tapewire.log.jetstream.streams import MARKET, SESSIONS, TICKETS, VIEWS
@@ -138,11 +139,16 @@ class App:
             name=f"lease {name}",
         )
 
-    async def checkpoint_views(self, view_type: ViewType[View]) -> None:
-        """Write checkpoints of the views of `view_type`, together with all other processes."""
-        checkpointer = ViewCheckpointer(self.log, self.views, view_type)
+    async def checkpoint_views(
+        self,
+        view_type: ViewType[View] | None = None,
+        history_type: HistoryType[Any] | None = None,
+    ) -> None:
+        """Write checkpoints of the views of `view_type`, of the histories of `history_type`, or of
+        both if they are of one domain, together with all other processes."""
+        checkpointer = ViewCheckpointer(self.log, self.views, view_type, history_type)
         subscription = await self.log.subscribe_durable(
-            checkpointer.durable_name, pattern(domain=view_type.domain), checkpointer.handle
+            checkpointer.durable_name, pattern(domain=checkpointer.domain), checkpointer.handle
         )
         self.on_stop(subscription.close)
         self.add_health_check(lambda: _describe_parked(subscription))

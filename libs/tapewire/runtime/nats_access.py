@@ -5,13 +5,14 @@ message server (docs/security.md). Whatever is not declared is refused. Start at
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
 from tapewire.log import EVERYBODY, encode_token
 from tapewire.log.jetstream.streams import EVENTS, LEASES, MARKET, PARKED, VIEWS, stream_configs
 from tapewire.log.view_checkpointer import durable_name
-from tapewire.log.view_checkpoints import View, ViewType, checkpoint_name
+from tapewire.log.view_checkpoints import ViewType, checkpoint_name
 from tapewire.runtime.agents import LEASE as AGENTS_LEASE
 from tapewire.runtime.agents.monitor import CHECKPOINT_NAME as AGENTS_CHECKPOINT
 from tapewire.runtime.agents.state import DOMAIN as AGENTS_DOMAIN
@@ -112,7 +113,8 @@ def service_access(
     appends: Iterable[str] = (),
     appends_shared: Iterable[str] = (),
     stores: Iterable[str] = (),
-    views: Iterable[ViewType[View]] = (),
+    views: Iterable[ViewType[Any]] = (),
+    histories: Iterable[ViewType[Any]] = (),
     checkpoints: Iterable[str] = (),
     leases: Iterable[str] = (),
     requests: Iterable[str] = (),
@@ -126,6 +128,7 @@ def service_access(
 
     Args:
         views: the views whose checkpoints it writes (`App.checkpoint_views`).
+        histories: the histories that it writes with a view of the same domain.
         checkpoints: names of the other checkpoints that it writes; one that ends with ``.*`` stands
             for a checkpoint for each symbol.
         leases: the leases that it stands by for (`App.run_leased`).
@@ -139,8 +142,16 @@ def service_access(
         appends_shared=(AGENTS_DOMAIN, *appends_shared),
         stores=(
             "hb.*",
-            *(f"view.{EVERYBODY}.{each}" for each in (AGENTS_CHECKPOINT, *checkpoints)),
-            *(f"view.*.{checkpoint_name(each)}" for each in own_views),
+            *(
+                subject
+                for each in (AGENTS_CHECKPOINT, *checkpoints)
+                for subject in _checkpoint_subjects(f"view.{EVERYBODY}.{each}")
+            ),
+            *(
+                subject
+                for each in (*own_views, *histories)
+                for subject in _checkpoint_subjects(f"view.*.{checkpoint_name(each)}")
+            ),
             *(f"$KV.leases.{encode_token(each)}" for each in (AGENTS_LEASE, *leases)),
             *stores,
         ),
@@ -151,3 +162,8 @@ def service_access(
         shares=tuple(shares),
         durables={durable_name(each): f"ev.*.{each.domain}.>" for each in own_views},
     )
+
+
+def _checkpoint_subjects(subject: str) -> tuple[str, str]:
+    """The subjects of a checkpoint: its own, and those of its parts and blocks."""
+    return subject, f"{subject}.>"

@@ -3,7 +3,8 @@
 The verifier decodes all stored checkpoints first and starts a fold from scratch for each. It then
 receives every event of the log. When the log passes a checkpoint's sequence, the verifier compares
 the stored state with the folded one and reports the first difference. Memory holds the checkpoints
-and as many folds. Start at `CheckpointVerifier`.
+and as many folds. Of a history, the verifier compares the rows after the last full block, and
+checks that every full block is there and complete. Start at `CheckpointVerifier`.
 """
 
 from collections import Counter, defaultdict
@@ -13,7 +14,7 @@ from typing import Any
 from tapewire import views
 from tapewire.events import CODEC, Undecodable, UnknownType
 from tapewire.log import EVERYBODY, BadSubject, Bounds, RecordedEvent
-from tapewire.log.checkpoint import BadCheckpoint
+from tapewire.log.checkpoint import BadCheckpoint, join_parts
 from tapewire.log.checkpoint_checks import (
     CheckpointCheck,
     DecodedCheckpoint,
@@ -24,6 +25,7 @@ from tapewire.log.checkpoint_checks import (
 from tapewire.log.subjects import decode_token
 from tapewire.log.view_checkpoints import ViewType, checkpoint_name
 from tapewire.verify.findings import Findings, VerificationDifference, format_value
+from tapewire.views.history import BLOCK_ROWS
 
 VIEW_TYPES: dict[str, ViewType[views.View]] = {
     checkpoint_name(kind): kind
@@ -39,6 +41,8 @@ class _ViewFold:
 
     def apply(self, recorded: RecordedEvent) -> None:
         self._view.apply(recorded.event)
+        if isinstance(self._view, views.HistoryView):
+            self._view.forget_blocks()
 
     def state(self) -> Any:
         return CODEC.decode(self._view.encode(), Any)
@@ -46,7 +50,10 @@ class _ViewFold:
 
 def _decode_view(data: bytes) -> DecodedCheckpoint:
     stored = decode_state(data)
-    return DecodedCheckpoint(stored.epoch, stored.as_of, CODEC.decode(stored.state, Any))
+    state = CODEC.decode(stored.state, Any)
+    if isinstance(state, dict):
+        state.pop("stored", None)  # of a history; it does not result from events
+    return DecodedCheckpoint(stored.epoch, stored.as_of, state)
 
 
 class _PendingComparison:
@@ -98,9 +105,17 @@ class CheckpointVerifier:
         """Checkpoints that were not compared, by reason."""
         self.cursors: dict[str, int] = {}
         """The sequence that each event consumer has reached, by the name of its checkpoint."""
-        for key, data in stored.items():
+        self._blocks: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
+        """The full blocks of each history that can be read."""
+        self._block_counts: dict[tuple[str, str], int] = {}
+        for key, data in join_parts(stored).items():
             owner, _, name = key.partition(".")
-            self._add_checkpoint(decode_token(owner), decode_token(name), data)
+            name, _, block = name.partition(".block-")
+            if block:
+                self._add_block(decode_token(owner), decode_token(name), int(block), data)
+            else:
+                self._add_checkpoint(decode_token(owner), decode_token(name), data)
+        self._check_blocks()
 
     def _add_checkpoint(self, owner: str, name: str, data: bytes) -> None:
         if self._user is not None and owner not in (self._user, EVERYBODY):
@@ -120,6 +135,27 @@ class CheckpointVerifier:
         except ValueError as error:
             self._report(owner, name, 0, f"the checkpoint cannot be read: {error}")
 
+    def _add_block(self, owner: str, name: str, block: int, data: bytes) -> None:
+        """Remember a full block of a history, unless it is incomplete."""
+        if self._user not in (None, owner):
+            return
+        try:
+            stored = _decode_view(data)
+        except ValueError as error:
+            self._report(owner, name, 0, f"block {block} cannot be read: {error}")
+            return
+        if stored.epoch == self._bounds.epoch and len(stored.state) == BLOCK_ROWS:
+            self._blocks[owner, name].add(block)
+
+    def _check_blocks(self) -> None:
+        for (owner, name), count in self._block_counts.items():
+            missing = set(range(count)) - self._blocks[owner, name]
+            if missing:
+                what = (
+                    f"{len(missing)} of {count} full blocks are missing, block {min(missing)} first"
+                )
+                self._report(owner, name, 0, what)
+
     def _add_consumer(self, check: CheckpointCheck, stored: DecodedCheckpoint) -> None:
         if not self._check_epoch_and_as_of(EVERYBODY, check.name, stored):
             return
@@ -136,6 +172,8 @@ class CheckpointVerifier:
         if not self._check_epoch_and_as_of(owner, name, stored):
             return
         if self._user in (None, owner):
+            if issubclass(view_type, views.HistoryView):  # type: ignore[arg-type]
+                self._block_counts[owner, name] = stored.state["blocks"]
             comparison = _PendingComparison(
                 owner, name, stored, _ViewFold(view_type), event_sequence
             )

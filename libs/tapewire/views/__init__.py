@@ -8,9 +8,16 @@ from typing import ClassVar, Protocol, Self
 
 from tapewire.events import Event
 from tapewire.views.agents import AgentsView
-from tapewire.views.alerts import AlertsView
 from tapewire.views.configurations import ConfigurationsView
-from tapewire.views.items import ItemsView
+from tapewire.views.history import (
+    AlertHistory,
+    HistoryView,
+    ItemHistory,
+    NotificationHistory,
+    OrderHistory,
+    StrategyHistory,
+    TradeHistory,
+)
 from tapewire.views.metrics import MetricsView
 from tapewire.views.notifications import NotificationsView
 from tapewire.views.orders import OrdersView
@@ -39,14 +46,19 @@ class View(Protocol):
 
 __all__ = [
     "AgentsView",
-    "AlertsView",
+    "AlertHistory",
     "ConfigurationsView",
-    "ItemsView",
+    "HistoryView",
+    "ItemHistory",
     "MetricsView",
+    "NotificationHistory",
     "NotificationsView",
+    "OrderHistory",
     "OrdersView",
     "PositionsView",
     "RulesView",
     "StrategiesView",
+    "StrategyHistory",
+    "TradeHistory",
     "View",
 ]

@@ -122,6 +122,7 @@ class StreamAdmission:
         resumed = await self._resumed_session(request)
         if resumed is None:
             self._check_rate_limit(route, request)
+        request.check_query()
         topics, symbols = parse_topics(route, request)
         interest = combine_topics(topics)
         value_subscription = parse_value_subscription(request, symbols)

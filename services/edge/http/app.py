@@ -24,6 +24,7 @@ from tapewire_services.edge.http.controllers import (
     CONTROLLERS,
     ControllerContext,
     build_dependencies,
+    reject_unknown_parameters,
 )
 from tapewire_services.edge.http.errors import handle_exception
 from tapewire_services.edge.http.pages import page_handlers
@@ -52,6 +53,7 @@ def create_app(
     rest = Litestar(
         [*CONTROLLERS, *page_handlers()],
         dependencies=build_dependencies(context),
+        guards=[reject_unknown_parameters],
         middleware=[correlation_middleware, cors_middleware(settings.origins)],
         exception_handlers={Exception: handle_exception},
         response_class=JsonResponse,

@@ -6,6 +6,7 @@ Invalid input also has the path of the field at fault and its value. Handlers ra
 
 import json
 import re
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
@@ -121,6 +122,22 @@ def unavailable(
 ) -> HttpError:
     headers = {"Retry-After": str(retry_after_seconds)}
     return HttpError(503, message, headers=headers, command=command)
+
+
+def check_query(names: Iterable[str], known: Collection[str]) -> None:
+    """Check the names of query parameters. The values may be secrets, and are not shown.
+
+    Raises:
+        HttpError: 422, one is unknown, or given twice.
+    """
+    seen = set[str]()
+    for name in names:
+        if name not in known:
+            there_are = ", ".join(sorted(known)) or "none"
+            raise HttpError(422, f"Unknown query parameter; known: {there_are}", path=name[:64])
+        if name in seen:
+            raise HttpError(422, "The query parameter is given twice", path=name)
+        seen.add(name)
 
 
 def decode_body(data: bytes, body_type: type[msgspec.Struct]) -> Any:

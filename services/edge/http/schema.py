@@ -7,13 +7,14 @@ responses that operations share are in `SharedComponents`.
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from litestar.openapi.spec import Components, OpenAPIType, Operation, Schema
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 
+from tapewire.log.list_cursor import MAX_PAGE_ROWS
 from tapewire_services.edge.auth import SESSION_COOKIE
 from tapewire_services.edge.http.errors import Problem
 
@@ -57,6 +58,24 @@ def query_parameter(name: str, description: str, **schema: Any) -> dict[str, Any
     }
 
 
+def page_parameters(default_limit: int, maximum: int = MAX_PAGE_ROWS) -> list[dict[str, Any]]:
+    """The query parameters of a paged list."""
+    return [
+        query_parameter(
+            "limit",
+            "The number of rows. A page may be shorter if its rows are large.",
+            type="integer",
+            minimum=1,
+            maximum=maximum,
+            default=default_limit,
+        ),
+        query_parameter(
+            "cursor",
+            "The `next` of an earlier response: lists the rows that follow it. Opaque.",
+        ),
+    ]
+
+
 def operation(
     body_type: type[msgspec.Struct] | None = None,
     *,
@@ -75,18 +94,24 @@ def operation(
         is_public: no session is needed. Otherwise 401 is documented, and 503 for the time when
             sessions cannot be looked up.
         error_statuses: further error statuses.
+
+    The class attribute `query_names` has the names of the query parameters: others are rejected.
     """
     parameters = [*query_parameters, *([_IDEMPOTENCY_KEY_PARAMETER] if is_command else [])]
     statuses = {
         *error_statuses,
         *(() if is_public else (401, 503)),
         *(() if body_type is None else _BODY_ERROR_STATUSES),
-        *((422,) if parameters else ()),
+        422,  # an unknown query parameter
         *((429,) if not is_public and (is_command or body_type is not None) else ()),
     }
     body_schema = None if body_type is None else _inline_references(msgspec.json.schema(body_type))
 
     class DocumentedOperation(Operation):
+        query_names: ClassVar[frozenset[str]] = frozenset(
+            parameter["name"] for parameter in query_parameters
+        )
+
         def to_schema(self) -> dict[str, Any]:
             schema = super().to_schema()
             schema["responses"] = {
@@ -127,7 +152,7 @@ class SharedComponents(Components):
         schema = super().to_schema()
         schema["schemas"] = {
             **schema.get("schemas", {}),
-            "Problem": msgspec.json.schema(Problem)["$defs"]["Problem"],
+            "Problem": _inline_references(msgspec.json.schema(Problem)),
         }
         schema["responses"] = {
             str(status): _error_response(status, meaning)

@@ -1,6 +1,7 @@
 """What a request for a stream asks for, checked: whose, which symbols, how often, from where."""
 
 import contextlib
+import difflib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +28,24 @@ from tapewire_services.edge.http.errors import HttpError
 MAX_SYMBOLS = 500
 MAX_SYMBOL_CHARACTERS = 32
 MIN_RATE_PER_SECOND = 0.1
+STREAM_PARAMETERS = frozenset(
+    {
+        "handover",
+        "lastEventId",
+        "last_event_id",
+        "maxRate",
+        "since",
+        "symbols",
+        "ticket",
+        "token",
+        "topics",
+        "until",
+        "userId",
+    }
+)
+"""The query parameters of streams. A page may open every stream with the same ones."""
+MISSPELLING_SIMILARITY = 0.8
+"""From this similarity on (0 to 1), a name counts as a misspelled parameter."""
 
 
 class StreamRequest(msgspec.Struct, frozen=True):
@@ -37,6 +56,22 @@ class StreamRequest(msgspec.Struct, frozen=True):
     query: Mapping[str, str]
     credentials: Credentials
     path_parameters: Mapping[str, str] = {}
+
+    def check_query(self) -> None:
+        """Reject misspelled query parameters: `symbol` would open a stream of all symbols. Other
+        names are ignored, because clients add parameters against caches, and an EventSource that is
+        refused gives up for good (decision record 16).
+
+        Raises:
+            HttpError: 422.
+        """
+        known = {name.lower(): name for name in STREAM_PARAMETERS}
+        for name in self.query.keys() - STREAM_PARAMETERS:
+            lowered = name[:MAX_SYMBOL_CHARACTERS].lower()
+            similar = difflib.get_close_matches(lowered, known, 1, MISSPELLING_SIMILARITY)
+            if similar:
+                message = f"Unknown query parameter; did you mean {known[similar[0]]}?"
+                raise HttpError(422, message, path=name[:64])
 
     @classmethod
     def from_scope(cls, scope: Any) -> "StreamRequest":

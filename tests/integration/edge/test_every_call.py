@@ -113,6 +113,63 @@ async def test_every_call_names_the_invalid_field(
                 document.assert_documented(answer)
 
 
+async def test_every_call_refuses_unknown_query_parameters_by_name(
+    edge: EdgeProcess,
+    document: OpenApiDocument,
+    calls: list[tuple[str, str, bool]],
+    fresh: Callable[[str], str],
+) -> None:
+    """Also a misspelled name, the name of another call, and a known one that is given twice. The
+    value may be a secret, and is not repeated."""
+    cookie = await edge.sign_in(fresh("alice"), ["admin"])
+    refused = 0
+    async with edge.client(cookie) as http:
+        for method, path, takes in calls:
+            if path.startswith("/health") or path == "/api/stream/metrics":
+                continue
+            body = body_of(method, path) if takes else None
+            paged = "limit" in known(document, path, method)
+            for query, name in (
+                ("password=hunter2", "password"),
+                ("Limit=5", "Limit"),
+                ("limit=5&until=2026", "until" if paged else "limit"),
+                ("limit=5&limit=6", "limit"),
+            ):
+                answer = await http.request(method, f"{path}?{query}", json=body)
+                found = is_error(answer, 422, "Unprocessable Entity")
+                assert found["path"] == name, (method, path, query)
+                assert "hunter2" not in answer.text
+                document.assert_documented(answer)
+                refused += 1
+    assert refused >= 4 * 28, refused
+
+
+def known(document: OpenApiDocument, path: str, method: str = "GET") -> set[str]:
+    """The query parameters of a call."""
+    operation = document.operations.get((method, path), {})
+    return {one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"}
+
+
+LISTS = {
+    "/api/orders": "orders", "/api/trades": "trades", "/api/strategies": "strategies",
+    "/api/alerts": "alerts", "/api/alerts/rules": "rules", "/api/positions": "positions",
+    "/api/notifications": "notifications", "/api/prices": "prices", "/api/v2/items": "items",
+    "/api/v2/configurations": "configurations",
+}  # fmt: skip
+
+
+def test_every_list_is_paged(document: OpenApiDocument) -> None:
+    """A new list without pages would be cut off, or fail, once it is long."""
+    lists = set[str]()
+    for (method, path), operation in document.operations.items():
+        content = operation["responses"].get("200", {}).get("content", {})
+        reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
+        if method == "GET" and reference.endswith("List"):
+            lists.add(path)
+            assert {"limit", "cursor"} <= known(document, path), path
+    assert lists == LISTS.keys()
+
+
 async def test_every_call_is_503_with_retry_after_while_its_service_is_unavailable(
     edge: EdgeProcess,
     document: OpenApiDocument,

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from tapewire.events import Sentiment
+from tapewire.log.list_cursor import MAX_PAGE_ROWS
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.ports import PAGE_EVENTS
 from tapewire.runtime.contracts.configurations import GetConfiguration, ListConfigurations
 from tapewire.runtime.contracts.insights import ListItems, LoadItems, NewItem
-from tapewire.views.items import MAX_ITEMS
 from tapewire_services.insights.configurations_service import MAX_CONFIGURATIONS_PER_USER
 from tapewire_services.insights.item_queries import MAX_PAGES
 from tapewire_services.insights.item_writer import ItemWriter
@@ -144,7 +144,10 @@ async def test_counts_are_exact_with_and_without_a_checkpoint(
         assert reply.metrics.total == reply.as_of == (number + 1) * 40
         assert reply.metrics == (await fold_metrics(server)).metrics(clock())
     # There is a checkpoint after at least 64 new events, which are two loads.
-    assert await read_checkpoint_sequences(server) == {"_all.items": 240, "_all.metrics": 240}
+    assert await read_checkpoint_sequences(server) == {
+        "_all.items-history": 240,
+        "_all.metrics": 240,
+    }
     assert reply.metrics.tags[0].count == 280
 
 
@@ -183,7 +186,7 @@ async def test_an_invalid_position_is_reset_to_the_newest_items(
     ahead = await process.items(since=now.as_of + 1, epoch=now.epoch)
     foreign = await process.items(since=1, epoch="another")
     server.journal.trim(150)
-    trimmed = await process.items(since=100, epoch=now.epoch, limit=MAX_ITEMS)
+    trimmed = await process.items(since=100, epoch=now.epoch, limit=MAX_PAGE_ROWS)
     for reply in (ahead, foreign, trimmed):
         assert reply.reset
         assert reply.items[-1].title == "Story 299"

@@ -177,7 +177,8 @@ async def test_the_list_states_the_sequence_that_it_is_true_for(
     await process.place_order(place_request(user="bob"))
     await process.cancel_order(ids[0])
     reply = await process.service.list(ListOrders(user_id=USER), make_context())
-    assert [order.order_id for order in reply.orders] == [ids[1], ids[2], ids[0]]
+    assert [order.order_id for order in reply.orders] == ids[::-1]
+    assert reply.orders[-1].status is OrderStatus.CANCELED
     assert (reply.as_of, reply.epoch) == (server.journal.last, server.journal.epoch)
 
 
@@ -214,7 +215,7 @@ async def test_a_users_view_is_checkpointed_after_enough_events_and_not_before(
     await asyncio.sleep(5)
     assert await checkpoint(server) == first
     again = await process.service.list(ListOrders(user_id=USER), make_context())
-    assert again.orders[-1].status is OrderStatus.CANCELED
+    assert again.orders[0].status is OrderStatus.CANCELED
     await process.kill()
 
 

@@ -86,7 +86,7 @@ async def test_a_position_without_a_quote_counts_as_its_cost(
     await producer.append_trade(Side.BUY, "1", "100")
     await wait_until_consistent(server)
     reply = await listed(process)
-    new = reply.positions[0]
+    [new] = [one for one in reply.positions if one.current_price is None]
     assert numbers(new.current_price, new.value, new.unrealized_pnl) == "None None None"
     assert numbers(reply.total_value, reply.unrealized_pnl) == "1105 5"
 

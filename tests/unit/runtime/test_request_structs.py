@@ -16,14 +16,15 @@ from tapewire.runtime.contracts import (
     positions,
     strategies,
 )
-from tapewire.runtime.contracts.request import RequestStruct
+from tapewire.runtime.contracts.request import PageRequest, RequestStruct
 
 MODULES = (alerts, configurations, insights, notifications, orders, positions, strategies)
 REQUESTS = [
     one
     for module in MODULES
     for one in vars(module).values()
-    if isinstance(one, type) and issubclass(one, RequestStruct) and one is not RequestStruct
+    if isinstance(one, type) and issubclass(one, RequestStruct)
+    if one not in (RequestStruct, PageRequest)
 ]
 ORDER = {"userId": "alice", "symbol": "IBM", "side": "buy", "type": "market", "qty": 1}
 
@@ -33,7 +34,7 @@ def make_order(**changed: Any) -> orders.PlaceOrder:
 
 
 def test_the_list_of_requests_is_complete() -> None:
-    assert len(REQUESTS) == 28
+    assert len(REQUESTS) == 29
     of_nobody = {one.__name__ for one in REQUESTS
                  if not {"user_id", "user_ids"} & {*one.__struct_fields__}}  # fmt: skip
     assert of_nobody == {"NewItem", "LoadItems", "GetMetrics"}

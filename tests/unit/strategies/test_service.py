@@ -197,7 +197,8 @@ async def test_the_list_is_consistent_at_one_sequence(
     await create_strategy(process, user_id="bob")
     await process.service.start(StartStrategy(user_id=USER, strategy_id=ids[0]), make_context())
     reply = await process.service.list(ListStrategies(user_id=USER), make_context())
-    assert [one.strategy_id for one in reply.strategies] == [ids[1], ids[2], ids[0]]
+    assert [one.strategy_id for one in reply.strategies] == ids[::-1]
+    assert reply.strategies[-1].status is StrategyStatus.STARTED
     assert (reply.as_of, reply.epoch) == (server.journal.last, server.journal.epoch)
 
 

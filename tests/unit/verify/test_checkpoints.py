@@ -17,6 +17,7 @@ from tapewire.events import CODEC
 from tapewire.log.checkpoint import Checkpoint, encode_checkpoint
 from tapewire.log.memory import MemoryLatestValueStore
 from tapewire.log.quote_cache import QuoteCache
+from tapewire.log.view_checkpoints import checkpoint_name
 from tapewire.verify.checkpoints import VIEW_TYPES, first_difference
 from tapewire_services.alerts.domain.armed_rules import ArmedRulesProjection
 from tapewire_services.orders.domain.open_orders import OpenOrders
@@ -64,7 +65,7 @@ ALTERED: dict[str, Callable[[Any], None]] = {
     "OrdersView": lambda view: view[0].update(qty=77),
     "PositionsView": lambda view: view["positions"][0].update(realizedPnl=0.5),
     "StrategiesView": lambda view: view.pop(0),
-    "AlertsView": lambda view: view[-1].update(message="no"),
+    "AlertHistory": lambda view: view["rows"][-1].update(message="no"),
     "RulesView": lambda view: view.reverse(),
     "NotificationsView": lambda view: view["notifications"][0].update(is_read=True, isRead=True),
 }
@@ -80,7 +81,7 @@ async def test_an_altered_view_checkpoint_is_found(name: str) -> None:
     ALTERED[name](checkpoint["state"])
     await day.values.put(key, zlib.compress(json.dumps(checkpoint).encode()))
     [found], _ = await day.verify()
-    assert (found.owner, found.domain, found.entity) == (USER, "checkpoint", kind.domain)
+    assert (found.owner, found.domain, found.entity) == (USER, "checkpoint", checkpoint_name(kind))
     assert found.sequence == 700
     assert "folded it is" in found.what
     assert (await day.verify(user="user-2"))[0] == []
@@ -89,7 +90,7 @@ async def test_an_altered_view_checkpoint_is_found(name: str) -> None:
 async def test_shared_views_are_found_by_their_names() -> None:
     """Two views fold the items, and each has its own checkpoint."""
     day = await TamperedLog().write_events()
-    for kind in (views.ItemsView, views.MetricsView):
+    for kind in (views.ItemHistory, views.MetricsView):
         await day.save_view_checkpoint(kind, "_all")
     found, summary = await day.verify()
     assert (found, summary.views) == ([], 2)

@@ -11,7 +11,13 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.events import AlertLevel, AlertRaised, AlertRule, RuleKind
-from tapewire.runtime.contracts.request import RequestStruct, ServiceCall, UserId
+from tapewire.runtime.contracts.request import (
+    PageReply,
+    PageRequest,
+    RequestStruct,
+    ServiceCall,
+    UserId,
+)
 
 SERVICE = "alerts"
 CREATE, ARM, DELETE, RULES, LIST = "create", "arm", "delete", "rules", "list"
@@ -53,16 +59,17 @@ class DeleteRule(RequestStruct, frozen=True, kw_only=True):
     rule_id: str
 
 
-class ListRules(RequestStruct, frozen=True, kw_only=True):
+class ListRules(PageRequest, frozen=True, kw_only=True):
     """List a user's rules; answered by `RulesReply`."""
 
     user_id: UserId
 
 
-class ListAlerts(RequestStruct, frozen=True, kw_only=True):
-    """List a user's newest alerts, at most 100; answered by `AlertsReply`."""
+class ListAlerts(PageRequest, frozen=True, kw_only=True):
+    """List all alerts of a user; answered by `AlertsReply`."""
 
     user_id: UserId
+    limit: int = 100
 
 
 class RuleReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -71,20 +78,16 @@ class RuleReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     rule: AlertRule
 
 
-class RulesReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Rules, the oldest first, as of sequence `as_of` of the log named `epoch`."""
+class RulesReply(PageReply, frozen=True, kw_only=True):
+    """Rules, the oldest first."""
 
     rules: list[AlertRule]
-    as_of: int
-    epoch: str
 
 
-class AlertsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Alerts, the newest first, as of sequence `as_of` of the log named `epoch`."""
+class AlertsReply(PageReply, frozen=True, kw_only=True):
+    """Alerts, the newest first."""
 
     alerts: list[AlertRaised]
-    as_of: int
-    epoch: str
 
 
 CREATE_RULE = ServiceCall(SERVICE, CREATE, CreateRule, RuleReply)

@@ -8,7 +8,13 @@ requests with the codes ``invalid`` (with the path of the field in JSON: ``name`
 import msgspec
 
 from tapewire.events import Configuration
-from tapewire.runtime.contracts.request import RequestStruct, ServiceCall, UserId
+from tapewire.runtime.contracts.request import (
+    PageReply,
+    PageRequest,
+    RequestStruct,
+    ServiceCall,
+    UserId,
+)
 
 SERVICE = "insights"
 CREATE, CHANGE, DELETE, GET, LIST = "create", "change", "delete", "get", "list"
@@ -53,7 +59,7 @@ class GetConfiguration(RequestStruct, frozen=True, kw_only=True):
     configuration_id: str
 
 
-class ListConfigurations(RequestStruct, frozen=True, kw_only=True):
+class ListConfigurations(PageRequest, frozen=True, kw_only=True):
     """List a user's configurations; answered by `ConfigurationsReply`."""
 
     user_id: UserId
@@ -65,12 +71,10 @@ class ConfigurationReply(msgspec.Struct, frozen=True, kw_only=True, rename="came
     configuration: Configuration
 
 
-class ConfigurationsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Configurations, the oldest first, as of sequence `as_of` of the log named `epoch`."""
+class ConfigurationsReply(PageReply, frozen=True, kw_only=True):
+    """Configurations, the oldest first."""
 
     configurations: list[Configuration]
-    as_of: int
-    epoch: str
 
 
 CREATE_CONFIGURATION = ServiceCall(SERVICE, CREATE, CreateConfiguration, ConfigurationReply)

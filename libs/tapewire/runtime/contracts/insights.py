@@ -15,15 +15,19 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.events import Item, Metrics, Sentiment
-from tapewire.runtime.contracts.request import RequestStruct, ServiceCall, UserId
+from tapewire.runtime.contracts.request import (
+    PageReply,
+    PageRequest,
+    RequestStruct,
+    ServiceCall,
+    UserId,
+)
 
 SERVICE = "insights"
 ADD, LOAD, ITEMS, METRICS = "add", "load", "items", "metrics"
 
 MAX_LOADED_ITEMS = 100
 """Items of one `LoadItems`."""
-MAX_LISTED_ITEMS = 200
-"""Items of one `ItemsReply`."""
 MAX_TITLE_CHARACTERS = 200
 MAX_SOURCE_CHARACTERS = 60
 MAX_TEXT_CHARACTERS = 1000
@@ -77,13 +81,13 @@ class LoadItems(RequestStruct, frozen=True, kw_only=True):
     items: tuple[NewItem, ...]
 
 
-class ListItems(RequestStruct, frozen=True, kw_only=True):
+class ListItems(PageRequest, frozen=True, kw_only=True):
     """List items; answered by `ItemsReply`.
 
-    Without `since`, the newest `limit` items (1 to 200). With it, up to `limit` items after
-    sequence `since` of the log named `epoch` (both from the `as_of` and `epoch` of an earlier
-    reply), the oldest first. With `configuration_id`, only items that match this configuration of
-    `user_id`.
+    Without `since`, the newest `limit` items, or those before `cursor`. With it, up to `limit`
+    items after sequence `since` of the log named `epoch` (both from the `as_of` and `epoch` of an
+    earlier reply). With `configuration_id`, only items that match this configuration of `user_id`.
+    `since` and `cursor` exclude each other.
     """
 
     limit: int = 50
@@ -121,15 +125,14 @@ class LoadReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     refused: list[RejectedItem]
 
 
-class ItemsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Items in the order of the log, the newest last, as of sequence `as_of` of the log named
-    `epoch`, which the next request passes as `since`. `more`: there are later ones; ask again at
-    once. `reset`: `since` could not be honoured (another epoch, ahead of the log, or trimmed away),
-    and these are the newest items instead."""
+class ItemsReply(PageReply, frozen=True, kw_only=True):
+    """Items in the order of the log, the newest last. The next request for later items passes
+    `as_of` and `epoch` as `since`, one for earlier items passes `next` as `cursor`. A page before a
+    cursor may be short or empty although there are earlier items: few items match. `more`: there
+    are later ones; ask again at once. `reset`: `since` could not be honoured (another epoch, ahead
+    of the log, or trimmed away), and these are the newest items instead."""
 
     items: list[Item]
-    as_of: int
-    epoch: str
     more: bool = False
     reset: bool = False
 

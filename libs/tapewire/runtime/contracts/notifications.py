@@ -10,18 +10,20 @@ from typing import Any
 import msgspec
 
 from tapewire.events import Notification
-from tapewire.runtime.contracts.request import RequestStruct, ServiceCall, UserId
+from tapewire.runtime.contracts.request import (
+    PageReply,
+    PageRequest,
+    RequestStruct,
+    ServiceCall,
+    UserId,
+)
 
 SERVICE = "alerts"
 LIST, READ, SEND = "notifications", "read", "send"
 
-MAX_LISTED_NOTIFICATIONS = 200
-"""Notifications of one `NotificationsReply`."""
 
-
-class ListNotifications(RequestStruct, frozen=True, kw_only=True):
-    """List a user's newest notifications, `limit` of them (1 to 200); answered by
-    `NotificationsReply`."""
+class ListNotifications(PageRequest, frozen=True, kw_only=True):
+    """List all notifications of a user; answered by `NotificationsReply`."""
 
     user_id: UserId
     limit: int = 50
@@ -50,14 +52,11 @@ class SendNotification(RequestStruct, frozen=True, kw_only=True):
     payload: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class NotificationsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Notifications, the newest first, and the number of all that the user has not read, as of
-    sequence `as_of` of the log named `epoch`."""
+class NotificationsReply(PageReply, frozen=True, kw_only=True):
+    """Notifications, the newest first, and the number of all that the user has not read."""
 
     notifications: list[Notification]
     unread: int
-    as_of: int
-    epoch: str
 
 
 class ReadReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -1,4 +1,4 @@
-"""Requests to the orders service: `svc.orders.place`, `cancel`, `get` and `list`.
+"""Requests to the orders service: `svc.orders.place`, `cancel`, `get`, `list` and `trades`.
 
 The service rejects requests with the codes ``invalid`` (with the path of the field in JSON:
 ``qty``, ``limitPrice``, ``clientOrderId``, ``symbol``), ``not_found`` and ``conflict``.
@@ -9,11 +9,17 @@ from decimal import Decimal
 
 import msgspec
 
-from tapewire.events import Order, OrderType, Side
-from tapewire.runtime.contracts.request import RequestStruct, ServiceCall, UserId
+from tapewire.events import Order, OrderType, Side, TradeExecuted
+from tapewire.runtime.contracts.request import (
+    PageReply,
+    PageRequest,
+    RequestStruct,
+    ServiceCall,
+    UserId,
+)
 
 SERVICE = "orders"
-PLACE, CANCEL, GET, LIST = "place", "cancel", "get", "list"
+PLACE, CANCEL, GET, LIST, TRADES = "place", "cancel", "get", "list", "trades"
 
 
 def order_id(user: str, client_order_id: str) -> str:
@@ -57,8 +63,14 @@ class GetOrder(RequestStruct, frozen=True, kw_only=True):
     order_id: str
 
 
-class ListOrders(RequestStruct, frozen=True, kw_only=True):
-    """List a user's open and most recently closed orders; answered by `OrdersReply`."""
+class ListOrders(PageRequest, frozen=True, kw_only=True):
+    """List all orders that a user ever placed; answered by `OrdersReply`."""
+
+    user_id: UserId
+
+
+class ListTrades(PageRequest, frozen=True, kw_only=True):
+    """List all trades of a user; answered by `TradesReply`."""
 
     user_id: UserId
 
@@ -70,16 +82,21 @@ class OrderReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     created: bool = False
 
 
-class OrdersReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Orders, the least recently changed first, as of sequence `as_of` of the log named `epoch`."""
+class OrdersReply(PageReply, frozen=True, kw_only=True):
+    """Orders as they are now, the one placed last first."""
 
     orders: list[Order]
-    as_of: int
-    epoch: str
+
+
+class TradesReply(PageReply, frozen=True, kw_only=True):
+    """Trades, the newest first."""
+
+    trades: list[TradeExecuted]
 
 
 PLACE_ORDER = ServiceCall(SERVICE, PLACE, PlaceOrder, OrderReply)
 CANCEL_ORDER = ServiceCall(SERVICE, CANCEL, CancelOrder, OrderReply)
 GET_ORDER = ServiceCall(SERVICE, GET, GetOrder, OrderReply)
 LIST_ORDERS = ServiceCall(SERVICE, LIST, ListOrders, OrdersReply)
-CALLS = (PLACE_ORDER, CANCEL_ORDER, GET_ORDER, LIST_ORDERS)
+LIST_TRADES = ServiceCall(SERVICE, TRADES, ListTrades, TradesReply)
+CALLS = (PLACE_ORDER, CANCEL_ORDER, GET_ORDER, LIST_ORDERS, LIST_TRADES)

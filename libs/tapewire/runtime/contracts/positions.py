@@ -8,13 +8,13 @@ from decimal import Decimal
 
 import msgspec
 
-from tapewire.runtime.contracts.request import RequestStruct, ServiceCall, UserId
+from tapewire.runtime.contracts.request import PageReply, PageRequest, ServiceCall, UserId
 
 SERVICE = "positions"
 LIST = "list"
 
 
-class ListPositions(RequestStruct, frozen=True, kw_only=True):
+class ListPositions(PageRequest, frozen=True, kw_only=True):
     """List a user's open and recently closed positions; answered by `PositionsReply`."""
 
     user_id: UserId
@@ -40,21 +40,19 @@ class ValuedPosition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     timestamp: datetime
 
 
-class PositionsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Positions, the least recently changed first, as of sequence `as_of` of the log named `epoch`,
-    at current prices.
+class PositionsReply(PageReply, frozen=True, kw_only=True):
+    """Positions, sorted by symbol, at current prices.
 
-    `total_value` is the sum of the values (negative for short positions); a position without a
-    price counts with what was paid for it. `realized_pnl` is the exact total over all symbols that
-    the user ever traded.
+    `total_value` is the sum of the values of all positions, listed on this page or not (negative
+    for short positions); a position without a price counts with what was paid for it.
+    `unrealized_pnl` is the total of all positions too, and `realized_pnl` the exact total over all
+    symbols that the user ever traded.
     """
 
     positions: list[ValuedPosition]
     total_value: Decimal
     unrealized_pnl: Decimal = msgspec.field(name="unrealizedPnL")
     realized_pnl: Decimal = msgspec.field(name="realizedPnL")
-    as_of: int
-    epoch: str
 
 
 LIST_POSITIONS = ServiceCall(SERVICE, LIST, ListPositions, PositionsReply)

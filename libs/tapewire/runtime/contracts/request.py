@@ -30,6 +30,24 @@ class RequestStruct(
     """A request, sent as JSON in camelCase."""
 
 
+class PageRequest(RequestStruct, frozen=True, kw_only=True):
+    """A request for a page of a list: `limit` rows (1 to 200), from `cursor` on, which is the
+    `next` of an earlier reply; from the beginning without one. A page may be shorter if its rows
+    are large. ``invalid`` with the path ``limit`` or ``cursor``."""
+
+    limit: int = 200
+    cursor: str | None = None
+
+
+class PageReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A page as of sequence `as_of` of the log named `epoch`. `next` is the `cursor` of the page
+    that follows, None after the last row. Rows that are added meanwhile change no later page."""
+
+    as_of: int
+    epoch: str
+    next: str | None = None
+
+
 class ServiceCall(msgspec.Struct, Generic[Q, R], frozen=True):
     """``svc.{service}.{verb}`` accepts a `request` and answers with a `reply`."""
 

@@ -14,7 +14,13 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.events import StopLoss, Strategy, StrategyRule
-from tapewire.runtime.contracts.request import RequestStruct, ServiceCall, UserId
+from tapewire.runtime.contracts.request import (
+    PageReply,
+    PageRequest,
+    RequestStruct,
+    ServiceCall,
+    UserId,
+)
 
 SERVICE = "strategies"
 CREATE, UPDATE, START, STOP = "create", "update", "start", "stop"
@@ -81,8 +87,8 @@ class GetStrategy(RequestStruct, frozen=True, kw_only=True):
     strategy_id: str
 
 
-class ListStrategies(RequestStruct, frozen=True, kw_only=True):
-    """List a user's strategies; answered by `StrategiesReply`."""
+class ListStrategies(PageRequest, frozen=True, kw_only=True):
+    """List all strategies that a user ever created; answered by `StrategiesReply`."""
 
     user_id: UserId
 
@@ -93,13 +99,10 @@ class StrategyReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     strategy: Strategy
 
 
-class StrategiesReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """All strategies except the oldest completed ones, the least recently changed first, as of
-    sequence `as_of` of the log named `epoch`."""
+class StrategiesReply(PageReply, frozen=True, kw_only=True):
+    """Strategies as they are now, the one created last first."""
 
     strategies: list[Strategy]
-    as_of: int
-    epoch: str
 
 
 CREATE_STRATEGY = ServiceCall(SERVICE, CREATE, CreateStrategy, StrategyReply)

@@ -18,6 +18,7 @@ from tapewire_services.edge.http.controllers.configurations import Configuration
 from tapewire_services.edge.http.controllers.context import (
     ControllerContext,
     build_dependencies,
+    reject_unknown_parameters,
 )
 from tapewire_services.edge.http.controllers.health import HealthController
 from tapewire_services.edge.http.controllers.items import ItemController
@@ -30,13 +31,20 @@ from tapewire_services.edge.http.controllers.prices import PriceController
 from tapewire_services.edge.http.controllers.session import SessionController
 from tapewire_services.edge.http.controllers.strategies import StrategyController
 from tapewire_services.edge.http.controllers.stream_tickets import StreamTicketController
+from tapewire_services.edge.http.controllers.trades import TradeController
 
-__all__ = ["CONTROLLERS", "ControllerContext", "build_dependencies"]
+__all__ = [
+    "CONTROLLERS",
+    "ControllerContext",
+    "build_dependencies",
+    "reject_unknown_parameters",
+]
 
 CONTROLLERS: Sequence[type[Controller]] = (
     SessionController,
     StreamTicketController,
     OrderController,
+    TradeController,
     PriceController,
     PositionController,
     StrategyController,

@@ -12,10 +12,15 @@ from tapewire_services.edge.delivery.cursor import Cursor
 from tapewire_services.edge.http.controllers.context import (
     ControllerContext,
     HttpRequest,
+    page_query,
     read_body,
 )
 from tapewire_services.edge.http.responses import JsonResponse
-from tapewire_services.edge.http.schema import operation
+from tapewire_services.edge.http.schema import operation, page_parameters
+
+DEFAULT_ALERT_LIMIT = 100
+DEFAULT_RULE_LIMIT = 200
+"""Alerts and rules that are listed without a `limit`."""
 
 
 class RuleBody(
@@ -33,17 +38,19 @@ class RuleBody(
 
 
 class RuleList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The oldest first."""
+    """The oldest first. `next` is the `cursor` of the page that follows, null after the last."""
 
     rules: list[AlertRule]
     as_of: str
+    next: str | None
 
 
 class AlertList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The newest first."""
+    """The newest first. `next` is the `cursor` of the page that follows, null after the last."""
 
     alerts: list[AlertRaised]
     as_of: str
+    next: str | None
 
 
 class AlertRuleController(Controller):
@@ -60,16 +67,18 @@ class AlertRuleController(Controller):
         rule = await _call_for_rule(context, contract.CREATE, payload, request)
         return JsonResponse(rule, status_code=201)
 
-    @get(operation_class=operation())
+    @get(operation_class=operation(query_parameters=page_parameters(DEFAULT_RULE_LIMIT)))
     async def list_rules(
         self, request: HttpRequest, context: ControllerContext, session: Session
     ) -> RuleList:
         """The user's rules."""
-        payload = contract.ListRules(user_id=session.user_id)
+        limit, cursor = page_query(request, DEFAULT_RULE_LIMIT)
+        payload = contract.ListRules(user_id=session.user_id, limit=limit, cursor=cursor)
         reply = await context.call_service(
             contract.SERVICE, contract.RULES, payload, contract.RulesReply, request
         )
-        return RuleList(rules=reply.rules, as_of=str(Cursor(reply.epoch, reply.as_of)))
+        as_of = str(Cursor(reply.epoch, reply.as_of))
+        return RuleList(rules=reply.rules, as_of=as_of, next=reply.next)
 
     @post(
         "/{rule_id:str}/arm",
@@ -100,16 +109,18 @@ class AlertController(Controller):
     path = "/api/alerts"
     tags = ["alerts"]  # noqa: RUF012 - Litestar's attribute
 
-    @get(operation_class=operation())
+    @get(operation_class=operation(query_parameters=page_parameters(DEFAULT_ALERT_LIMIT)))
     async def list_alerts(
         self, request: HttpRequest, context: ControllerContext, session: Session
     ) -> AlertList:
-        """The user's last alerts, at most 100."""
-        payload = contract.ListAlerts(user_id=session.user_id)
+        """All alerts of the user, the newest first."""
+        limit, cursor = page_query(request, DEFAULT_ALERT_LIMIT)
+        payload = contract.ListAlerts(user_id=session.user_id, limit=limit, cursor=cursor)
         reply = await context.call_service(
             contract.SERVICE, contract.LIST, payload, contract.AlertsReply, request
         )
-        return AlertList(alerts=reply.alerts, as_of=str(Cursor(reply.epoch, reply.as_of)))
+        as_of = str(Cursor(reply.epoch, reply.as_of))
+        return AlertList(alerts=reply.alerts, as_of=as_of, next=reply.next)
 
 
 async def _call_for_rule(

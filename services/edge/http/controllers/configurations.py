@@ -11,10 +11,14 @@ from tapewire_services.edge.delivery.cursor import Cursor
 from tapewire_services.edge.http.controllers.context import (
     ControllerContext,
     HttpRequest,
+    page_query,
     read_body,
 )
 from tapewire_services.edge.http.responses import JsonResponse
-from tapewire_services.edge.http.schema import operation
+from tapewire_services.edge.http.schema import operation, page_parameters
+
+DEFAULT_LIMIT = 200
+"""Configurations that are listed without a `limit`."""
 
 
 class ConfigurationBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,10 +39,11 @@ class ConfigurationChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
 
 class ConfigurationList(msgspec.Struct, frozen=True, kw_only=True):
-    """The oldest first."""
+    """The oldest first. `next` is the `cursor` of the page that follows, null after the last."""
 
     configurations: list[Configuration]
     as_of: str
+    next: str | None
 
 
 class ConfigurationController(Controller):
@@ -57,17 +62,18 @@ class ConfigurationController(Controller):
         configuration = await _call(context, contract.CREATE, payload, request)
         return JsonResponse(configuration, status_code=201)
 
-    @get(operation_class=operation())
+    @get(operation_class=operation(query_parameters=page_parameters(DEFAULT_LIMIT)))
     async def list_configurations(
         self, request: HttpRequest, context: ControllerContext, session: Session
     ) -> ConfigurationList:
         """The user's configurations."""
-        payload = contract.ListConfigurations(user_id=session.user_id)
+        limit, cursor = page_query(request, DEFAULT_LIMIT)
+        payload = contract.ListConfigurations(user_id=session.user_id, limit=limit, cursor=cursor)
         reply = await context.call_service(
             SERVICE, contract.LIST, payload, contract.ConfigurationsReply, request
         )
         as_of = str(Cursor(reply.epoch, reply.as_of))
-        return ConfigurationList(configurations=reply.configurations, as_of=as_of)
+        return ConfigurationList(configurations=reply.configurations, as_of=as_of, next=reply.next)
 
     @get("/{configuration_id:str}", operation_class=operation(error_statuses=(404,)))
     async def read(

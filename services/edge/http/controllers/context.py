@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 import structlog
 from litestar import Request
+from litestar.connection import ASGIConnection
 from litestar.di import Provide
 from litestar.exceptions import InternalServerException
+from litestar.handlers import BaseRouteHandler
 
 from tapewire.log import CommandRejected, LogError, Unavailable
 from tapewire.log.idempotency import KEY_HEADER
@@ -40,6 +43,7 @@ from tapewire_services.edge.http.commands import (
 )
 from tapewire_services.edge.http.errors import (
     HttpError,
+    check_query,
     decode_body,
     require_json_numbers,
     unauthorized,
@@ -208,6 +212,28 @@ async def _read_raw_body(request: HttpRequest) -> bytes:
         # response.
         logger.info("request.incomplete", path=request.scope["path"])
         raise HttpError(400, "the body did not come whole") from error
+
+
+def reject_unknown_parameters(
+    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+) -> None:
+    """Litestar's guard of all API calls.
+
+    Raises:
+        HttpError: 422, a query parameter is unknown or given twice.
+    """
+    if not connection.scope["path"].startswith("/api/"):
+        return
+    operation_class = getattr(handler, "operation_class", None)
+    known: frozenset[str] = getattr(operation_class, "query_names", frozenset())
+    query = parse_qsl(connection.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    check_query((name for name, _ in query), known)
+
+
+def page_query(request: HttpRequest, default_limit: int) -> tuple[int, str | None]:
+    """`limit` and `cursor`; the service that they go to checks them. Raises HttpError (422)."""
+    limit = integer_query_parameter(request, "limit", default_limit)
+    return limit, request.query_params.get("cursor")
 
 
 def integer_query_parameter(request: HttpRequest, name: str, default: int) -> int:

@@ -9,24 +9,17 @@ from tapewire_services.edge.delivery.serializers.dashboard import ItemView, item
 from tapewire_services.edge.http.controllers.context import (
     ControllerContext,
     HttpRequest,
-    integer_query_parameter,
+    page_query,
 )
 from tapewire_services.edge.http.errors import HttpError, unauthorized
-from tapewire_services.edge.http.schema import operation, query_parameter
+from tapewire_services.edge.http.schema import operation, page_parameters, query_parameter
 
 DEFAULT_LIMIT = 50
 """Items that are listed without a `limit`."""
 
 ITEM_QUERY_PARAMETERS = (
     query_parameter("since", "The `as_of` of an earlier response: lists the items after it."),
-    query_parameter(
-        "limit",
-        "The number of items.",
-        type="integer",
-        minimum=1,
-        maximum=contract.MAX_LISTED_ITEMS,
-        default=DEFAULT_LIMIT,
-    ),
+    *page_parameters(DEFAULT_LIMIT),
     query_parameter(
         "configuration", "The id of one of the user's configurations: lists the items it shows."
     ),
@@ -34,13 +27,16 @@ ITEM_QUERY_PARAMETERS = (
 
 
 class ItemList(msgspec.Struct, frozen=True, kw_only=True):
-    """Items in order, the newest last. `as_of` is the `since` of the next request. `more` says to
-    send it at once. `reset` says that `since` is too old: these are the newest items instead."""
+    """Items in order, the newest last. `as_of` is the `since` of the next request for later items.
+    `more` says to send it at once. `reset` says that `since` is too old: these are the newest items
+    instead. `next` is the `cursor` of the page of earlier items, null if there are none. A page of
+    a configuration may be short or empty and still have a `next`: few items match."""
 
     items: list[ItemView]
     as_of: str
     more: bool
     reset: bool
+    next: str | None
 
 
 class ItemController(Controller):
@@ -53,14 +49,16 @@ class ItemController(Controller):
         )
     )
     async def items(self, request: HttpRequest, context: ControllerContext) -> ItemList:
-        """The newest `limit` items (1 to 200), or those after `since`; with `configuration`, those
-        that this configuration of the user's shows."""
+        """The newest `limit` items (1 to 200), those before `cursor`, or those after `since`; with
+        `configuration`, those that this configuration of the user's shows."""
+        limit, cursor = page_query(request, DEFAULT_LIMIT)
         since = _parse_since(request)
         configuration_id = request.query_params.get("configuration")
         payload = contract.ListItems(
             user_id=None if configuration_id is None else await _require_user_id(context, request),
             configuration_id=configuration_id,
-            limit=integer_query_parameter(request, "limit", DEFAULT_LIMIT),
+            limit=limit,
+            cursor=cursor,
             since=since.sequence if since else None,
             epoch=since.epoch if since else None,
         )
@@ -72,6 +70,7 @@ class ItemController(Controller):
             as_of=str(Cursor(reply.epoch, reply.as_of)),
             more=reply.more,
             reset=reply.reset,
+            next=reply.next,
         )
 
 

@@ -15,22 +15,13 @@ from tapewire_services.edge.delivery.serializers.notifications import (
 from tapewire_services.edge.http.controllers.context import (
     ControllerContext,
     HttpRequest,
-    integer_query_parameter,
+    page_query,
     read_body,
 )
-from tapewire_services.edge.http.schema import operation, query_parameter
+from tapewire_services.edge.http.schema import operation, page_parameters
 
 DEFAULT_LIMIT = 50
 """Notifications that are listed without a `limit`."""
-
-LIMIT_PARAMETER = query_parameter(
-    "limit",
-    "The number of notifications.",
-    type="integer",
-    minimum=1,
-    maximum=contract.MAX_LISTED_NOTIFICATIONS,
-    default=DEFAULT_LIMIT,
-)
 
 
 class ReadBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,11 +31,13 @@ class ReadBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class NotificationList(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest first; `unread` counts all unread ones, listed or not."""
+    """The newest first; `unread` counts all unread ones, listed or not. `next` is the `cursor` of
+    the page that follows, null after the last one."""
 
     notifications: list[NotificationView]
     unread: int
     as_of: str
+    next: str | None
 
 
 class ReadResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,13 +51,13 @@ class NotificationController(Controller):
     path = "/api/notifications"
     tags = ["notifications"]  # noqa: RUF012 - Litestar's attribute
 
-    @get(operation_class=operation(query_parameters=[LIMIT_PARAMETER]))
+    @get(operation_class=operation(query_parameters=page_parameters(DEFAULT_LIMIT)))
     async def list_notifications(
         self, request: HttpRequest, context: ControllerContext, session: Session
     ) -> NotificationList:
-        """The newest `limit` notifications (1 to 200), and the number of unread ones."""
-        limit = integer_query_parameter(request, "limit", DEFAULT_LIMIT)
-        payload = contract.ListNotifications(user_id=session.user_id, limit=limit)
+        """All notifications of the user, the newest first, and the number of unread ones."""
+        limit, cursor = page_query(request, DEFAULT_LIMIT)
+        payload = contract.ListNotifications(user_id=session.user_id, limit=limit, cursor=cursor)
         reply = await context.call_service(
             contract.SERVICE, contract.LIST, payload, contract.NotificationsReply, request
         )
@@ -72,6 +65,7 @@ class NotificationController(Controller):
             notifications=[notification_view(one) for one in reply.notifications],
             unread=reply.unread,
             as_of=str(Cursor(reply.epoch, reply.as_of)),
+            next=reply.next,
         )
 
     @post("/read", status_code=200, operation_class=operation(ReadBody, is_command=True))

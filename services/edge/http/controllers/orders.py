@@ -13,10 +13,14 @@ from tapewire_services.edge.delivery.cursor import Cursor
 from tapewire_services.edge.http.controllers.context import (
     ControllerContext,
     HttpRequest,
+    page_query,
     read_body,
 )
 from tapewire_services.edge.http.responses import JsonResponse
-from tapewire_services.edge.http.schema import operation
+from tapewire_services.edge.http.schema import operation, page_parameters
+
+DEFAULT_LIMIT = 200
+"""Orders that are listed without a `limit`."""
 
 
 class PlaceOrderBody(
@@ -33,10 +37,12 @@ class PlaceOrderBody(
 
 
 class OrderList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Orders as of `as_of`, an event id that a stream can resume from."""
+    """Orders as of `as_of`, an event id that a stream can resume from. `next` is the `cursor`
+    of the page that follows, null after the last one."""
 
     orders: list[Order]
     as_of: str
+    next: str | None
 
 
 EXISTING_ORDER_RESPONSE = ResponseSpec(
@@ -65,16 +71,18 @@ class OrderController(Controller):
         )
         return JsonResponse(reply.order, status_code=201 if reply.created else 200)
 
-    @get(operation_class=operation())
+    @get(operation_class=operation(query_parameters=page_parameters(DEFAULT_LIMIT)))
     async def list_orders(
         self, request: HttpRequest, context: ControllerContext, session: Session
     ) -> OrderList:
-        """All open orders and the last closed ones, the most recently changed one last."""
-        payload = contract.ListOrders(user_id=session.user_id)
+        """All orders that the user ever placed, as they are now, the one placed last first."""
+        limit, cursor = page_query(request, DEFAULT_LIMIT)
+        payload = contract.ListOrders(user_id=session.user_id, limit=limit, cursor=cursor)
         reply = await context.call_service(
             contract.SERVICE, contract.LIST, payload, contract.OrdersReply, request
         )
-        return OrderList(orders=reply.orders, as_of=str(Cursor(reply.epoch, reply.as_of)))
+        as_of = str(Cursor(reply.epoch, reply.as_of))
+        return OrderList(orders=reply.orders, as_of=as_of, next=reply.next)
 
     @get("/{order_id:str}", operation_class=operation(error_statuses=(404,)))
     async def get_order(

@@ -9,12 +9,21 @@ from litestar import Controller, get
 from tapewire.runtime.contracts import positions as contract
 from tapewire_services.edge.auth import Session
 from tapewire_services.edge.delivery.cursor import Cursor
-from tapewire_services.edge.http.controllers.context import ControllerContext, HttpRequest
-from tapewire_services.edge.http.schema import operation
+from tapewire_services.edge.http.controllers.context import (
+    ControllerContext,
+    HttpRequest,
+    page_query,
+)
+from tapewire_services.edge.http.schema import operation, page_parameters
+
+DEFAULT_LIMIT = 200
+"""Positions that are listed without a `limit`."""
 
 
 class PositionList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Positions as of the event id `as_of`, valued at the prices of `timestamp`. Dollars."""
+    """Positions as of the event id `as_of`, sorted by symbol and valued at the prices of
+    `timestamp`. The totals, in dollars, are those of all positions. `next` is the `cursor` of the
+    page that follows, null after the last one."""
 
     positions: list[contract.ValuedPosition]
     total_value: Decimal
@@ -22,18 +31,20 @@ class PositionList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     realized_pnl: Decimal = msgspec.field(name="realizedPnL")
     timestamp: datetime
     as_of: str
+    next: str | None
 
 
 class PositionController(Controller):
     path = "/api/positions"
     tags = ["positions"]  # noqa: RUF012 - Litestar's attribute
 
-    @get(operation_class=operation())
+    @get(operation_class=operation(query_parameters=page_parameters(DEFAULT_LIMIT)))
     async def positions(
         self, request: HttpRequest, context: ControllerContext, session: Session
     ) -> PositionList:
         """The user's open and recently closed positions, at the newest prices."""
-        payload = contract.ListPositions(user_id=session.user_id)
+        limit, cursor = page_query(request, DEFAULT_LIMIT)
+        payload = contract.ListPositions(user_id=session.user_id, limit=limit, cursor=cursor)
         reply = await context.call_service(
             contract.SERVICE, contract.LIST, payload, contract.PositionsReply, request
         )
@@ -44,4 +55,5 @@ class PositionController(Controller):
             realized_pnl=reply.realized_pnl,
             timestamp=context.now(),
             as_of=str(Cursor(reply.epoch, reply.as_of)),
+            next=reply.next,
         )

@@ -5,10 +5,15 @@ from datetime import datetime
 import msgspec
 from litestar import Controller, get
 
+from tapewire.log.list_cursor import page_by_key
 from tapewire_services.edge.delivery.serializers.trading_views import PriceView, price_view
-from tapewire_services.edge.http.controllers.context import ControllerContext, HttpRequest
+from tapewire_services.edge.http.controllers.context import (
+    ControllerContext,
+    HttpRequest,
+    page_query,
+)
 from tapewire_services.edge.http.errors import unavailable
-from tapewire_services.edge.http.schema import operation, query_parameter
+from tapewire_services.edge.http.schema import operation, page_parameters, query_parameter
 from tapewire_services.edge.http.stream_request import MAX_SYMBOLS, parse_symbols
 
 SYMBOLS_PARAMETER = query_parameter(
@@ -17,8 +22,11 @@ SYMBOLS_PARAMETER = query_parameter(
 
 
 class PriceList(msgspec.Struct, frozen=True, kw_only=True):
+    """Sorted by symbol. `next` is the `cursor` of the page that follows, null after the last."""
+
     prices: list[PriceView]
     timestamp: datetime
+    next: str | None
 
 
 class PriceController(Controller):
@@ -27,7 +35,9 @@ class PriceController(Controller):
 
     @get(
         operation_class=operation(
-            query_parameters=[SYMBOLS_PARAMETER], is_public=True, error_statuses=(503,)
+            query_parameters=[SYMBOLS_PARAMETER, *page_parameters(MAX_SYMBOLS, MAX_SYMBOLS)],
+            is_public=True,
+            error_statuses=(503,),
         )
     )
     async def prices(self, request: HttpRequest, context: ControllerContext) -> PriceList:
@@ -36,6 +46,14 @@ class PriceController(Controller):
         if not context.engine.log_tail.ready.is_set():
             # The quote feed still holds the last quotes, which may be old by now.
             raise unavailable("The market cannot be heard now; try again")
-        quotes = context.engine.quote_feed.quotes(symbols)
+        limit, cursor = page_query(request, MAX_SYMBOLS)
+        quotes, following = page_by_key(
+            context.engine.quote_feed.quotes(symbols),
+            lambda quote: quote.symbol,
+            limit,
+            cursor,
+            "prices",
+            maximum=MAX_SYMBOLS,
+        )
         prices = [price_view(quote) for quote in quotes]
-        return PriceList(prices=prices, timestamp=context.now())
+        return PriceList(prices=prices, timestamp=context.now(), next=following)

@@ -12,10 +12,14 @@ from tapewire_services.edge.delivery.cursor import Cursor
 from tapewire_services.edge.http.controllers.context import (
     ControllerContext,
     HttpRequest,
+    page_query,
     read_body,
 )
 from tapewire_services.edge.http.responses import JsonResponse
-from tapewire_services.edge.http.schema import operation
+from tapewire_services.edge.http.schema import operation, page_parameters
+
+DEFAULT_LIMIT = 200
+"""Strategies that are listed without a `limit`."""
 
 _DECIMAL_PATHS = ("quantity", "rule.marginPercent", "rule.deviations", "stopLoss.percent")
 
@@ -46,10 +50,12 @@ class StrategyChange(
 
 
 class StrategyList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Strategies as of `as_of`, an event id that a stream can resume from."""
+    """Strategies as of `as_of`, an event id that a stream can resume from. `next` is the `cursor`
+    of the page that follows, null after the last one."""
 
     strategies: list[Strategy]
     as_of: str
+    next: str | None
 
 
 class StrategyController(Controller):
@@ -68,17 +74,18 @@ class StrategyController(Controller):
         )
         return JsonResponse(reply.strategy, status_code=201)
 
-    @get(operation_class=operation())
+    @get(operation_class=operation(query_parameters=page_parameters(DEFAULT_LIMIT)))
     async def list_strategies(
         self, request: HttpRequest, context: ControllerContext, session: Session
     ) -> StrategyList:
-        """All strategies except the oldest completed ones, the most recently changed one last."""
-        payload = contract.ListStrategies(user_id=session.user_id)
+        """All strategies that the user ever created, the one created last first."""
+        limit, cursor = page_query(request, DEFAULT_LIMIT)
+        payload = contract.ListStrategies(user_id=session.user_id, limit=limit, cursor=cursor)
         reply = await context.call_service(
             contract.SERVICE, contract.LIST, payload, contract.StrategiesReply, request
         )
         as_of = str(Cursor(reply.epoch, reply.as_of))
-        return StrategyList(strategies=reply.strategies, as_of=as_of)
+        return StrategyList(strategies=reply.strategies, as_of=as_of, next=reply.next)
 
     @get("/{strategy_id:str}", operation_class=operation(error_statuses=(404,)))
     async def get_strategy(

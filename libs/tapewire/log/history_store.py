@@ -1,0 +1,200 @@
+"""Stores histories: lists without a limit of size, in blocks (`tapewire.views.history`).
+
+The stored history of an owner is a checkpoint, which has the rows after the last full block, and
+one checkpoint for each full block. `store_history` brings it up to the end of the log, in steps of
+bounded memory. The checkpoint and the changed blocks of a step are stored as one batch, which
+expects the checkpoint that the step started from. So a block is never older than the checkpoint
+that a reader found. It may be newer; applying the events in between once more does no harm.
+`tapewire.log.history` reads histories.
+"""
+
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from tapewire.events import CODEC
+from tapewire.log import view_checkpoints
+from tapewire.log.checkpoint import (
+    checkpoint_key,
+    checkpoint_values,
+    read_checkpoint,
+    restore_state,
+)
+from tapewire.log.ports import (
+    MAX_BATCH_EVENTS,
+    AppendRejected,
+    Bounds,
+    EventLog,
+    LatestValueStore,
+    Unavailable,
+)
+from tapewire.log.view_checkpoints import LoadStart, StepHook, View
+
+MAX_CHANGED_BLOCKS = 64
+"""Changed blocks that are held in memory while a history is stored."""
+STORE_PAGE_EVENTS = 8192
+STORE_PAGE_BYTES = 8 << 20
+"""A page of the log while a history is stored. The server looks at every subject of the owner for
+every page, so few large pages are much faster."""
+
+R = TypeVar("R")
+
+
+class History(View, Protocol[R]):
+    """An object of a `HistoryType`; see `tapewire.views.HistoryView`."""
+
+    @property
+    def row_count(self) -> int: ...
+
+    def held_rows(self, block: int) -> list[R] | None: ...
+
+    def patch(self, block: int, stored_rows: list[R]) -> list[R]: ...
+
+    def unstored_blocks(self) -> dict[int, list[R]]: ...
+
+    def patched_blocks(self) -> list[int]: ...
+
+    def stored_sequence(self, block: int) -> int: ...
+
+    def mark_stored(self, as_of: int) -> None: ...
+
+
+class HistoryType(Protocol[R]):
+    """A class of histories: a `ViewType` whose full blocks are stored apart."""
+
+    domain: str
+    name: str
+    block_rows: int
+    has_changing_rows: bool
+
+    def __call__(self) -> History[R]: ...
+
+    def decode(self, data: bytes) -> History[R]: ...
+
+    def decode_block(self, data: bytes) -> list[R]: ...
+
+
+async def store_history(
+    log: EventLog,
+    checkpoint_store: LatestValueStore,
+    history_type: HistoryType[Any],
+    owner: str,
+    bounds: Bounds | None = None,
+) -> None:
+    """Bring the stored history of `owner` up to ``bounds.last``, by default the end of the log.
+
+    It is stored in steps, so the next call continues an interrupted one.
+
+    Raises:
+        Conflict: another process stored it meanwhile.
+        LogError: the log cannot be read, or the store be written.
+    """
+    target = bounds or await log.bounds()
+    writers: list[_HistoryWriter] = []
+
+    def on_step(history: History[Any], start: LoadStart) -> StepHook:
+        writers.append(
+            _HistoryWriter(checkpoint_store, history_type, owner, target, start.revision)
+        )
+
+        async def after_step(sequence: int) -> None:
+            changed = len(history.unstored_blocks()) + len(history.patched_blocks())
+            if changed >= MAX_CHANGED_BLOCKS:
+                await writers[0].store(history, sequence)
+
+        return after_step
+
+    history, target, start = await view_checkpoints.load_with_start(
+        log,
+        checkpoint_store,
+        history_type,
+        owner,
+        bounds=target,
+        on_step=on_step,
+        page_events=STORE_PAGE_EVENTS,
+        page_bytes=STORE_PAGE_BYTES,
+    )
+    if start.sequence < target.last or not start.revision:
+        await writers[0].store(history, target.last)
+
+
+class _HistoryWriter:
+    """Stores one history in steps, as long as nobody else does. `revision` is that of the stored
+    checkpoint."""
+
+    def __init__(
+        self,
+        checkpoint_store: LatestValueStore,
+        history_type: HistoryType[Any],
+        owner: str,
+        bounds: Bounds,
+        revision: int,
+    ) -> None:
+        self._checkpoint_store = checkpoint_store
+        self._history_type = history_type
+        self._owner = owner
+        self._bounds = bounds
+        self._revision = revision
+
+    async def store(self, history: History[Any], as_of: int) -> None:
+        """Store the changed blocks and the checkpoint, as of sequence `as_of`, as one batch."""
+        values: dict[str, bytes] = {}
+        for block, rows in (await self._changed_blocks(history)).items():
+            key = _block_key(self._history_type, self._owner, block)
+            values |= await self._values(key, as_of, CODEC.encode(rows))
+        history.mark_stored(as_of)
+        key = checkpoint_key(self._owner, self._history_type.name)
+        head = await self._values(key, as_of, history.encode())
+        # The revision that the batch returns is that of its last value.
+        values |= {name: head[name] for name in reversed(head)}
+        if len(values) > MAX_BATCH_EVENTS:
+            raise AppendRejected(f"{len(values)} values in one batch: at most {MAX_BATCH_EVENTS}")
+        self._revision = await self._checkpoint_store.put_all(values, {key: self._revision})
+
+    async def _changed_blocks(self, history: History[Any]) -> dict[int, list[Any]]:
+        blocks = history.unstored_blocks()
+        for block in history.patched_blocks():
+            rows = await read_block(
+                self._checkpoint_store,
+                self._history_type,
+                self._owner,
+                block,
+                self._bounds,
+                history.stored_sequence(block),
+            )
+            blocks[block] = history.patch(block, rows)
+        return blocks
+
+    async def _values(self, key: str, as_of: int, state: bytes) -> dict[str, bytes]:
+        return await checkpoint_values(key, epoch=self._bounds.epoch, as_of=as_of, state=state)
+
+
+async def read_block(
+    checkpoint_store: LatestValueStore,
+    history_type: HistoryType[R],
+    owner: str,
+    block: int,
+    bounds: Bounds,
+    stored_sequence: int = 0,
+) -> list[R]:
+    """The rows of a stored block of the log of `bounds`, as of `stored_sequence` or later.
+
+    Raises:
+        Unavailable: it is not stored, or a replica has an older one.
+    """
+    key = _block_key(history_type, owner, block)
+    checkpoint = await read_checkpoint(checkpoint_store, key)
+    if checkpoint is None or checkpoint.epoch != bounds.epoch:
+        raise Unavailable(f"block {block} of {history_type.name} is not stored")
+    if checkpoint.as_of < stored_sequence:
+        raise Unavailable(f"block {block} of {history_type.name} lags behind {stored_sequence}")
+    # A block may be newer than the bounds.
+    readable = msgspec.structs.replace(checkpoint, as_of=0)
+    rows = restore_state(readable, bounds, history_type.decode_block, name=key)
+    if rows is None or len(rows) != history_type.block_rows:
+        raise Unavailable(f"block {block} of {history_type.name} cannot be read")
+    return rows
+
+
+def _block_key(history_type: HistoryType[Any], owner: str, block: int) -> str:
+    return f"{checkpoint_key(owner, history_type.name)}.block-{block}"

@@ -1,0 +1,273 @@
+"""Histories: all entries of a list, however long, in the order in which they came to be.
+
+The other views retain what a client sees now. A history retains everything, in blocks of
+`BLOCK_ROWS` rows: entry ``n`` is in block ``n // BLOCK_ROWS``. Full blocks are stored apart from
+the view, each under a key of its own; the view holds the rows after the last full block. Everybody
+who folds the same log numbers the entries alike, so a number is a cursor that stays valid.
+
+An entry that may still change, such as an open order, keeps its number in the view. A change of an
+entry in a stored block is a patch, which is held until the block is stored again.
+`tapewire.log.history_store` stores histories, `tapewire.log.history` reads them. Start at
+`HistoryView`.
+"""
+
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import msgspec
+
+from tapewire.events import (
+    CODEC,
+    AlertRaised,
+    Event,
+    Item,
+    ItemAnalysed,
+    Notification,
+    NotificationCreated,
+    Order,
+    OrderEvent,
+    OrderPlaced,
+    Strategy,
+    StrategyCreated,
+    StrategyEvent,
+    TradeExecuted,
+)
+
+BLOCK_ROWS = 256
+"""Rows of a full block."""
+MAX_STORED_SEQUENCES = 512
+"""Blocks whose sequence the view remembers."""
+
+R = TypeVar("R")
+
+
+class _State(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The number of full blocks, the rows after them as JSON, the numbers of the entries that may
+    still change, and the sequences as of which the last blocks were stored."""
+
+    blocks: int
+    rows: msgspec.Raw
+    numbers: dict[str, int] = {}
+    stored: dict[int, int] = {}
+
+
+class HistoryChange(msgspec.Struct, Generic[R], frozen=True):
+    """What an event does to a history. `key` identifies an entry that may change later; None for
+    one that never does. `is_new`: the entry is added."""
+
+    row: R
+    key: str | None = None
+    is_new: bool = True
+    is_final: bool = True
+
+
+class HistoryView(Generic[R]):
+    """The history of one owner's entities of one domain. Subclasses say what an event changes."""
+
+    domain: ClassVar[str]
+    name: ClassVar[str]
+    row_type: ClassVar[Any]
+    block_rows: ClassVar[int] = BLOCK_ROWS
+    has_changing_rows: ClassVar[bool] = False
+    """Whether stored rows may change. Otherwise a stored block is true for ever."""
+
+    def __init__(self) -> None:
+        self._block_count = 0
+        self._last_rows: list[R] = []
+        self._numbers: dict[str, int] = {}
+        self._unstored_blocks: dict[int, list[R]] = {}
+        self._patches: dict[int, dict[int, R]] = {}
+        """Changed rows of stored blocks, by block and by position in it."""
+        self._stored_sequences: dict[int, int] = {}
+
+    @property
+    def row_count(self) -> int:
+        """The number of all rows, those in stored blocks included."""
+        return self._block_count * self.block_rows + len(self._last_rows)
+
+    @classmethod
+    def change_of(cls, event: Event) -> HistoryChange[R] | None:
+        """What `event` changes, if anything."""
+        raise NotImplementedError
+
+    def apply(self, event: Event) -> None:
+        """Apply one event of the domain."""
+        change = self.change_of(event)
+        if change is None:
+            return
+        number = None if change.key is None else self._numbers.get(change.key)
+        if number is not None:
+            self._replace(number, change.row)
+        elif change.is_new:
+            number = self.row_count
+            self._append(change.row)
+        if change.key is not None and number is not None:
+            self._set_number(change.key, number, is_final=change.is_final)
+
+    def held_rows(self, block: int) -> list[R] | None:
+        """The rows of `block` if this object holds them; None if they are stored."""
+        return self._last_rows if block == self._block_count else self._unstored_blocks.get(block)
+
+    def patch(self, block: int, stored_rows: list[R]) -> list[R]:
+        """The rows of a stored block with the changes since it was stored."""
+        patches = self._patches.get(block)
+        if patches is None:
+            return stored_rows
+        return [patches.get(position, row) for position, row in enumerate(stored_rows)]
+
+    def unstored_blocks(self) -> dict[int, list[R]]:
+        """Full blocks that were not stored yet, as far as this object knows."""
+        return dict(self._unstored_blocks)
+
+    def patched_blocks(self) -> list[int]:
+        """The stored blocks that have to be stored again."""
+        return list(self._patches)
+
+    def stored_sequence(self, block: int) -> int:
+        """The sequence as of which `block` was stored, 0 if that is long ago. A replica that has an
+        earlier one lags."""
+        return self._stored_sequences.get(block, 0)
+
+    def mark_stored(self, as_of: int) -> None:
+        """Forget full blocks and patches, because they are stored as of `as_of` with this view."""
+        for block in (*self._unstored_blocks, *self._patches):
+            self._stored_sequences.pop(block, None)
+            self._stored_sequences[block] = as_of
+        while len(self._stored_sequences) > MAX_STORED_SEQUENCES:
+            del self._stored_sequences[next(iter(self._stored_sequences))]
+        self.forget_blocks()
+
+    def forget_blocks(self) -> None:
+        """Forget full blocks and patches."""
+        self._unstored_blocks.clear()
+        self._patches.clear()
+
+    def encode(self) -> bytes:
+        """The state without full blocks, which are stored together with it after `mark_stored`."""
+        rows = msgspec.Raw(CODEC.encode(self._last_rows))
+        state = _State(self._block_count, rows, self._numbers, self._stored_sequences)
+        return CODEC.encode(state)
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        state, view = CODEC.decode(data, _State), cls()
+        view._block_count = state.blocks
+        view._last_rows = cls.decode_block(bytes(state.rows))
+        view._numbers = dict(state.numbers)
+        view._stored_sequences = dict(state.stored)
+        return view
+
+    @classmethod
+    def decode_block(cls, data: bytes) -> list[R]:
+        """The rows of a block. Raises msgspec.DecodeError."""
+        rows: list[R] = CODEC.decode(data, list[cls.row_type])  # type: ignore[name-defined]
+        return rows
+
+    def _append(self, row: R) -> None:
+        self._last_rows.append(row)
+        if len(self._last_rows) == self.block_rows:
+            self._unstored_blocks[self._block_count] = self._last_rows
+            self._block_count += 1
+            self._last_rows = []
+
+    def _replace(self, number: int, row: R) -> None:
+        block, position = divmod(number, self.block_rows)
+        rows = self.held_rows(block)
+        if rows is None:
+            self._patches.setdefault(block, {})[position] = row
+        else:
+            rows[position] = row
+
+    def _set_number(self, key: str, number: int, *, is_final: bool) -> None:
+        if is_final:
+            self._numbers.pop(key, None)
+        else:
+            self._numbers[key] = number
+
+
+class OrderHistory(HistoryView[Order]):
+    """One user's orders, in the order of their placing."""
+
+    domain = "orders"
+    name = "orders-history"
+    row_type = Order
+    has_changing_rows = True
+
+    @classmethod
+    def change_of(cls, event: Event) -> HistoryChange[Order] | None:
+        if not isinstance(event, OrderEvent):
+            return None
+        order = event.order
+        return HistoryChange(
+            order,
+            key=order.order_id,
+            is_new=isinstance(event, OrderPlaced),
+            is_final=not order.status.is_open,
+        )
+
+
+class TradeHistory(HistoryView[TradeExecuted]):
+    """One user's trades."""
+
+    domain = "trades"
+    name = "trades-history"
+    row_type = TradeExecuted
+
+    @classmethod
+    def change_of(cls, event: Event) -> HistoryChange[TradeExecuted] | None:
+        return HistoryChange(event) if isinstance(event, TradeExecuted) else None
+
+
+class StrategyHistory(HistoryView[Strategy]):
+    """One user's strategies, in the order of their creation."""
+
+    domain = "strategies"
+    name = "strategies-history"
+    row_type = Strategy
+    has_changing_rows = True
+
+    @classmethod
+    def change_of(cls, event: Event) -> HistoryChange[Strategy] | None:
+        if not isinstance(event, StrategyEvent):
+            return None
+        return HistoryChange(
+            event.strategy,
+            key=event.strategy.strategy_id,
+            is_new=isinstance(event, StrategyCreated),
+            is_final=False,
+        )
+
+
+class AlertHistory(HistoryView[AlertRaised]):
+    """One user's alerts."""
+
+    domain = "alerts"
+    name = "alerts-history"
+    row_type = AlertRaised
+
+    @classmethod
+    def change_of(cls, event: Event) -> HistoryChange[AlertRaised] | None:
+        return HistoryChange(event) if isinstance(event, AlertRaised) else None
+
+
+class NotificationHistory(HistoryView[Notification]):
+    """One user's notifications as they were created; `NotificationsView` knows which are read."""
+
+    domain = "notifications"
+    name = "notifications-history"
+    row_type = Notification
+
+    @classmethod
+    def change_of(cls, event: Event) -> HistoryChange[Notification] | None:
+        return HistoryChange(event.notification) if isinstance(event, NotificationCreated) else None
+
+
+class ItemHistory(HistoryView[Item]):
+    """All items."""
+
+    domain = "items"
+    name = "items-history"
+    row_type = Item
+
+    @classmethod
+    def change_of(cls, event: Event) -> HistoryChange[Item] | None:
+        return HistoryChange(event.item) if isinstance(event, ItemAnalysed) else None
