@@ -19,6 +19,7 @@ from tests.balancer.conftest import CONNECT_RATE, MAX_CONNECTIONS
 from tests.balancer.fleet import EdgeFleet, client_id_of
 from tests.balancer.nginx import SITE_CONFIG_PATH, site_config
 from tests.balancer.test_multiple_edges import read_to_end
+from tests.harness import sse
 from tests.harness.publishers import order_rejected, orders_placed
 from tests.harness.stream_assertions import read_refusal
 from tests.harness.waiting import wait_until
@@ -240,6 +241,24 @@ class TestUpstreamConnections:
                     used |= self.count_connections(fleet)
         # One for each edge, and another after a pause in which nginx closed it.
         assert 1 <= len(used) <= 3 * len(fleet.edges), used
+
+    async def test_a_proxy_that_speaks_http_1_0_passes_streams_on(
+        self, fleet: EdgeFleet, fresh: Callable[[str], str]
+    ) -> None:
+        """As nginx does by default. The browser would get the chunk sizes of a chunked answer."""
+        front = fleet.start_proxy({"proxy_http_version 1.1;": "proxy_http_version 1.0;"})
+        alice = fresh("alice")
+        cookie = await fleet.sign_in(alice)
+        async with (
+            fleet.harness.journal() as journal,
+            await sse.open_stream(front.url, ORDERS_PATH, cookie=cookie) as stream,
+        ):
+            await stream.read_until("order:update")
+            for number in range(3):
+                last = await journal.append(alice, order_rejected(f"plain-{number}"))
+                while (frame := await stream.read()).id is None or frame.sequence < last:
+                    pass
+                assert frame.data["orderId"] == f"plain-{number}"
 
     def count_connections(self, fleet: EdgeFleet) -> Any:
         ports = {edge.port for edge in fleet.edges}
