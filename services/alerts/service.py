@@ -21,6 +21,7 @@ from tapewire.log.history import HistoryReader
 from tapewire.log.list_cursor import page_by_id
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import RequestContext
+from tapewire.runtime.commands import handle_command
 from tapewire.runtime.contracts.alerts import (
     AlertsReply,
     ArmRule,
@@ -78,7 +79,9 @@ class AlertsService:
             await self._require_known_symbol(command.symbol or "")
         await self._check_rule_limit(command)
         subject = EventSubject(command.user, "rules", command.rule_id)
-        return _build_reply(await self._handle_command(subject, command, context, is_new=True))
+        return _build_reply(
+            await handle_command(self._command_handler, subject, command, context, is_new=True)
+        )
 
     async def arm_rule(self, request: ArmRule, context: RequestContext) -> RuleReply:
         """Arm the rule again."""
@@ -152,24 +155,7 @@ class AlertsService:
             raise CommandRejected("not_found", f"there is no rule {abbreviate(request.rule_id)}")
         subject = EventSubject(request.user_id, "rules", request.rule_id)
         await self._command_handler.load_latest(subject)
-        return _build_reply(await self._handle_command(subject, command, context))
-
-    async def _handle_command(
-        self,
-        subject: EventSubject,
-        command: Command,
-        context: RequestContext,
-        *,
-        is_new: bool = False,
-    ) -> Versioned[State]:
-        return await self._command_handler.handle(
-            subject,
-            command,
-            correlation=context.correlation,
-            traceparent=context.traceparent,
-            is_new=is_new,
-            key=context.key(command.user),
-        )
+        return _build_reply(await handle_command(self._command_handler, subject, command, context))
 
 
 def _build_reply(versioned: Versioned[State]) -> RuleReply:

@@ -15,6 +15,7 @@ from tapewire.log import (
 )
 from tapewire.log.list_cursor import page_by_id
 from tapewire.runtime import RequestContext
+from tapewire.runtime.commands import handle_command
 from tapewire.runtime.contracts.configurations import (
     ChangeConfiguration,
     ConfigurationReply,
@@ -74,7 +75,9 @@ class ConfigurationsService:
         )
         await self._check_limit(command)
         subject = EventSubject(user, DOMAIN, command.configuration_id)
-        return _build_reply(await self._handle_command(subject, command, context, is_new=True))
+        return _build_reply(
+            await handle_command(self._command_handler, subject, command, context, is_new=True)
+        )
 
     async def change(
         self, request: ChangeConfiguration, context: RequestContext
@@ -90,7 +93,7 @@ class ConfigurationsService:
             tags=request.tags,
         )
         await self._command_handler.load_latest(subject)
-        return _build_reply(await self._handle_command(subject, command, context))
+        return _build_reply(await handle_command(self._command_handler, subject, command, context))
 
     async def delete(
         self, request: DeleteConfiguration, context: RequestContext
@@ -99,7 +102,7 @@ class ConfigurationsService:
         subject = _configuration_subject(request)
         command = Delete(id=context.command_id, at=self._clock(), user=request.user_id)
         await self._command_handler.load_latest(subject)
-        return _build_reply(await self._handle_command(subject, command, context))
+        return _build_reply(await handle_command(self._command_handler, subject, command, context))
 
     async def get(self, request: GetConfiguration, _: RequestContext) -> ConfigurationReply:
         """Return one configuration."""
@@ -141,23 +144,6 @@ class ConfigurationsService:
         if count >= MAX_CONFIGURATIONS_PER_USER and view.get(command.configuration_id) is None:
             message = f"there are {count} configurations, at most {MAX_CONFIGURATIONS_PER_USER}"
             raise CommandRejected("conflict", f"{message}: delete one first")
-
-    async def _handle_command(
-        self,
-        subject: EventSubject,
-        command: Command,
-        context: RequestContext,
-        *,
-        is_new: bool = False,
-    ) -> Versioned[State]:
-        return await self._command_handler.handle(
-            subject,
-            command,
-            correlation=context.correlation,
-            traceparent=context.traceparent,
-            is_new=is_new,
-            key=context.key(command.user),
-        )
 
 
 def _configuration_subject(

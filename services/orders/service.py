@@ -21,6 +21,7 @@ from tapewire.log import (
 from tapewire.log.history import HistoryReader
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import RequestContext
+from tapewire.runtime.commands import handle_command
 from tapewire.runtime.contracts.orders import (
     CancelOrder,
     GetOrder,
@@ -76,13 +77,8 @@ class OrdersService:
             command.user, "orders", order_id(command.user, command.client_order_id)
         )
         async with self._reserve_room(command, subject):
-            placed = await self._command_handler.handle(
-                subject,
-                command,
-                correlation=context.correlation,
-                traceparent=context.traceparent,
-                is_new=True,
-                key=context.key(command.user),
+            placed = await handle_command(
+                self._command_handler, subject, command, context, is_new=True
             )
         is_created = (
             not isinstance(placed.state, UnplacedState)
@@ -95,13 +91,8 @@ class OrdersService:
         command = CancelOrderCommand(
             id=context.command_id, at=self._clock(), user=request.user_id, reason=CANCELED_BY_USER
         )
-        canceled = await self._command_handler.handle(
-            _order_subject(request),
-            command,
-            correlation=context.correlation,
-            traceparent=context.traceparent,
-            key=context.key(command.user),
-        )
+        subject = _order_subject(request)
+        canceled = await handle_command(self._command_handler, subject, command, context)
         return OrderReply(order=_require_order(canceled, request.order_id))
 
     async def get(self, request: GetOrder, _: RequestContext) -> OrderReply:

@@ -20,6 +20,7 @@ from tapewire.log import (
 from tapewire.log.history import HistoryReader
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import RequestContext
+from tapewire.runtime.commands import handle_command
 from tapewire.runtime.contracts.strategies import (
     CreateStrategy,
     GetStrategy,
@@ -90,14 +91,7 @@ class StrategiesService:
             settings=settings,
         )
         subject = EventSubject(request.user_id, "strategies", command.strategy_id)
-        latest = await self._command_handler.handle(
-            subject,
-            command,
-            correlation=context.correlation,
-            traceparent=context.traceparent,
-            is_new=True,
-            key=context.key(request.user_id),
-        )
+        latest = await handle_command(self._command_handler, subject, command, context, is_new=True)
         return StrategyReply(strategy=_require_created(latest, command.strategy_id).strategy)
 
     async def update(self, request: UpdateStrategy, context: RequestContext) -> StrategyReply:
@@ -155,13 +149,7 @@ class StrategiesService:
     ) -> StrategyReply:
         subject = _strategy_subject(request)
         await self._command_handler.load_latest(subject)
-        latest = await self._command_handler.handle(
-            subject,
-            command,
-            correlation=context.correlation,
-            traceparent=context.traceparent,
-            key=context.key(request.user_id),
-        )
+        latest = await handle_command(self._command_handler, subject, command, context)
         return StrategyReply(strategy=_require_created(latest, request.strategy_id).strategy)
 
 
