@@ -229,7 +229,7 @@ PLANTED_VIOLATIONS: dict[str, tuple[PlantViolation, str]] = {
         _change_history(_insert_reset),
         ": unfounded reset at ",
     ),
-    "any reset": (_change_history(_insert_reset), ": 1 resets, and "),
+    "any reset": (_change_history(_insert_reset), ": 1 resets, "),
     "an event has other content": (_change_history(_alter_content), ": wrong content at "),
     "a snapshot lacks orders": (_change_history(_insert_empty_snapshot), ": wrong snapshot at "),
     "no snapshot comes": (_change_history(_omit_snapshot), ": no snapshot at "),
