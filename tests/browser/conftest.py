@@ -4,6 +4,7 @@ All tests share one browser, and each has a fresh context (cookies, cache). A te
 had an uncaught error or violated the strict content security policy.
 """
 
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest_asyncio
@@ -23,8 +24,9 @@ WAIT_TIMEOUT_MS = 60_000
 OpenPage = Callable[[], Awaitable[Page]]
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def context(browser: Browser) -> AsyncIterator[BrowserContext]:  # noqa: F811
+@contextlib.asynccontextmanager
+async def new_context(browser: Browser) -> AsyncIterator[BrowserContext]:  # noqa: F811
+    """A browser session during the block."""
     made = await browser.new_context(locale="en-US", viewport={"width": 1280, "height": 900})
     made.set_default_timeout(WAIT_TIMEOUT_MS)
     expect.set_options(timeout=WAIT_TIMEOUT_MS)
@@ -32,9 +34,9 @@ async def context(browser: Browser) -> AsyncIterator[BrowserContext]:  # noqa: F
     await made.close()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def open_page(context: BrowserContext) -> AsyncIterator[OpenPage]:
-    """Open tabs in one browser session; page errors fail the test."""
+@contextlib.asynccontextmanager
+async def page_opener(context: BrowserContext) -> AsyncIterator[OpenPage]:
+    """Opens tabs during the block. Raises AssertionError at its end if a page had errors."""
     wrong: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
@@ -50,6 +52,19 @@ async def open_page(context: BrowserContext) -> AsyncIterator[OpenPage]:
 
     yield opened
     assert wrong == [], "the page had errors"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def context(browser: Browser) -> AsyncIterator[BrowserContext]:  # noqa: F811
+    async with new_context(browser) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(context: BrowserContext) -> AsyncIterator[OpenPage]:
+    """Open tabs in one browser session; page errors fail the test."""
+    async with page_opener(context) as opened:
+        yield opened
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -3,11 +3,15 @@
 import json
 import shutil
 import subprocess
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, Route
+import pytest_asyncio
+from playwright.async_api import Browser, Page, Route
+
+from tests.browser.conftest import new_context, page_opener
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -37,12 +41,20 @@ async def _open_blank_page(page: Page) -> Page:
     return page
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def parser_page(browser: Browser) -> AsyncIterator[Page]:
+    """A page for all cases of the parser, which change nothing in it. A new page takes a second of
+    CPU time."""
+    async with new_context(browser) as context, page_opener(context) as open_page:
+        yield await _open_blank_page(await open_page())
+
+
 @on_one_loop
 @pytest.mark.parametrize("case", PARSER_CASES, ids=lambda case: case["name"])
-async def test_parser_follows_the_event_stream_standard(page: Page, case: dict[str, Any]) -> None:
-    await _open_blank_page(page)
-
-    wrong = await page.evaluate(
+async def test_parser_follows_the_event_stream_standard(
+    parser_page: Page, case: dict[str, Any]
+) -> None:
+    wrong = await parser_page.evaluate(
         """async (parserCase) => {
             const { runParserCase } = await import('/tests/browser/parser_suite.js');
             try { runParserCase(parserCase); } catch (error) { return error.message; }
