@@ -7,8 +7,10 @@ skipped, saying so.
 import asyncio
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
+import httpx
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
@@ -34,6 +36,11 @@ settings.register_profile(
     "nightly", settings.get_profile("quick"), max_examples=1000, derandomize=False
 )
 settings.load_profile("quick")
+
+# Each client would load all certificate authorities, which takes longer than most requests.
+httpx._transports.default.create_ssl_context = cache(  # type: ignore[attr-defined]
+    httpx.create_ssl_context
+)
 
 # Rendered by rich, which structlog prefers, thousands of tracebacks take minutes.
 structlog.configure(
