@@ -133,7 +133,8 @@ class ConnectionAuth:
             self._sign("nonce")
         if given.creds:
             self._jwt()
-        self._ssl_context()
+        if given.requires_tls:
+            self._ssl_context()
 
     def _attempt(self, read: Callable[[], Any]) -> Any:
         try:
