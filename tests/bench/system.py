@@ -29,7 +29,7 @@ class BenchSystem:
         return str(json.loads((self._data_dir / "run.json").read_text())["natsUrl"])
 
     def edge_process(self) -> psutil.Process:
-        """The edge process, of which there is one."""
+        """The only edge process."""
         return psutil.Process(self._process_ids()["edge-0"])
 
     def cpu_seconds(self) -> dict[str, float]:

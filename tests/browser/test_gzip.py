@@ -16,21 +16,21 @@ This user receives no other events."""
 
 READ_ORDERS_SCRIPT = """async ({ orders, soon }) => {
     const source = new EventSource('/api/stream/orders');
-    const told = new Map();
-    let look = () => {};
+    const counts = new Map();
+    let check = () => {};
     for (const name of ['open', 'order:update']) source.addEventListener(name, (event) => {
         const { orderId } = JSON.parse(event.data ?? '{}');
-        told.set(orderId ?? name, (told.get(orderId ?? name) ?? 0) + 1);
-        look();
+        counts.set(orderId ?? name, (counts.get(orderId ?? name) ?? 0) + 1);
+        check();
     });
     const seen = (what, times) => new Promise((resolve, reject) => {
         const late = setTimeout(() => reject(new Error(`${what} is held back`)), soon);
-        look = () => {
-            if ((told.get(what) ?? 0) < times) return;
+        check = () => {
+            if ((counts.get(what) ?? 0) < times) return;
             clearTimeout(late);
             resolve();
         };
-        look();
+        check();
     });
     await seen('order:update', 1);
     const order = { symbol: 'IBM', side: 'buy', type: 'limit', qty: 5, limitPrice: 1 };

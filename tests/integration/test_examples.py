@@ -46,11 +46,11 @@ def ran(stack: Stack, *command: str) -> str:
     """Run an example, check that it succeeds without error output, and return its output."""
     running = program(stack, *command)
     try:
-        out, complaints = running.communicate(timeout=RUN_SECONDS)
+        out, errors = running.communicate(timeout=RUN_SECONDS)
     finally:
         running.kill()
         running.wait()
-    assert (running.returncode, complaints) == (0, "")
+    assert (running.returncode, errors) == (0, "")
     return out
 
 
@@ -74,9 +74,9 @@ def notifications(stack: Stack, user: str) -> list[str]:
     return [one.event.notification.title for one in events(stack, user, "notifications")]
 
 
-def test_the_example_tell_what_happens_records_its_events(stack: Stack) -> None:
-    out = ran(stack, str(EXAMPLES / "tell_what_happens.py"))
-    assert out.startswith("told; the last of it is event ")
+def test_the_example_report_trading_records_its_events(stack: Stack) -> None:
+    out = ran(stack, str(EXAMPLES / "report_trading.py"))
+    assert out.startswith("reported; the last event is ")
     reports = [one for one in events(stack, "alice", "reports") if "mom-7" in one.subject]
     assert [one.tag for one in reports] == [
         "report.strategy_started.v1",
@@ -100,11 +100,11 @@ def test_the_example_tell_what_happens_records_its_events(stack: Stack) -> None:
     )
 
 
-def test_the_examples_react_to_fills_and_place_an_order_work_together(stack: Stack) -> None:
-    reacting = program(stack, str(EXAMPLES / "react_to_fills.py"), "1")
+def test_the_examples_alert_on_fills_and_place_an_order_work_together(stack: Stack) -> None:
+    reacting = program(stack, str(EXAMPLES / "alert_on_fills.py"), "1")
     try:
         assert reacting.stdout is not None
-        assert reacting.stdout.readline() == "reacting\n"
+        assert reacting.stdout.readline() == "subscribed\n"
         placed, filled, refused = ran(stack, str(EXAMPLES / "place_an_order.py")).splitlines()
         assert placed == "placed buy 10 IBM"
         assert filled == "filled: 10 shares"

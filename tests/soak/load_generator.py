@@ -113,7 +113,7 @@ async def fill_and_read_history(http_client: SoakHttpClient) -> None:
                 while mark not in readers[0].body_tail:
                     await readers[0].wait_for_progress()
         except TimeoutError:
-            raise AssertionError(f"not told of {mark!r}: {readers[0].body_tail!r}") from None
+            raise AssertionError(f"no frame with {mark!r}: {readers[0].body_tail!r}") from None
 
     await http_client.producer.fill_recent_events(wait_until_sent)
     for reader in readers:

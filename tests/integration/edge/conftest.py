@@ -11,7 +11,7 @@ from tests.harness.publishers import EventLogDriver, QuoteDriver
 @pytest.fixture(scope="session")
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """Return NATS and edges, where only the tests cause events."""
-    made = Harness(tmp_path_factory.mktemp("house"))
+    made = Harness(tmp_path_factory.mktemp("harness"))
     yield made
     made.close()
 

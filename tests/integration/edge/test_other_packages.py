@@ -70,11 +70,11 @@ def installed(folder: Path, source: str, name: str = "loans") -> dict[str, str]:
 
 
 def produce(harness: Harness, folder: Path, calls: str) -> None:
-    """Run `calls` on the client `tape` of a separate producer, with the package in `folder`."""
+    """Run `calls`, which use `client`, in a separate producer with the package in `folder`."""
     program = (
         "import asyncio, tapewire\nfrom decimal import Decimal\nfrom loans import *\n"
         "async def main():\n"
-        f"    async with tapewire.connect({harness.broker.url!r}, 'lender') as tape:\n"
+        f"    async with tapewire.connect({harness.broker.url!r}, 'lender') as client:\n"
         + textwrap.indent(textwrap.dedent(calls), " " * 8)
         + "\nasyncio.run(main())\n"
     )
@@ -102,9 +102,9 @@ async def test_an_event_type_of_another_package_is_delivered_and_resumed(
         """
         for n in range(3):
             loan = LoanMade(loan_id=str(n), sum=f"USD {n}")
-            await tape.publish(loan, owner="alice", entity=str(n))
-        await tape.publish(LoanNoted(loan_id="9"), owner="alice", entity="9")
-        await tape.strategy_started(user="bob", strategy_id="s")
+            await client.publish(loan, owner="alice", entity=str(n))
+        await client.publish(LoanNoted(loan_id="9"), owner="alice", entity="9")
+        await client.strategy_started(user="bob", strategy_id="s")
         """,
     )
     first = await stream.read_until("loan:made")
@@ -136,10 +136,10 @@ async def test_newest_wins_values_are_conflated_and_have_no_id(
         folder,
         """
         for rate in ("1.05", "1.06", "1.07"):
-            await tape.put(Rate(pair="EUR/USD", rate=Decimal(rate)), owner="alice", entity="EUR")
-        await tape.put(Rate(pair="CHF/USD", rate=Decimal(2)), owner="bob", entity="CHF")
+            await client.put(Rate(pair="EUR/USD", rate=Decimal(rate)), owner="alice", entity="EUR")
+        await client.put(Rate(pair="CHF/USD", rate=Decimal(2)), owner="bob", entity="CHF")
         everybody = Rate(pair="GBP/USD", rate=Decimal("1.3"))
-        await tape.put(everybody, owner=tapewire.EVERYBODY, entity="GBP")
+        await client.put(everybody, owner=tapewire.EVERYBODY, entity="GBP")
         """,
     )
     cookie = await edge.sign_in("alice")
@@ -168,7 +168,7 @@ async def test_newest_wins_values_are_conflated_and_have_no_id(
         folder,
         """
         for n in range(200):
-            await tape.put(Rate(pair="EUR/USD", rate=Decimal(n)), owner="alice", entity="EUR")
+            await client.put(Rate(pair="EUR/USD", rate=Decimal(n)), owner="alice", entity="EUR")
         """,
     )
     await stream.read_until(
@@ -191,11 +191,11 @@ async def test_old_and_new_versions_are_shown_as_the_current_version(
     stream = await edge.open_stream("/api/stream/trading", cookie)
     old = """
         made = LoanMade(loan_id="old", sum="EUR 25.00")
-        await tape.publish(made, owner="alice", entity="1")
+        await client.publish(made, owner="alice", entity="1")
         """
     new = """
         made = LoanMade(loan_id="new", amount=Decimal("7.50"), currency="USD")
-        await tape.publish(made, owner="alice", entity="1")
+        await client.publish(made, owner="alice", entity="1")
         """
     for folder, calls in (("v1", old), ("v2", new), ("v1", old)):
         produce(isolated_harness, tmp_path / folder, calls)
@@ -231,7 +231,7 @@ async def test_an_edge_without_the_package_skips_its_events(
     produce(
         isolated_harness,
         tmp_path / "v1",
-        'await tape.publish(LoanMade(loan_id="1", sum="1"), owner="alice", entity="1")',
+        'await client.publish(LoanMade(loan_id="1", sum="1"), owner="alice", entity="1")',
     )
     async with isolated_harness.journal() as journal:
         assert [one.tag for one in await journal.read("ev.alice.>")] == ["loan.made.v1"]

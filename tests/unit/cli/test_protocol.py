@@ -95,7 +95,7 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 class LoanAgreed(Event, frozen=True, kw_only=True):
-    """Somebody agreed."""
+    """The parties agreed."""
 
     terms: dict[str, Terms]
 

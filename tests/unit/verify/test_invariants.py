@@ -152,7 +152,7 @@ VIOLATIONS: dict[str, Violation] = {
     "position of another symbol": change_fields(
         "position.changed", "symbol is ZZZ", position__symbol="ZZZ"
     ),
-    "position told twice": repeat_event("position.", "does not make this event"),
+    "position stored twice": repeat_event("position.", "does not make this event"),
     "a strategy made twice": repeat_event("strategy.created", "it happened already"),
     "a strategy that began with shares": change_fields(
         "strategy.created", "initial state", strategy__position=Decimal(3)
@@ -178,7 +178,7 @@ VIOLATIONS: dict[str, Violation] = {
     ),
     "trades of a strategy": change_fields("strategy.traded", "trades is 9", strategy__trades=9),
     "a fill of another price": change_fields("strategy.traded", "the fill is", price=plus("1")),
-    "a fill told twice": repeat_event("strategy.traded", "no fill"),
+    "a fill stored twice": repeat_event("strategy.traded", "no fill"),
     "a stop-loss executed twice": repeat_event(
         "strategy.stop_loss_executed", "no stop-loss order was filled right before"
     ),

@@ -37,7 +37,7 @@ async def main() -> None:
         receipt = await client.strategy_stopped(
             user="alice", strategy_id="mom-7", symbol="ACME", message="stopped out"
         )
-        print(f"told; the last of it is event {receipt.sequence} of the journal")
+        print(f"reported; the last event is {receipt.sequence} in the journal")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """A durable subscription: every fill of at least 100 shares becomes an alert to its user.
 
 The subscription begins with the first event of the log and continues where it stopped, in one of
-the processes that run this program. An event is handled again if the program died or raised an
-error. The id of the alert is derived from the event, so the user is alerted once.
+the processes that run this program. An event is handled again if the program was killed or raised
+an error. The id of the alert is derived from the event, so the user is alerted once.
 
 The program ends after as many alerts as its first argument states; without an argument it runs on.
 """
@@ -36,7 +36,7 @@ async def main(wanted: float) -> None:
             await alerted.put(text)
 
         await client.subscribe_durable("alerts", tapewire.pattern(domain="orders"), handle)
-        print("reacting", flush=True)
+        print("subscribed", flush=True)
         while wanted > 0:
             print(f"alerted: {await alerted.get()}", flush=True)
             wanted -= 1
