@@ -21,7 +21,7 @@ from tapewire.cli.nats_config.accounts import ADMIN, render_accounts
 from tapewire.cli.nats_config.declarations import all_durables
 from tapewire.cli.up.embedded_nats import find_free_port
 from tapewire.cli.up.nats_users import NatsUsers
-from tapewire.log.jetstream import NatsConnection, NatsCredentials, connect, provision
+from tapewire.log.jetstream import NatsConnection, NatsCredentials, connect
 from tapewire.log.jetstream.provisioning import provision_when_available
 from tapewire.runtime.nats_access import NatsAccess
 from tests.harness.nats_servers import _set_parent_death_signal, nats_server_binary
@@ -114,7 +114,9 @@ class SecuredNats:
     async def provision(self, **more: str) -> None:
         """Create the streams and the durable subscriptions, as `tapewire provision` does."""
         admin = await self.connect_as(ADMIN, **more)
-        await provision(admin, durables=all_durables(self.accesses))
+        await provision_when_available(
+            admin, wait_seconds=60, replicas=1, durables=all_durables(self.accesses)
+        )
         await admin.close()
 
     async def connect_as(self, user: str, **more: str) -> NatsConnection:
