@@ -148,7 +148,15 @@ async def _start_http(
     gc.set_threshold(GC_THRESHOLD_OBJECTS)
     await http.start()
     app.spawn(http.run_ticks(), name="http")
-    app.on_stop(lambda: drain(http, streams, engine.hub, settings.drain_seconds, now))
+
+    async def stop_serving() -> None:
+        """Drain; at once if the edge must hold, since its streams show what may not be true."""
+        if not app.is_suspended:
+            server.close_inherited_socket(settings)
+        seconds = 0.0 if app.is_suspended else settings.drain_seconds
+        await drain(http, streams, engine.hub, seconds, now)
+
+    app.on_stop(stop_serving)
 
 
 if __name__ == "__main__":

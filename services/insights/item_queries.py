@@ -129,7 +129,7 @@ def _validate_since(request: ListItems) -> None:
 
 def _is_complete_after(bounds: Bounds, since: int, epoch: str | None) -> bool:
     """Whether the log holds everything after `since`."""
-    return epoch == bounds.epoch and bounds.first - 1 <= since <= bounds.last
+    return bounds.includes(epoch or "", since) and bounds.first - 1 <= since
 
 
 def _collect_item(recorded: RecordedEvent, accepts: ItemFilter, found: _ItemPage) -> None:

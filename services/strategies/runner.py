@@ -156,7 +156,9 @@ class _StrategyEventConsumer(EventConsumer):
 
         async def load() -> tuple[RunnerCheckpoint, Mapping[str, StrategyCheckpoint]]:
             bounds = await self._dependencies.log.bounds()
-            checkpoint = RunnerCheckpoint(self._checkpoint_store, bounds.epoch)
+            checkpoint = RunnerCheckpoint(
+                self._checkpoint_store, bounds.epoch, [epoch for epoch, _ in bounds.earlier]
+            )
             return checkpoint, await checkpoint.load(symbols)
 
         checkpoint, found = await retry(

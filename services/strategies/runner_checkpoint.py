@@ -10,7 +10,7 @@ it. Start at `RunnerCheckpoint`.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -73,9 +73,12 @@ def can_resume(
 class RunnerCheckpoint:
     """Loads and saves the checkpoints of strategies in the log of `epoch`, by their subject."""
 
-    def __init__(self, checkpoint_store: LatestValueStore, epoch: str) -> None:
+    def __init__(
+        self, checkpoint_store: LatestValueStore, epoch: str, earlier_epochs: Sequence[str] = ()
+    ) -> None:
         self._checkpoint_store = checkpoint_store
         self._epoch = epoch
+        self._earlier_epochs = earlier_epochs
         self._saved_by_symbol: dict[str, dict[str, StrategyCheckpoint]] = {}
         self._save_lock = asyncio.Lock()
 
@@ -117,7 +120,7 @@ class RunnerCheckpoint:
         if checkpoint is None:
             earlier = shared_checkpoint_key(f"{CHECKPOINT_NAME}-{symbol}")
             checkpoint = await read_checkpoint(store, earlier)
-        if checkpoint is None or checkpoint.epoch != self._epoch:
+        if checkpoint is None or checkpoint.epoch not in (self._epoch, *self._earlier_epochs):
             return {}
         try:
             return CODEC.decode(checkpoint.state, dict[str, StrategyCheckpoint])

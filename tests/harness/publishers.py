@@ -33,6 +33,7 @@ from tapewire.log.jetstream import (
     JetStreamEventLog,
     JetStreamLatestValueStore,
     NatsConnection,
+    journal_admin,
     provision,
 )
 from tapewire.log.jetstream.streams import MARKET, VIEWS
@@ -135,7 +136,9 @@ class EventLogDriver:
                 return
 
     async def purge_through(self, sequence: int) -> None:
-        """Trim the log up to and including `sequence`."""
+        """Trim the log up to and including `sequence`, as an archive does: recorded first, since
+        services hold when events are removed without a record."""
+        await journal_admin.record_removal(self.connection, first=sequence + 1, removed=0)
         await self.connection.request("$JS.API.STREAM.PURGE.EVENTS", b'{"seq":%d}' % (sequence + 1))
 
     async def save_orders_checkpoint(self, user: str) -> None:

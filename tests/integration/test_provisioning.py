@@ -4,28 +4,24 @@ Services check the streams that they find, hold while one is missing or unfit, a
 """
 
 import asyncio
-import contextlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tapewire.cli.up.embedded_nats import find_free_port
 from tapewire.log.jetstream import NatsConnection, connect
-from tapewire.log.jetstream.streams import stream_configs
+from tapewire.log.jetstream.streams import stream_specs
 from tests.harness.edge import EdgeProcess, ManagedService
 from tests.harness.nats_cluster import run_nats_cluster
 from tests.harness.nats_servers import LocalNatsServer, provision_streams
+from tests.harness.provisioning import ask, get, run_command, wait_held, wait_ready
 from tests.harness.publishers import EventLogDriver, orders_placed
-from tests.harness.waiting import wait_until, wait_until_async
+from tests.harness.waiting import wait_until
 
-NAMES = [config["name"] for config in stream_configs()]
+NAMES = {spec.name for spec in stream_specs()}
 
 
 @pytest.fixture
@@ -63,25 +59,9 @@ def start(broker: LocalNatsServer, tmp_path: Path) -> Iterator[Callable[..., Man
 
 def provision(url: str, *options: str, **env: str) -> str:
     """The output of `tapewire provision`."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tapewire.cli", "provision", "--nats", url, *options],
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-        env={**_plain_environment(), **env},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def _plain_environment() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if not key.startswith("TAPEWIRE_")}
-
-
-async def ask(connection: NatsConnection, verb: str, request: dict[str, Any] | None = None) -> Any:
-    answer = await connection.request(f"$JS.API.{verb}", json.dumps(request or {}).encode())
-    return json.loads(answer.data)
+    code, output = run_command("provision", "--nats", url, *options, **env)
+    assert code == 0, output
+    return output
 
 
 async def configs(connection: NatsConnection) -> dict[str, Any]:
@@ -95,38 +75,6 @@ async def edit(connection: NatsConnection, name: str, **fields: Any) -> None:
     config = {**(await configs(connection))[name], **fields}
     answer = await ask(connection, f"STREAM.UPDATE.{name}", config)
     assert "error" not in answer, answer
-
-
-async def get(url: str) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
-        return await http.get(url)
-
-
-async def wait_held(url: str, *words: str) -> None:
-    """Wait until the process at `url` is not ready, for a reason with `words`."""
-    seen = ""
-
-    async def held() -> bool:
-        nonlocal seen
-        with contextlib.suppress(httpx.TransportError):
-            answer = await get(f"{url}/health/ready")
-            seen = answer.text
-            body = answer.json()
-            return (answer.status_code, body.get("status")) == (503, "held") and all(
-                word in body["reason"] for word in words
-            )
-        return False
-
-    await wait_until_async(f"{url} holds because of {words}", held, describe_last=lambda: seen)
-
-
-async def wait_ready(url: str) -> None:
-    async def ready() -> bool:
-        with contextlib.suppress(httpx.TransportError):
-            return (await get(f"{url}/health/ready")).status_code == 200
-        return False
-
-    await wait_until_async(f"{url} is ready", ready)
 
 
 class TestServicesWithoutFitStreams:
@@ -216,9 +164,8 @@ class TestProvision:
         self, broker: LocalNatsServer
     ) -> None:
         first = await asyncio.to_thread(provision, broker.url)
-        assert [line for line in first.splitlines() if ": created" in line] == [
-            f"{name}: created" for name in NAMES
-        ]
+        streams = {line for line in first.splitlines() if line.endswith(": created")}
+        assert streams == {f"{name}: created" for name in NAMES}
         assert await asyncio.to_thread(provision, broker.url) == "nothing to do\n"
 
     @pytest.mark.parametrize(
@@ -253,13 +200,9 @@ class TestProvision:
     ) -> None:
         await ask(connection, "STREAM.CREATE.EVENTS",
                   {"name": "EVENTS", "subjects": ["ev.>"], "storage": "memory"})  # fmt: skip
-        done = await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-m", "tapewire.cli", "provision", "--nats", broker.url],
-            capture_output=True, text=True, timeout=90, check=False,
-        )  # fmt: skip
-        assert done.returncode == 1
-        assert done.stderr.startswith("tapewire: the streams cannot be made: stream EVENTS: ")
+        code, output = await asyncio.to_thread(run_command, "provision", "--nats", broker.url)
+        assert code == 1
+        assert output.startswith("tapewire: the streams cannot be made: stream EVENTS: ")
         assert (await configs(connection))["EVENTS"]["storage"] == "memory"
 
     async def test_replicas_are_raised_and_never_lowered_in_passing(self, tmp_path: Path) -> None:
@@ -284,7 +227,7 @@ async def _replicas(connection: NatsConnection) -> set[int]:
     return {config["num_replicas"] for config in (await configs(connection)).values()}
 
 
-async def test_a_restore_of_the_journal_releases_the_services(
+async def test_a_restored_and_accepted_journal_releases_the_services(
     start: Callable[..., ManagedService],
     connection: NatsConnection,
     broker: LocalNatsServer,
@@ -303,8 +246,14 @@ async def test_a_restore_of_the_journal_releases_the_services(
     await wait_held(f"http://127.0.0.1:{port}", "EVENTS")
     restored = await _restore(connection, backup)
     assert "error" not in restored, restored
+    await wait_held(f"http://127.0.0.1:{port}", "the journal is another one")
+    code, output = await asyncio.to_thread(
+        run_command, "journal", "accept-loss", "--nats", broker.url
+    )
+    assert code == 0, output
     await wait_ready(f"http://127.0.0.1:{port}")
-    assert len(await journal.read_user("alice")) == 20
+    tags = [recorded.tag for recorded in await journal.read_user("alice")]
+    assert tags.count("order.placed.v1") == 20
 
 
 async def _snapshot(connection: NatsConnection) -> tuple[dict[str, Any], list[bytes]]:

@@ -23,6 +23,7 @@ COMMANDS = {
     "items": "items.command",
     "verify": "verify",
     "parked": "parked",
+    "journal": "journal.command",
     "protocol": "protocol.document",
 }
 """The module of every command, in the order of `--help`. Its function has the command's name."""

@@ -47,6 +47,8 @@ def provision(nats: str | None, lower_replicas: bool, watch: bool) -> None:
             replicas=settings.replicas,
             lower_replicas=lower_replicas,
             durables=durables,
+            replace_journal=False,
+            continues=False,
         )
         for line in changes or ["nothing to do"]:
             click.echo(line)

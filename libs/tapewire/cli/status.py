@@ -13,9 +13,12 @@ from tapewire.events import CODEC, AgentState, AgentStatusChanged
 from tapewire.log import EVERYBODY, LogError, view_checkpoints
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
 from tapewire.log.jetstream.failed_events import JetStreamFailedEventStore
+from tapewire.log.jetstream.provisioning import find_hold_reasons
 from tapewire.log.jetstream.streams import VIEWS
 from tapewire.runtime import Settings
 from tapewire.views import AgentsView
+
+EXIT_HELD = 1
 
 _STATE_STYLES = {
     AgentState.STARTING: "cyan",
@@ -32,25 +35,42 @@ def status(as_json: bool, nats: str | None) -> None:
     """Show what state every instance of every service is in, and since when.
 
     Read from the log itself, so it works without an edge. A killed instance keeps its last state
-    until its missing heartbeats are detected.
+    until its missing heartbeats are detected. When services hold because a stream is missing or the
+    journal has lost events, the reason is shown first, and the exit code is 1.
     """
     try:
-        agents, parked_count = run_connected("status", nats, _load_state)
+        problems, agents, parked_count = run_connected("status", nats, _load)
     except LogError as error:
         raise CliError(str(error), EXIT_UNAVAILABLE) from error
+    for problem in problems:
+        click.echo(f"on hold: {problem}", err=as_json)
     agents.sort(key=lambda one: (one.service, one.state is AgentState.STOPPED, one.instance))
     if as_json:
         for one in agents:
             click.echo(CODEC.encode(one))
-    else:
+    elif agents or not problems:
         _print_agents(agents)
         if parked_count:
             click.echo(f"parked events: {parked_count:,} (see `tapewire parked list`)")
+    if problems:
+        raise SystemExit(EXIT_HELD)
 
 
-async def _load_state(
+async def _load(
     connection: NatsConnection, _: Settings
-) -> tuple[list[AgentStatusChanged], int]:
+) -> tuple[list[str], list[AgentStatusChanged], int]:
+    """Why services hold, the state of each, and the number of parked events; no states if the
+    journal cannot be read."""
+    problems = await find_hold_reasons(connection)
+    try:
+        return problems, *await _load_state(connection)
+    except LogError:
+        if not problems:
+            raise
+        return problems, [], 0
+
+
+async def _load_state(connection: NatsConnection) -> tuple[list[AgentStatusChanged], int]:
     """The state of all instances, and the number of parked events."""
     store = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
     log = JetStreamEventLog(connection)

@@ -12,6 +12,7 @@ from tapewire.events import CODEC
 from tapewire.log import LogError
 from tapewire.log.checkpoint_checks import CheckpointCheck
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
+from tapewire.log.jetstream.journal_admin import find_recorded_losses
 from tapewire.log.jetstream.streams import VIEWS
 from tapewire.runtime import Settings
 from tapewire.verify import VerificationDifference, VerificationSummary
@@ -28,12 +29,16 @@ def verify(user: str | None, as_json: bool, nats: str | None) -> None:
     """Fold the whole log from scratch and compare: orders, trades, positions, strategies, alerts,
     notifications, and every checkpoint of a view. Reads only; the system may run meanwhile.
 
-    Exits with 0 when nothing differs, 1 when something does, 3 when NATS is away.
+    Exits with 0 when nothing differs, 1 when something does or events are missing, 3 when NATS is
+    away.
     """
     report = _print_difference_json if as_json else _print_difference
 
-    async def work(connection: NatsConnection, _: Settings) -> VerificationSummary:
-        return await check(
+    async def work(
+        connection: NatsConnection, _: Settings
+    ) -> tuple[list[str], VerificationSummary]:
+        losses = (await find_recorded_losses(connection))[1]
+        return losses, await check(
             JetStreamEventLog(connection),
             JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view"),
             report,
@@ -42,7 +47,7 @@ def verify(user: str | None, as_json: bool, nats: str | None) -> None:
         )
 
     try:
-        summary = run_connected("verify", nats, work)
+        losses, summary = run_connected("verify", nats, work)
     except LogError as error:
         raise CliError(f"the log cannot be read: {error}", EXIT_UNAVAILABLE) from error
     if as_json:
@@ -50,7 +55,9 @@ def verify(user: str | None, as_json: bool, nats: str | None) -> None:
     else:
         for line in _format_summary(summary):
             click.echo(line)
-    if summary.differences:
+    for loss in losses:
+        click.echo(f"the journal has lost events: {loss}", err=as_json)
+    if summary.differences or losses:
         raise SystemExit(EXIT_DIFFERENCES)
 
 

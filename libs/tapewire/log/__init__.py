@@ -5,6 +5,7 @@ Services write through `command_handler`, read snapshots through `view_checkpoin
 events through `catch_up_subscription`. Start at `ports`.
 """
 
+from tapewire.log.bounds import Bounds
 from tapewire.log.command_handler import (
     Command,
     CommandHandler,
@@ -18,7 +19,6 @@ from tapewire.log.ids import derive_id, event_id, new_id
 from tapewire.log.ports import (
     AlreadyStored,
     AppendRejected,
-    Bounds,
     Conflict,
     DeadlineExceeded,
     EventDraft,

@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from tapewire.log.backoff import new_rng, retry, wait_for_event
+from tapewire.log.bounds import Bounds
 from tapewire.log.checkpoint import (
     CHECKPOINT_BYTES_PER_SECOND,
     Checkpoint,
@@ -27,7 +28,6 @@ from tapewire.log.checkpoint import (
 from tapewire.log.ports import (
     CATCH_UP_PAGE_BYTES,
     CATCH_UP_PAGE_EVENTS,
-    Bounds,
     EventLog,
     LatestValueStore,
     LogError,
@@ -289,6 +289,7 @@ class _Delivery(Generic[ConsumerT]):
             bounds = await self._log.bounds()
         except LogError:
             return ""  # the next read reports it, and waits
-        if bounds.epoch == self._epoch and bounds.last >= self._as_of:
+        if bounds.includes(self._epoch, self._as_of):
+            self._epoch = bounds.epoch
             return ""
         return f"{bounds.epoch} ends at {bounds.last}, {self._epoch} was read up to {self._as_of}"

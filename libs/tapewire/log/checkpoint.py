@@ -19,7 +19,8 @@ import msgspec
 import structlog
 
 from tapewire.events import CODEC
-from tapewire.log.ports import MAX_BATCH_EVENTS, AppendRejected, Bounds, LatestValueStore
+from tapewire.log.bounds import Bounds
+from tapewire.log.ports import MAX_BATCH_EVENTS, AppendRejected, LatestValueStore
 from tapewire.log.subjects import EVERYBODY, encode_token
 
 MAX_CHECKPOINT_BYTES = 1 << 30
@@ -62,7 +63,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     def is_usable(self, bounds: Bounds) -> bool:
         """Whether a reader with these bounds may start from it."""
-        return self.epoch == bounds.epoch and self.as_of <= bounds.last
+        return bounds.includes(self.epoch, self.as_of)
 
 
 def checkpoint_key(owner: str, name: str) -> str:

@@ -13,12 +13,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
+from tapewire.log.bounds import Bounds
 from tapewire.log.ports import (
     PAGE_BYTES,
     PAGE_EVENTS,
     AlreadyStored,
     AppendRejected,
-    Bounds,
     Conflict,
     DeadlineExceeded,
     EventDraft,

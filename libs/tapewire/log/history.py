@@ -14,10 +14,10 @@ import structlog
 
 from tapewire.events import CODEC
 from tapewire.log import view_checkpoints
+from tapewire.log.bounds import Bounds
 from tapewire.log.history_store import History, HistoryType, read_block, store_history
 from tapewire.log.list_cursor import MAX_PAGE_ROWS, check_limit, decode_number, encode_number
 from tapewire.log.ports import (
-    Bounds,
     Conflict,
     EventLog,
     LatestValueStore,

@@ -14,6 +14,7 @@ import msgspec
 
 from tapewire.events import CODEC
 from tapewire.log import view_checkpoints
+from tapewire.log.bounds import Bounds
 from tapewire.log.checkpoint import (
     checkpoint_key,
     checkpoint_values,
@@ -23,7 +24,6 @@ from tapewire.log.checkpoint import (
 from tapewire.log.ports import (
     MAX_BATCH_EVENTS,
     AppendRejected,
-    Bounds,
     EventLog,
     LatestValueStore,
     Unavailable,

@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from tapewire.events import CATALOGUE, Event
+from tapewire.log.bounds import Bounds
 from tapewire.log.subjects import EventSubject
 
 PAGE_EVENTS = 256
@@ -152,19 +153,6 @@ class Page(msgspec.Struct, frozen=True):
     @property
     def has_more(self) -> bool:
         return self.remaining > 0
-
-
-class Bounds(msgspec.Struct, frozen=True):
-    """The extent of the log.
-
-    `epoch` names this incarnation of the log: a letter, then letters and digits. It changes when
-    the log is recreated. `first` is the sequence of the first event that is still stored, or ``last
-    + 1`` if there is none. `last` is the last sequence that was assigned.
-    """
-
-    epoch: str
-    first: int
-    last: int
 
 
 class Subscription(Protocol):

@@ -14,9 +14,10 @@ from typing import Any
 import structlog
 
 from tapewire.log import view_checkpoints
+from tapewire.log.bounds import Bounds
 from tapewire.log.checkpoint import CHECKPOINT_BYTES_PER_SECOND
 from tapewire.log.history_store import HistoryType, store_history
-from tapewire.log.ports import Bounds, Conflict, EventLog, LatestValueStore, LogError, RecordedEvent
+from tapewire.log.ports import Conflict, EventLog, LatestValueStore, LogError, RecordedEvent
 from tapewire.log.view_checkpoints import View, ViewType
 
 CHECKPOINT_INTERVAL_SECONDS = 1.0

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from tapewire.events import Event, Undecodable, UnknownType
+from tapewire.log.bounds import Bounds
 from tapewire.log.checkpoint import (
     Checkpoint,
     checkpoint_key,
@@ -25,7 +26,6 @@ from tapewire.log.ports import (
     CATCH_UP_PAGE_EVENTS,
     PAGE_BYTES,
     PAGE_EVENTS,
-    Bounds,
     EventLog,
     LatestValueStore,
     LogError,

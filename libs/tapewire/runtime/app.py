@@ -20,6 +20,7 @@ from tapewire.log.backoff import new_rng, retry
 from tapewire.log.history_store import HistoryType
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
 from tapewire.log.jetstream.durable_subscription import DurableSubscription
+from tapewire.log.jetstream.journal_guard import JournalGuard
 from tapewire.log.jetstream.streams import MARKET, SESSIONS, TICKETS, VIEWS
 from tapewire.log.view_checkpointer import ViewCheckpointer
 from tapewire.log.view_checkpoints import View, ViewType
@@ -40,13 +41,14 @@ class App:
         settings: Settings,
         connection: NatsConnection,
         *,
+        guard: JournalGuard | None = None,
         on_ready: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self.settings = settings
         self.connection = connection
         self.instance = settings.instance or f"{socket.gethostname()}-{os.getpid()}"
-        self.log = JetStreamEventLog(connection)
+        self.log = JetStreamEventLog(connection, guard)
         self.quotes = JetStreamLatestValueStore(
             connection, stream=MARKET, prefix="px", live_prefix="live.px"
         )
@@ -76,6 +78,8 @@ class App:
             heartbeat_seconds=settings.agent_heartbeat,
         )
         self._on_ready = on_ready
+        self.is_suspended = False
+        """Whether the service stops only because it must hold, and may start again."""
         self._stop_requested = asyncio.Event()
         self.failure: BaseException | None = None
         self._cleanup = contextlib.AsyncExitStack()
@@ -173,6 +177,11 @@ class App:
 
     def stop(self) -> None:
         """Ask the service to stop."""
+        self._stop_requested.set()
+
+    def suspend(self) -> None:
+        """Ask the service to stop because it must hold."""
+        self.is_suspended = True
         self._stop_requested.set()
 
     async def run_until_stopped(self) -> None:

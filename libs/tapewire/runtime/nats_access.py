@@ -10,7 +10,16 @@ from typing import Any
 import msgspec
 
 from tapewire.log import EVERYBODY, encode_token
-from tapewire.log.jetstream.streams import EVENTS, LEASES, MARKET, PARKED, VIEWS, stream_configs
+from tapewire.log.jetstream.journal_record import LOSS_KEY, MARK_KEY
+from tapewire.log.jetstream.streams import (
+    EVENTS,
+    JOURNAL,
+    LEASES,
+    MARKET,
+    PARKED,
+    VIEWS,
+    stream_specs,
+)
 from tapewire.log.view_checkpointer import durable_name
 from tapewire.log.view_checkpoints import ViewType, checkpoint_name
 from tapewire.runtime.agents import LEASE as AGENTS_LEASE
@@ -99,7 +108,8 @@ OPERATOR = NatsAccess(
         "svc.alerts.notifying",
         "svc.prices.status",
     ),
-    reads=(EVENTS, MARKET, VIEWS, PARKED),
+    reads=(EVENTS, JOURNAL, MARKET, VIEWS, PARKED),
+    inspects=tuple(spec.name for spec in stream_specs()),
     stores=("parked.>",),
     receives=("ev.>", "px.>", "mk.>", "val.>", "hb.>"),
 )
@@ -152,12 +162,13 @@ def service_access(
                 for each in (*own_views, *histories)
                 for subject in _checkpoint_subjects(f"view.*.{checkpoint_name(each)}")
             ),
+            *(f"$KV.journal.{key}" for key in (MARK_KEY, LOSS_KEY)),
             *(f"$KV.leases.{encode_token(each)}" for each in (AGENTS_LEASE, *leases)),
             *stores,
         ),
-        reads=(EVENTS, MARKET, VIEWS, LEASES, *reads),
+        reads=(EVENTS, JOURNAL, MARKET, VIEWS, LEASES, *reads),
         # A service checks at its start that all streams are as they must be.
-        inspects=tuple(config["name"] for config in stream_configs()),
+        inspects=tuple(spec.name for spec in stream_specs()),
         receives=(f"ev.{EVERYBODY}.{AGENTS_DOMAIN}.>", *receives),
         shares=tuple(shares),
         durables={durable_name(each): f"ev.*.{each.domain}.>" for each in own_views},

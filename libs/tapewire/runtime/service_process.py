@@ -1,8 +1,10 @@
 """One process of a service: checks the streams, runs the service, holds while they are unfit.
 
-A process that finds a stream missing or misconfigured does not stop: it holds. It answers probes,
-with the reason, and looks again every second; nothing of the service runs meanwhile. Services never
-create or change a stream: `tapewire provision` does. Start at `ServiceProcess.run`.
+A process that finds a stream missing or misconfigured, or a journal that has lost events, does not
+stop: it holds. It answers probes, with the reason, and looks again every second; nothing of the
+service runs meanwhile. The journal is also checked while the service runs, after each reconnect and
+every few seconds. Services never create or change a stream: `tapewire provision` does, and
+`tapewire journal accept-loss` lets them go on after a loss. Start at `ServiceProcess.run`.
 """
 
 import asyncio
@@ -14,7 +16,8 @@ import structlog
 
 from tapewire.log import LogError, OutcomeUnknown, Unavailable
 from tapewire.log.jetstream import NatsConnection
-from tapewire.log.jetstream.provisioning import find_stream_problems
+from tapewire.log.jetstream.journal_guard import JournalGuard
+from tapewire.log.jetstream.provisioning import find_hold_reasons
 from tapewire.runtime.agents import LEASE, AgentMonitor
 from tapewire.runtime.app import App
 from tapewire.runtime.settings import Settings
@@ -22,6 +25,12 @@ from tapewire.runtime.settings import Settings
 CHECK_RETRY_SECONDS = 0.5
 HOLD_POLL_SECONDS = 1.0
 """Time between two checks of a process that holds."""
+GUARD_INTERVAL_SECONDS = 5.0
+"""Time between two checks of the journal while the service runs."""
+CONFIRMATION_SECONDS = 1.0
+"""A loss must be found twice, this far apart: a server that has just started may not know all."""
+MARK_INTERVAL_SECONDS = 2.0
+"""Time between two high-water marks."""
 
 Wiring = Callable[[App], Awaitable[None]]
 HoldServer = Callable[[Settings, Callable[[], str]], contextlib.AbstractAsyncContextManager[None]]
@@ -46,6 +55,8 @@ class ServiceProcess:
         self._hold_server = hold_server
         self._app: App | None = None
         self._hold_reason: str | None = None
+        self._guard = JournalGuard(connection, settings.instance or f"{name}-{os.getpid()}")
+        self._check_requested = asyncio.Event()
         self._stop_requested = asyncio.Event()
         self._logger = structlog.get_logger(name)
 
@@ -68,20 +79,27 @@ class ServiceProcess:
             reason = await self._find_hold_reason_when_available()
             while not self._stop_requested.is_set():
                 if reason is None:
-                    await self._run_service()
-                    return
+                    reason = await self._run_service()
+                    if reason is None:
+                        return
                 reason = await self._hold(reason)
         finally:
             await health_server()
 
-    async def _run_service(self) -> None:
+    async def _run_service(self) -> str | None:
+        """Run the service until it is asked to stop, or must hold; then the reason."""
+        listeners = [*self._connection.state_listeners]
         app = self._app = App(
             self._name,
             self._settings,
             self._connection,
+            guard=self._guard,
             on_ready=lambda: self._report_to_parent(b"ready\n"),
         )
+        self._connection.state_listeners.append(self._on_connection_state)
         app.spawn(self._connection.wait_closed(), name="connection")
+        app.spawn(self._guard_journal(app), name="journal guard")
+        app.spawn(self._write_marks(), name="journal mark")
         try:
             _start_status_reporting(app)
             await self._wiring(app)
@@ -91,6 +109,44 @@ class ServiceProcess:
             raise
         finally:
             await app.close()
+            self._connection.state_listeners[:] = listeners
+            self._app = None
+        return self._guard.hold_reason if app.is_suspended else None
+
+    def _on_connection_state(self, is_connected: bool) -> None:
+        if is_connected:
+            self._check_requested.set()
+        else:
+            self._guard.suspend()
+
+    async def _guard_journal(self, app: App) -> None:
+        """Check the journal after each reconnect and every few seconds; suspend the service if
+        events are missing."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GUARD_INTERVAL_SECONDS):
+                    await self._check_requested.wait()
+            self._check_requested.clear()
+            try:
+                if await self._guard.check() is None:
+                    continue
+                await asyncio.sleep(CONFIRMATION_SECONDS)
+                if await self._guard.check() is None:
+                    continue
+            except LogError as error:
+                self._logger.warning("journal.check_failed", error=str(error))
+                await asyncio.sleep(CHECK_RETRY_SECONDS)
+                if self._connection.is_connected:
+                    self._check_requested.set()
+                continue
+            app.suspend()
+            return
+
+    async def _write_marks(self) -> None:
+        while True:
+            await asyncio.sleep(MARK_INTERVAL_SECONDS)
+            with contextlib.suppress(LogError):
+                await self._guard.write_mark()
 
     async def _hold(self, reason: str) -> str | None:
         """Hold until the streams are fit or the process is asked to stop."""
@@ -144,8 +200,11 @@ class ServiceProcess:
             return self._hold_reason
 
     async def _find_hold_reason(self) -> str | None:
-        problems = await find_stream_problems(self._connection)
-        return "; ".join(problems) or None
+        async def check_journal() -> list[str]:
+            loss = await self._guard.check()
+            return [] if loss is None else [loss]
+
+        return "; ".join(await find_hold_reasons(self._connection, check_journal)) or None
 
     def _report_to_parent(self, line: bytes) -> None:
         """Tell the parent process that this process is ready, or that it holds."""

@@ -113,7 +113,7 @@ def decide_start(last_event_id: str | None, bounds: Bounds) -> StreamStart:
         return ResetStart(ResetReason.MALFORMED, last_event_id)
     if isinstance(cursor, TimestampCursor):
         return cursor
-    if cursor.epoch != bounds.epoch:
+    if cursor.epoch != bounds.epoch and not bounds.includes(cursor.epoch, cursor.sequence):
         return ResetStart(ResetReason.EPOCH, last_event_id)
     return resume_or_reset(cursor.sequence, last_event_id, bounds)
 

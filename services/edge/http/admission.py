@@ -202,20 +202,20 @@ class StreamAdmission:
         if isinstance(until, datetime):
             return await self._log.last_sequence_before(until)
         bounds = await self._log.bounds()
-        if until.epoch != bounds.epoch or until.sequence > bounds.last:
+        if not bounds.includes(until.epoch, until.sequence):
             raise HttpError(
                 422, "there is no such place in the log", path="until", value=str(until)
             )
         return until.sequence
 
     def _is_already_delivered(self, last_event_id: str, end_sequence: int) -> bool:
-        epoch = self._log_tail.epoch
+        bounds = self._log_tail.bounds
         with contextlib.suppress(MalformedCursor):
-            cursor = parse_cursor(last_event_id, epoch=epoch)
+            cursor = parse_cursor(last_event_id, epoch=bounds.epoch)
             return (
                 isinstance(cursor, Cursor)
-                and cursor.epoch == epoch
                 and cursor.sequence >= end_sequence
+                and (cursor.epoch == bounds.epoch or bounds.includes(cursor.epoch, cursor.sequence))
             )
         return False
 

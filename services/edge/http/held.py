@@ -50,7 +50,7 @@ def held_app(get_reason: Callable[[], str]) -> ASGIApp:
 async def serve_held(settings: Settings, get_reason: Callable[[], str]) -> AsyncIterator[None]:
     """Answer on the edge's port during the block."""
     app = SecurityMiddleware(held_app(get_reason), settings)
-    server = EdgeServer(app, open_listening_socket(settings, copy=True))
+    server = EdgeServer(app, open_listening_socket(settings))
     await server.start()
     ticks = asyncio.create_task(server.run_ticks(), name="held http")
     try:

@@ -5,6 +5,7 @@ uvicorn does with the socket is in `uvicorn_compat`; how streams end is in `drai
 """
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Callable
@@ -18,18 +19,15 @@ SEND_BUFFER_BYTES = 96 * 1024
 """What the kernel may hold for a client that does not read; its default hides up to 4 MB."""
 
 
-def open_listening_socket(settings: Settings, *, copy: bool = False) -> socket.socket:
-    """The socket to accept connections on: inherited (TAPEWIRE_LISTEN_FD), or bound here.
-
-    Args:
-        copy: return a copy of the inherited socket, which stays open when the copy is closed.
+def open_listening_socket(settings: Settings) -> socket.socket:
+    """The socket to accept connections on: a copy of the inherited one (TAPEWIRE_LISTEN_FD), or one
+    that is bound here. An edge that holds opens it again; see `close_inherited_socket`.
 
     Raises:
         OSError: the address is in use, or not one of this machine.
     """
     if settings.listen_fd >= 0:
-        fd = os.dup(settings.listen_fd) if copy else settings.listen_fd
-        listening = socket.socket(fileno=fd)
+        listening = socket.socket(fileno=os.dup(settings.listen_fd))
     else:
         listening = socket.create_server((settings.host, settings.port), backlog=BACKLOG)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
@@ -41,6 +39,13 @@ def open_listening_socket(settings: Settings, *, copy: bool = False) -> socket.s
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)
     listening.setblocking(False)
     return listening
+
+
+def close_inherited_socket(settings: Settings) -> None:
+    """Close the inherited socket before the process stops; copies of it stay open."""
+    if settings.listen_fd >= 0:
+        with contextlib.suppress(OSError):
+            os.close(settings.listen_fd)
 
 
 async def run_periodically(action: Callable[[], None], interval_seconds: float) -> None:

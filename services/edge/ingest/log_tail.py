@@ -59,23 +59,22 @@ class LogTail:
         self._recreated_listeners: list[Callable[[], None]] = []
         self._check_requested = asyncio.Event()
         self._held_events: dict[int, RecordedEvent] = {}
-        self._gap_count = 0
-        self._repaired_gap_count = 0
+        self._gap_count = self._repaired_gap_count = 0
         self._buffered_events: deque[RecordedEvent] = deque()
         self._buffered_bytes = 0
         self._buffered_by_owner: dict[str, deque[RecordedEvent]] = {}
         self.epoch = ""
+        self._earlier_epochs: tuple[tuple[str, int], ...] = ()
         self.first_sequence = 1
-        self.last_sequence = 0
-        self.last_evicted_sequence = 0
+        self.last_sequence = self.last_evicted_sequence = 0
         self.repair_count = 0
         self.ready = asyncio.Event()
         """Set while the tail follows the log."""
 
     @property
     def bounds(self) -> Bounds:
-        """The bounds of the log as far as the tail has followed it."""
-        return Bounds(self.epoch, self.first_sequence, self.last_sequence)
+        """The bounds of the log as followed."""
+        return Bounds(self.epoch, self.first_sequence, self.last_sequence, self._earlier_epochs)
 
     def subscribe(self, on_event: EventListener, *, domain: str | None = None) -> None:
         """Call `on_event` with every event of `domain` (None: of all domains), in order.
@@ -158,6 +157,7 @@ class LogTail:
     def _reset(self, bounds: Bounds) -> None:
         """Restart at the end of the log with an empty buffer."""
         self.epoch, self.first_sequence = bounds.epoch, bounds.first
+        self._earlier_epochs = bounds.earlier
         self.last_sequence = self.last_evicted_sequence = bounds.last
         if self._held_events:
             self._held_events.clear()

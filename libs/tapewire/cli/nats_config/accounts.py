@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from tapewire.log import matches
-from tapewire.log.jetstream.streams import stream_configs
+from tapewire.log.jetstream.streams import stream_specs
 from tapewire.runtime.nats_access import NatsAccess
 
 JETSTREAM_ACCOUNT = "JETSTREAM"
@@ -70,7 +70,7 @@ def render_accounts(accesses: Sequence[NatsAccess], secrets: Secrets) -> str:
 
 
 def _render_jetstream_account(answering: Iterable[str], secrets: Secrets) -> str:
-    stored = sorted({subject for config in stream_configs() for subject in config["subjects"]})
+    stored = sorted({subject for spec in stream_specs() for subject in spec.required["subjects"]})
     exports = [_service_export(subject) for subject in stored]
     exports += [
         _service_export("$JS.API.>", response="stream"),

@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from tapewire.cli.errors import EXIT_USAGE, CliError
 from tapewire.cli.nats_config.accounts import JETSTREAM_ACCOUNT, render_accounts
 from tapewire.cli.nats_config.declarations import all_durables
@@ -32,6 +34,8 @@ from tapewire.log.jetstream import (
 )
 from tapewire.log.jetstream.provisioning import provision_when_available
 from tapewire.runtime.nats_access import NatsAccess
+
+logger = structlog.get_logger("up")
 
 HOST = "127.0.0.1"
 MIN_SERVER_VERSION = (2, 12)
@@ -82,6 +86,7 @@ class EmbeddedNats:
         self._config_path = directory / "nats.conf"
         self._log_path = directory / "nats.log"
         self._directory = directory
+        self._was_ready = False
 
     @classmethod
     def prepare(cls, directory: Path, accesses: Sequence[NatsAccess]) -> "EmbeddedNats":
@@ -149,12 +154,18 @@ class EmbeddedNats:
         check_server(info, str(self._binary))
         while True:
             try:
-                await provision_streams(
-                    self.admin_url, durables=all_durables(self._accesses), wait_seconds=1
+                changes = await provision_streams(
+                    self.admin_url,
+                    durables=all_durables(self._accesses),
+                    wait_seconds=1,
+                    continues=self._was_ready,
                 )
             except (Unavailable, OutcomeUnknown):
                 await asyncio.sleep(PROVISION_RETRY_SECONDS)
             else:
+                self._was_ready = True
+                for change in changes:
+                    logger.info("up.stream_changed", change=change)
                 return
 
     def read_last_error(self) -> str:
@@ -171,11 +182,16 @@ class EmbeddedNats:
         return ""
 
 
-async def provision_streams(url: str, *, durables: Mapping[str, str], wait_seconds: float) -> None:
-    """Create the streams of the embedded server at `url`, or restore them. Raises LogError."""
+async def provision_streams(
+    url: str, *, durables: Mapping[str, str], wait_seconds: float, continues: bool
+) -> list[str]:
+    """Create the streams of the embedded server at `url`, or restore them; the changes. Raises
+    LogError."""
     connection = await connect(url, "tapewire up", wait_seconds=wait_seconds)
     try:
-        await provision(connection, durables=durables)
+        return await provision(
+            connection, durables=durables, replace_journal=False, continues=continues
+        )
     finally:
         await connection.close()
 
@@ -192,7 +208,13 @@ async def provision_external_streams(
         connection = await connect(
             url, "tapewire up", wait_seconds=wait_seconds, credentials=credentials
         )
-        await provision_when_available(connection, wait_seconds=wait_seconds, replicas=replicas)
+        await provision_when_available(
+            connection,
+            wait_seconds=wait_seconds,
+            replicas=replicas,
+            replace_journal=False,
+            continues=False,
+        )
     except (Unavailable, OutcomeUnknown) as error:
         raise StartFailed(str(error), 3) from error
     except LogError as error:

@@ -8,6 +8,7 @@ import msgspec
 from nats.aio.msg import Msg
 
 from tapewire.events import CATALOGUE, CODEC
+from tapewire.log.bounds import Bounds
 from tapewire.log.failed_events import RetryingHandler
 from tapewire.log.jetstream import stream_reads
 from tapewire.log.jetstream.atomic_batch import CONFLICT_CODES, store_together
@@ -15,6 +16,7 @@ from tapewire.log.jetstream.connection import NatsConnection
 from tapewire.log.jetstream.durable_subscription import DurableSubscription
 from tapewire.log.jetstream.failed_events import JetStreamFailedEventStore
 from tapewire.log.jetstream.gap_aware_subscription import GapAwareSubscription
+from tapewire.log.jetstream.journal_guard import JournalGuard
 from tapewire.log.jetstream.streams import EVENTS
 from tapewire.log.ports import (
     MAX_BATCH_EVENTS,
@@ -22,7 +24,6 @@ from tapewire.log.ports import (
     PAGE_EVENTS,
     AlreadyStored,
     AppendRejected,
-    Bounds,
     Conflict,
     EventDraft,
     OutcomeUnknown,
@@ -41,23 +42,31 @@ _UNAVAILABLE_CODES = {10008, 10009, 10023, 10077}
 
 
 class JetStreamEventLog:
-    """The event log over one connection, which other objects may share."""
+    """The event log over one connection, which other objects may share.
 
-    def __init__(self, connection: NatsConnection) -> None:
+    With a `guard`, every call waits until the guard has verified the journal, and the guard learns
+    of every event that is seen.
+    """
+
+    def __init__(self, connection: NatsConnection, guard: JournalGuard | None = None) -> None:
         self._connection = connection
+        self._guard = guard
 
     async def append(self, drafts: Sequence[EventDraft]) -> int:
         if not 0 < len(drafts) <= MAX_BATCH_EVENTS:
             raise AppendRejected(
                 f"{len(drafts)} events in one append: it must have 1 to {MAX_BATCH_EVENTS}"
             )
+        await self._wait_verified()
         with guard_append():
             return await self._append(drafts)
 
     async def _append(self, drafts: Sequence[EventDraft]) -> int:
         messages = [_encode_message(draft) for draft in drafts]
         answer = await store_together(self._connection, messages)
-        return _stored_sequence(msgspec.json.decode(answer.data))
+        sequence = _stored_sequence(msgspec.json.decode(answer.data))
+        self._observe(sequence, drafts[-1].metadata.id)
+        return sequence
 
     async def page(
         self,
@@ -67,6 +76,7 @@ class JetStreamEventLog:
         limit: int = PAGE_EVENTS,
         max_bytes: int = PAGE_BYTES,
     ) -> Page:
+        await self._wait_verified()
         try:
             # For this filter the server knows the number of remaining messages without counting.
             stream_filter = ">" if filter == _ALL_EVENTS else filter
@@ -80,12 +90,13 @@ class JetStreamEventLog:
             )
         except OutcomeUnknown as error:
             raise Unavailable(str(error)) from error
-        return Page(
-            [stream_reads.to_recorded_event(m.headers or {}, m.data) for m in stored.messages],
-            stored.remaining,
-        )
+        events = [stream_reads.to_recorded_event(m.headers or {}, m.data) for m in stored.messages]
+        if events:
+            self._observe(events[-1].sequence, events[-1].metadata.id)
+        return Page(events, stored.remaining)
 
     async def last_events(self, subjects: Sequence[str]) -> list[RecordedEvent]:
+        await self._wait_verified()
         try:
             found = await stream_reads.last_messages(self._connection, EVENTS, subjects)
         except OutcomeUnknown as error:
@@ -93,24 +104,28 @@ class JetStreamEventLog:
         return [stream_reads.to_recorded_event(m.headers or {}, m.data) for m in found]
 
     async def last_sequence(self, filter: str) -> int:  # noqa: A002
+        await self._wait_verified()
         try:
             return await stream_reads.last_sequence(self._connection, EVENTS, filter)
         except OutcomeUnknown as error:
             raise Unavailable(str(error)) from error
 
     async def next_sequence(self, filter: str, after: int) -> int:  # noqa: A002
+        await self._wait_verified()
         try:
             return await stream_reads.next_sequence(self._connection, EVENTS, filter, after)
         except OutcomeUnknown as error:
             raise Unavailable(str(error)) from error
 
     async def bounds(self) -> Bounds:
+        await self._wait_verified()
         try:
             return await stream_reads.bounds(self._connection, EVENTS)
         except OutcomeUnknown as error:
             raise Unavailable(str(error)) from error
 
     async def last_sequence_before(self, moment: datetime) -> int:
+        await self._wait_verified()
         try:
             return await stream_reads.last_sequence_before(self._connection, EVENTS, moment)
         except OutcomeUnknown as error:
@@ -123,7 +138,9 @@ class JetStreamEventLog:
         on_gap: Callable[[str], None],
     ) -> GapAwareSubscription:
         async def receive(message: Msg) -> None:
-            on_event(stream_reads.to_recorded_event(message.headers or {}, message.data))
+            recorded = stream_reads.to_recorded_event(message.headers or {}, message.data)
+            self._observe(recorded.sequence, recorded.metadata.id)
+            on_event(recorded)
 
         return await self._connection.subscribe(f"live.{filter}", receive, on_gap)
 
@@ -135,9 +152,16 @@ class JetStreamEventLog:
         *,
         in_order: bool = False,
     ) -> DurableSubscription:
+
+        async def handle(recorded: RecordedEvent) -> None:
+            await self._wait_verified()
+            self._observe(recorded.sequence, recorded.metadata.id)
+            await handler(recorded)
+
+        await self._wait_verified()
         retrying_handler = RetryingHandler(
             name,
-            handler,
+            handle,
             self,
             JetStreamFailedEventStore(self._connection),
             lambda: datetime.now(UTC),
@@ -148,6 +172,14 @@ class JetStreamEventLog:
         )
         await subscription.start()
         return subscription
+
+    async def _wait_verified(self) -> None:
+        if self._guard is not None:
+            await self._guard.wait_verified()
+
+    def _observe(self, sequence: int, event_id: str) -> None:
+        if self._guard is not None:
+            self._guard.observe(sequence, event_id)
 
 
 def _encode_message(draft: EventDraft) -> tuple[str, bytes, dict[str, str]]:

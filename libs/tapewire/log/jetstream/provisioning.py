@@ -9,14 +9,16 @@ at once.
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
 
 from tapewire.log.jetstream.connection import NatsConnection
 from tapewire.log.jetstream.durable_subscription import ensure_consumer
-from tapewire.log.jetstream.streams import EVENTS, StreamSpec, stream_specs
+from tapewire.log.jetstream.journal_admin import begin_epoch, ensure_record, find_recorded_losses
+from tapewire.log.jetstream.journal_record import read_journal
+from tapewire.log.jetstream.streams import EVENTS, JOURNAL, MARKET, StreamSpec, stream_specs
 from tapewire.log.ports import AppendRejected, LogError, OutcomeUnknown, Unavailable
 
 PROVISION_RETRY_SECONDS = 0.5
@@ -36,6 +38,8 @@ async def provision(
     replicas: int = 1,
     lower_replicas: bool = False,
     durables: Mapping[str, str] | None = None,
+    replace_journal: bool = True,
+    continues: bool = True,
 ) -> list[str]:
     """Create the streams that do not exist, and restore what Tapewire relies on in the others.
 
@@ -43,6 +47,10 @@ async def provision(
         replicas: copies of each stream. A stream that has more keeps them.
         lower_replicas: remove copies of streams that have more than `replicas`.
         durables: durable subscriptions to create, the filter by name, for services that may not.
+        replace_journal: create EVENTS even if there was a journal before, which accepts its loss.
+            Without it, a lost journal stays missing, and services hold.
+        continues: somebody knows that the server's volume was not set back. Otherwise a new epoch
+            begins if the server was restarted, which shows by the loss of the streams in memory.
 
     Returns:
         What was changed, one line a change; empty if nothing was.
@@ -52,29 +60,37 @@ async def provision(
         Unavailable, OutcomeUnknown: as `NatsConnection.request`.
     """
     changes: list[str] = []
-    for spec in stream_specs():
+    specs = {spec.name: spec for spec in stream_specs()}
+    changes += await _provision_stream(connection, specs.pop(JOURNAL), replicas, lower_replicas)
+    recorded = (await read_journal(connection)).record
+    is_lost = recorded is not None and await _read_config(connection, EVENTS) is None
+    if is_lost and not replace_journal:
+        del specs[EVENTS]
+        changes.append(
+            "EVENTS: missing, and not created again. Restore it, or accept the loss of the "
+            "journal: `tapewire journal accept-loss`"
+        )
+    for spec in specs.values():
         changes += await _provision_stream(connection, spec, replicas, lower_replicas)
-    for name, filter_ in (durables or {}).items():
+    for name, filter_ in (durables or {}).items() if EVENTS in specs else ():
         if await ensure_consumer(connection, name, filter_):
             changes.append(f"{EVENTS}: durable subscription {name} created")
+    await ensure_record(connection, replaces=recorded if is_lost else None)
+    if not continues and recorded is not None and f"{MARKET}: created" in changes:
+        epoch = await begin_epoch(connection)
+        if epoch is not None:
+            changes.append(f"EVENTS: epoch {epoch}, since the server was restarted")
     return changes
 
 
 async def provision_when_available(
-    connection: NatsConnection,
-    *,
-    wait_seconds: float,
-    replicas: int,
-    lower_replicas: bool = False,
-    durables: Mapping[str, str] | None = None,
+    connection: NatsConnection, *, wait_seconds: float, **options: Any
 ) -> list[str]:
-    """`provision`, repeated for `wait_seconds` while JetStream has no leader."""
+    """`provision` with `options`, repeated for `wait_seconds` while JetStream has no leader."""
     deadline = asyncio.get_running_loop().time() + wait_seconds
     while True:
         try:
-            return await provision(
-                connection, replicas=replicas, lower_replicas=lower_replicas, durables=durables
-            )
+            return await provision(connection, **options)
         except (Unavailable, OutcomeUnknown):
             if asyncio.get_running_loop().time() >= deadline:
                 raise
@@ -98,7 +114,9 @@ async def keep_provisioned(
         await reconnected.wait()
         reconnected.clear()
         try:
-            changes = await provision(connection, replicas=replicas, durables=durables)
+            changes = await provision(
+                connection, replicas=replicas, durables=durables, replace_journal=False
+            )
         except LogError as error:
             logger.warning("streams.provision_failed", error=str(error))
             await asyncio.sleep(REPROVISION_RETRY_SECONDS)
@@ -126,6 +144,31 @@ async def find_stream_problems(connection: NatsConnection) -> list[str]:
             "run `tapewire provision`"
             for field, (present, required) in spec.deviations(found).items()
         ]
+    return problems
+
+
+async def find_hold_reasons(
+    connection: NatsConnection, check_journal: Callable[[], Awaitable[list[str]]] | None = None
+) -> list[str]:
+    """Why services must hold: unfit streams, and events that the journal has lost.
+
+    Args:
+        check_journal: what has been lost, as a guard knows it; by the records alone if None.
+
+    Raises:
+        Unavailable, OutcomeUnknown: JetStream does not answer.
+    """
+    problems = await find_stream_problems(connection)
+    if any(problem.startswith(f"stream {JOURNAL} ") for problem in problems):
+        return problems
+    losses = (
+        (await find_recorded_losses(connection))[1]
+        if check_journal is None
+        else await check_journal()
+    )
+    if losses:
+        missing = f"stream {EVENTS} is missing"
+        problems = [*losses, *(each for each in problems if not each.startswith(missing))]
     return problems
 
 

@@ -12,14 +12,19 @@ from typing import Any
 import msgspec
 from nats.aio.msg import Msg
 
+from tapewire.log.bounds import Bounds
 from tapewire.log.jetstream.compat import status_code
 from tapewire.log.jetstream.connection import NatsConnection
 from tapewire.log.jetstream.repeated_reads import read_many
-from tapewire.log.ports import PAGE_BYTES, Bounds, EventMetadata, RecordedEvent, Unavailable
+from tapewire.log.ports import PAGE_BYTES, EventMetadata, RecordedEvent, Unavailable
 
 MAX_SUBJECTS_PER_REQUEST = 256
 """Subjects of one request. The server accepts at most 1,024, and a request of at most a
 megabyte."""
+EPOCH_METADATA = "tapewire-epoch"
+"""The key of the stream's metadata that names the epoch, unless it derives from the creation."""
+EARLIER_EPOCHS_METADATA = "tapewire-earlier-epochs"
+"""The key of the stream's metadata with the earlier epochs: ``EPOCH:LAST,EPOCH:LAST,…``."""
 _NOT_FOUND_CODE = 10037
 _BASE36_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -123,8 +128,24 @@ async def bounds(connection: NatsConnection, stream: str) -> Bounds:
     answer = await _request_api(connection, f"$JS.API.STREAM.INFO.{stream}", {})
     if "state" not in answer:
         raise Unavailable(f"stream {stream} is not there: provision it")
-    state = answer["state"]
-    return Bounds(epoch_from_created(answer["created"]), state["first_seq"] or 1, state["last_seq"])
+    return bounds_from_info(answer)
+
+
+def bounds_from_info(info: dict[str, Any]) -> Bounds:
+    """The extent of a stream from the server's description of it.
+
+    The epoch derives from the stream's creation, unless the metadata name another one.
+    """
+    state, metadata = info["state"], info["config"].get("metadata") or {}
+    epoch = metadata.get(EPOCH_METADATA) or epoch_from_created(info["created"])
+    earlier = tuple(
+        (name, int(end))
+        for name, _, end in (
+            part.partition(":") for part in metadata.get(EARLIER_EPOCHS_METADATA, "").split(",")
+        )
+        if end.isdigit()
+    )
+    return Bounds(epoch, state["first_seq"] or 1, state["last_seq"], earlier)
 
 
 async def subjects(connection: NatsConnection, stream: str, filter_: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 EVENTS = "EVENTS"
+JOURNAL = "KV_journal"
 MARKET = "MARKET"
 VIEWS = "VIEWS"
 PARKED = "PARKED"
@@ -104,6 +105,7 @@ def stream_specs() -> list[StreamSpec]:
                 "allow_msg_ttl": True,
             },
         ),
+        _bucket(JOURNAL),
         _bucket(SESSIONS),
         _bucket(LEASES),
         _bucket(TICKETS),
@@ -126,5 +128,6 @@ def _bucket(name: str) -> StreamSpec:
 
 
 def stream_configs(replicas: int = 1) -> list[dict[str, Any]]:
-    """The configurations that new streams get, with `replicas` copies of each."""
-    return [spec.new_config(replicas) for spec in stream_specs()]
+    """The configurations that new streams get, with `replicas` copies of each. The bucket with the
+    records of the journal is not among them: it is empty only before EVENTS is created."""
+    return [spec.new_config(replicas) for spec in stream_specs() if spec.name != JOURNAL]

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from tapewire.events import CODEC
+from tapewire.log.bounds import Bounds
 from tapewire.log.failed_events import RetryingHandler
 from tapewire.log.memory.connection import DeliveryQueue, MemoryConnection, MemorySubscription
 from tapewire.log.memory.durable import MemoryDurableSubscription
@@ -16,7 +17,6 @@ from tapewire.log.ports import (
     PAGE_BYTES,
     PAGE_EVENTS,
     AppendRejected,
-    Bounds,
     Conflict,
     EventDraft,
     Page,

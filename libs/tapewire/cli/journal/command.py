@@ -1,0 +1,128 @@
+"""The commands `tapewire journal status` and `tapewire journal accept-loss`."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import click
+import msgspec
+
+from tapewire.cli.connection import nats_option, run_connected
+from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError
+from tapewire.cli.nats_config.declarations import all_durables, load_accesses
+from tapewire.events import CODEC
+from tapewire.log import LogError
+from tapewire.log.jetstream import NatsConnection, journal_admin, provision
+from tapewire.log.jetstream.journal_record import HighWaterMark, JournalAndRecords
+from tapewire.runtime import Settings
+
+EXIT_LOSS = 1
+
+T = TypeVar("T")
+
+
+class JournalStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The journal, and what the guards of the services say about it. `losses` is empty if services
+    may use it; `max_bytes` is -1 without a limit."""
+
+    epoch: str | None
+    created: str | None
+    first: int
+    last: int
+    events: int
+    bytes: int
+    max_bytes: int
+    mark: HighWaterMark | None
+    losses: list[str]
+
+
+@click.group()
+def journal() -> None:
+    """Show the state of the journal, and decide about a loss."""
+
+
+@journal.command("status")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@nats_option
+def status_command(as_json: bool, nats: str | None) -> None:
+    """Show the incarnation, range and size of the journal, and whether services may use it.
+
+    Exits with 0 when they may, 1 when they hold, 3 when NATS is away.
+    """
+
+    async def read(connection: NatsConnection, _: Settings) -> JournalStatus:
+        found, losses = await journal_admin.find_recorded_losses(connection)
+        return _make_status(found, losses)
+
+    status = _run("journal status", nats, read)
+    if as_json:
+        click.echo(CODEC.encode(status))
+    else:
+        _print_status(status)
+    if status.losses:
+        raise SystemExit(EXIT_LOSS)
+
+
+@journal.command("accept-loss")
+@nats_option
+def accept_loss_command(nats: str | None) -> None:
+    """Let the services go on with the events that are left, after some were lost.
+
+    A new incarnation of the journal begins: every client gets a stream:reset and a new snapshot,
+    and checkpoints of the lost journal are discarded. Restore a backup first if there is one.
+    """
+
+    async def accept(connection: NatsConnection, settings: Settings) -> tuple[list[str], str]:
+        found, losses = await journal_admin.find_recorded_losses(connection)
+        if not losses:
+            return [], found.record.epoch if found.record is not None else ""
+        durables = all_durables(load_accesses(settings))
+        await provision(connection, replicas=settings.replicas, durables=durables)
+        return losses, (await journal_admin.accept_loss(connection)).epoch
+
+    losses, epoch = _run("journal accept-loss", nats, accept)
+    if not losses:
+        click.echo("nothing is missing: there is no loss to accept")
+        return
+    for loss in losses:
+        click.echo(f"accepted: {loss}")
+    click.echo(f"the journal is {epoch} from now on")
+
+
+def _run(
+    command: str, nats: str | None, work: Callable[[NatsConnection, Settings], Awaitable[T]]
+) -> T:
+    try:
+        return run_connected(command, nats, work)
+    except LogError as error:
+        raise CliError(f"the journal cannot be read: {error}", EXIT_UNAVAILABLE) from error
+
+
+def _make_status(found: JournalAndRecords, losses: list[str]) -> JournalStatus:
+    extent = found.extent
+    return JournalStatus(
+        epoch=extent.bounds.epoch if extent else None,
+        created=extent.created if extent else None,
+        first=extent.bounds.first if extent else 0,
+        last=extent.bounds.last if extent else 0,
+        events=extent.event_count if extent else 0,
+        bytes=extent.byte_count if extent else 0,
+        max_bytes=extent.max_bytes if extent else -1,
+        mark=found.mark,
+        losses=losses,
+    )
+
+
+def _print_status(status: JournalStatus) -> None:
+    limit = f" of {status.max_bytes:,}" if status.max_bytes >= 0 else ", without a limit"
+    mark = status.mark
+    rows = {
+        "incarnation": f"{status.epoch or 'none'}, created {status.created or 'never'}",
+        "range": f"{status.first:,} to {status.last:,}, {status.events:,} events",
+        "bytes": f"{status.bytes:,}{limit}",
+        "high-water mark": "none yet"
+        if mark is None
+        else f"{mark.sequence:,} ({mark.event_id}) at {mark.recorded_at:%Y-%m-%d %H:%M:%S} UTC",
+        "verdict": "; ".join(status.losses) or "nothing is missing",
+    }
+    for name, text in rows.items():
+        click.echo(f"{name:<17}{text}")

@@ -1,0 +1,203 @@
+"""Administration of the journal's incarnation: what `tapewire provision` and `tapewire journal` do.
+
+An incarnation begins when EVENTS is created and when an operator accepts a loss. It has one epoch
+at a time. A new epoch begins, and continues the earlier ones, when the server was restarted and
+no process is left that knows how far the journal had reached: if the server's volume was set back
+meanwhile, clients that saw more than the journal now holds have ids that the new epoch does not
+continue (docs/adr/0015). Start at `ensure_record`.
+"""
+
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from tapewire.events import CODEC
+from tapewire.log.jetstream import stream_reads
+from tapewire.log.jetstream.connection import NatsConnection
+from tapewire.log.jetstream.journal_record import (
+    INCARNATION_KEY,
+    LOSS_KEY,
+    MARK_KEY,
+    HighWaterMark,
+    IncarnationRecord,
+    JournalAndRecords,
+    JournalExtent,
+    all_epochs,
+    find_losses,
+    journal_store,
+    read_event_id,
+    read_extent,
+    read_journal,
+)
+from tapewire.log.jetstream.streams import EVENTS
+from tapewire.log.ports import AppendRejected, Unavailable
+
+MAX_EARLIER_EPOCHS = 32
+"""Epochs that a journal continues. Ids of older ones lead to a reset."""
+_EPOCH_SUFFIX_CHARACTERS = 4
+_EPOCH_CHARACTERS = 11
+"""Characters of an epoch that derives from a creation time."""
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+async def ensure_record(connection: NatsConnection, *, replaces: IncarnationRecord | None) -> bool:
+    """Record the incarnation of EVENTS if none is recorded, or if it `replaces` the recorded one.
+
+    Returns:
+        Whether a record was written.
+    """
+    journal = await read_journal(connection)
+    if journal.extent is None or (journal.record is not None and replaces is None):
+        return False
+    bounds = journal.extent.bounds
+    replaced = () if replaces is None else (*replaces.replaced, replaces.epoch)
+    record = IncarnationRecord(
+        epoch=bounds.epoch,
+        created=journal.extent.created,
+        first=bounds.first,
+        removed=journal.extent.gap_count,
+        replaced=replaced[-MAX_EARLIER_EPOCHS:],
+    )
+    await _write_record(connection, record)
+    return True
+
+
+async def begin_epoch(connection: NatsConnection) -> str | None:
+    """Begin a new epoch that continues the present one; None if the journal has lost events.
+
+    Raises:
+        AppendRejected: the server rejects the stream's metadata.
+        Unavailable, OutcomeUnknown: the server does not answer.
+    """
+    journal = await read_journal(connection)
+    extent, record = journal.extent, journal.record
+    if extent is None or record is None or await _find_recorded_losses(connection, journal):
+        return None
+    bounds = extent.bounds
+    if not bounds.last:
+        return None
+    suffix = "".join(secrets.choice(_DIGITS) for _ in range(_EPOCH_SUFFIX_CHARACTERS))
+    epoch = bounds.epoch[:_EPOCH_CHARACTERS] + suffix
+    earlier = (*bounds.earlier, (bounds.epoch, bounds.last))[-MAX_EARLIER_EPOCHS:]
+    await _write_epochs(connection, epoch, earlier)
+    await _write_record(connection, msgspec.structs.replace(record, epoch=epoch))
+    return epoch
+
+
+async def accept_loss(connection: NatsConnection) -> IncarnationRecord:
+    """Begin a new incarnation with what EVENTS holds. No epoch is continued: clients are reset, and
+    checkpoints of the old incarnation count as missing.
+
+    Raises:
+        AppendRejected: there is no stream EVENTS, or the server rejects its metadata.
+        Unavailable, OutcomeUnknown: the server does not answer.
+    """
+    before = await read_journal(connection)
+    if before.extent is None:
+        raise AppendRejected("there is no stream EVENTS: restore it, or run this command again")
+    await _write_epochs(connection, _new_epoch(), ())
+    extent = await _require_extent(connection)
+    old = before.record
+    replaced = (
+        *(() if old is None else (*old.replaced, old.epoch)),
+        *all_epochs(before.extent.bounds),
+    )
+    record = IncarnationRecord(
+        epoch=extent.bounds.epoch,
+        created=extent.created,
+        first=extent.bounds.first,
+        removed=extent.gap_count,
+        replaced=tuple(dict.fromkeys(replaced))[-2 * MAX_EARLIER_EPOCHS :],
+    )
+    store = journal_store(connection)
+    last = extent.bounds.last
+    event_id = await read_event_id(connection, last) if last else None
+    if event_id is not None:
+        mark = HighWaterMark(
+            epoch=record.epoch, sequence=last, event_id=event_id, recorded_at=datetime.now(UTC)
+        )
+        await store.put(MARK_KEY, CODEC.encode(mark))
+    await store.put(LOSS_KEY, b"")
+    await _write_record(connection, record)
+    return record
+
+
+async def record_removal(connection: NatsConnection, *, first: int, removed: int) -> None:
+    """Record, before events are removed on purpose, what the guards have to allow.
+
+    Args:
+        first: the first sequence that will be left.
+        removed: events that will be missing after it.
+
+    Raises:
+        AppendRejected: the journal has no incarnation record.
+        Unavailable, OutcomeUnknown: the server does not answer.
+    """
+    record = (await read_journal(connection)).record
+    if record is None:
+        raise AppendRejected("the journal has no incarnation record: run `tapewire provision`")
+    await _write_record(
+        connection,
+        msgspec.structs.replace(
+            record, first=max(first, record.first), removed=max(removed, record.removed)
+        ),
+    )
+
+
+async def find_recorded_losses(connection: NatsConnection) -> tuple[JournalAndRecords, list[str]]:
+    """The journal, and what is missing of it by the records. Raises Unavailable."""
+    journal = await read_journal(connection)
+    return journal, await _find_recorded_losses(connection, journal)
+
+
+async def _find_recorded_losses(
+    connection: NatsConnection, journal: JournalAndRecords
+) -> list[str]:
+    event_ids = {}
+    if journal.extent is not None and journal.mark is not None:
+        sequence = journal.mark.sequence
+        event_ids[sequence] = await read_event_id(connection, sequence)
+    return find_losses(journal, None, event_ids)
+
+
+async def _require_extent(connection: NatsConnection) -> JournalExtent:
+    extent = await read_extent(connection)
+    if extent is None:
+        raise Unavailable("the stream EVENTS was deleted meanwhile")
+    return extent
+
+
+async def _write_record(connection: NatsConnection, record: IncarnationRecord) -> None:
+    await journal_store(connection).put(INCARNATION_KEY, CODEC.encode(record))
+
+
+async def _write_epochs(
+    connection: NatsConnection, epoch: str, earlier: tuple[tuple[str, int], ...]
+) -> None:
+    """Name the epochs in the metadata of EVENTS, where every reader of the log finds them."""
+    info = await _request_api(connection, f"$JS.API.STREAM.INFO.{EVENTS}", {})
+    config = info["config"]
+    config["metadata"] = {
+        **(config.get("metadata") or {}),
+        stream_reads.EPOCH_METADATA: epoch,
+        stream_reads.EARLIER_EPOCHS_METADATA: ",".join(f"{name}:{end}" for name, end in earlier),
+    }
+    await _request_api(connection, f"$JS.API.STREAM.UPDATE.{EVENTS}", config)
+
+
+async def _request_api(
+    connection: NatsConnection, subject: str, request: dict[str, Any]
+) -> dict[str, Any]:
+    message = await connection.request(subject, msgspec.json.encode(request))
+    answer: dict[str, Any] = msgspec.json.decode(message.data)
+    error = answer.get("error")
+    if error is not None:
+        raise AppendRejected(f"{subject}: {error.get('description')}")
+    return answer
+
+
+def _new_epoch() -> str:
+    """An epoch that no journal had before: the present time, as of a stream's creation."""
+    return stream_reads.epoch_from_created(datetime.now(UTC).isoformat())

@@ -1,0 +1,328 @@
+"""A journal that lost events is noticed before anybody trades on it.
+
+Services hold, on the processes that run and on those that start, until `tapewire journal
+accept-loss`. A journal that was merely restarted is used as before; clients resume by their ids.
+"""
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tapewire.cli.up.embedded_nats import find_free_port
+from tapewire.log.jetstream import NatsConnection, connect
+from tests.harness.edge import EdgeProcess, ManagedService
+from tests.harness.nats_servers import LocalNatsServer, provision_streams
+from tests.harness.provisioning import ask, run_command, wait_held, wait_ready
+from tests.harness.publishers import EventLogDriver, orders_placed
+from tests.harness.waiting import wait_until
+
+ORDERS = "/api/stream/orders"
+EVENTS_FOLDER = "store/jetstream/$G/streams/EVENTS"
+
+Damage = Callable[["Platform"], Awaitable[None]]
+
+
+class Platform:
+    """A message server with an edge and an orders service that serve a journal of ten events."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.server = LocalNatsServer(folder)
+        self.server.start()
+        provision_streams(self.server.url)
+        self._services: list[ManagedService] = []
+        self.orders_url = ""
+
+    async def start_services(self) -> None:
+        """Start an edge and an orders service, and wait until both run or hold."""
+        port = find_free_port()
+        self.orders_url = f"http://127.0.0.1:{port}"
+        settings = {"TAPEWIRE_NATS_URL": self.server.url}
+        orders_settings = {**settings, "TAPEWIRE_HEALTH_PORT": str(port)}
+        self.edge = EdgeProcess(settings, self.folder)
+        self._services += [
+            self.edge,
+            ManagedService("orders", orders_settings, self.folder),
+        ]
+        for service in self._services[-2:]:
+            await asyncio.to_thread(service.wait_ready)
+
+    async def connect(self) -> NatsConnection:
+        return await connect(self.server.url, "test")
+
+    async def append(self, count: int, prefix: str = "o") -> int:
+        """Append orders of alice; the last sequence."""
+        connection = await self.connect()
+        try:
+            return await EventLogDriver(connection).append("alice", *orders_placed(count, prefix))
+        finally:
+            await connection.close()
+
+    async def api(self, verb: str, request: dict[str, Any] | None = None) -> Any:
+        connection = await self.connect()
+        try:
+            return await ask(connection, verb, request)
+        finally:
+            await connection.close()
+
+    async def epoch(self) -> str:
+        connection = await self.connect()
+        try:
+            return await EventLogDriver(connection).epoch()
+        finally:
+            await connection.close()
+
+    def stop_services(self) -> None:
+        for service in self._services:
+            if service.process.poll() is None:
+                service.kill()
+
+    def stop_orders(self) -> None:
+        self._services[-1].kill()
+
+    def copy_store(self) -> Path:
+        """Stop the server, copy its files, and start it again."""
+        self.server.kill()
+        copy = self.folder / "copy"
+        shutil.copytree(self.folder / "store", copy)
+        self.server.start()
+        return copy
+
+    def restore_store(self, copy: Path) -> None:
+        """Put a copy of the server's files back, and start the server."""
+        self.server.kill()
+        shutil.rmtree(self.folder / "store")
+        shutil.copytree(copy, self.folder / "store")
+        self.server.start()
+
+    def provision(self) -> str:
+        return run_command("provision", "--nats", self.server.url)[1]
+
+    def close(self) -> None:
+        self.stop_services()
+        self.server.close()
+
+
+@pytest.fixture
+async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
+    made = Platform(tmp_path)
+    await made.append(10)
+    yield made
+    made.close()
+
+
+async def purge(platform: Platform) -> None:
+    await platform.api("STREAM.PURGE.EVENTS", {"seq": 5})
+
+
+async def delete_one(platform: Platform) -> None:
+    await platform.api("STREAM.MSG.DELETE.EVENTS", {"seq": 5})
+
+
+async def purge_all(platform: Platform) -> None:
+    await platform.api("STREAM.PURGE.EVENTS", {})
+
+
+async def purge_subject(platform: Platform) -> None:
+    await platform.api("STREAM.PURGE.EVENTS", {"filter": "ev.alice.orders.o-3"})
+
+
+async def recreate(platform: Platform) -> None:
+    config = (await platform.api("STREAM.INFO.EVENTS"))["config"]
+    await platform.api("STREAM.DELETE.EVENTS")
+    await platform.api("STREAM.CREATE.EVENTS", config)
+
+
+async def delete(platform: Platform) -> None:
+    await platform.api("STREAM.DELETE.EVENTS")
+
+
+DAMAGES: list[Any] = [
+    pytest.param(purge, "begins at 5 instead of 1", id="trimmed"),
+    pytest.param(purge_all, "begins at", id="emptied"),
+    pytest.param(delete_one, "events are missing between", id="one event deleted"),
+    pytest.param(purge_subject, "events are missing between", id="one entity purged"),
+    pytest.param(recreate, "the journal is another one", id="another stream"),
+    pytest.param(delete, "the journal is gone", id="no stream"),
+]
+
+
+class TestDamage:
+    @pytest.mark.parametrize(("damage", "reason"), DAMAGES)
+    async def test_services_that_run_hold_until_the_loss_is_accepted(
+        self, platform: Platform, damage: Damage, reason: str
+    ) -> None:
+        await platform.start_services()
+        cookie = await platform.edge.sign_in("alice")
+        await damage(platform)
+        await wait_held(platform.edge.url, reason)
+        await wait_held(platform.orders_url, reason)
+        async with platform.edge.client(cookie) as http:
+            order = {"symbol": "IBM", "side": "buy", "type": "market", "qty": 1}
+            answer = await http.post("/api/orders", json=order)
+            assert answer.status_code == 503
+            assert reason in answer.json()["message"]
+            assert reason in (await http.get("/api/positions")).json()["message"]
+        for command in (["status"], ["journal", "status"]):
+            code, output = await self._run(platform, *command)
+            assert (code, reason in output) == (1, True), output
+        code, output = await self._run(platform, "journal", "accept-loss")
+        assert (code, reason in output) == (0, True), output
+        await wait_ready(platform.edge.url)
+        await wait_ready(platform.orders_url)
+        assert (await self._run(platform, "journal", "status"))[0] == 0
+        assert await self._run(platform, "journal", "accept-loss") == (
+            0,
+            "nothing is missing: there is no loss to accept\n",
+        )
+
+    @pytest.mark.parametrize(("damage", "reason"), DAMAGES)
+    async def test_services_that_start_hold(
+        self, platform: Platform, damage: Damage, reason: str
+    ) -> None:
+        """Provisioning does not hide the damage."""
+        await damage(platform)
+        await asyncio.to_thread(platform.provision)
+        await platform.start_services()
+        await wait_held(platform.edge.url, reason)
+        await wait_held(platform.orders_url, reason)
+
+    async def test_verify_reports_removed_events(self, platform: Platform) -> None:
+        await purge(platform)
+        code, output = await self._run(platform, "verify")
+        assert (code, "begins at 5 instead of 1" in output) == (1, True), output
+
+    async def test_a_client_is_reset_after_an_accepted_loss(self, platform: Platform) -> None:
+        await platform.start_services()
+        cookie = await platform.edge.sign_in("alice")
+        old = f"{await platform.epoch()}-8"
+        await purge(platform)
+        await wait_held(platform.edge.url, "begins at 5")
+        await self._run(platform, "journal", "accept-loss")
+        await wait_ready(platform.edge.url)
+        async with await platform.edge.open_stream(ORDERS, cookie, last_event_id=old) as stream:
+            reset = await stream.read_until("stream:reset")
+            assert reset.data["reason"] == "epoch"
+            assert await platform.epoch() != old.partition("-")[0]
+
+    async def _run(self, platform: Platform, *command: str) -> tuple[int, str]:
+        return await asyncio.to_thread(run_command, *command, "--nats", platform.server.url)
+
+
+class TestSetBack:
+    """The volume of the server is put back as it was earlier, records and all."""
+
+    async def test_a_process_that_saw_more_holds_and_tells_the_others(
+        self, platform: Platform
+    ) -> None:
+        copy = platform.copy_store()
+        provision_streams(platform.server.url)
+        await platform.start_services()
+        await platform.edge.wait_until_followed(await platform.append(5, "lost"))
+        await asyncio.to_thread(platform.restore_store, copy)
+        await wait_held(platform.edge.url, "was seen by this process")
+        provision_streams(platform.server.url)
+        await wait_held(platform.orders_url, "was seen by this process")
+
+    async def test_a_journal_that_grew_again_is_noticed_by_its_event_ids(
+        self, platform: Platform
+    ) -> None:
+        copy = platform.copy_store()
+        provision_streams(platform.server.url)
+        await platform.start_services()
+        await platform.edge.wait_until_followed(await platform.append(5, "lost"))
+        platform.stop_orders()
+        platform.edge.freeze()
+        await asyncio.to_thread(platform.restore_store, copy)
+        provision_streams(platform.server.url)
+        await platform.append(60, "other")
+        platform.edge.thaw()
+        await wait_held(platform.edge.url, "another event at")
+
+    @pytest.mark.parametrize("events_after", [0, 20], ids=["shorter", "grown beyond the id"])
+    async def test_without_a_survivor_an_id_of_a_lost_event_leads_to_a_reset(
+        self, platform: Platform, events_after: int
+    ) -> None:
+        copy = platform.copy_store()
+        await asyncio.to_thread(platform.provision)
+        await platform.start_services()
+        cookie = await platform.edge.sign_in("alice")
+        last = await platform.append(5, "lost")
+        lost, earlier = f"{await platform.epoch()}-{last}", f"{await platform.epoch()}-9"
+        platform.stop_services()
+        await asyncio.to_thread(platform.restore_store, copy)
+        await asyncio.to_thread(platform.provision)
+        await platform.start_services()
+        if events_after:
+            await platform.append(events_after, "new")
+        cookie = await platform.edge.sign_in("alice")
+        async with await platform.edge.open_stream(ORDERS, cookie, last_event_id=lost) as stream:
+            reset = await stream.read_until("stream:reset")
+            assert reset.data["reason"] == "epoch"
+        # The id of an event that is still there belongs to an epoch that was lost with the volume.
+        async with await platform.edge.open_stream(ORDERS, cookie, last_event_id=earlier) as stream:
+            assert (await stream.read_until("stream:reset")).data["reason"] == "epoch"
+
+
+class TestUntouched:
+    async def test_a_restart_of_everything_resumes_clients_by_their_ids(
+        self, platform: Platform
+    ) -> None:
+        ids = [f"{await platform.epoch()}-6"]
+        for number in range(3):
+            platform.server.kill()
+            platform.server.start()
+            changed = await asyncio.to_thread(platform.provision)
+            assert "EVENTS: epoch" in changed
+            await platform.append(1, f"after-{number}")
+            ids.append(f"{await platform.epoch()}-{10 + number}")
+        await platform.start_services()
+        cookie = await platform.edge.sign_in("alice")
+        for last_id in ids:
+            async with await platform.edge.open_stream(
+                ORDERS, cookie, last_event_id=last_id
+            ) as stream:
+                event = await stream.read_until("order:update")
+                assert int(str(event.id).rpartition("-")[2]) == int(last_id.rpartition("-")[2]) + 1
+                assert "stream:reset" not in [frame.event for frame in stream.frames]
+
+    async def test_a_restarted_server_is_used_as_before_by_processes_that_survived(
+        self, platform: Platform
+    ) -> None:
+        await platform.start_services()
+        before = await platform.epoch()
+        await platform.edge.wait_until_followed(await platform.append(5, "more"))
+        platform.server.kill()
+        platform.server.start()
+        provision_streams(platform.server.url)
+        last = await platform.append(1, "after")
+        await platform.edge.wait_until_followed(last)
+        await wait_ready(platform.orders_url)
+        assert await platform.epoch() == before
+        assert not platform.edge.find_log_lines("service.held")
+
+    async def test_a_journal_from_before_the_record_keeps_its_ids(self, platform: Platform) -> None:
+        await platform.api("STREAM.DELETE.KV_journal")
+        before = await platform.epoch()
+        changed = await asyncio.to_thread(platform.provision)
+        assert "KV_journal: created" in changed
+        assert await platform.epoch() == before
+        await platform.start_services()
+        await wait_ready(platform.edge.url)
+
+    async def test_the_high_water_mark_follows_the_journal(self, platform: Platform) -> None:
+        await platform.start_services()
+        last = await platform.append(5, "more")
+        mark: dict[str, Any] = {}
+
+        def reached() -> bool:
+            command = ("journal", "status", "--json", "--nats", platform.server.url)
+            mark.update(json.loads(run_command(*command)[1])["mark"] or {})
+            return bool(mark.get("sequence", 0) >= last)
+
+        await wait_until("the mark is at an event as new", reached, describe_last=lambda: mark)
