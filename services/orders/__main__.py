@@ -14,7 +14,7 @@ from tapewire.runtime.progress import ProgressReporter
 from tapewire.views import OrderHistory, OrdersView, TradeHistory
 from tapewire_services.orders.broker import PaperBroker
 from tapewire_services.orders.broker_reporter import BrokerReporter
-from tapewire_services.orders.broker_runner import LEASE, BrokerRunner
+from tapewire_services.orders.broker_runner import LEASE, MAX_STORING_TIME, BrokerRunner
 from tapewire_services.orders.domain.commands import Command
 from tapewire_services.orders.domain.order import ORDER_DECIDER, State
 from tapewire_services.orders.open_order_limit import OpenOrderLimit, count_open_orders
@@ -35,7 +35,13 @@ async def wiring(app: App) -> None:
 
     # 3. The paper broker, in one process only.
     reporter = BrokerReporter(command_handler, holds_lease=lambda: app.leases.is_held(LEASE))
-    runner = BrokerRunner(app.log, app.views, reporter, lambda: PaperBroker(quote_cache))
+    runner = BrokerRunner(
+        app.log,
+        app.views,
+        reporter,
+        lambda: PaperBroker(quote_cache),
+        max_storing_time=MAX_STORING_TIME,
+    )
     progress = ProgressReporter(
         [runner.subscription],
         pending_count=runner.pending_count,

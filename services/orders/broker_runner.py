@@ -3,20 +3,25 @@
 A catch-up subscription reads all order events. `BrokerConsumer` folds them into the open orders
 and passes each change to the broker; the broker's reports become events through `BrokerReporter`.
 The open orders are checkpointed, and the next holder of the lease reads only what came later.
-Start at `BrokerRunner`.
+
+An order can be stored long after it was decided on: it waited in a message server that was
+suspended, and its user was told that the outcome is unknown. Such an order is rejected instead of
+being executed at a price that nobody has seen. Start at `BrokerRunner`.
 """
 
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from tapewire.events import Undecodable, UnknownType
+from tapewire.events import OrderPlaced, Undecodable, UnknownType
 from tapewire.log import EventLog, LatestValueStore, RecordedEvent, pattern
 from tapewire.log.catch_up_subscription import CatchUpSubscription, EventConsumer
 from tapewire_services.orders.broker import Broker, ReportCommand
 from tapewire_services.orders.broker_reporter import BrokerReporter
+from tapewire_services.orders.domain.commands import RejectOrderCommand
 from tapewire_services.orders.domain.open_orders import OpenOrder, OpenOrders
 
 LEASE = "paper-broker"
@@ -25,6 +30,9 @@ CHECKPOINT_NAME = "book"
 EVENTS_PER_STEP = 256
 """Events, or orders at the start, that are handled before other tasks get their turn. The lease is
 renewed by one of them."""
+MAX_STORING_TIME = timedelta(seconds=10)
+"""How long after its time an order may be stored. More than a request waits, and than the clocks of
+a service and of the message server may differ."""
 
 logger = structlog.get_logger("orders.broker")
 
@@ -35,6 +43,8 @@ class BrokerRunner:
     Args:
         make_broker: returns a new broker. It is called when the lease is won and when the log was
             recreated.
+        max_storing_time: orders that were stored later than this after their time are rejected;
+            None for a log whose clock has nothing to do with that of the orders.
     """
 
     def __init__(
@@ -44,13 +54,14 @@ class BrokerRunner:
         reporter: BrokerReporter,
         make_broker: Callable[[], Broker],
         rng: random.Random | None = None,
+        max_storing_time: timedelta | None = None,
     ) -> None:
         self.subscription = CatchUpSubscription(
             log,
             checkpoint_store,
             name=CHECKPOINT_NAME,
             filter_=ORDERS_FILTER,
-            make_consumer=lambda: BrokerConsumer(make_broker(), reporter.report),
+            make_consumer=lambda: BrokerConsumer(make_broker(), reporter.report, max_storing_time),
             rng=rng,
         )
 
@@ -71,9 +82,18 @@ class BrokerConsumer(EventConsumer):
     earlier brokers consumed and all open orders, and from there on every change.
     """
 
-    def __init__(self, broker: Broker, report: ReportCommand) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        report: ReportCommand,
+        max_storing_time: timedelta | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._broker = broker
         self._report = report
+        self._max_storing_time = max_storing_time
+        self._clock = clock
+        self._late_orders: asyncio.Queue[OpenOrder] = asyncio.Queue()
         self._open_orders = OpenOrders()
         self._is_caught_up = False
 
@@ -91,30 +111,59 @@ class BrokerConsumer(EventConsumer):
             if order is None or not self._is_caught_up:
                 continue
             if order.since == recorded.sequence:
-                self._broker.add_order(order)
-            else:
+                self._add_order(order)
+            elif not order.is_late:
                 self._broker.update_order(order)
 
     async def on_caught_up(self) -> None:
         self._broker.restore_consumed_liquidity(self._open_orders.consumed_liquidity())
         for number, order in enumerate(self._open_orders.orders(), 1):
-            self._broker.add_order(order)
+            self._add_order(order)
             if not number % EVENTS_PER_STEP:
                 await asyncio.sleep(0)
         self._is_caught_up = True
         logger.info("broker.started", orders=len(self._open_orders))
 
     async def run(self) -> None:
-        await self._broker.run(self._report)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._broker.run(self._report))
+            tasks.create_task(self._reject_late_orders())
 
     @property
     def pending_count(self) -> int:
         """The number of the broker's reports that wait or are in progress."""
-        return self._broker.pending_count
+        return self._broker.pending_count + self._late_orders.qsize()
+
+    def _add_order(self, order: OpenOrder) -> None:
+        if order.is_late:
+            self._late_orders.put_nowait(order)
+        else:
+            self._broker.add_order(order)
+
+    async def _reject_late_orders(self) -> None:
+        while True:
+            late = await self._late_orders.get()
+            logger.warning("broker.late_order", order_id=late.order.order_id, user_id=late.user)
+            command = RejectOrderCommand(
+                id=f"{late.order.order_id}:reject",
+                at=self._clock(),
+                user=late.user,
+                reason="it was stored too long after it was placed",
+            )
+            await self._report(late, command)
 
     def _apply_event(self, recorded: RecordedEvent) -> OpenOrder | None:
         try:
-            return self._open_orders.apply(recorded)
+            order = self._open_orders.apply(recorded)
+            if order is not None and self._is_stored_late(recorded):
+                return self._open_orders.mark_late(order)
+            return order
         except (UnknownType, Undecodable) as error:
             logger.error("event.skipped", sequence=recorded.sequence, error=str(error))
             return None
+
+    def _is_stored_late(self, recorded: RecordedEvent) -> bool:
+        event = recorded.event
+        if self._max_storing_time is None or not isinstance(event, OrderPlaced):
+            return False
+        return recorded.time - event.order.timestamp > self._max_storing_time

@@ -27,7 +27,8 @@ class OpenOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An order of `user` as of the event at `sequence`.
 
     `since` is the sequence of its placing, which is its time priority. The broker's reports carry
-    the `correlation` and `traceparent` of the placing.
+    the `correlation` and `traceparent` of the placing. `is_late` says that it was stored so long
+    after it was placed that it must not be executed.
     """
 
     user: str
@@ -37,6 +38,7 @@ class OpenOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     accepted: bool
     correlation: str
     traceparent: str | None = None
+    is_late: bool = False
 
     @property
     def remaining_qty(self) -> Decimal:
@@ -104,6 +106,10 @@ class OpenOrders:
                 accepted=before.accepted or isinstance(event, OrderAccepted | OrderFilled),
             )
         )
+
+    def mark_late(self, open_order: OpenOrder) -> OpenOrder:
+        """Note that `open_order` must not be executed. Returns it with the mark."""
+        return self._store_order(msgspec.structs.replace(open_order, is_late=True))
 
     def encode(self) -> bytes:
         """The fold as JSON."""
