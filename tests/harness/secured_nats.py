@@ -189,13 +189,12 @@ async def attack(server: SecuredNats, user: str) -> Any:
 
 
 @contextlib.contextmanager
-def plain_server(folder: Path, head: str) -> Iterator[str]:
-    """A server with JetStream and the configuration `head`, during the block; its URL."""
+def plain_server(folder: Path, head: str, *, jetstream: bool = True) -> Iterator[str]:
+    """A server with the configuration `head`, during the block; its URL."""
     port = find_free_port()
     store = json.dumps(str(folder / "plain-store"))
-    (folder / "plain.conf").write_text(
-        f"listen: 127.0.0.1:{port}\njetstream {{ store_dir: {store} }}\n{head}\n"
-    )
+    storage = f"jetstream {{ store_dir: {store} }}" if jetstream else ""
+    (folder / "plain.conf").write_text(f"listen: 127.0.0.1:{port}\n{storage}\n{head}\n")
     process = subprocess.Popen(  # noqa: PLW1509, RUF100
         [nats_server_binary(), "-c", str(folder / "plain.conf")],
         stderr=subprocess.DEVNULL,

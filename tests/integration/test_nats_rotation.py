@@ -9,6 +9,7 @@ import itertools
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from tapewire.log.jetstream import BadCredentials, NatsConnection, NatsCredentia
 from tapewire.log.jetstream.credentials import public_nkey
 from tests.harness.certificates import CertificateAuthority, replace
 from tests.harness.edge import EdgeProcess, ManagedService
-from tests.harness.nkeys import make_user_seed
+from tests.harness.nkeys import JwtAccount, make_user_seed
 from tests.harness.secured_nats import SecuredNats, plain_server
 from tests.harness.sse import SseStream, StreamEnded
 from tests.harness.waiting import wait_until
@@ -252,7 +253,17 @@ async def server(tmp_path: Path) -> AsyncIterator[SecuredNats]:
 
 
 async def is_usable(connection: NatsConnection) -> bool:
-    return bool((await connection.request("$JS.API.INFO")).data)
+    """Whether a message passes through the server and back."""
+    received: list[bytes] = []
+
+    async def on_message(message: Any) -> None:
+        received.append(message.data)
+
+    subscription = await connection.subscribe("test.echo", on_message, lambda _: None)
+    await connection.publish("test.echo", b"1")
+    await wait_until("the message is back", lambda: received)
+    await subscription.close()
+    return True
 
 
 async def test_every_kind_of_credentials_is_accepted_from_files(tmp_path: Path) -> None:
@@ -284,6 +295,45 @@ async def test_every_kind_of_credentials_is_accepted_from_files(tmp_path: Path) 
             with pytest.raises(Unavailable, match="Authorization Violation") as error:
                 await connect(url, "test", wait_seconds=1, credentials=refused)
             assert "wrong-secret" not in str(error.value)
+
+
+async def test_a_creds_file_is_replaced_by_that_of_another_user(tmp_path: Path) -> None:
+    """The JWT and the seed of one file belong together, at every connection."""
+    account, file = JwtAccount(), tmp_path / "me.creds"
+    replace(file, account.creds().encode())
+    with plain_server(tmp_path, account.server_config, jetstream=False) as url:
+        connection = await connect(url, "test", credentials=NatsCredentials(creds=str(file)))
+        states: list[bool] = []
+        connection.state_listeners.append(states.append)
+        assert await is_usable(connection)
+
+        replace(file, JwtAccount().creds().encode())  # of an account that the server does not know
+        refused = NatsCredentials(creds=str(file))
+        with pytest.raises(Unavailable, match="Authorization Violation"):
+            await connect(url, "test", wait_seconds=1, credentials=refused)
+        assert await is_usable(connection)
+        assert states == []
+
+        replace(file, account.creds().encode())
+        await wait_until("the connection is renewed", lambda: states == [False, True])
+        assert await is_usable(connection)
+        await connection.close()
+
+
+async def test_a_key_is_replaced_while_the_server_knows_both(tmp_path: Path) -> None:
+    old, new, file = make_user_seed(), make_user_seed(), tmp_path / "seed"
+    replace(file, old.encode())
+    keys = ", ".join(f"{{ nkey: {public_nkey(seed.encode())} }}" for seed in (old, new))
+    with plain_server(tmp_path, f"authorization {{ users: [{keys}] }}") as url:
+        connection = await connect(url, "test", credentials=NatsCredentials(nkey=str(file)))
+        states: list[bool] = []
+        connection.state_listeners.append(states.append)
+        replace(file, new.encode())
+        # Requests during the renewal wait for it, and none fails.
+        while states != [False, True]:
+            assert (await connection.request("$JS.API.INFO")).data
+            await asyncio.sleep(0.01)
+        await connection.close()
 
 
 async def test_a_server_without_tls_gets_no_password_where_tls_is_required(
