@@ -14,7 +14,7 @@ from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES
 from tests.deploy.manifests import BASE_FOLDER, ROOT, base_settings, yaml_documents
 
 NGINX_CONFIG = (ROOT / "docs" / "nginx.conf").read_text()
-STREAM_PATHS = [re.sub(r"\{[a-z_]+\}", "one", feed.path) for feed in STREAM_ROUTES]
+STREAM_PATHS = [re.sub(r"\{[a-z_]+\}", "one", route.path) for route in STREAM_ROUTES]
 REQUEST_PATHS = [
     "/",
     "/api/orders",

@@ -22,7 +22,7 @@ from tests.harness.simulated_stream import SimulatedStream
 
 CLEANUP_INTERVAL_SECONDS = 0.25
 
-_ROUTES_BY_PATH = {feed.path: feed for feed in STREAM_ROUTES}
+_ROUTES_BY_PATH = {route.path: route for route in STREAM_ROUTES}
 
 
 class SimulatedEdge:

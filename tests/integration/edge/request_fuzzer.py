@@ -96,7 +96,7 @@ class FuzzRoute(NamedTuple):
 
 def fuzz_routes(document: Any) -> list[FuzzRoute]:
     """Return all streams, all operations of an OpenAPI `document`, and some files."""
-    found = [FuzzRoute("GET", feed.path) for feed in STREAM_ROUTES] * 2
+    found = [FuzzRoute("GET", route.path) for route in STREAM_ROUTES] * 2
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             content = operation.get("requestBody", {}).get("content", {})

@@ -19,7 +19,7 @@ from tests.harness.publishers import hidden_event, order_placed
 KEEPALIVE_SECONDS = 30.0
 WRITE_SECONDS = 10.0
 WALL = datetime(2026, 3, 2, tzinfo=UTC)
-_BY_NAME = {feed.name: feed for feed in STREAM_ROUTES}
+_BY_NAME = {route.name: route for route in STREAM_ROUTES}
 ORDERS, PRICES, TRADING = (_BY_NAME[name] for name in ("orders", "prices", "trading"))
 
 
@@ -30,15 +30,15 @@ class HubConnection:
         self,
         hub: Hub,
         owner: str | None,
-        feed: StreamRoute,
+        route: StreamRoute,
         frames: int,
         expires_at: datetime | None,
     ) -> None:
         self.aborted = 0
         info = ConnectionInfo(
             client_id="c",
-            route=feed,
-            interest=combine_topics(feed.topics),
+            route=route,
+            interest=combine_topics(route.topics),
             owner=owner,
             correlation="x",
             expires_at=expires_at,
@@ -73,12 +73,12 @@ async def hub() -> Hub:
 async def open_(hub: Hub) -> OpenHubConnection:
     def opened(
         owner: str | None = "alice",
-        feed: StreamRoute = ORDERS,
+        route: StreamRoute = ORDERS,
         *,
         frames: int = 100,
         expires_at: datetime | None = None,
     ) -> HubConnection:
-        return HubConnection(hub, owner, feed, frames, expires_at)
+        return HubConnection(hub, owner, route, frames, expires_at)
 
     return opened
 
@@ -107,7 +107,7 @@ class TestDelivery:
     async def test_an_event_is_sent_to_all_connections_of_its_owner_only(
         self, hub: Hub, open_: OpenHubConnection
     ) -> None:
-        mine, too, other, prices = open_(), open_(feed=TRADING), open_("bob"), open_(feed=PRICES)
+        mine, too, other, prices = open_(), open_(route=TRADING), open_("bob"), open_(route=PRICES)
         hub.publish(recorded(7))
         first, second = await mine.read_pending(), await too.read_pending()
         assert b"\nid: e5-7\n" in first
@@ -168,7 +168,7 @@ class TestDelivery:
     async def test_public_status_messages_are_sent_to_connected_clients_without_ids(
         self, hub: Hub, open_: OpenHubConnection
     ) -> None:
-        anonymous, signed_in = open_(None, PRICES), open_(feed=PRICES)
+        anonymous, signed_in = open_(None, PRICES), open_(route=PRICES)
         hub.publish(recorded(7, EVERYBODY, "agents", status("orders")))
         frame = await anonymous.read_pending()
         assert frame.startswith(b"event: agent:status\n")
@@ -258,7 +258,7 @@ class TestIdleConnections:
     async def test_a_checkpoint_is_sent_on_a_stream_that_is_busy_with_values(
         self, hub: Hub, open_: OpenHubConnection
     ) -> None:
-        side = open_(feed=TRADING)
+        side = open_(route=TRADING)
         sent_by_second = []
         for second in range(100):
             side.connection.write_finished(float(second))
@@ -280,7 +280,7 @@ class TestIdleConnections:
     async def test_no_checkpoint_is_sent_on_a_stream_without_ids(
         self, hub: Hub, open_: OpenHubConnection
     ) -> None:
-        side = open_(feed=PRICES)
+        side = open_(route=PRICES)
         side.connection.advance(9)
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.read_pending() == b": keepalive\n\n"
@@ -371,7 +371,7 @@ class TestDrainAnnouncements:
     async def test_the_announcement_uses_the_names_of_the_api_family(
         self, hub: Hub, open_: OpenHubConnection, stream: str, name: str, field: str
     ) -> None:
-        side = open_(feed=_BY_NAME[stream])
+        side = open_(route=_BY_NAME[stream])
         hub.announce_draining(side.connection, 4.9994, WALL)
         announcement = (await side.read_pending()).decode()
         assert announcement.startswith(f"event: {name}\ndata: {{")

@@ -71,13 +71,13 @@ def engine_of(server: MemoryServer, log: EventLog, clock: Clock) -> Engine:
 
 
 def connection(name: str, owner: str = "alice") -> Connection:
-    feed = next(one for one in STREAM_ROUTES if one.name == name)
+    route = next(one for one in STREAM_ROUTES if one.name == name)
     info = ConnectionInfo(
         client_id=f"{owner}-{name}-1",
-        route=feed,
+        route=route,
         owner=owner,
         correlation="c",
-        interest=combine_topics(feed.topics),
+        interest=combine_topics(route.topics),
     )
     outbox = Outbox(FlushClock(0.02), max_frames=256, max_bytes=1 << 18)
     return Connection(info, outbox, 0.0, lambda: None)

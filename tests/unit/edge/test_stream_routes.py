@@ -30,7 +30,7 @@ def table(**declared: Any) -> dict[str, StreamRoute]:
     )
     upcast("loan.made", version=1, catalogue=catalogue)(lambda fields: fields)
     event("loan.rate", delivery=Delivery.NEWEST_WINS, sse="loan:rate", catalogue=catalogue)(Rate)
-    return {feed.name: feed for feed in build_stream_routes(catalogue)}
+    return {route.name: route for route in build_stream_routes(catalogue)}
 
 
 def test_all_versions_of_an_event_type_are_added_to_its_named_streams() -> None:
@@ -48,7 +48,7 @@ def test_a_value_type_is_added_as_a_value() -> None:
 
 
 def test_a_type_without_an_sse_name_is_added_to_no_stream() -> None:
-    assert all(not feed.declared_event_tags for feed in table().values())
+    assert all(not route.declared_event_tags for route in table().values())
 
 
 @pytest.mark.parametrize("stream", ["loans", "prices", ""])

@@ -64,11 +64,11 @@ class ValueHarness:
         await self.values.put(str(key), CODEC.encode(Rate(percent=Decimal(percent))))
 
     def connection(self, owner: str | None, *tags: str) -> Connection:
-        feed = msgspec.structs.replace(STREAM_ROUTES[0], declared_value_tags=frozenset(tags))
+        route = msgspec.structs.replace(STREAM_ROUTES[0], declared_value_tags=frozenset(tags))
         info = ConnectionInfo(
             client_id="c",
-            route=feed,
-            interest=combine_topics(feed.topics),
+            route=route,
+            interest=combine_topics(route.topics),
             owner=owner,
             correlation="c",
         )
