@@ -253,9 +253,14 @@ class TestBoundaryValues:
 
         answers = await asyncio.gather(*(place(number) for number in range(1000)))
         assert sorted(answers) == sorted(f"c-{number}" for number in range(1000))
+        listed: list[str] = []
+        query: dict[str, str] | None = {}
         async with edge.client(cookie) as http:
-            listed = (await http.get("/api/orders")).json()["orders"]
-        assert {order["clientOrderId"] for order in listed} == {f"c-{n}" for n in range(1000)}
+            while query is not None:
+                page = (await http.get("/api/orders", params=query)).json()
+                listed += [order["clientOrderId"] for order in page["orders"]]
+                query = None if page["next"] is None else {"cursor": page["next"]}
+        assert sorted(listed) == sorted(f"c-{number}" for number in range(1000))
 
 
 class TestUnavailableServices:

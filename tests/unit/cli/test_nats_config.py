@@ -90,7 +90,12 @@ def test_a_user_may_have_several_keys_in_place_of_a_password() -> None:
     assert "$NATS_EDGE_PASSWORD" in result.stdout
 
 
-@pytest.mark.parametrize("given", ["orders", "orders=SUABC", f"nobody={KEY}", f"orders={KEY[:-1]}"])
+@pytest.mark.parametrize(
+    "given",
+    ["orders", "orders=SUABC", f"nobody={KEY}", f"orders={KEY[:-1]}"],
+    # The keys are random, and the processes of a test run compare the names of tests.
+    ids=["no key", "no public key", "unknown user", "a character short"],
+)
 def test_a_malformed_key_or_an_unknown_user_is_refused(given: str) -> None:
     assert run("--nkey", given).exit_code == 2
 
