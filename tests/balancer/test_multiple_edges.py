@@ -21,7 +21,9 @@ NOTICE_TIMEOUT_SECONDS = 20.0
 """Less than the half minute after which an edge checks by itself."""
 
 
-async def open_on_every_edge(fleet: EdgeFleet, open_stream: Any, opened_streams: Any) -> Any:
+async def open_on_every_edge(
+    fleet: EdgeFleet, open_stream: Any, opened_streams: Any
+) -> dict[int, SseStream]:
     """Open streams with `open_stream` until every process serves one of them. The exit stack
     `opened_streams` closes them."""
     streams: dict[int, SseStream] = {}
@@ -45,7 +47,7 @@ async def wait_for_answer(request: Any, expected: Any) -> None:
         ) from None
 
 
-async def read_to_end(stream: SseStream) -> Any:
+async def read_to_end(stream: SseStream) -> StreamEnded:
     """Read to the end of the stream and return the error that ends it."""
     try:
         while True:
@@ -183,7 +185,7 @@ class TestAdminAndCounts:
                     found.add((status["total_connections"], (status["user_connections"], 1)))
             return found
 
-        def users(health: Any) -> Any:
+        def users(health: Any) -> tuple[Any, Any]:
             counts = health["connections_per_user"]
             return counts.get(alice, 0), counts.get(bob, 0)
 
@@ -205,7 +207,7 @@ class TestAdminAndCounts:
                     assert (status["total_connections"], status["user_connections"]) == (4, 2)
             async with await fleet.open_stream("/api/stream/metrics", root) as metrics:
 
-                def all_five(frame: Frame) -> Any:
+                def all_five(frame: Frame) -> bool:
                     per_user = frame.data["clientsPerUser"]
                     counts = {one["userId"]: one["clientCount"] for one in per_user}
                     return frame.data["totalClients"] == 5 and counts.get(alice) == 2
@@ -225,7 +227,7 @@ class TestEdgeShutdown:
             turns = iter([*zip(users, cookies, strict=True)] * 50)
             owner = {}
 
-            async def open_one() -> Any:
+            async def open_one() -> SseStream:
                 user, cookie = next(turns)
                 stream = await fleet.open_stream(ORDERS_PATH, cookie)
                 await stream.read_until("order:update")
@@ -239,7 +241,7 @@ class TestEdgeShutdown:
                 stream = streams[0]
                 user, cookie = owner[client_id_of(stream)]
                 frames = await stream.read_to_end(seconds=PROPAGATION_TIMEOUT_SECONDS)
-                assert 200 <= frames[-1].retry <= 2000
+                assert 200 <= (frames[-1].retry or 0) <= 2000
                 wanted = await journal.append(user, *orders_placed(1, "later"))
                 again = await opened.enter_async_context(
                     await fleet.open_stream(ORDERS_PATH, cookie, last_event_id=stream.last_id)
@@ -263,7 +265,7 @@ class TestEdgeShutdown:
 
     async def _wait_for_closing_frame(
         self, journal: EventLogDriver, owner: Any, stream: SseStream, number: int
-    ) -> Any:
+    ) -> int:
         user, _ = owner[client_id_of(stream)]
         return await journal.append(user, *orders_placed(1, f"there-{number}"))
 

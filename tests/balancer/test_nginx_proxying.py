@@ -42,7 +42,7 @@ def client_address() -> str:
 async def empty(fleet: EdgeFleet) -> None:
     """Wait until all closed connections are gone."""
 
-    def present() -> Any:
+    def present() -> int:
         opened = sum(len(edge.find_log_lines("stream.opened")) for edge in fleet.edges)
         return opened - sum(len(edge.find_log_lines("stream.closed")) for edge in fleet.edges)
 
@@ -208,8 +208,8 @@ class TestRefusals:
         assert statuses == [401] * CONNECT_RATE + [429]
 
     async def connect_until_refused(
-        self, edge_client: Any, source_address: Any, forwarded_address: Any = ""
-    ) -> Any:
+        self, edge_client: Any, source_address: str, forwarded_address: Any = ""
+    ) -> list[int]:
         """Connect until every process rejects it; return the statuses of all attempts."""
         statuses: list[int] = []
         async with asyncio.timeout(60):
@@ -222,7 +222,7 @@ class TestRefusals:
                 )
         return statuses
 
-    async def try_connect(self, edge_client: Any, source_address: Any, headers: Any = None) -> Any:
+    async def try_connect(self, edge_client: Any, source_address: str, headers: Any = None) -> Any:
         async with await edge_client.connect(
             ORDERS_PATH, source=source_address, headers=headers
         ) as answer:
@@ -260,7 +260,7 @@ class TestUpstreamConnections:
                     pass
                 assert frame.data["orderId"] == f"plain-{number}"
 
-    def count_connections(self, fleet: EdgeFleet) -> Any:
+    def count_connections(self, fleet: EdgeFleet) -> set[tuple[int, int]]:
         ports = {edge.port for edge in fleet.edges}
         return {
             (one.raddr.port, one.laddr.port)

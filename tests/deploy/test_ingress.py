@@ -36,7 +36,7 @@ def stream_location_pattern() -> Any:
     return re.compile(found)
 
 
-def directive_values(name: str) -> Any:
+def directive_values(name: str) -> list[Any]:
     """Return all values of a directive in order; those of the requests' location come first."""
     return re.findall(rf"^ +{name} ([^;]+);", NGINX_CONFIG, re.MULTILINE)
 
@@ -50,14 +50,14 @@ def load_ingress(name: str) -> Any:
     return found
 
 
-def ingress_annotations(name: str) -> Any:
+def ingress_annotations(name: str) -> dict[Any, Any]:
     return {
         key.removeprefix(ANNOTATION_PREFIX): value
         for key, value in load_ingress(name)["metadata"]["annotations"].items()
     }
 
 
-def is_routed(name: str, path: str) -> Any:
+def is_routed(name: str, path: str) -> bool:
     """Whether a rule of the ingress matches `path`, by the rules of Kubernetes."""
     [rule] = load_ingress(name)["spec"]["rules"]
     for one in rule["http"]["paths"]:

@@ -35,7 +35,7 @@ KUSTOMIZATION_FIELDS = {
 
 
 @pytest.mark.parametrize("document", OBJECTS)
-def test_every_object_is_valid_by_its_schema(document: Any) -> None:
+def test_every_object_is_valid_by_its_schema(document: dict[str, Any]) -> None:
     assert schema_violations(document) is None
 
 

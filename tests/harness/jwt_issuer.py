@@ -63,7 +63,7 @@ class JwtIssuer:
 
     def token(
         self,
-        user: Any = "alice",
+        user: str = "alice",
         algorithm: str = "RS256",
         *,
         seconds: float = 300,

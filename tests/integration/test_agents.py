@@ -44,7 +44,7 @@ def start(
     """Starts services, by name and instance."""
     started = []
 
-    def start_(name: str, instance: Any) -> Any:
+    def start_(name: str, instance: str) -> ManagedService:
         settings = {"TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_INSTANCE": instance, **QUICK}
         service = ManagedService(name, settings, tmp_path)
         started.append(service)
@@ -58,7 +58,7 @@ def start(
             service.process.wait()
 
 
-async def run_status(broker: Any, *options: Any) -> Any:
+async def run_status(broker: Any, *options: Any) -> str:
     command = ("status", "--nats", broker.url, *options)
     done = await asyncio.to_thread(fork_server.run_cli, *command, timeout=60)
     done.check_returncode()
@@ -73,17 +73,17 @@ async def journal(broker: LocalNatsServer) -> AsyncIterator[JetStreamEventLog]:
     await connection.close()
 
 
-def _name(instance: Any) -> Any:
+def _name(instance: str) -> str:
     return f"{'orders' if instance.startswith('o') else 'prices'}/{instance}"
 
 
-async def recorded_states(log: Any, instance: Any) -> Any:
+async def recorded_states(log: Any, instance: str) -> list[Any]:
     """Return the recorded states of an instance in order."""
     page = await log.page(f"ev._all.agents.{encode_token(_name(instance))}", after=0)
     return [one.event.state.value for one in page.events]
 
 
-async def become(log: Any, instance: Any, *wanted: Any) -> None:
+async def become(log: Any, instance: str, *wanted: Any) -> None:
     """Wait until the last recorded states of `instance` are `wanted`."""
     seen = None
     try:

@@ -45,7 +45,7 @@ def prices(broker: LocalNatsServer) -> Iterator[None]:
     assert [process.wait(timeout=60) for process in processes] == [0, 0]
 
 
-async def quotes(url: Any) -> Any:
+async def quotes(url: str) -> Any:
     """Return the number of symbols with a quote, read over a new connection."""
     connection = await connect(url, "test")
     try:
@@ -57,7 +57,7 @@ async def quotes(url: Any) -> Any:
         await connection.close()
 
 
-async def quoted(url: Any, what: Any) -> None:
+async def quoted(url: str, what: str) -> None:
     seen = None
     try:
         async with asyncio.timeout(90):

@@ -89,7 +89,7 @@ def _instrument(owner: type, name: str) -> Callable[[Any], Any]:
 
 
 @_instrument(Connection, "fall_behind")
-def _count_fall_behind(counts: Counts, original: Any) -> Any:
+def _count_fall_behind(counts: Counts, original: Any) -> Callable[[Connection], None]:
     def behind(connection: Connection) -> None:
         counts["connection: fell behind"] += 1
         original(connection)
@@ -98,7 +98,7 @@ def _count_fall_behind(counts: Counts, original: Any) -> Any:
 
 
 @_instrument(LogTail, "events_after")
-def _count_joins(counts: Counts, original: Any) -> Any:
+def _count_joins(counts: Counts, original: Any) -> Callable[[LogTail, Any, int], bool]:
     def since(of: LogTail, owners: Any, sequence: int) -> Any:
         found = original(of, owners, sequence)
         counts[f"joined: with {'events from memory' if found else 'nothing missed'}"] += 1
@@ -110,7 +110,7 @@ def _count_joins(counts: Counts, original: Any) -> Any:
 
 
 @_instrument(LogTail, "_reset")
-def _count_log_tail_restarts(counts: Counts, original: Any) -> Any:
+def _count_log_tail_restarts(counts: Counts, original: Any) -> Callable[[LogTail, Any], None]:
     def restart(of: LogTail, bounds: Any) -> None:
         if of.epoch:
             counts[LOG_RECREATED if of.epoch != bounds.epoch else LOG_TAIL_RESTARTED] += 1
@@ -120,7 +120,7 @@ def _count_log_tail_restarts(counts: Counts, original: Any) -> Any:
 
 
 @_instrument(LogTail, "_receive")
-def _count_gaps(counts: Counts, original: Any) -> Any:
+def _count_gaps(counts: Counts, original: Any) -> Callable[[LogTail, Any], None]:
     def receive(log_tail: LogTail, recorded: Any) -> None:
         if recorded.sequence > log_tail.last_sequence + 1:
             counts["log tail: gap"] += 1

@@ -207,7 +207,9 @@ async def snapshot_is_stale_checkpoint(*_: Any, **__: Any) -> None:
 
 
 @mutant(SnapshotReader, "read_snapshot")
-async def snapshot_has_wrong_id(snapshots: SnapshotReader, connection: Connection) -> Any:
+async def snapshot_has_wrong_id(
+    snapshots: SnapshotReader, connection: Connection
+) -> tuple[list[tuple[str, Any]], Bounds]:
     before = snapshots._log_tail.bounds
     frame, _ = await _original_take_snapshot(snapshots, connection)
     return frame, before

@@ -68,7 +68,7 @@ class OpenApiDocument:
         schema = self.operations[operation]["requestBody"]["content"]["application/json"]["schema"]
         return not list(Draft202012Validator(schema).iter_errors(body))
 
-    def _assert_valid(self, schema: Any, value: Any, label: object) -> None:
+    def _assert_valid(self, schema: dict[str, Any], value: Any, label: object) -> None:
         rooted = json.loads(json.dumps(schema).replace('"#/', f'"{_DOCUMENT_URI}#/'))
         errors = [
             f"{error.json_path}: {error.message[:300]}"

@@ -94,7 +94,7 @@ class FuzzRoute(NamedTuple):
     body: Any = None
 
 
-def fuzz_routes(document: Any) -> list[FuzzRoute]:
+def fuzz_routes(document: dict[str, Any]) -> list[FuzzRoute]:
     """Return all streams, all operations of an OpenAPI `document`, and some files."""
     found = [FuzzRoute("GET", route.path) for route in STREAM_ROUTES] * 2
     for path, operations in document["paths"].items():
@@ -275,7 +275,7 @@ class RequestFuzzer:
             made = made[:index] + self.noise()[:2] + made[index + rng.randrange(3) :]
         return made
 
-    def schema_value(self, schema: Any) -> Any:
+    def schema_value(self, schema: dict[str, Any]) -> Any:
         """Return a value of `schema`, with random invalid parts."""
         rng, pick = self.rng, self.rng.choice
         if rng.random() < 0.12:

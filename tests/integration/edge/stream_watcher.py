@@ -22,7 +22,7 @@ class StreamWatcher:
         while True:
             self.received_frames.append(await self.stream.read(seconds=WAIT_SECONDS))
 
-    async def wait_for_frame(self, description: Any, condition: Any) -> Any:
+    async def wait_for_frame(self, description: str, condition: Any) -> Frame:
         """Return the first frame that satisfies `condition`, received before or after the call."""
         try:
             async with asyncio.timeout(WAIT_SECONDS):
@@ -37,7 +37,7 @@ class StreamWatcher:
             seen = [(one.event, one.data) for one in self.received_frames[-15:]]
             pytest.fail(f"not within {WAIT_SECONDS:g} s: {description}; last seen: {seen}")
 
-    async def wait_for_event(self, name: str, **fields: Any) -> Any:
+    async def wait_for_event(self, name: str, **fields: Any) -> Frame:
         """Return the first frame with that event name and those fields."""
         return await self.wait_for_frame(
             f"{name} {fields}",

@@ -378,7 +378,7 @@ class TestStrategyFamily:
 
     async def opened(
         self, edge: EdgeProcess, path: str, cookie: str | None = None, **how: Any
-    ) -> Any:
+    ) -> SseStream:
         stream = await edge.connect(path, cookie, **how)
         assert stream.status == 200
         assert (await stream.read()).retry is not None
@@ -576,12 +576,12 @@ class TestDashboard:
     ) -> None:
         id_ = fresh("conf")
 
-        async def configured(tag: Any, tickers: Any) -> None:
+        async def configured(tag: str, tickers: list[str]) -> None:
             event = golden_event(tag, configuration__id=id_, configuration__tickers=tickers,
                            configuration__tags=[])  # fmt: skip
             await user.append("configurations", id_, event)
 
-        async def item(ticker: Any) -> Any:
+        async def item(ticker: str) -> int:
             event = golden_event("item.analysed", item__tickers=[ticker])
             return await user.append_public("items", fresh("i"), event)
 

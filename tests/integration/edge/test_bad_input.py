@@ -35,7 +35,7 @@ async def http(edge: EdgeProcess, cookie: str) -> AsyncIterator[httpx.AsyncClien
         yield client
 
 
-def with_raw(field: Any, text: str) -> Any:
+def with_raw(field: Any, text: str) -> str:
     """GOOD as JSON text, with `text`, valid JSON or not, as the value of `field`."""
     return ",".join(
         f'"{name}":{text if name == field else json.dumps(value)}'
@@ -54,7 +54,7 @@ NO_QUANTITY = [
 
 
 class TestInvalidFields:
-    async def refused(self, http: Any, content: Any, path: str) -> Any:
+    async def refused(self, http: httpx.AsyncClient, content: Any, path: str) -> Any:
         answer = await http.post("/api/orders", content=content)
         assert answer.status_code == 422, (content[:200], answer.status_code, answer.text[:300])
         body = answer.json()
@@ -307,7 +307,7 @@ class TestUnavailableServices:
             assert refused.header("retry-after")
             await refused.close()
 
-            async def degraded() -> Any:
+            async def degraded() -> bool:
                 return (await http.get("/health/ready")).status_code == 503
 
             await wait_until_async("the edge reports that it is not ready", degraded)

@@ -5,7 +5,6 @@ with the browser client, which uses the notice.
 """
 
 import asyncio
-from typing import Any
 
 import httpx
 import pytest
@@ -26,15 +25,15 @@ LIVE = "live"
 """The comment that follows the last stored event: the stream is live."""
 
 
-def is_live(frame: Frame) -> Any:
+def is_live(frame: Frame) -> bool:
     return frame.comment == LIVE
 
 
-def draining(frame: Frame) -> Any:
+def draining(frame: Frame) -> bool:
     return frame.event == "stream:draining"
 
 
-async def ready(edge: EdgeProcess) -> Any:
+async def ready(edge: EdgeProcess) -> bool:
     """Whether a load balancer with a health check sends new clients to `edge`."""
     try:
         async with edge.client() as http:

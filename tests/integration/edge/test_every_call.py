@@ -58,12 +58,12 @@ async def calls(document: OpenApiDocument) -> list[tuple[str, str, bool]]:
     return found
 
 
-def body_of(method: Any, path: str) -> Any:
+def body_of(method: str, path: str) -> Any:
     fitting = PATCHES if method == "PATCH" else BODIES
     return next((body for start, body in fitting.items() if path.startswith(start)), None)
 
 
-def is_error(answer: Any, status: Any, error: Any) -> Any:
+def is_error(answer: Any, status: Any, error: str) -> Any:
     body = answer.json()
     assert (answer.status_code, body["statusCode"], body["error"]) == (status, status, error)
     assert body["message"]

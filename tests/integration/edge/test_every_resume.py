@@ -16,6 +16,7 @@ from tests.harness.sse import Frame, SseStream
 from tests.integration.edge.stream_cases import (
     DOMAINS,
     UNIQUE_STREAM_CASES,
+    StreamCase,
     open_stream,
     read_initial_frames,
 )
@@ -51,7 +52,7 @@ async def cookie(edge: EdgeProcess, cast: UserScenario) -> str:
     return await edge.sign_in(cast.user)
 
 
-async def knows_all(row: Any, cast: Any, stream: SseStream, frames: Any) -> None:
+async def knows_all(row: StreamCase, cast: UserScenario, stream: SseStream, frames: Any) -> None:
     """Assert that the first frames give the state of the log, and that the next event follows."""
     last_sequence = frames[-1].sequence
     events = [one for one in await cast.visible_events() if one.sequence <= last_sequence]
@@ -70,11 +71,11 @@ async def knows_all(row: Any, cast: Any, stream: SseStream, frames: Any) -> None
         assert row.from_frames(frames) == row.from_log(await cast.visible_events())
 
 
-def _listed(row: Any) -> Any:
+def _listed(row: StreamCase) -> bool:
     return isinstance(row.from_log([]), list)
 
 
-async def upto(stream: SseStream, sequence: int) -> Any:
+async def upto(stream: SseStream, sequence: int) -> list[Frame]:
     """All frames with ids up to `sequence`."""
     frames: list[Frame] = []
     while not frames or frames[-1].sequence < sequence:
@@ -113,7 +114,7 @@ async def reset(
 @pytest.mark.parametrize("row", UNIQUE_STREAM_CASES, ids=repr)
 class TestEachStream:
     async def test_invalid_id_resets_the_stream(
-        self, edge: EdgeProcess, row: Any, cast: UserScenario, cookie: str
+        self, edge: EdgeProcess, row: StreamCase, cast: UserScenario, cookie: str
     ) -> None:
         bounds = await cast.journal.log.bounds()
         for requested, reason in (
@@ -125,7 +126,7 @@ class TestEachStream:
             await reset(edge, row, cast, cookie, requested, reason)
 
     async def test_resumes_after_an_id_in_each_form(
-        self, edge: EdgeProcess, row: Any, cast: UserScenario, cookie: str
+        self, edge: EdgeProcess, row: StreamCase, cast: UserScenario, cookie: str
     ) -> None:
         sequences = await self.read_sequences(edge, row, cast, cookie)
         sequence, later = sequences[-4], sequences[-3:]
@@ -147,7 +148,7 @@ class TestEachStream:
                 assert [one.sequence for one in await upto(stream, sequences[-1])] == later, number
 
     async def test_resumes_by_the_time_in_a_legacy_id(
-        self, edge: EdgeProcess, row: Any, cast: UserScenario, cookie: str
+        self, edge: EdgeProcess, row: StreamCase, cast: UserScenario, cookie: str
     ) -> None:
         """The edge sends all events of that millisecond again."""
         sequences = await self.read_sequences(edge, row, cast, cookie)
@@ -160,7 +161,9 @@ class TestEachStream:
         ) as stream:
             assert [one.sequence for one in await upto(stream, sequences[-1])] == expected
 
-    async def read_sequences(self, edge: EdgeProcess, row: Any, cast: Any, cookie: str) -> Any:
+    async def read_sequences(
+        self, edge: EdgeProcess, row: StreamCase, cast: UserScenario, cookie: str
+    ) -> list[Any]:
         """The sequences of all events in the log that the stream shows, in order."""
         start = f"{await cast.journal.epoch()}-{(await cast.visible_events())[0].sequence}"
         last = [await cast.append_event(row.domain, next(_numbers)) for _ in range(4)][-1]
@@ -213,7 +216,7 @@ def trimmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrimmedLogHarn
 
 @pytest.mark.parametrize("row", UNIQUE_STREAM_CASES, ids=repr)
 async def test_stream_is_reset_for_a_trimmed_id_and_above_the_replay_limit(
-    trimmed: TrimmedLogHarness, row: Any
+    trimmed: TrimmedLogHarness, row: StreamCase
 ) -> None:
     async with trimmed.harness.journal() as journal:
         cast = UserScenario(journal, "tess", trimmed.known)

@@ -7,7 +7,6 @@ the same frame (B4).
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.publishers import EventLogDriver
@@ -15,6 +14,7 @@ from tests.harness.sse import Frame, SseStream
 from tests.integration.edge.stream_cases import (
     DOMAINS,
     STREAM_CASES,
+    StreamCase,
     open_stream,
     read_initial_frames,
 )
@@ -28,12 +28,12 @@ OPENINGS = (4, 12, 20)
 class ConcurrentReader:
     """A reader that connects during the writes."""
 
-    def __init__(self, row: Any, stream: SseStream) -> None:
+    def __init__(self, row: StreamCase, stream: SseStream) -> None:
         self.row = row
         self.stream = stream
         self.frames: list[Frame] = []
 
-    async def upto(self, last: Any) -> None:
+    async def upto(self, last: int) -> None:
         self.frames = await read_initial_frames(self.stream)
         while self.frames[-1].id is None or self.frames[-1].sequence < last:
             frame = await self.stream.read(seconds=30)
@@ -51,7 +51,7 @@ async def test_every_reader_ends_with_the_state_of_the_log(
     edges = (edge, harness.shared_edge(SSE_FLUSH_MS=5))
     readings, last = [], {}
 
-    async def write(domain: Any) -> None:
+    async def write(domain: str) -> None:
         for number in range(ROUNDS):
             last[domain] = await cast.append_event(domain, number)
             if domain == DOMAINS[0] and number in OPENINGS:

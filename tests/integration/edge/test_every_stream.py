@@ -22,6 +22,7 @@ from tests.harness.stream_assertions import UNAUTHORIZED, read_refusal
 from tests.harness.waiting import wait_until
 from tests.integration.edge.stream_cases import (
     UNIQUE_STREAM_CASES,
+    StreamCase,
     open_stream,
     read_initial_frames,
 )
@@ -49,7 +50,7 @@ async def cookie(edge: EdgeProcess, cast: UserScenario) -> str:
     return await edge.sign_in(cast.user)
 
 
-def snake(path: str) -> Any:
+def snake(path: str) -> bool:
     return not path.startswith("/api/stream")
 
 
@@ -243,7 +244,7 @@ class TestHistoricalReplay:
 
     @pytest.mark.parametrize("row", UNIQUE_STREAM_CASES, ids=repr)
     async def test_replay_between_times_and_between_ids(
-        self, edge: EdgeProcess, cast: UserScenario, cookie: str, row: Any
+        self, edge: EdgeProcess, cast: UserScenario, cookie: str, row: StreamCase
     ) -> None:
         sequences = [await cast.append_event(row.domain, number) for number in range(0, 12, 2)]
         epoch = await cast.journal.epoch()

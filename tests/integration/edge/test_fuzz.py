@@ -45,7 +45,7 @@ SETTINGS = {
 }
 
 
-async def statuses_of(edge: EdgeProcess, sent: Any) -> Any:
+async def statuses_of(edge: EdgeProcess, sent: bytes) -> list[int]:
     """The statuses of all answers to `sent`. An incomplete request has none."""
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
     received = b""
@@ -60,13 +60,13 @@ async def statuses_of(edge: EdgeProcess, sent: Any) -> Any:
     return [int(status) for status in STATUS.findall(received)]
 
 
-def _timeout_for(sent: Any) -> Any:
+def _timeout_for(sent: bytes) -> float:
     """Wait long for a complete request. With an incomplete one, both sides may wait."""
     whole = sent.endswith(b"\r\n\r\n") and sent.startswith(b"GET /")
     return 20.0 if whole else 0.3
 
 
-async def _more(reader: Any, seconds: Any) -> Any:
+async def _more(reader: Any, seconds: float) -> Any:
     async with asyncio.timeout(seconds):
         return await reader.read(1 << 16)
 
@@ -99,7 +99,7 @@ async def test_random_requests_cause_no_failure_and_no_leak(
         assert (await http.get("/api/session")).status_code == 200
 
 
-async def _send(edge: EdgeProcess, fuzz: Any) -> Any:
+async def _send(edge: EdgeProcess, fuzz: Any) -> tuple[Counter[int], list[tuple[list[int], bytes]]]:
     """Send random requests until the time is over.
 
     Returns the count of each status, and the requests that got an unexpected status.
@@ -132,5 +132,5 @@ def _others(harness: Harness) -> Any:
     ]
 
 
-def _bad(service: Any) -> Any:
+def _bad(service: Any) -> list[Any]:
     return [line for line in service.log_lines() if "exception" in line or line["level"] == "error"]

@@ -161,7 +161,7 @@ class TestCompressedContent:
         reader, rng = CompressedStream(await edge.connect(ORDERS, cookie, headers=GZIP)), Random(6)
         await reader.until("the snapshot", lambda f: f.event == "order:update")
 
-        async def read_block() -> Any:
+        async def read_block() -> tuple[bytes, bytes]:
             reason = "".join(rng.choices("ab", k=8000))
             before = len(reader.compressed), len(reader.plain)
             sequence = await journal.append(user, order_placed(new_id(), reason=reason))
@@ -171,7 +171,7 @@ class TestCompressedContent:
         blocks = [await read_block() for _ in range(4)]
         await reader.stream.close()
 
-        def made(level: Any) -> Any:
+        def made(level: Any) -> list[bytes]:
             own = zlib.compressobj(level, zlib.DEFLATED, -WINDOW_BITS, MEMORY_LEVEL)
             return [own.compress(plain) + own.flush(zlib.Z_SYNC_FLUSH) for _, plain in blocks]
 

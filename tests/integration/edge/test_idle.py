@@ -3,7 +3,6 @@
 import itertools
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -87,7 +86,7 @@ async def test_checkpoint_is_sent_on_a_stream_that_is_busy_with_quotes(
         last = await journal.append(alice, hidden_event(), domain="notes")
         prices = itertools.count(1)
 
-        async def quoted_until_told() -> Any:
+        async def quoted_until_told() -> str | None:
             await market.publish(symbol, next(prices))
             return (await stream.read()).id
 

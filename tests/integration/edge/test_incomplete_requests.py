@@ -52,7 +52,7 @@ async def ending(reader: Any) -> Any:
     ],
 )
 async def test_incomplete_request_times_out(
-    edge: EdgeProcess, sent: Any, status: int | None
+    edge: EdgeProcess, sent: bytes, status: int | None
 ) -> None:
     descriptors, began = edge.open_descriptors(), asyncio.get_running_loop().time()
     reader, writer = await connected(edge)

@@ -33,7 +33,7 @@ async def connected(edge: EdgeProcess) -> AsyncIterator[Any]:
     """
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
 
-    async def answer() -> Any:
+    async def answer() -> tuple[int, str | None] | None:
         async with asyncio.timeout(ANSWER_SECONDS):
             try:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()

@@ -43,19 +43,19 @@ def client() -> str:
     return f"198.51.100.{next(_clients)}"
 
 
-def from_(*addresses: Any) -> Any:
+def from_(*addresses: Any) -> dict[str, str]:
     return {"X-Forwarded-For": ", ".join(addresses)}
 
 
-async def attempt(edge: EdgeProcess, headers: Any, path: str = PRICES) -> Any:
+async def attempt(edge: EdgeProcess, headers: Any, path: str = PRICES) -> int:
     async with await edge.connect(path, headers=headers) as answer:
         return answer.status
 
 
-async def fewer(edge: EdgeProcess, than: Any) -> None:
+async def fewer(edge: EdgeProcess, than: int) -> None:
     """Wait until fewer than `than` streams are open."""
 
-    def open_() -> Any:
+    def open_() -> int:
         return len(edge.find_log_lines("stream.opened")) - len(edge.find_log_lines("stream.closed"))
 
     await wait_until(f"fewer streams than {than}", lambda: open_() < than, describe_last=open_)
@@ -140,7 +140,7 @@ class TestAddressLimit:
     ) -> None:
         other = harness.shared_edge(SSE_CONNECT_RATE=RATE, TAPEWIRE_TRUSTED_PROXIES="127.0.0.1")
 
-        async def refused_for_what_happened_there() -> Any:
+        async def refused_for_what_happened_there() -> bool:
             address = f"203.0.113.{next(_clients)}"
             for _ in range(RATE):
                 assert await attempt(other, from_(address), ORDERS) == 401
@@ -441,13 +441,13 @@ async def _current_id(edge: EdgeProcess, cookie: str) -> str:
     return str(frame.id)
 
 
-def _new_client_headers() -> Any:
+def _new_client_headers() -> dict[str, str]:
     """The headers of a client with a new address."""
     number = next(_clients)
     return from_(f"203.0.{number // 250}.{number % 250 + 1}")
 
 
-def _as_shipped(harness: Harness, monkeypatch: Any) -> Any:
+def _as_shipped(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> EdgeProcess:
     """An edge with the default SSE settings, except for the maximum number of streams."""
     settings = {name: value for name, value in SETTINGS.items() if not name.startswith("SSE_")}
     monkeypatch.setattr("tests.harness.edge.SETTINGS", settings)

@@ -226,7 +226,7 @@ class TestCorrelationIds:
             assert stream.header("x-correlation-id") == "refused-1"
 
 
-async def wait_until_closed(edge: EdgeProcess, client: Any) -> None:
+async def wait_until_closed(edge: EdgeProcess, client: str) -> None:
     await wait_until(
         f"{client} is closed and logged",
         lambda: edge.find_log_lines("stream.closed", client_id=client),

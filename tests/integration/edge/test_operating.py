@@ -119,7 +119,7 @@ async def test_metrics_are_sent_on_change_and_name_users_only_for_admins(
     async with await one.open_stream(path) as public, await other.open_stream(path, root) as admin:
         opened = await other.open_stream(ORDERS, alice)
 
-        def has_alice(frame: Frame) -> Any:
+        def has_alice(frame: Frame) -> bool:
             users = {one["userId"]: one["clientCount"] for one in frame.data["clientsPerUser"]}
             return users.get("alice") == 1
 
@@ -232,7 +232,7 @@ async def test_prometheus_metrics_count_connections(
     cookie = await edge.sign_in(fresh("alice"))
     async with edge.client() as http:
 
-        async def value(name: str) -> Any:
+        async def value(name: str) -> float:
             text = (await http.get("/metrics")).text
             return next(
                 float(line.split()[-1]) for line in text.splitlines() if line.startswith(name)

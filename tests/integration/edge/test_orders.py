@@ -66,11 +66,11 @@ async def symbol(fresh: Callable[[str], str], market: QuoteDriver) -> str:
     return name
 
 
-def buying(symbol: str, **fields: Any) -> Any:
+def buying(symbol: str, **fields: Any) -> dict[str, Any]:
     return {"symbol": symbol, "side": "buy", "type": "market", "qty": 10, **fields}
 
 
-def resting(symbol: str, **fields: Any) -> Any:
+def resting(symbol: str, **fields: Any) -> dict[str, Any]:
     """Return a limit order that the market does not reach."""
     return buying(symbol, type="limit", limitPrice=1, **fields)
 

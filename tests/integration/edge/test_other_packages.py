@@ -152,7 +152,7 @@ async def test_newest_wins_values_are_conflated_and_have_no_id(
     await stream.read_until("order:update")
     seen: dict[str, list[str]] = {}
 
-    def check_frame(frame: Frame) -> Any:
+    def check_frame(frame: Frame) -> bool:
         if frame.event == "fx:rate":
             assert frame.id is None
             seen.setdefault(frame.data["pair"], []).append(str(frame.data["rate"]))

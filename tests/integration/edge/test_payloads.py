@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from tapewire.events import CATALOGUE, CODEC
+from tapewire.events import CATALOGUE, CODEC, Event
 from tapewire.log import EVERYBODY, EventMetadata, EventSubject, new_id
 from tests.harness.edge import Harness
 from tests.harness.golden_events import GOLDEN_FOLDER, golden_event
@@ -21,7 +21,7 @@ from tests.integration.edge.stream_cases import UNIQUE_STREAM_CASES, open_stream
 from tests.integration.edge.user_scenario import TICKER, UserScenario
 
 
-def words(text: str) -> Any:
+def words(text: str) -> set[str]:
     return set(text.split())
 
 
@@ -97,7 +97,7 @@ IN_OTHER_WORDS = ("type", "message")
 """Fields of the strategy streams whose names mean something else in events."""
 
 
-def _family(path: str) -> Any:
+def _family(path: str) -> str:
     if path.startswith("/api/stream"):
         return "trading"
     return "strategies" if path.startswith("/sse/") else "boards"
@@ -109,7 +109,7 @@ def _kinds() -> Any:
     return [kind for kind in kinds if not kind.name.startswith("configuration.")]
 
 
-def _of(cast: Any, name: str) -> Any:
+def _of(cast: Any, name: str) -> Event:
     """Return an event of the type, for the user's strategy where it has one, and her ticker."""
     fields = json.loads((GOLDEN_FOLDER / f"{name}.v1.json").read_text())
     changes = {}
@@ -168,7 +168,7 @@ def _matches_catalogue(path: str, frame: Frame) -> None:
             assert set(member) <= fields, (path, frame.event, name)
 
 
-def _matches_event(path: str, frame: Frame, event: Any) -> Any:
+def _matches_event(path: str, frame: Frame, event: Event) -> int:
     """Check each value against the event's fields of that name; return the number checked."""
     fields, compared = dict[str, list[Any]](), 0
     for name, value in _leaves(json.loads(CODEC.encode(event), parse_float=Decimal)):

@@ -41,7 +41,7 @@ def patient(harness: Harness) -> EdgeProcess:
     return harness.shared_edge(SSE_WRITE_SECONDS=NEVER, SSE_OUTBOX_EVENTS=16)
 
 
-async def closed(edge: EdgeProcess, client: Any) -> Any:
+async def closed(edge: EdgeProcess, client: str) -> dict[str, Any]:
     """Wait until the stream of `client` is closed, and return the log line."""
     await wait_until(
         f"{client} is closed and logged",
@@ -238,11 +238,11 @@ class TestStalledReaders:
             patient.client() as http,
         ):
 
-            async def figure(name: str) -> Any:
+            async def figure(name: str) -> int:
                 figures = (await http.get("/metrics")).text
                 return int(figures.partition(f"\ntapewire_{name} ")[2].split()[0])
 
-            async def is_live() -> Any:
+            async def is_live() -> bool:
                 return await figure("connections_live") == 1
 
             await stalled.read_until("order:update")
@@ -250,7 +250,7 @@ class TestStalledReaders:
             stalled.pause()
             most = 0
 
-            async def is_behind() -> Any:
+            async def is_behind() -> bool:
                 nonlocal most
                 await journal.append(alice, order_placed(reason="x" * 4000))
                 behind = not await is_live()  # the frames in the outbox stay there
@@ -310,7 +310,7 @@ class TestStalledReaders:
         stalled.pause()
         prices = itertools.count(100)
 
-        async def given_up() -> Any:
+        async def given_up() -> list[dict[str, Any]]:
             for symbol in symbols:
                 await market.publish(symbol, next(prices))
             return edge.find_log_lines("stream.closed", correlation_id=symbols[0])

@@ -32,7 +32,7 @@ async def quoted(edge: EdgeProcess, market: QuoteDriver, name: str) -> None:
     await edge.wait_for_quotes(name)
 
 
-def updates(frames: Any) -> Any:
+def updates(frames: Any) -> list[Any]:
     return [f for f in frames if f.event == "price:update" and "symbol" in f.data]
 
 

@@ -119,7 +119,7 @@ async def test_a_stream_is_written_ten_times_a_second_above_a_thousand_values_a_
         while True:
             chunks.append((await stream._chunk(), time.monotonic()))
 
-    async def slowed() -> Any:
+    async def slowed() -> bool:
         await call_at_rate(BUSY_RATE, 0.25, post)
         since = time.monotonic() - COUNTED_SECONDS
         posted_count, written_count = (
@@ -138,7 +138,7 @@ async def test_a_stream_is_written_ten_times_a_second_above_a_thousand_values_a_
             await post(number, price=2)
         wanted = {f'"{symbol}","price":2,'.encode() for symbol in symbols}
 
-        def seen() -> Any:
+        def seen() -> bytes:
             return b"".join(chunk for chunk, _ in chunks[-50:])
 
         await wait_until(

@@ -61,7 +61,7 @@ async def watch(
     """Return a function that opens streams."""
     made = []
 
-    async def open_(path: str) -> Any:
+    async def open_(path: str) -> StreamWatcher:
         made.append(StreamWatcher(await sse.connect(stack.url, path, cookie=cookies["session"])))
         assert made[-1].stream.status == 200, path
         return made[-1]
@@ -78,7 +78,7 @@ async def program(stack: Stack) -> AsyncIterator[Client]:
         yield client
 
 
-async def strategy(http: Any, **fields: Any) -> Any:
+async def strategy(http: httpx.AsyncClient, **fields: Any) -> Any:
     wanted = {"symbol": "IBM", "rule": BREAKOUT, "quantity": 10, **fields}
     made = await http.post("/api/strategies", json=wanted)
     assert made.status_code == 201, made.text
@@ -271,14 +271,14 @@ async def test_polling_returns_the_same_items_and_counts_as_the_streams(
         command += ["--ticker", mine if number else "OTHER", "--nats", stack.nats_url]
         (await asyncio.to_thread(run_cli, *command, timeout=60)).check_returncode()
 
-    def streamed_items(stream: Any) -> Any:
+    def streamed_items(stream: Any) -> list[Any]:
         return [
             f.data
             for f in stream.received_frames
             if f.event == "new_item" and f.data["source"] == tag
         ]
 
-    async def polled(query: Any) -> Any:
+    async def polled(query: str) -> list[Any]:
         answer = await http.get(f"/api/v2/items?since={since}{query}")
         items = json.loads(answer.content, parse_float=Decimal)["items"]
         return [item for item in items if item["source"] == tag]

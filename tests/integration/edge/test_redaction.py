@@ -4,8 +4,6 @@ A request carries them as the user id, or in a header, the query, the path or th
 lines of a fault do not contain them either.
 """
 
-from typing import Any
-
 import pytest
 
 from tests.harness.edge import EdgeProcess, Harness
@@ -77,7 +75,7 @@ async def test_personal_data_and_credentials_are_not_logged(
         assert raw not in text, next(line for line in text.splitlines() if raw in line)
 
 
-def _token(user: str) -> Any:
+def _token(user: str) -> str:
     from tapewire.log import encode_token
 
     return encode_token(user)

@@ -64,7 +64,7 @@ async def post(
 
 @pytest.mark.parametrize(("method", "path", "body"), CALLS)
 async def test_a_change_with_a_cookie_from_another_origin_is_403(
-    edge: EdgeProcess, cookie: str, method: str, path: str, body: Any
+    edge: EdgeProcess, cookie: str, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     async with edge.client(cookie) as http:
         for headers in FOREIGN:

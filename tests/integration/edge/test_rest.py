@@ -40,14 +40,18 @@ def client(stack: Stack, document: OpenApiDocument, user: str, *roles: str) -> h
 
 
 @pytest.fixture
-def http(stack: Stack, document: OpenApiDocument, fresh: Any) -> Iterator[httpx.Client]:
+def http(
+    stack: Stack, document: OpenApiDocument, fresh: Callable[[str], str]
+) -> Iterator[httpx.Client]:
     """Return a signed-in client."""
     with client(stack, document, fresh("rest")) as opened:
         yield opened
 
 
 @pytest.fixture
-def stranger(stack: Stack, document: OpenApiDocument, fresh: Any) -> Iterator[httpx.Client]:
+def stranger(
+    stack: Stack, document: OpenApiDocument, fresh: Callable[[str], str]
+) -> Iterator[httpx.Client]:
     """Return the signed-in client of another user."""
     with client(stack, document, fresh("other")) as opened:
         yield opened
@@ -419,7 +423,7 @@ class TestInsights:
         assert http.get(where).json() == made
 
     def test_items_of_a_configuration_are_returned_over_get(
-        self, stack: Stack, http: httpx.Client, stranger: httpx.Client, fresh: Any
+        self, stack: Stack, http: httpx.Client, stranger: httpx.Client, fresh: Callable[[str], str]
     ) -> None:
         mine, other = fresh("T")[:14].upper(), fresh("U")[:14].upper()
         created = http.post("/api/v2/configurations", json={"name": "mine", "tickers": [mine]})
@@ -435,7 +439,9 @@ class TestInsights:
         refused(http.get("/api/v2/items?configuration=none"), 404)
         refused(httpx.get(stack.url + path), 401)
 
-    def test_items_and_metrics_are_returned_over_get(self, stack: Stack, fresh: Any) -> None:
+    def test_items_and_metrics_are_returned_over_get(
+        self, stack: Stack, fresh: Callable[[str], str]
+    ) -> None:
         with httpx.Client(base_url=stack.url, timeout=60) as http:
             before = http.get("/api/v2/metrics").json()
             since = http.get("/api/v2/items?limit=1").json()["as_of"]
@@ -573,7 +579,7 @@ def test_an_idempotency_key_with_another_content_is_refused(
     after two minutes it was placed."""
     first, second = requests(http)
 
-    def send(method: str, path: str, body: Any) -> httpx.Response:
+    def send(method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
         return http.request(method, path, json=body, headers=KEY)
 
     done = send(*first)

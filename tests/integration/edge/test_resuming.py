@@ -51,8 +51,8 @@ class TestIdFormats:
         return await journal.epoch(), after, last
 
     async def resumed(
-        self, edge: EdgeProcess, cookie: str, last: Any, path: str = ORDERS, **how: Any
-    ) -> Any:
+        self, edge: EdgeProcess, cookie: str, last: int, path: str = ORDERS, **how: Any
+    ) -> list[Any]:
         """Return the order ids or event names after `connected`, up to the last event."""
         async with await edge.open_stream(path, cookie, **how) as stream:
             await read_through(stream, last)

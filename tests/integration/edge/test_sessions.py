@@ -88,7 +88,7 @@ class TestStreamsRequireASession:
             await answer.close()
 
 
-async def in_time(ask: Any) -> Any:
+async def in_time(ask: Any) -> tuple[float, Any]:
     """Call `ask` with an end three seconds ahead, and return that end and the result.
 
     On a busy machine the end may pass before `ask` is done. A failure after it repeats the call.
@@ -105,7 +105,7 @@ async def in_time(ask: Any) -> Any:
 async def brief(edge: EdgeProcess, user: str, **how: Any) -> Any:
     """Return the cookie of a short session, its expiry, and a stream opened with it."""
 
-    async def open_session(_: Any) -> Any:
+    async def open_session(_: Any) -> tuple[str, datetime, SseStream]:
         async with edge.client() as http:
             made = await http.post("/api/session", json={"userId": user})
         cookie, expires = made.cookies["session"], made.json()["expiresAt"]
@@ -256,7 +256,7 @@ class TestSignIn:
         ],
     )
     async def test_the_error_names_the_invalid_field(
-        self, edge: EdgeProcess, body: Any, path: str
+        self, edge: EdgeProcess, body: dict[str, Any], path: str
     ) -> None:
         async with edge.client() as http:
             answer = await http.post("/api/session", json=body)

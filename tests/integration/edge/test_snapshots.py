@@ -26,7 +26,7 @@ from tests.harness.publishers import (
 ORDERS = "/api/stream/orders"
 
 
-def state(frames: Any) -> Any:
+def state(frames: Any) -> list[Any]:
     """Return the orders that a client shows after `frames`: the snapshot with later updates."""
     orders: dict[str, Any] = {}
     for got in frames:
@@ -41,7 +41,7 @@ def state(frames: Any) -> Any:
 FILL = ("snapshot", "fillQty", "fillPrice", "tradeId")
 
 
-async def truth(journal: EventLogDriver, user: str) -> Any:
+async def truth(journal: EventLogDriver, user: str) -> list[bool]:
     """Return the orders of the user, folded from the log."""
     view = OrdersView()
     for recorded in await journal.read_user(user):

@@ -31,7 +31,7 @@ class PageReadSpy:
         self.all = 0
 
     @property
-    def now(self) -> Any:
+    def now(self) -> int:
         return len(self._open)
 
     async def receive(self, message: Any) -> None:
@@ -55,7 +55,7 @@ async def spy(harness: Harness, journal: EventLogDriver) -> AsyncIterator[PageRe
     await connection.close()
 
 
-async def returned(edge: EdgeProcess, cookie: str, first: Any, last: Any) -> Any:
+async def returned(edge: EdgeProcess, cookie: str, first: Any, last: Any) -> list[int]:
     """Resume a stream, read it to the end, and return its sequences."""
     async with await edge.open_stream(ORDERS, cookie, last_event_id=str(first)) as stream:
         await stream.read_until("the last", lambda f: f.id and f.sequence == last)

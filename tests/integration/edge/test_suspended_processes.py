@@ -25,7 +25,7 @@ STALE_SECONDS = 4.0
 """Longer than any request waits."""
 
 
-def resting(symbol: str, **fields: Any) -> Any:
+def resting(symbol: str, **fields: Any) -> dict[str, Any]:
     """Return a limit order that the market does not reach."""
     return {"symbol": symbol, "side": "buy", "type": "limit", "limitPrice": 1, "qty": 1, **fields}
 

@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -29,7 +28,7 @@ USER = "alice"
 SYMBOL = "SYM"
 
 
-def resting(number: int) -> Any:
+def resting(number: int) -> dict[str, object]:
     """Return a limit order that the market does not reach."""
     body = {"symbol": SYMBOL, "side": "buy", "type": "limit", "limitPrice": 1, "qty": 1}
     return {**body, "clientOrderId": f"o-{number}"}

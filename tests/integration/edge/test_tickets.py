@@ -47,7 +47,7 @@ async def ticket(edge: EdgeProcess, cookie: str | None = None, **headers: Any) -
     return answer.json()["ticket"]
 
 
-def with_ticket(made: Any) -> Any:
+def with_ticket(made: Any) -> str:
     return f"{ORDERS}?ticket={made}"
 
 
@@ -132,7 +132,7 @@ class TestTicket:
         await wait_until("a second has passed", lambda: time.monotonic() > ends)
         assert await read_refusal(await brief.connect(with_ticket(made))) == (401, UNAUTHORIZED)
 
-        async def is_removed() -> Any:
+        async def is_removed() -> bool:
             return await store.get(key) is None
 
         await wait_until_async("the ticket is removed from the store", is_removed)
@@ -250,7 +250,7 @@ class TestUnderlyingSession:
     async def test_a_ticket_from_a_jwt_expires_with_it(
         self, signed: EdgeProcess, alice: str
     ) -> None:
-        async def open_with_ticket(exp: Any) -> Any:
+        async def open_with_ticket(exp: float) -> SseStream:
             token = JwtIssuer().token(alice, "HS256", exp=exp)
             made = await ticket(signed, Authorization=f"Bearer {token}")
             return await signed.open_stream(with_ticket(made))

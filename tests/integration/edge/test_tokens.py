@@ -45,7 +45,7 @@ def other(harness: Harness) -> EdgeProcess:
     )
 
 
-def bearer(token: Any) -> Any:
+def bearer(token: str) -> Any:
     return {"Authorization": f"Bearer {token}"}
 
 
@@ -139,7 +139,7 @@ class TestTokenEnd:
     async def test_a_stream_never_outlives_its_token(
         self, edge: EdgeProcess, issuer: JwtIssuer, alice: str, path: str
     ) -> None:
-        async def open_with_token(exp: Any) -> Any:
+        async def open_with_token(exp: float) -> Any:
             headers = bearer(issuer.token(alice, exp=exp))
             return headers, await edge.open_stream(path, headers=headers)
 
@@ -220,7 +220,7 @@ class TestKeysFromAUrl:
 
             began, count_before = time.monotonic(), jwks.request_count
 
-            async def make_up(number: int) -> Any:
+            async def make_up(number: int) -> int:
                 headers = bearer(issuer.token(alice, headers={"kid": f"made-up-{number}"}))
                 return (await read_refusal(await edge.connect(ORDERS, headers=headers)))[0]
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tapewire.events import Event
 from tapewire.log import EVERYBODY, EventDraft, EventMetadata, EventSubject, RecordedEvent, new_id
 from tapewire.log.jetstream import JetStreamLatestValueStore
 from tapewire.log.jetstream.streams import VIEWS
@@ -70,7 +71,7 @@ class UserScenario:
         }
         return [self.seen_events[sequence] for sequence in sorted(self.seen_events)]
 
-    async def _append(self, owner: str, domain: str, entity: str, event: Any) -> int:
+    async def _append(self, owner: str, domain: str, entity: str, event: Event) -> int:
         meta = EventMetadata(id=new_id(), correlation="c-rows")
         subject = EventSubject(owner, domain, entity)
         return int(
@@ -94,7 +95,7 @@ class UserScenario:
         tags = ("started", "signaled", "updated", "stopped")
         return self.strategy, self._strategy(tags[number % 4], number)
 
-    def _strategy(self, tag: str, number: int) -> Any:
+    def _strategy(self, tag: str, number: int) -> Event:
         what = {"strategyId": self.strategy, "symbol": TICKER, "position": number}
         changes = {f"strategy__{name}": value for name, value in what.items()}
         return golden_event(f"strategy.{tag}", **changes)

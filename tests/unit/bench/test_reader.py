@@ -89,7 +89,7 @@ def test_every_event_counts_once(compressed: bool) -> None:
     assert 0 < latency_quantile(report, 0.5) <= latency_quantile(report, 0.99) < float("inf")
 
 
-def measured(readers: ReaderPool, server: CuttingServer) -> Any:
+def measured(readers: ReaderPool, server: CuttingServer) -> ReaderReport:
     """A report of all that the server sends: it begins when the measuring has, which ends when
     every connection has ended, however long that takes."""
     clock = Clock(began=server.go, over=lambda: not readers._connections)
@@ -108,7 +108,7 @@ class Clock:
     def __init__(self, began: Callable[..., Any], over: Callable[..., Any]) -> None:
         self._began, self._over, self._looks = began, over, 0
 
-    def time(self) -> Any:
+    def time(self) -> float:
         self._looks += 1
         if self._looks == 2:  # the first look is the beginning
             self._began()

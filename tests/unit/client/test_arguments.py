@@ -144,7 +144,7 @@ async def test_missing_and_misspelt_arguments_raise_type_error(
 
 
 @pytest.mark.parametrize("url", ["", None, 7])
-async def test_an_invalid_url_is_rejected(url: Any) -> None:
+async def test_an_invalid_url_is_rejected(url: str) -> None:
     with pytest.raises(InvalidArgument, match="url="):
         async with connect(url, "desk"):
             pass
@@ -188,7 +188,7 @@ async def test_reserved_event_types_cannot_be_published() -> None:
     ],
 )
 async def test_invalid_connection_arguments_are_rejected(
-    name: Any, retry_seconds: float, expected: str
+    name: str, retry_seconds: float, expected: str
 ) -> None:
     with pytest.raises(InvalidArgument) as caught:
         async with connect("nats://127.0.0.1:1", name, retry_seconds=retry_seconds):
