@@ -23,8 +23,10 @@ from tapewire.log import (
 )
 from tapewire.log.history import HistoryReader
 from tapewire.log.idempotency import is_key_used
+from tapewire.log.list_cursor import check_limit
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.notifications import (
+    MAX_LISTED_NOTIFICATIONS,
     ListNotifications,
     NotificationsReply,
     ReadNotifications,
@@ -68,6 +70,7 @@ class NotificationsService:
 
     async def list(self, request: ListNotifications, _: RequestContext) -> NotificationsReply:
         """A page of the user's notifications as of the end of the log."""
+        check_limit(request.limit, MAX_LISTED_NOTIFICATIONS)
         page = await self._history.read_page(request.user_id, request.limit, request.cursor)
         view, bounds = await view_checkpoints.load(
             self._log,

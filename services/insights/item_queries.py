@@ -20,7 +20,7 @@ from tapewire.log import (
 from tapewire.log.history import HistoryReader
 from tapewire.log.list_cursor import check_limit
 from tapewire.runtime import RequestContext
-from tapewire.runtime.contracts.insights import ItemsReply, ListItems
+from tapewire.runtime.contracts.insights import MAX_LISTED_ITEMS, ItemsReply, ListItems
 from tapewire.views import ConfigurationsView, ItemHistory
 from tapewire.views.configurations import configuration_matches
 from tapewire_services.insights.domain import text_validation
@@ -55,7 +55,7 @@ class ItemQueries:
         If the log no longer has everything after the sequence, the reply has the newest items and
         `reset` is true.
         """
-        check_limit(request.limit)
+        check_limit(request.limit, MAX_LISTED_ITEMS)
         if request.since is not None and request.cursor is not None:
             raise CommandRejected("invalid", "cursor and since exclude each other", "cursor")
         accepts = await self._build_filter(request)

@@ -16,7 +16,7 @@ from tapewire.events import CODEC
 from tapewire.log import view_checkpoints
 from tapewire.log.bounds import Bounds
 from tapewire.log.history_store import History, HistoryType, read_block, store_history
-from tapewire.log.list_cursor import MAX_PAGE_ROWS, check_limit, decode_number, encode_number
+from tapewire.log.list_cursor import check_limit, decode_number, encode_number
 from tapewire.log.ports import (
     Conflict,
     EventLog,
@@ -29,7 +29,8 @@ from tapewire.log.view_checkpoints import TooManyEvents
 MAX_PAGE_BYTES = 512 << 10
 """Bytes of the rows in one page, as JSON. A page has at least one row, however large."""
 MAX_EXAMINED_PAGES = 8
-"""Pages of which a page of matching rows is made at most."""
+EXAMINED_PAGE_ROWS = 256
+"""The pages of which a page of matching rows is made at most, and their rows."""
 MAX_REPLAYED_EVENTS = 10_000
 """Events after the checkpoint that a reader reads. Beyond that the history is stored first."""
 STALE_CHECKPOINT_EVENTS = 5_000
@@ -112,7 +113,7 @@ class HistoryReader(Generic[R]):
         `MAX_EXAMINED_PAGES` pages."""
         check_limit(limit)
         found: list[R] = []
-        page = first = await self.read_page(owner, MAX_PAGE_ROWS, cursor)
+        page = first = await self.read_page(owner, EXAMINED_PAGE_ROWS, cursor)
         for _ in range(MAX_EXAMINED_PAGES - 1):
             for position, row in enumerate(page.rows):
                 if accepts(row):
@@ -122,7 +123,7 @@ class HistoryReader(Generic[R]):
                     return HistoryPage(found, following, first.bounds, first.before)
             if page.next is None:
                 break
-            page = await self.read_page(owner, MAX_PAGE_ROWS, page.next)
+            page = await self.read_page(owner, EXAMINED_PAGE_ROWS, page.next)
         return HistoryPage(found, page.next, first.bounds, first.before)
 
     async def _read_stored_page(

@@ -14,7 +14,7 @@ import msgspec
 
 from tapewire.log.rejection import CommandRejected
 
-MAX_PAGE_ROWS = 200
+MAX_PAGE_ROWS = 1000
 """Rows of one page."""
 MAX_CURSOR_CHARACTERS = 512
 CURSOR_IDS = 8

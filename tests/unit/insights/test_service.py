@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from tapewire.events import Sentiment
-from tapewire.log.list_cursor import MAX_PAGE_ROWS
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.ports import PAGE_EVENTS
 from tapewire.runtime.contracts.configurations import GetConfiguration, ListConfigurations
-from tapewire.runtime.contracts.insights import ListItems, LoadItems, NewItem
+from tapewire.runtime.contracts.insights import MAX_LISTED_ITEMS, ListItems, LoadItems, NewItem
 from tapewire_services.insights.configurations_service import MAX_CONFIGURATIONS_PER_USER
 from tapewire_services.insights.item_queries import MAX_PAGES
 from tapewire_services.insights.item_writer import ItemWriter
@@ -186,7 +185,7 @@ async def test_an_invalid_position_is_reset_to_the_newest_items(
     ahead = await process.items(since=now.as_of + 1, epoch=now.epoch)
     foreign = await process.items(since=1, epoch="another")
     server.journal.trim(150)
-    trimmed = await process.items(since=100, epoch=now.epoch, limit=MAX_PAGE_ROWS)
+    trimmed = await process.items(since=100, epoch=now.epoch, limit=MAX_LISTED_ITEMS)
     for reply in (ahead, foreign, trimmed):
         assert reply.reset
         assert reply.items[-1].title == "Story 299"

@@ -28,6 +28,8 @@ ADD, LOAD, ITEMS, METRICS = "add", "load", "items", "metrics"
 
 MAX_LOADED_ITEMS = 100
 """Items of one `LoadItems`."""
+MAX_LISTED_ITEMS = 200
+"""Items of one `ItemsReply`."""
 MAX_TITLE_CHARACTERS = 200
 MAX_SOURCE_CHARACTERS = 60
 MAX_TEXT_CHARACTERS = 1000
@@ -84,9 +86,10 @@ class LoadItems(RequestStruct, frozen=True, kw_only=True):
 class ListItems(PageRequest, frozen=True, kw_only=True):
     """List items; answered by `ItemsReply`.
 
-    Without `since`, the newest `limit` items, or those before `cursor`. With it, up to `limit`
-    items after sequence `since` of the log named `epoch` (both from the `as_of` and `epoch` of an
-    earlier reply). With `configuration_id`, only items that match this configuration of `user_id`.
+    Without `since`, the newest `limit` items (1 to 200), or those before `cursor`. With it, up to
+    `limit` items after sequence `since` of the log named `epoch` (both from the `as_of` and `epoch`
+    of an earlier reply). With `configuration_id`, only items that match this configuration of
+    `user_id`.
     `since` and `cursor` exclude each other.
     """
 

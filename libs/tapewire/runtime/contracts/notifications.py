@@ -22,8 +22,13 @@ SERVICE = "alerts"
 LIST, READ, SEND = "notifications", "read", "send"
 
 
+MAX_LISTED_NOTIFICATIONS = 200
+"""Notifications of one `NotificationsReply`."""
+
+
 class ListNotifications(PageRequest, frozen=True, kw_only=True):
-    """List all notifications of a user; answered by `NotificationsReply`."""
+    """List all notifications of a user, `limit` (1 to 200) of them; answered by
+    `NotificationsReply`."""
 
     user_id: UserId
     limit: int = 50

@@ -31,11 +31,11 @@ class RequestStruct(
 
 
 class PageRequest(RequestStruct, frozen=True, kw_only=True):
-    """A request for a page of a list: `limit` rows (1 to 200), from `cursor` on, which is the
+    """A request for a page of a list: `limit` rows (1 to 1,000), from `cursor` on, which is the
     `next` of an earlier reply; from the beginning without one. A page may be shorter if its rows
     are large. ``invalid`` with the path ``limit`` or ``cursor``."""
 
-    limit: int = 200
+    limit: int = 1000
     cursor: str | None = None
 
 

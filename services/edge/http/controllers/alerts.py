@@ -19,7 +19,7 @@ from tapewire_services.edge.http.responses import JsonResponse
 from tapewire_services.edge.http.schema import operation, page_parameters
 
 DEFAULT_ALERT_LIMIT = 100
-DEFAULT_RULE_LIMIT = 200
+DEFAULT_RULE_LIMIT = 1000
 """Alerts and rules that are listed without a `limit`."""
 
 

@@ -19,7 +19,7 @@ DEFAULT_LIMIT = 50
 
 ITEM_QUERY_PARAMETERS = (
     query_parameter("since", "The `as_of` of an earlier response: lists the items after it."),
-    *page_parameters(DEFAULT_LIMIT),
+    *page_parameters(DEFAULT_LIMIT, contract.MAX_LISTED_ITEMS),
     query_parameter(
         "configuration", "The id of one of the user's configurations: lists the items it shows."
     ),

@@ -51,11 +51,15 @@ class NotificationController(Controller):
     path = "/api/notifications"
     tags = ["notifications"]  # noqa: RUF012 - Litestar's attribute
 
-    @get(operation_class=operation(query_parameters=page_parameters(DEFAULT_LIMIT)))
+    @get(
+        operation_class=operation(
+            query_parameters=page_parameters(DEFAULT_LIMIT, contract.MAX_LISTED_NOTIFICATIONS)
+        )
+    )
     async def list_notifications(
         self, request: HttpRequest, context: ControllerContext, session: Session
     ) -> NotificationList:
-        """All notifications of the user, the newest first, and the number of unread ones."""
+        """The user's notifications, the newest first, and the number of unread ones."""
         limit, cursor = page_query(request, DEFAULT_LIMIT)
         payload = contract.ListNotifications(user_id=session.user_id, limit=limit, cursor=cursor)
         reply = await context.call_service(

@@ -16,7 +16,7 @@ from tapewire_services.edge.http.controllers.context import (
 )
 from tapewire_services.edge.http.schema import operation, page_parameters
 
-DEFAULT_LIMIT = 200
+DEFAULT_LIMIT = 1000
 """Positions that are listed without a `limit`."""
 
 

@@ -22,11 +22,11 @@ SYMBOLS_PARAMETER = query_parameter(
 
 
 class PriceList(msgspec.Struct, frozen=True, kw_only=True):
-    """Sorted by symbol. `next` is the `cursor` of the page that follows, null after the last."""
+    """Sorted by symbol. `next` is the `cursor` of the page that follows, absent after the last."""
 
     prices: list[PriceView]
     timestamp: datetime
-    next: str | None
+    next: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class PriceController(Controller):
@@ -56,4 +56,4 @@ class PriceController(Controller):
             maximum=MAX_SYMBOLS,
         )
         prices = [price_view(quote) for quote in quotes]
-        return PriceList(prices=prices, timestamp=context.now(), next=following)
+        return PriceList(prices=prices, timestamp=context.now(), next=following or msgspec.UNSET)

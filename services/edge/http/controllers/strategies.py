@@ -18,7 +18,7 @@ from tapewire_services.edge.http.controllers.context import (
 from tapewire_services.edge.http.responses import JsonResponse
 from tapewire_services.edge.http.schema import operation, page_parameters
 
-DEFAULT_LIMIT = 200
+DEFAULT_LIMIT = 1000
 """Strategies that are listed without a `limit`."""
 
 _DECIMAL_PATHS = ("quantity", "rule.marginPercent", "rule.deviations", "stopLoss.percent")
