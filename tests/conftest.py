@@ -5,7 +5,10 @@ skipped, saying so.
 """
 
 import asyncio
+import contextlib
+import importlib
 import itertools
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -68,6 +71,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="nats:2.12",
         help="the image of --nats=container (default: nats:2.12)",
     )
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let each worker import the test modules in an order of its own.
+
+    The first one to import a module compiles it and stores the bytecode for the others. In the
+    same order, all workers would compile all modules at the same time.
+    """
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None or sys.dont_write_bytecode:
+        return
+    modules = _test_modules(session.config)
+    first = int(worker["workerid"].removeprefix("gw")) * len(modules) // worker["workercount"]
+    for module in modules[first:] + modules[:first]:
+        with contextlib.suppress(Exception, pytest.skip.Exception):  # reported by the collection
+            importlib.import_module(module)
+
+
+def _test_modules(config: pytest.Config) -> list[str]:
+    """The names of the modules in the given folders, except the ignored ones."""
+    ignored = [Path(path).resolve() for path in config.getoption("ignore") or ()]
+    folders = [config.invocation_params.dir / argument for argument in config.args]
+    return [
+        ".".join(file.relative_to(config.rootpath).with_suffix("").parts)
+        for folder in folders
+        for file in sorted(folder.rglob("test_*.py"))
+        if not any(map(file.is_relative_to, ignored))
+    ]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,8 +1,6 @@
 """Parked events, as an operator sees them: the command line against a real server."""
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import tapewire
 from tapewire.client import Client
 from tapewire.log import RecordedEvent, failed_events
 from tapewire.log.jetstream import connect, provision
+from tests.harness import fork_server
 from tests.harness.nats_servers import LocalNatsServer
 from tests.harness.waiting import wait_until, wait_until_async
 
@@ -54,15 +53,9 @@ class AuditHandler:
 
 async def run_command(server: LocalNatsServer, *words: str) -> tuple[int, str]:
     """Run `tapewire parked`; its exit code and everything that it printed."""
-    result = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "tapewire.cli", "parked", *words, "--nats", server.url],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    return result.returncode, result.stdout
+    command = ("parked", *words, "--nats", server.url)
+    result = await asyncio.to_thread(fork_server.run_cli, *command, timeout=60)
+    return result.returncode, result.stdout + result.stderr
 
 
 async def wait_until_parked(server: LocalNatsServer, count: int) -> list[str]:
