@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tapewire.log import pattern
+from tapewire.log import Unavailable, pattern
 from tapewire.log.jetstream import JetStreamEventLog, connect
 from tests.harness import sse
 from tests.harness.stack import Stack, stacks
@@ -31,15 +31,22 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def program(stack: Stack, *command: str) -> "subprocess.Popen[str]":
-    """Start an example."""
+    """Start an example. Those of the package `loans` run as its own user of NATS."""
+    url = loans_url(stack) if command[-1].startswith("loans.") else stack.nats_url
     return subprocess.Popen(
         [sys.executable, "-u", *command],
-        env={**os.environ, "TAPEWIRE_NATS_URL": stack.nats_url, "PYTHONPATH": LOANS["PYTHONPATH"]},
+        env={**os.environ, "TAPEWIRE_NATS_URL": url, "PYTHONPATH": LOANS["PYTHONPATH"]},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def loans_url(stack: Stack) -> str:
+    """The URL of NATS for the user that the package `loans` declares."""
+    password = (stack.data_dir / "nats" / "loans").read_text().strip()
+    return f"nats://loans:{password}@{stack.nats_url.rpartition('@')[2]}"
 
 
 def ran(stack: Stack, *command: str) -> str:
@@ -166,6 +173,14 @@ async def test_event_types_of_another_package_are_streamed(stack: Stack) -> None
 
     out = await asyncio.to_thread(ran, stack, "-m", "loans.lend")
     assert out == "lent 2500.00, as before\n"
+
+
+async def test_a_program_of_another_package_may_write_only_what_it_declares(stack: Stack) -> None:
+    connection = await connect(loans_url(stack), "test")
+    for subject in ("ev.alice.orders.o-1", "ev.alice.trades.t-1", "px.IBM", "svc.orders.place"):
+        with pytest.raises(Unavailable, match="to this user"):
+            await connection.request(subject, b"{}")
+    await connection.close()
 
 
 def test_every_example_is_tested() -> None:

@@ -30,7 +30,7 @@ from tests.harness.waiting import wait_until
 LOANS = NatsAccess(
     name="loans",
     appends=("loans",),
-    values=("loan.rate",),
+    values=("loan.rate.v1",),
     requests=("svc.alerts.send",),
     reads=(EVENTS,),
 )
@@ -79,7 +79,7 @@ REFUSED_TO_ALL_BUT: dict[str, tuple[str, ...]] = {
     # Values.
     "px.FORGED": ("prices",),
     "mk.alice.FORGED": ("positions",),
-    "val.alice.loan%2Erate.forged": ("loans",),
+    "val.alice.loan%2Erate%2Ev1.forged": ("loans",),
     "val.alice.other.forged": (),
     # Who is signed in, and who holds what.
     "$KV.sessions.forged": ("edge",),

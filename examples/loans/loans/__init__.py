@@ -28,7 +28,7 @@ class LoanRate(Event, frozen=True, kw_only=True):
 NATS_ACCESS = {
     "name": "loans",
     "appends": ["loans"],
-    "values": ["loan.rate"],
+    "values": ["loan.rate.v1"],
     "requests": ["svc.alerts.send"],
     # To find out whether a loan is stored already (`once`).
     "reads": ["EVENTS"],

@@ -36,7 +36,8 @@ class NatsAccess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         requests: subjects of the requests that it sends, such as ``svc.orders.place``.
         appends: domains of the journal that it appends to, for any owner; see `appends_shared`.
         appends_shared: domains of which it appends only events that belong to everybody.
-        values: tags of the newest-wins types whose values it stores, for any owner.
+        values: tags (``loan.rate.v1``) of the newest-wins types whose values it stores, for any
+            owner.
         stores: other subjects that it stores messages under.
         reads: streams that it reads.
         inspects: streams whose configuration and extent it may ask for, by default those of

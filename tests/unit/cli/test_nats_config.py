@@ -37,12 +37,12 @@ def declare(package: Path, access: str) -> Result:
 def test_the_user_of_another_package_may_do_what_it_declares(package: Path) -> None:
     result = declare(
         package,
-        '{"name": "desk", "appends": ["desk"], "values": ["desk.rate"],'
+        '{"name": "desk", "appends": ["desk"], "values": ["price.updated.v1"],'
         ' "requests": ["svc.alerts.send"], "durables": {"hedge@desk": "ev.*.trades.>"}}',
     )
     assert result.exit_code == 0, result.stderr
     section = result.stdout.partition('  "desk" {')[2]
-    for subject in ("ev.*.desk.*", "val.*.desk%2Erate.*", "svc.alerts.send",
+    for subject in ("ev.*.desk.*", "val.*.price%2Eupdated%2Ev1.*", "svc.alerts.send",
                     "$JS.API.CONSUMER.MSG.NEXT.EVENTS.hedge@desk"):  # fmt: skip
         assert f'"{subject}"' in section
     assert "$NATS_DESK_PASSWORD" in section
@@ -64,6 +64,7 @@ def test_the_user_of_another_package_may_do_what_it_declares(package: Path) -> N
         ('{"name": "orders", "appends": ["desk"]}', "two users have the name 'orders'"),
         ('{"name": "admin", "appends": ["desk"]}', "two users have the name 'admin'"),
         ('{"name": "De sk", "appends": ["desk"]}', "'De sk' must match"),
+        ('{"name": "desk", "values": ["desk.rate"]}', "no type has the tag 'desk.rate'"),
         ('{"name": "desk", "apends": ["desk"]}', "unknown field `apends`"),
         ('{"name": "desk", "appends": "desk"}', "$.appends"),
     ],

@@ -11,6 +11,7 @@ from tapewire.cli.errors import CliError
 from tapewire.cli.nats_config.accounts import overlap
 from tapewire.cli.run import installed_services
 from tapewire.client.client import WRITABLE_DOMAINS
+from tapewire.events import CATALOGUE
 from tapewire.log import encode_token
 from tapewire.runtime import Settings, event_packages
 from tapewire.runtime.nats_access import OPERATOR, NatsAccess
@@ -57,6 +58,12 @@ def team_accesses(packages: Iterable[str], services: Iterable[NatsAccess]) -> li
                     f"{ATTRIBUTE} of {access.name!r}: the durable subscription {durable!r} must be "
                     "NAME@CLIENT, as programs subscribe"
                 )
+        unknown = set(access.values) - {kind.tag for kind in CATALOGUE.event_types()}
+        if unknown:
+            raise CliError(
+                f"{ATTRIBUTE} of {access.name!r}: no type has the tag {min(unknown)!r}; "
+                "a tag ends with the version, as loan.rate.v1"
+            )
         _check_stored(access, services)
     return found
 

@@ -140,5 +140,8 @@ def format_welcome(url: str, *, nats_url: str, data_dir: Path, sign_in: bool) ->
             ("orders", f"curl -N -b {jar} {url}/api/stream/orders"),
             ("terminal", f"{bin_} tail orders --user alice --url {url}"),
         ]
-    rows += [("data", f"{data_dir}   (NATS: {nats_url})"), ("stop", "Ctrl-C")]
+    rows += [
+        ("data", f"{data_dir}   (NATS: {nats_url}, with a password in run.json)"),
+        ("stop", "Ctrl-C"),
+    ]
     return "\n".join(f"  {what:<10}{how}" for what, how in rows)
