@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from datetime import UTC, datetime
 
+import msgspec
 import structlog
 
 from tapewire.events import CODEC
@@ -76,9 +77,13 @@ class JournalGuard:
         Raises:
             Unavailable, OutcomeUnknown: the journal or the records cannot be read now.
         """
+        # Events that arrive while the journal is read may be later than what is read.
+        before = self._last_seen()
         journal = await read_journal(self._connection)
         self._adopt_accepted_incarnation(journal)
-        seen = self._last_seen()
+        seen = None
+        if before is not None and self._seen_sequence >= before.sequence:
+            seen = msgspec.structs.replace(before, epoch=self._epoch)
         marks = [mark for mark in (journal.mark, seen) if mark is not None]
         event_ids = {}
         if journal.extent is not None:
