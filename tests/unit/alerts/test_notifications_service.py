@@ -123,3 +123,23 @@ async def test_a_deeply_nested_payload_is_rejected(
         )
     ) == ("invalid", "payload")
     assert (await environment.read_log_summary()).notifications == []
+
+
+async def test_all_notifications_are_listed_with_what_was_read(process: AlertsProcess) -> None:
+    """Also those beyond the 500 that the view retains."""
+    service = process.notifications_service
+    ids = [
+        (await service.send(send_request(USER, title=f"n {number}"), make_context())).ids[0]
+        for number in range(620)
+    ]
+    read = {ids[0], ids[50], ids[600]}
+    await service.read(ReadNotifications(user_id=USER, ids=tuple(read)), make_context())
+    seen, cursor = dict[str, bool](), None
+    while cursor is not None or not seen:
+        request = ListNotifications(user_id=USER, limit=200, cursor=cursor)
+        reply = await service.list(request, make_context())
+        assert reply.unread == 617
+        seen |= {one.id: one.is_read for one in reply.notifications}
+        cursor = reply.next
+    assert list(seen) == ids[::-1]
+    assert {id_ for id_, is_read in seen.items() if is_read} == read

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tapewire.events import AlertLevel, Event, RuleKind
+from tapewire.events import AlertLevel, AlertRaised, Event, RuleKind
 from tapewire.log import Unavailable
 from tapewire.log.memory import MemoryServer
 from tapewire.runtime.contracts.alerts import ArmRule, DeleteRule, ListAlerts, ListRules
@@ -13,6 +13,7 @@ from tapewire_services.alerts import service as serving
 from tests.harness.memory_process import await_rejection, make_context
 from tests.unit.alerts.harness import AlertsEnvironment, AlertsProcess, create_rule_request
 from tests.unit.alerts.spec import (
+    START_TIME,
     USER,
     order_failed,
     order_filled,
@@ -214,3 +215,47 @@ async def test_rules_are_accepted_before_the_first_quote() -> None:
         await process.service.create_rule(create_rule_request(price="1"), make_context())
     await process.service.create_rule(create_rule_request(RuleKind.STOP_LOSS), make_context())
     await process.kill()
+
+
+async def test_rules_are_paged_although_listed_ones_are_deleted(process: AlertsProcess) -> None:
+    ids = [
+        (await process.create_rule(create_rule_request(price=str(200 + number)))).rule_id
+        for number in range(12)
+    ]
+    seen, cursor = list[str](), None
+    while True:
+        request = ListRules(user_id=USER, limit=5, cursor=cursor)
+        reply = await process.service.list_rules(request, make_context())
+        seen += [rule.rule_id for rule in reply.rules]
+        cursor = reply.next
+        if cursor is None:
+            break
+        await process.delete_rule(seen[-1])
+        await process.delete_rule(seen[-3])
+    assert seen == ids
+    for bad in ("x", "W10", ""):
+        asked = process.service.list_rules(ListRules(user_id=USER, cursor=bad), make_context())
+        assert await await_rejection(asked) == ("invalid", "cursor")
+
+
+async def test_all_alerts_are_listed_however_many(
+    process: AlertsProcess, environment: AlertsEnvironment
+) -> None:
+    """A list of the last 100 would lose the others."""
+    for number in range(130):
+        alert = AlertRaised(
+            alert_id=f"event-{number + 1}",
+            level=AlertLevel.INFO,
+            message="of another program",
+            symbol=None,
+            rule_id=None,
+            timestamp=START_TIME,
+        )
+        await environment.append_event(alert, domain="alerts")
+    seen, cursor = list[str](), None
+    while cursor is not None or not seen:
+        request = ListAlerts(user_id=USER, limit=60, cursor=cursor)
+        reply = await process.service.list_alerts(request, make_context())
+        seen += [alert.alert_id for alert in reply.alerts]
+        cursor = reply.next
+    assert seen == [f"event-{number + 1}" for number in reversed(range(130))]

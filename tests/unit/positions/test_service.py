@@ -133,3 +133,22 @@ async def test_requests_fail_with_unavailable_while_the_log_is_away(
     with pytest.raises(Unavailable):
         await listed(process)
     server.start()
+
+
+async def test_positions_are_paged_by_symbol_with_the_totals_of_all(
+    server: MemoryServer, producer: TradeProducer, process: PositionsProcess
+) -> None:
+    symbols = [f"S{number:02d}" for number in range(7)]
+    for symbol in reversed(symbols):
+        await producer.append_trade(Side.BUY, "1", "10", symbol=symbol)
+    await wait_until_consistent(server)
+    seen, cursor = list[str](), None
+    while cursor is not None or not seen:
+        request = ListPositions(user_id="alice", limit=3, cursor=cursor)
+        page = await process.service.list(request, CONTEXT)
+        seen += [one.symbol for one in page.positions]
+        assert numbers(page.total_value) == "70"
+        cursor = page.next
+        await producer.append_trade(Side.BUY, "1", "0", symbol="S00")  # changed, listed already
+        await wait_until_consistent(server)
+    assert seen == symbols

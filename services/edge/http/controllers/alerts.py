@@ -38,19 +38,19 @@ class RuleBody(
 
 
 class RuleList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The oldest first. `next` is the `cursor` of the page that follows, null after the last."""
+    """The oldest first. `next` is the `cursor` of the page that follows, absent after the last."""
 
     rules: list[AlertRule]
     as_of: str
-    next: str | None
+    next: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class AlertList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The newest first. `next` is the `cursor` of the page that follows, null after the last."""
+    """The newest first. `next` is the `cursor` of the page that follows, absent after the last."""
 
     alerts: list[AlertRaised]
     as_of: str
-    next: str | None
+    next: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class AlertRuleController(Controller):
@@ -78,7 +78,7 @@ class AlertRuleController(Controller):
             contract.SERVICE, contract.RULES, payload, contract.RulesReply, request
         )
         as_of = str(Cursor(reply.epoch, reply.as_of))
-        return RuleList(rules=reply.rules, as_of=as_of, next=reply.next)
+        return RuleList(rules=reply.rules, as_of=as_of, next=reply.next or msgspec.UNSET)
 
     @post(
         "/{rule_id:str}/arm",
@@ -120,7 +120,7 @@ class AlertController(Controller):
             contract.SERVICE, contract.LIST, payload, contract.AlertsReply, request
         )
         as_of = str(Cursor(reply.epoch, reply.as_of))
-        return AlertList(alerts=reply.alerts, as_of=as_of, next=reply.next)
+        return AlertList(alerts=reply.alerts, as_of=as_of, next=reply.next or msgspec.UNSET)
 
 
 async def _call_for_rule(

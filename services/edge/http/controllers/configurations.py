@@ -39,11 +39,11 @@ class ConfigurationChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
 
 class ConfigurationList(msgspec.Struct, frozen=True, kw_only=True):
-    """The oldest first. `next` is the `cursor` of the page that follows, null after the last."""
+    """The oldest first. `next` is the `cursor` of the page that follows, absent after the last."""
 
     configurations: list[Configuration]
     as_of: str
-    next: str | None
+    next: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class ConfigurationController(Controller):
@@ -73,7 +73,9 @@ class ConfigurationController(Controller):
             SERVICE, contract.LIST, payload, contract.ConfigurationsReply, request
         )
         as_of = str(Cursor(reply.epoch, reply.as_of))
-        return ConfigurationList(configurations=reply.configurations, as_of=as_of, next=reply.next)
+        return ConfigurationList(
+            configurations=reply.configurations, as_of=as_of, next=reply.next or msgspec.UNSET
+        )
 
     @get("/{configuration_id:str}", operation_class=operation(error_statuses=(404,)))
     async def read(

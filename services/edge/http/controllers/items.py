@@ -29,14 +29,14 @@ ITEM_QUERY_PARAMETERS = (
 class ItemList(msgspec.Struct, frozen=True, kw_only=True):
     """Items in order, the newest last. `as_of` is the `since` of the next request for later items.
     `more` says to send it at once. `reset` says that `since` is too old: these are the newest items
-    instead. `next` is the `cursor` of the page of earlier items, null if there are none. A page of
-    a configuration may be short or empty and still have a `next`: few items match."""
+    instead. `next` is the `cursor` of the page of earlier items, absent if there are none. A page
+    of a configuration may be short or empty and still have a `next`: few items match."""
 
     items: list[ItemView]
     as_of: str
     more: bool
     reset: bool
-    next: str | None
+    next: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class ItemController(Controller):
@@ -70,7 +70,7 @@ class ItemController(Controller):
             as_of=str(Cursor(reply.epoch, reply.as_of)),
             more=reply.more,
             reset=reply.reset,
-            next=reply.next,
+            next=reply.next or msgspec.UNSET,
         )
 
 

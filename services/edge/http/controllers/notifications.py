@@ -32,12 +32,12 @@ class ReadBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 class NotificationList(msgspec.Struct, frozen=True, kw_only=True):
     """The newest first; `unread` counts all unread ones, listed or not. `next` is the `cursor` of
-    the page that follows, null after the last one."""
+    the page that follows, absent after the last one."""
 
     notifications: list[NotificationView]
     unread: int
     as_of: str
-    next: str | None
+    next: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class ReadResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +69,7 @@ class NotificationController(Controller):
             notifications=[notification_view(one) for one in reply.notifications],
             unread=reply.unread,
             as_of=str(Cursor(reply.epoch, reply.as_of)),
-            next=reply.next,
+            next=reply.next or msgspec.UNSET,
         )
 
     @post("/read", status_code=200, operation_class=operation(ReadBody, is_command=True))

@@ -38,11 +38,11 @@ class PlaceOrderBody(
 
 class OrderList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Orders as of `as_of`, an event id that a stream can resume from. `next` is the `cursor`
-    of the page that follows, null after the last one."""
+    of the page that follows, absent after the last one."""
 
     orders: list[Order]
     as_of: str
-    next: str | None
+    next: str | msgspec.UnsetType = msgspec.UNSET
 
 
 EXISTING_ORDER_RESPONSE = ResponseSpec(
@@ -82,7 +82,7 @@ class OrderController(Controller):
             contract.SERVICE, contract.LIST, payload, contract.OrdersReply, request
         )
         as_of = str(Cursor(reply.epoch, reply.as_of))
-        return OrderList(orders=reply.orders, as_of=as_of, next=reply.next)
+        return OrderList(orders=reply.orders, as_of=as_of, next=reply.next or msgspec.UNSET)
 
     @get("/{order_id:str}", operation_class=operation(error_statuses=(404,)))
     async def get_order(

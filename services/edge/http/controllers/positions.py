@@ -23,7 +23,7 @@ DEFAULT_LIMIT = 1000
 class PositionList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Positions as of the event id `as_of`, sorted by symbol and valued at the prices of
     `timestamp`. The totals, in dollars, are those of all positions. `next` is the `cursor` of the
-    page that follows, null after the last one."""
+    page that follows, absent after the last one."""
 
     positions: list[contract.ValuedPosition]
     total_value: Decimal
@@ -31,7 +31,7 @@ class PositionList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     realized_pnl: Decimal = msgspec.field(name="realizedPnL")
     timestamp: datetime
     as_of: str
-    next: str | None
+    next: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class PositionController(Controller):
@@ -55,5 +55,5 @@ class PositionController(Controller):
             realized_pnl=reply.realized_pnl,
             timestamp=context.now(),
             as_of=str(Cursor(reply.epoch, reply.as_of)),
-            next=reply.next,
+            next=reply.next or msgspec.UNSET,
         )

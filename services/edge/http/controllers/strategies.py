@@ -51,11 +51,11 @@ class StrategyChange(
 
 class StrategyList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Strategies as of `as_of`, an event id that a stream can resume from. `next` is the `cursor`
-    of the page that follows, null after the last one."""
+    of the page that follows, absent after the last one."""
 
     strategies: list[Strategy]
     as_of: str
-    next: str | None
+    next: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class StrategyController(Controller):
@@ -85,7 +85,9 @@ class StrategyController(Controller):
             contract.SERVICE, contract.LIST, payload, contract.StrategiesReply, request
         )
         as_of = str(Cursor(reply.epoch, reply.as_of))
-        return StrategyList(strategies=reply.strategies, as_of=as_of, next=reply.next)
+        return StrategyList(
+            strategies=reply.strategies, as_of=as_of, next=reply.next or msgspec.UNSET
+        )
 
     @get("/{strategy_id:str}", operation_class=operation(error_statuses=(404,)))
     async def get_strategy(

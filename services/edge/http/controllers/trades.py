@@ -20,11 +20,11 @@ DEFAULT_LIMIT = 1000
 
 class TradeList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Trades as of `as_of`, an event id that a stream can resume from. `next` is the `cursor`
-    of the page that follows, null after the last one."""
+    of the page that follows, absent after the last one."""
 
     trades: list[TradeExecuted]
     as_of: str
-    next: str | None
+    next: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class TradeController(Controller):
@@ -42,4 +42,4 @@ class TradeController(Controller):
             contract.SERVICE, contract.TRADES, payload, contract.TradesReply, request
         )
         as_of = str(Cursor(reply.epoch, reply.as_of))
-        return TradeList(trades=reply.trades, as_of=as_of, next=reply.next)
+        return TradeList(trades=reply.trades, as_of=as_of, next=reply.next or msgspec.UNSET)
