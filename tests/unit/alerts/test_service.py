@@ -234,8 +234,8 @@ async def test_rules_are_paged_although_listed_ones_are_deleted(process: AlertsP
         await process.delete_rule(seen[-3])
     assert seen == ids
     for bad in ("x", "W10", ""):
-        asked = process.service.list_rules(ListRules(user_id=USER, cursor=bad), make_context())
-        assert await await_rejection(asked) == ("invalid", "cursor")
+        listing = process.service.list_rules(ListRules(user_id=USER, cursor=bad), make_context())
+        assert await await_rejection(listing) == ("invalid", "cursor")
 
 
 async def test_all_alerts_are_listed_however_many(

@@ -316,7 +316,7 @@ async def test_the_number_of_configurations_of_a_user_is_limited(process: Insigh
 
 async def test_older_items_are_listed_by_cursor(process: InsightsProcess) -> None:
     """All of them, also with a configuration that few items match."""
-    kept = await process.create(tickers=("RARE",))
+    rare = await process.create(tickers=("RARE",))
     for number in range(5):
         await process.load(*new_items(60, 60 * number, tickers=("IBM",)))
         await process.load(new_item(f"rare {number}", tickers=("RARE",)))
@@ -328,14 +328,14 @@ async def test_older_items_are_listed_by_cursor(process: InsightsProcess) -> Non
         reply = await process.items(limit=70, cursor=reply.next)
     assert len(titles) == len(set(titles)) == 305
     assert (titles[0], titles[-1]) == ("Story 0", "rare 4")
-    mine = {"user_id": USER, "configuration_id": kept.id, "limit": 2}
+    mine = {"user_id": USER, "configuration_id": rare.id, "limit": 2}
     first = await process.items(**mine)
     second = await process.items(**mine, cursor=first.next)
     third = await process.items(**mine, cursor=second.next)
     found = [item.title for page in (third, second, first) for item in page.items]
     assert found == [f"rare {number}" for number in range(5)]
-    asked = ListItems(since=1, epoch=first.epoch, cursor=first.next)
-    assert await await_rejection(process.item_queries.items(asked, make_context())) == (
+    request = ListItems(since=1, epoch=first.epoch, cursor=first.next)
+    assert await await_rejection(process.item_queries.items(request, make_context())) == (
         "invalid",
         "cursor",
     )
