@@ -1,5 +1,7 @@
 """`tapewire up` as used from a terminal: start, inspect, kill, stop."""
 
+import asyncio
+import json
 import os
 import re
 import shutil
@@ -16,6 +18,9 @@ import psutil
 import pytest
 
 from tapewire.cli.up.data_dir import DEFAULT_DATA_DIR
+from tapewire.log.jetstream import JetStreamEventLog, connect
+from tapewire.log.jetstream.provisioning import provision_when_available
+from tests.harness.secured_nats import plain_server
 from tests.harness.stack import Stack, StackFactory
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -289,3 +294,44 @@ def test_an_invalid_feed_file_ends_the_start(stack_factory: StackFactory, tmp_pa
     stack = stack_factory(feed=feed, wait=False)
     assert stack.process.wait(60) == 2
     assert "shopping.csv" in stack.log_text()
+
+
+async def test_the_journal_of_a_version_without_accounts_is_kept(
+    stack_factory: StackFactory, tmp_path: Path
+) -> None:
+    """NATS keeps streams in a folder named after their account. An upgrade must not begin with an
+    empty journal beside the old one."""
+    data = tmp_path / "data"
+    head = f"jetstream {{ store_dir: {json.dumps(str(data / 'jetstream'))} }}"
+    with plain_server(tmp_path, head, jetstream=False) as url:
+        connection = await connect(url, "earlier")
+        await provision_when_available(connection, wait_seconds=60, replicas=1)
+        answer = await connection.request("ev.alice.reports.r-1", b"{}", {"Tw-Type": "earlier.v1"})
+        assert json.loads(answer.data)["seq"] == 1
+        before = await JetStreamEventLog(connection).bounds()
+        await connection.close()
+    stack = await asyncio.to_thread(lambda: stack_factory(folder=tmp_path))
+    connection = await connect(stack.nats_url, "later")
+    log = JetStreamEventLog(connection)
+    assert (await log.bounds()).epoch.startswith(before.epoch)
+    (first,) = (await log.page("ev.alice.>", after=0)).events
+    assert (first.sequence, first.tag) == (1, "earlier.v1")
+    await connection.close()
+
+
+def test_passwords_are_made_once_and_readable_by_their_owner_alone(
+    stack_factory: StackFactory, tmp_path: Path
+) -> None:
+    stack = stack_factory(folder=tmp_path)
+    files = [*(stack.data_dir / "nats").iterdir(), stack.data_dir / "run.json",
+             stack.data_dir / "nats.conf"]  # fmt: skip
+    assert {path.name for path in files} > {"admin", "operator", "orders", "edge"}
+    assert {path.stat().st_mode & 0o077 for path in files} == {0}
+    passwords = {path.name: path.read_text() for path in files[:-2]}
+    assert len(set(passwords.values())) == len(passwords)
+    printed = stack.log_text() + stack.stdout_text()
+    assert [name for name, text in passwords.items() if text.strip() in printed] == []
+    stack.stop()
+    again = stack_factory(folder=tmp_path)
+    kept = {path.name: path.read_text() for path in (again.data_dir / "nats").iterdir()}
+    assert kept == passwords
