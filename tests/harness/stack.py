@@ -1,6 +1,6 @@
 """A whole system for tests: the processes that `tapewire up` starts, controlled from outside.
 
-`stack` is one system per session (one per test worker), with a fast random walk. `stack_factory`
+`stack` is one system per session (one per test worker), with a random walk. `stack_factory`
 starts others, for tests that need their own feed, environment or data directory, or that stop
 processes. All processes end with the tests, and a test that leaves a process behind fails.
 
@@ -340,7 +340,7 @@ def stacks(folders: Callable[[], Path]) -> Iterator[StackFactory]:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One system for the session. A test that kills a part of it waits until the part is back."""
     with stacks(lambda: tmp_path_factory.mktemp("stack")) as start:
-        yield start()
+        yield start(speed=5)
 
 
 @pytest.fixture
