@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tapewire.cli.up.embedded_nats import find_free_port
-from tapewire.log.jetstream import NatsConnection, connect
+from tapewire.log.jetstream import JetStreamEventLog, NatsConnection, connect
+from tapewire.log.jetstream.journal_guard import JournalGuard
 from tests.harness.edge import EdgeProcess, ManagedService
 from tests.harness.nats_servers import LocalNatsServer, provision_streams
 from tests.harness.provisioning import ask, run_command, wait_held, wait_ready
@@ -305,6 +306,21 @@ class TestUntouched:
         await wait_ready(platform.orders_url)
         assert await platform.epoch() == before
         assert not platform.edge.find_log_lines("service.held")
+
+    async def test_events_that_are_stored_during_a_check_are_no_loss(
+        self, platform: Platform
+    ) -> None:
+        """A process saw an event that was stored after the end of the journal had been read."""
+        connection = await platform.connect()
+        guard = JournalGuard(connection, "test")
+        assert await guard.check() is None
+        driver = EventLogDriver(connection)
+        driver.log = JetStreamEventLog(connection, guard)
+        appending = asyncio.create_task(driver.append("alice", *orders_placed(500, "busy")))
+        while not appending.done():
+            assert await guard.check() is None
+        await appending
+        await connection.close()
 
     async def test_a_journal_from_before_the_record_keeps_its_ids(self, platform: Platform) -> None:
         await platform.api("STREAM.DELETE.KV_journal")

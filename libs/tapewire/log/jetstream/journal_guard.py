@@ -92,6 +92,7 @@ class JournalGuard:
                 for mark in marks
             }
         losses = find_losses(journal, seen, event_ids)
+        is_confirmed = self.hold_reason is not None
         self.journal = journal
         self.hold_reason = "; ".join(losses) or None
         if self.hold_reason is None:
@@ -99,7 +100,7 @@ class JournalGuard:
         else:
             self._verified.clear()
             self._held_epoch = journal.record.epoch if journal.record is not None else ""
-            if journal.extent is not None and journal.loss is None:
+            if is_confirmed and journal.extent is not None and journal.loss is None:
                 await self._report(losses, journal)
         return self.hold_reason
 
