@@ -19,6 +19,8 @@ export const CALL_TIMEOUT_MS = 10_000;
  * @property {number} statusCode
  * @property {string=} path        the field that is wrong, "qty" (422 only)
  * @property {unknown=} value      what that field held, when small
+ * @property {"not_done" | "unknown"=} outcome  what is known of a call that changes something (503)
+ * @property {string=} idempotencyKey  repeats that call at most once, as the header Idempotency-Key
  */
 
 /** The server answered with an error. */
@@ -34,6 +36,8 @@ export class ApiError extends Error {
     this.statusCode = body.statusCode;
     this.path = body.path;
     this.value = body.value;
+    this.outcome = body.outcome;
+    this.idempotencyKey = body.idempotencyKey;
     this.retryAfterMs = waitMs;
   }
 
@@ -85,6 +89,8 @@ export async function errorFrom(response) {
       statusCode: response.status,
       path: typeof body.path === "string" ? body.path : undefined,
       value: body.value,
+      outcome: body.outcome === "not_done" || body.outcome === "unknown" ? body.outcome : undefined,
+      idempotencyKey: typeof body.idempotencyKey === "string" ? body.idempotencyKey : undefined,
     },
     wait,
   );
