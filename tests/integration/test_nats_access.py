@@ -84,6 +84,9 @@ REFUSED_TO_ALL_BUT: dict[str, tuple[str, ...]] = {
     # Who is signed in, and who holds what.
     "$KV.sessions.forged": ("edge",),
     "$KV.tickets.forged": ("edge",),
+    "$KV.journal.incarnation": (),
+    "$KV.journal.mark": SERVICES,
+    "$KV.journal.loss": SERVICES,
     "$KV.leases.paper-broker": ("orders",),
     "$KV.leases.price-feed": ("prices",),
     "$KV.leases.strategies-runner": ("strategies",),
@@ -215,6 +218,7 @@ REPLY_TARGETS = (
     "px.FORGED",
     "mk.alice.FORGED",
     "$KV.sessions.forged",
+    "$KV.journal.incarnation",
     "$KV.leases.paper-broker",
     "view._all.book",
     "parked.orders-view.1.ev.alice.orders.o",
