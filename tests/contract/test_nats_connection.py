@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tapewire.log import OutcomeUnknown, Unavailable
+from tapewire.log.jetstream import NatsConnection
 from tests.contract.backends import JetStreamBackend, wait_subscribed
 from tests.harness.waiting import wait_until
 
@@ -40,6 +41,42 @@ async def test_a_permanently_closed_connection_is_reported(jetstream: JetStreamB
     assert gaps
     with pytest.raises(Unavailable):
         await connection.request("$JS.API.INFO")
+
+
+class DeafClient:
+    """Connects for ever, and ignores the first cancellation, as nats-py does while it closes a
+    failed connection."""
+
+    def __init__(self) -> None:
+        self.cancellations = 0
+
+    async def connect(self, **_: object) -> None:
+        for _attempt in range(2):
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.cancellations += 1
+                if self.cancellations == 2:
+                    raise
+
+
+@pytest.mark.parametrize("wait_seconds", [0.05, 60], ids=["timed out", "canceled"])
+async def test_an_attempt_to_connect_ends_although_it_ignores_a_cancellation(
+    monkeypatch: pytest.MonkeyPatch, wait_seconds: float
+) -> None:
+    """Regression: a process tried for ever to connect with refused credentials."""
+    connection, client = NatsConnection(), DeafClient()
+    monkeypatch.setattr(connection.client, "connect", client.connect)
+    opening = asyncio.create_task(
+        connection.open("nats://127.0.0.1:1", "test", wait_seconds=wait_seconds)
+    )
+    if wait_seconds == 60:
+        await asyncio.sleep(0.05)
+        opening.cancel()
+    with pytest.raises((Unavailable, asyncio.CancelledError)) as ended:
+        await asyncio.wait_for(opening, 30)
+    assert client.cancellations == 2
+    assert ended.type is (asyncio.CancelledError if wait_seconds == 60 else Unavailable)
 
 
 async def test_a_requested_close_is_not_an_error(jetstream: JetStreamBackend) -> None:

@@ -10,7 +10,8 @@ credentials was replaced, it connects again with the new ones, without failing a
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import nats
 import nats.errors
@@ -30,6 +31,7 @@ REQUEST_TIMEOUT_SECONDS = 5.0
 """How long a server may take to answer, and from one reply to the next."""
 RECONNECT_WAIT_SECONDS = 0.25
 CONNECT_TIMEOUT_SECONDS = 1
+CANCEL_RETRY_SECONDS = 0.1
 PING_INTERVAL_SECONDS = 3
 """The server counts as lost when two pings are unanswered at the time of the next one."""
 MAX_PENDING_MESSAGES = 1 << 18
@@ -206,8 +208,9 @@ class NatsConnection:
         while True:
             try:
                 # nats-py itself would try without limit, as when it reconnects.
-                async with asyncio.timeout_at(deadline):
-                    await self.client.connect(
+                await _run_until(
+                    deadline,
+                    self.client.connect(
                         servers=random.sample(servers, len(servers)),
                         # A lost server becomes the last one of the list, not a random one.
                         dont_randomize=True,
@@ -223,7 +226,8 @@ class NatsConnection:
                         closed_cb=self.on_closed,
                         error_cb=self.on_error,
                         **self.client.auth_options(),
-                    )
+                    ),
+                )
             except (nats.errors.Error, OSError, TimeoutError) as error:
                 if asyncio.get_running_loop().time() >= deadline:
                     cause = self.client.last_error or error
@@ -284,6 +288,25 @@ class NatsConnection:
     def _notify_state(self, connected: bool) -> None:
         for listener in self.state_listeners:
             listener(connected)
+
+
+async def _run_until(deadline: float, work: Coroutine[Any, Any, None]) -> None:
+    """Run `work`, and cancel it at `deadline`, in the loop's time, until it has ended. nats-py
+    ignores a cancellation that arrives while it closes a failed connection.
+
+    Raises:
+        TimeoutError: it was canceled.
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task}, timeout=deadline - asyncio.get_running_loop().time())
+    finally:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=CANCEL_RETRY_SECONDS)
+    if task.cancelled():
+        raise TimeoutError
+    task.result()
 
 
 async def connect(
