@@ -118,7 +118,7 @@ def _check_order_list(log: ExpectedLog, answer: OrderListAnswer) -> Iterator[str
     orders = [_json_decoder.decode(order) for order in answered.orders]
     wanted = [
         _json_decoder.decode(order)
-        for order in log.newest_epoch.snapshot_orders(answer.user, int(sequence))
+        for order in log.newest_epoch.listed_orders(answer.user, int(sequence))
     ]
     if orders != wanted:
         yield f"a list of {answer.user} as of {answered.as_of} has {len(orders)} other orders"

@@ -143,6 +143,15 @@ class LogIncarnation:
             del newest[forgotten]
         return [_as_order(event) for event in newest.values()]
 
+    def listed_orders(self, owner: str, as_of: int) -> list[bytes]:
+        """All orders of `owner` after sequence `as_of`; the order that was placed last is first."""
+        newest: dict[str, ExpectedEvent] = {}
+        for sequence in self.visible_between(owner, 0, as_of + 1):
+            event = self.events[sequence - 1]
+            if event.order_id:
+                newest[event.order_id] = event
+        return [_as_order(event) for event in reversed(newest.values())]
+
 
 def _within(sequences: list[int], after: int, before: int) -> list[int]:
     return sequences[bisect_right(sequences, after) : bisect_left(sequences, before)]
