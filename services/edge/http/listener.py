@@ -19,8 +19,6 @@ RESERVED_DESCRIPTORS = 16
 """Descriptors kept for connections to NATS, for files, and to answer clients with 503."""
 OTHER_DESCRIPTORS = 64
 """Descriptors of a process that are no streams: the reserved ones, its own, and requests."""
-MAX_ACCEPTS_PER_EVENT = 64
-"""Connections accepted before other work of the event loop has its turn."""
 PAUSE_SECONDS = 0.5
 """How long connections wait when no descriptor is left."""
 LOG_INTERVAL_SECONDS = 60.0
@@ -47,39 +45,42 @@ class Listener:
     def start(self) -> None:
         """Accept connections from now on."""
         self._resume_handle = None
-        self._loop.add_reader(self._socket.fileno(), self._accept_waiting)
+        self._loop.add_reader(self._socket.fileno(), self._accept_one)
 
     def close(self) -> None:
         """Accept the connections that already wait, and no more."""
         if self._resume_handle is not None:
             self._resume_handle.cancel()
-        while self._accept_waiting():
+        while self._accept_one():
             pass
         self._stop_accepting()
         self._socket.close()
 
-    def _accept_waiting(self) -> bool:
-        """Accept some of the connections that wait. Returns whether there may be more."""
+    def _accept_one(self) -> bool:
+        """Accept a connection that waits. Returns whether there may be more.
+
+        The event loop calls this once in each iteration, as libuv does since 1.45: requests that
+        arrive together are then admitted one after the other, which takes less memory at once.
+        """
         limit = descriptor_limit()
-        for _ in range(MAX_ACCEPTS_PER_EVENT):
-            try:
-                connection, _ = self._socket.accept()
-            except (BlockingIOError, InterruptedError):
-                return False
-            except ConnectionAbortedError:
-                continue
-            except OSError as error:
-                if error.errno not in _OUT_OF_RESOURCES:
-                    raise
-                self._warn(limit)
-                self._pause()
-                return False
-            takes_reserved = connection.fileno() >= limit - RESERVED_DESCRIPTORS
-            if takes_reserved:
-                self._warn(limit)
-            task = self._loop.create_task(self._open(connection, takes_reserved))
-            self._pending_tasks.add(task)
-            task.add_done_callback(self._pending_tasks.discard)
+        try:
+            connection, _ = self._socket.accept()
+        except (BlockingIOError, InterruptedError):
+            return False
+        except ConnectionAbortedError:
+            return True
+        except OSError as error:
+            if error.errno not in _OUT_OF_RESOURCES:
+                raise
+            self._warn(limit)
+            self._pause()
+            return False
+        takes_reserved = connection.fileno() >= limit - RESERVED_DESCRIPTORS
+        if takes_reserved:
+            self._warn(limit)
+        task = self._loop.create_task(self._open(connection, takes_reserved))
+        self._pending_tasks.add(task)
+        task.add_done_callback(self._pending_tasks.discard)
         return True
 
     async def _open(self, connection: socket.socket, takes_reserved: bool) -> None:

@@ -64,8 +64,8 @@ logger = structlog.get_logger("edge.http")
 class SecurityMiddleware:
     """An ASGI middleware around `app`.
 
-    It stores the request's `RequestAuthority` and the result of `cross_origin_header` in the state
-    of the scope, under `AUTHORITY_STATE` and `CROSS_ORIGIN_STATE`.
+    It stores the request's `RequestAuthority` in the state of the scope, under `AUTHORITY_STATE`,
+    and the result of `cross_origin_header`, if there is one, under `CROSS_ORIGIN_STATE`.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -80,29 +80,35 @@ class SecurityMiddleware:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        headers: dict[str, list[str]] = {}
-        for name, value in scope["headers"]:
-            headers.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
-        authority = RequestAuthority()
-        added = SECURITY_HEADERS
+        failure = self._find_failure(scope)
+        authority: RequestAuthority = scope["state"].get(AUTHORITY_STATE, RequestAuthority())
+        is_sent_by_https = authority.is_https and not authority.is_loopback
 
         async def send_with_security_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = [*message.get("headers", ())]
                 present = {name.lower() for name, _ in own}
-                missing = [item for item in added.items() if item[0] not in present]
-                if authority.is_https and not authority.is_loopback:
+                missing = [item for item in SECURITY_HEADERS.items() if item[0] not in present]
+                if is_sent_by_https:
                     missing.append(HSTS_HEADER)
                 message["headers"] = [*own, *missing]
             await send(message)
 
+        if failure is None:
+            await self._app(scope, receive, send_with_security_headers)
+        else:
+            await self._reject(scope, failure, send_with_security_headers)
+
+    def _find_failure(self, scope: HTTPScope) -> HttpError | None:
+        """Why the request is rejected, if it is. What only this needs is no local of `__call__`,
+        which lasts as long as a stream."""
+        headers = _headers_by_name(scope)
         try:
-            authority = self._authority(scope, headers)
+            authority = scope["state"][AUTHORITY_STATE] = self._authority(scope, headers)
             self._check(scope, headers, authority)
         except HttpError as failure:
-            await self._reject(scope, headers, failure, send_with_security_headers)
-            return
-        await self._app(scope, receive, send_with_security_headers)
+            return failure
+        return None
 
     def _authority(self, scope: HTTPScope, headers: dict[str, list[str]]) -> RequestAuthority:
         """The authority of the request. Raises HttpError (400)."""
@@ -126,8 +132,6 @@ class SecurityMiddleware:
             raise unavailable(
                 "This process has no room for more connections", OVERLOAD_RETRY_AFTER_SECONDS
             )
-        state = scope["state"]
-        state[AUTHORITY_STATE] = authority
         if settings.sign_in and not authority.is_rebinding_safe(settings.origins):
             message = (
                 "with the development sign-in, the edge answers to names of this machine, to "
@@ -135,7 +139,8 @@ class SecurityMiddleware:
             )
             raise _header_error(421, message, "Host", authority.host)
         foreign = cross_origin_header(headers, authority, settings.origins)
-        state[CROSS_ORIGIN_STATE] = foreign
+        if foreign is not None:
+            scope["state"][CROSS_ORIGIN_STATE] = foreign
         if scope["method"] in SAFE_METHODS:
             return
         # A page of another origin needs a preflight for this header, which only listed ones get.
@@ -148,10 +153,9 @@ class SecurityMiddleware:
             raise _header_error(403, message, name, value)
         _check_content_type(headers)
 
-    async def _reject(
-        self, scope: HTTPScope, headers: dict[str, list[str]], failure: HttpError, send: Send
-    ) -> None:
+    async def _reject(self, scope: HTTPScope, failure: HttpError, send: Send) -> None:
         """Send `failure`, which listed origins may read, with the correlation id."""
+        headers = _headers_by_name(scope)
         given, origin = (
             headers.get(name, [None])[-1] for name in (CORRELATION_HEADER.lower(), "origin")
         )
@@ -161,6 +165,13 @@ class SecurityMiddleware:
             correlation_header = (CORRELATION_HEADER.lower().encode(), correlation.encode())
             cors = cors_headers(origin, self._settings.origins)
             await send_error(send, [correlation_header, *cors], failure)
+
+
+def _headers_by_name(scope: HTTPScope) -> dict[str, list[str]]:
+    headers: dict[str, list[str]] = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+    return headers
 
 
 def _check_content_type(headers: dict[str, list[str]]) -> None:
