@@ -67,14 +67,14 @@ async def test_an_attempt_to_connect_ends_although_it_ignores_a_cancellation(
     """Regression: a process tried for ever to connect with refused credentials."""
     connection, client = NatsConnection(), DeafClient()
     monkeypatch.setattr(connection.client, "connect", client.connect)
-    opening = asyncio.create_task(
+    connecting = asyncio.create_task(
         connection.open("nats://127.0.0.1:1", "test", wait_seconds=wait_seconds)
     )
     if wait_seconds == 60:
         await asyncio.sleep(0.05)
-        opening.cancel()
+        connecting.cancel()
     with pytest.raises((Unavailable, asyncio.CancelledError)) as ended:
-        await asyncio.wait_for(opening, 30)
+        await asyncio.wait_for(connecting, 30)
     assert client.cancellations == 2
     assert ended.type is (asyncio.CancelledError if wait_seconds == 60 else Unavailable)
 

@@ -333,5 +333,5 @@ def test_passwords_are_made_once_and_readable_by_their_owner_alone(
     assert [name for name, text in passwords.items() if text.strip() in printed] == []
     stack.stop()
     again = stack_factory(folder=tmp_path)
-    kept = {path.name: path.read_text() for path in (again.data_dir / "nats").iterdir()}
-    assert kept == passwords
+    remaining = {path.name: path.read_text() for path in (again.data_dir / "nats").iterdir()}
+    assert remaining == passwords
