@@ -1,6 +1,7 @@
 """Requests between services: typed replies and rejections, concurrency, and draining."""
 
 import asyncio
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ from tapewire.log import CommandRejected, Unavailable, new_id
 from tapewire.runtime.requests import (
     Endpoint,
     ErrorReply,
+    Outcome,
     RequestClient,
     RequestContext,
     RequestServer,
@@ -262,3 +264,66 @@ async def test_operators_discover_the_service(
     connection = await jetstream.connect()
     info = msgspec.json.decode((await connection.request("$SRV.INFO.shop")).data)
     assert [endpoint["subject"] for endpoint in info["endpoints"]] == ["svc.shop.buy"]
+
+
+SLOW_BODY = CODEC.encode(BuyRequest(symbol="SLOW", limit_price=Decimal(1)))
+IBM_BODY = CODEC.encode(IBM)
+
+
+def milliseconds(seconds_ahead: float) -> str:
+    return str(int((time.time() + seconds_ahead) * 1000))
+
+
+async def test_a_request_after_its_deadline_is_not_handled(jetstream: JetStreamBackend) -> None:
+    shop = ShopService()
+    await shop.serve(jetstream)
+    connection = await jetstream.connect("late")
+    headers = {"Tw-Deadline": milliseconds(-1)}
+    reply = await connection.request("svc.shop.buy", IBM_BODY, headers)
+    error = CODEC.decode(reply.data, ErrorReply)
+    assert (error.code, error.outcome, shop.started) == ("expired", Outcome.NOT_DONE, 0)
+    assert abs(int((reply.headers or {})["Tw-Time"]) / 1000 - time.time()) < 60
+    headers = {"Tw-Deadline": milliseconds(60)}
+    reply = await connection.request("svc.shop.buy", IBM_BODY, headers)
+    assert CODEC.decode(reply.data, BuyReply).symbol == "IBM"
+
+
+@pytest.mark.parametrize("deadline", ["", "soon", "-1", "1.5", "9" * 17, "\u0661"])
+async def test_a_malformed_deadline_is_rejected(jetstream: JetStreamBackend, deadline: str) -> None:
+    shop = ShopService()
+    await shop.serve(jetstream)
+    connection = await jetstream.connect("vandal")
+    reply = await connection.request("svc.shop.buy", IBM_BODY, {"Tw-Deadline": deadline})
+    error = CODEC.decode(reply.data, ErrorReply)
+    assert (error.code, error.path, shop.started) == ("invalid", "Tw-Deadline", 0)
+
+
+async def test_a_request_that_is_sent_again_while_it_is_handled_is_handled_once(
+    jetstream: JetStreamBackend,
+) -> None:
+    shop = ShopService()
+    server = await shop.serve(jetstream)
+    connection = await jetstream.connect("hedging")
+    subjects = ["svc.shop.buy", "svc.shop.buy", f"svc.shop.buy.{server.instance}"]
+    sent = [
+        asyncio.create_task(connection.request(subject, SLOW_BODY, {"Tw-Command": "c-1"}))
+        for subject in subjects
+    ]
+    other = connection.request("svc.shop.buy", SLOW_BODY, {"Tw-Command": "c-2"})
+    sent.append(asyncio.create_task(other))
+    await wait_until("both commands are in progress", lambda: shop.started == 2)
+    assert (await connection.request("svc.shop.buy.live")).headers is not None
+    shop.open.set()
+    replies = await asyncio.gather(*sent)
+    assert {CODEC.decode(reply.data, BuyReply).symbol for reply in replies} == {"SLOW"}
+    assert shop.started == 2
+
+
+async def test_only_requests_that_ask_for_it_are_acknowledged(jetstream: JetStreamBackend) -> None:
+    server = await ShopService().serve(jetstream)
+    connection = await jetstream.connect("caller")
+    first = await connection.request("svc.shop.buy", IBM_BODY, {"Tw-Ack": "1"})
+    assert (first.headers or {}).get("Tw-Ack") == server.instance
+    assert first.data == b""
+    only = await connection.request("svc.shop.buy", IBM_BODY)
+    assert CODEC.decode(only.data, BuyReply).symbol == "IBM"

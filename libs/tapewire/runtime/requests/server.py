@@ -125,7 +125,8 @@ class RequestServer:
                 raise CommandRejected("not_found", f"{self._name} has no {truncate(verb)}")
             scope = self._open_scope(headers)
         except CommandRejected as error:
-            await self._reply(request, ErrorReply(code=error.code, message=error.message))
+            rejection = ErrorReply(code=error.code, message=error.message, path=error.path)
+            await self._reply(request, rejection)
             return
         if len(self._tasks) >= MAX_WAITING_REQUESTS:
             message = f"{self._name} holds {MAX_WAITING_REQUESTS} requests already"
