@@ -10,8 +10,7 @@ credentials was replaced, it connects again with the new ones, without failing a
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import nats
 import nats.errors
@@ -21,6 +20,7 @@ from nats.aio.msg import Msg
 from tapewire.log.jetstream.compat import CompatClient, encoded_size, refused_subject
 from tapewire.log.jetstream.credential_renewal import CredentialRenewal
 from tapewire.log.jetstream.credentials import NatsCredentials, split_servers, without_credentials
+from tapewire.log.jetstream.deadlines import run_until
 from tapewire.log.jetstream.gap_aware_subscription import GapAwareSubscription
 from tapewire.log.jetstream.pending_replies import NotPermitted, PendingReplies
 from tapewire.log.jetstream.reply_inbox import ReplyInbox
@@ -31,13 +31,11 @@ REQUEST_TIMEOUT_SECONDS = 5.0
 """How long a server may take to answer, and from one reply to the next."""
 RECONNECT_WAIT_SECONDS = 0.25
 CONNECT_TIMEOUT_SECONDS = 1
-CANCEL_RETRY_SECONDS = 0.1
 PING_INTERVAL_SECONDS = 3
 """The server counts as lost when two pings are unanswered at the time of the next one."""
 MAX_PENDING_MESSAGES = 1 << 18
 MAX_PENDING_BYTES = 64 << 20
-"""What one subscription may hold. Beyond that nats-py drops messages and reports a slow consumer,
-which becomes a gap."""
+"""What one subscription may hold. Beyond that nats-py drops messages, which becomes a gap."""
 
 logger = structlog.get_logger("tapewire.nats")
 
@@ -208,7 +206,7 @@ class NatsConnection:
         while True:
             try:
                 # nats-py itself would try without limit, as when it reconnects.
-                await _run_until(
+                await run_until(
                     deadline,
                     self.client.connect(
                         servers=random.sample(servers, len(servers)),
@@ -265,11 +263,7 @@ class NatsConnection:
 
     async def wait_closed(self) -> None:
         """Wait until nats-py closes the connection for good, which it does without reconnecting
-        when the server reports an unknown error.
-
-        Raises:
-            Unavailable: always, unless `close` was called.
-        """
+        when the server reports an unknown error. Raises Unavailable unless `close` was called."""
         await self._closed.wait()
         if not self._is_closing:
             raise Unavailable(f"NATS closed the connection for good: {self.client.last_error!r}")
@@ -288,25 +282,6 @@ class NatsConnection:
     def _notify_state(self, connected: bool) -> None:
         for listener in self.state_listeners:
             listener(connected)
-
-
-async def _run_until(deadline: float, work: Coroutine[Any, Any, None]) -> None:
-    """Run `work`, and cancel it at `deadline`, in the loop's time, until it has ended. nats-py
-    ignores a cancellation that arrives while it closes a failed connection.
-
-    Raises:
-        TimeoutError: it was canceled.
-    """
-    task = asyncio.create_task(work)
-    try:
-        await asyncio.wait({task}, timeout=deadline - asyncio.get_running_loop().time())
-    finally:
-        while not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=CANCEL_RETRY_SECONDS)
-    if task.cancelled():
-        raise TimeoutError
-    task.result()
 
 
 async def connect(
