@@ -8,6 +8,7 @@ import sys
 
 from tests.bench.client import BenchTarget
 from tests.bench.history import measure_long_history
+from tests.bench.paging import measure_paging
 from tests.bench.peers.comparison import compare_with_peers
 from tests.bench.peers.trials import FULL as ALL_PEERS
 from tests.bench.peers.trials import SHORT as NO_PEERS
@@ -18,7 +19,8 @@ from tests.bench.system import BenchSystem, run_system
 PEER_COMPARISON = "against"
 """The scenarios that compare Tapewire with its peers."""
 LONG_HISTORY = "history"
-"""A separate scenario on its own message server, which takes many minutes."""
+PAGING = "paging"
+"""Separate scenarios on a message server of their own, which take many minutes."""
 
 
 async def run_scenarios(
@@ -35,11 +37,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes")
     names = [scenario.__name__ for scenario in SCENARIOS]
-    parser.add_argument("--only", choices=[*names, PEER_COMPARISON, LONG_HISTORY])
+    parser.add_argument("--only", choices=[*names, PEER_COMPARISON, LONG_HISTORY, PAGING])
     options = parser.parse_args()
     sys.stdout.write(f"{os.cpu_count()} cores, Python {platform.python_version()}\n\n")
     if options.only == LONG_HISTORY:
         format_table(asyncio.run(measure_long_history()))
+    elif options.only == PAGING:
+        format_table(asyncio.run(measure_paging()))
     elif options.only != PEER_COMPARISON:
         run_own_benchmarks(options)
     if options.only in (None, PEER_COMPARISON):

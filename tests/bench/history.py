@@ -53,7 +53,7 @@ READY_EVENTS: dict[str, frozenset[str]] = {
 class BenchedService:
     """A process of a service, and its log lines."""
 
-    def __init__(self, name: str, url: str, log: Path) -> None:
+    def __init__(self, name: str, url: str, log: Path, **settings: str) -> None:
         self._log = log
         self._awaited_events = {"service.ready", *READY_EVENTS[name]}
         self._started_at = time.perf_counter()
@@ -63,6 +63,7 @@ class BenchedService:
             "TAPEWIRE_PORT": "0",
             "TAPEWIRE_LOG_FORMAT": "json",
             "TAPEWIRE_LOG_LEVEL": "info",
+            **settings,
         }
         with log.open("wb") as out:
             self._process = subprocess.Popen(

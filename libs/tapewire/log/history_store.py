@@ -32,10 +32,10 @@ from tapewire.log.view_checkpoints import LoadStart, StepHook, View
 
 MAX_CHANGED_BLOCKS = 64
 """Changed blocks that are held in memory while a history is stored."""
-STORE_PAGE_EVENTS = 8192
-STORE_PAGE_BYTES = 8 << 20
-"""A page of the log while a history is stored. The server looks at every subject of the owner for
-every page, so few large pages are much faster."""
+STORE_PAGE_EVENTS = 1024
+STORE_PAGE_BYTES = 1 << 20
+"""A page of the log while a history is stored. The server reads a page before it looks at the next
+message of the connection, so a larger page would hold up the renewal of a lease."""
 
 R = TypeVar("R")
 
