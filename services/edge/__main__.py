@@ -108,7 +108,8 @@ async def wiring(app: App) -> None:
         now=now,
         engine=engine,
         test_events=test_events,
-        get_health=lambda: read_health(engine, streams),
+        get_health=lambda: read_health(engine, streams, app.find_readiness_problem()),
+        get_journal=app.journal_extent,
     )
     await _start_http(app, engine, streams, context)
 

@@ -5,18 +5,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 
-from tapewire.log import CommandHandler
+from tapewire.log import CommandHandler, view_checkpoints
 from tapewire.log.group_commit import GroupCommitLog
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import orders as contract
 from tapewire.runtime.progress import ProgressReporter
-from tapewire.views import OrderHistory, OrdersView, TradeHistory
+from tapewire.views import OrderHistory, OrdersView, PositionsView, TradeHistory
 from tapewire_services.orders.broker import PaperBroker
 from tapewire_services.orders.broker_reporter import BrokerReporter
 from tapewire_services.orders.broker_runner import LEASE, MAX_STORING_TIME, BrokerRunner
 from tapewire_services.orders.domain.commands import Command
 from tapewire_services.orders.domain.order import ORDER_DECIDER, State
+from tapewire_services.orders.exposure_gate import ExposureGate
 from tapewire_services.orders.open_order_limit import OpenOrderLimit, count_open_orders
 from tapewire_services.orders.service import OrdersService
 
@@ -59,7 +60,18 @@ async def wiring(app: App) -> None:
         partial(count_open_orders, app.log, app.views),
         asyncio.get_running_loop().time,
     )
-    service = OrdersService(app.log, app.views, command_handler, quote_cache, open_order_limit)
+
+    async def load_positions(user: str) -> PositionsView:
+        return (await view_checkpoints.load(app.log, app.views, PositionsView, user))[0]
+
+    service = OrdersService(
+        app.log,
+        app.views,
+        command_handler,
+        quote_cache,
+        open_order_limit,
+        exposure_gate=ExposureGate(app.is_journal_nearly_full, load_positions),
+    )
     await app.serve_requests(
         {
             contract.PLACE: Endpoint(contract.PlaceOrder, service.place),

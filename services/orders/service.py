@@ -42,6 +42,7 @@ from tapewire_services.orders.domain.commands import (
     validate_place_order,
 )
 from tapewire_services.orders.domain.order import State, UnplacedState
+from tapewire_services.orders.exposure_gate import ExposureGate
 from tapewire_services.orders.open_order_limit import OpenOrderLimit
 
 CANCELED_BY_USER = "canceled by the user"
@@ -58,7 +59,10 @@ class OrdersService:
         quote_cache: QuoteCache,
         open_order_limit: OpenOrderLimit,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        exposure_gate: ExposureGate | None = None,
     ) -> None:
+        self._exposure_gate = exposure_gate
         self._command_handler = command_handler
         self._quote_cache = quote_cache
         self._open_order_limit = open_order_limit
@@ -76,6 +80,8 @@ class OrdersService:
         subject = EventSubject(
             command.user, "orders", order_id(command.user, command.client_order_id)
         )
+        if self._exposure_gate is not None:
+            await self._exposure_gate.check(command)
         async with self._reserve_room(command, subject):
             placed = await handle_command(
                 self._command_handler, subject, command, context, is_new=True

@@ -45,6 +45,7 @@ def provision(nats: str | None, lower_replicas: bool, watch: bool) -> None:
             connection,
             wait_seconds=settings.nats_wait,
             replicas=settings.replicas,
+            journal_bytes=settings.journal_bytes,
             lower_replicas=lower_replicas,
             durables=durables,
             replace_journal=False,
@@ -78,7 +79,11 @@ async def _watch(
     tasks = [
         asyncio.create_task(
             keep_provisioned(
-                connection, replicas=settings.replicas, on_change=click.echo, durables=durables
+                connection,
+                replicas=settings.replicas,
+                journal_bytes=settings.journal_bytes,
+                on_change=click.echo,
+                durables=durables,
             )
         ),
         asyncio.create_task(connection.wait_closed()),

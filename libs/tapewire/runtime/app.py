@@ -21,6 +21,7 @@ from tapewire.log.history_store import HistoryType
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
 from tapewire.log.jetstream.durable_subscription import DurableSubscription
 from tapewire.log.jetstream.journal_guard import JournalGuard
+from tapewire.log.jetstream.journal_record import JournalExtent
 from tapewire.log.jetstream.streams import MARKET, SESSIONS, TICKETS, VIEWS
 from tapewire.log.view_checkpointer import ViewCheckpointer
 from tapewire.log.view_checkpoints import View, ViewType
@@ -78,6 +79,8 @@ class App:
             heartbeat_seconds=settings.agent_heartbeat,
         )
         self._on_ready = on_ready
+        self._guard = guard
+        self._readiness_checks: list[HealthCheck] = []
         self.is_suspended = False
         """Whether the service stops only because it must hold, and may start again."""
         self._stop_requested = asyncio.Event()
@@ -114,6 +117,24 @@ class App:
         task.add_done_callback(on_done)
         self.on_stop(cancel)
         return task
+
+    def is_journal_nearly_full(self) -> bool:
+        """Whether commands that add exposure must be refused."""
+        return self._guard is not None and self._guard.is_nearly_full
+
+    def journal_extent(self) -> JournalExtent | None:
+        """The extent of the journal, a few seconds ago; None before the first check."""
+        journal = None if self._guard is None else self._guard.journal
+        return None if journal is None else journal.extent
+
+    def add_readiness_check(self, check: HealthCheck) -> None:
+        """Report the service as degraded, and as not ready, while `check` returns a reason."""
+        self._readiness_checks.append(check)
+        self.add_health_check(check)
+
+    def find_readiness_problem(self) -> str | None:
+        """Why the service is not ready, by its readiness checks; None if it is."""
+        return "; ".join(found for check in self._readiness_checks if (found := check())) or None
 
     def add_health_check(self, check: HealthCheck) -> None:
         """Report the service as degraded while `check` returns a reason. It is called with every

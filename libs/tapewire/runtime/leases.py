@@ -16,9 +16,10 @@ import msgspec
 import structlog
 from nats.aio.msg import Msg
 
-from tapewire.log import AppendRejected, LogError, encode_token
+from tapewire.log import AppendRejected, LogError, Unavailable, encode_token
 from tapewire.log.backoff import jittered, new_rng
 from tapewire.log.jetstream import NatsConnection
+from tapewire.log.jetstream.atomic_batch import CONFLICT_CODES
 from tapewire.log.jetstream.compat import status_code
 from tapewire.log.jetstream.latest_values import MARKER_HEADERS, is_marker
 from tapewire.log.jetstream.streams import LEASES
@@ -41,8 +42,13 @@ class Leases:
         self._connection = connection
         self._holder = holder.encode()
         self._rng = new_rng()
+        self._problem: str | None = None
         self._renewed_at: dict[str, float] = {}
         """When each held lease was last renewed, in the loop's time."""
+
+    def find_problem(self) -> str | None:
+        """Why leases can be neither renewed nor acquired now; None if they can."""
+        return None if self._problem is None else f"leases cannot be written: {self._problem}"
 
     def is_held(self, name: str) -> bool:
         """Whether no other process can hold `name` now, even if this process was just paused."""
@@ -165,12 +171,21 @@ class Leases:
         self, subject: str, data: bytes, headers: dict[str, str], expected_revision: int
     ) -> int:
         expected = {"Nats-Expected-Last-Subject-Sequence": str(expected_revision)}
-        message = await self._connection.request(
-            subject, data, headers | expected, timeout_seconds=1
-        )
+        try:
+            message = await self._connection.request(
+                subject, data, headers | expected, timeout_seconds=1
+            )
+        except LogError as failure:
+            self._problem = str(failure)
+            raise
         answer = msgspec.json.decode(message.data)
-        if "error" in answer:
-            raise AppendRejected(answer["error"]["description"])
+        error = answer.get("error")
+        if error is not None and error.get("err_code") not in CONFLICT_CODES:
+            self._problem = str(error.get("description"))
+            raise Unavailable(self._problem)
+        self._problem = None
+        if error is not None:
+            raise AppendRejected(error["description"])
         return int(answer["seq"])
 
 

@@ -25,7 +25,7 @@ from tapewire.runtime.settings import Settings
 CHECK_RETRY_SECONDS = 0.5
 HOLD_POLL_SECONDS = 1.0
 """Time between two checks of a process that holds."""
-GUARD_INTERVAL_SECONDS = 5.0
+GUARD_INTERVAL_SECONDS = 3.0
 """Time between two checks of the journal while the service runs."""
 CONFIRMATION_SECONDS = 1.0
 """A loss must be found twice, this far apart: a server that has just started may not know all."""
@@ -97,6 +97,9 @@ class ServiceProcess:
             on_ready=lambda: self._report_to_parent(b"ready\n"),
         )
         self._connection.state_listeners.append(self._on_connection_state)
+        app.add_readiness_check(self._guard.find_problem)
+        app.add_readiness_check(app.leases.find_problem)
+        app.add_health_check(self._guard.find_capacity_warning)
         app.spawn(self._connection.wait_closed(), name="connection")
         app.spawn(self._guard_journal(app), name="journal guard")
         app.spawn(self._write_marks(), name="journal mark")
@@ -134,6 +137,7 @@ class ServiceProcess:
                 if await self._guard.check() is None:
                     continue
             except LogError as error:
+                self._guard.note_failed_check(str(error))
                 self._logger.warning("journal.check_failed", error=str(error))
                 await asyncio.sleep(CHECK_RETRY_SECONDS)
                 if self._connection.is_connected:
@@ -227,7 +231,9 @@ class ServiceProcess:
                 return HealthStatus("held", self._name, is_connected, self._hold_reason)
             if self._app is None or not self._app.is_ready:
                 return HealthStatus("starting", self._name, is_connected)
-            return HealthStatus("ok" if is_connected else "degraded", self._name, is_connected)
+            problem = self._app.find_readiness_problem()
+            is_ok = is_connected and problem is None
+            return HealthStatus("ok" if is_ok else "degraded", self._name, is_connected, problem)
 
         server = await serve_health(
             self._settings.health_host, self._settings.health_port, get_status

@@ -44,6 +44,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     nats_wait: Annotated[
         float, _setting("seconds to wait for NATS and its streams at the start", gt=0)
     ] = 30.0
+    journal_bytes: Annotated[
+        int,
+        _setting("limit of the journal in bytes, which `tapewire provision` sets; the server's "
+               "store needs a quarter more, and 0.4 GB", ge=1 << 20),
+    ] = 4 << 30  # fmt: skip
     replicas: Annotated[int, _setting("replicas of every stream (3 in a cluster)", ge=1, le=5)] = 1
 
     log_format: Annotated[str, _setting("log lines: console or json", choices="console|json")] = (

@@ -41,6 +41,7 @@ _STATUS_BY_REJECTION_CODE = {
     "forbidden": 403,
     "invalid": 422,
     KEY_REUSED: 422,
+    "journal_full": 503,
 }
 
 

@@ -16,20 +16,22 @@ class SseHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     connections_per_user: dict[str, int] | None = None
 
 
-class Health(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The health of this process. `status` is ok, starting, degraded (the log is away) or
-    stopping."""
+class Health(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The health of this process. `status` is ok, starting, degraded (for `reason`) or stopping."""
 
     status: str
     connections: int
     users: int
     sse: SseHealth
+    reason: str | None = None
 
 
-def read_health(engine: Engine, streams: StreamHandler) -> Health:
-    """The health of a process that serves `streams` from `engine`."""
+def read_health(engine: Engine, streams: StreamHandler, problem: str | None = None) -> Health:
+    """The health of a process that serves `streams` from `engine`, with a `problem` or without."""
     follows_log = engine.log_tail.ready.is_set()
-    status = "ok" if follows_log else "degraded"
+    if not follows_log:
+        problem = "does not follow the log"
+    status = "ok" if problem is None else "degraded"
     if streams.is_draining:
         status = "stopping"
     return Health(
@@ -41,4 +43,5 @@ def read_health(engine: Engine, streams: StreamHandler) -> Health:
             total_connections=engine.totals().connection_count,
             listener_active=follows_log,
         ),
+        reason=problem,
     )

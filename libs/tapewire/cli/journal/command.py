@@ -76,7 +76,12 @@ def accept_loss_command(nats: str | None) -> None:
         if not losses:
             return [], found.record.epoch if found.record is not None else ""
         durables = all_durables(load_accesses(settings))
-        await provision(connection, replicas=settings.replicas, durables=durables)
+        await provision(
+            connection,
+            replicas=settings.replicas,
+            journal_bytes=settings.journal_bytes,
+            durables=durables,
+        )
         return losses, (await journal_admin.accept_loss(connection)).epoch
 
     losses, epoch = _run("journal accept-loss", nats, accept)

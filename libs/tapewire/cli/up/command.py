@@ -106,6 +106,7 @@ def _prepare(
     embedded = None
     if options.nats is None:
         embedded = EmbeddedNats.prepare(data_dir.path, load_accesses(settings))
+        embedded.journal_bytes = settings.journal_bytes
     nats_url = options.nats or "" if embedded is None else embedded.url
     logging_setup.remember_url_secrets(nats_url)
     environ = {**environ, "TAPEWIRE_NATS_URL": nats_url}

@@ -12,27 +12,21 @@ import random
 import shutil
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from tapewire.cli.errors import EXIT_USAGE, CliError
+from tapewire.cli.errors import CliError
 from tapewire.cli.nats_config.accounts import JETSTREAM_ACCOUNT, render_accounts
 from tapewire.cli.nats_config.declarations import all_durables
 from tapewire.cli.up.child_process import ProcessSpec
 from tapewire.cli.up.nats_users import NatsUsers, write_private
+from tapewire.cli.up.stream_provisioning import provision_streams
 from tapewire.cli.up.supervisor import StartFailed
-from tapewire.log import LogError, OutcomeUnknown, Unavailable
-from tapewire.log.jetstream import (
-    BadCredentials,
-    NatsConnection,
-    NatsCredentials,
-    connect,
-    provision,
-)
-from tapewire.log.jetstream.provisioning import provision_when_available
+from tapewire.log import OutcomeUnknown, Unavailable
+from tapewire.log.jetstream.streams import DEFAULT_JOURNAL_BYTES
 from tapewire.runtime.nats_access import NatsAccess
 
 logger = structlog.get_logger("up")
@@ -87,6 +81,7 @@ class EmbeddedNats:
         self._log_path = directory / "nats.log"
         self._directory = directory
         self._was_ready = False
+        self.journal_bytes = DEFAULT_JOURNAL_BYTES
 
     @classmethod
     def prepare(cls, directory: Path, accesses: Sequence[NatsAccess]) -> "EmbeddedNats":
@@ -157,6 +152,7 @@ class EmbeddedNats:
                 changes = await provision_streams(
                     self.admin_url,
                     durables=all_durables(self._accesses),
+                    journal_bytes=self.journal_bytes,
                     wait_seconds=1,
                     continues=self._was_ready,
                 )
@@ -180,48 +176,6 @@ class EmbeddedNats:
             if "[FTL]" in line or "[ERR]" in line:
                 return line.partition("] ")[2]
         return ""
-
-
-async def provision_streams(
-    url: str, *, durables: Mapping[str, str], wait_seconds: float, continues: bool
-) -> list[str]:
-    """Create the streams of the embedded server at `url`, or restore them; the changes. Raises
-    LogError."""
-    connection = await connect(url, "tapewire up", wait_seconds=wait_seconds)
-    try:
-        return await provision(
-            connection, durables=durables, replace_journal=False, continues=continues
-        )
-    finally:
-        await connection.close()
-
-
-async def provision_external_streams(
-    url: str, *, credentials: NatsCredentials, replicas: int, wait_seconds: float
-) -> NatsConnection:
-    """Create the streams of a server that is not ours, or restore them; the open connection.
-
-    Raises:
-        StartFailed: the server does not answer, or rejects a stream.
-    """
-    try:
-        connection = await connect(
-            url, "tapewire up", wait_seconds=wait_seconds, credentials=credentials
-        )
-        await provision_when_available(
-            connection,
-            wait_seconds=wait_seconds,
-            replicas=replicas,
-            replace_journal=False,
-            continues=False,
-        )
-    except (Unavailable, OutcomeUnknown) as error:
-        raise StartFailed(str(error), 3) from error
-    except LogError as error:
-        raise StartFailed(f"the streams cannot be made: {error}") from error
-    except BadCredentials as error:
-        raise StartFailed(f"cannot connect to NATS: {error}", EXIT_USAGE) from error
-    return connection
 
 
 def check_server(info: dict[str, Any], binary: str) -> None:

@@ -13,7 +13,7 @@ from tapewire.cli.up import plan
 from tapewire.cli.up.child_process import ProcessSpec
 from tapewire.cli.up.console import Console
 from tapewire.cli.up.data_dir import DataDir, RunState
-from tapewire.cli.up.embedded_nats import provision_external_streams
+from tapewire.cli.up.stream_provisioning import provision_external_streams
 from tapewire.cli.up.supervisor import StartFailed, Supervisor
 from tapewire.log.jetstream import NatsConnection
 from tapewire.log.jetstream.credentials import without_credentials
@@ -104,6 +104,7 @@ class Lifecycle:
                         self._settings.nats_url,
                         credentials=self._settings.nats_credentials(),
                         replicas=self._settings.replicas,
+                        journal_bytes=self._settings.journal_bytes,
                         wait_seconds=self._settings.nats_wait,
                     )
                 )
@@ -116,6 +117,7 @@ class Lifecycle:
             await keep_provisioned(
                 connection,
                 replicas=self._settings.replicas,
+                journal_bytes=self._settings.journal_bytes,
                 on_change=lambda change: self._console.log("up.stream_changed", change),
             )
         finally:

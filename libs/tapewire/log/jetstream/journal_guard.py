@@ -29,6 +29,11 @@ from tapewire.log.jetstream.journal_record import (
 )
 from tapewire.log.ports import LogError, Unavailable
 
+WARNING_USAGE = 0.8
+REFUSAL_USAGE = 0.95
+"""The shares of the journal's limit from which on services warn, and refuse to add exposure. What
+is left is for cancels, closing orders and fills."""
+FULL_USAGE = 0.999
 VERIFICATION_TIMEOUT_SECONDS = 5.0
 """How long a request to the log waits for the verification after a reconnect."""
 
@@ -46,6 +51,7 @@ class JournalGuard:
         self._seen_event_id = ""
         self._epoch = ""
         self._held_epoch = ""
+        self._failed_check: str | None = None
         self._verified = asyncio.Event()
         self.journal: JournalAndRecords | None = None
         """The journal at the last check."""
@@ -93,7 +99,7 @@ class JournalGuard:
             }
         losses = find_losses(journal, seen, event_ids)
         is_confirmed = self.hold_reason is not None
-        self.journal = journal
+        self.journal, self._failed_check = journal, None
         self.hold_reason = "; ".join(losses) or None
         if self.hold_reason is None:
             self._verified.set()
@@ -103,6 +109,38 @@ class JournalGuard:
             if is_confirmed and journal.extent is not None and journal.loss is None:
                 await self._report(losses, journal)
         return self.hold_reason
+
+    @property
+    def usage(self) -> float:
+        """The share of the journal's limit that is used, 0 to 1; 0 without a limit."""
+        extent = None if self.journal is None else self.journal.extent
+        if extent is None or extent.max_bytes <= 0:
+            return 0.0
+        return extent.byte_count / extent.max_bytes
+
+    def find_capacity_warning(self) -> str | None:
+        """What operators must know of the journal's size, from 80 % of its limit on. The text
+        changes with each threshold only, since every change is reported."""
+        if self.usage < WARNING_USAGE:
+            return None
+        if self.is_nearly_full:
+            return f"the journal is {REFUSAL_USAGE:.0%} full: orders that add exposure are refused"
+        return f"the journal is {WARNING_USAGE:.0%} full: see `tapewire journal status`"
+
+    def find_problem(self) -> str | None:
+        """Why the journal cannot be used now: it is full, or JetStream does not answer."""
+        if self._failed_check is not None:
+            return f"the journal does not answer: {self._failed_check}"
+        return "the journal is full: nothing can be stored" if self.usage >= FULL_USAGE else None
+
+    def note_failed_check(self, error: str) -> None:
+        """The last check found no answer."""
+        self._failed_check = error
+
+    @property
+    def is_nearly_full(self) -> bool:
+        """Whether commands that add exposure must be refused."""
+        return self.usage >= REFUSAL_USAGE
 
     async def write_mark(self) -> None:
         """Record how far the journal has got, if this process has seen more than is recorded.

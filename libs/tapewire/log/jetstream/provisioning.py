@@ -18,7 +18,14 @@ from tapewire.log.jetstream.connection import NatsConnection
 from tapewire.log.jetstream.durable_subscription import ensure_consumer
 from tapewire.log.jetstream.journal_admin import begin_epoch, ensure_record, find_recorded_losses
 from tapewire.log.jetstream.journal_record import read_journal
-from tapewire.log.jetstream.streams import EVENTS, JOURNAL, MARKET, StreamSpec, stream_specs
+from tapewire.log.jetstream.streams import (
+    DEFAULT_JOURNAL_BYTES,
+    EVENTS,
+    JOURNAL,
+    MARKET,
+    StreamSpec,
+    stream_specs,
+)
 from tapewire.log.ports import AppendRejected, LogError, OutcomeUnknown, Unavailable
 
 PROVISION_RETRY_SECONDS = 0.5
@@ -28,6 +35,11 @@ _UNAVAILABLE_STATUS = 503
 """JetStream's status while it has no leader yet."""
 _STREAM_NOT_FOUND_CODE = 10059
 _NAME_IN_USE_CODE = 10058
+_NO_ROOM_CODE = 10047
+"""The server's store is too small to reserve the room of a stream."""
+MAX_BYTES_METADATA = "tapewire-max-bytes"
+"""The key of a stream's metadata with the limit that `provision` set; another one is an
+operator's."""
 
 logger = structlog.get_logger("tapewire.streams")
 
@@ -37,6 +49,7 @@ async def provision(
     *,
     replicas: int = 1,
     lower_replicas: bool = False,
+    journal_bytes: int = DEFAULT_JOURNAL_BYTES,
     durables: Mapping[str, str] | None = None,
     replace_journal: bool = True,
     continues: bool = True,
@@ -46,6 +59,8 @@ async def provision(
     Args:
         replicas: copies of each stream. A stream that has more keeps them.
         lower_replicas: remove copies of streams that have more than `replicas`.
+        journal_bytes: the limit of EVENTS, from which the room of VIEWS follows. A limit that an
+            operator has set stays.
         durables: durable subscriptions to create, the filter by name, for services that may not.
         replace_journal: create EVENTS even if there was a journal before, which accepts its loss.
             Without it, a lost journal stays missing, and services hold.
@@ -60,7 +75,7 @@ async def provision(
         Unavailable, OutcomeUnknown: as `NatsConnection.request`.
     """
     changes: list[str] = []
-    specs = {spec.name: spec for spec in stream_specs()}
+    specs = {spec.name: spec for spec in stream_specs(journal_bytes)}
     changes += await _provision_stream(connection, specs.pop(JOURNAL), replicas, lower_replicas)
     recorded = (await read_journal(connection)).record
     is_lost = recorded is not None and await _read_config(connection, EVENTS) is None
@@ -102,6 +117,7 @@ async def keep_provisioned(
     *,
     replicas: int,
     on_change: Callable[[str], None],
+    journal_bytes: int = DEFAULT_JOURNAL_BYTES,
     durables: Mapping[str, str] | None = None,
 ) -> None:
     """Provision again after every reconnect, until cancelled. A server that was restarted has lost
@@ -115,7 +131,11 @@ async def keep_provisioned(
         reconnected.clear()
         try:
             changes = await provision(
-                connection, replicas=replicas, durables=durables, replace_journal=False
+                connection,
+                replicas=replicas,
+                journal_bytes=journal_bytes,
+                durables=durables,
+                replace_journal=False,
             )
         except LogError as error:
             logger.warning("streams.provision_failed", error=str(error))
@@ -177,27 +197,76 @@ async def _provision_stream(
 ) -> list[str]:
     found = await _read_config(connection, spec.name)
     if found is None:
-        config = spec.new_config(replicas)
-        answer = await _request_api(connection, f"$JS.API.STREAM.CREATE.{spec.name}", config)
+        answer = await _create_stream(connection, spec, replicas)
         if answer.get("error", {}).get("err_code") == _NAME_IN_USE_CODE:
             return await _provision_stream(connection, spec, replicas, lower_replicas)
         _raise_error(spec.name, answer)
-        return [f"{spec.name}: created"]
+        without = spec.max_bytes > 0 and answer["config"].get("max_bytes", -1) < 0
+        return [f"{spec.name}: created", *([_no_room(spec)] if without else [])]
     changes = spec.deviations(found)
     copies = found.get("num_replicas", 1)
     if copies < replicas or (lower_replicas and copies > replicas):
         changes["num_replicas"] = (copies, replicas)
-    if not changes:
-        return []
-    # The server resets what an update leaves out.
-    update = {**found, **{field: value for field, (_, value) in changes.items()}}
-    _raise_error(
-        spec.name, await _request_api(connection, f"$JS.API.STREAM.UPDATE.{spec.name}", update)
-    )
+    changed = {**changes, **_limit_changes(spec, found)}
+    answer = await _update_stream(connection, spec, found, changed)
+    if answer.get("error", {}).get("err_code") == _NO_ROOM_CODE:
+        changed = changes
+        answer = await _update_stream(connection, spec, found, changed)
+    _raise_error(spec.name, answer)
     return [
         f"{spec.name}: {field} {_show(before)} -> {_show(after)}"
-        for field, (before, after) in changes.items()
+        for field, (before, after) in changed.items()
+        if field != "metadata"
     ]
+
+
+async def _create_stream(
+    connection: NatsConnection, spec: StreamSpec, replicas: int
+) -> dict[str, Any]:
+    """Create a stream with its limit; without one if the server has no room to reserve."""
+    config = spec.new_config(replicas)
+    subject = f"$JS.API.STREAM.CREATE.{spec.name}"
+    limit = {field: value for field, (_, value) in _limit_changes(spec, config).items()}
+    answer = await _request_api(connection, subject, {**config, **limit})
+    if limit and answer.get("error", {}).get("err_code") == _NO_ROOM_CODE:
+        return await _request_api(connection, subject, config)
+    return answer
+
+
+async def _update_stream(
+    connection: NatsConnection,
+    spec: StreamSpec,
+    found: dict[str, Any],
+    changes: dict[str, tuple[Any, Any]],
+) -> dict[str, Any]:
+    """The server's answer; nothing is asked without changes."""
+    if not changes:
+        return {}
+    # The server resets what an update leaves out.
+    update = {**found, **{field: value for field, (_, value) in changes.items()}}
+    return await _request_api(connection, f"$JS.API.STREAM.UPDATE.{spec.name}", update)
+
+
+def _limit_changes(spec: StreamSpec, found: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The changes that give a stream its limit, unless an operator has set another one."""
+    metadata = found.get("metadata") or {}
+    present = found.get("max_bytes", -1)
+    is_ours = present < 0 or str(present) == metadata.get(MAX_BYTES_METADATA)
+    if spec.max_bytes < 0 or present == spec.max_bytes or not is_ours:
+        return {}
+    discard = found.get("discard", "old")
+    return {
+        "max_bytes": (present, spec.max_bytes),
+        **({"discard": (discard, "new")} if discard != "new" else {}),
+        "metadata": (metadata, {**metadata, MAX_BYTES_METADATA: str(spec.max_bytes)}),
+    }
+
+
+def _no_room(spec: StreamSpec) -> str:
+    return (
+        f"{spec.name}: without a limit, since the server's store has no {spec.max_bytes:,} bytes "
+        "to reserve: lower TAPEWIRE_JOURNAL_BYTES, or give the server more room"
+    )
 
 
 async def _read_config(connection: NatsConnection, name: str) -> dict[str, Any] | None:

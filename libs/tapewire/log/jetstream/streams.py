@@ -21,15 +21,30 @@ DUPLICATE_WINDOW_SECONDS = 120
 """How long the server remembers event ids."""
 _NANOSECONDS_PER_SECOND = 1_000_000_000
 
+DEFAULT_JOURNAL_BYTES = 4 << 30
+_MEBIBYTE = 1 << 20
+_MAX_BYTES = {
+    PARKED: 64 * _MEBIBYTE,
+    JOURNAL: _MEBIBYTE,
+    SESSIONS: 256 * _MEBIBYTE,
+    LEASES: 8 * _MEBIBYTE,
+    TICKETS: 8 * _MEBIBYTE,
+}
+"""Room that is reserved for each stream on disk, so that it lives when the journal is full."""
+_VIEWS_SHARE = 4
+"""The checkpoints get this part of the room of the journal."""
+
 
 class StreamSpec(msgspec.Struct, frozen=True):
     """One stream. `required` is what Tapewire relies on: `provision` restores it and every service
     checks it. `initial` holds fields that a new stream is created with, and that belong to the
-    operator from then on."""
+    operator from then on. `max_bytes` is the room that is reserved for it, -1 for none; a full
+    stream refuses messages."""
 
     name: str
     required: dict[str, Any]
     initial: dict[str, Any] = {}
+    max_bytes: int = -1
 
     def new_config(self, replicas: int) -> dict[str, Any]:
         """The configuration of a new stream."""
@@ -60,8 +75,13 @@ def _with_required(field: str, found: Any, required: Any) -> Any:
     return required
 
 
-def stream_specs() -> list[StreamSpec]:
-    """All streams."""
+def total_bytes(journal_bytes: int) -> int:
+    """The room that all streams on disk need together; the server's store must have more."""
+    return sum(spec.max_bytes for spec in stream_specs(journal_bytes) if spec.max_bytes > 0)
+
+
+def stream_specs(journal_bytes: int = DEFAULT_JOURNAL_BYTES) -> list[StreamSpec]:
+    """All streams, with room for `journal_bytes` in EVENTS."""
     return [
         StreamSpec(
             EVENTS,
@@ -73,6 +93,7 @@ def stream_specs() -> list[StreamSpec]:
                 "duplicate_window": DUPLICATE_WINDOW_SECONDS * _NANOSECONDS_PER_SECOND,
                 "republish": {"src": "ev.>", "dest": "live.ev.>"},
             },
+            max_bytes=journal_bytes,
         ),
         StreamSpec(
             MARKET,
@@ -94,6 +115,7 @@ def stream_specs() -> list[StreamSpec]:
                 "allow_direct": True,
                 "allow_atomic": True,
             },
+            max_bytes=journal_bytes // _VIEWS_SHARE,
         ),
         StreamSpec(
             PARKED,
@@ -104,6 +126,7 @@ def stream_specs() -> list[StreamSpec]:
                 "allow_direct": True,
                 "allow_msg_ttl": True,
             },
+            max_bytes=_MAX_BYTES[PARKED],
         ),
         _bucket(JOURNAL),
         _bucket(SESSIONS),
@@ -124,6 +147,7 @@ def _bucket(name: str) -> StreamSpec:
             "allow_msg_ttl": True,
         },
         {"discard": "new", "deny_delete": True},
+        max_bytes=_MAX_BYTES[name],
     )
 
 

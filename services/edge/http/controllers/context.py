@@ -18,6 +18,7 @@ from litestar.handlers import BaseRouteHandler
 
 from tapewire.log import CommandRejected, LogError, Unavailable
 from tapewire.log.idempotency import KEY_HEADER
+from tapewire.log.jetstream.journal_record import JournalExtent
 from tapewire.runtime import RequestClient, RequestTimeout, Settings
 from tapewire.runtime.requests import REQUEST_TIMEOUT_SECONDS
 from tapewire_services.edge.auth import (
@@ -74,6 +75,7 @@ class ControllerContext:
         engine: Engine,
         test_events: AdminTestEventBroadcast,
         get_health: Callable[[], Health],
+        get_journal: Callable[[], JournalExtent | None] = lambda: None,
     ) -> None:
         self.sessions = sessions
         self.tickets = tickets
@@ -82,6 +84,7 @@ class ControllerContext:
         self.engine = engine
         self.test_events = test_events
         self.get_health = get_health
+        self.get_journal = get_journal
         self._requests = requests
         self._count_call = count_call
         self._authenticator = authenticator

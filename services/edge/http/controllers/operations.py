@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from litestar import Controller, Response, get, post
 
+from tapewire.log.jetstream.journal_record import JournalExtent
 from tapewire_services.edge.auth import Session
 from tapewire_services.edge.cluster.admin_test_event import AdminTestEvent
 from tapewire_services.edge.delivery.serializers.trading_views import (
@@ -95,11 +96,11 @@ class OperationsController(Controller):
     @get("/metrics", media_type="text/plain", include_in_schema=False, sync_to_thread=False)
     def metrics(self, context: ControllerContext) -> Response[str]:
         """This process's figures, in Prometheus's text format."""
-        text = "".join(_render_metrics(context.engine))
+        text = "".join(_render_metrics(context.engine, context.get_journal()))
         return Response(text, media_type="text/plain; version=0.0.4")
 
 
-def _render_metrics(engine: Engine) -> Iterator[str]:
+def _render_metrics(engine: Engine, journal: JournalExtent | None) -> Iterator[str]:
     """Prometheus's text format, version 0.0.4."""
     hub, log_tail, totals = engine.hub, engine.log_tail, engine.totals()
     gauges = {
@@ -123,6 +124,15 @@ def _render_metrics(engine: Engine) -> Iterator[str]:
         ),
         "tapewire_tape_following": ("Whether the log is followed.", int(log_tail.ready.is_set())),
     }
+    if journal is not None:
+        gauges |= {
+            "tapewire_journal_bytes": ("Bytes of the journal on disk.", journal.byte_count),
+            "tapewire_journal_max_bytes": (
+                "The limit of the journal in bytes; -1: none.",
+                journal.max_bytes,
+            ),
+            "tapewire_journal_events": ("Events in the journal.", journal.event_count),
+        }
     for name, (meaning, value) in gauges.items():
         yield f"# HELP {name} {meaning}\n# TYPE {name} gauge\n{name} {value}\n"
     yield from _counter_header("tapewire_tape_repairs_total", "Times that missed events were read.")

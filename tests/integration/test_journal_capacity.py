@@ -1,0 +1,204 @@
+"""A journal that fills up says so, keeps room for what reduces exposure, stops nothing else.
+
+Each test has a journal of one mebibyte, filled by events of another user.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tapewire.cli.up.embedded_nats import find_free_port
+from tapewire.events import NotificationsRead
+from tapewire.log import LogError
+from tapewire.log.jetstream import connect
+from tapewire.log.jetstream.journal_record import read_extent
+from tapewire.log.jetstream.streams import EVENTS, LEASES, total_bytes
+from tests.harness.edge import EdgeProcess, ManagedService
+from tests.harness.nats_cluster import run_nats_cluster
+from tests.harness.nats_servers import LocalNatsServer
+from tests.harness.provisioning import ask, get, run_command
+from tests.harness.publishers import EventLogDriver, QuoteDriver
+from tests.harness.waiting import wait_until_async
+
+MEBIBYTE = 1 << 20
+
+
+class Platform:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.server = LocalNatsServer(folder)
+        self.server.start()
+        self.url = self.server.url
+        self.provision(TAPEWIRE_JOURNAL_BYTES=str(MEBIBYTE))
+        self.orders_port = find_free_port()
+        settings = {"TAPEWIRE_NATS_URL": self.url}
+        orders = {**settings, "TAPEWIRE_HEALTH_PORT": str(self.orders_port)}
+        self.edge = EdgeProcess(settings, folder)
+        self._services = [self.edge, ManagedService("orders", orders, folder)]
+
+    def provision(self, **env: str) -> str:
+        code, output = run_command("provision", "--nats", self.url, **env)
+        assert code == 0, output
+        return output
+
+    async def wait_ready(self) -> None:
+        for service in self._services:
+            await asyncio.to_thread(service.wait_ready)
+
+    async def fill(self, share: float) -> None:
+        """Append events until the journal has that share of its limit; 1 until it refuses."""
+        connection = await connect(self.url, "test")
+        try:
+            for _ in range(100_000):
+                extent = await read_extent(connection)
+                assert extent is not None
+                if extent.byte_count >= share * MEBIBYTE:
+                    return
+                is_far = extent.byte_count < (share - 0.05) * MEBIBYTE
+                event = NotificationsRead(
+                    ids=("x" * (20_000 if is_far else 100),),
+                    timestamp=datetime.now(UTC),
+                    command_id="fill",
+                )
+                try:
+                    await EventLogDriver(connection).append("filler", event, domain="notifications")
+                except LogError:
+                    return
+        finally:
+            await connection.close()
+
+    def close(self) -> None:
+        for service in self._services:
+            if service.process.poll() is None:
+                service.kill()
+        self.server.close()
+
+
+@pytest.fixture
+async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
+    made = Platform(tmp_path)
+    try:
+        await made.wait_ready()
+        yield made
+    finally:
+        made.close()
+
+
+async def wait_answer(url: str, status: int, *words: str) -> None:
+    """Wait until `url` answers with the status and all words."""
+    seen: Any = None
+
+    async def answered() -> bool:
+        nonlocal seen
+        with contextlib.suppress(httpx.TransportError):
+            answer = await get(url)
+            seen = (answer.status_code, answer.text)
+            return answer.status_code == status and all(word in answer.text for word in words)
+        return False
+
+    await wait_until_async(f"{url} answers {words}", answered, describe_last=lambda: seen)
+
+
+async def test_a_full_journal_is_reported_and_stops_neither_leases_nor_sign_in(
+    platform: Platform,
+) -> None:
+    await platform.fill(1.0)
+    await wait_answer(f"{platform.edge.url}/health/ready", 503, "the journal is full")
+    await wait_answer(
+        f"http://127.0.0.1:{platform.orders_port}/health/ready", 503, "the journal is full"
+    )
+    await platform.edge.sign_in("alice")
+    connection = await connect(platform.url, "test")
+    try:
+        before = (await ask(connection, f"STREAM.INFO.{LEASES}"))["state"]["last_seq"]
+
+        async def renewed() -> bool:
+            state = (await ask(connection, f"STREAM.INFO.{LEASES}"))["state"]
+            return bool(state["last_seq"] > before and state["messages"])
+
+        await wait_until_async("the lease is renewed", renewed)
+    finally:
+        await connection.close()
+    code, output = await asyncio.to_thread(run_command, "journal", "status", "--nats", platform.url)
+    assert (code, f"of {MEBIBYTE:,}" in output) == (0, True), output
+
+
+async def test_a_nearly_full_journal_takes_only_what_reduces_exposure(platform: Platform) -> None:
+    cookie = await platform.edge.sign_in("alice")
+    connection = await connect(platform.url, "test")
+    await QuoteDriver(connection).publish("IBM")
+    async with platform.edge.client(cookie) as http:
+        order = {"symbol": "IBM", "side": "buy", "type": "limit", "limitPrice": 1, "qty": 1}
+
+        answer = httpx.Response(0)
+
+        async def placed() -> bool:
+            nonlocal answer
+            answer = await http.post("/api/orders", json=order)
+            return answer.status_code == 201
+
+        await wait_until_async("an order is placed", placed, describe_last=lambda: answer.text)
+        resting = answer.json()["orderId"]
+        await platform.fill(0.955)
+
+        async def refused() -> bool:
+            nonlocal answer
+            # The service looks every 3 s, and each order until then takes room that is left.
+            await asyncio.sleep(1)
+            answer = await http.post("/api/orders", json=order)
+            return answer.status_code == 503 and "nearly full" in answer.text
+
+        await wait_until_async("orders are refused", refused, describe_last=lambda: answer.text)
+        canceled = await http.delete(f"/api/orders/{resting}")
+        assert canceled.status_code in (200, 202), canceled.text
+        assert (await get(f"{platform.edge.url}/health/ready")).status_code == 200
+    await connection.close()
+
+
+async def test_limits_are_set_once_and_follow_the_setting(platform: Platform) -> None:
+    connection = await connect(platform.url, "test")
+    try:
+        config = (await ask(connection, f"STREAM.INFO.{EVENTS}"))["config"]
+        assert (config["max_bytes"], config["discard"]) == (MEBIBYTE, "new")
+        larger = await asyncio.to_thread(platform.provision, TAPEWIRE_JOURNAL_BYTES="3000000")
+        assert "EVENTS: max_bytes 1048576 -> 3000000" in larger
+        await ask(connection, f"STREAM.UPDATE.{EVENTS}", {**config, "max_bytes": 5_000_000})
+        unchanged = await asyncio.to_thread(platform.provision, TAPEWIRE_JOURNAL_BYTES="7000000")
+        assert "EVENTS" not in unchanged
+        config = (await ask(connection, f"STREAM.INFO.{EVENTS}"))["config"]
+        assert config["max_bytes"] == 5_000_000
+    finally:
+        await connection.close()
+
+
+def test_the_limits_of_all_streams_together_are_stated() -> None:
+    assert total_bytes(12 << 30) < 16 << 30
+
+
+async def test_a_lost_quorum_takes_readiness_away_and_returns_it(tmp_path: Path) -> None:
+    with run_nats_cluster(tmp_path) as cluster:
+        env = {"TAPEWIRE_REPLICAS": "3", "TAPEWIRE_NATS_WAIT": "60"}
+        code, output = await asyncio.to_thread(
+            run_command, "provision", "--nats", cluster.url, **env
+        )
+        assert code == 0, output
+        port = find_free_port()
+        settings = {"TAPEWIRE_NATS_URL": cluster.url, "TAPEWIRE_HEALTH_PORT": str(port)}
+        service = ManagedService("orders", settings, tmp_path)
+        try:
+            await asyncio.to_thread(service.wait_ready)
+            await wait_answer(f"http://127.0.0.1:{port}/health/ready", 200)
+            cluster.kill(1)
+            cluster.kill(2)
+            await wait_answer(f"http://127.0.0.1:{port}/health/ready", 503)
+            cluster.start(1)
+            cluster.start(2)
+            await wait_answer(f"http://127.0.0.1:{port}/health/ready", 200)
+        finally:
+            service.kill()
