@@ -60,7 +60,7 @@ class StreamRequest(msgspec.Struct, frozen=True):
     def check_query(self) -> None:
         """Reject misspelled query parameters: `symbol` would open a stream of all symbols. Other
         names are ignored, because clients add parameters against caches, and an EventSource that is
-        refused gives up for good (decision record 16).
+        refused gives up for good (decision record 19).
 
         Raises:
             HttpError: 422.
