@@ -1,6 +1,7 @@
 """The NATS connection, beyond the ports: how closes and lost messages are reported."""
 
 import asyncio
+import warnings
 
 import pytest
 
@@ -77,6 +78,23 @@ async def test_an_attempt_to_connect_ends_although_it_ignores_a_cancellation(
         await asyncio.wait_for(connecting, 30)
     assert client.cancellations == 2
     assert ended.type is (asyncio.CancelledError if wait_seconds == 60 else Unavailable)
+
+
+async def test_failed_attempts_to_reconnect_leave_no_socket_open(
+    jetstream: JetStreamBackend,
+) -> None:
+    """A suspended server accepts connections and does not greet."""
+    connection = await jetstream.connect()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        async with jetstream.server_frozen():
+            server = connection.client._current_server
+            assert server is not None
+            connection.client._abort_connection()
+            await wait_until("it tried three times", lambda: server.reconnects >= 3)
+        await wait_until("it is connected", lambda: connection.is_connected)
+        await connection.request("$JS.API.INFO")
+    assert [str(one.message) for one in caught if one.category is ResourceWarning] == []
 
 
 async def test_a_requested_close_is_not_an_error(jetstream: JetStreamBackend) -> None:

@@ -10,7 +10,7 @@ import ssl
 from typing import Any
 
 import nats.errors
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
 from nats.aio.msg import Msg
 
 from tapewire.log.jetstream.credentials import ConnectionAuth, NatsCredentials
@@ -88,10 +88,18 @@ class CompatClient(Client):
         nats-py closes the old connection and waits until everything was sent. A server that is
         suspended never takes it.
         """
+        self._abort_connection()
+        await super()._attempt_reconnect()
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        """Close the connection of a failed attempt to reconnect, which nats-py leaves open."""
+        self._abort_connection()
+        await super()._connect_to_server(s)
+
+    def _abort_connection(self) -> None:
         writer = getattr(self._transport, "_io_writer", None)
         if writer is not None:
             writer.transport.abort()
-        await super()._attempt_reconnect()
 
     async def _process_pong(self) -> None:
         """Ignore a PONG that no flush waits for any more.
