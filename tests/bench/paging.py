@@ -41,6 +41,7 @@ STORE_TIMEOUT_SECONDS = 3600.0
 USER = "million"
 START = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
 EVENTS_PER_ORDER = 3
+EDGE_SETTINGS = {"TAPEWIRE_SIGN_IN": "on", "TAPEWIRE_COOKIE_SECURE": "off"}
 
 
 async def measure_paging() -> TableRows:
@@ -88,10 +89,11 @@ async def _sign_in(http: httpx.AsyncClient) -> None:
 async def _wait_stored(http: httpx.AsyncClient) -> None:
     """Wait until the first page is answered. It is 503 while the history is stored."""
     deadline = time.perf_counter() + STORE_TIMEOUT_SECONDS
-    while (await http.get("/api/orders", params={"limit": 1})).status_code != 200:
+    while (answer := await http.get("/api/orders", params={"limit": 1})).status_code == 503:
         if time.perf_counter() > deadline:
             raise TimeoutError("the history is not stored")
         await asyncio.sleep(1)
+    answer.raise_for_status()
 
 
 async def _read_page(http: httpx.AsyncClient, cursor: str | None) -> tuple[str | None, float]:
@@ -110,7 +112,7 @@ def _run_services(url: str, folder: Path) -> Iterator[tuple[BenchedService, str]
     port = find_free_port()
     orders = BenchedService("orders", url, folder / "orders.log")
     edge = BenchedService(
-        "edge", url, folder / "edge.log", TAPEWIRE_PORT=str(port), TAPEWIRE_SIGN_IN="on"
+        "edge", url, folder / "edge.log", **EDGE_SETTINGS, TAPEWIRE_PORT=str(port)
     )
     try:
         yield orders, f"http://127.0.0.1:{port}"
