@@ -33,6 +33,7 @@ renewed by one of them."""
 MAX_STORING_TIME = timedelta(seconds=10)
 """How long after its time an order may be stored. More than a request waits, and than the clocks of
 a service and of the message server may differ."""
+LATE_ORDER_REASON = "it was stored too long after it was placed"
 
 logger = structlog.get_logger("orders.broker")
 
@@ -148,7 +149,7 @@ class BrokerConsumer(EventConsumer):
                 id=f"{late.order.order_id}:reject",
                 at=self._clock(),
                 user=late.user,
-                reason="it was stored too long after it was placed",
+                reason=LATE_ORDER_REASON,
             )
             await self._report(late, command)
 
