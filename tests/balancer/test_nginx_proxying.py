@@ -309,5 +309,5 @@ class TestBrowserSecurity:
 
 
 def test_replacing_a_missing_config_line_fails(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="comes 0 times"):
+    with pytest.raises(AssertionError, match="occurs 0 times"):
         site_config([1, 2], 3, tmp_path, {"proxy_read_timeout 7s;": "x"})

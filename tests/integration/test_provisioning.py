@@ -19,7 +19,7 @@ from tests.harness.nats_cluster import run_nats_cluster
 from tests.harness.nats_servers import LocalNatsServer, provision_streams
 from tests.harness.provisioning import ask, get, run_command, wait_held, wait_ready
 from tests.harness.publishers import EventLogDriver, orders_placed
-from tests.harness.waiting import wait_until
+from tests.harness.waiting import wait_until, wait_until_async
 
 NAMES = {spec.name for spec in stream_specs()}
 
@@ -210,21 +210,30 @@ class TestProvision:
             connection = await connect(cluster.url, "operator")
             try:
                 await asyncio.to_thread(provision, cluster.url, TAPEWIRE_NATS_WAIT="60")
-                assert await _replicas(connection) == {1}
+                await _wait_replicas(connection, 1)
                 changed = await asyncio.to_thread(provision, cluster.url, TAPEWIRE_REPLICAS="3")
                 assert "EVENTS: num_replicas 1 -> 3" in changed
-                assert await _replicas(connection) == {3}
+                await _wait_replicas(connection, 3)
                 assert await asyncio.to_thread(provision, cluster.url) == "nothing to do\n"
-                assert await _replicas(connection) == {3}
+                await _wait_replicas(connection, 3)
                 lowered = await asyncio.to_thread(provision, cluster.url, "--lower-replicas")
                 assert "EVENTS: num_replicas 3 -> 1" in lowered
-                assert await _replicas(connection) == {1}
+                await _wait_replicas(connection, 1)
             finally:
                 await connection.close()
 
 
-async def _replicas(connection: NatsConnection) -> set[int]:
-    return {config["num_replicas"] for config in (await configs(connection)).values()}
+async def _wait_replicas(connection: NatsConnection, count: int) -> None:
+    """Wait until every stream is listed with `count` copies. While a stream of a cluster elects a
+    leader, lists leave it out."""
+    seen: set[int] = set()
+
+    async def are_listed() -> bool:
+        nonlocal seen
+        seen = {config["num_replicas"] for config in (await configs(connection)).values()}
+        return seen == {count}
+
+    await wait_until_async(f"{count} copies", are_listed, describe_last=lambda: seen)
 
 
 async def test_a_restored_and_accepted_journal_releases_the_services(

@@ -15,7 +15,7 @@ import click
 from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError, load_settings
 from tapewire.cli.up.data_dir import DEFAULT_DATA_DIR, find_running
 from tapewire.log import CommandRejected, Unavailable
-from tapewire.log.jetstream import BadCredentials, NatsConnection, connect
+from tapewire.log.jetstream import BadCredentials, NatsConnection, NotPermitted, connect
 from tapewire.runtime import RequestTimeout, Settings, logging_setup
 
 DEFAULT_EDGE_URL = "http://127.0.0.1:8000"
@@ -79,6 +79,9 @@ def run_connected(
         raise CliError(f"cannot connect to NATS: {error}") from error
     except UnicodeEncodeError as error:
         raise CliError(f"what to send is no text: {error}") from error
+    except NotPermitted as error:
+        cure = "sign in as one that may, such as admin (TAPEWIRE_NATS_USER and _PASSWORD_FILE)"
+        raise CliError(f"{error}: {cure}") from error
     except (Unavailable, RequestTimeout) as error:
         raise CliError(str(error), EXIT_UNAVAILABLE) from error
 

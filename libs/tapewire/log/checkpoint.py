@@ -13,6 +13,7 @@ import hashlib
 import re
 import zlib
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import msgspec
@@ -34,11 +35,14 @@ PART_READ_ATTEMPTS = 5
 PART_READ_DELAY_SECONDS = 0.05
 BACKGROUND_BYTES = 256 << 10
 """Larger states are compressed in a thread, because the event loop must go on meanwhile."""
+_BACKGROUND_THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+"""One thread: compressing leaves the other processors to other work."""
 COMPRESSION_LEVEL = 1
 """The fastest; higher levels save little on JSON and hold up the event loop."""
 
 logger = structlog.get_logger("tapewire.checkpoint")
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -183,6 +187,11 @@ async def read_checkpoint(store: LatestValueStore, key: str) -> Checkpoint | Non
     return (await read_checkpoint_revision(store, key))[0]
 
 
+async def _run_in_background(function: Callable[[A], T], argument: A) -> T:
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_BACKGROUND_THREAD, function, argument)
+
+
 async def read_checkpoint_revision(
     store: LatestValueStore, key: str
 ) -> tuple[Checkpoint | None, int]:
@@ -192,7 +201,7 @@ async def read_checkpoint_revision(
         return None, revision
     try:
         if len(data) > BACKGROUND_BYTES:
-            return await asyncio.to_thread(decode_checkpoint, data), revision
+            return await _run_in_background(decode_checkpoint, data), revision
         return decode_checkpoint(data), revision
     except BadCheckpoint as error:
         logger.warning("checkpoint.rejected", name=key, reason=str(error))
@@ -221,7 +230,7 @@ async def checkpoint_values(key: str, *, epoch: str, as_of: int, state: bytes) -
     """The values that a checkpoint of `state`, a JSON text, is stored as, by key."""
     checkpoint = Checkpoint(epoch=epoch, as_of=as_of, state=msgspec.Raw(state))
     if len(state) > BACKGROUND_BYTES:
-        data = await asyncio.to_thread(encode_checkpoint, checkpoint)
+        data = await _run_in_background(encode_checkpoint, checkpoint)
     else:
         data = encode_checkpoint(checkpoint)
     return _split(key, data)

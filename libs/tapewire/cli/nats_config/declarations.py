@@ -14,12 +14,23 @@ from tapewire.client.client import WRITABLE_DOMAINS
 from tapewire.events import CATALOGUE
 from tapewire.log import encode_token
 from tapewire.runtime import Settings, event_packages
+from tapewire.runtime.contracts import CALLS
 from tapewire.runtime.nats_access import OPERATOR, NatsAccess
 
 ATTRIBUTE = "NATS_ACCESS"
 """What a package of event types names its access."""
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _DURABLE = re.compile(r"[A-Za-z0-9_-]+@[A-Za-z0-9_-]+")
+
+LOCAL_PROGRAM = msgspec.structs.replace(
+    OPERATOR,
+    name="local",
+    requests=tuple(dict.fromkeys((*OPERATOR.requests, *(call.subject for call in CALLS)))),
+    appends=tuple(sorted(WRITABLE_DOMAINS)),
+    stores=(*OPERATOR.stores, "px.*"),
+)
+"""A program that names no user, at the message server of `tapewire up`: an operator's rights, and
+those of a producer of quotes, reports, decisions and alerts that sends every request."""
 
 
 def service_accesses() -> list[NatsAccess]:

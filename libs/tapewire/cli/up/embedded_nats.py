@@ -20,7 +20,7 @@ import structlog
 
 from tapewire.cli.errors import CliError
 from tapewire.cli.nats_config.accounts import JETSTREAM_ACCOUNT, render_accounts
-from tapewire.cli.nats_config.declarations import all_durables
+from tapewire.cli.nats_config.declarations import LOCAL_PROGRAM, all_durables
 from tapewire.cli.up.child_process import ProcessSpec
 from tapewire.cli.up.nats_users import NatsUsers, write_private
 from tapewire.cli.up.stream_provisioning import provision_streams
@@ -45,6 +45,8 @@ CONFIG_TEMPLATE = """\
 host: {host}
 port: {port}
 server_name: {name}
+# Programs of this machine that name no user.
+no_auth_user: {local_user}
 pid_file: {pid_file}
 log_file: {log_file}
 logfile_size_limit: 10MB
@@ -90,8 +92,9 @@ class EmbeddedNats:
         Raises:
             CliError: There is no nats-server, or the configuration cannot be written.
         """
-        users = NatsUsers.create(directory, [access.name for access in accesses])
-        server = cls(find_binary(), directory, find_free_port(), users, accesses)
+        everybody = [*accesses, LOCAL_PROGRAM]
+        users = NatsUsers.create(directory, [access.name for access in everybody])
+        server = cls(find_binary(), directory, find_free_port(), users, everybody)
         try:
             write_private(server._config_path, server.render_configuration().encode())
             server._adopt_store()
@@ -107,6 +110,7 @@ class EmbeddedNats:
             host=_quote(HOST),
             port=self._port,
             name=_quote(self._name),
+            local_user=_quote(LOCAL_PROGRAM.name),
             pid_file=_quote(self._directory / "nats.pid"),
             log_file=_quote(self._log_path),
             store=_quote(self._directory / "jetstream"),

@@ -9,6 +9,7 @@ from tapewire.log.jetstream.connection import NatsConnection, connect
 from tapewire.log.jetstream.credentials import BadCredentials, NatsCredentials
 from tapewire.log.jetstream.event_log import JetStreamEventLog
 from tapewire.log.jetstream.latest_values import JetStreamLatestValueStore
+from tapewire.log.jetstream.pending_replies import NotPermitted
 from tapewire.log.jetstream.provisioning import provision
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "JetStreamLatestValueStore",
     "NatsConnection",
     "NatsCredentials",
+    "NotPermitted",
     "connect",
     "provision",
 ]

@@ -8,7 +8,6 @@ at once.
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -18,28 +17,19 @@ from tapewire.log.jetstream.connection import NatsConnection
 from tapewire.log.jetstream.durable_subscription import ensure_consumer
 from tapewire.log.jetstream.journal_admin import begin_epoch, ensure_record, find_recorded_losses
 from tapewire.log.jetstream.journal_record import read_journal
+from tapewire.log.jetstream.pending_replies import NotPermitted
+from tapewire.log.jetstream.stream_changes import format_value, provision_stream, read_config
 from tapewire.log.jetstream.streams import (
     DEFAULT_JOURNAL_BYTES,
     EVENTS,
     JOURNAL,
     MARKET,
-    StreamSpec,
     stream_specs,
 )
-from tapewire.log.ports import AppendRejected, LogError, OutcomeUnknown, Unavailable
+from tapewire.log.ports import LogError, OutcomeUnknown, Unavailable
 
 PROVISION_RETRY_SECONDS = 0.5
 REPROVISION_RETRY_SECONDS = 2.0
-
-_UNAVAILABLE_STATUS = 503
-"""JetStream's status while it has no leader yet."""
-_STREAM_NOT_FOUND_CODE = 10059
-_NAME_IN_USE_CODE = 10058
-_NO_ROOM_CODE = 10047
-"""The server's store is too small to reserve the room of a stream."""
-MAX_BYTES_METADATA = "tapewire-max-bytes"
-"""The key of a stream's metadata with the limit that `provision` set; another one is an
-operator's."""
 
 logger = structlog.get_logger("tapewire.streams")
 
@@ -76,9 +66,9 @@ async def provision(
     """
     changes: list[str] = []
     specs = {spec.name: spec for spec in stream_specs(journal_bytes)}
-    changes += await _provision_stream(connection, specs.pop(JOURNAL), replicas, lower_replicas)
+    changes += await provision_stream(connection, specs.pop(JOURNAL), replicas, lower_replicas)
     recorded = (await read_journal(connection)).record
-    is_lost = recorded is not None and await _read_config(connection, EVENTS) is None
+    is_lost = recorded is not None and await read_config(connection, EVENTS) is None
     if is_lost and not replace_journal:
         del specs[EVENTS]
         changes.append(
@@ -86,7 +76,7 @@ async def provision(
             "journal: `tapewire journal accept-loss`"
         )
     for spec in specs.values():
-        changes += await _provision_stream(connection, spec, replicas, lower_replicas)
+        changes += await provision_stream(connection, spec, replicas, lower_replicas)
     for name, filter_ in (durables or {}).items() if EVENTS in specs else ():
         if await ensure_consumer(connection, name, filter_):
             changes.append(f"{EVENTS}: durable subscription {name} created")
@@ -106,6 +96,8 @@ async def provision_when_available(
     while True:
         try:
             return await provision(connection, **options)
+        except NotPermitted:
+            raise
         except (Unavailable, OutcomeUnknown):
             if asyncio.get_running_loop().time() >= deadline:
                 raise
@@ -155,13 +147,13 @@ async def find_stream_problems(connection: NatsConnection) -> list[str]:
     """
     problems = []
     for spec in stream_specs():
-        found = await _read_config(connection, spec.name)
+        found = await read_config(connection, spec.name)
         if found is None:
             problems.append(f"stream {spec.name} is missing: run `tapewire provision`")
             continue
         problems += [
-            f"stream {spec.name} has {field} {_show(present)} instead of {_show(required)}: "
-            "run `tapewire provision`"
+            f"stream {spec.name} has {field} {format_value(present)} instead of "
+            f"{format_value(required)}: run `tapewire provision`"
             for field, (present, required) in spec.deviations(found).items()
         ]
     return problems
@@ -190,111 +182,3 @@ async def find_hold_reasons(
         missing = f"stream {EVENTS} is missing"
         problems = [*losses, *(each for each in problems if not each.startswith(missing))]
     return problems
-
-
-async def _provision_stream(
-    connection: NatsConnection, spec: StreamSpec, replicas: int, lower_replicas: bool
-) -> list[str]:
-    found = await _read_config(connection, spec.name)
-    if found is None:
-        answer = await _create_stream(connection, spec, replicas)
-        if answer.get("error", {}).get("err_code") == _NAME_IN_USE_CODE:
-            return await _provision_stream(connection, spec, replicas, lower_replicas)
-        _raise_error(spec.name, answer)
-        without = spec.max_bytes > 0 and answer["config"].get("max_bytes", -1) < 0
-        return [f"{spec.name}: created", *([_no_room(spec)] if without else [])]
-    changes = spec.deviations(found)
-    copies = found.get("num_replicas", 1)
-    if copies < replicas or (lower_replicas and copies > replicas):
-        changes["num_replicas"] = (copies, replicas)
-    changed = {**changes, **_limit_changes(spec, found)}
-    answer = await _update_stream(connection, spec, found, changed)
-    if answer.get("error", {}).get("err_code") == _NO_ROOM_CODE:
-        changed = changes
-        answer = await _update_stream(connection, spec, found, changed)
-    _raise_error(spec.name, answer)
-    return [
-        f"{spec.name}: {field} {_show(before)} -> {_show(after)}"
-        for field, (before, after) in changed.items()
-        if field != "metadata"
-    ]
-
-
-async def _create_stream(
-    connection: NatsConnection, spec: StreamSpec, replicas: int
-) -> dict[str, Any]:
-    """Create a stream with its limit; without one if the server has no room to reserve."""
-    config = spec.new_config(replicas)
-    subject = f"$JS.API.STREAM.CREATE.{spec.name}"
-    limit = {field: value for field, (_, value) in _limit_changes(spec, config).items()}
-    answer = await _request_api(connection, subject, {**config, **limit})
-    if limit and answer.get("error", {}).get("err_code") == _NO_ROOM_CODE:
-        return await _request_api(connection, subject, config)
-    return answer
-
-
-async def _update_stream(
-    connection: NatsConnection,
-    spec: StreamSpec,
-    found: dict[str, Any],
-    changes: dict[str, tuple[Any, Any]],
-) -> dict[str, Any]:
-    """The server's answer; nothing is asked without changes."""
-    if not changes:
-        return {}
-    # The server resets what an update leaves out.
-    update = {**found, **{field: value for field, (_, value) in changes.items()}}
-    return await _request_api(connection, f"$JS.API.STREAM.UPDATE.{spec.name}", update)
-
-
-def _limit_changes(spec: StreamSpec, found: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The changes that give a stream its limit, unless an operator has set another one."""
-    metadata = found.get("metadata") or {}
-    present = found.get("max_bytes", -1)
-    is_ours = present < 0 or str(present) == metadata.get(MAX_BYTES_METADATA)
-    if spec.max_bytes < 0 or present == spec.max_bytes or not is_ours:
-        return {}
-    discard = found.get("discard", "old")
-    return {
-        "max_bytes": (present, spec.max_bytes),
-        **({"discard": (discard, "new")} if discard != "new" else {}),
-        "metadata": (metadata, {**metadata, MAX_BYTES_METADATA: str(spec.max_bytes)}),
-    }
-
-
-def _no_room(spec: StreamSpec) -> str:
-    return (
-        f"{spec.name}: without a limit, since the server's store has no {spec.max_bytes:,} bytes "
-        "to reserve: lower TAPEWIRE_JOURNAL_BYTES, or give the server more room"
-    )
-
-
-async def _read_config(connection: NatsConnection, name: str) -> dict[str, Any] | None:
-    answer = await _request_api(connection, f"$JS.API.STREAM.INFO.{name}", {})
-    if answer.get("error", {}).get("err_code") == _STREAM_NOT_FOUND_CODE:
-        return None
-    _raise_error(name, answer)
-    config: dict[str, Any] = answer["config"]
-    return config
-
-
-async def _request_api(
-    connection: NatsConnection, subject: str, request: dict[str, Any]
-) -> dict[str, Any]:
-    message = await connection.request(subject, json.dumps(request).encode())
-    answer: dict[str, Any] = json.loads(message.data)
-    return answer
-
-
-def _raise_error(name: str, answer: dict[str, Any]) -> None:
-    error = answer.get("error")
-    if error is None:
-        return
-    message = f"stream {name}: {error.get('description')}"
-    is_unavailable = error.get("code") == _UNAVAILABLE_STATUS
-    failure: LogError = Unavailable(message) if is_unavailable else AppendRejected(message)
-    raise failure
-
-
-def _show(value: Any) -> str:
-    return json.dumps(value)
