@@ -78,7 +78,7 @@ class OpenOrders:
         return list(self._orders.values())
 
     def consumed_liquidity(self) -> list[ConsumedLiquidity]:
-        """At most one for a symbol and side."""
+        """The liquidity that executions have consumed, at most one entry for a symbol and side."""
         return list(self._consumed.values())
 
     def apply(self, recorded: RecordedEvent) -> OpenOrder | None:
