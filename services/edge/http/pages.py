@@ -64,7 +64,7 @@ def _static_files_router(path: str, directory: Path) -> Router:
     )
 
 
-def _reject_invalid_path(request: Request[Any, Any, Any]) -> None:
+async def _reject_invalid_path(request: Request[Any, Any, Any]) -> None:
     """Raise NotFoundException for a path that the file system cannot have, such as one with NUL."""
     if not _VALID_PATH.fullmatch(request.scope["path"]):
         raise NotFoundException

@@ -217,10 +217,11 @@ async def _read_raw_body(request: HttpRequest) -> bytes:
         raise HttpError(400, "the body did not come whole") from error
 
 
-def reject_unknown_parameters(
+async def reject_unknown_parameters(
     connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
 ) -> None:
-    """Litestar's guard of all API calls.
+    """Litestar's guard of all API calls. It is a coroutine function, because Litestar runs others in
+    a thread.
 
     Raises:
         HttpError: 422, a query parameter is unknown or given twice.
