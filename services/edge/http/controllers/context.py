@@ -220,8 +220,7 @@ async def _read_raw_body(request: HttpRequest) -> bytes:
 async def reject_unknown_parameters(
     connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
 ) -> None:
-    """Litestar's guard of all API calls. It is a coroutine function, because Litestar runs others in
-    a thread.
+    """Litestar's guard of all API calls. A coroutine function: Litestar runs others in a thread.
 
     Raises:
         HttpError: 422, a query parameter is unknown or given twice.
