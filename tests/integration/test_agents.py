@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import subprocess
 import sys
@@ -78,9 +79,10 @@ def _name(instance: str) -> str:
 
 
 async def recorded_states(log: Any, instance: str) -> list[Any]:
-    """Return the recorded states of an instance in order."""
+    """Return the states of an instance in order. A service that is degraded for another reason than
+    before records that too, which is no other state."""
     page = await log.page(f"ev._all.agents.{encode_token(_name(instance))}", after=0)
-    return [one.event.state.value for one in page.events]
+    return [state for state, _ in itertools.groupby(one.event.state.value for one in page.events)]
 
 
 async def become(log: Any, instance: str, *wanted: Any) -> None:
