@@ -203,6 +203,27 @@ async def test_an_event_is_redelivered_when_its_acknowledgement_is_lost() -> Non
     assert 10 < sum(handled.values()) - 50 < 50
 
 
+@pytest.mark.parametrize("in_order", [False, True])
+async def test_a_lagging_replica_loses_no_failed_event(in_order: bool) -> None:
+    """A failed event is read again, maybe from a replica that does not have it yet."""
+    failed_before: set[str] = set()
+    handled: set[str] = set()
+
+    async def handle(recorded: RecordedEvent) -> None:
+        note = note_of(recorded)
+        if note not in failed_before:
+            failed_before.add(note)
+            raise RuntimeError(note)
+        handled.add(note)
+
+    log = MemoryEventLog(MemoryServer(), Faults(seed=1, stale_read_rate=0.5))
+    await log.subscribe_durable("positions", "ev.>", handle, in_order=in_order)
+    for number in range(20):
+        await log.append([make_draft(f"alice/orders/{number}", str(number))])
+    await asyncio.sleep(600)
+    assert handled == {str(number) for number in range(20)}
+
+
 async def test_the_pending_event_of_a_killed_process_is_redelivered_after_the_ack_wait() -> None:
     server = MemoryServer(ack_wait_seconds=30.0)
     handled: list[str] = []

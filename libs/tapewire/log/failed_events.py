@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from tapewire.log.ports import Conflict, LogError, Page, RecordedEvent
+from tapewire.log.ports import Conflict, LogError, Page, RecordedEvent, Unavailable
 
 MAX_ATTEMPTS = 10
 """Tries before an event is parked. With the delays between them they take a minute and a half."""
@@ -92,6 +92,8 @@ class EventReader(Protocol):
         after: int,
         limit: int,
     ) -> Page: ...
+
+    async def last_sequence(self, filter: str) -> int: ...  # noqa: A002
 
 
 class RetryingHandler:
@@ -184,6 +186,8 @@ class RetryingHandler:
             return  # another process tries it, or an operator changed it
         page = await self._log.page(failed.subject, after=failed.sequence - 1, limit=1)
         recorded = page.events[0] if page.events else None
+        if recorded is None and await self._log.last_sequence(failed.subject) >= failed.sequence:
+            raise Unavailable(f"a lagging replica does not know event {failed.sequence} yet")
         if recorded is None or recorded.metadata.id != failed.event_id:
             logger.warning(
                 "durable_subscription.event_gone",
