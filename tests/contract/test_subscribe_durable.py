@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from tapewire.log import Conflict, RecordedEvent, failed_events
+from tapewire.log import Conflict, EventLog, RecordedEvent, Subscription, failed_events
 from tapewire.log.failed_events import FailedEventStore, StoredFailedEvent
 from tests.contract.backends import Backend
 from tests.harness.event_factories import make_draft, note_of
@@ -310,9 +310,7 @@ async def test_a_parked_event_is_handled_once_it_is_retried(
     monkeypatch.setattr(failed_events, "POLL_SECONDS", 0.2)
     log, store = await backend.event_log(), await backend.failed_event_store()
     worker.failures_left = {"poisoned": 1}
-    subscription = await log.subscribe_durable("positions", "ev.>", worker.handle)
-    await log.append([make_draft("alice/orders/1", "poisoned")])
-    [failed] = await _wait_parked(store, "positions", 1)
+    subscription, failed = await _park_event(log, store, worker)
 
     await failed_events.retry_parked(store, failed, datetime(1970, 1, 1, tzinfo=UTC))
 
@@ -327,9 +325,7 @@ async def test_a_dropped_event_is_not_handled_again(
     monkeypatch.setattr(failed_events, "MAX_ATTEMPTS", 1)
     log, store = await backend.event_log(), await backend.failed_event_store()
     worker.failures_left = {"poisoned": 1}
-    subscription = await log.subscribe_durable("positions", "ev.>", worker.handle)
-    await log.append([make_draft("alice/orders/1", "poisoned")])
-    [failed] = await _wait_parked(store, "positions", 1)
+    subscription, failed = await _park_event(log, store, worker)
 
     assert await store.remove(failed.event, failed.revision)
     assert not await store.remove(failed.event, failed.revision)
@@ -424,9 +420,7 @@ async def test_two_claims_of_a_failed_event_conflict(
     monkeypatch.setattr(failed_events, "MAX_ATTEMPTS", 1)
     log, store = await backend.event_log(), await backend.failed_event_store()
     worker.failures_left = {"poisoned": 1000}
-    subscription = await log.subscribe_durable("positions", "ev.>", worker.handle)
-    await log.append([make_draft("alice/orders/1", "poisoned")])
-    [failed] = await _wait_parked(store, "positions", 1)
+    subscription, failed = await _park_event(log, store, worker)
     await subscription.close()
 
     revision = await store.put(failed.event, failed.revision)
@@ -438,6 +432,16 @@ async def test_two_claims_of_a_failed_event_conflict(
     assert await store.sequences("positions", "ev.alice.orders.1") == [failed.event.sequence]
     assert await store.sequences("positions", "ev.alice.orders.10") == []
     assert await store.sequences("position", "ev.alice.orders.1") == []
+
+
+async def _park_event(
+    log: EventLog, store: FailedEventStore, worker: RecordingHandler
+) -> tuple[Subscription, StoredFailedEvent]:
+    """Subscribe `worker`, append the event that it fails for, and wait until it is parked."""
+    subscription = await log.subscribe_durable("positions", "ev.>", worker.handle)
+    await log.append([make_draft("alice/orders/1", "poisoned")])
+    [failed] = await _wait_parked(store, "positions", 1)
+    return subscription, failed
 
 
 async def _wait_parked(

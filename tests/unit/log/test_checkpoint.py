@@ -141,7 +141,7 @@ async def test_a_checkpoint_that_is_replaced_while_it_is_read_is_read_again() ->
     store = MemoryLatestValueStore(MemoryServer())
     await write_large(store, as_of=1)
 
-    class Replaced(MemoryLatestValueStore):
+    class ReplacedDuringReadStore(MemoryLatestValueStore):
         async def get(self, key: str) -> bytes | None:
             return await store.get(key)
 
@@ -153,7 +153,7 @@ async def test_a_checkpoint_that_is_replaced_while_it_is_read_is_read_again() ->
             return found
 
     replaced: list[str] = []
-    found = await read_checkpoint(Replaced(MemoryServer()), KEY)
+    found = await read_checkpoint(ReplacedDuringReadStore(MemoryServer()), KEY)
     assert found is not None
     assert found.as_of == 2
 
