@@ -5,33 +5,30 @@ Start reading at `run_trial`. Everything runs in one task group, so any failure 
 """
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from tapewire.log import RecordedEvent, pattern
+from tapewire.log import EventLog, RecordedEvent
 from tapewire.log.jetstream import JetStreamEventLog, connect
 from tests.faults.fault_injector import ProcessFaultInjector
-from tests.faults.plan import Fault, FaultTrialPlan
-from tests.faults.trial_checks import FaultTrialRecording, ReceivedHistory
+from tests.faults.plan import Fault, FaultTrialPlan, WatcherBehavior
+from tests.faults.trial_checks import FaultTrialRecording, ReceivedHistory, streamed_domains
 from tests.faults.watcher import OrderStreamClient
-from tests.harness.history import StreamOpened
+from tests.harness.history import LogIncarnation, StreamOpened
 from tests.harness.order_invariants import unfinished_orders
 from tests.harness.planned_orders import USERS, PlannedOrder
 from tests.harness.recorded_log import error_lines, read_new_events
 from tests.harness.stack import Stack
 from tests.harness.trader import TRADERS_PER_USER, Trader, TraderAnswers
-from tests.harness.waiting import wait_until, wait_until_async
+from tests.harness.waiting import wait_until_async
 
 SETTLE_TIMEOUT_SECONDS = 300.0
 """The limit for reaching a settled state, which usually takes two or three seconds."""
-
-STREAMED_DOMAINS = ("orders", "trades")
-"""Domains that the streams show. Events of other domains reach a client only as checkpoint frames
-while it is idle."""
 
 
 class FaultTrialResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +68,7 @@ async def run_trial(plan: FaultTrialPlan, stack: Stack) -> FaultTrialResult:
     traders = _create_traders(plan, stack.url, cookies, book)
     rng = random.Random(f"faults {plan.seed}")
     fault_injector = ProcessFaultInjector(stack, plan.edge_processes, lambda: len(book.placed), rng)
-    async with asyncio.TaskGroup() as group:
+    async with asyncio.TaskGroup() as group, _open_log(stack.nats_url) as log:
         watching = [group.create_task(watcher.run()) for watcher in watchers]
         async with asyncio.TaskGroup() as flowing:
             flowing.create_task(fault_injector.run(plan.fault_steps))
@@ -79,7 +76,10 @@ async def run_trial(plan: FaultTrialPlan, stack: Stack) -> FaultTrialResult:
                 flowing.create_task(trader.run())
         for watcher in watchers:
             watcher.is_calm = True
-        epoch, events = await _wait_until_settled(stack.nats_url, book, watchers)
+        epoch = (await log.bounds()).epoch
+        events = await _wait_until_settled(log, book, watchers)
+        # Nothing is awaited between the end of the wait and this: no client receives an event that
+        # `events` lacks.
         for task in watching:
             task.cancel()
     return FaultTrialResult(
@@ -129,52 +129,64 @@ def _rng_for(plan: FaultTrialPlan, name: str) -> random.Random:
     return random.Random(f"{name} {plan.seed}")
 
 
-async def _wait_until_settled(
-    nats_url: str, answers: TraderAnswers, watchers: Sequence[OrderStreamClient]
-) -> tuple[str, list[RecordedEvent]]:
-    """Return the epoch and all events of the log, once no order changes any more and every client
-    has received the last event of its user."""
+@contextlib.asynccontextmanager
+async def _open_log(nats_url: str) -> AsyncIterator[EventLog]:
     connection = await connect(nats_url, "faults")
     try:
-        log, events = JetStreamEventLog(connection), list[RecordedEvent]()
-
-        async def finished() -> bool:
-            await read_new_events(log, events)
-            return not unfinished_orders(events, answers.placed)
-
-        await wait_until_async(
-            "every order has its final status",
-            finished,
-            describe_last=lambda: unfinished_orders(events, answers.placed)[:5],
-            timeout_seconds=SETTLE_TIMEOUT_SECONDS,
-        )
-        lasts = {
-            user: max(
-                [
-                    await log.last_sequence(pattern(owner=user, domain=domain_name))
-                    for domain_name in STREAMED_DOMAINS
-                ]
-            )
-            for user in USERS
-        }
-        await wait_until(
-            "every client is at the end of the log",
-            lambda: not _lagging_watchers(watchers, lasts),
-            describe_last=lambda: _lagging_watchers(watchers, lasts),
-            timeout_seconds=SETTLE_TIMEOUT_SECONDS,
-        )
-        await read_new_events(log, events)
-        return (await log.bounds()).epoch, events
+        yield JetStreamEventLog(connection)
     finally:
         await connection.close()
 
 
-def _lagging_watchers(
-    watchers: Sequence[OrderStreamClient], last_sequences: dict[str, int]
+async def _wait_until_settled(
+    log: EventLog, answers: TraderAnswers, watchers: Sequence[OrderStreamClient]
+) -> list[RecordedEvent]:
+    """Return all events of the log, once no order changes any more and every client has received
+    all of these events that its stream shows, and no others.
+
+    Services may go on to append events, such as positions and the states of restarted processes.
+    """
+    events = list[RecordedEvent]()
+
+    async def have_orders_ended() -> bool:
+        await read_new_events(log, events)
+        return not unfinished_orders(events, answers.placed)
+
+    async def have_clients_received_all() -> bool:
+        await read_new_events(log, events)
+        return not _find_clients_elsewhere(watchers, events)
+
+    await wait_until_async(
+        "every order has its final status",
+        have_orders_ended,
+        describe_last=lambda: unfinished_orders(events, answers.placed)[:5],
+        timeout_seconds=SETTLE_TIMEOUT_SECONDS,
+    )
+    await wait_until_async(
+        "every client is at the end of the log",
+        have_clients_received_all,
+        describe_last=lambda: _find_clients_elsewhere(watchers, events),
+        timeout_seconds=SETTLE_TIMEOUT_SECONDS,
+    )
+    return events
+
+
+def _find_clients_elsewhere(
+    watchers: Sequence[OrderStreamClient], events: Sequence[RecordedEvent]
 ) -> list[str]:
+    """Clients that lack one of `events`, or that have received later ones."""
+    expected = LogIncarnation("", events)
     return [
-        f"client {one.number} at {one.last_id}, "
-        f"{one.behavior.user} at {last_sequences[one.behavior.user]}"
+        f"client {one.number} at {one.last_id}, the log at {expected.last}"
         for one in watchers
-        if int((one.last_id or "-0").rpartition("-")[2]) < last_sequences[one.behavior.user]
+        if not _last_visible(expected, one.behavior)
+        <= int((one.last_id or "-0").rpartition("-")[2])
+        <= expected.last
     ]
+
+
+def _last_visible(expected: LogIncarnation, behavior: WatcherBehavior) -> int:
+    visible = expected.visible_between(
+        behavior.user, 0, expected.last + 1, streamed_domains(behavior)
+    )
+    return visible[-1] if visible else 0

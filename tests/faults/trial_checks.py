@@ -69,7 +69,7 @@ def find_violations(recording: FaultTrialRecording) -> list[str]:
     for one in recording.watched:
         who = f"client {one.watcher_number} of {one.behavior.user} ({one.behavior.path})"
         anomalies = check_history(
-            log, one.behavior.user, one.history, domains=_streamed_domains(one)
+            log, one.behavior.user, one.history, domains=streamed_domains(one.behavior)
         )
         found = [*map(str, anomalies), *_check_ids_and_events(log, one)]
         wrong += [f"{who}: {what}" for what in found]
@@ -90,7 +90,7 @@ def _check_ids_and_events(log: ExpectedLog, received: ReceivedHistory) -> Iterat
             yield f"ids do not increase: {ids}"
         end = log.newest_epoch.last if connection_index == len(connections) - 1 else ids[-1]
         wanted = log.newest_epoch.visible_between(
-            received.behavior.user, ids[0], end + 1, _streamed_domains(received)
+            received.behavior.user, ids[0], end + 1, streamed_domains(received.behavior)
         )
         got = [
             at for at, frame in zip(ids[1:], frames[1:], strict=True) if frame.name != "checkpoint"
@@ -100,12 +100,10 @@ def _check_ids_and_events(log: ExpectedLog, received: ReceivedHistory) -> Iterat
             yield f"from {ids[0]} to {end}: lost {lost}, unexpected {extra}"
 
 
-def _streamed_domains(received: ReceivedHistory) -> frozenset[str]:
+def streamed_domains(behavior: WatcherBehavior) -> frozenset[str]:
     """The domains that the client's stream shows."""
     return (
-        TRADING_STREAM_DOMAINS
-        if received.behavior.path == "/api/stream/trading"
-        else ORDER_STREAM_DOMAINS
+        TRADING_STREAM_DOMAINS if behavior.path == "/api/stream/trading" else ORDER_STREAM_DOMAINS
     )
 
 
