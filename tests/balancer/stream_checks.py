@@ -7,7 +7,7 @@ reading at `find_violations`.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -120,6 +120,20 @@ def expected_events(events: Sequence[RecordedEvent], user: str, path: str) -> li
         for recorded in events
         if recorded.event_subject.owner == user and (name := _event_name(recorded, path))
     ]
+
+
+def last_visible_sequences(
+    events: Sequence[RecordedEvent], streams: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], int]:
+    """The last of `events` that each stream, a user and a path, shows; 0 for none."""
+    log = LogIncarnation("", events)
+    lasts = {}
+    for user, path in streams:
+        shown = [sequence for sequence, _ in expected_events(events, user, path)]
+        if path in _HISTORY_CHECKED_DOMAINS:
+            shown += log.visible_between(user, 0, log.last + 1, _HISTORY_CHECKED_DOMAINS[path])
+        lasts[user, path] = max(shown, default=0)
+    return lasts
 
 
 def _event_name(recorded: RecordedEvent, path: str) -> str | None:
