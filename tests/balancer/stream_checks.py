@@ -129,10 +129,10 @@ def last_visible_sequences(
     log = LogIncarnation("", events)
     lasts = {}
     for user, path in streams:
-        shown = [sequence for sequence, _ in expected_events(events, user, path)]
+        sequences = [sequence for sequence, _ in expected_events(events, user, path)]
         if path in _HISTORY_CHECKED_DOMAINS:
-            shown += log.visible_between(user, 0, log.last + 1, _HISTORY_CHECKED_DOMAINS[path])
-        lasts[user, path] = max(shown, default=0)
+            sequences += log.visible_between(user, 0, log.last + 1, _HISTORY_CHECKED_DOMAINS[path])
+        lasts[user, path] = max(sequences, default=0)
     return lasts
 
 
