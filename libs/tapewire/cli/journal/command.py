@@ -1,23 +1,17 @@
-"""The commands `tapewire journal status` and `tapewire journal accept-loss`."""
-
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+"""The group `tapewire journal`, and its commands `status` and `accept-loss`."""
 
 import click
 import msgspec
 
-from tapewire.cli.connection import nats_option, run_connected
-from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError
+from tapewire.cli.connection import nats_option
+from tapewire.cli.journal.running import run_on_journal
 from tapewire.cli.nats_config.declarations import all_durables, load_accesses
 from tapewire.events import CODEC
-from tapewire.log import LogError
 from tapewire.log.jetstream import NatsConnection, journal_admin, provision
 from tapewire.log.jetstream.journal_record import HighWaterMark, JournalAndRecords
 from tapewire.runtime import Settings
 
 EXIT_LOSS = 1
-
-T = TypeVar("T")
 
 
 class JournalStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -53,7 +47,7 @@ def status_command(as_json: bool, nats: str | None) -> None:
         found, losses = await journal_admin.find_recorded_losses(connection)
         return _make_status(found, losses)
 
-    status = _run("journal status", nats, read)
+    status = run_on_journal("journal status", nats, read)
     if as_json:
         click.echo(CODEC.encode(status))
     else:
@@ -84,22 +78,13 @@ def accept_loss_command(nats: str | None) -> None:
         )
         return losses, (await journal_admin.accept_loss(connection)).epoch
 
-    losses, epoch = _run("journal accept-loss", nats, accept)
+    losses, epoch = run_on_journal("journal accept-loss", nats, accept)
     if not losses:
         click.echo("nothing is missing: there is no loss to accept")
         return
     for loss in losses:
         click.echo(f"accepted: {loss}")
     click.echo(f"the journal is {epoch} from now on")
-
-
-def _run(
-    command: str, nats: str | None, work: Callable[[NatsConnection, Settings], Awaitable[T]]
-) -> T:
-    try:
-        return run_connected(command, nats, work)
-    except LogError as error:
-        raise CliError(f"the journal cannot be read: {error}", EXIT_UNAVAILABLE) from error
 
 
 def _make_status(found: JournalAndRecords, losses: list[str]) -> JournalStatus:
