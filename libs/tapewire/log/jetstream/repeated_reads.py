@@ -67,12 +67,11 @@ class _RepeatedRead:
                 return_when=asyncio.FIRST_COMPLETED,
             )
             for task in done:
-                error = task.exception()
-                if error is None:
+                if task.exception() is None:
                     return task.result()
-                if self._tasks:
-                    continue
-                await self._recover(error, may_send=may_send)
+            errors = [error for task in done if (error := task.exception()) is not None]
+            if errors and not self._tasks:
+                await self._recover(errors[0], may_send=may_send)
             if not done and not self._is_answering:
                 self._connection.response_check.start()
                 self._send()
@@ -93,7 +92,9 @@ class _RepeatedRead:
             self._observe,
             timeout_seconds=max(self._seconds_left(), READ_SILENCE_SECONDS),
         )
-        self._tasks.add(asyncio.create_task(request))
+        task = asyncio.create_task(request)
+        task.add_done_callback(_retrieve_error)
+        self._tasks.add(task)
 
     def _observe(self, message: Msg) -> bool:
         self._is_answering = True
@@ -106,3 +107,9 @@ class _RepeatedRead:
         """Wait for no sending any more."""
         for task in self._tasks:
             task.cancel()
+
+
+def _retrieve_error(task: asyncio.Task[list[Msg]]) -> None:
+    """asyncio reports errors that nobody retrieves. A sending may fail after the read has ended."""
+    if not task.cancelled():
+        task.exception()
