@@ -23,7 +23,6 @@ class FailingConnection(NatsConnection):
     def __init__(self, *sendings: tuple[float, bool]) -> None:
         super().__init__()
         self._sendings = iter(sendings)
-        self.before_failure: Callable[[], object] = lambda: None
 
     async def request_many(
         self,
@@ -37,7 +36,6 @@ class FailingConnection(NatsConnection):
         seconds, is_answered = next(self._sendings)
         await asyncio.sleep(seconds)
         if not is_answered:
-            self.before_failure()
             raise Unavailable("no connection to NATS")
         message = Msg(_client=self.client, subject=subject, data=data)
         is_last(message)
@@ -50,17 +48,6 @@ def _collect_reports() -> list[str]:
         lambda _, context: reports.append(context["message"])
     )
     return reports
-
-
-async def test_a_read_that_is_canceled_as_its_sending_fails_reports_nothing() -> None:
-    reports = _collect_reports()
-    connection = FailingConnection((0.1, False))
-    reading = asyncio.create_task(read(connection, "a"))
-    connection.before_failure = reading.cancel
-    await asyncio.wait({reading})
-    del reading, connection
-    gc.collect()
-    assert reports == []
 
 
 async def test_all_sendings_that_fail_at_once_report_one_error_to_the_caller() -> None:
