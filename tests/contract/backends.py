@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tapewire.log import EventLog, LatestValueStore
-from tapewire.log.failed_events import FailedEventStore
+from tapewire.log.failed_event_store import FailedEventStore
 from tapewire.log.jetstream import (
     JetStreamEventLog,
     JetStreamLatestValueStore,

@@ -3,13 +3,23 @@ subscribe with the same name."""
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
 
+import msgspec
 import pytest
 
 from tapewire.log import Conflict, EventLog, RecordedEvent, Subscription, failed_events
-from tapewire.log.failed_events import FailedEventStore, StoredFailedEvent
+from tapewire.log.failed_event_store import (
+    FailedEvent,
+    FailedEventChanges,
+    FailedEventStore,
+    StoredFailedEvent,
+    StorePosition,
+    retry_parked,
+)
+from tapewire.log.failed_events import RetryingHandler
 from tests.contract.backends import Backend
 from tests.harness.event_factories import make_draft, note_of
 from tests.harness.waiting import wait_until, wait_until_async
@@ -312,7 +322,7 @@ async def test_a_parked_event_is_handled_once_it_is_retried(
     worker.failures_left = {"poisoned": 1}
     subscription, failed = await _park_event(log, store, worker)
 
-    await failed_events.retry_parked(store, failed, datetime(1970, 1, 1, tzinfo=UTC))
+    await retry_parked(store, failed, datetime(1970, 1, 1, tzinfo=UTC))
 
     await worker.wait_completed("poisoned")
     await _wait_for_none(store, "positions")
@@ -432,6 +442,103 @@ async def test_two_claims_of_a_failed_event_conflict(
     assert await store.sequences("positions", "ev.alice.orders.1") == [failed.event.sequence]
     assert await store.sequences("positions", "ev.alice.orders.10") == []
     assert await store.sequences("position", "ev.alice.orders.1") == []
+
+
+async def test_failed_events_that_did_not_change_are_not_read_again(
+    backend: Backend, worker: RecordingHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: every process read all failed events of a subscription every five seconds."""
+    monkeypatch.setattr(failed_events, "POLL_SECONDS", 0.01)
+    store = await backend.failed_event_store()
+    await _put_parked(store, range(1, 401))
+    counting = CountingStore(store)
+    handler = _retrying_handler(await backend.event_log(), counting, worker)
+    running = asyncio.create_task(handler.run())
+    await wait_until("all are known", lambda: handler.parked_count == 400)
+
+    reads = counting.reads
+    await wait_until("changes were read ten times", lambda: counting.reads > reads + 10)
+    assert counting.events_read == 400
+
+    [one] = await _put_parked(store, [401])
+    await wait_until("another process parked one", lambda: handler.parked_count == 401)
+    assert await store.remove(one.event, one.revision)
+    await wait_until("an operator dropped it", lambda: handler.parked_count == 400)
+    assert counting.events_read == 401
+    running.cancel()
+
+
+async def test_all_failed_events_are_read_again_when_removals_may_be_unknown(
+    backend: Backend, worker: RecordingHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was suspended or cut off for long, and a purge by an operator."""
+    monkeypatch.setattr(failed_events, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(failed_events, "FULL_READ_SECONDS", 0.05)
+    store = await backend.failed_event_store()
+    await _put_parked(store, range(1, 11))
+    counting = CountingStore(store)
+    counting.forgets_removals = True
+    handler = _retrying_handler(await backend.event_log(), counting, worker)
+    running = asyncio.create_task(handler.run())
+    await wait_until("all are known", lambda: handler.parked_count == 10)
+    for stored in await store.get_all("positions"):
+        await store.remove(stored.event, stored.revision)
+    await wait_until("none is parked", lambda: handler.parked_count == 0)
+    running.cancel()
+
+
+async def test_an_event_fails_again_right_after_it_was_removed(backend: Backend) -> None:
+    """In a replaced journal another event can have the sequence and subject of an earlier one."""
+    store = await backend.failed_event_store()
+    [first] = await _put_parked(store, [7])
+    assert await store.remove(first.event, first.revision)
+    [second] = await _put_parked(store, [7])
+    assert await store.get_all("positions") == [second]
+    changes = await store.changes("positions", None)
+    assert (changes.stored, changes.is_all) == ([second], True)
+    assert second.revision not in changes.removed.values()
+
+
+class CountingStore:
+    """Counts the failed events that are read from `store`. With `forgets_removals` it reports no
+    removal, as after a purge."""
+
+    def __init__(self, store: FailedEventStore) -> None:
+        self._store = store
+        self.reads = self.events_read = 0
+        self.forgets_removals = False
+        self.get_all, self.sequences = store.get_all, store.sequences
+        self.put, self.remove = store.put, store.remove
+
+    async def changes(self, subscription: str, since: StorePosition | None) -> FailedEventChanges:
+        found = await self._store.changes(subscription, since)
+        self.reads += 1
+        self.events_read += len(found.stored)
+        return msgspec.structs.replace(found, removed={}) if self.forgets_removals else found
+
+
+def _retrying_handler(
+    log: EventLog, store: FailedEventStore, worker: RecordingHandler
+) -> RetryingHandler:
+    return RetryingHandler("positions", worker.handle, log, store, lambda: datetime.now(UTC))
+
+
+async def _put_parked(store: FailedEventStore, sequences: Iterable[int]) -> list[StoredFailedEvent]:
+    parked = [
+        FailedEvent(
+            subscription="positions",
+            sequence=sequence,
+            subject=f"ev.alice.orders.{sequence}",
+            tag="test",
+            event_id=f"e-{sequence}",
+            attempts=10,
+            error="RuntimeError: poisoned",
+            failed_at=datetime.now(UTC),
+            next_attempt_at=None,
+        )
+        for sequence in sequences
+    ]
+    return [StoredFailedEvent(event, await store.put(event, 0)) for event in parked]
 
 
 async def _park_event(

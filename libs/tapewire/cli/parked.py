@@ -11,7 +11,7 @@ from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError
 from tapewire.cli.tail.formatting import escape_unprintable
 from tapewire.events import CODEC
 from tapewire.log import Conflict, LogError
-from tapewire.log.failed_events import FailedEvent, StoredFailedEvent, retry_parked
+from tapewire.log.failed_event_store import FailedEvent, StoredFailedEvent, retry_parked
 from tapewire.log.jetstream import JetStreamEventLog, NatsConnection
 from tapewire.log.jetstream.failed_events import JetStreamFailedEventStore
 from tapewire.runtime import Settings

@@ -7,13 +7,21 @@ tries it again until an operator asks for it (`tapewire parked`). Start at `Retr
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import msgspec
 import structlog
 
+from tapewire.log.failed_event_index import FailedEventIndex
+from tapewire.log.failed_event_store import (
+    REMOVAL_MEMORY_SECONDS,
+    FailedEvent,
+    FailedEventStore,
+    StoredFailedEvent,
+    StorePosition,
+)
 from tapewire.log.ports import Conflict, LogError, Page, RecordedEvent, Unavailable
 
 MAX_ATTEMPTS = 10
@@ -23,63 +31,12 @@ MAX_RETRY_SECONDS = 30.0
 CLAIM_SECONDS = 30.0
 """How long a process keeps others from trying an event that it tries itself."""
 POLL_SECONDS = 5.0
-"""How often a process looks for events that other processes or operators left to it."""
+"""How often a process reads what other processes and operators changed."""
+FULL_READ_SECONDS = 600.0
+"""How often a process reads all failed events, because an operator may have purged some."""
 MAX_ERROR_LENGTH = 1000
 
 logger = structlog.get_logger("tapewire.subscription")
-
-
-class FailedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that is tried again or parked.
-
-    `attempts` counts tries that were begun. `error` is the last error. `next_attempt_at` is None
-    once the event is parked. An event without attempts waits for an earlier one of its subject.
-    """
-
-    subscription: str
-    sequence: int
-    subject: str
-    tag: str
-    event_id: str
-    attempts: int
-    error: str
-    failed_at: datetime
-    next_attempt_at: datetime | None
-
-    @property
-    def is_parked(self) -> bool:
-        return self.next_attempt_at is None
-
-
-class StoredFailedEvent(msgspec.Struct, frozen=True):
-    """A failed event as stored; `revision` changes with every change of it."""
-
-    event: FailedEvent
-    revision: int
-
-
-class FailedEventStore(Protocol):
-    """Where failed events are recorded. All methods raise LogError."""
-
-    async def get_all(self, subscription: str | None = None) -> list[StoredFailedEvent]:
-        """The failed events of one subscription or of all, in the order of the log. The newest may
-        be missing."""
-
-    async def sequences(self, subscription: str, subject: str) -> list[int]:
-        """The sequences of all failed events of `subject`, ascending, as of this moment."""
-
-    async def put(self, event: FailedEvent, expected_revision: int) -> int:
-        """Store `event` in place of its stored version and return the new revision.
-
-        Args:
-            expected_revision: 0 if the event is not stored yet.
-
-        Raises:
-            Conflict: the stored version has another revision.
-        """
-
-    async def remove(self, event: FailedEvent, revision: int) -> bool:
-        """Remove the event unless it was changed since `revision`; whether it was removed."""
 
 
 class EventReader(Protocol):
@@ -123,9 +80,15 @@ class RetryingHandler:
         self._now = now
         self._in_order = in_order
         self._handler_lock = asyncio.Lock()
-        self.parked_count = 0
-        """Parked events of the subscription, of all processes, a few seconds ago."""
+        self._index = FailedEventIndex(in_order=in_order)
+        self._position: StorePosition | None = None
+        self._read_at = self._read_all_at = float("-inf")
         self._failure_recorded = asyncio.Event()
+
+    @property
+    def parked_count(self) -> int:
+        """Parked events of the subscription, of all processes, a few seconds ago."""
+        return self._index.parked_count
 
     async def handle(self, recorded: RecordedEvent) -> None:
         """Handle an event for the first time. Raises LogError if it failed and could not be
@@ -156,24 +119,40 @@ class RetryingHandler:
 
     async def _retry_due_events(self) -> float:
         """Try every event that is due; the seconds until the next one is."""
-        stored = await self._store.get_all(self._subscription)
-        self.parked_count = sum(one.event.is_parked for one in stored)
-        now, next_at = self._now(), self._now() + timedelta(seconds=POLL_SECONDS)
-        for one in _first_of_each_subject(stored) if self._in_order else stored:
-            due_at = one.event.next_attempt_at
-            if due_at is None:
-                continue
-            if due_at <= now:
-                await self._retry(one)
-                next_at = now
-            next_at = min(next_at, due_at)
-        return max((next_at - self._now()).total_seconds(), 0.0)
+        clock = asyncio.get_running_loop().time
+        if clock() >= self._read_at + POLL_SECONDS:
+            await self._read_changes(clock())
+        stored = self._index.first_due(self._now())
+        while stored is not None and clock() < self._read_at + POLL_SECONDS:
+            await self._retry(stored)
+            stored = self._index.first_due(self._now())
+        seconds = self._read_at + POLL_SECONDS - clock()
+        due_at = self._index.next_due_at()
+        if due_at is not None:
+            seconds = min(seconds, (due_at - self._now()).total_seconds())
+        return max(seconds, 0.0)
+
+    async def _read_changes(self, now: float) -> None:
+        """Bring the index up to date at the loop's time `now`."""
+        is_old = now - self._read_at > REMOVAL_MEMORY_SECONDS / 2
+        if is_old or now - self._read_all_at >= FULL_READ_SECONDS:
+            self._position = None
+        changes = await self._store.changes(self._subscription, self._position)
+        if changes.is_all:
+            self._index.clear()
+            self._read_all_at = now
+        for sequence, revision in changes.removed.items():
+            self._index.remove(sequence, revision)
+        for stored in changes.stored:
+            self._index.put(stored)
+        self._position, self._read_at = changes.position, now
 
     async def _retry(self, stored: StoredFailedEvent) -> None:
         failed = stored.event
         if self._in_order:
             waiting = await self._store.sequences(self._subscription, failed.subject)
             if waiting[:1] != [failed.sequence]:
+                self._index.postpone(stored, self._now() + timedelta(seconds=POLL_SECONDS))
                 return
         claim = msgspec.structs.replace(
             failed,
@@ -183,7 +162,10 @@ class RetryingHandler:
         try:
             revision = await self._store.put(claim, stored.revision)
         except Conflict:
-            return  # another process tries it, or an operator changed it
+            # Another process tries it, or an operator changed it: the next read says how it is.
+            self._index.remove(failed.sequence, stored.revision)
+            return
+        self._index.put(StoredFailedEvent(claim, revision))
         page = await self._log.page(failed.subject, after=failed.sequence - 1, limit=1)
         recorded = page.events[0] if page.events else None
         if recorded is None and await self._log.last_sequence(failed.subject) >= failed.sequence:
@@ -194,14 +176,18 @@ class RetryingHandler:
                 name=self._subscription,
                 sequence=failed.sequence,
             )
-            await self._store.remove(failed, revision)
+            await self._remove(failed, revision)
             return
         recorded.delivery_count = claim.attempts
         error = await self._try(recorded)
         if error is None:
-            await self._store.remove(failed, revision)
+            await self._remove(failed, revision)
         else:
             await self._record_failure(recorded, claim.attempts, error, revision)
+
+    async def _remove(self, failed: FailedEvent, revision: int) -> None:
+        if await self._store.remove(failed, revision):
+            self._index.remove(failed.sequence, revision)
 
     async def _try(self, recorded: RecordedEvent) -> str | None:
         """Run the handler; the error if it raised."""
@@ -236,9 +222,10 @@ class RetryingHandler:
             next_attempt_at=None if is_parked else now + timedelta(seconds=delay),
         )
         try:
-            await self._store.put(failed, revision)
+            stored_revision = await self._store.put(failed, revision)
         except Conflict:
             return  # it is recorded already, or an operator changed it meanwhile
+        self._index.put(StoredFailedEvent(failed, stored_revision))
         if is_parked:
             logger.error(
                 "durable_subscription.event_parked",
@@ -249,19 +236,3 @@ class RetryingHandler:
                 error=error,
             )
         self._failure_recorded.set()
-
-
-def _first_of_each_subject(stored: Iterable[StoredFailedEvent]) -> list[StoredFailedEvent]:
-    first: dict[str, StoredFailedEvent] = {}
-    for one in stored:
-        first.setdefault(one.event.subject, one)
-    return list(first.values())
-
-
-async def retry_parked(store: FailedEventStore, stored: StoredFailedEvent, now: datetime) -> None:
-    """Ask the processes of the subscription to try the event once more.
-
-    Raises:
-        Conflict: somebody else changed the event meanwhile.
-    """
-    await store.put(msgspec.structs.replace(stored.event, next_attempt_at=now), stored.revision)

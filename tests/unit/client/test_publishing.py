@@ -10,7 +10,7 @@ import pytest
 
 import tapewire
 from tapewire import Client, Conflict, PublishTimeout, RecordedEvent
-from tapewire.log import failed_events
+from tapewire.log import failed_event_store, failed_events
 from tapewire.log.memory import Faults
 from tapewire.log.memory.connection import MemoryConnection
 from tapewire.log.memory.failed_events import MemoryFailedEventStore
@@ -213,7 +213,7 @@ async def test_a_handler_that_fails_for_minutes_publishes_each_event_once(
     await asyncio.sleep(1800)
     [parked] = harness.server.failed_events.rows(None)
     assert parked.event.is_parked
-    await failed_events.retry_parked(
+    await failed_event_store.retry_parked(
         MemoryFailedEventStore(
             MemoryConnection(harness.server, None), harness.server.failed_events
         ),

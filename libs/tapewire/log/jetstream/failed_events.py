@@ -1,12 +1,23 @@
 """`JetStreamFailedEventStore`: the failed events of durable subscriptions, in the stream PARKED.
 
-The subject ``parked.{subscription}.{sequence}.{subject of the event}`` holds one failed event.
+The subject ``parked.{subscription}.{sequence}.{subject of the event}`` holds one failed event, or
+for a while a marker that it was removed.
 """
 
+from collections.abc import AsyncIterator
+
 import msgspec
+from nats.aio.msg import Msg
 
 from tapewire.events import CODEC
-from tapewire.log.failed_events import FailedEvent, StoredFailedEvent
+from tapewire.log.bounds import Bounds
+from tapewire.log.failed_event_store import (
+    REMOVAL_MEMORY_SECONDS,
+    FailedEvent,
+    FailedEventChanges,
+    StoredFailedEvent,
+    StorePosition,
+)
 from tapewire.log.jetstream import stream_reads
 from tapewire.log.jetstream.atomic_batch import CONFLICT_CODES
 from tapewire.log.jetstream.connection import NatsConnection
@@ -30,9 +41,38 @@ class JetStreamFailedEventStore:
         self._connection = connection
 
     async def get_all(self, subscription: str | None = None) -> list[StoredFailedEvent]:
-        filter_ = "parked.>" if subscription is None else f"parked.{encode_token(subscription)}.>"
-        found: list[StoredFailedEvent] = []
-        after, more = 0, True
+        found = [
+            _to_stored(message)
+            async for message in self._read(_filter_of(subscription), 0)
+            if not is_marker(message)
+        ]
+        return sorted(found, key=lambda one: (one.event.subscription, one.event.sequence))
+
+    async def changes(self, subscription: str, since: StorePosition | None) -> FailedEventChanges:
+        bounds = await self._bounds()
+        if since is None or since.epoch != bounds.epoch or since.revision > bounds.last:
+            since = StorePosition(bounds.epoch, 0)
+        stored, removed, last = list[StoredFailedEvent](), dict[int, int](), since.revision
+        if last < bounds.last:
+            async for message in self._read(_filter_of(subscription), last):
+                last = _revision_of(message)
+                if is_marker(message):
+                    removed[_sequence_in(_header_of(message, "Nats-Subject"))] = last
+                else:
+                    stored.append(_to_stored(message))
+        return FailedEventChanges(
+            stored, removed, StorePosition(bounds.epoch, last), is_all=since.revision == 0
+        )
+
+    async def _bounds(self) -> Bounds:
+        try:
+            return await stream_reads.bounds(self._connection, PARKED)
+        except OutcomeUnknown as error:
+            raise Unavailable(str(error)) from error
+
+    async def _read(self, filter_: str, after: int) -> AsyncIterator[Msg]:
+        """The messages after `after` that match `filter_`, markers too."""
+        more = True
         while more:
             page = await stream_reads.read_page(
                 self._connection,
@@ -43,22 +83,34 @@ class JetStreamFailedEventStore:
                 max_bytes=PAGE_BYTES,
             )
             for message in page.messages:
-                after = int((message.headers or {})["Nats-Sequence"])
-                if is_marker(message):
-                    continue
-                found.append(StoredFailedEvent(CODEC.decode(message.data, FailedEvent), after))
+                after = _revision_of(message)
+                yield message
             more = page.remaining > 0
-        return sorted(found, key=lambda one: (one.event.subscription, one.event.sequence))
 
     async def sequences(self, subscription: str, subject: str) -> list[int]:
         filter_ = f"parked.{encode_token(subscription)}.*.{subject}"
         subjects = set(await stream_reads.subjects(self._connection, PARKED, filter_))
         if subjects:
             last = await stream_reads.last_messages(self._connection, PARKED, sorted(subjects))
-            subjects -= {(one.headers or {})["Nats-Subject"] for one in last if is_marker(one)}
-        return sorted(int(one.split(".")[2]) for one in subjects)
+            subjects -= {_header_of(one, "Nats-Subject") for one in last if is_marker(one)}
+        return sorted(_sequence_in(one) for one in subjects)
 
     async def put(self, event: FailedEvent, expected_revision: int) -> int:
+        try:
+            return await self._put(event, expected_revision)
+        except Conflict:
+            marker = 0 if expected_revision else await self._marker_revision(event)
+            if not marker:
+                raise
+        return await self._put(event, marker)
+
+    async def _marker_revision(self, event: FailedEvent) -> int:
+        """The revision of the marker in place of `event`, 0 for none. It is not the event's own
+        if the journal was replaced."""
+        last = await stream_reads.last_messages(self._connection, PARKED, [_subject_of(event)])
+        return _revision_of(last[0]) if last and is_marker(last[0]) else 0
+
+    async def _put(self, event: FailedEvent, expected_revision: int) -> int:
         message = await self._connection.request(
             _subject_of(event),
             CODEC.encode(event),
@@ -73,11 +125,13 @@ class JetStreamFailedEventStore:
         raise AppendRejected(description)
 
     async def remove(self, event: FailedEvent, revision: int) -> bool:
-        expected = {"Nats-Expected-Last-Subject-Sequence": str(revision)}
+        headers = {
+            **MARKER_HEADERS,
+            "Nats-TTL": f"{REMOVAL_MEMORY_SECONDS}s",
+            "Nats-Expected-Last-Subject-Sequence": str(revision),
+        }
         try:
-            message = await self._connection.request(
-                _subject_of(event), b"", MARKER_HEADERS | expected
-            )
+            message = await self._connection.request(_subject_of(event), b"", headers)
         except OutcomeUnknown as error:
             raise Unavailable(str(error)) from error
         error_ = msgspec.json.decode(message.data).get("error")
@@ -90,3 +144,23 @@ class JetStreamFailedEventStore:
 
 def _subject_of(event: FailedEvent) -> str:
     return f"parked.{encode_token(event.subscription)}.{event.sequence}.{event.subject}"
+
+
+def _filter_of(subscription: str | None) -> str:
+    return "parked.>" if subscription is None else f"parked.{encode_token(subscription)}.>"
+
+
+def _to_stored(message: Msg) -> StoredFailedEvent:
+    return StoredFailedEvent(CODEC.decode(message.data, FailedEvent), _revision_of(message))
+
+
+def _sequence_in(subject: str) -> int:
+    return int(subject.split(".")[2])
+
+
+def _revision_of(message: Msg) -> int:
+    return int(_header_of(message, "Nats-Sequence"))
+
+
+def _header_of(message: Msg, name: str) -> str:
+    return (message.headers or {})[name]

@@ -1,6 +1,11 @@
 """`MemoryFailedEventStore`: the failed events of durable subscriptions, in a `MemoryServer`."""
 
-from tapewire.log.failed_events import FailedEvent, StoredFailedEvent
+from tapewire.log.failed_event_store import (
+    FailedEvent,
+    FailedEventChanges,
+    StoredFailedEvent,
+    StorePosition,
+)
 from tapewire.log.memory.connection import MemoryConnection
 from tapewire.log.ports import Conflict
 
@@ -10,12 +15,28 @@ class FailedEventTable:
 
     def __init__(self) -> None:
         self._rows: dict[tuple[str, int], StoredFailedEvent] = {}
+        self._removals: dict[tuple[str, int], int] = {}
+        """The revision of the removal of each row that is gone."""
         self._last_revision = 0
 
     def rows(self, subscription: str | None) -> list[StoredFailedEvent]:
         """The failed events of one subscription or of all, in the order of the log."""
         keys = sorted(key for key in self._rows if subscription in (None, key[0]))
         return [self._rows[key] for key in keys]
+
+    def changes(self, subscription: str, since: StorePosition | None) -> FailedEventChanges:
+        """As `FailedEventStore.changes`."""
+        after = 0 if since is None else since.revision
+        return FailedEventChanges(
+            [one for one in self.rows(subscription) if one.revision > after],
+            {
+                sequence: revision
+                for (name, sequence), revision in self._removals.items()
+                if name == subscription and revision > after
+            },
+            StorePosition("", self._last_revision),
+            is_all=after == 0,
+        )
 
     def put(self, event: FailedEvent, expected_revision: int) -> int:
         """As `FailedEventStore.put`."""
@@ -24,6 +45,7 @@ class FailedEventTable:
         if (stored.revision if stored is not None else 0) != expected_revision:
             raise Conflict(f"the failed event {event.sequence} was changed meanwhile")
         self._last_revision += 1
+        self._removals.pop(key, None)
         self._rows[key] = StoredFailedEvent(event, self._last_revision)
         return self._last_revision
 
@@ -34,6 +56,8 @@ class FailedEventTable:
         if stored is None or stored.revision != revision:
             return False
         del self._rows[key]
+        self._last_revision += 1
+        self._removals[key] = self._last_revision
         return True
 
 
@@ -47,6 +71,10 @@ class MemoryFailedEventStore:
     async def get_all(self, subscription: str | None = None) -> list[StoredFailedEvent]:
         """As `FailedEventStore.get_all`."""
         return await self._connection.read(lambda: self._table.rows(subscription))
+
+    async def changes(self, subscription: str, since: StorePosition | None) -> FailedEventChanges:
+        """As `FailedEventStore.changes`."""
+        return await self._connection.read(lambda: self._table.changes(subscription, since))
 
     async def sequences(self, subscription: str, subject: str) -> list[int]:
         """As `FailedEventStore.sequences`."""
