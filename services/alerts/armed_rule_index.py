@@ -14,6 +14,7 @@ import structlog
 from tapewire.events import RuleKind, Undecodable, UnknownType
 from tapewire.log import BadSubject, EventLog, LatestValueStore, RecordedEvent, Unavailable, pattern
 from tapewire.log.catch_up_subscription import CatchUpSubscription, EventConsumer
+from tapewire.log.erasures import erasure_of
 from tapewire_services.alerts.domain.armed_rules import ArmedRule, ArmedRulesProjection
 
 RULES_FILTER = pattern(domain="rules")
@@ -108,10 +109,10 @@ class _RuleEventConsumer(EventConsumer):
         return self._projection.serialize_state()
 
     async def handle(self, events: Sequence[RecordedEvent]) -> None:
-        changed = dict.fromkeys(self._apply(recorded) for recorded in events)
+        changed = dict.fromkeys(rule_id for recorded in events for rule_id in self._apply(recorded))
         self._progressed.set()
         if self._is_caught_up:
-            self._notify_observer(rule_id for rule_id in changed if rule_id is not None)
+            self._notify_observer(changed)
 
     async def on_caught_up(self) -> None:
         """Notify the observer only now: a rule that was armed earlier in the log may have been
@@ -126,9 +127,13 @@ class _RuleEventConsumer(EventConsumer):
             self._observer.on_rule_changed(rule_id, self._projection.get(rule_id))
         self._observer.on_percent_move_symbols(self._projection.percent_move_symbols())
 
-    def _apply(self, recorded: RecordedEvent) -> str | None:
+    def _apply(self, recorded: RecordedEvent) -> list[str]:
+        """Fold one event. Return the ids of the rules that it changes."""
+        erasure = erasure_of(recorded)
+        forgotten = [] if erasure is None else self._projection.forget_user(erasure)
         try:
-            return self._projection.apply(recorded)
+            rule_id = self._projection.apply(recorded)
         except (UnknownType, Undecodable, BadSubject) as error:
             logger.warning("event.skipped", sequence=recorded.sequence, error=str(error))
-            return None
+            rule_id = None
+        return forgotten if rule_id is None else [rule_id]

@@ -16,9 +16,10 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from tapewire.events import OrderPlaced, Undecodable, UnknownType
+from tapewire.events import OrderPlaced, Undecodable, UnknownType, UserErased
 from tapewire.log import EventLog, LatestValueStore, RecordedEvent, pattern
 from tapewire.log.catch_up_subscription import CatchUpSubscription, EventConsumer
+from tapewire.log.erasures import erasure_of
 from tapewire_services.orders.broker import Broker, ReportCommand
 from tapewire_services.orders.broker_reporter import BrokerReporter
 from tapewire_services.orders.domain.commands import RejectOrderCommand
@@ -108,6 +109,10 @@ class BrokerConsumer(EventConsumer):
         for number, recorded in enumerate(events, 1):
             if not number % EVENTS_PER_STEP:
                 await asyncio.sleep(0)
+            erasure = erasure_of(recorded)
+            if erasure is not None:
+                self._forget_user(erasure, recorded.sequence)
+                continue
             order = self._apply_event(recorded)
             if order is None or not self._is_caught_up:
                 continue
@@ -134,6 +139,11 @@ class BrokerConsumer(EventConsumer):
     def pending_count(self) -> int:
         """The number of the broker's reports that wait or are in progress."""
         return self._broker.pending_count + self._late_orders.qsize()
+
+    def _forget_user(self, erasure: UserErased, sequence: int) -> None:
+        for order in self._open_orders.forget_user(erasure, sequence):
+            if self._is_caught_up and not order.is_late:
+                self._broker.update_order(order)
 
     def _add_order(self, order: OpenOrder) -> None:
         if order.is_late:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import structlog
 
-from tapewire.events import Position, TradeExecuted, Undecodable, UnknownType
+from tapewire.events import Position, TradeExecuted, Undecodable, UnknownType, UserErased
 from tapewire.log import (
     AlreadyStored,
     BadSubject,
@@ -84,6 +84,11 @@ class PositionRepository:
         self._closed[key] = versioned
         if len(self._closed) > MAX_CACHED_CLOSED_POSITIONS:
             self._closed.popitem(last=False)
+
+    def forget_user(self, erasure: UserErased) -> None:
+        """Drop all positions of the erased user from the cache."""
+        for key in [key for key in (*self._open, *self._closed) if erasure.concerns(key.user)]:
+            self._evict(key)
 
     async def apply_trades(self, events: Sequence[RecordedEvent]) -> dict[PositionKey, Position]:
         """Store what the trades among `events` make of the positions, unless it is stored already.

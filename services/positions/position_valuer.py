@@ -19,7 +19,7 @@ from decimal import Decimal
 import msgspec
 import structlog
 
-from tapewire.events import CODEC, Position, PositionValued
+from tapewire.events import CODEC, Position, PositionValued, UserErased
 from tapewire.log import LatestValueStore, LogError, encode_token
 from tapewire.log.backoff import new_rng, retry
 from tapewire.log.quote_cache import QuoteCache
@@ -103,6 +103,16 @@ class PositionValuer:
         if self._caught_up.is_set():
             self._closed_positions[key] = position
             self._wake.set()
+
+    def forget_user(self, erasure: UserErased) -> None:
+        """Publish nothing more of the erased user, not even that the positions are closed."""
+        for symbol, symbol_holders in [*self._holders_by_symbol.items()]:
+            for user in [user for user in symbol_holders.holders if erasure.concerns(user)]:
+                del symbol_holders.holders[user]
+            if not symbol_holders.holders:
+                del self._holders_by_symbol[symbol]
+        for key in [key for key in self._closed_positions if erasure.concerns(key.user)]:
+            del self._closed_positions[key]
 
     def mark_caught_up(self) -> None:
         """Start to publish: all open positions are known. Any other value that shows an open
@@ -209,6 +219,8 @@ class PositionValuer:
         symbol_holders.not_before = now + VALUATION_INTERVAL_SECONDS
         put_count = 0
         for user, held in [*symbol_holders.holders.items()]:
+            if user not in symbol_holders.holders:
+                continue  # it was erased meanwhile
             if held.valued_at + VALUATION_INTERVAL_SECONDS > now:
                 self._schedule(symbol, symbol_holders, held.valued_at + VALUATION_INTERVAL_SECONDS)
                 continue

@@ -17,6 +17,7 @@ import msgspec
 from tapewire.events import CODEC, Position
 from tapewire.log import EventLog, LatestValueStore, RecordedEvent, Versioned, pattern
 from tapewire.log.catch_up_subscription import CatchUpSubscription, EventConsumer
+from tapewire.log.erasures import split_at_erasures
 from tapewire.log.quote_cache import QuoteCache
 from tapewire_services.positions.domain.position import PositionKey, TradedState
 from tapewire_services.positions.position_repository import PositionRepository
@@ -91,8 +92,12 @@ class TradeConsumer(EventConsumer):
         return CODEC.encode(rows)
 
     async def handle(self, events: Sequence[RecordedEvent]) -> None:
-        for key, position in (await self._repository.apply_trades(events)).items():
-            self._valuer.update_position(key, position)
+        for part, erasure in split_at_erasures(events):
+            for key, position in (await self._repository.apply_trades(part)).items():
+                self._valuer.update_position(key, position)
+            if erasure is not None:
+                self._repository.forget_user(erasure)
+                self._valuer.forget_user(erasure)
 
     async def on_caught_up(self) -> None:
         self._valuer.mark_caught_up()

@@ -17,6 +17,7 @@ from tapewire.events import Undecodable, UnknownType
 from tapewire.log import BadSubject, LatestValueStore, LogError, RecordedEvent, pattern
 from tapewire.log.backoff import retry
 from tapewire.log.catch_up_subscription import CatchUpSubscription, EventConsumer
+from tapewire.log.erasures import erasure_of
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime.progress import ProgressReporter
 from tapewire_services.strategies.command_execution import WorkerDependencies
@@ -142,6 +143,12 @@ class _StrategyEventConsumer(EventConsumer):
 
     async def handle(self, events: Sequence[RecordedEvent]) -> None:
         for recorded in events:
+            erasure = erasure_of(recorded)
+            if erasure is not None:
+                for stopped in self._active_strategies.forget_user(erasure, recorded.sequence):
+                    if self._checkpoint.done():
+                        self._worker_pool.update(stopped)
+                continue
             try:
                 tracked = self._active_strategies.apply(recorded)
             except (UnknownType, Undecodable, BadSubject) as error:

@@ -93,7 +93,9 @@ class RunnerCheckpoint:
         """Save checkpoints, each with its symbol and the subject of its strategy. Symbols without
         a change are not written. Raises LogError."""
         async with self._save_lock:
-            for symbol, group in _group_by_symbol(checkpoints).items():
+            groups = _group_by_symbol(checkpoints)
+            for symbol in {*groups, *self._saved_by_symbol}:
+                group = groups.get(symbol, {})
                 if self._saved_by_symbol.get(symbol) != group:
                     await self._checkpoint_store.put(
                         _checkpoint_key(symbol), self._encode(symbol, group)

@@ -29,6 +29,7 @@ from tapewire.events.catalogue import (
     upcast,
 )
 from tapewire.events.codec import CODEC, Codec
+from tapewire.events.erasure import ERASURE_DOMAINS, UserErased
 from tapewire.events.event_types import BadDeclaration, Delivery, EventType, SseBinding
 from tapewire.events.fields import about
 from tapewire.events.insights import (
@@ -116,6 +117,7 @@ from tapewire.events.trades import TradeExecuted
 __all__ = [
     "CATALOGUE",
     "CODEC",
+    "ERASURE_DOMAINS",
     "Action",
     "AgentState",
     "AgentStatusChanged",
@@ -210,6 +212,7 @@ __all__ = [
     "TradeExecuted",
     "Undecodable",
     "UnknownType",
+    "UserErased",
     "about",
     "event",
     "upcast",

@@ -94,12 +94,20 @@ def declare_event_type(
         version=version,
         struct=struct,
         subject_template=subject,
-        domain=domain or (subject.split(".")[2] if subject and subject.startswith("ev.") else None),
+        domain=domain or _domain_of(subject),
         delivery=delivery,
         sse_binding=None if sse is None else SseBinding(event_name=sse, streams=tuple(streams)),
     )
     _validate(made)
     return made
+
+
+def _domain_of(subject: str | None) -> str | None:
+    """The domain in a subject pattern; None if it has none, or a variable one."""
+    if subject is None or not subject.startswith("ev."):
+        return None
+    domain = subject.split(".")[2]
+    return None if domain.startswith("{") else domain
 
 
 def _validate(event_type: EventType) -> None:

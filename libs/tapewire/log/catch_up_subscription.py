@@ -25,6 +25,7 @@ from tapewire.log.checkpoint import (
     shared_checkpoint_key,
     write_checkpoint,
 )
+from tapewire.log.erasures import erasure_of
 from tapewire.log.ports import (
     CATCH_UP_PAGE_BYTES,
     CATCH_UP_PAGE_EVENTS,
@@ -158,6 +159,7 @@ class _Delivery(Generic[ConsumerT]):
         self._as_of = 0
         self.is_caught_up = False
         self._unsaved_events = 0
+        self._must_save = False
         self._next_checkpoint_at = 0.0
 
     @property
@@ -257,10 +259,12 @@ class _Delivery(Generic[ConsumerT]):
         )
         self._as_of = page.events[-1].sequence
         self._unsaved_events += len(page.events)
+        self._must_save |= any(map(erasure_of, page.events))  # the stored checkpoint has the user
 
     async def _save_checkpoint(self) -> None:
         now = asyncio.get_running_loop().time()
-        if self._unsaved_events < MIN_CHECKPOINT_EVENTS or now < self._next_checkpoint_at:
+        is_due = self._unsaved_events >= MIN_CHECKPOINT_EVENTS and now >= self._next_checkpoint_at
+        if not (is_due or self._must_save):
             return
         state = self.consumer.serialize_state()
         try:
@@ -274,7 +278,7 @@ class _Delivery(Generic[ConsumerT]):
         except LogError as error:
             logger.warning("checkpoint.write_failed", name=self._name, error=str(error))
         else:
-            self._unsaved_events = 0
+            self._unsaved_events, self._must_save = 0, False
         self._next_checkpoint_at = now + max(
             MIN_CHECKPOINT_INTERVAL_SECONDS, len(state) / CHECKPOINT_BYTES_PER_SECOND
         )

@@ -18,6 +18,7 @@ from tapewire.log.bounds import Bounds
 from tapewire.log.checkpoint import CHECKPOINT_BYTES_PER_SECOND
 from tapewire.log.history_store import HistoryType, store_history
 from tapewire.log.ports import Conflict, EventLog, LatestValueStore, LogError, RecordedEvent
+from tapewire.log.subjects import pattern
 from tapewire.log.view_checkpoints import View, ViewType
 
 CHECKPOINT_INTERVAL_SECONDS = 1.0
@@ -117,6 +118,9 @@ class ViewCheckpointer:
         count = self._counts.get(user) or _EventCount()
         counted_events = count.events
         try:
+            if not await self._log.last_sequence(pattern(owner=user, domain=self.domain)):
+                self._counts.pop(user, None)  # the user was erased
+                return
             bounds = await self._log.bounds()
             if self._history_type is not None:
                 await store_history(

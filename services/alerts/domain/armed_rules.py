@@ -18,6 +18,7 @@ from tapewire.events import (
     RuleDeleted,
     RuleEvent,
     RuleKind,
+    UserErased,
 )
 from tapewire.log import RecordedEvent
 
@@ -45,6 +46,8 @@ class _SavedState(msgspec.Struct, frozen=True, rename="camel"):
     as_of: int
     armed: list[ArmedRule]
     percent_move_symbols: dict[str, str] = msgspec.field(name="moves")
+    owners: dict[str, str] = {}
+    """The user of each percent-move rule, armed or not, by rule id."""
 
 
 class ArmedRulesProjection:
@@ -55,6 +58,7 @@ class ArmedRulesProjection:
         self._armed_by_id: dict[str, ArmedRule] = {}
         self._percent_move_symbols: dict[str, str] = {}
         """The symbol of each percent-move rule, armed or not, by rule id."""
+        self._percent_move_owners: dict[str, str] = {}
         self._armed_by_user_and_kind: defaultdict[tuple[str, RuleKind], dict[str, ArmedRule]] = (
             defaultdict(dict)
         )
@@ -70,15 +74,28 @@ class ArmedRulesProjection:
         """
         self.as_of = recorded.sequence
         event = recorded.event
+        if isinstance(event, UserErased):
+            self.forget_user(event)
         if not isinstance(event, RuleEvent):
             return None
         rule = event.rule
+        user, correlation = recorded.event_subject.owner, recorded.metadata.correlation
         self._remove(rule.rule_id)
-        self._update_percent_move(event)
+        self._update_percent_move(event, user)
         if isinstance(event, RuleCreated | RuleArmed):
-            user, correlation = recorded.event_subject.owner, recorded.metadata.correlation
             self._add(ArmedRule(user, rule, event.command_id, recorded.sequence, correlation))
         return rule.rule_id
+
+    def forget_user(self, erasure: UserErased) -> list[str]:
+        """Remove the rules of the erased user. Returns the ids of those that were armed."""
+        owners = {*self._percent_move_owners.values(), *(one.user for one in self.get_all())}
+        users = {user for user in owners if erasure.concerns(user)}
+        for rule_id in [one for one, user in self._percent_move_owners.items() if user in users]:
+            self._drop_percent_move(rule_id)
+        found = [rule_id for rule_id, one in self._armed_by_id.items() if one.user in users]
+        for rule_id in found:
+            self._remove(rule_id)
+        return found
 
     def get(self, rule_id: str) -> ArmedRule | None:
         """The rule if it is armed, else None."""
@@ -104,24 +121,39 @@ class ArmedRulesProjection:
 
     def serialize_state(self) -> bytes:
         """The fold as JSON."""
-        return CODEC.encode(_SavedState(self.as_of, self.get_all(), self._percent_move_symbols))
+        return CODEC.encode(
+            _SavedState(
+                self.as_of,
+                self.get_all(),
+                self._percent_move_symbols,
+                self._percent_move_owners,
+            )
+        )
 
     def restore_state(self, state: bytes) -> None:
         """Restore what `serialize_state` returned. Raises ValueError for anything else."""
         saved = CODEC.decode(state, _SavedState)
+        if saved.owners.keys() != saved.percent_move_symbols.keys():
+            raise ValueError("a state of an earlier version, without the users of its rules")
         self.as_of = saved.as_of
         self._percent_move_symbols = saved.percent_move_symbols
+        self._percent_move_owners = saved.owners
         self._armed_by_id.clear()
         self._armed_by_user_and_kind.clear()
         for armed in saved.armed:
             self._add(armed)
 
-    def _update_percent_move(self, event: RuleEvent) -> None:
+    def _update_percent_move(self, event: RuleEvent, user: str) -> None:
         rule = event.rule
         if isinstance(event, RuleDeleted):
-            self._percent_move_symbols.pop(rule.rule_id, None)
+            self._drop_percent_move(rule.rule_id)
         elif rule.kind is RuleKind.PERCENT_MOVE and rule.symbol is not None:
             self._percent_move_symbols[rule.rule_id] = rule.symbol
+            self._percent_move_owners[rule.rule_id] = user
+
+    def _drop_percent_move(self, rule_id: str) -> None:
+        self._percent_move_symbols.pop(rule_id, None)
+        self._percent_move_owners.pop(rule_id, None)
 
     def _add(self, armed: ArmedRule) -> None:
         self._armed_by_id[armed.rule.rule_id] = armed

@@ -193,8 +193,8 @@ class LogTail:
     def _is_duplicate(self, recorded: RecordedEvent) -> bool:
         """Whether this event was passed on before. An earlier sequence that was not, or that has
         left the buffer, may belong to a log that was recreated without a disconnection."""
-        index = recorded.sequence - self.last_evicted_sequence - 1
-        return index >= 0 and self._buffered_events[index].metadata.id == recorded.metadata.id
+        wanted = recorded.sequence, recorded.metadata.id
+        return any((one.sequence, one.metadata.id) == wanted for one in self._buffered_events)
 
     def _accept(self, recorded: RecordedEvent) -> None:
         self.last_sequence = recorded.sequence

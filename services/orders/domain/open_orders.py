@@ -18,7 +18,9 @@ from tapewire.events import (
     OrderEvent,
     OrderFilled,
     OrderPlaced,
+    OrderStatus,
     Side,
+    UserErased,
 )
 from tapewire.log import EventSubject, RecordedEvent
 
@@ -89,6 +91,8 @@ class OpenOrders:
             UnknownType, Undecodable: The event cannot be read, and changes nothing.
         """
         event = recorded.event
+        if isinstance(event, UserErased):
+            self.forget_user(event, recorded.sequence)
         if not isinstance(event, OrderEvent):
             return None
         if isinstance(event, OrderPlaced):
@@ -106,6 +110,27 @@ class OpenOrders:
                 accepted=before.accepted or isinstance(event, OrderAccepted | OrderFilled),
             )
         )
+
+    def forget_user(self, erasure: UserErased, sequence: int) -> list[OpenOrder]:
+        """Remove the orders of the erased user. Returns them as canceled at `sequence`.
+
+        No consumed liquidity is left either: which part of it the user's fills consumed can no
+        longer be told from the log.
+        """
+        self._consumed.clear()
+        users = {one.user for one in self._orders.values()}
+        erased_users = {user for user in users if erasure.concerns(user)}
+        found = [one for one in self._orders.values() if one.user in erased_users]
+        for one in found:
+            del self._orders[one.order.order_id]
+        return [
+            msgspec.structs.replace(
+                one,
+                order=msgspec.structs.replace(one.order, status=OrderStatus.CANCELED),
+                sequence=sequence,
+            )
+            for one in found
+        ]
 
     def mark_late(self, open_order: OpenOrder) -> OpenOrder:
         """Note that `open_order` must not be executed. Returns it with the mark."""

@@ -8,7 +8,14 @@ from collections.abc import Iterable
 
 import msgspec
 
-from tapewire.events import CODEC, Strategy, StrategyEvent, StrategyStarted, StrategyStatus
+from tapewire.events import (
+    CODEC,
+    Strategy,
+    StrategyEvent,
+    StrategyStarted,
+    StrategyStatus,
+    UserErased,
+)
 from tapewire.log import EventSubject, RecordedEvent
 
 
@@ -71,6 +78,8 @@ class ActiveStrategies:
             UnknownType, Undecodable, BadSubject: the event is not folded.
         """
         event = recorded.event
+        if isinstance(event, UserErased):
+            self.forget_user(event, recorded.sequence)
         if not isinstance(event, StrategyEvent):
             return None
         before = self._by_subject.get(recorded.subject)
@@ -87,6 +96,24 @@ class ActiveStrategies:
         else:
             self._by_subject.pop(recorded.subject, None)
         return tracked
+
+    def forget_user(self, erasure: UserErased, sequence: int) -> list[TrackedStrategy]:
+        """Remove the strategies of the erased user. Returns them as stopped at `sequence`."""
+        users = {one.user for one in self._by_subject.values()}
+        erased_users = {user for user in users if erasure.concerns(user)}
+        found = [one for one in self._by_subject.values() if one.user in erased_users]
+        for one in found:
+            del self._by_subject[str(one.subject)]
+        return [
+            msgspec.structs.replace(
+                one,
+                strategy=msgspec.structs.replace(
+                    one.strategy, status=StrategyStatus.STOPPED, order=None
+                ),
+                sequence=sequence,
+            )
+            for one in found
+        ]
 
     def encode(self) -> bytes:
         """The fold as JSON."""

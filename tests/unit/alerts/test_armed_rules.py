@@ -19,6 +19,7 @@ from tapewire.events import (
 )
 from tapewire.log import EventMetadata, RecordedEvent
 from tapewire_services.alerts.domain.armed_rules import ArmedRule, ArmedRulesProjection
+from tests.harness.erasures import recorded_erasure
 from tests.unit.alerts.spec import USER, make_armed_rule
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
@@ -118,3 +119,29 @@ def test_an_unreadable_event_advances_the_sequence() -> None:
 def test_an_invalid_state_is_rejected(state: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         ArmedRulesProjection().restore_state(state)
+
+
+def test_the_rules_of_an_erased_user_are_gone_also_those_that_are_not_armed() -> None:
+    rules, rest = ArmedRulesProjection(), ArmedRulesProjection()
+    for number, user in enumerate(["alice", "bob"]):
+        made = make_armed_rule(f"m{number}", RuleKind.PERCENT_MOVE, symbol=f"S{number}").rule
+        events: list[Event] = [
+            RuleCreated(rule=made, command_id="a"),
+            RuleTriggered(rule=made, command_id="b", alert_id="a"),
+            make_rule_event("created", number, 5),
+        ]
+        for sequence, event in enumerate(events, 10 * number + 1):
+            rules.apply(make_recorded_event(sequence, event, user))
+            if user != "alice":
+                rest.apply(make_recorded_event(sequence, event, user))
+    assert rules.percent_move_symbols() == {"S0", "S1"}
+    for projection in (rules, rest):
+        projection.apply(recorded_erasure("alice", 100, "rules"))
+    assert rules.percent_move_symbols() == {"S1"}
+    assert rules.serialize_state() == rest.serialize_state()
+    assert b"alice" not in rules.serialize_state()
+
+
+def test_a_state_that_does_not_name_the_users_of_its_rules_is_rejected() -> None:
+    with pytest.raises(ValueError, match="earlier version"):
+        ArmedRulesProjection().restore_state(b'{"asOf":1,"armed":[],"moves":{"r":"IBM"}}')

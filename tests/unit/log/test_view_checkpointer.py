@@ -103,3 +103,18 @@ async def test_a_redelivered_event_does_not_reset_the_count() -> None:
     await handle_all(projector, events[:1])
     await handle_all(projector, events[-1:])
     assert projector.users_due() == [EVERYBODY]
+
+
+async def test_a_user_without_events_gets_no_checkpoint() -> None:
+    """The events of an erased user may have been counted before they were removed."""
+    server = MemoryServer()
+    log = MemoryEventLog(server)
+    values = MemoryLatestValueStore(server, stream="VIEWS", prefix="view")
+    events = await append_events(log, 2 * MIN_CHECKPOINT_EVENTS)
+    projector = ViewCheckpointer(MemoryEventLog(MemoryServer()), values, AgentsView)
+    running = asyncio.create_task(projector.run())
+    await handle_all(projector, events)
+    assert projector.users_due()
+    await save_due(projector)
+    assert await values.get_all() == {}
+    running.cancel()

@@ -1,16 +1,18 @@
 """The fold of all open orders, and its checkpoint."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import msgspec
 import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
-from tapewire.events import CATALOGUE, CODEC
+from tapewire.events import CATALOGUE, CODEC, Side, UserErased
 from tapewire.log import EventMetadata, NewEvent, RecordedEvent
 from tapewire_services.orders.domain.commands import Command
-from tapewire_services.orders.domain.open_orders import OpenOrders
+from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrder, OpenOrders
+from tests.harness.erasures import recorded_erasure
 from tests.harness.order_builders import START, OrderHistory, accept, cancel, fill, given, place
 
 
@@ -51,6 +53,7 @@ def build_history() -> list[RecordedEvent]:
 
 
 HISTORY = build_history()
+ERASURE = recorded_erasure("u0", 1000, "orders")
 
 
 def test_the_fold_holds_the_open_orders_with_their_users() -> None:
@@ -130,3 +133,38 @@ def test_a_state_without_consumed_liquidity_is_read() -> None:
 def test_a_state_of_another_shape_is_rejected(state: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         OpenOrders.decode(state)
+
+
+def forget(fold: OpenOrders) -> list[OpenOrder]:
+    assert isinstance(ERASURE.event, UserErased)
+    return fold.forget_user(ERASURE.event, ERASURE.sequence)
+
+
+def test_an_erased_user_has_no_open_orders_and_others_keep_theirs() -> None:
+    consumed = ConsumedLiquidity(symbol="IBM", side=Side.BUY, quoted_at=START, qty=Decimal(1))
+    fold = OpenOrders(consumed=[consumed])
+    for one in HISTORY:
+        fold.apply(one)
+    before = fold.orders()
+    mine = [one for one in before if one.user == "u0"]
+    assert mine
+    forgotten = forget(fold)
+    assert [one.order.order_id for one in forgotten] == [one.order.order_id for one in mine]
+    assert not any(one.order.status.is_open for one in forgotten)
+    assert {one.sequence for one in forgotten} == {ERASURE.sequence}
+    assert fold.orders() == [one for one in before if one.user != "u0"]
+    assert b'"u0"' not in fold.encode()
+
+
+def test_without_the_erased_events_the_fold_is_the_same() -> None:
+    """Services have folded the user's events, a verifier cannot: fills of the user consumed
+    liquidity."""
+    consumed = ConsumedLiquidity(symbol="IBM", side=Side.BUY, quoted_at=START, qty=Decimal(1))
+    whole, rest = OpenOrders(consumed=[consumed]), OpenOrders()
+    for one in HISTORY:
+        whole.apply(one)
+        if one.event_subject.owner != "u0":
+            rest.apply(one)
+    for fold in (whole, rest):
+        fold.apply(ERASURE)
+    assert whole.encode() == rest.encode()

@@ -13,7 +13,14 @@ from tapewire.events import (
     Side,
     TradeExecuted,
 )
-from tapewire.log import EVERYBODY, EventDraft, EventMetadata, EventSubject, RecordedEvent
+from tapewire.log import (
+    EVERYBODY,
+    EventDraft,
+    EventMetadata,
+    EventSubject,
+    LatestValueStore,
+    RecordedEvent,
+)
 from tapewire.log.catch_up_subscription import MIN_CHECKPOINT_EVENTS
 from tapewire.log.checkpoint import decode_checkpoint
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
@@ -21,6 +28,8 @@ from tapewire_services.positions import position_repository
 from tapewire_services.positions.domain.position import PositionKey, TradedState
 from tapewire_services.positions.position_repository import PositionRepository
 from tapewire_services.positions.trade_consumer import CHECKPOINT_NAME
+from tests.harness import waiting
+from tests.harness.erasures import append_erasure
 from tests.harness.position_builders import buy, given, trade
 from tests.unit.positions.harness import (
     PositionsProcess,
@@ -28,7 +37,10 @@ from tests.unit.positions.harness import (
     last_applied_trade,
     last_positions,
     last_trade,
+    publish_quote,
     read_all_events,
+    read_valuations,
+    wait_for_valuations,
     wait_until_consistent,
 )
 
@@ -293,3 +305,35 @@ async def test_nothing_is_stored_twice_after_the_server_forgot_all_event_ids(
     await sleeper.apply_trades(trades)
     assert len(await read_all_events(server)) == len(before)
     assert last_applied_trade(before) == last_trade(before)
+
+
+async def test_an_erased_user_is_valued_no_more_and_leaves_no_checkpoint(
+    server: MemoryServer, producer: TradeProducer
+) -> None:
+    process = await PositionsProcess(server).start()
+    await publish_quote(server, "100")
+    for user in ("alice", "bob"):
+        await producer.append_trade(Side.BUY, "10", "100", user=user)
+    await wait_for_valuations(server, "both are valued", lambda seen: len(seen) == 2)
+    await append_erasure(process.log, "alice")
+    key = f"{EVERYBODY}.{CHECKPOINT_NAME}"
+    await waiting.wait_until_async(
+        "the checkpoint is saved without further events",
+        lambda: _is_stored(process.views, key),
+    )
+    state = bytes(decode_checkpoint(await process.views.get(key) or b"").state)
+    assert b"bob" in state
+    assert b"alice" not in state
+    before = (await read_valuations(server))["alice.IBM"]
+
+    await asyncio.sleep(2)
+    await publish_quote(server, "105")
+    seen = await wait_for_valuations(
+        server, "bob is valued", lambda seen: seen["bob.IBM"].current_price == 105
+    )
+    assert seen["alice.IBM"] == before
+    await process.kill()
+
+
+async def _is_stored(store: LatestValueStore, key: str) -> bool:
+    return await store.get(key) is not None

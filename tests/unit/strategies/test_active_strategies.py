@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
-from tapewire.events import CATALOGUE, CODEC, Action, DecisionMade, Event
+from tapewire.events import CATALOGUE, CODEC, Action, DecisionMade, Event, UserErased
 from tapewire.log import EventMetadata, EventSubject, RecordedEvent
 from tapewire.log.checkpoint import Checkpoint, encode_checkpoint
 from tapewire_services.strategies.domain.active_strategies import ActiveStrategies, TrackedStrategy
 from tapewire_services.strategies.domain.commands import Command
+from tests.harness.erasures import recorded_erasure
 from tests.unit.strategies.spec import (
     STRATEGY_ID,
     USER,
@@ -138,3 +139,22 @@ def test_a_checkpoint_is_small() -> None:
         )
     state = msgspec.Raw(ActiveStrategies(many).encode())
     assert len(encode_checkpoint(Checkpoint(epoch="e", as_of=1, state=state))) < 1_000_000
+
+
+@pytest.mark.parametrize("commands", [(create(), start()), (create(), start(), buy())])
+def test_the_strategies_of_an_erased_user_are_stopped(commands: tuple[Command, ...]) -> None:
+    active = apply_events(ActiveStrategies(), record_commands(*commands))
+    assert len(active.get_all()) == 1
+    erasure = recorded_erasure(USER, 1000, "strategies")
+    assert isinstance(erasure.event, UserErased)
+    [stopped] = active.forget_user(erasure.event, erasure.sequence)
+    assert not stopped.is_active
+    assert stopped.sequence == 1000
+    assert active.encode() == ActiveStrategies().encode()
+
+
+def test_the_erasure_of_another_user_stops_nothing() -> None:
+    active = apply_events(ActiveStrategies(), record_commands(create(), start()))
+    before = active.encode()
+    active.apply(recorded_erasure("somebody-else", 1000, "strategies"))
+    assert active.encode() == before
