@@ -13,9 +13,10 @@ from tapewire.log import LogError
 from tapewire.log.checkpoint_checks import CheckpointCheck
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
 from tapewire.log.jetstream.journal_admin import find_recorded_losses
+from tapewire.log.jetstream.journal_record import IncarnationRecord
 from tapewire.log.jetstream.streams import VIEWS
 from tapewire.runtime import Settings
-from tapewire.verify import VerificationDifference, VerificationSummary
+from tapewire.verify import RecordedRemovals, VerificationDifference, VerificationSummary
 from tapewire.verify import verify as check
 
 EXIT_DIFFERENCES = 1
@@ -37,13 +38,14 @@ def verify(user: str | None, as_json: bool, nats: str | None) -> None:
     async def work(
         connection: NatsConnection, _: Settings
     ) -> tuple[list[str], VerificationSummary]:
-        losses = (await find_recorded_losses(connection))[1]
+        journal, losses = await find_recorded_losses(connection)
         return losses, await check(
             JetStreamEventLog(connection),
             JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view"),
             report,
             user=user,
             checkpoint_checks=load_checkpoint_checks(),
+            removals=_recorded_removals(journal.record),
         )
 
     try:
@@ -59,6 +61,12 @@ def verify(user: str | None, as_json: bool, nats: str | None) -> None:
         click.echo(f"the journal has lost events: {loss}", err=as_json)
     if summary.differences or losses:
         raise SystemExit(EXIT_DIFFERENCES)
+
+
+def _recorded_removals(record: IncarnationRecord | None) -> RecordedRemovals:
+    if record is None:
+        return RecordedRemovals()
+    return RecordedRemovals(count=record.removed, erased_first=record.erased_first)
 
 
 def load_checkpoint_checks() -> Sequence[CheckpointCheck]:
@@ -87,6 +95,8 @@ def _format_summary(summary: VerificationSummary) -> Iterable[str]:
     )
     if summary.first > 1:
         yield f"the log begins at {summary.first}: what came before is taken as it is said to be"
+    if summary.missing:
+        yield f"not in the log: {summary.missing:,} events; erasures of users: {summary.erasures:,}"
     for what, counts in (
         ("entities", summary.entities),
         ("to be done yet", summary.pending),

@@ -24,6 +24,7 @@ from tapewire.log.checkpoint_checks import (
 )
 from tapewire.log.subjects import decode_token
 from tapewire.log.view_checkpoints import ViewType, checkpoint_name
+from tapewire.verify.erasures import ErasedUsers
 from tapewire.verify.findings import Findings, VerificationDifference, format_value
 from tapewire.views.history import BLOCK_ROWS
 
@@ -84,6 +85,7 @@ class CheckpointVerifier:
         checks: how to verify the checkpoints of event consumers.
         bounds: the bounds of the log that is read.
         user: verify only this user's views; None for those of all users.
+        erased_users: checkpoints that cover events of theirs, or may, are not compared.
     """
 
     def __init__(
@@ -94,8 +96,10 @@ class CheckpointVerifier:
         bounds: Bounds,
         *,
         user: str | None,
+        erased_users: ErasedUsers,
     ) -> None:
         self._findings = findings
+        self._erased_users = erased_users
         self._checks = {check.name: check for check in checks}
         self._bounds = bounds
         self._user = user
@@ -200,6 +204,12 @@ class CheckpointVerifier:
         if stored.as_of > self._bounds.last:
             what = f"it is true for {stored.as_of}, the log ends at {self._bounds.last}"
             self._report(owner, name, stored.as_of, what)
+            return False
+        erased = self._erased_users
+        if stored.as_of < (
+            erased.last_sequence if owner == EVERYBODY else erased.erased_up_to(owner)
+        ):
+            self.skip_counts["from before the erasure of a user"] += 1
             return False
         return True
 

@@ -34,6 +34,7 @@ from tapewire.events import (
 )
 from tapewire.log import BadSubject, Bounds, RecordedEvent
 from tapewire.verify.checkpoints import CheckpointVerifier
+from tapewire.verify.erasures import ErasedUsers
 from tapewire.verify.findings import Findings, VerificationDifference
 from tapewire.verify.invariants.alerts import NOTIFICATION_DOMAINS, AlertInvariants
 from tapewire.verify.invariants.insights import InsightInvariants
@@ -55,11 +56,14 @@ Invariant = Callable[[RecordedEvent, Event, RecordedEvent | None], None]
 
 class VerificationScope(msgspec.Struct, frozen=True, kw_only=True):
     """What is verified: the whole log, or the events of one user. `last_position_trade_sequence` is
-    that of the trade that the last position event is for."""
+    that of the trade that the last position event is for. `removed_count` events may be missing;
+    those of `erased_users` before their erasure do not count."""
 
     bounds: Bounds
     last_position_trade_sequence: int
     user: str | None
+    removed_count: int
+    erased_users: ErasedUsers
 
     @property
     def has_full_history(self) -> bool:
@@ -110,13 +114,18 @@ class LogInspector:
         self.event_count = 0
         self.unknown_type_counts: Counter[str] = Counter()
         self._next_sequence = scope.bounds.first
+        self.missing_count = 0
+        """The number of events that are not in the log."""
+        self._allowed_gaps: list[tuple[int, int]] = []
 
     def apply(self, recorded: RecordedEvent) -> None:
         """Check the next event."""
-        self.event_count += 1
         if self._scope.user is None and recorded.sequence != self._next_sequence:
-            self._report_gap(recorded.sequence - 1)
+            self._add_gap(recorded.sequence - 1)
         self._next_sequence = recorded.sequence + 1
+        if self._is_erased(recorded):
+            return
+        self.event_count += 1
         self.event_ids.define(f"event {recorded.metadata.id}", recorded.sequence)
         event = self._decode(recorded)
         predecessor = self._successors.match_predecessor(recorded, event)
@@ -144,10 +153,23 @@ class LogInspector:
             return event
         return None
 
-    def _report_gap(self, last_missing: int) -> None:
-        """Report the sequences before the current event that are missing."""
-        what = f"{self._next_sequence} to {last_missing} are not in the log"
-        self._findings.report(_log_difference(self._next_sequence, what))
+    def _is_erased(self, recorded: RecordedEvent) -> bool:
+        try:
+            owner = recorded.event_subject.owner
+        except BadSubject:
+            return False
+        return recorded.sequence < self._scope.erased_users.erased_up_to(owner)
+
+    def _add_gap(self, last: int) -> None:
+        """Count the sequences before the current event that are missing. Report all of them once
+        they are more than were removed on purpose."""
+        self.missing_count += last - self._next_sequence + 1
+        self._allowed_gaps.append((self._next_sequence, last))
+        if self.missing_count > self._scope.removed_count:
+            for first, end in self._allowed_gaps:
+                what = f"{first} to {end} are not in the log"
+                self._findings.report(_log_difference(first, what))
+            self._allowed_gaps.clear()
 
     def _invariant_for(self, event_type: type[Event]) -> tuple[str, Invariant]:
         if event_type not in self._invariants_by_type:
@@ -162,7 +184,7 @@ class LogInspector:
     def finish(self) -> None:
         """Report what is missing at the end of the log. The caller evaluates the indexes."""
         if self._scope.user is None and self._next_sequence <= self._scope.bounds.last:
-            self._report_gap(self._scope.bounds.last)
+            self._add_gap(self._scope.bounds.last)
         self._successors.finish()
         self._positions.finish()
         self._strategies.finish()

@@ -11,14 +11,25 @@ from collections.abc import AsyncIterator, Callable, Iterable
 
 import msgspec
 
-from tapewire.events import PositionEvent
-from tapewire.log import EventLog, LatestValueStore, Page, RecordedEvent, Unavailable, pattern
+from tapewire.events import ERASURE_DOMAINS, PositionEvent
+from tapewire.log import (
+    EVERYBODY,
+    Bounds,
+    EventLog,
+    LatestValueStore,
+    Page,
+    RecordedEvent,
+    Unavailable,
+    pattern,
+)
 from tapewire.log.checkpoint_checks import CheckpointCheck
 from tapewire.log.ports import CATCH_UP_PAGE_BYTES, CATCH_UP_PAGE_EVENTS
 from tapewire.verify.checkpoints import CheckpointVerifier
+from tapewire.verify.erasures import ErasedUsers, RecordedRemovals
 from tapewire.verify.findings import Findings, VerificationDifference
 from tapewire.verify.inspector import LogInspector, VerificationScope
 
+NO_REMOVALS = RecordedRemovals()
 MAX_READ_ATTEMPTS = 6
 """Attempts to read a page from a lagging replica."""
 RETRY_DELAY_SECONDS = 0.05
@@ -27,7 +38,8 @@ RETRY_DELAY_SECONDS = 0.05
 
 class VerificationSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What was verified: counts by domain, type or reason, for the events `first` to `last` of the
-    log named `epoch`."""
+    log named `epoch`. `missing` counts the events that are not in the log, on purpose or not, and
+    `erasures` the erasures of users."""
 
     epoch: str
     first: int
@@ -38,6 +50,8 @@ class VerificationSummary(msgspec.Struct, frozen=True, kw_only=True, rename="cam
     passed_over: dict[str, int]
     unknown: dict[str, int]
     pending: dict[str, int]
+    missing: int
+    erasures: int
     differences: int
     seconds: float
 
@@ -49,9 +63,10 @@ async def verify(
     *,
     user: str | None = None,
     checkpoint_checks: Iterable[CheckpointCheck] = (),
+    removals: RecordedRemovals = NO_REMOVALS,
 ) -> VerificationSummary:
     """Verify every event, entity and checkpoint, of `user` or of all users. `on_difference`
-    receives the differences as they are found.
+    receives the differences as they are found. The `removals` are no differences.
 
     Raises:
         Unavailable: the log cannot be read, or was recreated or trimmed meanwhile.
@@ -59,16 +74,26 @@ async def verify(
     started_at = time.perf_counter()
     stored = await values.get_all()
     last_trade = await _last_position_trade_sequence(log)
-    bounds = await log.bounds()
+    found_bounds = await log.bounds()
+    bounds = _extend_bounds(found_bounds, removals)
+    erased_users = ErasedUsers(await _read_erasures(log))
     findings = Findings(on_difference)
-    scope = VerificationScope(bounds=bounds, last_position_trade_sequence=last_trade, user=user)
-    checkpoints = CheckpointVerifier(findings, stored, checkpoint_checks, bounds, user=user)
+    scope = VerificationScope(
+        bounds=bounds,
+        last_position_trade_sequence=last_trade,
+        user=user,
+        removed_count=removals.count + found_bounds.first - bounds.first,
+        erased_users=erased_users,
+    )
+    checkpoints = CheckpointVerifier(
+        findings, stored, checkpoint_checks, bounds, user=user, erased_users=erased_users
+    )
     inspector = LogInspector(findings, checkpoints, scope)
     async for page in _read_pages(log, pattern(owner=user), bounds.first - 1, bounds.last):
         for recorded in page:
             inspector.apply(recorded)
     now = await log.bounds()
-    if now.epoch != bounds.epoch or now.first != bounds.first:
+    if now.epoch != bounds.epoch or now.first != found_bounds.first:
         raise Unavailable("the log was recreated or trimmed while it was read: try again")
     inspector.finish()
     await _check_uniqueness(log, inspector, findings)
@@ -82,9 +107,28 @@ async def verify(
         passed_over=dict(checkpoints.skip_counts),
         unknown=dict(inspector.unknown_type_counts.most_common()),
         pending=dict(findings.pending_counts),
+        missing=inspector.missing_count,
+        erasures=len(erased_users),
         differences=findings.difference_count,
         seconds=time.perf_counter() - started_at,
     )
+
+
+def _extend_bounds(bounds: Bounds, removals: RecordedRemovals) -> Bounds:
+    """The bounds of a log that begins with 1 if all that is missing before its first event is that
+    of erased users."""
+    if bounds.first > removals.erased_first:
+        return bounds
+    return msgspec.structs.replace(bounds, first=1)
+
+
+async def _read_erasures(log: EventLog) -> list[RecordedEvent]:
+    filter_ = pattern(owner=EVERYBODY, domain=ERASURE_DOMAINS[-1])
+    found: list[RecordedEvent] = []
+    last = await log.last_sequence(filter_)
+    async for page in _read_pages(log, filter_, 0, last):
+        found += page
+    return found
 
 
 async def _check_uniqueness(log: EventLog, inspector: LogInspector, findings: Findings) -> None:

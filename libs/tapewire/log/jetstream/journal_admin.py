@@ -124,24 +124,33 @@ async def accept_loss(connection: NatsConnection) -> IncarnationRecord:
     return record
 
 
-async def record_removal(connection: NatsConnection, *, first: int, removed: int) -> None:
+async def record_removal(
+    connection: NatsConnection, *, first: int, removed: int, is_erasure: bool = False
+) -> None:
     """Record, before events are removed on purpose, what the guards have to allow.
 
     Args:
         first: the first sequence that will be left.
         removed: events that will be missing after it.
+        is_erasure: they are all events of an erased user, so the log counts as complete without
+            them.
 
     Raises:
         AppendRejected: the journal has no incarnation record.
         Unavailable, OutcomeUnknown: the server does not answer.
     """
-    record = (await read_journal(connection)).record
-    if record is None:
+    journal = await read_journal(connection)
+    extent, record = journal.extent, journal.record
+    if extent is None or record is None:
         raise AppendRejected("the journal has no incarnation record: run `tapewire provision`")
+    was_complete = extent.bounds.first <= record.erased_first
     await _write_record(
         connection,
         msgspec.structs.replace(
-            record, first=max(first, record.first), removed=max(removed, record.removed)
+            record,
+            first=max(first, record.first),
+            removed=max(removed, record.removed),
+            erased_first=first if is_erasure and was_complete else record.erased_first,
         ),
     )
 

@@ -36,7 +36,8 @@ class IncarnationRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     """The journal as it was made or accepted.
 
     `epoch` is one of the epochs that the journal continues. `created` is the creation time of
-    EVENTS. Events before `first`, and `removed` events after it, were removed on purpose.
+    EVENTS. Events before `first`, and `removed` events after it, were removed on purpose; those
+    before `erased_first` only because their users were erased.
     `replaced` holds the epochs whose loss an operator accepted when this incarnation began.
     """
 
@@ -44,6 +45,7 @@ class IncarnationRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     created: str
     first: int = 1
     removed: int = 0
+    erased_first: int = 1
     replaced: tuple[str, ...] = ()
 
 
