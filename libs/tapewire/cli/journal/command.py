@@ -4,6 +4,7 @@ import click
 import msgspec
 
 from tapewire.cli.connection import nats_option
+from tapewire.cli.journal.erase import erase_command
 from tapewire.cli.journal.running import run_on_journal
 from tapewire.cli.nats_config.declarations import all_durables, load_accesses
 from tapewire.events import CODEC
@@ -31,7 +32,10 @@ class JournalStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 @click.group()
 def journal() -> None:
-    """Show the state of the journal, and decide about a loss."""
+    """Show the state of the journal, decide about a loss, and erase users."""
+
+
+journal.add_command(erase_command)
 
 
 @journal.command("status")

@@ -32,7 +32,7 @@ def run_on_journal(
         raise CliError(f"the journal cannot be read: {error}", EXIT_UNAVAILABLE) from error
 
 
-class Progress:
+class ProgressPrinter:
     """Prints the newest line of progress on stderr, at most once a second."""
 
     def __init__(self) -> None:

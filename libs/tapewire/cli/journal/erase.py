@@ -1,0 +1,89 @@
+"""The command `tapewire journal erase`."""
+
+from pathlib import Path
+
+import click
+
+from tapewire.cli.connection import nats_option
+from tapewire.cli.errors import CliError
+from tapewire.cli.journal.running import EXIT_FAILED, ProgressPrinter, run_on_journal
+from tapewire.events import CODEC
+from tapewire.log import EVERYBODY, BadSubject, encode_token
+from tapewire.log.jetstream import NatsConnection
+from tapewire.log.jetstream.user_erasure import (
+    DEFAULT_WAIT_SECONDS,
+    ErasureIncomplete,
+    ErasureReceipt,
+    erase_user,
+)
+from tapewire.runtime import Settings
+from tapewire.verify.checkpoints import VIEW_TYPES
+
+
+@click.command("erase")
+@click.option("--user", required=True, metavar="NAME", help="The user to erase.")
+@click.option(
+    "--receipt",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the receipt to this file instead of the output.",
+)
+@click.option(
+    "--wait",
+    "wait_seconds",
+    type=click.FloatRange(min=0),
+    default=DEFAULT_WAIT_SECONDS,
+    show_default=True,
+    help="Seconds to wait for services to forget the user.",
+)
+@nats_option
+def erase_command(user: str, receipt: Path | None, wait_seconds: float, nats: str | None) -> None:
+    """Remove everything that is stored of a user, while services run.
+
+    Removes the user's events, views, valuations, failed events, sessions and tickets, also from the
+    files of the message server, and prints a receipt as JSON. Keep the user from signing in first.
+    Older backups still hold the user: after restoring one, run this command again. It may be
+    interrupted and run again at any time.
+
+    Exits with 0 when nothing is left, 1 when a service still holds the user or the user remains
+    active, 3 when NATS is away.
+    """
+    _check_user(user)
+
+    async def work(connection: NatsConnection, _: Settings) -> ErasureReceipt:
+        try:
+            return await erase_user(
+                connection,
+                user,
+                ignored_checkpoints=VIEW_TYPES,
+                wait_seconds=wait_seconds,
+                on_progress=ProgressPrinter(),
+            )
+        except ErasureIncomplete as error:
+            raise CliError(str(error), EXIT_FAILED) from error
+
+    data = CODEC.encode(run_on_journal("journal erase", nats, work))
+    if receipt is None:
+        click.echo(data)
+        return
+    _write_file(receipt, data + b"\n")
+    click.echo(f"nothing of the user is left; the receipt is in {receipt}", err=True)
+
+
+def _check_user(user: str) -> None:
+    """Raises CliError."""
+    if user == EVERYBODY:
+        raise CliError(f"--user: {EVERYBODY} is no user: it stands for what all users may see")
+    try:
+        encode_token(user)
+    except BadSubject as error:
+        raise CliError(f"--user: {error}") from error
+
+
+def _write_file(file: Path, data: bytes) -> None:
+    """Replace the file at once. Raises CliError."""
+    part = file.with_name(f"{file.name}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(file)
+    except OSError as error:
+        raise CliError(f"--receipt: {file} cannot be written: {error}") from error

@@ -1,0 +1,244 @@
+"""A user is erased from a whole system that goes on trading: nothing of the user is left anywhere,
+also not in the files of the message server, and everybody else keeps everything.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tapewire import views
+from tapewire.events import (
+    MovingAverageCrossover,
+    OrderType,
+    RuleKind,
+    Side,
+    StopLoss,
+    StopLossKind,
+)
+from tapewire.log import encode_token, new_id, view_checkpoints
+from tapewire.log.jetstream import (
+    JetStreamEventLog,
+    JetStreamLatestValueStore,
+    NatsConnection,
+    connect,
+    stream_reads,
+)
+from tapewire.log.jetstream.streams import MARKET, VIEWS
+from tapewire.runtime import RequestClient, RequestTimeout
+from tapewire.runtime.contracts import alerts, orders, strategies
+from tests.harness.provisioning import run_command
+from tests.harness.stack import Stack, StackFactory
+from tests.harness.waiting import wait_until_async
+
+ERASED, QUIET, BUSY = "erin.of the/past", "quentin", "bess"
+SECONDS = 120.0
+VIEW_TYPES = (
+    views.OrdersView,
+    views.OrderHistory,
+    views.TradeHistory,
+    views.PositionsView,
+    views.StrategiesView,
+    views.RulesView,
+    views.NotificationsView,
+)
+
+
+class Platform:
+    """A running stack, its users' requests, and what is stored."""
+
+    def __init__(self, stack: Stack, connection: NatsConnection) -> None:
+        self.stack = stack
+        self.connection = connection
+        self.log = JetStreamEventLog(connection)
+        self.views = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
+        self._requests = RequestClient(connection)
+
+    async def ask(self, service: str, verb: str, request: Any, reply: Any) -> Any:
+        command_id = new_id()
+        async with asyncio.timeout(SECONDS):
+            while True:
+                with contextlib.suppress(RequestTimeout):
+                    return await self._requests.request(
+                        service, verb, request, reply, correlation="c", command_id=command_id
+                    )
+                await asyncio.sleep(0.05)
+
+    async def place(self, user: str, limit_price: Decimal | None = None) -> None:
+        request = orders.PlaceOrder(
+            user_id=user,
+            symbol="IBM",
+            side=Side.BUY,
+            type=OrderType.MARKET if limit_price is None else OrderType.LIMIT,
+            limit_price=limit_price,
+            qty=Decimal(3),
+        )
+        await self.ask(orders.SERVICE, orders.PLACE, request, orders.OrderReply)
+
+    async def trade(self, user: str, order_count: int) -> None:
+        """Hold something, have an open order, a strategy that runs, and rules of every kind."""
+        for kind, price, percent in (
+            (RuleKind.PRICE_ABOVE, Decimal("0.01"), None),
+            (RuleKind.PRICE_BELOW, Decimal("0.01"), None),
+            (RuleKind.PERCENT_MOVE, None, Decimal(90)),
+        ):
+            rule = alerts.CreateRule(
+                user_id=user,
+                kind=kind,
+                symbol="IBM",
+                price=price,
+                percent=percent,
+                window_seconds=60 if percent else None,
+            )
+            await self.ask(alerts.SERVICE, alerts.CREATE, rule, alerts.RuleReply)
+        made = await self.ask(
+            strategies.SERVICE,
+            strategies.CREATE,
+            strategies.CreateStrategy(
+                user_id=user,
+                symbol="IBM",
+                rule=MovingAverageCrossover(fast=1, slow=2),
+                quantity=Decimal(5),
+                stop_loss=StopLoss(kind=StopLossKind.TRAILING, percent=Decimal(50)),
+            ),
+            strategies.StrategyReply,
+        )
+        start = strategies.StartStrategy(user_id=user, strategy_id=made.strategy.strategy_id)
+        await self.ask(strategies.SERVICE, strategies.START, start, strategies.StrategyReply)
+        await self.place(user, Decimal("0.01"))
+        await asyncio.gather(*(self.place(user) for _ in range(order_count)))
+
+    async def until(self, what: str, filter_: str, count: int = 1) -> None:
+        found = 0
+        try:
+            async with asyncio.timeout(SECONDS):
+                while found < count:
+                    page = await self.log.page(filter_, after=0)
+                    found = len(page.events) + page.remaining
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"{found} of {count}: {what}") from None
+
+    async def valuation_time(self, user: str) -> str:
+        """When the user's holding was last valued; empty if there is no value."""
+        store = JetStreamLatestValueStore(
+            self.connection, stream=MARKET, prefix=f"mk.{encode_token(user)}"
+        )
+        data = await store.get("IBM")
+        return json.loads(data)["timestamp"] if data else ""
+
+    async def subjects_of(self, user: str) -> list[str]:
+        """What EVENTS, VIEWS, MARKET and PARKED hold under the user's name."""
+        token = encode_token(user)
+        return [
+            subject
+            for stream, filter_ in (
+                ("EVENTS", f"ev.{token}.>"),
+                (VIEWS, f"view.{token}.>"),
+                (MARKET, f"mk.{token}.>"),
+                ("PARKED", f"parked.*.*.ev.{token}.>"),
+            )
+            for subject in await stream_reads.subjects(self.connection, stream, filter_)
+        ]
+
+    async def views_of(self, user: str) -> list[bytes]:
+        """Every view of the user, as it would be stored."""
+        loaded = [
+            await view_checkpoints.load(self.log, self.views, kind, user) for kind in VIEW_TYPES
+        ]
+        return [view.encode() for view, _ in loaded]
+
+    async def wait_for_next_valuation(self, user: str) -> None:
+        before = await self.valuation_time(user)
+
+        async def is_newer() -> bool:
+            return await self.valuation_time(user) not in ("", before)
+
+        await wait_until_async(f"{user} is valued again", is_newer)
+
+    async def erase(self, user: str, *options: str) -> tuple[int, str]:
+        return await asyncio.to_thread(
+            run_command,
+            "journal",
+            "erase",
+            "--user",
+            user,
+            "--nats",
+            self.stack.nats_url,
+            *options,
+        )
+
+    async def verify(self) -> tuple[int, str]:
+        return await asyncio.to_thread(run_command, "verify", "--nats", self.stack.nats_url)
+
+
+@pytest.fixture
+async def platform(stack_factory: StackFactory) -> AsyncIterator[Platform]:
+    stack = stack_factory(speed=50)
+    connection = await connect(stack.nats_url, "test")
+    yield Platform(stack, connection)
+    await connection.close()
+
+
+def find_in_files(folder: Path, user: str) -> list[str]:
+    """The files below `folder` that hold the user's id in any of its forms."""
+    forms = {user.encode(), encode_token(user).encode()}
+    return [
+        str(file.relative_to(folder))
+        for file in folder.rglob("*")
+        if file.is_file() and any(form in file.read_bytes() for form in forms)
+    ]
+
+
+async def test_a_user_is_erased_under_load_without_a_trace(
+    platform: Platform, tmp_path: Path
+) -> None:
+    stack = platform.stack
+    cookies = await asyncio.to_thread(stack.sign_in, ERASED)
+    await platform.trade(QUIET, 20)
+    await platform.trade(ERASED, 80)
+    await platform.until("position events", f"ev.{encode_token(ERASED)}.positions.>", 20)
+    await platform.until("alerts", f"ev.{encode_token(ERASED)}.alerts.>")
+    await platform.until("notifications", f"ev.{encode_token(ERASED)}.notifications.>", 20)
+    await platform.wait_for_next_valuation(ERASED)
+    assert find_in_files(stack.data_dir, ERASED)
+
+    is_over = asyncio.Event()
+
+    async def trade_on() -> int:
+        count = 0
+        while not is_over.is_set():
+            await platform.place(BUSY)
+            count += 1
+        return count
+
+    load = asyncio.create_task(trade_on())
+    receipt_file = tmp_path / "receipt.json"
+    code, output = await platform.erase(ERASED, "--receipt", str(receipt_file))
+    is_over.set()
+    assert code == 0, output + stack.log_tail()
+    assert await load > 5
+    receipt = json.loads(receipt_file.read_bytes())
+    assert receipt["user"] == ERASED
+    assert receipt["events"] > 300, receipt
+    assert receipt["removed"]["sessions"] == 1, receipt
+
+    await platform.wait_for_next_valuation(QUIET)
+    await platform.wait_for_next_valuation(QUIET)
+    assert await platform.subjects_of(ERASED) == []
+    async with httpx.AsyncClient(base_url=stack.url, cookies=cookies, timeout=30) as http:
+        assert (await http.get("/api/orders")).status_code == 401
+    code, output = await platform.verify()
+    assert code == 0, output
+    assert f"not in the log: {receipt['events']:,} events; erasures of users: 1" in output
+
+    await platform.connection.close()
+    assert stack.stop() == 0
+    assert find_in_files(stack.data_dir, ERASED) == []
+    assert find_in_files(stack.data_dir, BUSY)
