@@ -34,7 +34,7 @@ from tapewire.runtime.settings import Settings
 
 class App:
     """The parts that a service is wired from. `close` undoes what was registered, in reverse
-    order."""
+    order. Leases are kept over `lease_connection`, by default over `connection`."""
 
     def __init__(
         self,
@@ -42,6 +42,7 @@ class App:
         settings: Settings,
         connection: NatsConnection,
         *,
+        lease_connection: NatsConnection | None = None,
         guard: JournalGuard | None = None,
         on_ready: Callable[[], None] = lambda: None,
     ) -> None:
@@ -68,7 +69,9 @@ class App:
             connection, stream=MARKET, prefix="hb", live_prefix="live.hb"
         )
         self.requests = RequestClient(connection)
-        self.leases = Leases(connection, self.instance)
+        self.leases = Leases(
+            lease_connection or connection, self.instance, work_connection=connection
+        )
         self.logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
         self.is_ready = False
         self.status_reporter = AgentStatusReporter(

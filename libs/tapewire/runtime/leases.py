@@ -5,12 +5,17 @@ the revision of its last write; a standby creates it after it has expired. A hol
 renew stops its work before the lease expires, so no two processes hold it at the same time,
 provided that their clocks run at the same speed. Appends state the sequence that they expect all
 the same. A process that was paused for longer than a lease lives continues in the middle of its
-work: anything that must not happen late checks `is_held` first. Start at `Leases.run_while_held`.
+work: anything that must not happen late checks `is_held` first.
+
+A service keeps its leases over a NATS connection of their own. On a shared one a renewal waits
+behind whatever the server does for that connection, such as a page of a long history. A holder
+whose other connection is lost gives its leases up. Start at `Leases.run_while_held`.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 import structlog
@@ -36,10 +41,21 @@ logger = structlog.get_logger("tapewire.leases")
 
 
 class Leases:
-    """The leases that one process holds or stands by for."""
+    """The leases that one process holds or stands by for.
 
-    def __init__(self, connection: NatsConnection, holder: str) -> None:
+    `connection` carries the leases alone, `work_connection` what the holders of leases do; by
+    default it is the same one.
+    """
+
+    def __init__(
+        self,
+        connection: NatsConnection,
+        holder: str,
+        *,
+        work_connection: NatsConnection | None = None,
+    ) -> None:
         self._connection = connection
+        self._work_connection = work_connection or connection
         self._holder = holder.encode()
         self._rng = new_rng()
         self._problem: str | None = None
@@ -67,7 +83,8 @@ class Leases:
         clock = asyncio.get_running_loop().time
         while True:
             began = clock()
-            revision = await self._acquire(subject)
+            is_able = self._work_connection.is_connected
+            revision = await self._acquire(subject) if is_able else None
             if revision is None:
                 await asyncio.sleep(jittered(ACQUIRE_RETRY_SECONDS, self._rng))
                 continue
@@ -93,7 +110,7 @@ class Leases:
                 return True
             return False
         finally:
-            lost = renewal.done()
+            lost = renewal.done() and not renewal.result()
             await _cancel(task)
             await _cancel(renewal)
             if not lost:
@@ -114,17 +131,23 @@ class Leases:
                 return await self._write_lease(subject, _revision(found))
         return None
 
-    async def _renew(self, subject: str, revision: int) -> None:
-        """Renew until the lease is lost."""
+    async def _renew(self, subject: str, revision: int) -> bool:
+        """Renew until the lease is lost, or until nothing can be done with it because the work's
+        connection is lost; whether it is still held."""
         clock = asyncio.get_running_loop().time
         name = subject.removeprefix("$KV.leases.")
-        renewed = self._renewed_at[name]
+        renewed = able_at = self._renewed_at[name]
         while clock() - renewed < RENEW_DEADLINE_SECONDS:
             await asyncio.sleep(RENEW_INTERVAL_SECONDS)
             began = clock()
+            if self._work_connection.is_connected:
+                able_at = began
+            elif began - able_at >= RENEW_DEADLINE_SECONDS:
+                logger.warning("lease.given_up", name=name, seconds=began - able_at)
+                return True
             if began - renewed >= RENEW_DEADLINE_SECONDS:
                 logger.warning("lease.expired_during_pause", name=name, seconds=began - renewed)
-                return
+                return False
             try:
                 async with asyncio.timeout(max(renewed + RENEW_DEADLINE_SECONDS - began, 0.01)):
                     revision = await self._write_lease(subject, revision)
@@ -133,10 +156,11 @@ class Leases:
                 revision_now = await self._own_revision(subject)
                 if revision_now is None:
                     logger.warning("lease.lost", name=name, error=str(error))
-                    return
+                    return False
                 revision = revision_now
             except (LogError, TimeoutError) as error:
                 logger.warning("lease.renewal_failed", name=name, error=str(error))
+        return False
 
     async def _own_revision(self, subject: str) -> int | None:
         """The revision of a lease that this process still holds although a renewal was rejected:
@@ -193,7 +217,7 @@ def _revision(message: Msg) -> int:
     return int((message.headers or {})["Nats-Sequence"])
 
 
-async def _cancel(task: "asyncio.Future[None]") -> None:
+async def _cancel(task: "asyncio.Future[Any]") -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.wait({task})

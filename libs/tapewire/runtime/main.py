@@ -14,13 +14,14 @@ import asyncio
 import contextlib
 import signal
 import sys
+from collections.abc import AsyncIterator
 from typing import NoReturn
 
 import structlog
 
 from tapewire.events import BadDeclaration
 from tapewire.log import Unavailable
-from tapewire.log.jetstream import BadCredentials, connect
+from tapewire.log.jetstream import BadCredentials, NatsConnection, connect
 from tapewire.runtime import event_packages, logging_setup, telemetry
 from tapewire.runtime.service_process import HoldServer, ServiceProcess, Wiring
 from tapewire.runtime.settings import BadSetting, Settings
@@ -41,18 +42,29 @@ def _check_settings(settings: Settings) -> None:
 async def _run(
     name: str, settings: Settings, wiring: Wiring, hold_server: HoldServer | None
 ) -> None:
+    async with contextlib.AsyncExitStack() as connections:
+        connection, lease_connection = [
+            await connections.enter_async_context(_connected(connection_name, settings))
+            for connection_name in (f"tapewire {name}", f"tapewire {name} leases")
+        ]
+        process = ServiceProcess(name, settings, connection, lease_connection, wiring, hold_server)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, process.stop)
+        await process.run()
+
+
+@contextlib.asynccontextmanager
+async def _connected(name: str, settings: Settings) -> AsyncIterator[NatsConnection]:
+    """A connection to NATS with the credentials of `settings`. Raises Unavailable."""
     connection = await connect(
         settings.nats_url,
-        f"tapewire {name}",
+        name,
         wait_seconds=settings.nats_wait,
         credentials=settings.nats_credentials(),
     )
-    process = ServiceProcess(name, settings, connection, wiring, hold_server)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, process.stop)
     try:
-        await process.run()
+        yield connection
     finally:
         await connection.close()
 

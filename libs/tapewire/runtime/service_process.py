@@ -38,19 +38,22 @@ HoldServer = Callable[[Settings, Callable[[], str]], contextlib.AbstractAsyncCon
 
 
 class ServiceProcess:
-    """Runs `wiring` whenever the streams are fit, until `stop` is called."""
+    """Runs `wiring` whenever the streams are fit, until `stop` is called. Leases are kept over
+    `lease_connection`."""
 
     def __init__(
         self,
         name: str,
         settings: Settings,
         connection: NatsConnection,
+        lease_connection: NatsConnection,
         wiring: Wiring,
         hold_server: HoldServer | None = None,
     ) -> None:
         self._name = name
         self._settings = settings
         self._connection = connection
+        self._lease_connection = lease_connection
         self._wiring = wiring
         self._hold_server = hold_server
         self._app: App | None = None
@@ -93,6 +96,7 @@ class ServiceProcess:
             self._name,
             self._settings,
             self._connection,
+            lease_connection=self._lease_connection,
             guard=self._guard,
             on_ready=lambda: self._report_to_parent(b"ready\n"),
         )
@@ -101,6 +105,7 @@ class ServiceProcess:
         app.add_readiness_check(app.leases.find_problem)
         app.add_health_check(self._guard.find_capacity_warning)
         app.spawn(self._connection.wait_closed(), name="connection")
+        app.spawn(self._lease_connection.wait_closed(), name="lease connection")
         app.spawn(self._guard_journal(app), name="journal guard")
         app.spawn(self._write_marks(), name="journal mark")
         try:
