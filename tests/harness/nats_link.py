@@ -48,7 +48,8 @@ class NatsLink:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        # asyncio reports a cancelled handler of a connection as an error.
+        with contextlib.suppress(OSError, asyncio.CancelledError):
             server_reader, server_writer = await asyncio.open_connection(*self._address)
             try:
                 writer.write(await server_reader.readline())  # INFO
