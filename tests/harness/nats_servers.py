@@ -59,12 +59,19 @@ class NatsServer(Protocol):
 
 class LocalNatsServer:
     """The nats-server binary beside this Python, or on the PATH. With `provisioned` it has all
-    streams after each start, as with `tapewire provision --watch` beside it."""
+    streams after each start, as with `tapewire provision --watch` beside it. `max_store_bytes` is
+    the limit of the server's store from the next start on."""
 
     def __init__(
-        self, folder: Path, *, with_monitoring: bool = False, provisioned: bool = False
+        self,
+        folder: Path,
+        *,
+        with_monitoring: bool = False,
+        provisioned: bool = False,
+        max_store_bytes: int | None = None,
     ) -> None:
         self._folder = folder
+        self.max_store_bytes = max_store_bytes
         self._provisioned = provisioned
         self._port = 0  # a free port is chosen at the first start and kept
         self._process: subprocess.Popen[bytes] | None = None
@@ -89,8 +96,8 @@ class LocalNatsServer:
         ports = self._folder / "ports"
         shutil.rmtree(ports, ignore_errors=True)
         ports.mkdir(parents=True)
-        command = [nats_server_binary(), "-a", "127.0.0.1", "-p", str(port), "-js"]
-        command += ["-sd", str(self._folder / "store"), "--ports_file_dir", str(ports)]
+        command = [nats_server_binary(), "-a", "127.0.0.1", "-p", str(port)]
+        command += [*self._store_options(), "--ports_file_dir", str(ports)]
         command += ["-m", "-1"] if self._with_monitoring else []
         with (self._folder / "nats.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: PLW1509, RUF100
@@ -102,6 +109,21 @@ class LocalNatsServer:
         self.monitor_url = ports_by_protocol["monitoring"][0] if self._with_monitoring else ""
         if self._provisioned:
             provision_streams(self.url)
+
+    def _store_options(self) -> list[str]:
+        store = self._folder / "store"
+        if self.max_store_bytes is None:
+            return ["-js", "-sd", str(store)]
+        config = self._folder / "nats.conf"
+        limit = f"max_file_store: {self.max_store_bytes}"
+        config.write_text(f"jetstream {{ store_dir: {json.dumps(str(store))}, {limit} }}\n")
+        return ["-c", str(config)]
+
+    @property
+    def pid(self) -> int:
+        """The id of the server's process. It runs."""
+        assert self._process is not None
+        return self._process.pid
 
     def freeze(self) -> None:
         self._signal(signal.SIGSTOP)

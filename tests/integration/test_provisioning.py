@@ -223,6 +223,48 @@ class TestProvision:
                 await connection.close()
 
 
+class TestRoom:
+    """A limit that the server has no room for is said, by every run."""
+
+    @pytest.fixture
+    def small(self, tmp_path: Path) -> Iterator[LocalNatsServer]:
+        made = LocalNatsServer(tmp_path, max_store_bytes=500 << 20)
+        made.start()
+        yield made
+        made.close()
+
+    def test_a_new_and_an_existing_stream_without_room_are_named(
+        self, small: LocalNatsServer
+    ) -> None:
+        for first_line in ("KV_journal: created", "nothing to do"):
+            code, output = run_command("provision", "--nats", small.url)
+            assert (code, output.splitlines()[0]) == (1, first_line)
+            warning = "warning: EVENTS has no limit instead of 4,294,967,296 bytes (0 are used)"
+            assert warning in output
+            assert "KV_leases has" not in output
+        env = {"TAPEWIRE_JOURNAL_BYTES": str(100 << 20)}
+        code, output = run_command("provision", "--nats", small.url, **env)
+        assert (code, "EVENTS: max_bytes -1 -> 104857600" in output) == (0, True), output
+
+    def test_a_limit_that_cannot_be_raised_is_named_and_stays(self, small: LocalNatsServer) -> None:
+        env = {"TAPEWIRE_JOURNAL_BYTES": str(50 << 20)}
+        assert run_command("provision", "--nats", small.url, **env)[0] == 0
+        code, output = run_command("provision", "--nats", small.url)
+        assert code == 1
+        assert "EVENTS is limited to 52,428,800 bytes instead of 4,294,967,296 bytes" in output
+
+    async def test_a_limit_of_an_operator_is_right(self, small: LocalNatsServer) -> None:
+        await asyncio.to_thread(run_command, "provision", "--nats", small.url)
+        connection = await connect(small.url, "operator")
+        try:
+            for stream in ("EVENTS", "VIEWS"):
+                await edit(connection, stream, max_bytes=20 << 20, discard="new")
+        finally:
+            await connection.close()
+        code, output = await asyncio.to_thread(run_command, "provision", "--nats", small.url)
+        assert (code, "warning" in output) == (0, False), output
+
+
 async def _wait_replicas(connection: NatsConnection, count: int) -> None:
     """Wait until every stream is listed with `count` copies. While a stream of a cluster elects a
     leader, lists leave it out."""

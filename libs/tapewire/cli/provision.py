@@ -16,8 +16,11 @@ from tapewire.cli.nats_config.declarations import all_durables, load_accesses
 from tapewire.log import LogError
 from tapewire.log.jetstream import NatsConnection
 from tapewire.log.jetstream.provisioning import keep_provisioned, provision_when_available
+from tapewire.log.jetstream.stream_limits import find_limit_warnings
 from tapewire.runtime import Settings
 from tapewire.runtime.health import HealthStatus, serve_health
+
+EXIT_UNFIT = 1
 
 
 @click.command()
@@ -37,9 +40,12 @@ def provision(nats: str | None, lower_replicas: bool, watch: bool) -> None:
 
     Prints each change. Nothing is deleted, no copies are removed without --lower-replicas, and
     what an operator has set (limits, placement, a description) stays.
+
+    Exits with 0 when all is provisioned, 1 when a stream cannot be made or the server's store has
+    no room for a stream's limit (stderr says which), 3 when NATS is away.
     """
 
-    async def provision_streams(connection: NatsConnection, settings: Settings) -> None:
+    async def provision_streams(connection: NatsConnection, settings: Settings) -> list[str]:
         durables = all_durables(load_accesses(settings))
         changes = await provision_when_available(
             connection,
@@ -53,13 +59,19 @@ def provision(nats: str | None, lower_replicas: bool, watch: bool) -> None:
         )
         for line in changes or ["nothing to do"]:
             click.echo(line)
+        warnings = await find_limit_warnings(connection, settings.journal_bytes)
+        for warning in warnings:
+            click.echo(f"warning: {warning}", err=True)
         if watch:
             await _watch(connection, settings, durables)
+        return warnings
 
     try:
-        run_connected("provision", nats, provision_streams, log_level=None)
+        warnings = run_connected("provision", nats, provision_streams, log_level=None)
     except LogError as error:
-        raise CliError(f"the streams cannot be made: {error}", 1) from error
+        raise CliError(f"the streams cannot be made: {error}", EXIT_UNFIT) from error
+    if warnings and not watch:
+        raise SystemExit(EXIT_UNFIT)
 
 
 async def _watch(

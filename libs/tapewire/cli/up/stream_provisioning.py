@@ -13,6 +13,7 @@ from tapewire.log.jetstream import (
     provision,
 )
 from tapewire.log.jetstream.provisioning import provision_when_available
+from tapewire.log.jetstream.stream_limits import find_limit_warnings
 
 
 async def provision_streams(
@@ -23,17 +24,18 @@ async def provision_streams(
     wait_seconds: float,
     continues: bool,
 ) -> list[str]:
-    """Create the streams of the embedded server at `url`, or restore them; the changes. Raises
-    LogError."""
+    """Create the streams of the embedded server at `url`, or restore them; the changes, and what
+    has no room for its limit. Raises LogError."""
     connection = await connect(url, "tapewire up", wait_seconds=wait_seconds)
     try:
-        return await provision(
+        changes = await provision(
             connection,
             journal_bytes=journal_bytes,
             durables=durables,
             replace_journal=False,
             continues=continues,
         )
+        return [*changes, *await find_limit_warnings(connection, journal_bytes)]
     finally:
         await connection.close()
 

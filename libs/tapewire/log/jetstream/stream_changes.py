@@ -42,8 +42,7 @@ async def provision_stream(
         if answer.get("error", {}).get("err_code") == _NAME_IN_USE_CODE:
             return await provision_stream(connection, spec, replicas, lower_replicas)
         _raise_error(spec.name, answer)
-        without = spec.max_bytes > 0 and answer["config"].get("max_bytes", -1) < 0
-        return [f"{spec.name}: created", *([_no_room(spec)] if without else [])]
+        return [f"{spec.name}: created"]
     changes = spec.deviations(found)
     copies = found.get("num_replicas", 1)
     if copies < replicas or (lower_replicas and copies > replicas):
@@ -101,8 +100,7 @@ def _limit_changes(spec: StreamSpec, found: dict[str, Any]) -> dict[str, tuple[A
     """The changes that give a stream its limit, unless an operator has set another one."""
     metadata = found.get("metadata") or {}
     present = found.get("max_bytes", -1)
-    is_ours = present < 0 or str(present) == metadata.get(MAX_BYTES_METADATA)
-    if spec.max_bytes < 0 or present == spec.max_bytes or not is_ours:
+    if spec.max_bytes < 0 or present == spec.max_bytes or not is_own_limit(found):
         return {}
     discard = found.get("discard", "old")
     return {
@@ -112,11 +110,10 @@ def _limit_changes(spec: StreamSpec, found: dict[str, Any]) -> dict[str, tuple[A
     }
 
 
-def _no_room(spec: StreamSpec) -> str:
-    return (
-        f"{spec.name}: without a limit, since the server's store has no {spec.max_bytes:,} bytes "
-        "to reserve: lower TAPEWIRE_JOURNAL_BYTES, or give the server more room"
-    )
+def is_own_limit(config: dict[str, Any]) -> bool:
+    """Whether the stream has no limit, or the one that `provision` set; not an operator's."""
+    present = config.get("max_bytes", -1)
+    return present < 0 or str(present) == (config.get("metadata") or {}).get(MAX_BYTES_METADATA)
 
 
 async def read_config(connection: NatsConnection, name: str) -> dict[str, Any] | None:
