@@ -22,6 +22,11 @@ from tapewire_services.edge.auth.cookies import (
     format_session_cookie,
     read_session_token,
 )
+from tapewire_services.edge.auth.expected_user import (
+    USER_HEADER,
+    AccountChanged,
+    check_expected_user,
+)
 from tapewire_services.edge.auth.jwks import VerificationKeysUnavailable
 from tapewire_services.edge.auth.origins import (
     API_PREFLIGHT_HEADERS,
@@ -42,7 +47,9 @@ __all__ = [
     "SECURE_SESSION_COOKIE",
     "SESSION_COOKIE",
     "STREAM_PREFLIGHT_HEADERS",
+    "USER_HEADER",
     "USER_ID_PATTERN",
+    "AccountChanged",
     "AmbiguousSessionCookie",
     "Authentication",
     "Authenticator",
@@ -54,6 +61,7 @@ __all__ = [
     "TicketStore",
     "VerificationKeysUnavailable",
     "build_authenticator",
+    "check_expected_user",
     "cors_headers",
     "cross_origin_header",
     "format_session_cookie",

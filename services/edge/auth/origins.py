@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+from tapewire_services.edge.auth.expected_user import USER_HEADER
+
 Headers = list[tuple[bytes, bytes]]
 
 ALLOWED_HEADERS = (
     "Content-Type", "Authorization", "Last-Event-ID", "X-Correlation-ID", "Idempotency-Key",
-    "Cache-Control", "traceparent", "tracestate", "baggage",
+    USER_HEADER, "Cache-Control", "traceparent", "tracestate", "baggage",
 )  # fmt: skip
 """The request headers that the API and trace contexts use. ``traceparent`` and ``tracestate`` are
 those of W3C Trace Context, ``baggage`` is that of W3C Baggage."""

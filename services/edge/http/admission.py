@@ -34,13 +34,13 @@ from tapewire_services.edge.delivery.stream_routes import (
     StreamRoute,
     combine_topics,
 )
-from tapewire_services.edge.http.errors import HttpError, unauthorized, unavailable
+from tapewire_services.edge.http.errors import HttpError, unavailable
 from tapewire_services.edge.http.stream_request import (
     StreamRequest,
+    needed_session,
     parse_position,
     parse_topics,
     parse_value_subscription,
-    requires_user,
     resolve_owner,
 )
 from tapewire_services.edge.ingest.log_tail import LogTail
@@ -110,7 +110,7 @@ class StreamAdmission:
         because that redeems a ticket.
 
         Raises:
-            HttpError: the request is rejected.
+            AccountChanged, HttpError: the request is rejected.
             LogError, VerificationKeysUnavailable: it cannot be checked now.
             ReplayFinished: there is nothing left to replay.
             RetryLater: the client resumes too often.
@@ -133,9 +133,10 @@ class StreamAdmission:
         else:
             authentication = Authentication(resumed)
         session = authentication.session
-        if session is None and requires_user(route, topics):
-            raise unauthorized()
-        owner = resolve_owner(route, request, session)
+        needed = needed_session(route, topics, session)
+        owner = session.user_id if session else None
+        if needed is not None:
+            owner = resolve_owner(route, request, needed)
         selection = await self._load_selection(route, request, owner)
         if isinstance(selection, StrategySelection):
             symbols = frozenset({selection.strategy.symbol})
@@ -148,9 +149,9 @@ class StreamAdmission:
             correlation=correlation,
             interest=interest,
             user_id=session.user_id if session else None,
-            is_admin=session.is_admin if session else False,
-            session_id=session.key if session else None,
-            expires_at=session.expires_at if session else None,
+            is_admin=needed.is_admin if needed else False,
+            session_id=needed.key if needed else None,
+            expires_at=needed.expires_at if needed else None,
             selection=selection,
             until_sequence=until,
             is_handover=request.is_handover,

@@ -22,9 +22,15 @@ from tapewire.log import CommandRejected, LogError
 from tapewire.log.idempotency import KEY_REUSED
 from tapewire.runtime import Outcome, RequestTimeout
 from tapewire.runtime.correlation import CORRELATION_HEADER, ensure_correlation_id
-from tapewire_services.edge.auth import AmbiguousSessionCookie, VerificationKeysUnavailable
+from tapewire_services.edge.auth import (
+    AccountChanged,
+    AmbiguousSessionCookie,
+    VerificationKeysUnavailable,
+)
 
 RETRY_AFTER_SECONDS = 1
+ACCOUNT_CHANGED = "account_changed"
+"""The `error` of a request that is meant for another user than the session's."""
 MAX_ECHOED_VALUE_BYTES = 100
 """An invalid value is part of the error when its JSON is no longer than this."""
 MAX_MESSAGE_CHARACTERS = 300
@@ -46,8 +52,9 @@ _STATUS_BY_REJECTION_CODE = {
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The body of every error. `path` names the field or parameter at fault, `value` is what the
-    client sent for it, unless that is long.
+    """The body of every error. `error` is the name of the status, or `account_changed` (409): the
+    request is meant for another user than the session's. `path` names the field or parameter at
+    fault, `value` is what the client sent for it, unless that is long.
 
     A command that was not answered (503) has an `outcome`: `not_done` (nothing was done, and
     nothing will be), or `unknown`. The same request with `idempotencyKey` is carried out at most
@@ -73,7 +80,8 @@ class UndoneCommand(msgspec.Struct, frozen=True):
 
 
 class HttpError(Exception):
-    """Ends a request with `status`. The client receives `message`."""
+    """Ends a request with `status`. The client receives `message`, and `error` or else the name of
+    the status."""
 
     def __init__(
         self,
@@ -84,9 +92,11 @@ class HttpError(Exception):
         value: Any = msgspec.UNSET,
         headers: dict[str, str] | None = None,
         command: UndoneCommand | None = None,
+        error: str | None = None,
     ) -> None:
         super().__init__(message)
         self.command = command
+        self.error = error
         self.status = status
         self.message = message
         self.path = path
@@ -96,7 +106,7 @@ class HttpError(Exception):
     def body(self) -> bytes:
         """The response body, JSON."""
         problem = Problem(
-            error=_REASON_PHRASES.get(self.status) or HTTPStatus(self.status).phrase,
+            error=self.error or _REASON_PHRASES.get(self.status) or HTTPStatus(self.status).phrase,
             message=self.message[:MAX_MESSAGE_CHARACTERS],
             status_code=self.status,
             path=msgspec.UNSET if self.path is None else self.path,
@@ -220,6 +230,9 @@ def to_http_error(error: Exception) -> HttpError:
     if isinstance(error, AmbiguousSessionCookie):
         message = f"The request has {error}; delete the cookies of this site and of its parent"
         return HttpError(400, message, path="Cookie", value=error.name)
+    if isinstance(error, AccountChanged):
+        value = _echoed_value(error.expected)
+        return HttpError(409, str(error), path=error.path, value=value, error=ACCOUNT_CHANGED)
     if isinstance(error, VerificationKeysUnavailable):
         return unavailable("The keys of tokens cannot be fetched now; try again")
     if isinstance(error, HTTPException):

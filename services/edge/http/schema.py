@@ -15,8 +15,8 @@ from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 
 from tapewire.log.list_cursor import MAX_PAGE_ROWS
-from tapewire_services.edge.auth import SESSION_COOKIE
-from tapewire_services.edge.http.errors import Problem
+from tapewire_services.edge.auth import MAX_USER_ID_CHARACTERS, SESSION_COOKIE, USER_HEADER
+from tapewire_services.edge.http.errors import ACCOUNT_CHANGED, Problem
 
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 128
 
@@ -25,7 +25,8 @@ _STATUS_DESCRIPTIONS = {
     401: "No valid session.",
     403: "Not allowed for this user, or for the page that sent it, or switched off.",
     404: "It does not exist, or belongs to another user.",
-    409: "It conflicts with the current state.",
+    409: "It conflicts with the current state, or is meant for another user than the one who is "
+    f"signed in (`error` is `{ACCOUNT_CHANGED}`).",
     413: "The body is too large.",
     415: "The body is not JSON, by its `Content-Type`.",
     422: "A field or parameter is invalid: `path` names it.",
@@ -44,6 +45,15 @@ _IDEMPOTENCY_KEY_PARAMETER = {
     "description": "A command is carried out once for the same user, operation and key, however "
     "often it is sent. The same key with another request is refused with 422, at any time.",
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY_CHARACTERS},
+}
+
+_USER_PARAMETER = {
+    "name": USER_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "The user whom the page shows, percent-encoded. The call is refused with 409 "
+    f"`{ACCOUNT_CHANGED}` if another one is signed in, for example in another tab.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 12 * MAX_USER_ID_CHARACTERS},
 }
 
 
@@ -93,14 +103,20 @@ def operation(
         is_command: the request takes an Idempotency-Key.
         is_public: no session is needed. Otherwise 401 is documented, and 503 for the time when
             sessions cannot be looked up.
-        error_statuses: further error statuses.
+        error_statuses: further error statuses. With 401, the call is public only in part.
 
     The class attribute `query_names` has the names of the query parameters: others are rejected.
     """
-    parameters = [*query_parameters, *([_IDEMPOTENCY_KEY_PARAMETER] if is_command else [])]
+    error_statuses = frozenset(error_statuses)
+    has_session = not is_public or 401 in error_statuses
+    parameters = [
+        *query_parameters,
+        *([_IDEMPOTENCY_KEY_PARAMETER] if is_command else []),
+        *([_USER_PARAMETER] if has_session else []),
+    ]
     statuses = {
         *error_statuses,
-        *(() if is_public else (401, 503)),
+        *((401, 409, 503) if has_session else ()),
         *(() if body_type is None else _BODY_ERROR_STATUSES),
         422,  # an unknown query parameter
         *((429,) if not is_public and (is_command or body_type is not None) else ()),

@@ -2,20 +2,26 @@
 
 import contextlib
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
 
-from tapewire_services.edge.auth import Credentials, Session
+from tapewire_services.edge.auth import (
+    AccountChanged,
+    Credentials,
+    Session,
+    check_expected_user,
+)
 from tapewire_services.edge.delivery.conflation import (
     MAX_UPDATES_PER_SECOND,
     ValueSubscription,
 )
 from tapewire_services.edge.delivery.cursor import Cursor, MalformedCursor, parse_cursor
 from tapewire_services.edge.delivery.stream_routes import (
+    CONNECTION_COUNTS,
     PRICES,
     SELECTABLE_TOPICS,
     Access,
@@ -23,7 +29,7 @@ from tapewire_services.edge.delivery.stream_routes import (
     StreamRoute,
     Topic,
 )
-from tapewire_services.edge.http.errors import HttpError
+from tapewire_services.edge.http.errors import HttpError, unauthorized
 
 MAX_SYMBOLS = 500
 MAX_SYMBOL_CHARACTERS = 32
@@ -98,15 +104,19 @@ class StreamRequest(msgspec.Struct, frozen=True):
         return self.query.get("handover") == "1"
 
 
-def resolve_owner(
-    route: StreamRoute, request: StreamRequest, session: Session | None
-) -> str | None:
-    """Whose events are shown. Raises Failure for another user's."""
-    if session is None:
-        return None
+def resolve_owner(route: StreamRoute, request: StreamRequest, session: Session) -> str:
+    """Whose events a stream shows that needs `session`.
+
+    Raises:
+        AccountChanged: the stream is meant for another user than the session's.
+        HttpError: 403, only an admin may name another user.
+    """
+    check_expected_user(request.credentials.headers, session)
     wanted = request.query.get("userId")
-    if route.parameter is not RouteParameter.USER or wanted is None or wanted == session.user_id:
+    if wanted is None or wanted == session.user_id:
         return session.user_id
+    if route.parameter is not RouteParameter.USER:
+        raise AccountChanged(wanted, session.user_id, "userId")
     if not session.is_admin:
         raise HttpError(403, "Only an admin may read another user's stream", path="userId")
     if not 0 < len(wanted) <= 128:
@@ -142,9 +152,23 @@ def parse_topics(
     return tuple(chosen.values()), None if everything else parse_symbols(",".join(wanted))
 
 
-def requires_user(route: StreamRoute, topics: Iterable[Topic]) -> bool:
-    """Whether a stream of `topics` is for those who signed in."""
-    return route.access is Access.USER or any(topic.access is Access.USER for topic in topics)
+def needed_session(
+    route: StreamRoute, topics: Collection[Topic], session: Session | None
+) -> Session | None:
+    """The session that a stream of `topics` depends on and ends with, if it does.
+
+    A public stream shows everybody the same, and outlives the session that it was opened with:
+    signing out ends no prices. The exception are admins, who see the users of connections.
+
+    Raises:
+        HttpError: 401, it needs a session.
+    """
+    if route.access is Access.USER or any(topic.access is Access.USER for topic in topics):
+        if session is None:
+            raise unauthorized()
+        return session
+    shows_users = CONNECTION_COUNTS in topics and session is not None and session.is_admin
+    return session if shows_users else None
 
 
 def parse_value_subscription(

@@ -30,6 +30,8 @@ from tests.integration.edge.user_scenario import UserScenario
 
 VALUES = ("/api/stream/prices", "/api/stream/metrics", "/sse/prices")
 """Streams without ids."""
+PUBLIC = ("/api/stream/prices", "/api/stream/metrics", "/api/v2/stream")
+"""Streams that need no session, and outlive it."""
 
 
 @pytest.fixture
@@ -43,6 +45,12 @@ async def cast(journal: EventLogDriver, fresh: Callable[[str], str]) -> UserScen
 def paths(cast: UserScenario) -> list[str]:
     """The paths of all streams."""
     return [*(row.path_for(cast) for row in UNIQUE_STREAM_CASES), *VALUES]
+
+
+@pytest.fixture
+def private_paths(paths: list[str]) -> list[str]:
+    """The paths of all streams that need a session."""
+    return [path for path in paths if path not in PUBLIC]
 
 
 @pytest.fixture
@@ -101,9 +109,8 @@ async def test_every_stream_opens_with_its_headers_retry_and_greeting(
 async def test_every_stream_requires_a_session_and_answers_preflights(
     edge: EdgeProcess, paths: list[str]
 ) -> None:
-    open_to_all = ["/api/stream/prices", "/api/stream/metrics", "/api/v2/stream"]
     for path in paths:
-        if path not in open_to_all:
+        if path not in PUBLIC:
             for cookie in (None, "nobody"):
                 assert await read_refusal(await edge.connect(path, cookie)) == (401, UNAUTHORIZED)
         headers = {"X-Correlation-ID": "every-2"}
@@ -112,7 +119,7 @@ async def test_every_stream_requires_a_session_and_answers_preflights(
             assert answer.header("access-control-allow-methods") == "GET, OPTIONS"
             assert answer.header("access-control-allow-headers") == (
                 "Content-Type, Authorization, Last-Event-ID, X-Correlation-ID, Idempotency-Key, "
-                "Cache-Control, traceparent, tracestate, baggage"
+                "X-Tapewire-User, Cache-Control, traceparent, tracestate, baggage"
             )
         async with await edge.connect(path, method="POST") as answer:
             assert (answer.status, answer.header("allow")) == (405, "GET, OPTIONS")
@@ -136,33 +143,34 @@ async def test_internal_error_is_500_without_details(
     assert edge.find_log_lines("stream.open_failed")
 
 
-async def test_every_stream_ends_when_its_session_is_revoked(
-    edge: EdgeProcess, cookie: str, paths: list[str]
+async def test_every_private_stream_ends_when_its_session_is_revoked(
+    edge: EdgeProcess, cookie: str, private_paths: list[str]
 ) -> None:
-    streams = [await open_stream(edge, path, cookie) for path in paths]
+    streams = [await open_stream(edge, path, cookie) for path in private_paths]
     async with edge.client(cookie) as http:
         assert (await http.delete("/api/session")).status_code == 204
-    for path, stream in zip(paths, streams, strict=True):
+    for path, stream in zip(private_paths, streams, strict=True):
         assert_control_frame(
             path, (await stream.read_to_end())[-1], "auth:expired", reason="revoked"
         )
         await stream.close()
 
 
-async def test_every_stream_ends_when_its_token_expires(
-    harness: Harness, cast: UserScenario, paths: list[str]
+async def test_every_private_stream_ends_when_its_token_expires(
+    harness: Harness, cast: UserScenario, private_paths: list[str]
 ) -> None:
     edge = harness.shared_edge(TAPEWIRE_TICKET_SECONDS=1, TAPEWIRE_JWT_SECRET=HS256_SECRET)
     for seconds in (2, 8, 32):  # retry on a slow machine, until all streams open in time
         ends = time.time() + seconds
         token = JwtIssuer().token(cast.user, "HS256", exp=ends)
         streams = [
-            await edge.connect(path, headers={"Authorization": f"Bearer {token}"}) for path in paths
+            await edge.connect(path, headers={"Authorization": f"Bearer {token}"})
+            for path in private_paths
         ]
         if time.time() < ends:
             break
         await asyncio.gather(*(stream.close() for stream in streams))
-    for path, stream in zip(paths, streams, strict=True):
+    for path, stream in zip(private_paths, streams, strict=True):
         assert stream.status == 200
         last = (await stream.read_to_end(seconds=seconds + 10))[-1]
         assert_control_frame(path, last, "auth:expired", reason="expired")

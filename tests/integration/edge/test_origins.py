@@ -14,7 +14,7 @@ ASKING = {
 JSON = {"Content-Type": "application/json"}
 USED_HEADERS = {
     "content-type", "authorization", "last-event-id", "x-correlation-id", "idempotency-key",
-    "cache-control", "traceparent", "tracestate", "baggage",
+    "x-tapewire-user", "cache-control", "traceparent", "tracestate", "baggage",
 }  # fmt: skip
 """The request headers that the API, the streams and trace contexts use."""
 ORDER = {"symbol": "NONE", "side": "buy", "type": "market", "qty": 1}

@@ -116,7 +116,7 @@ async def brief(edge: EdgeProcess, user: str, **how: Any) -> Any:
 
 
 class TestSessionEnd:
-    @pytest.mark.parametrize("path", [*PROTECTED, "/api/stream/prices"])
+    @pytest.mark.parametrize("path", PROTECTED)
     async def test_revoking_a_session_ends_its_streams(
         self, edge: EdgeProcess, alice: str, path: str
     ) -> None:

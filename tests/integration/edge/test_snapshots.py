@@ -327,14 +327,6 @@ class TestUserIdParameter:
             last = await journal.append(alice, order_placed("next"))
             assert (await stream.read()).sequence == last
 
-    async def test_other_streams_ignore_the_user_id(
-        self, edge: EdgeProcess, alice: str, fresh: Callable[[str], str], journal: EventLogDriver
-    ) -> None:
-        cookie = await edge.sign_in(fresh("root"), ["admin"])
-        await journal.append(alice, order_placed("theirs"))
-        async with await edge.open_stream(f"{ORDERS}?userId={alice}", cookie) as stream:
-            assert (await stream.read()).data["orders"] == []
-
     async def test_all_connections_of_a_user_receive_every_event(
         self, harness: Harness, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
     ) -> None:

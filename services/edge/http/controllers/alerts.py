@@ -57,7 +57,7 @@ class AlertRuleController(Controller):
     path = "/api/alerts/rules"
     tags = ["alerts"]  # noqa: RUF012 - Litestar's attribute
 
-    @post(operation_class=operation(RuleBody, is_command=True, error_statuses=(409,)))
+    @post(operation_class=operation(RuleBody, is_command=True))
     async def create(
         self, request: HttpRequest, context: ControllerContext, session: Session
     ) -> JsonResponse[AlertRule]:

@@ -50,7 +50,7 @@ class ConfigurationController(Controller):
     path = "/api/v2/configurations"
     tags = ["insights"]  # noqa: RUF012 - Litestar's attribute
 
-    @post(operation_class=operation(ConfigurationBody, is_command=True, error_statuses=(409,)))
+    @post(operation_class=operation(ConfigurationBody, is_command=True))
     async def create(
         self, request: HttpRequest, context: ControllerContext, session: Session
     ) -> JsonResponse[Configuration]:

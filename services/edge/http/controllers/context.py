@@ -22,6 +22,7 @@ from tapewire.log.jetstream.journal_record import JournalExtent
 from tapewire.runtime import RequestClient, RequestTimeout, Settings
 from tapewire.runtime.requests import REQUEST_TIMEOUT_SECONDS
 from tapewire_services.edge.auth import (
+    AccountChanged,
     AmbiguousSessionCookie,
     Authenticator,
     Credentials,
@@ -29,6 +30,7 @@ from tapewire_services.edge.auth import (
     SessionStore,
     TicketStore,
     VerificationKeysUnavailable,
+    check_expected_user,
 )
 from tapewire_services.edge.cluster.admin_test_event import AdminTestEventBroadcast
 from tapewire_services.edge.cluster.limits import RetryAfter
@@ -93,10 +95,15 @@ class ControllerContext:
         """The caller's session, or None for a caller without a valid one.
 
         Raises:
+            AccountChanged: the call is meant for another user.
             LogError: sessions cannot be looked up.
             VerificationKeysUnavailable: the key of the caller's token cannot be fetched.
         """
-        return await self._authenticator.authenticate(Credentials.from_scope(request.scope))
+        credentials = Credentials.from_scope(request.scope)
+        session = await self._authenticator.authenticate(credentials)
+        if session is not None:
+            check_expected_user(credentials.headers, session)
+        return session
 
     def check_call_rate(self, request: HttpRequest, session: Session) -> None:
         """Count a call of the user that changes something. DELETE is free: at any rate, a user can
@@ -119,11 +126,16 @@ class ControllerContext:
         )
 
     async def find_session_if_known(self, request: HttpRequest) -> Session | None:
-        """As `find_session`, and None also while that cannot be found out: for calls that are
-        public, and tell more to admins."""
+        """As `find_session`, and None also for a call that is meant for another user, and while
+        that cannot be found out: for calls that are public, and tell more to admins."""
         try:
             return await self.find_session(request)
-        except (AmbiguousSessionCookie, LogError, VerificationKeysUnavailable):
+        except (
+            AccountChanged,
+            AmbiguousSessionCookie,
+            LogError,
+            VerificationKeysUnavailable,
+        ):
             return None
 
     async def call_service(

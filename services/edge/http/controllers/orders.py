@@ -98,7 +98,7 @@ class OrderController(Controller):
     @delete(
         "/{order_id:str}",
         status_code=200,
-        operation_class=operation(is_command=True, error_statuses=(404, 409)),
+        operation_class=operation(is_command=True, error_statuses=(404,)),
     )
     async def cancel(
         self, request: HttpRequest, context: ControllerContext, session: Session, order_id: str

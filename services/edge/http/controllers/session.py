@@ -72,7 +72,7 @@ class SessionController(Controller):
         """The user who is signed in."""
         return _session_view(session)
 
-    @delete(operation_class=operation(error_statuses=(409,)))
+    @delete(operation_class=operation())
     async def sign_out(
         self, request: HttpRequest, context: ControllerContext, session: Session
     ) -> Response[None]:

@@ -99,7 +99,7 @@ class StrategyController(Controller):
 
     @patch(
         "/{strategy_id:str}",
-        operation_class=operation(StrategyChange, is_command=True, error_statuses=(404, 409)),
+        operation_class=operation(StrategyChange, is_command=True, error_statuses=(404,)),
     )
     async def change(
         self, request: HttpRequest, context: ControllerContext, session: Session, strategy_id: str
@@ -114,7 +114,7 @@ class StrategyController(Controller):
     @post(
         "/{strategy_id:str}/start",
         status_code=200,
-        operation_class=operation(is_command=True, error_statuses=(404, 409)),
+        operation_class=operation(is_command=True, error_statuses=(404,)),
     )
     async def start(
         self, request: HttpRequest, context: ControllerContext, session: Session, strategy_id: str
@@ -126,7 +126,7 @@ class StrategyController(Controller):
     @post(
         "/{strategy_id:str}/stop",
         status_code=200,
-        operation_class=operation(is_command=True, error_statuses=(404, 409)),
+        operation_class=operation(is_command=True, error_statuses=(404,)),
     )
     async def stop(
         self, request: HttpRequest, context: ControllerContext, session: Session, strategy_id: str
