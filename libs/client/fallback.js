@@ -51,6 +51,7 @@ const JITTER_SCALE = 0.6;
  * @property {(event: StreamEvent) => void} onEvent
  * @property {(state: State) => void} onState
  * @property {string=} lastEventId  resume after this id
+ * @property {string=} user  as for `connect`
  * @property {typeof globalThis.fetch=} fetch
  * @property {import("./inactivity-timeout.js").Clock=} clock
  * @property {(() => number)=} random  in [0, 1)
@@ -129,13 +130,14 @@ export class Following {
 
   #open() {
     this.#timers.cancel("reopen");
-    const { fetch, clock } = this.#options;
+    const { user, fetch, clock } = this.#options;
     /** @type {Connection} */
     const connection = connect(this.#url, {
       onEvent: (event) => this.#onStreamEvent(event),
       onState: (state) => connection === this.#connection && this.#onConnectionState(state),
       lastEventId: this.#position,
       random: () => this.#random() * JITTER_SCALE,
+      user,
       fetch,
       clock,
     });
@@ -271,6 +273,6 @@ export class Following {
  * @returns {State}
  */
 function finalStateFor(error) {
-  if (error.statusCode === 401) return { name: "signed-out", reason: error.message };
+  if (error.statusCode === 401 || error.isAccountChanged) return { name: "signed-out", reason: error.message };
   return { name: "closed", reason: error.message, error };
 }

@@ -23,7 +23,7 @@ export async function outcomeOfResponse(response) {
   if (response.status === 200 && response.body && type.startsWith("text/event-stream")) return null;
   const error = await errorFrom(response);
   const reason = response.ok ? `the answer is ${type || "empty"}, no stream` : error.message;
-  if (response.status === 401) {
+  if (response.status === 401 || error.isAccountChanged) {
     return { kind: "final", state: { name: "signed-out", reason } };
   }
   const isPermanent = response.status >= 400 && response.status < 500 && !error.transient;

@@ -14,7 +14,7 @@ export const CALL_TIMEOUT_MS = 10_000;
  * The body of every error of the edge.
  *
  * @typedef {object} ErrorBody
- * @property {string} error        the name of the status, "Unauthorized"
+ * @property {string} error        the name of the status, "Unauthorized", or "account_changed"
  * @property {string} message      what is wrong, for people
  * @property {number} statusCode
  * @property {string=} path        the field that is wrong, "qty" (422 only)
@@ -22,6 +22,17 @@ export const CALL_TIMEOUT_MS = 10_000;
  * @property {"not_done" | "unknown"=} outcome  what is known of a call that changes something (503)
  * @property {string=} idempotencyKey  repeats that call at most once, as the header Idempotency-Key
  */
+
+/**
+ * The header that names the user whom a request is meant for. All tabs of a browser share one
+ * session: when another user signs in in another tab, the server refuses the request.
+ *
+ * @param {string} [user]  without it, the request is for whoever is signed in
+ * @returns {Record<string, string>}
+ */
+export function userHeader(user) {
+  return user === undefined ? {} : { "X-Tapewire-User": encodeURIComponent(user) };
+}
 
 /** The server answered with an error. */
 export class ApiError extends Error {
@@ -44,6 +55,11 @@ export class ApiError extends Error {
   /** Whether the same call may succeed later, because the server is busy or unavailable. */
   get transient() {
     return [408, 425, 429, 500, 502, 503, 504].includes(this.statusCode);
+  }
+
+  /** Whether the request was meant for another user than the one who is signed in now. */
+  get isAccountChanged() {
+    return this.statusCode === 409 && this.error === "account_changed";
   }
 
   /** The last segment of `path`: "qty" for "$.order.qty". */
@@ -102,7 +118,8 @@ export async function errorFrom(response) {
  * @param {"GET" | "POST" | "PATCH" | "DELETE"} method
  * @param {string} url
  * @param {unknown} [body]  sent as JSON; numbers are exact up to 15 significant digits
- * @param {{fetch?: typeof fetch, timeoutMs?: number}} [options]
+ * @param {{fetch?: typeof fetch, timeoutMs?: number, user?: string}} [options]  `user` is the user
+ *   whom the call is meant for; if another one is signed in, it fails (`isAccountChanged`)
  * @returns {Promise<any>}  the decoded body; undefined when there is none (204)
  * @throws {ApiError}
  * @throws {Unreachable}
@@ -112,7 +129,7 @@ export async function call(method, url, body, options = {}) {
   /** @type {RequestInit} */
   const request = {
     method,
-    headers: { Accept: "application/json" },
+    headers: { Accept: "application/json", ...userHeader(options.user) },
     credentials: "same-origin",
     cache: "no-store",
     signal: AbortSignal.timeout(options.timeoutMs ?? CALL_TIMEOUT_MS),

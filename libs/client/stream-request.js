@@ -9,6 +9,7 @@ import { FINAL_EVENTS } from "./closing.js";
 import { Parser } from "./parser.js";
 import { outcomeOfResponse } from "./response-outcome.js";
 import { InactivityTimeout } from "./inactivity-timeout.js";
+import { userHeader } from "./rest.js";
 
 /** A connection that is silent for this many keepalive intervals counts as dead. */
 export const SILENT_KEEPALIVES = 2.5;
@@ -35,13 +36,13 @@ export function handoverUrl(url) {
  * Request the stream at `url` after the id `position`, or from a snapshot for "".
  *
  * @param {string} url
- * @param {Pick<import("./tapewire.js").Options, "headers" | "credentials" | "fetch">} options
+ * @param {Pick<import("./tapewire.js").Options, "user" | "headers" | "credentials" | "fetch">} options
  * @param {string} position
  * @param {AbortSignal} signal
  */
 export function requestStream(url, options, position, signal) {
   /** @type {Record<string, string>} */
-  const headers = { Accept: "text/event-stream", ...options.headers };
+  const headers = { Accept: "text/event-stream", ...userHeader(options.user), ...options.headers };
   if (position !== "") headers["Last-Event-ID"] = position;
   const { fetch = globalThis.fetch, credentials = "same-origin" } = options;
   return fetch(url, { headers, signal, credentials, cache: "no-store" });

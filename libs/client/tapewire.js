@@ -51,6 +51,8 @@ const DRAINING = "stream:draining";
  *   reported, and the stream continues
  * @property {((state: State) => void)=} onState
  * @property {string=} lastEventId  resume after this id instead of starting with a snapshot
+ * @property {string=} user  the user whom the stream is meant for: the state is `signed-out` when
+ *   another one is signed in
  * @property {Record<string, string>=} headers  sent with every request, for example Authorization
  * @property {RequestCredentials=} credentials  "same-origin" by default
  * @property {number=} keepaliveMs

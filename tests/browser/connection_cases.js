@@ -11,6 +11,13 @@ import { connected } from "./fakes.js";
 const refusal = (/** @type {number} */ status, headers = {}) => () =>
   Response.json({ error: "No", message: "not now", statusCode: status }, { status, headers });
 
+/** The answer to a request that is meant for another user than the one who is signed in. */
+const otherUser = () =>
+  Response.json(
+    { error: "account_changed", message: "not yours", statusCode: 409, path: "X-Tapewire-User", value: "dave" },
+    { status: 409 },
+  );
+
 /** @type {Record<string, () => void | Promise<void>>} */
 export const cases = {
   async "events are delivered decoded, with type and id"() {
@@ -66,6 +73,49 @@ export const cases = {
     await clock.advance(600_000);
     equal(requests(), 1, "requests");
     equal(clock.pending, 0, "timers left behind");
+  },
+
+  async "a stream names its user on every request, percent-encoded"() {
+    const user = "Zoë 50%";
+    const { last, clock, exchanges, stream } = await connected(["stream"], { user });
+    await last().send("retry: 1000\nid: e-7\ndata: 1\n\n");
+    await last().end();
+    await clock.advance(1000);
+    const names = exchanges.map(({ headers }) => headers["X-Tapewire-User"]);
+    equal(names, ["Zo%C3%AB%2050%25", "Zo%C3%AB%2050%25"], "users");
+    stream.close();
+  },
+
+  async "a stream for nobody in particular names no user"() {
+    const { exchanges, stream } = await connected(["stream"]);
+    equal("X-Tapewire-User" in exchanges[0].headers, false, "has a user");
+    stream.close();
+  },
+
+  async "a stream of another user than the one who is signed in stops as signed out"() {
+    const { last, clock, names, requests } = await connected(["stream", otherUser], { user: "dave" });
+    await last().send("retry: 1000\nid: e-7\ndata: 1\n\n");
+    await last().end();
+    await clock.advance(600_000);
+    equal(names().at(-1), "signed-out", "state");
+    equal(requests(), 2, "requests");
+  },
+
+  async "another conflict closes the stream, and is no change of user"() {
+    const { states } = await connected([refusal(409)], { user: "dave" });
+    equal([states.at(-1).name, states.at(-1).error.isAccountChanged], ["closed", false], "state");
+  },
+
+  async "a call for another user than the one who is signed in says so"() {
+    /** @type {any[]} */ const sent = [];
+    const fetch = /** @type {any} */ (
+      async (/** @type {string} */ _, /** @type {any} */ request) => (sent.push(request.headers), otherUser())
+    );
+    for (const user of ["dave", "", undefined]) {
+      const error = await call("GET", "/api/orders", undefined, { fetch, user }).catch((thrown) => thrown);
+      equal([error.isAccountChanged, error.transient, error.value], [true, false, "dave"], "error");
+    }
+    equal(sent.map((headers) => headers["X-Tapewire-User"]), ["dave", "", undefined], "users");
   },
 
   async "an expired session stops the stream as signed out and delivers nothing more"() {

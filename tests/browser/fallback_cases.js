@@ -15,6 +15,7 @@ const hello = "event: connected\ndata: {}\n\n";
 const item = (/** @type {number} */ n) => `event: item\nid: e-${n}\ndata: ${n}\n\n`;
 const refused = (/** @type {number} */ status) =>
   new ApiError({ error: "No", message: `no: ${status}`, statusCode: status }, null);
+const otherUser = { error: "account_changed", message: "not yours", statusCode: 409 };
 const refusal = (/** @type {number} */ status) => () =>
   Response.json({ error: "No", message: "no stream", statusCode: status }, { status });
 
@@ -77,6 +78,17 @@ export const cases = {
     const later = at.states.filter(({ name }) => name === "polling").map(({ retryInMs }) => retryInMs);
     equal(Math.max(...later) < 27_000, true, `it is tried again soon enough: ${later}`);
     at.feed.close();
+  },
+
+  async "a stream or poll of another user than the one who is signed in ends as signed out"() {
+    const refusedStream = await following([() => Response.json(otherUser, { status: 409 })], { user: "dave" });
+    equal(refusedStream.exchanges[0]?.headers["X-Tapewire-User"], "dave", "user of the stream");
+    equal(refusedStream.names().at(-1), "signed-out", "state after the stream");
+    const at = await following(["down"]);
+    at.log.trouble = new ApiError(otherUser, null);
+    await at.clock.advance(LONG_ENOUGH_MS);
+    equal(at.names().at(-1), "signed-out", "state after the poll");
+    equal(at.polls.length, 1, "polls");
   },
 
   async "no event is lost or repeated from stream to polling to stream"() {
