@@ -6,44 +6,46 @@
  * at the end.
  */
 
+import { createAccount } from "./account.js";
 import { find, setText } from "./dom.js";
 import { createFeedStatus } from "./feed-status.js";
 import { createItemsFeed } from "./items-feed.js";
 import { createItemsList } from "./items.js";
 import { createMetricsPanel } from "./metrics.js";
 import { createNotificationCenter } from "./notifications.js";
-import { bindSignInForm, bindSignOutButton, fetchSession } from "./session.js";
 import { showToast } from "./toasts.js";
 import { createViewsPanel } from "./views.js";
-
-/** @typedef {import("./session.js").Session} Session */
 
 /**
  * The stream of a hidden tab closes after this time, because browsers allow six connections to a
  * server in total.
  */
 const PAUSE_WHEN_HIDDEN_MS = 20_000;
-const SESSION_RETRY_MS = 3_000;
-/** Two streams rejected within this time end the session, even if the session request succeeds. */
-const SESSION_LOSS_WINDOW_MS = 5_000;
 /** The URL's query parameter with the id of the selected view, for bookmarks and reloads. */
 const VIEW_PARAMETER = "view";
 
-const notifications = createNotificationCenter({ onSignedOut: () => void handleSessionLoss() });
+const account = createAccount(find("#sign-in"), {
+  onSignedIn: (userId) => void showSignedIn(userId),
+  onSignedOut: showSignedOut,
+  onUnreachable() {
+    // The feed's status shows that the server cannot be reached.
+    if (shownView === undefined) openFeed(null);
+  },
+});
+const notifications = createNotificationCenter(account);
 const feed = createItemsFeed({
   items: createItemsList(find("#items")),
   showMetrics: createMetricsPanel(),
   showState: createFeedStatus(),
   onEnd(state) {
-    if (state.name === "signed-out") void handleSessionLoss();
+    if (state.name === "signed-out") account.handleLostStream(shownUserId);
     else if (shownView) void closeView();
   },
 });
-const views = createViewsPanel(find("#views"), {
+const views = createViewsPanel(find("#views"), account, {
   onPick: showView,
   onDeletedElsewhere: () => void closeView(),
 });
-const signIn = bindSignInForm(find("#sign-in"), (session) => void showSignedIn(session));
 
 /**
  * The id of the view whose items the page shows; null for all items, undefined before the first.
@@ -51,7 +53,8 @@ const signIn = bindSignInForm(find("#sign-in"), (session) => void showSignedIn(s
  * @type {string | null | undefined}
  */
 let shownView;
-let lastSessionLossAt = -Infinity;
+/** The user whose views the page shows; "" for none. */
+let shownUserId = "";
 
 /** @param {import("./views.js").View | null} view  null for all items */
 function showView(view) {
@@ -68,7 +71,7 @@ function showView(view) {
 /** @param {string | null} viewId  null for all items */
 function openFeed(viewId) {
   shownView = viewId;
-  void feed.open(viewId);
+  void feed.open(viewId, shownUserId);
 }
 
 /** Return to all items because the shown view was deleted, for example in another tab. */
@@ -77,50 +80,25 @@ async function closeView() {
   await views.show("");
 }
 
-/** @param {Session} session */
-async function showSignedIn(session) {
-  setText(find("#user"), session.userId);
+/** @param {string} userId */
+async function showSignedIn(userId) {
+  if (shownUserId !== "" && shownUserId !== userId) {
+    views.hide();
+    showView(null);
+  }
+  shownUserId = userId;
+  setText(find("#user"), userId);
   find("#account").hidden = false;
-  signIn.hide();
-  notifications.open(session.userId);
+  notifications.open(userId);
   await views.show(new URL(location.href).searchParams.get(VIEW_PARAMETER) ?? "");
 }
 
-/** @param {string} reason  shown above the sign-in form; "" for none */
-function showSignedOut(reason) {
+function showSignedOut() {
+  shownUserId = "";
   find("#account").hidden = true;
   notifications.close();
   views.hide();
-  signIn.show(reason);
   showView(null);
-}
-
-/**
- * Handle a stream whose session has ended. Continue with the browser's current session if there is
- * one: another tab may have signed in again.
- */
-async function handleSessionLoss() {
-  const isRepeated = performance.now() - lastSessionLossAt < SESSION_LOSS_WINDOW_MS;
-  lastSessionLossAt = performance.now();
-  const session = isRepeated ? null : await fetchSession().catch(() => null);
-  if (session) await showSignedIn(session);
-  else showSignedOut("Your session has ended. Sign in again.");
-}
-
-/** Load the session, and retry until the server answers. */
-async function restoreSession() {
-  for (;;) {
-    try {
-      const session = await fetchSession();
-      if (session) await showSignedIn(session);
-      else showSignedOut("");
-      return;
-    } catch {
-      // The feed's status shows that the server cannot be reached.
-      if (shownView === undefined) openFeed(null);
-      await new Promise((resolve) => setTimeout(resolve, SESSION_RETRY_MS));
-    }
-  }
 }
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -138,7 +116,4 @@ function resume() {
 }
 
 find("#try-now").addEventListener("click", feed.retryNow);
-bindSignOutButton(() => showSignedOut(""));
-
 if (!new URL(location.href).searchParams.has(VIEW_PARAMETER)) openFeed(null);
-void restoreSession();

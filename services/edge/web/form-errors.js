@@ -44,6 +44,9 @@ export function showError(form, field, message) {
  * @returns {string}
  */
 export function errorMessage(error) {
+  if (error instanceof ApiError && error.isAccountChanged) {
+    return "Another user has signed in in this browser.";
+  }
   if (error instanceof ApiError || error instanceof Unreachable) return error.message;
   console.error(error);
   return "Something went wrong in this page; the browser console has the details.";

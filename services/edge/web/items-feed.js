@@ -41,15 +41,16 @@ function itemsUrl(viewId, query) {
  * Get the events that the stream of `viewId` delivers after `since`.
  *
  * @param {string | null} viewId
+ * @param {string | undefined} user  the user whom the view belongs to; undefined for all items
  * @param {string} since  an event id; "" for the newest items
  * @returns {Promise<PollResult>}
  */
-async function poll(viewId, since) {
+async function poll(viewId, user, since) {
   const query = { limit: String(POLL_ITEM_LIMIT), ...(since && { since }) };
   /** @type {[any, ItemPage]} */
   const [metrics, page] = await Promise.all([
     call("GET", "/api/v2/metrics"),
-    call("GET", itemsUrl(viewId, query)),
+    call("GET", itemsUrl(viewId, query), undefined, { user }),
   ]);
   const reset = page.reset ? [{ type: "stream:reset", data: {}, id: null }] : [];
   const items = page.items.map((item) => ({ type: "new_item", data: item, id: null }));
@@ -68,6 +69,8 @@ async function poll(viewId, since) {
 export function createItemsFeed({ items, showMetrics, showState, onEnd }) {
   /** @type {string | null} */
   let viewId = null;
+  /** The user whom the view belongs to; undefined for all items. @type {string | undefined} */
+  let user;
   /** @type {Following | null} */
   let connection = null;
   /** The event id to resume after; null when the feed is not paused. @type {string | null} */
@@ -95,10 +98,11 @@ export function createItemsFeed({ items, showMetrics, showState, onEnd }) {
 
   /** @param {string} lastEventId */
   function connectFrom(lastEventId) {
-    const ownViewId = viewId;
+    const [ownViewId, ownUser] = [viewId, user];
     connection = follow(streamUrl(ownViewId), {
+      user: ownUser,
       lastEventId,
-      poll: (since) => poll(ownViewId, since),
+      poll: (since) => poll(ownViewId, ownUser, since),
       onEvent: onStreamEvent,
       onState: onStreamState,
     });
@@ -112,7 +116,7 @@ export function createItemsFeed({ items, showMetrics, showState, onEnd }) {
       if (ownOpenId !== openId) return;
       try {
         /** @type {ItemPage} */
-        const page = await call("GET", itemsUrl(viewId, { limit: String(INITIAL_ITEM_LIMIT) }));
+        const page = await call("GET", itemsUrl(viewId, { limit: String(INITIAL_ITEM_LIMIT) }), undefined, { user });
         if (ownOpenId === openId) items.addOlder(page.items);
         return;
       } catch {
@@ -127,16 +131,20 @@ export function createItemsFeed({ items, showMetrics, showState, onEnd }) {
   }
 
   return {
-    /** @param {string | null} newViewId  the id of a configuration; null for all items */
-    async open(newViewId) {
+    /**
+     * @param {string | null} newViewId  the id of a configuration; null for all items
+     * @param {string} userId  the user whom the configuration belongs to
+     */
+    async open(newViewId, userId) {
       openId += 1;
       const ownOpenId = openId;
       closeConnection();
       viewId = newViewId;
+      user = viewId === null ? undefined : userId;
       pausedAt = null;
       items.clear("Waiting for the first items…");
       showState({ name: "connecting" });
-      const options = { timeoutMs: FIRST_LIST_TIMEOUT_MS };
+      const options = { timeoutMs: FIRST_LIST_TIMEOUT_MS, user };
       const url = itemsUrl(viewId, { limit: String(INITIAL_ITEM_LIMIT) });
       /** @type {ItemPage | null} */
       const page = await call("GET", url, undefined, options).catch(() => null);

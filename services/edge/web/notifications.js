@@ -6,7 +6,7 @@
  * the server. Start reading at `open`.
  */
 
-import { ApiError, call } from "/client/tapewire.js";
+import { ApiError } from "/client/tapewire.js";
 
 import { createBrowserNotifications } from "./browser-notifications.js";
 import { oncePerFrame } from "./dom.js";
@@ -27,12 +27,12 @@ const MAX_RETRY_MS = 15_000;
 const ERROR_TYPE_PATTERN = /rejected|failed|error|stop_loss/;
 
 /**
+ * @param {import("./account.js").Account} account
  * @param {object} options
  * @param {(type: string) => boolean} [options.isHandledByPage]  whether the page itself reports
  *   events of this type, which then get no toast
- * @param {() => void} [options.onSignedOut]  called when the stream's session has ended
  */
-export function createNotificationCenter({ isHandledByPage = () => false, onSignedOut = () => {} } = {}) {
+export function createNotificationCenter(account, { isHandledByPage = () => false } = {}) {
   const bell = createBell({ markRead, markAllRead, onShow: () => void load() });
   const browserNotifications = createBrowserNotifications(bell.permission, bell.open);
   const inbox = new Inbox();
@@ -50,7 +50,7 @@ export function createNotificationCenter({ isHandledByPage = () => false, onSign
     const ownLoadId = ++loadId;
     for (let delayMs = RETRY_MS; stream && ownLoadId === loadId; ) {
       try {
-        const list = await call("GET", `${NOTIFICATIONS_URL}?limit=${LIST_LIMIT}`);
+        const list = await account.call("GET", `${NOTIFICATIONS_URL}?limit=${LIST_LIMIT}`);
         if (ownLoadId !== loadId) return;
         loadError = "";
         if (inbox.load(list)) break;
@@ -100,7 +100,7 @@ export function createNotificationCenter({ isHandledByPage = () => false, onSign
    */
   async function postReadMark(path, body) {
     try {
-      await call("POST", `${NOTIFICATIONS_URL}${path}`, body);
+      await account.call("POST", `${NOTIFICATIONS_URL}${path}`, body);
       // A live stream reports the change to every tab, this one included.
       if (!stream?.isLive) await load();
     } catch (error) {
@@ -108,12 +108,13 @@ export function createNotificationCenter({ isHandledByPage = () => false, onSign
     }
   }
 
-  /** @param {import("/client/tapewire.js").State} state */
-  function onStreamState(state) {
+  /**
+   * @param {string} userId
+   * @param {import("/client/tapewire.js").State} state
+   */
+  function onStreamState(userId, state) {
     showState(state);
-    if (state.name !== "signed-out") return;
-    close();
-    onSignedOut();
+    if (state.name === "signed-out") account.handleLostStream(userId);
   }
 
   /** Hide the bell, close the stream and forget all notifications. */
@@ -137,9 +138,10 @@ export function createNotificationCenter({ isHandledByPage = () => false, onSign
       bell.root.hidden = false;
       stream = openSharedStream("/api/sse/notifications", {
         name: `tapewire notifications ${userId}`,
+        user: userId,
         lastEventId: () => inbox.lastEventId,
         onEvent: onStreamEvent,
-        onState: onStreamState,
+        onState: (state) => onStreamState(userId, state),
       });
       void load();
     },

@@ -6,7 +6,7 @@
  * answers a repeated id with the order that it already placed.
  */
 
-import { ApiError, Unreachable, call } from "/client/tapewire.js";
+import { ApiError, Unreachable } from "/client/tapewire.js";
 
 export const MAX_ATTEMPTS = 4;
 const RETRY_MS = 1_000;
@@ -39,23 +39,25 @@ function isOutcomeUnknown(error) {
   return error instanceof Unreachable || (error instanceof ApiError && error.transient);
 }
 
-export function createOrderSubmitter() {
+/** @param {import("./account.js").Account} account */
+export function createOrderSubmitter(account) {
   /** The last submission while its outcome is unknown. */
   let pending = { contents: "", clientOrderId: "" };
 
   /**
+   * @param {string} userId  the user who submits the order
    * @param {OrderRequest} request
    * @param {(attempts: number) => void} onRetry  called before each retry
    * @returns {Promise<import("./orders.js").Order>}
    * @throws {ApiError | Unreachable}
    */
-  return async function submitOrder(request, onRetry) {
-    const contents = JSON.stringify(request);
+  return async function submitOrder(userId, request, onRetry) {
+    const contents = JSON.stringify([userId, request]);
     if (pending.contents !== contents) pending = { contents, clientOrderId: randomClientOrderId() };
     const { clientOrderId } = pending;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        const order = await call("POST", "/api/orders", { ...request, clientOrderId });
+        const order = await account.callAs(userId, "POST", "/api/orders", { ...request, clientOrderId });
         pending = { contents: "", clientOrderId: "" };
         return order;
       } catch (error) {

@@ -7,20 +7,25 @@ import { clearErrors, errorMessage, showError } from "./form-errors.js";
 import * as format from "./format.js";
 import { createOrderSubmitter } from "./order-submission.js";
 import { describeOrder } from "./orders.js";
+import { showToast } from "./toasts.js";
 
 /** @typedef {import("./quotes.js").Quote} Quote */
 
 /**
  * @param {HTMLElement} panel
+ * @param {import("./account.js").Account} account
  * @param {object} callbacks
  * @param {(symbol: string) => Quote | undefined} callbacks.quote  gets the newest quote of a symbol
  * @param {(order: import("./orders.js").Order) => void} callbacks.onPlaced
  */
-export function createOrderTicket(panel, { quote, onPlaced }) {
+export function createOrderTicket(panel, account, { quote, onPlaced }) {
   const form = find("form", panel);
   const fields = form.elements;
   const note = find(".form-note", form);
-  const submitOrder = createOrderSubmitter();
+  const fieldset = find("#ticket-fields", form);
+  const submitOrder = createOrderSubmitter(account);
+  /** The user whose order the ticket holds. */
+  let ownerId = "";
 
   function refresh() {
     const isLimit = fields.type.value === "limit";
@@ -49,18 +54,28 @@ export function createOrderTicket(panel, { quote, onPlaced }) {
     setText(note, "");
     const request = readForm(form);
     if (!request) return;
-    const fieldset = find("#ticket-fields", form);
+    const { userId } = account;
+    const isShown = () => userId === account.userId;
+    let isTried = false;
     fieldset.disabled = true;
     setText(note, "Sending…");
     try {
-      const order = await submitOrder(request, (attempts) =>
-        setText(note, `Not through yet; trying again (${attempts})…`),
-      );
+      const order = await submitOrder(userId, request, (attempts) => {
+        isTried = true;
+        if (isShown()) setText(note, `Not through yet; trying again (${attempts})…`);
+      });
+      if (!isShown()) return showToast(`Placed for ${userId}: ${describeOrder(order)}.`);
       setText(note, `Placed: ${describeOrder(order)}.`);
       onPlaced(order);
       fieldset.disabled = false;
       find("#place", form).focus();
     } catch (error) {
+      if (!isShown() || (error instanceof ApiError && error.isAccountChanged)) {
+        const outcome = isTried ? "It is not known whether this was placed for" : "Not placed for";
+        const order = describeOrder({ limitPrice: null, ...request });
+        showToast(`${outcome} ${userId}: ${order}. ${errorMessage(error)}`, "bad");
+        if (!isShown()) return;
+      }
       setText(note, "");
       fieldset.disabled = false;
       showError(form, error instanceof ApiError ? error.field : undefined, errorMessage(error));
@@ -108,13 +123,18 @@ export function createOrderTicket(panel, { quote, onPlaced }) {
     quoteChanged(symbol) {
       if (symbol === fields.symbol.value) refresh();
     },
-    /** @param {boolean} isShown */
-    show(isShown) {
-      panel.hidden = !isShown;
-      if (!isShown) {
-        clearErrors(form);
-        setText(note, "");
-      }
+    /** @param {string} userId  the user who places orders; "" hides the ticket */
+    show(userId) {
+      panel.hidden = userId === "";
+      if (userId === ownerId) return;
+      clearErrors(form);
+      setText(note, "");
+      fieldset.disabled = false;
+      if (userId === "") return;
+      // What one user has filled in is not another one's order.
+      if (ownerId !== "") form.reset();
+      ownerId = userId;
+      refresh();
     },
   };
 }

@@ -1,4 +1,4 @@
-/** The user's session: loading it, signing in and signing out. */
+/** The browser's session: loading it, signing in and signing out. `account.js` uses this module. */
 
 import { ApiError, call } from "/client/tapewire.js";
 
@@ -24,26 +24,35 @@ export async function fetchSession() {
   }
 }
 
-/** End the session, in this tab and in all others. */
-async function signOut() {
+/**
+ * End the session of a user, in this tab and in all others.
+ *
+ * @param {string} userId
+ * @returns {Promise<null>}
+ */
+async function signOut(userId) {
   try {
-    await call("DELETE", SESSION_URL);
+    await call("DELETE", SESSION_URL, undefined, { user: userId });
   } catch (error) {
     // 401: the session has already ended.
     if (!(error instanceof ApiError && error.statusCode === 401)) throw error;
   }
+  return null;
 }
+
+/** @typedef {(request: () => Promise<Session | null>) => Promise<void>} ChangeSession */
 
 /**
  * Make the page's sign-out button work.
  *
- * @param {() => void} onSignedOut
+ * @param {ChangeSession} change  makes the request and shows its result
+ * @param {() => string} shownUserId
  */
-export function bindSignOutButton(onSignedOut) {
+export function bindSignOutButton(change, shownUserId) {
   find("#sign-out").addEventListener("click", async () => {
     try {
-      await signOut();
-      onSignedOut();
+      const userId = shownUserId();
+      await change(() => signOut(userId));
       find("#userId").focus();
     } catch (error) {
       showToast(`Not signed out. ${errorMessage(error)}`, "bad");
@@ -55,9 +64,9 @@ export function bindSignOutButton(onSignedOut) {
  * Make the sign-in form in `panel` work.
  *
  * @param {HTMLElement} panel
- * @param {(session: Session) => void} onSignedIn
+ * @param {ChangeSession} change  makes the request and shows its result
  */
-export function bindSignInForm(panel, onSignedIn) {
+export function bindSignInForm(panel, change) {
   const form = find("form", panel);
   const button = find("button", form);
   form.addEventListener("submit", async (/** @type {SubmitEvent} */ event) => {
@@ -70,7 +79,7 @@ export function bindSignInForm(panel, onSignedIn) {
     }
     button.disabled = true;
     try {
-      onSignedIn(await call("POST", SESSION_URL, { userId, roles: [] }));
+      await change(() => call("POST", SESSION_URL, { userId, roles: [] }));
     } catch (error) {
       showSignInError(form, error);
     } finally {

@@ -15,6 +15,7 @@ import { connect } from "/client/tapewire.js";
 /**
  * @typedef {object} Options
  * @property {string} name  identifies the stream: tabs with the same name share it
+ * @property {string} user  the user whom the stream is meant for
  * @property {() => string} lastEventId  the id to resume after
  * @property {(event: StreamEvent) => void} onEvent
  * @property {(state: State) => void} onState
@@ -24,7 +25,7 @@ import { connect } from "/client/tapewire.js";
  * @param {string} url
  * @param {Options} options
  */
-export function openSharedStream(url, { name, lastEventId, onEvent, onState }) {
+export function openSharedStream(url, { name, user, lastEventId, onEvent, onState }) {
   const hasNoLocks = navigator.locks === undefined;
   const channel = hasNoLocks ? null : new BroadcastChannel(name);
   const lockRequest = new AbortController();
@@ -67,6 +68,7 @@ export function openSharedStream(url, { name, lastEventId, onEvent, onState }) {
   function runAsLeader() {
     if (isClosed) return Promise.resolve();
     stream = connect(url, {
+      user,
       lastEventId: lastEventId(),
       onEvent(event) {
         if (isClosed) return;

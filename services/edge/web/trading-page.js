@@ -1,13 +1,15 @@
 /**
  * The trading page, served at `/`: quotes, orders, executions and the order ticket.
  *
- * This module connects the parts. Quotes need no session: their stream opens with the page. Signing
- * in opens the trading stream, which starts with a snapshot of the user's orders and continues with
- * live updates. The client in /client/ keeps both streams connected. Start reading at the end.
+ * This module connects the parts. Quotes need no session: their stream opens with the page, and goes
+ * on whoever signs in or out. Signing in opens the trading stream, which starts with a snapshot of the
+ * user's orders and continues with live updates. The client in /client/ keeps both streams connected,
+ * and `account.js` says which user the page shows. Start reading at the end.
  */
 
-import { call, connect } from "/client/tapewire.js";
+import { connect } from "/client/tapewire.js";
 
+import { createAccount } from "./account.js";
 import { find, setText } from "./dom.js";
 import { createExecutionsList } from "./executions.js";
 import { createFillNotifier } from "./fill-toasts.js";
@@ -17,11 +19,9 @@ import { createNotificationCenter } from "./notifications.js";
 import { createOrderTicket } from "./order-ticket.js";
 import { createOrdersTable, describeOrder } from "./orders.js";
 import { createQuotesTable } from "./quotes.js";
-import { bindSignInForm, bindSignOutButton, fetchSession } from "./session.js";
 import { createStreamStatus } from "./stream-status.js";
 import { showToast } from "./toasts.js";
 
-/** @typedef {import("./session.js").Session} Session */
 /** @typedef {import("/client/tapewire.js").Connection} Connection */
 /** @typedef {import("/client/tapewire.js").State} State */
 
@@ -31,15 +31,20 @@ const SIGNED_OUT_ORDERS = "Sign in to see your orders.";
  * to a server in total.
  */
 const PAUSE_WHEN_HIDDEN_MS = 20_000;
+/** The time that is announced until the server is asked again who is signed in. */
 const SESSION_RETRY_MS = 3_000;
-/** Two streams rejected within this time end the session, even if the session request succeeds. */
-const SESSION_LOSS_WINDOW_MS = 5_000;
 
 const showPricesState = createStreamStatus("#prices-state");
 const showTradingState = createStreamStatus("#trading-state");
 const notifyFill = createFillNotifier();
 
-const notifications = createNotificationCenter({
+const account = createAccount(find("#sign-in"), {
+  onSignedIn: showSignedIn,
+  onSignedOut: showSignedOut,
+  onUnreachable: (reason) =>
+    showTradingState({ name: "reconnecting", retryInMs: SESSION_RETRY_MS, tries: 1, reason }),
+});
+const notifications = createNotificationCenter(account, {
   // The trading stream already reports changes of orders on this page.
   isHandledByPage: (type) => type.startsWith("order_") && trading?.state.name === "live",
 });
@@ -53,13 +58,9 @@ const quotes = createQuotesTable(find("#quotes"), {
 });
 const orders = createOrdersTable(find("#orders"), cancelOrder);
 const executions = createExecutionsList(find("#executions"));
-const ticket = createOrderTicket(find("#ticket"), {
+const ticket = createOrderTicket(find("#ticket"), account, {
   quote: (symbol) => quotes.quote(symbol),
   onPlaced: (order) => orders.addIfUnknown(order),
-});
-const signIn = bindSignInForm(find("#sign-in"), (session) => {
-  showSignedIn(session);
-  find("#symbol").focus();
 });
 
 /** @type {Connection | null} */
@@ -68,12 +69,11 @@ let prices = null;
 let trading = null;
 /** The user whose orders the page shows; "" for none. */
 let shownUserId = "";
-let lastSessionLossAt = -Infinity;
 
 /** @param {import("./orders.js").Order} order */
 async function cancelOrder(order) {
   try {
-    await call("DELETE", `/api/orders/${encodeURIComponent(order.orderId)}`);
+    await account.call("DELETE", `/api/orders/${encodeURIComponent(order.orderId)}`);
   } catch (error) {
     showToast(`Not canceled: ${describeOrder(order)}. ${errorMessage(error)}`, "bad");
   }
@@ -129,78 +129,50 @@ const tradingEventHandlers = {
     showToast("Too many tabs are open. This tab has stopped; reload it to continue.", "bad"),
 };
 
-function openTrading() {
+/** @param {string} userId */
+function openTrading(userId) {
   trading?.close();
   const stream = connect("/api/stream/trading", {
+    user: userId,
     onEvent: ({ type, data }) => tradingEventHandlers[type]?.(data),
     onState(state) {
       if (trading !== stream && state.name === "closed") return; // replaced by a newer connection
       showTradingState(state);
-      if (state.name === "signed-out") void handleSessionLoss(stream);
+      if (state.name === "signed-out") account.handleLostStream(userId);
     },
   });
   trading = stream;
 }
 
-/** @param {Session} session */
-function showSignedIn(session) {
-  if (session.userId !== shownUserId) {
+/**
+ * @param {string} userId
+ * @param {boolean} isByForm
+ */
+function showSignedIn(userId, isByForm) {
+  if (userId !== shownUserId) {
     orders.clear("Loading your orders…");
     executions.clear();
-    shownUserId = session.userId;
+    shownUserId = userId;
   }
-  setText(find("#user"), session.userId);
+  setText(find("#user"), userId);
   find("#account").hidden = false;
-  signIn.hide();
-  ticket.show(true);
-  openTrading();
-  notifications.open(session.userId);
+  ticket.show(userId);
+  openTrading(userId);
+  notifications.open(userId);
+  if (isByForm) find("#symbol").focus();
 }
 
-/** @param {string} reason  shown above the sign-in form; "" for none */
-function showSignedOut(reason) {
+function showSignedOut() {
   const stream = trading;
   trading = null;
   stream?.close();
-  showTradingState({ name: "signed-out", reason });
+  showTradingState({ name: "signed-out", reason: "" });
   orders.clear(SIGNED_OUT_ORDERS);
   executions.clear();
   shownUserId = "";
   find("#account").hidden = true;
-  ticket.show(false);
+  ticket.show("");
   notifications.close();
-  signIn.show(reason);
-}
-
-/**
- * Handle a stream whose session has ended. Continue with the browser's current session if there is
- * one: another tab may have signed in again.
- *
- * @param {Connection} stream
- */
-async function handleSessionLoss(stream) {
-  const isRepeated = performance.now() - lastSessionLossAt < SESSION_LOSS_WINDOW_MS;
-  lastSessionLossAt = performance.now();
-  const session = isRepeated ? null : await fetchSession().catch(() => null);
-  if (trading !== stream) return; // the user signed out in the meantime
-  if (session) showSignedIn(session);
-  else showSignedOut("Your session has ended. Sign in again.");
-}
-
-/** Load the session, and retry until the server answers. */
-async function restoreSession() {
-  for (;;) {
-    try {
-      const session = await fetchSession();
-      if (session) showSignedIn(session);
-      else showSignedOut("");
-      return;
-    } catch (error) {
-      const reason = errorMessage(error);
-      showTradingState({ name: "reconnecting", retryInMs: SESSION_RETRY_MS, tries: 1, reason });
-      await new Promise((resolve) => setTimeout(resolve, SESSION_RETRY_MS));
-    }
-  }
 }
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -211,7 +183,4 @@ document.addEventListener("visibilitychange", () => {
   else openPrices();
 });
 
-bindSignOutButton(() => showSignedOut(""));
-
 openPrices();
-void restoreSession();

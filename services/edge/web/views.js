@@ -3,10 +3,11 @@
  * creates, changes and deletes views. The API calls them configurations.
  */
 
-import { ApiError, call } from "/client/tapewire.js";
+import { ApiError } from "/client/tapewire.js";
 
 import { createElement, find, setChildren, setMessage, setText } from "./dom.js";
 import { clearErrors, errorMessage, showError } from "./form-errors.js";
+import { showToast } from "./toasts.js";
 
 const CONFIGURATIONS_URL = "/api/v2/configurations";
 
@@ -37,12 +38,13 @@ export function parseList(text) {
 
 /**
  * @param {HTMLElement} panel
+ * @param {import("./account.js").Account} account
  * @param {object} callbacks
  * @param {(view: View | null) => void} callbacks.onPick  null for all items
  * @param {() => void} callbacks.onDeletedElsewhere  called when the selected view was deleted in
  *   another tab or by another program
  */
-export function createViewsPanel(panel, { onPick, onDeletedElsewhere }) {
+export function createViewsPanel(panel, account, { onPick, onDeletedElsewhere }) {
   const list = find("#view-list", panel);
   const loadError = find(".views-error", panel);
   const form = find("form", panel);
@@ -115,11 +117,13 @@ export function createViewsPanel(panel, { onPick, onDeletedElsewhere }) {
     if (body.name === "") return showError(form, "name", "Enter a name.");
     if (body.tickers.length === 0) return showError(form, "tickers", "Enter at least one ticker.");
     await withDisabledButtons(async () => {
+      const { userId } = account;
       const editing = editedView;
       /** @type {View} */
       const saved = editing
-        ? await call("PATCH", viewUrl(editing.id), body)
-        : await call("POST", CONFIGURATIONS_URL, body);
+        ? await account.call("PATCH", viewUrl(editing.id), body)
+        : await account.call("POST", CONFIGURATIONS_URL, body);
+      if (userId !== account.userId) return;
       views = editing
         ? views.map((view) => (view.id === saved.id ? saved : view))
         : [...views, saved];
@@ -135,10 +139,12 @@ export function createViewsPanel(panel, { onPick, onDeletedElsewhere }) {
     if (deleted === null) return;
     if (deleteButton.dataset.sure !== "true") return setDeleteConfirmation(true);
     await withDisabledButtons(async () => {
-      await call("DELETE", viewUrl(deleted.id)).catch((error) => {
+      const { userId } = account;
+      await account.call("DELETE", viewUrl(deleted.id)).catch((error) => {
         // 404: the view has already been deleted.
         if (!(error instanceof ApiError && error.statusCode === 404)) throw error;
       });
+      if (userId !== account.userId) return;
       tabChannel.postMessage("changed");
       views = views.filter(({ id }) => id !== deleted.id);
       if (selectedId === deleted.id) pick("");
@@ -158,18 +164,24 @@ export function createViewsPanel(panel, { onPick, onDeletedElsewhere }) {
     try {
       await action();
     } catch (error) {
+      const isAccountChanged = error instanceof ApiError && error.isAccountChanged;
       const field = error instanceof ApiError ? fieldName(error.path) : undefined;
-      showError(form, field, errorMessage(error));
+      if (isAccountChanged) showToast(`Not saved. ${errorMessage(error)}`, "bad");
+      else showError(form, field, errorMessage(error));
     } finally {
       for (const button of buttons) button.disabled = false;
     }
   }
 
   async function load() {
+    const { userId } = account;
     try {
-      views = (await call("GET", CONFIGURATIONS_URL)).configurations;
+      const list = await account.call("GET", CONFIGURATIONS_URL);
+      if (userId !== account.userId) return;
+      views = list.configurations;
       setMessage(loadError, "");
     } catch (error) {
+      if (userId !== account.userId) return;
       setMessage(loadError, `Your views could not be loaded. ${errorMessage(error)}`);
     }
   }
@@ -179,8 +191,10 @@ export function createViewsPanel(panel, { onPick, onDeletedElsewhere }) {
     if (panel.hidden) return;
     const selectedView = () => JSON.stringify(views.find(({ id }) => id === selectedId));
     const before = selectedView();
+    const { userId } = account;
     await load();
-    if (panel.hidden || selectedView() === before) draw();
+    if (userId !== account.userId) return;
+    if (selectedView() === before) draw();
     else if (selectedView() === undefined) onDeletedElsewhere();
     else pick(selectedId);
   }
@@ -213,9 +227,10 @@ export function createViewsPanel(panel, { onPick, onDeletedElsewhere }) {
      * @param {string} id  "" or an unknown id selects all items
      */
     async show(id) {
+      const { userId } = account;
       panel.hidden = false;
       await load();
-      if (panel.hidden) return; // the user signed out in the meantime
+      if (userId !== account.userId) return; // another user, or nobody, has signed in meanwhile
       pick(views.some((view) => view.id === id) ? id : "");
     },
 
