@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.balancer.fleet import EdgeFleet
-from tests.balancer.nginx import nginx_binary
+from tests.harness.nginx import nginx_binary
 
 IS_SHORT = bool(os.environ.get("TAPEWIRE_TEST_SHORT"))
 MAX_USER_CONNECTIONS = 3

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.balancer.nginx import NginxProcess, ReservedPort
 from tests.harness.edge import EdgeClient, EdgeProcess, Harness, ManagedService
+from tests.harness.nginx import NginxProcess, ReservedPort
 
 
 class FixedPortEdge(EdgeProcess):

@@ -17,9 +17,9 @@ import pytest
 from tapewire.runtime import Settings
 from tests.balancer.conftest import CONNECT_RATE, MAX_CONNECTIONS
 from tests.balancer.fleet import EdgeFleet, client_id_of
-from tests.balancer.nginx import SITE_CONFIG_PATH, site_config
 from tests.balancer.test_multiple_edges import read_to_end
 from tests.harness import sse
+from tests.harness.nginx import SITE_CONFIG_PATH, site_config
 from tests.harness.publishers import order_rejected, orders_placed
 from tests.harness.stream_assertions import read_refusal
 from tests.harness.waiting import wait_until
