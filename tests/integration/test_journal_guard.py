@@ -6,140 +6,57 @@ accept-loss`. A journal that was merely restarted is used as before; clients res
 
 import asyncio
 import json
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tapewire.cli.up.embedded_nats import find_free_port
-from tapewire.log.jetstream import JetStreamEventLog, NatsConnection, connect
+from tapewire.log.jetstream import JetStreamEventLog
 from tapewire.log.jetstream.journal_guard import JournalGuard
-from tests.harness.edge import EdgeProcess, ManagedService
-from tests.harness.nats_servers import LocalNatsServer, provision_streams
-from tests.harness.provisioning import ask, run_command, wait_held, wait_ready
+from tests.harness.journal_platform import JournalPlatform
+from tests.harness.nats_servers import provision_streams
+from tests.harness.provisioning import run_command, wait_held, wait_ready
 from tests.harness.publishers import EventLogDriver, orders_placed
 from tests.harness.waiting import wait_until
 
 ORDERS = "/api/stream/orders"
 EVENTS_FOLDER = "store/jetstream/$G/streams/EVENTS"
 
-Damage = Callable[["Platform"], Awaitable[None]]
-
-
-class Platform:
-    """A message server with an edge and an orders service that serve a journal of ten events."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.server = LocalNatsServer(folder)
-        self.server.start()
-        provision_streams(self.server.url)
-        self._services: list[ManagedService] = []
-        self.orders_url = ""
-
-    async def start_services(self) -> None:
-        """Start an edge and an orders service, and wait until both run or hold."""
-        port = find_free_port()
-        self.orders_url = f"http://127.0.0.1:{port}"
-        settings = {"TAPEWIRE_NATS_URL": self.server.url}
-        orders_settings = {**settings, "TAPEWIRE_HEALTH_PORT": str(port)}
-        self.edge = EdgeProcess(settings, self.folder)
-        self._services += [
-            self.edge,
-            ManagedService("orders", orders_settings, self.folder),
-        ]
-        for service in self._services[-2:]:
-            await asyncio.to_thread(service.wait_ready)
-
-    async def connect(self) -> NatsConnection:
-        return await connect(self.server.url, "test")
-
-    async def append(self, count: int, prefix: str = "o") -> int:
-        """Append orders of alice; the last sequence."""
-        connection = await self.connect()
-        try:
-            return await EventLogDriver(connection).append("alice", *orders_placed(count, prefix))
-        finally:
-            await connection.close()
-
-    async def api(self, verb: str, request: dict[str, Any] | None = None) -> Any:
-        connection = await self.connect()
-        try:
-            return await ask(connection, verb, request)
-        finally:
-            await connection.close()
-
-    async def epoch(self) -> str:
-        connection = await self.connect()
-        try:
-            return await EventLogDriver(connection).epoch()
-        finally:
-            await connection.close()
-
-    def stop_services(self) -> None:
-        for service in self._services:
-            if service.process.poll() is None:
-                service.kill()
-
-    def stop_orders(self) -> None:
-        self._services[-1].kill()
-
-    def copy_store(self) -> Path:
-        """Stop the server, copy its files, and start it again."""
-        self.server.kill()
-        copy = self.folder / "copy"
-        shutil.copytree(self.folder / "store", copy)
-        self.server.start()
-        return copy
-
-    def restore_store(self, copy: Path) -> None:
-        """Put a copy of the server's files back, and start the server."""
-        self.server.kill()
-        shutil.rmtree(self.folder / "store")
-        shutil.copytree(copy, self.folder / "store")
-        self.server.start()
-
-    def provision(self) -> str:
-        return run_command("provision", "--nats", self.server.url)[1]
-
-    def close(self) -> None:
-        self.stop_services()
-        self.server.close()
+Damage = Callable[["JournalPlatform"], Awaitable[None]]
 
 
 @pytest.fixture
-async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
-    made = Platform(tmp_path)
+async def platform(tmp_path: Path) -> AsyncIterator[JournalPlatform]:
+    made = JournalPlatform(tmp_path)
     await made.append(10)
     yield made
     made.close()
 
 
-async def purge(platform: Platform) -> None:
+async def purge(platform: JournalPlatform) -> None:
     await platform.api("STREAM.PURGE.EVENTS", {"seq": 5})
 
 
-async def delete_one(platform: Platform) -> None:
+async def delete_one(platform: JournalPlatform) -> None:
     await platform.api("STREAM.MSG.DELETE.EVENTS", {"seq": 5})
 
 
-async def purge_all(platform: Platform) -> None:
+async def purge_all(platform: JournalPlatform) -> None:
     await platform.api("STREAM.PURGE.EVENTS", {})
 
 
-async def purge_subject(platform: Platform) -> None:
+async def purge_subject(platform: JournalPlatform) -> None:
     await platform.api("STREAM.PURGE.EVENTS", {"filter": "ev.alice.orders.o-3"})
 
 
-async def recreate(platform: Platform) -> None:
+async def recreate(platform: JournalPlatform) -> None:
     config = (await platform.api("STREAM.INFO.EVENTS"))["config"]
     await platform.api("STREAM.DELETE.EVENTS")
     await platform.api("STREAM.CREATE.EVENTS", config)
 
 
-async def delete(platform: Platform) -> None:
+async def delete(platform: JournalPlatform) -> None:
     await platform.api("STREAM.DELETE.EVENTS")
 
 
@@ -156,7 +73,7 @@ DAMAGES: list[Any] = [
 class TestDamage:
     @pytest.mark.parametrize(("damage", "reason"), DAMAGES)
     async def test_services_that_run_hold_until_the_loss_is_accepted(
-        self, platform: Platform, damage: Damage, reason: str
+        self, platform: JournalPlatform, damage: Damage, reason: str
     ) -> None:
         await platform.start_services()
         cookie = await platform.edge.sign_in("alice")
@@ -184,7 +101,7 @@ class TestDamage:
 
     @pytest.mark.parametrize(("damage", "reason"), DAMAGES)
     async def test_services_that_start_hold(
-        self, platform: Platform, damage: Damage, reason: str
+        self, platform: JournalPlatform, damage: Damage, reason: str
     ) -> None:
         """Provisioning does not hide the damage."""
         await damage(platform)
@@ -193,12 +110,14 @@ class TestDamage:
         await wait_held(platform.edge.url, reason)
         await wait_held(platform.orders_url, reason)
 
-    async def test_verify_reports_removed_events(self, platform: Platform) -> None:
+    async def test_verify_reports_removed_events(self, platform: JournalPlatform) -> None:
         await purge(platform)
         code, output = await self._run(platform, "verify")
         assert (code, "begins at 5 instead of 1" in output) == (1, True), output
 
-    async def test_a_client_is_reset_after_an_accepted_loss(self, platform: Platform) -> None:
+    async def test_a_client_is_reset_after_an_accepted_loss(
+        self, platform: JournalPlatform
+    ) -> None:
         await platform.start_services()
         cookie = await platform.edge.sign_in("alice")
         old = f"{await platform.epoch()}-8"
@@ -211,7 +130,7 @@ class TestDamage:
             assert reset.data["reason"] == "epoch"
             assert await platform.epoch() != old.partition("-")[0]
 
-    async def _run(self, platform: Platform, *command: str) -> tuple[int, str]:
+    async def _run(self, platform: JournalPlatform, *command: str) -> tuple[int, str]:
         return await asyncio.to_thread(run_command, *command, "--nats", platform.server.url)
 
 
@@ -219,7 +138,7 @@ class TestSetBack:
     """The volume of the server is put back as it was earlier, records and all."""
 
     async def test_a_process_that_saw_more_holds_and_tells_the_others(
-        self, platform: Platform
+        self, platform: JournalPlatform
     ) -> None:
         copy = platform.copy_store()
         provision_streams(platform.server.url)
@@ -231,7 +150,7 @@ class TestSetBack:
         await wait_held(platform.orders_url, "was seen by this process")
 
     async def test_a_journal_that_grew_again_is_noticed_by_its_event_ids(
-        self, platform: Platform
+        self, platform: JournalPlatform
     ) -> None:
         copy = platform.copy_store()
         provision_streams(platform.server.url)
@@ -247,7 +166,7 @@ class TestSetBack:
 
     @pytest.mark.parametrize("events_after", [0, 20], ids=["shorter", "grown beyond the id"])
     async def test_without_a_survivor_an_id_of_a_lost_event_leads_to_a_reset(
-        self, platform: Platform, events_after: int
+        self, platform: JournalPlatform, events_after: int
     ) -> None:
         copy = platform.copy_store()
         await asyncio.to_thread(platform.provision)
@@ -272,7 +191,7 @@ class TestSetBack:
 
 class TestUntouched:
     async def test_a_restart_of_everything_resumes_clients_by_their_ids(
-        self, platform: Platform
+        self, platform: JournalPlatform
     ) -> None:
         ids = [f"{await platform.epoch()}-6"]
         for number in range(3):
@@ -293,7 +212,7 @@ class TestUntouched:
                 assert "stream:reset" not in [frame.event for frame in stream.frames]
 
     async def test_a_restarted_server_is_used_as_before_by_processes_that_survived(
-        self, platform: Platform
+        self, platform: JournalPlatform
     ) -> None:
         await platform.start_services()
         before = await platform.epoch()
@@ -308,7 +227,7 @@ class TestUntouched:
         assert not platform.edge.find_log_lines("service.held")
 
     async def test_events_that_are_stored_during_a_check_are_no_loss(
-        self, platform: Platform
+        self, platform: JournalPlatform
     ) -> None:
         """A process saw an event that was stored after the end of the journal had been read."""
         connection = await platform.connect()
@@ -322,7 +241,9 @@ class TestUntouched:
         await appending
         await connection.close()
 
-    async def test_a_journal_from_before_the_record_keeps_its_ids(self, platform: Platform) -> None:
+    async def test_a_journal_from_before_the_record_keeps_its_ids(
+        self, platform: JournalPlatform
+    ) -> None:
         await platform.api("STREAM.DELETE.KV_journal")
         before = await platform.epoch()
         changed = await asyncio.to_thread(platform.provision)
@@ -331,7 +252,7 @@ class TestUntouched:
         await platform.start_services()
         await wait_ready(platform.edge.url)
 
-    async def test_the_high_water_mark_follows_the_journal(self, platform: Platform) -> None:
+    async def test_the_high_water_mark_follows_the_journal(self, platform: JournalPlatform) -> None:
         await platform.start_services()
         last = await platform.append(5, "more")
         mark: dict[str, Any] = {}

@@ -1,10 +1,15 @@
-"""The group `tapewire journal`, and its commands `status` and `accept-loss`."""
+"""The group `tapewire journal`, and its commands `status` and `accept-loss`.
+
+Each other command is a module beside this one, and is added to the group here.
+"""
 
 import click
 import msgspec
 
 from tapewire.cli.connection import nats_option
+from tapewire.cli.journal.backup import backup_command
 from tapewire.cli.journal.erase import erase_command
+from tapewire.cli.journal.restore import restore_command
 from tapewire.cli.journal.running import run_on_journal
 from tapewire.cli.nats_config.declarations import all_durables, load_accesses
 from tapewire.events import CODEC
@@ -32,10 +37,11 @@ class JournalStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 @click.group()
 def journal() -> None:
-    """Show the state of the journal, decide about a loss, and erase users."""
+    """Show, back up and restore the journal, decide about a loss, and erase users."""
 
 
-journal.add_command(erase_command)
+for _command in (backup_command, restore_command, erase_command):
+    journal.add_command(_command)
 
 
 @journal.command("status")

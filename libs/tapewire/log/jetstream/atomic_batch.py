@@ -5,7 +5,7 @@ one is acknowledged.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nats.aio.msg import Msg
 
@@ -35,3 +35,8 @@ async def store_together(connection: NatsConnection, messages: Sequence[Outgoing
             "Nats-Batch-Commit": "1",
         }
     return await connection.request(subject, data, headers or None)
+
+
+def is_batch_complete(headers: Mapping[str, str]) -> bool:
+    """Whether no message of the same batch follows the stored message with these headers."""
+    return "Nats-Batch-Id" not in headers or "Nats-Batch-Commit" in headers

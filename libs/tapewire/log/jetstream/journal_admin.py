@@ -8,6 +8,7 @@ continue (docs/adr/0015). Start at `ensure_record`.
 """
 
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +25,7 @@ from tapewire.log.jetstream.journal_record import (
     IncarnationRecord,
     JournalAndRecords,
     JournalExtent,
+    LossReport,
     all_epochs,
     find_losses,
     journal_store,
@@ -36,6 +38,8 @@ from tapewire.log.ports import AppendRejected, Unavailable
 
 MAX_EARLIER_EPOCHS = 32
 """Epochs that a journal continues. Ids of older ones lead to a reset."""
+RESTORER = "tapewire journal restore"
+"""Who reports a loss while a backup is being restored."""
 _EPOCH_SUFFIX_CHARACTERS = 4
 _EPOCH_CHARACTERS = 11
 """Characters of an epoch that derives from a creation time."""
@@ -78,11 +82,16 @@ async def begin_epoch(connection: NatsConnection) -> str | None:
     bounds = extent.bounds
     if not bounds.last:
         return None
-    suffix = "".join(secrets.choice(_DIGITS) for _ in range(_EPOCH_SUFFIX_CHARACTERS))
-    epoch = bounds.epoch[:_EPOCH_CHARACTERS] + suffix
-    earlier = (*bounds.earlier, (bounds.epoch, bounds.last))[-MAX_EARLIER_EPOCHS:]
-    await _write_epochs(connection, epoch, earlier)
+    epoch = await _continue_epochs(connection, (*bounds.earlier, (bounds.epoch, bounds.last)))
     await _write_record(connection, msgspec.structs.replace(record, epoch=epoch))
+    return epoch
+
+
+async def _continue_epochs(connection: NatsConnection, earlier: tuple[tuple[str, int], ...]) -> str:
+    """Give EVENTS a new epoch that continues `earlier` ones, the latest last; the epoch."""
+    suffix = "".join(secrets.choice(_DIGITS) for _ in range(_EPOCH_SUFFIX_CHARACTERS))
+    epoch = earlier[-1][0][:_EPOCH_CHARACTERS] + suffix
+    await _write_epochs(connection, epoch, earlier[-MAX_EARLIER_EPOCHS:])
     return epoch
 
 
@@ -98,28 +107,77 @@ async def accept_loss(connection: NatsConnection) -> IncarnationRecord:
     if before.extent is None:
         raise AppendRejected("there is no stream EVENTS: restore it, or run this command again")
     await _write_epochs(connection, _new_epoch(), ())
+    record = await _begin_incarnation(connection, before, all_epochs(before.extent.bounds))
+    await journal_store(connection).put(LOSS_KEY, b"")
+    return record
+
+
+async def hold_for_restore(connection: NatsConnection) -> None:
+    """Have all services hold until `finish_restore`. Raises LogError."""
+    report = LossReport(
+        reason=(
+            "a backup is being restored; if that was interrupted, run "
+            "`tapewire journal restore` again"
+        ),
+        reported_by=RESTORER,
+        reported_at=datetime.now(UTC),
+    )
+    await journal_store(connection).put(LOSS_KEY, CODEC.encode(report))
+
+
+async def record_restored(
+    connection: NatsConnection, epochs: tuple[tuple[str, int], ...], before: JournalAndRecords
+) -> IncarnationRecord:
+    """Begin the incarnation of a restored journal, which continues the epochs of its backup.
+
+    Args:
+        epochs: the backup's epochs, each with the last event of it that was restored.
+        before: the journal that was replaced, and its records.
+
+    Raises:
+        AppendRejected: the server rejects the stream's metadata.
+        Unavailable, OutcomeUnknown: the server does not answer.
+    """
+    await _continue_epochs(connection, epochs)
+    replaced = [epoch for epoch, _ in epochs]
+    if before.extent is not None:
+        replaced += all_epochs(before.extent.bounds)
+    return await _begin_incarnation(connection, before, replaced)
+
+
+async def finish_restore(connection: NatsConnection) -> None:
+    """Let the services use the restored journal. Raises LogError."""
+    await journal_store(connection).put(LOSS_KEY, b"")
+
+
+async def _begin_incarnation(
+    connection: NatsConnection, before: JournalAndRecords, replaced: Sequence[str]
+) -> IncarnationRecord:
+    """Record the journal as it is now. Processes that know it as one of the `replaced` epochs, or
+    as `before`, forget what they have seen of it."""
     extent = await _require_extent(connection)
     old = before.record
-    replaced = (
-        *(() if old is None else (*old.replaced, old.epoch)),
-        *all_epochs(before.extent.bounds),
-    )
+    known = (*(() if old is None else (*old.replaced, old.epoch)), *replaced)
     record = IncarnationRecord(
         epoch=extent.bounds.epoch,
         created=extent.created,
         first=extent.bounds.first,
         removed=extent.gap_count,
-        replaced=tuple(dict.fromkeys(replaced))[-2 * MAX_EARLIER_EPOCHS :],
+        replaced=tuple(dict.fromkeys(known))[-2 * MAX_EARLIER_EPOCHS :],
     )
-    store = journal_store(connection)
     last = extent.bounds.last
     event_id = await read_event_id(connection, last) if last else None
+    mark = b""
     if event_id is not None:
-        mark = HighWaterMark(
-            epoch=record.epoch, sequence=last, event_id=event_id, recorded_at=datetime.now(UTC)
+        mark = CODEC.encode(
+            HighWaterMark(
+                epoch=record.epoch,
+                sequence=last,
+                event_id=event_id,
+                recorded_at=datetime.now(UTC),
+            )
         )
-        await store.put(MARK_KEY, CODEC.encode(mark))
-    await store.put(LOSS_KEY, b"")
+    await journal_store(connection).put(MARK_KEY, mark)
     await _write_record(connection, record)
     return record
 

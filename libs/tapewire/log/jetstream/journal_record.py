@@ -25,7 +25,6 @@ INCARNATION_KEY = "incarnation"
 MARK_KEY = "mark"
 LOSS_KEY = "loss"
 _BUCKET_PREFIX = "$KV.journal"
-_EVENT_ID_HEADER = b"Nats-Msg-Id:"
 _NOT_FOUND_CODES = {10037, 10059}
 """No message, no stream."""
 
@@ -132,14 +131,18 @@ async def read_extent(connection: NatsConnection) -> JournalExtent | None:
 
 async def read_event_id(connection: NatsConnection, sequence: int) -> str | None:
     """The id of the event at `sequence`, as the leader holds it; None if it has no such event."""
+    headers = await read_event_headers(connection, sequence)
+    return None if headers is None else headers.get("Nats-Msg-Id", "")
+
+
+async def read_event_headers(connection: NatsConnection, sequence: int) -> dict[str, str] | None:
+    """As `read_event_id`, all headers."""
     answer = await _request_api(connection, f"$JS.API.STREAM.MSG.GET.{EVENTS}", {"seq": sequence})
     if answer is None:
         return None
-    headers = base64.b64decode(answer["message"].get("hdrs", ""))
-    for line in headers.split(b"\r\n"):
-        if line.startswith(_EVENT_ID_HEADER):
-            return line.removeprefix(_EVENT_ID_HEADER).strip().decode()
-    return ""
+    _, *lines = base64.b64decode(answer["message"].get("hdrs", "")).decode().split("\r\n")
+    pairs = (line.partition(":") for line in lines if line)
+    return {name: value.strip() for name, _, value in pairs}
 
 
 async def _request_api(
@@ -172,17 +175,18 @@ def find_losses(
             that the journal does not hold.
     """
     extent, record = journal.extent, journal.record
+    reported = [] if journal.loss is None else [journal.loss.reason]
     if extent is None and record is None:
-        return ["there is no stream EVENTS yet: run `tapewire provision`"]
+        return [*reported, "there is no stream EVENTS yet: run `tapewire provision`"]
     if extent is None:
         reached = f", which had reached {journal.mark.sequence}" if journal.mark else ""
-        return [f"the journal is gone: there is no stream EVENTS{reached}"]
+        return [*reported, f"the journal is gone: there is no stream EVENTS{reached}"]
     if record is None:
         return ["the journal has no incarnation record: run `tapewire provision`"]
     return [
         *dict.fromkeys(
             [
-                *([] if journal.loss is None else [journal.loss.reason]),
+                *reported,
                 *_find_another_incarnation(extent, record),
                 *_find_setback(extent.bounds, record, journal.mark, "recorded", event_ids),
                 *_find_setback(extent.bounds, record, seen, "seen by this process", event_ids),

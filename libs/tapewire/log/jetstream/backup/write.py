@@ -1,0 +1,85 @@
+"""Writes a backup of the journal while the services run. Start at `back_up`."""
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from tapewire.log.jetstream.backup.folder import BackupFolder, BackupManifest
+from tapewire.log.jetstream.backup.values import ValueWriter, copy_values
+from tapewire.log.jetstream.connection import NatsConnection
+from tapewire.log.jetstream.journal_record import JournalExtent, read_extent
+from tapewire.log.jetstream.stream_snapshot import receive_snapshot
+from tapewire.log.jetstream.streams import EVENTS, PARKED, VIEWS
+from tapewire.log.ports import AppendRejected
+
+EVENTS_FILE = f"{EVENTS}.snapshot"
+VIEWS_FILE = f"{VIEWS}.values"
+PARKED_FILE = f"{PARKED}.values"
+
+Report = Callable[[str], None]
+"""Receives a line on the progress, many times a second."""
+
+
+class EventsRemoved(Exception):
+    """Events were removed from the journal while it was copied. Make the backup again."""
+
+
+async def back_up(
+    connection: NatsConnection, folder: BackupFolder, report: Report
+) -> BackupManifest:
+    """Write a backup to `folder`: the journal as of one sequence, and what belongs to it.
+
+    The checkpoints are copied before the journal: none may be ahead of it. Failed events are
+    copied before and after: each of them is in one of the copies, or was handled before the end.
+
+    Raises:
+        EventsRemoved: by `tapewire journal archive` or `erase`, for example.
+        AppendRejected: there is no journal, or the server cannot make a snapshot.
+        Unavailable, OutcomeUnknown: the server does not answer.
+        OSError: the files cannot be written.
+    """
+    before = await _read_extent(connection)
+    with folder.write(VIEWS_FILE) as file:
+        writer = ValueWriter(file)
+        await copy_values(connection, VIEWS, writer, lambda n: report(f"{VIEWS}: {n:,} values"))
+        writer.close()
+    with folder.write(PARKED_FILE) as parked_file:
+        parked = ValueWriter(parked_file)
+        await copy_values(connection, PARKED, parked, lambda _: None)
+        with folder.write(EVENTS_FILE) as events_file:
+
+            def write(chunk: bytes) -> None:
+                events_file.write(chunk)
+                report(
+                    f"{EVENTS}: {events_file.size:,} bytes, compressed from {before.byte_count:,}"
+                )
+
+            snapshot = await receive_snapshot(connection, EVENTS, write)
+        await copy_values(connection, PARKED, parked, lambda _: None)
+        parked.close()
+    after = await _read_extent(connection)
+    state = snapshot.state
+    removed = {
+        (extent.bounds.epoch, extent.bounds.first, extent.gap_count) for extent in (before, after)
+    } | {(before.bounds.epoch, state["first_seq"] or 1, state.get("num_deleted", 0))}
+    if len(removed) > 1:
+        raise EventsRemoved("events were removed from the journal during the backup: make it again")
+    manifest = BackupManifest(
+        id=secrets.token_hex(8),
+        created_at=datetime.now(UTC),
+        epochs=(*before.bounds.earlier, (before.bounds.epoch, state["last_seq"])),
+        first=state["first_seq"] or 1,
+        last=state["last_seq"],
+        events=state["messages"],
+        config=snapshot.config,
+        files=folder.files,
+    )
+    folder.complete(manifest)
+    return manifest
+
+
+async def _read_extent(connection: NatsConnection) -> JournalExtent:
+    extent = await read_extent(connection)
+    if extent is None:
+        raise AppendRejected(f"there is no stream {EVENTS}")
+    return extent
