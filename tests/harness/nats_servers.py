@@ -139,6 +139,18 @@ class LocalNatsServer:
             self._process.wait()
             self._process = None
 
+    def stop(self) -> None:
+        """Stop the server as an operator does: it writes everything to its files first."""
+        self._signal(signal.SIGTERM)
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
+
+    @property
+    def store_folder(self) -> Path:
+        """The folder with the files of JetStream."""
+        return self._folder / "store"
+
     def close(self) -> None:
         self.kill()
 

@@ -33,6 +33,7 @@ from tapewire.log.jetstream import (
 from tapewire.log.jetstream.streams import MARKET, VIEWS
 from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import alerts, orders, strategies
+from tests.harness.erasures import find_in_files
 from tests.harness.provisioning import run_command
 from tests.harness.stack import Stack, StackFactory
 from tests.harness.waiting import wait_until_async
@@ -184,16 +185,6 @@ async def platform(stack_factory: StackFactory) -> AsyncIterator[Platform]:
     connection = await connect(stack.nats_url, "test")
     yield Platform(stack, connection)
     await connection.close()
-
-
-def find_in_files(folder: Path, user: str) -> list[str]:
-    """The files below `folder` that hold the user's id in any of its forms."""
-    forms = {user.encode(), encode_token(user).encode()}
-    return [
-        str(file.relative_to(folder))
-        for file in folder.rglob("*")
-        if file.is_file() and any(form in file.read_bytes() for form in forms)
-    ]
 
 
 async def test_a_user_is_erased_under_load_without_a_trace(

@@ -29,7 +29,7 @@ from tapewire.log.jetstream.connection import NatsConnection
 from tapewire.log.jetstream.erased_stores import UserStores
 from tapewire.log.jetstream.event_log import JetStreamEventLog
 from tapewire.log.jetstream.journal_admin import record_removal
-from tapewire.log.jetstream.journal_record import journal_store, read_extent
+from tapewire.log.jetstream.journal_record import journal_store, read_event_id, read_extent
 from tapewire.log.jetstream.stream_rewriting import purge
 from tapewire.log.jetstream.streams import EVENTS, JOURNAL
 from tapewire.log.ports import PAGE_BYTES, PAGE_EVENTS, AppendRejected, LogError, Unavailable
@@ -44,7 +44,6 @@ DEFAULT_WAIT_SECONDS = 60.0
 MAX_CONCURRENT_REMOVALS = 8
 _PENDING_PREFIX = "erasure-"
 """Keys of the bucket `journal`: erasures that are not complete."""
-_NOT_FOUND_CODE = 10037
 
 
 class ErasureIncomplete(LogError):
@@ -240,8 +239,8 @@ class _Erasure:
             f"$JS.API.STREAM.MSG.DELETE.{EVENTS}",
             msgspec.json.encode({"seq": sequence, "no_erase": False}),
         )
-        error: dict[str, Any] = msgspec.json.decode(message.data).get("error") or {}
-        if error and error.get("err_code") != _NOT_FOUND_CODE:
+        error: dict[str, Any] | None = msgspec.json.decode(message.data).get("error")
+        if error is not None and await read_event_id(self._connection, sequence) is not None:
             raise AppendRejected(f"event {sequence}: {error.get('description')}")
 
     async def _watch(self) -> str | None:
