@@ -70,6 +70,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
     },
     FIELD_VALIDATION: ("tapewire.decimals", "tapewire.log"),
     "tapewire_services.checkpoints": ("tapewire.events", "tapewire.log", "tapewire_services"),
+    "tapewire_services.completions": ("tapewire.events", "tapewire.log", "tapewire_services"),
 }
 """Every package, and what of the project it may import."""
 

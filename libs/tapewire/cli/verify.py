@@ -100,6 +100,7 @@ def _format_summary(summary: VerificationSummary) -> Iterable[str]:
     for what, counts in (
         ("entities", summary.entities),
         ("to be done yet", summary.pending),
+        ("repaired", summary.repaired),
         ("types unknown here", summary.unknown),
         ("checkpoints not compared", summary.passed_over),
     ):

@@ -5,6 +5,7 @@ Services write through `command_handler`, read snapshots through `view_checkpoin
 events through `catch_up_subscription`. Start at `ports`.
 """
 
+from tapewire.log.batch_part import BatchPart, is_interrupted
 from tapewire.log.bounds import Bounds
 from tapewire.log.command_handler import (
     Command,
@@ -15,7 +16,7 @@ from tapewire.log.command_handler import (
     Versioned,
 )
 from tapewire.log.idempotency import IdempotencyKey
-from tapewire.log.ids import derive_id, event_id, new_id
+from tapewire.log.ids import derive_id, event_id, following_event_id, new_id
 from tapewire.log.ports import (
     AlreadyStored,
     AppendRejected,
@@ -48,6 +49,7 @@ __all__ = [
     "AlreadyStored",
     "AppendRejected",
     "BadSubject",
+    "BatchPart",
     "Bounds",
     "Command",
     "CommandHandler",
@@ -74,6 +76,8 @@ __all__ = [
     "derive_id",
     "encode_token",
     "event_id",
+    "following_event_id",
+    "is_interrupted",
     "matches",
     "new_id",
     "pattern",

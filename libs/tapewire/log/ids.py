@@ -25,3 +25,15 @@ def event_id(command_id: str, subject: EventSubject, sequence: int, number: int)
     decision after a conflict has others, and so has a command with the same id on another entity.
     """
     return f"{command_id}.{derive_id(str(subject))[:12]}.{sequence}.{number}"
+
+
+def following_event_id(id_: str) -> str:
+    """The id of the next event of the decision whose event has the id `id_`.
+
+    Raises:
+        ValueError: `id_` is not the id of an event that a command decided.
+    """
+    decision, dot, number = id_.rpartition(".")
+    if not (dot and number.isdigit()):
+        raise ValueError(f"{id_!r} does not end with the number of an event")
+    return f"{decision}.{int(number) + 1}"

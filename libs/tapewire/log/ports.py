@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from tapewire.events import CATALOGUE, Event
+from tapewire.log.batch_part import BatchPart
 from tapewire.log.bounds import Bounds
 from tapewire.log.subjects import EventSubject
 
@@ -90,12 +91,14 @@ class RecordedEvent:
     """A stored event.
 
     `event` and `event_subject` are decoded on first access. `delivery_count` counts how often a
-    durable subscription has delivered the event, this time included.
+    durable subscription has delivered the event, this time included. `batch` is the event's place
+    in the atomic batch that it was stored in; None if it was stored by itself.
     """
 
     __slots__ = (
         "_event",
         "_event_subject",
+        "batch",
         "data",
         "delivery_count",
         "metadata",
@@ -115,6 +118,7 @@ class RecordedEvent:
         metadata: EventMetadata,
         time: datetime,
         delivery_count: int = 1,
+        batch: BatchPart | None = None,
     ) -> None:
         self.sequence = sequence
         self.subject = subject
@@ -123,6 +127,7 @@ class RecordedEvent:
         self.metadata = metadata
         self.time = time
         self.delivery_count = delivery_count
+        self.batch = batch
         self._event: Event | None = None
         self._event_subject: EventSubject | None = None
 

@@ -10,13 +10,19 @@ from tapewire.log import BadSubject, EventSubject, RecordedEvent
 
 class VerificationDifference(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A fact that violates an invariant. `sequence` is that of the event, or the one that a
-    checkpoint covers; 0 if there is none."""
+    checkpoint covers; 0 if there is none.
+
+    An event whose atomic batch was stored in part has the id of the `batch` and the tag of the
+    event that is `missing`; `tapewire journal repair` appends it.
+    """
 
     owner: str
     domain: str
     entity: str
     sequence: int
     what: str
+    batch: str | None = None
+    missing: str | None = None
 
     def __str__(self) -> str:
         return f"{self.owner} {self.domain} {self.entity} @{self.sequence}: {self.what}"
@@ -53,6 +59,8 @@ class Findings:
         """Entities by domain."""
         self.pending_counts: Counter[str] = Counter()
         """Work that the services have not done yet, by kind."""
+        self.repaired_counts: Counter[str] = Counter()
+        """Events that completed an interrupted batch later, by kind."""
 
     def report_event(self, recorded: RecordedEvent, what: str) -> None:
         """Report a difference at an event."""

@@ -52,6 +52,7 @@ class VerificationSummary(msgspec.Struct, frozen=True, kw_only=True, rename="cam
     pending: dict[str, int]
     missing: int
     erasures: int
+    repaired: dict[str, int]
     differences: int
     seconds: float
 
@@ -109,6 +110,7 @@ async def verify(
         pending=dict(findings.pending_counts),
         missing=inspector.missing_count,
         erasures=len(erased_users),
+        repaired=dict(findings.repaired_counts),
         differences=findings.difference_count,
         seconds=time.perf_counter() - started_at,
     )

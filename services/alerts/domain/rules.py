@@ -128,19 +128,27 @@ def _decide_trigger(state: ExistingRuleState, command: TriggerRuleCommand) -> Se
     if not state.rule.armed:
         return []
     rule = _updated_rule(state.rule, command.at, armed=False)
-    alert = AlertRaised(
-        alert_id=derive_alert_id(rule.rule_id, state.arming),
-        level=rule.level,
-        message=command.message,
-        symbol=command.symbol,
-        rule_id=rule.rule_id,
-        timestamp=command.at,
-    )
-    triggered = RuleTriggered(rule=rule, command_id=command.id, alert_id=alert.alert_id)
+    alert_id = derive_alert_id(rule.rule_id, state.arming)
+    triggered = RuleTriggered(rule=rule, command_id=command.id, alert_id=alert_id)
+    alert = alert_of_trigger(triggered, command.message, command.symbol, command.at)
     return [
         _to_new_event(command, triggered),
         NewEvent(EventSubject(command.user, "alerts", alert.alert_id), alert),
     ]
+
+
+def alert_of_trigger(
+    triggered: RuleTriggered, message: str, symbol: str | None, at: datetime
+) -> AlertRaised:
+    """The alert that is stored in one atomic batch with `triggered`."""
+    return AlertRaised(
+        alert_id=triggered.alert_id,
+        level=triggered.rule.level,
+        message=message,
+        symbol=symbol,
+        rule_id=triggered.rule.rule_id,
+        timestamp=at,
+    )
 
 
 def evolve(state: State, event: Event) -> State:

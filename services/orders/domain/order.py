@@ -49,6 +49,7 @@ from tapewire_services.orders.domain.commands import (
     RejectOrderCommand,
     validate_place_order,
 )
+from tapewire_services.orders.domain.executions import trade_of_fill
 
 MAX_SEEN_COMMAND_IDS = 64
 """Command ids that an order remembers; far fewer are retried at the same time."""
@@ -180,27 +181,15 @@ def _decide_fill(state: OpenState, command: FillOrderCommand) -> list[Event]:
         filled_avg_price=average_price(_add_notional(notional, qty, price), filled),
         timestamp=max(order.timestamp, command.at),
     )
-    trade_id = f"{order.order_id}-{fill_count + 1}"
-    return [
-        OrderFilled(
-            order=after,
-            command_id=command.id,
-            trade_id=trade_id,
-            qty=qty,
-            price=price,
-            quoted_at=command.quoted_at,
-        ),
-        TradeExecuted(
-            trade_id=trade_id,
-            order_id=order.order_id,
-            symbol=order.symbol,
-            side=order.side,
-            qty=qty,
-            price=price,
-            strategy_id=order.strategy_id,
-            timestamp=after.timestamp,
-        ),
-    ]
+    filled_event = OrderFilled(
+        order=after,
+        command_id=command.id,
+        trade_id=f"{order.order_id}-{fill_count + 1}",
+        qty=qty,
+        price=price,
+        quoted_at=command.quoted_at,
+    )
+    return [filled_event, trade_of_fill(filled_event)]
 
 
 def _to_new_events(command: Command, events: Sequence[Event]) -> list[NewEvent]:

@@ -159,6 +159,11 @@ def decision_id(strategy_id: str, decided_at: datetime) -> str:
     return f"{strategy_id}-{(decided_at - _EPOCH) // timedelta(microseconds=1)}"
 
 
+def decision_time(id_: str) -> datetime:
+    """The time of the price that the decision `id_` was made on. Raises ValueError."""
+    return _EPOCH + timedelta(microseconds=int(id_.rpartition("-")[2]))
+
+
 def validate_settings(settings: StrategySettings) -> StrategySettings:
     """Return `settings` with normalized numbers.
 

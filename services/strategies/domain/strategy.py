@@ -206,18 +206,16 @@ def _describe_status(strategy: Strategy) -> str:
 
 
 def _to_new_events(command: Command, events: Sequence[Event]) -> list[NewEvent]:
-    """Put the strategy's events on its own subject, and decisions on the subject of decisions."""
     return [
-        NewEvent(
-            EventSubject(
-                command.user,
-                "decisions" if isinstance(event, DecisionMade) else "strategies",
-                command.strategy_id,
-            ),
-            event,
-        )
+        NewEvent(subject_of_event(command.user, command.strategy_id, event), event)
         for event in events
     ]
+
+
+def subject_of_event(user: str, strategy_id: str, event: Event) -> EventSubject:
+    """The subject of a strategy's event: its own, or that of its decisions."""
+    domain = "decisions" if isinstance(event, DecisionMade) else "strategies"
+    return EventSubject(user, domain, strategy_id)
 
 
 def evolve(state: State, event: Event) -> State:

@@ -6,6 +6,7 @@ be followed.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -97,17 +98,22 @@ def act_on_signal(strategy: Strategy, command: ActOnSignalCommand) -> Sequence[E
         price=command.price,
         order_id=order.order_id,
     )
-    decision = DecisionMade(
-        decision_id=decision_id(strategy.strategy_id, command.decided_at),
+    return [signaled, decision_of_signal(signaled, command.decided_at)]
+
+
+def decision_of_signal(signaled: StrategySignaled, decided_at: datetime) -> DecisionMade:
+    """The decision that is stored in one atomic batch with `signaled`."""
+    strategy = signaled.strategy
+    return DecisionMade(
+        decision_id=decision_id(strategy.strategy_id, decided_at),
         strategy_id=strategy.strategy_id,
         symbol=strategy.symbol,
-        action=command.action,
-        confidence=command.confidence,
-        reasoning=command.reasoning,
+        action=signaled.action,
+        confidence=signaled.confidence,
+        reasoning=signaled.reasoning,
         taken=True,
-        timestamp=command.decided_at,
+        timestamp=decided_at,
     )
-    return [signaled, decision]
 
 
 def trigger_stop_loss(strategy: Strategy, command: TriggerStopLossCommand) -> Sequence[Event]:

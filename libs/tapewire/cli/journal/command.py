@@ -9,6 +9,7 @@ import msgspec
 from tapewire.cli.connection import nats_option
 from tapewire.cli.journal.backup import backup_command
 from tapewire.cli.journal.erase import erase_command
+from tapewire.cli.journal.repair import repair_command
 from tapewire.cli.journal.restore import restore_command
 from tapewire.cli.journal.running import run_on_journal
 from tapewire.cli.nats_config.declarations import all_durables, load_accesses
@@ -37,10 +38,10 @@ class JournalStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 @click.group()
 def journal() -> None:
-    """Show, back up and restore the journal, decide about a loss, and erase users."""
+    """Show, back up, restore and repair the journal, decide about a loss, and erase users."""
 
 
-for _command in (backup_command, restore_command, erase_command):
+for _command in (backup_command, restore_command, repair_command, erase_command):
     journal.add_command(_command)
 
 

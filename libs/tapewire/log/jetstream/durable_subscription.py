@@ -14,6 +14,7 @@ import nats.errors
 import structlog
 from nats.aio.msg import Msg
 
+from tapewire.log.batch_part import read_batch_part
 from tapewire.log.failed_events import RetryingHandler
 from tapewire.log.jetstream import stream_reads
 from tapewire.log.jetstream.connection import NatsConnection
@@ -181,6 +182,7 @@ def _to_recorded_event(message: Msg) -> RecordedEvent:
         metadata=stream_reads.to_event_metadata(headers),
         time=_stored_time(message),
         delivery_count=metadata.num_delivered,
+        batch=read_batch_part(headers),
     )
 
 

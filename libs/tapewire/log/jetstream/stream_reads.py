@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from nats.aio.msg import Msg
 
+from tapewire.log.batch_part import read_batch_part
 from tapewire.log.bounds import Bounds
 from tapewire.log.jetstream.compat import status_code
 from tapewire.log.jetstream.connection import NatsConnection
@@ -190,6 +191,7 @@ def to_recorded_event(headers: dict[str, str], data: bytes) -> RecordedEvent:
         data=data,
         metadata=to_event_metadata(headers),
         time=datetime.fromisoformat(headers["Nats-Time-Stamp"]),
+        batch=read_batch_part(headers),
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from tapewire.events import CATALOGUE
+from tapewire.log.batch_part import BatchPart
 from tapewire.log.ports import AlreadyStored, Conflict, EventDraft, Page, RecordedEvent
 from tapewire.log.subjects import matches
 
@@ -81,7 +82,8 @@ class Journal:
     ) -> list[RecordedEvent]:
         """Store an append that `check_append` accepted."""
         stored = []
-        for draft, payload in zip(drafts, payloads, strict=True):
+        batch = drafts[0].metadata.id if len(drafts) > 1 else None
+        for number, (draft, payload) in enumerate(zip(drafts, payloads, strict=True), 1):
             recorded = RecordedEvent(
                 sequence=self.last + 1,
                 subject=str(draft.subject),
@@ -89,6 +91,7 @@ class Journal:
                 data=payload,
                 metadata=draft.metadata,
                 time=time,
+                batch=BatchPart(batch, number, number == len(drafts)) if batch else None,
             )
             self._events.append(recorded)
             self._ids[draft.metadata.id] = recorded.sequence
