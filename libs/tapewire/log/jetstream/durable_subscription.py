@@ -7,6 +7,7 @@ could not record the failure. Start at `DurableSubscription`.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -46,13 +47,17 @@ class DurableSubscription:
         name: str,
         filter_: str,
         retrying_handler: RetryingHandler,
+        wait_usable: Callable[[], Awaitable[None]],
         *,
         in_order: bool = False,
     ) -> None:
+        """`wait_usable` returns once the journal may be used, and raises Unavailable if that takes
+        too long."""
         self._connection = connection
         self.name = name
         self._filter = filter_
         self._retrying_handler = retrying_handler
+        self._wait_usable = wait_usable
         self._in_order = in_order
         self._tasks: set[asyncio.Task[None]] = set()
         self._consumer: PullConsumer | None = None
@@ -116,6 +121,8 @@ class DurableSubscription:
 
     async def _handle(self, message: Msg) -> None:
         try:
+            while not await self._is_journal_usable():
+                await message.in_progress()
             await self._retrying_handler.handle(_to_recorded_event(message))
         except asyncio.CancelledError:
             await nak_message(message)
@@ -130,6 +137,14 @@ class DurableSubscription:
             await message.nak(delay=REDELIVERY_SECONDS)
         else:
             await message.ack()
+
+    async def _is_journal_usable(self) -> bool:
+        """Wait a while for the journal. A journal that must not be used is no handler's failure."""
+        try:
+            await self._wait_usable()
+        except Unavailable:
+            return False
+        return True
 
 
 async def ensure_consumer(

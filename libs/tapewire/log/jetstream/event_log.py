@@ -119,10 +119,11 @@ class JetStreamEventLog:
 
     async def bounds(self) -> Bounds:
         await self._wait_verified()
-        try:
-            return await stream_reads.bounds(self._connection, EVENTS)
-        except OutcomeUnknown as error:
-            raise Unavailable(str(error)) from error
+        seen = self._guard.seen_sequence if self._guard is not None else 0
+        found = await stream_reads.bounds(self._connection, EVENTS)
+        if self._guard is not None:
+            self._guard.reject_stale(found, seen)
+        return found
 
     async def last_sequence_before(self, moment: datetime) -> int:
         await self._wait_verified()
@@ -154,7 +155,6 @@ class JetStreamEventLog:
     ) -> DurableSubscription:
 
         async def handle(recorded: RecordedEvent) -> None:
-            await self._wait_verified()
             self._observe(recorded.sequence, recorded.metadata.id)
             await handler(recorded)
 
@@ -168,7 +168,12 @@ class JetStreamEventLog:
             in_order=in_order,
         )
         subscription = DurableSubscription(
-            self._connection, name, filter, retrying_handler, in_order=in_order
+            self._connection,
+            name,
+            filter,
+            retrying_handler,
+            self._wait_verified,
+            in_order=in_order,
         )
         await subscription.start()
         return subscription

@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from tapewire.events import CODEC
+from tapewire.log.bounds import Bounds
 from tapewire.log.jetstream.connection import NatsConnection
 from tapewire.log.jetstream.journal_record import (
     LOSS_KEY,
@@ -62,6 +63,22 @@ class JournalGuard:
         """Remember that the journal holds this event."""
         if sequence > self._seen_sequence:
             self._seen_sequence, self._seen_event_id = sequence, event_id
+
+    @property
+    def seen_sequence(self) -> int:
+        """The last sequence that this process has seen, 0 for none."""
+        return self._seen_sequence
+
+    def reject_stale(self, bounds: Bounds, seen_sequence: int) -> None:
+        """Raise Unavailable if `bounds` end before `seen_sequence`, which this process had seen
+        when it asked for them. A server that no longer leads the stream, and has not noticed yet,
+        answers like that. Whether events are lost is for `check` to find.
+        """
+        if bounds.last < seen_sequence and self._epoch in all_epochs(bounds):
+            raise Unavailable(
+                f"a server answered that the journal ends at {bounds.last}, but {seen_sequence} "
+                "was seen: it no longer leads the stream"
+            )
 
     def suspend(self) -> None:
         """Let nothing use the journal until the next successful check."""

@@ -18,6 +18,7 @@ from tapewire.log.bounds import Bounds
 from tapewire.log.jetstream import stream_reads
 from tapewire.log.jetstream.connection import NatsConnection
 from tapewire.log.jetstream.latest_values import JetStreamLatestValueStore
+from tapewire.log.jetstream.repeated_reads import read_from_leader
 from tapewire.log.jetstream.streams import EVENTS, JOURNAL
 from tapewire.log.ports import Unavailable
 
@@ -149,7 +150,7 @@ async def _request_api(
     connection: NatsConnection, subject: str, request: dict[str, Any]
 ) -> dict[str, Any] | None:
     """The answer of the JetStream API; None for a stream or message that does not exist."""
-    message = await connection.request(subject, msgspec.json.encode(request))
+    message = await read_from_leader(connection, subject, msgspec.json.encode(request))
     answer: dict[str, Any] = msgspec.json.decode(message.data)
     error = answer.get("error")
     if error is None:

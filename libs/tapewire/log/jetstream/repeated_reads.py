@@ -15,20 +15,35 @@ from tapewire.log.ports import OutcomeUnknown, Unavailable
 READ_SILENCE_SECONDS = 0.5
 """How long a replica may take to send its first reply before another one is asked too."""
 MAX_SENDS = 4
+MAX_SENDS_TO_LEADER = int(REQUEST_TIMEOUT_SECONDS / READ_SILENCE_SECONDS)
+"""A small request to a leader is sent until the end of the time."""
 RECONNECT_WAIT_SECONDS = 1.5
 """How long a read waits for a connection after it was lost."""
 
 
-async def read(connection: NatsConnection, subject: str, data: bytes = b"") -> Msg:
+async def read(
+    connection: NatsConnection, subject: str, data: bytes = b"", *, max_sends: int = MAX_SENDS
+) -> Msg:
     """The first reply to a read. Raises Unavailable."""
-    return (await read_many(connection, subject, data, lambda _: True))[0]
+    return (await read_many(connection, subject, data, lambda _: True, max_sends=max_sends))[0]
+
+
+async def read_from_leader(connection: NatsConnection, subject: str, data: bytes = b"") -> Msg:
+    """The reply of a stream's leader, which may be elected meanwhile: what was sent before that is
+    never answered. Raises Unavailable."""
+    return await read(connection, subject, data, max_sends=MAX_SENDS_TO_LEADER)
 
 
 async def read_many(
-    connection: NatsConnection, subject: str, data: bytes, is_last: Callable[[Msg], bool]
+    connection: NatsConnection,
+    subject: str,
+    data: bytes,
+    is_last: Callable[[Msg], bool],
+    *,
+    max_sends: int = MAX_SENDS,
 ) -> list[Msg]:
     """All replies to a read, up to the one for which `is_last` is true. Raises Unavailable."""
-    reading = _RepeatedRead(connection, subject, data, is_last)
+    reading = _RepeatedRead(connection, subject, data, is_last, max_sends)
     try:
         return await reading.run()
     except OutcomeUnknown as error:
@@ -46,8 +61,10 @@ class _RepeatedRead:
         subject: str,
         data: bytes,
         is_last: Callable[[Msg], bool],
+        max_sends: int,
     ) -> None:
         self._connection = connection
+        self._max_sends = max_sends
         self._subject = subject
         self._data = data
         self._is_last = is_last
@@ -60,7 +77,7 @@ class _RepeatedRead:
         """The replies to the first sending that is answered. Raises Unavailable, OutcomeUnknown."""
         self._send()
         while True:
-            may_send = self._sends < MAX_SENDS and not self._is_answering
+            may_send = self._sends < self._max_sends and not self._is_answering
             done, self._tasks = await asyncio.wait(
                 self._tasks,
                 timeout=READ_SILENCE_SECONDS if may_send else None,

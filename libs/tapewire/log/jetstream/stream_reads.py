@@ -16,7 +16,7 @@ from tapewire.log.batch_part import read_batch_part
 from tapewire.log.bounds import Bounds
 from tapewire.log.jetstream.compat import status_code
 from tapewire.log.jetstream.connection import NatsConnection
-from tapewire.log.jetstream.repeated_reads import read_many
+from tapewire.log.jetstream.repeated_reads import read_from_leader, read_many
 from tapewire.log.ports import PAGE_BYTES, EventMetadata, RecordedEvent, Unavailable
 
 MAX_SUBJECTS_PER_REQUEST = 256
@@ -174,7 +174,7 @@ def epoch_from_created(created: str) -> str:
 async def _request_api(
     connection: NatsConnection, subject: str, request: dict[str, Any]
 ) -> dict[str, Any]:
-    message = await connection.request(subject, msgspec.json.encode(request))
+    message = await read_from_leader(connection, subject, msgspec.json.encode(request))
     answer: dict[str, Any] = msgspec.json.decode(message.data)
     error = answer.get("error")
     if error and error.get("err_code") != _NOT_FOUND_CODE:
