@@ -32,6 +32,22 @@ export function handoverUrl(url) {
   return `${path}${path.includes("?") ? "&" : "?"}handover=1`;
 }
 
+/** Whether a parameter of a query is one of those by which a stream is asked to resume. */
+const RESUME_PARAMETER = /^last(EventId|_event_id)=/;
+
+/**
+ * The URL of a stream after the id `position`, which the query says too: some proxies remove the
+ * header `Last-Event-ID`.
+ *
+ * @param {string} url
+ * @param {string} position
+ */
+export function resumeUrl(url, position) {
+  const [path, query = ""] = url.split("#", 1)[0].split(/\?(.*)/s);
+  const others = query.split("&").filter((part) => part !== "" && !RESUME_PARAMETER.test(part));
+  return `${path}?${[...others, `lastEventId=${encodeURIComponent(position)}`].join("&")}`;
+}
+
 /**
  * Request the stream at `url` after the id `position`, or from a snapshot for "".
  *
@@ -43,7 +59,10 @@ export function handoverUrl(url) {
 export function requestStream(url, options, position, signal) {
   /** @type {Record<string, string>} */
   const headers = { Accept: "text/event-stream", ...userHeader(options.user), ...options.headers };
-  if (position !== "") headers["Last-Event-ID"] = position;
+  if (position !== "") {
+    headers["Last-Event-ID"] = position;
+    url = resumeUrl(url, position);
+  }
   const { fetch = globalThis.fetch, credentials = "same-origin" } = options;
   return fetch(url, { headers, signal, credentials, cache: "no-store" });
 }

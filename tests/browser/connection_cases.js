@@ -5,6 +5,7 @@
 import { delayBefore, retryAfterMs } from "../../libs/client/delay.js";
 import { isNews } from "../../libs/client/position.js";
 import { call, errorFrom } from "../../libs/client/rest.js";
+import { resumeUrl } from "../../libs/client/stream-request.js";
 import { equal } from "./assert.js";
 import { connected } from "./fakes.js";
 
@@ -48,6 +49,27 @@ export const cases = {
     await clock.advance(1);
     equal(exchanges.length, 2, "requests after it");
     equal(exchanges[1].headers["Last-Event-ID"], "e-7", "resume id");
+    stream.close();
+  },
+
+  async "the query of a resumed stream says the id too, for proxies that remove the header"() {
+    for (const [given, resumed] of [
+      ["/s", "/s?lastEventId=e-7"],
+      ["/s#top", "/s?lastEventId=e-7"],
+      ["/s?", "/s?lastEventId=e-7"],
+      ["/s?topics=orders,prices:A%26B", "/s?topics=orders,prices:A%26B&lastEventId=e-7"],
+      ["/s?lastEventId=e-1&maxRate=2", "/s?maxRate=2&lastEventId=e-7"],
+      ["/s?last_event_id=e-1", "/s?lastEventId=e-7"],
+      ["/s?a=b?c", "/s?a=b?c&lastEventId=e-7"],
+    ]) {
+      equal(resumeUrl(given, "e-7"), resumed, given);
+    }
+    const { last, clock, exchanges, stream } = await connected(["stream"]);
+    equal(exchanges[0].url.includes("lastEventId"), false, "first request");
+    await last().send("retry: 1000\nid: e-7\ndata: 1\n\n");
+    await last().end();
+    await clock.advance(1000);
+    equal(exchanges[1].url, resumeUrl(exchanges[0].url, "e-7"), "second request");
     stream.close();
   },
 

@@ -61,7 +61,7 @@ export const cases = {
   async "the next request asks for a notice of catching up, with any query"() {
     const { exchanges, stream } = await leaving(["stream"]);
     equal(exchanges.map(({ url }) => url),
-      ["/api/stream/trading", "/api/stream/trading?handover=1"], "addresses");
+      ["/api/stream/trading", "/api/stream/trading?handover=1&lastEventId=e-7"], "addresses");
     stream.close();
   },
 
