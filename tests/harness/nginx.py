@@ -87,17 +87,23 @@ def site_config(
 
 
 class NginxProcess(EdgeClient):
-    """A running nginx in front of `edges`, the ports of edge processes."""
+    """A running nginx in front of `edges`, the ports of edge processes. It speaks TLS if
+    `extra_lines` make it, and then `scheme` is https."""
 
     def __init__(
-        self, folder: Path, edges: Sequence[int], extra_lines: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        edges: Sequence[int],
+        extra_lines: Mapping[str, str] | None = None,
+        *,
+        scheme: str = "http",
     ) -> None:
         found = nginx_binary()
         assert found is not None, "no nginx"
         folder.mkdir(parents=True)
         self._reserved = ReservedPort()
         self.port = self._reserved.port
-        super().__init__(f"http://127.0.0.1:{self.port}")
+        super().__init__(f"{scheme}://127.0.0.1:{self.port}")
         self._error_log, self._access_log = folder / "error.log", folder / "access.log"
         (folder / "site.conf").write_text(
             site_config(edges, self.port, self._access_log, extra_lines)

@@ -1,0 +1,147 @@
+"""Clients that record which events they receive, and when."""
+
+import asyncio
+import contextlib
+import re
+import time
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import msgspec
+from playwright.async_api import Page
+
+from tests.harness import sse
+
+ORDERS_PATH = "/api/stream/orders"
+RETRY_SECONDS = 0.5
+_WATCH_SCRIPT = """
+async ([path, kind]) => {
+    window.seen = {events: [], openings: 0};
+    const note = (id) => window.seen.events.push([id, Date.now() / 1000]);
+    if (kind === 'EventSource') {
+        const source = new EventSource(path);
+        source.addEventListener('connected', () => (window.seen.openings += 1));
+        source.addEventListener('order:update', ({lastEventId}) => note(lastEventId));
+        return;
+    }
+    const { connect } = await import('/client/tapewire.js');
+    connect(path, {
+        onEvent: ({type, id}) => {
+            if (type === 'connected') window.seen.openings += 1;
+            else if (id !== null && type === 'order:update') note(id);
+        },
+        onState: ({name}) => { if (name === 'closed') note('closed-0'); },
+    });
+}
+"""
+
+
+class ReceivedId(msgspec.Struct, frozen=True):
+    """The sequence of an event or a snapshot, and when it arrived, in seconds since 1970."""
+
+    sequence: int
+    received_at: float
+
+
+class Reader(Protocol):
+    """A running client."""
+
+    async def received(self) -> list[ReceivedId]:
+        """What has arrived so far, in order."""
+
+    async def opening_count(self) -> int:
+        """How often a stream was opened."""
+
+
+class BrowserReader:
+    """The browser client, or an EventSource, in a page of Chromium."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def run(cls, page: Page, kind: str) -> AsyncIterator["BrowserReader"]:
+        """Read in `page`, which must be at the proxy, until the block ends."""
+        await page.evaluate(_WATCH_SCRIPT, [ORDERS_PATH, kind])
+        yield cls(page)
+
+    async def received(self) -> list[ReceivedId]:
+        events: list[tuple[str, float]] = await self._page.evaluate("() => window.seen.events")
+        return [ReceivedId(int(id_.rpartition("-")[2]), at) for id_, at in events]
+
+    async def opening_count(self) -> int:
+        return int(await self._page.evaluate("() => window.seen.openings"))
+
+
+class CurlReader:
+    """curl, started again with the last id in the query whenever it ends."""
+
+    def __init__(self, url: str, cookie: str, options: tuple[str, ...]) -> None:
+        self._url = url
+        self._cookie = cookie
+        self._options = options
+        self._received: list[ReceivedId] = []
+        self._last_id = ""
+        self._opening_count = 0
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def run(
+        cls, url: str, cookie: str, options: tuple[str, ...]
+    ) -> AsyncIterator["CurlReader"]:
+        """Read until the block ends. `cookie` is a name and a value."""
+        reader = cls(url, cookie, options)
+        task = asyncio.create_task(reader._run())
+        try:
+            yield reader
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def received(self) -> list[ReceivedId]:
+        return [*self._received]
+
+    async def opening_count(self) -> int:
+        return self._opening_count
+
+    async def _run(self) -> None:
+        while True:
+            query = f"?lastEventId={quote(self._last_id)}" if self._last_id else ""
+            process = await asyncio.create_subprocess_exec(
+                *("curl", "--silent", "--no-buffer", "--insecure", *self._options),
+                *("--header", f"Cookie: {self._cookie}", f"{self._url}{ORDERS_PATH}{query}"),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+            )
+            try:
+                assert process.stdout is not None
+                await self._read(process.stdout)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _read(self, output: asyncio.StreamReader) -> None:
+        """Read frames; one that was cut off is dropped."""
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                self._record_frame(sse.parse_frame((await output.readuntil(b"\n\n"))[:-2]))
+
+    def _record_frame(self, frame: sse.Frame) -> None:
+        self._opening_count += frame.event == "connected"
+        if frame.id is None:
+            return
+        self._last_id = frame.id
+        if frame.event == "order:update":
+            self._received.append(ReceivedId(frame.sequence, time.time()))
+
+
+def session_cookie(headers: Any) -> str:
+    """The name and the value of the cookie that a response sets."""
+    found = re.match(r"[^=]+=[^;]+", headers["set-cookie"])
+    assert found is not None, headers
+    return found[0]
