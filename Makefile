@@ -19,7 +19,7 @@ VENV ?= .venv
 PYTHON ?=
 PYTHONS := python3.13 python3.12 python3.11 python3 python
 ARGS ?=
-# The short form of sim, faults, day, balancer, soak and bench; the suites read it as
+# The short form of sim, faults, cluster, day, balancer, hostile, soak and bench; the suites read it as
 # TAPEWIRE_TEST_SHORT.
 SHORT ?=
 export TAPEWIRE_TEST_SHORT := $(SHORT)
@@ -32,7 +32,7 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 # Without stored bytecode, each worker would compile all test modules and each process all services.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(PY) -m pytest
 PARALLEL := -n $(WORKERS) --dist worksteal
-SLOW_SUITES := sim faults day balancer soak bench
+SLOW_SUITES := sim faults cluster day balancer hostile soak bench
 
 # ---------------------------------------------------------------------------------------------
 # Set-up
@@ -131,6 +131,12 @@ sim: setup ## The deterministic simulation (SHORT=1: fewer seeds)
 faults: setup ## Servers and services killed and stopped while orders flow (SHORT=1: once each)
 	@$(call suite,faults,)
 
+# In network namespaces where the kernel lets this user have them; elsewhere it leaves out what needs
+# them, saying so. The full form runs one test at a time, since it measures.
+.PHONY: cluster
+cluster: setup ## Three message servers killed, frozen, cut off, without disk (SHORT=1: once each)
+	@sh tests/cluster/isolated.sh env $(PYTEST) tests/cluster $(if $(SHORT),-n 2 --dist loadfile) $(ARGS)
+
 .PHONY: day
 day: setup ## A recorded day through all services, undisturbed and with kills (SHORT=1: a part)
 	@$(call suite,day,)
@@ -140,6 +146,11 @@ day: setup ## A recorded day through all services, undisturbed and with kills (S
 .PHONY: balancer
 balancer: setup ## Two and four edges behind nginx, restarted under load (SHORT=1: two)
 	@$(call suite,balancer,$(if $(SHORT),-n 2 --dist loadfile))
+
+# Needs nginx, Chromium and curl; without one of them it skips, saying so.
+.PHONY: hostile
+hostile: setup ## Streams behind proxies that buffer, cut, hold or strip (SHORT=1: 10 s)
+	@$(call suite,hostile,)
 
 .PHONY: soak
 soak: setup ## 200,000 connects and disconnects: nothing of the edge grows (SHORT=1: 3,500)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.plan import FULL, SHORT, FaultTrialPlan
-from tests.faults.trial import FaultTrialResult, run_trial
+from tests.faults.trial import FaultTrialResult, run_fault_trial
 from tests.harness.stack import Stack, stacks
 
 SEED = int(os.environ.get("TAPEWIRE_TEST_SEED") or 20131007)
@@ -46,7 +46,7 @@ def run_trial_once(
 def _run_trial(plan: FaultTrialPlan, stack: Stack) -> FaultTrialResult:
     sys.stdout.write(f"seed {plan.seed}: TAPEWIRE_TEST_SEED={plan.seed} repeats it\n")
     try:
-        return asyncio.run(run_trial(plan, stack))
+        return asyncio.run(run_fault_trial(plan, stack))
     except BaseException:
         sys.stdout.write(f"the log of tapewire up ends:\n{stack.log_tail(200)}\n")
         raise

@@ -27,8 +27,9 @@ class ProcessFaultInjector:
         edge_processes: int,
         placed_count: Callable[[], int],
         rng: random.Random,
+        fault_counts: Counter[Fault],
     ) -> None:
-        self.fault_counts: Counter[Fault] = Counter()
+        self._fault_counts = fault_counts
         self._stack = stack
         self._edge_processes = edge_processes
         self._placed_count = placed_count
@@ -54,7 +55,7 @@ class ProcessFaultInjector:
         for fault, name in names.items():
             frozen = fault is Fault.FREEZE_NATS
             os.kill(pids[name], signal.SIGSTOP if frozen else signal.SIGKILL)
-            self.fault_counts[fault] += 1
+            self._fault_counts[fault] += 1
         if Fault.FREEZE_NATS in names:
             await asyncio.sleep(FREEZE_SECONDS)
             os.kill(pids["nats"], signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""The plan of a trial, drawn from its seed: orders, client behavior and faults. Pure.
+"""The plan of a trial, drawn from its seed: orders, clients and faults. Pure.
 
 The same seed gives the same plan; the timing depends on the machine.
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tests.harness.planned_orders import USERS, PlannedOrder, random_order
+from tests.harness.order_trial.plan import OrderTrialPlan, draw_plan
 
 
 class Fault(enum.Enum):
@@ -19,16 +19,6 @@ class Fault(enum.Enum):
     FREEZE_NATS = "nats frozen"
     KILL_EDGE = "edge killed"
     KILL_ORDERS = "orders killed"
-
-
-class WatcherBehavior(msgspec.Struct, frozen=True, kw_only=True):
-    """How a client watches. A client that `reloads_page` sometimes reconnects without its last id,
-    as a reloaded page does."""
-
-    user: str
-    path: str
-    mean_connection_seconds: float
-    reloads_page: bool
 
 
 class FaultStep(msgspec.Struct, frozen=True):
@@ -55,13 +45,12 @@ FAULT_PAIRS = ((Fault.KILL_NATS, Fault.KILL_EDGE), (Fault.FREEZE_NATS, Fault.KIL
 
 
 class FaultTrialPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan: orders, behavior and faults."""
+    """A plan: orders and clients, and faults."""
 
     seed: int
     size: TrialSize
     edge_processes: int
-    orders: tuple[PlannedOrder, ...]
-    watcher_behaviors: tuple[WatcherBehavior, ...]
+    trial: OrderTrialPlan
     fault_steps: tuple[FaultStep, ...]
 
     @classmethod
@@ -72,21 +61,15 @@ class FaultTrialPlan(msgspec.Struct, frozen=True, kw_only=True):
             seed=seed,
             size=size,
             edge_processes=edge_processes,
-            orders=tuple(random_order(rng, number) for number in range(size.order_count)),
-            watcher_behaviors=tuple(
-                _random_behavior(rng, number) for number in range(size.watcher_count)
+            trial=draw_plan(
+                rng,
+                seed=seed,
+                order_count=size.order_count,
+                orders_per_second=size.orders_per_second,
+                watcher_count=size.watcher_count,
             ),
             fault_steps=tuple(_random_fault_steps(rng, size)),
         )
-
-
-def _random_behavior(rng: random.Random, number: int) -> WatcherBehavior:
-    return WatcherBehavior(
-        user=USERS[number % len(USERS)],
-        path=f"/api/stream/{'orders' if number // len(USERS) % 2 else 'trading'}",
-        mean_connection_seconds=rng.choice([0.5, 2.0, 8.0, 30.0]),
-        reloads_page=number < len(USERS),
-    )
 
 
 def _random_fault_steps(rng: random.Random, size: TrialSize) -> Sequence[FaultStep]:

@@ -18,15 +18,15 @@ from tapewire.events import (
     TradeExecuted,
 )
 from tapewire.log import RecordedEvent
-from tests.faults.trial_checks import FaultTrialRecording
 from tests.harness.history import HistoryEntry, ReceivedEvent, StreamOpened
 from tests.harness.order_invariants import recorded_orders
+from tests.harness.order_trial.checks import OrderTrialRecording
 from tests.harness.planned_orders import ExpectedEnd
 
-PlantViolation = Callable[[FaultTrialRecording], FaultTrialRecording]
+PlantViolation = Callable[[OrderTrialRecording], OrderTrialRecording]
 
 
-def with_one_watcher(recording: FaultTrialRecording) -> FaultTrialRecording:
+def with_one_watcher(recording: OrderTrialRecording) -> OrderTrialRecording:
     """The recording with only the client that received most."""
     most = max(recording.watched, key=lambda one: len(one.history))
     return msgspec.structs.replace(recording, watched=[most])
@@ -35,7 +35,7 @@ def with_one_watcher(recording: FaultTrialRecording) -> FaultTrialRecording:
 def _change_history(change: Callable[[list[HistoryEntry]], None]) -> PlantViolation:
     """Plant a change of what a client received."""
 
-    def plant(recording: FaultTrialRecording) -> FaultTrialRecording:
+    def plant(recording: OrderTrialRecording) -> OrderTrialRecording:
         (one,) = with_one_watcher(recording).watched
         history = [*one.history]
         change(history)
@@ -123,11 +123,11 @@ def _connected_frame(history: Sequence[HistoryEntry]) -> HistoryEntry:
 
 
 def _change_log(
-    change: Callable[[FaultTrialRecording], Iterator[tuple[int, Event]]],
+    change: Callable[[OrderTrialRecording], Iterator[tuple[int, Event]]],
 ) -> PlantViolation:
     """Plant changed or additional events in the log; `change` yields sequences and events."""
 
-    def plant(recording: FaultTrialRecording) -> FaultTrialRecording:
+    def plant(recording: OrderTrialRecording) -> OrderTrialRecording:
         events = [*recording.events]
         for sequence, event in change(recording):
             like = next(r for r in events if type(r.event) is type(event))
@@ -153,7 +153,7 @@ def _change_log(
 
 
 def _first_event_of(
-    recording: FaultTrialRecording, event_type: type[Event], expected_end: ExpectedEnd
+    recording: OrderTrialRecording, event_type: type[Event], expected_end: ExpectedEnd
 ) -> tuple[int, Event]:
     wanted = [one.order_id for one in recording.placed if one.planned.expected_end is expected_end]
     found = recorded_orders(recording.events)
@@ -165,13 +165,13 @@ def _first_event_of(
     )
 
 
-def _duplicate_placement(recording: FaultTrialRecording) -> Iterator[tuple[int, Event]]:
+def _duplicate_placement(recording: OrderTrialRecording) -> Iterator[tuple[int, Event]]:
     at, accepted = _first_event_of(recording, OrderAccepted, ExpectedEnd.MARKET_FILL)
     assert isinstance(accepted, OrderAccepted)
     yield at, OrderPlaced(order=accepted.order, command_id=accepted.command_id)
 
 
-def _add_fill_after_cancel(recording: FaultTrialRecording) -> Iterator[tuple[int, Event]]:
+def _add_fill_after_cancel(recording: OrderTrialRecording) -> Iterator[tuple[int, Event]]:
     _, filled = _first_event_of(recording, OrderFilled, ExpectedEnd.MARKET_FILL)
     _, placed = _first_event_of(recording, OrderPlaced, ExpectedEnd.CANCELED_LIMIT)
     assert isinstance(filled, OrderFilled)
@@ -180,29 +180,29 @@ def _add_fill_after_cancel(recording: FaultTrialRecording) -> Iterator[tuple[int
     yield len(recording.events) + 1, event
 
 
-def _duplicate_fill(recording: FaultTrialRecording) -> Iterator[tuple[int, Event]]:
+def _duplicate_fill(recording: OrderTrialRecording) -> Iterator[tuple[int, Event]]:
     _, filled = _first_event_of(recording, OrderFilled, ExpectedEnd.MARKET_FILL)
     yield len(recording.events) + 1, filled
 
 
-def _reduce_trade_quantity(recording: FaultTrialRecording) -> Iterator[tuple[int, Event]]:
+def _reduce_trade_quantity(recording: OrderTrialRecording) -> Iterator[tuple[int, Event]]:
     at, trade = _first_event_of(recording, TradeExecuted, ExpectedEnd.MARKET_FILL)
     assert isinstance(trade, TradeExecuted)
     yield at, msgspec.structs.replace(trade, qty=trade.qty - 1)
 
 
-def _add_answer_without_event(recording: FaultTrialRecording) -> FaultTrialRecording:
+def _add_answer_without_event(recording: OrderTrialRecording) -> OrderTrialRecording:
     forgotten = msgspec.structs.replace(recording.placed[0], order_id="forgotten")
     return msgspec.structs.replace(
         with_one_watcher(recording), placed=[*recording.placed, forgotten]
     )
 
 
-def _remove_answer(recording: FaultTrialRecording) -> FaultTrialRecording:
+def _remove_answer(recording: OrderTrialRecording) -> OrderTrialRecording:
     return msgspec.structs.replace(with_one_watcher(recording), placed=recording.placed[1:])
 
 
-def _make_list_stale(recording: FaultTrialRecording) -> FaultTrialRecording:
+def _make_list_stale(recording: OrderTrialRecording) -> OrderTrialRecording:
     longest = max(recording.lists, key=lambda listed: len(listed.data))
     body = msgspec.json.decode(longest.data)
     body["asOf"] = body["asOf"].partition("-")[0] + "-0"
@@ -210,7 +210,7 @@ def _make_list_stale(recording: FaultTrialRecording) -> FaultTrialRecording:
     return msgspec.structs.replace(with_one_watcher(recording), lists=[older])
 
 
-def _add_error_line(recording: FaultTrialRecording) -> FaultTrialRecording:
+def _add_error_line(recording: OrderTrialRecording) -> OrderTrialRecording:
     return msgspec.structs.replace(
         with_one_watcher(recording), errors=['{"event": "stream.failed"}']
     )

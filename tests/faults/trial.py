@@ -1,192 +1,45 @@
-"""Runs a trial from its start to its recording: clients watch, traders trade, and faults are
-injected.
+"""Runs a trial with the faults of its plan."""
 
-Start reading at `run_trial`. Everything runs in one task group, so any failure ends the trial.
-"""
-
-import asyncio
-import contextlib
 import random
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from tapewire.log import EventLog, RecordedEvent
-from tapewire.log.jetstream import JetStreamEventLog, connect
 from tests.faults.fault_injector import ProcessFaultInjector
-from tests.faults.plan import Fault, FaultTrialPlan, WatcherBehavior
-from tests.faults.trial_checks import FaultTrialRecording, ReceivedHistory, streamed_domains
-from tests.faults.watcher import OrderStreamClient
-from tests.harness.history import LogIncarnation, StreamOpened
-from tests.harness.order_invariants import unfinished_orders
-from tests.harness.planned_orders import USERS, PlannedOrder
-from tests.harness.recorded_log import error_lines, read_new_events
+from tests.faults.plan import Fault, FaultTrialPlan
+from tests.harness.order_trial.trial import OrderTrialResult, run_trial
 from tests.harness.stack import Stack
-from tests.harness.trader import TRADERS_PER_USER, Trader, TraderAnswers
-from tests.harness.waiting import wait_until_async
-
-SETTLE_TIMEOUT_SECONDS = 300.0
-"""The limit for reaching a settled state, which usually takes two or three seconds."""
+from tests.harness.trader import TraderAnswers
 
 
 class FaultTrialResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A completed trial: the recording, and figures."""
+    """A completed trial, and how often each fault was injected."""
 
     plan: FaultTrialPlan
-    recording: FaultTrialRecording
+    trial: OrderTrialResult
     fault_counts: Counter[Fault]
-    retry_counts: Counter[str]
-    refused_stream_count: int
-    longest_silence_seconds: float
-    duration_seconds: float
 
     def __str__(self) -> str:
-        watched = self.recording.watched
-        connects = [e for one in watched for e in one.history if isinstance(e, StreamOpened)]
-        resumes = sum(connect.requested_id is not None for connect in connects)
-        resets = sum(one.count_frames("stream:reset") for one in watched)
         faults = ", ".join(f"{fault.value} {times}" for fault, times in self.fault_counts.items())
         return (
-            f"seed {self.plan.seed}, edge processes {self.plan.edge_processes}: "
-            f"{len(self.recording.placed)} orders (requests repeated {self.retry_counts.total()}), "
-            f"{len(self.recording.events)} events, "
-            f"{len(connects)} client connects "
-            f"({resumes} resumes; {self.refused_stream_count} refused), "
-            f"{self.fault_counts.total()} faults ({faults}), "
-            f"longest silence {self.longest_silence_seconds:.1f} s, "
-            f"{resets} resets, {self.duration_seconds:.0f} s"
+            f"seed {self.plan.seed}, edge processes {self.plan.edge_processes}: {self.trial}, "
+            f"{self.fault_counts.total()} faults ({faults})"
         )
 
 
-async def run_trial(plan: FaultTrialPlan, stack: Stack) -> FaultTrialResult:
+async def run_fault_trial(plan: FaultTrialPlan, stack: Stack) -> FaultTrialResult:
     """Run `plan` on a running `stack`. Raises AssertionError if it cannot be completed."""
-    began = time.monotonic()
-    cookies = {user: str(stack.sign_in(user).get("session")) for user in USERS}
-    book, watchers = TraderAnswers(), _start_watchers(plan, stack.url, cookies)
-    traders = _create_traders(plan, stack.url, cookies, book)
-    rng = random.Random(f"faults {plan.seed}")
-    fault_injector = ProcessFaultInjector(stack, plan.edge_processes, lambda: len(book.placed), rng)
-    async with asyncio.TaskGroup() as group, _open_log(stack.nats_url) as log:
-        watching = [group.create_task(watcher.run()) for watcher in watchers]
-        async with asyncio.TaskGroup() as flowing:
-            flowing.create_task(fault_injector.run(plan.fault_steps))
-            for trader in traders:
-                flowing.create_task(trader.run())
-        for watcher in watchers:
-            watcher.is_calm = True
-        epoch = (await log.bounds()).epoch
-        events = await _wait_until_settled(log, book, watchers)
-        # Nothing is awaited between the end of the wait and this: no client receives an event that
-        # `events` lacks.
-        for task in watching:
-            task.cancel()
-    return FaultTrialResult(
-        plan=plan,
-        recording=FaultTrialRecording(
-            epoch=epoch,
-            events=events,
-            watched=[ReceivedHistory(one.number, one.behavior, one.history) for one in watchers],
-            placed=book.placed,
-            lists=book.lists,
-            errors=error_lines(stack.log_text()),
-        ),
-        fault_counts=fault_injector.fault_counts,
-        retry_counts=book.retry_counts,
-        refused_stream_count=sum(watcher.refused_statuses for watcher in watchers),
-        longest_silence_seconds=max(watcher.longest_silence_seconds for watcher in watchers),
-        duration_seconds=time.monotonic() - began,
-    )
+    fault_counts: Counter[Fault] = Counter()
 
-
-def _start_watchers(
-    plan: FaultTrialPlan, url: str, cookies: dict[str, str]
-) -> list[OrderStreamClient]:
-    return [
-        OrderStreamClient(
-            url, number, manner, cookies[manner.user], _rng_for(plan, f"client {number}")
+    async def inject(answers: TraderAnswers) -> None:
+        injector = ProcessFaultInjector(
+            stack,
+            plan.edge_processes,
+            lambda: len(answers.placed),
+            random.Random(f"faults {plan.seed}"),
+            fault_counts,
         )
-        for number, manner in enumerate(plan.watcher_behaviors)
-    ]
+        await injector.run(plan.fault_steps)
 
-
-def _create_traders(
-    plan: FaultTrialPlan, url: str, cookies: dict[str, str], answers: TraderAnswers
-) -> list[Trader]:
-    mean = TRADERS_PER_USER * len(USERS) / plan.size.orders_per_second
-    made = []
-    for user in USERS:
-        orders = [planned for planned in plan.orders if planned.user == user]
-        for number in range(TRADERS_PER_USER):
-            share: list[PlannedOrder] = orders[number::TRADERS_PER_USER]
-            own = _rng_for(plan, f"trader {user} {number}")
-            made.append(Trader(url, share, cookies[user], answers, own, mean))
-    return made
-
-
-def _rng_for(plan: FaultTrialPlan, name: str) -> random.Random:
-    return random.Random(f"{name} {plan.seed}")
-
-
-@contextlib.asynccontextmanager
-async def _open_log(nats_url: str) -> AsyncIterator[EventLog]:
-    connection = await connect(nats_url, "faults")
-    try:
-        yield JetStreamEventLog(connection)
-    finally:
-        await connection.close()
-
-
-async def _wait_until_settled(
-    log: EventLog, answers: TraderAnswers, watchers: Sequence[OrderStreamClient]
-) -> list[RecordedEvent]:
-    """Return all events of the log, once no order changes any more and every client has received
-    all of these events that its stream shows, and no others.
-
-    Services may go on to append events, such as positions and the states of restarted processes.
-    """
-    events = list[RecordedEvent]()
-
-    async def have_orders_ended() -> bool:
-        await read_new_events(log, events)
-        return not unfinished_orders(events, answers.placed)
-
-    async def have_clients_received_all() -> bool:
-        await read_new_events(log, events)
-        return not _find_clients_elsewhere(watchers, events)
-
-    await wait_until_async(
-        "every order has its final status",
-        have_orders_ended,
-        describe_last=lambda: unfinished_orders(events, answers.placed)[:5],
-        timeout_seconds=SETTLE_TIMEOUT_SECONDS,
-    )
-    await wait_until_async(
-        "every client is at the end of the log",
-        have_clients_received_all,
-        describe_last=lambda: _find_clients_elsewhere(watchers, events),
-        timeout_seconds=SETTLE_TIMEOUT_SECONDS,
-    )
-    return events
-
-
-def _find_clients_elsewhere(
-    watchers: Sequence[OrderStreamClient], events: Sequence[RecordedEvent]
-) -> list[str]:
-    """Clients that lack one of `events`, or that have received later ones."""
-    expected = LogIncarnation("", events)
-    return [
-        f"client {one.number} at {one.last_id}, the log at {expected.last}"
-        for one in watchers
-        if not _last_visible(expected, one.behavior)
-        <= int((one.last_id or "-0").rpartition("-")[2])
-        <= expected.last
-    ]
-
-
-def _last_visible(expected: LogIncarnation, behavior: WatcherBehavior) -> int:
-    visible = expected.visible_between(
-        behavior.user, 0, expected.last + 1, streamed_domains(behavior)
-    )
-    return visible[-1] if visible else 0
+    trial = await run_trial(plan.trial, stack, inject)
+    return FaultTrialResult(plan=plan, trial=trial, fault_counts=fault_counts)

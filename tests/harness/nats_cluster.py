@@ -1,4 +1,8 @@
-"""Three NATS servers that form one JetStream cluster, for tests of replicas."""
+"""NATS servers that form one JetStream cluster, for tests of replicas.
+
+Three of them run at first. They have ports of their own on this machine, or a host each, which is a
+network namespace (`tests.harness.private_network`). More hosts are for servers that join later.
+"""
 
 import contextlib
 import json
@@ -6,8 +10,10 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import msgspec
 
 from tapewire.cli.up.embedded_nats import find_free_port
 from tests.harness.nats_servers import (
@@ -19,18 +25,26 @@ from tests.harness.nats_servers import (
 SERVERS = 3
 _CONFIG = """\
 server_name: {name}
-host: 127.0.0.1
+host: {address}
 port: {port}
 {pings}
-jetstream {{ store_dir: {store} }}
+accounts {{
+  APP {{ jetstream: enabled, users: [ {{ user: app, password: app }} ] }}
+  SYS {{ users: [ {{ user: {system_user}, password: {system_user} }} ] }}
+}}
+system_account: SYS
+no_auth_user: app
+jetstream {{ store_dir: {store}, {extra_settings} }}
 cluster {{
   name: test
-  host: 127.0.0.1
+  host: {address}
   port: {cluster_port}
   routes: {routes}
   {pings}
 }}
 """
+_SYSTEM_USER = "system"
+STOP_TIMEOUT_SECONDS = 30.0
 SHIPPED_CONFIG = Path(__file__).parents[2] / "k8s" / "base" / "nats.conf"
 
 
@@ -40,32 +54,77 @@ def shipped_pings() -> str:
     return "\n".join(line for line in lines if line.startswith("ping_"))
 
 
-class NatsCluster:
-    """The servers by number, and the URL of all. Any of them can be killed and restarted."""
+class ServerHost(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a server runs: its address and ports, its store, and what its command begins with."""
 
-    def __init__(self, folder: Path) -> None:
+    address: str
+    port: int
+    cluster_port: int
+    store: Path
+    command_prefix: tuple[str, ...] = ()
+
+
+def local_hosts(folder: Path, count: int = SERVERS) -> list[ServerHost]:
+    """Hosts that share 127.0.0.1."""
+    return [
+        ServerHost(
+            address="127.0.0.1",
+            port=find_free_port(),
+            cluster_port=find_free_port(),
+            store=folder / f"n{number}",
+        )
+        for number in range(count)
+    ]
+
+
+class NatsCluster:
+    """The servers by number, and the URL of the first three. Any of them can be killed and
+    restarted.
+
+    Args:
+        folder: where configurations and logs are written.
+        hosts: where the servers run; by default, three on this machine.
+        extra_settings: further lines of the servers' block `jetstream`.
+    """
+
+    def __init__(
+        self, folder: Path, hosts: Sequence[ServerHost] | None = None, extra_settings: str = ""
+    ) -> None:
         self._folder = folder
-        self._ports = [find_free_port() for _ in range(SERVERS)]
-        cluster_ports = [find_free_port() for _ in range(SERVERS)]
-        routes = [f"nats-route://127.0.0.1:{port}" for port in cluster_ports]
-        self.url = ",".join(f"nats://127.0.0.1:{port}" for port in self._ports)
+        self.hosts = [*(hosts or local_hosts(folder))]
+        routes = [f"nats-route://{host.address}:{host.cluster_port}" for host in self.hosts]
+        self.url = ",".join(map(_client_url, self.hosts[:SERVERS]))
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
-        for number in range(SERVERS):
+        for number, host in enumerate(self.hosts):
             text = _CONFIG.format(
                 name=f"n{number}",
-                port=self._ports[number],
-                store=json.dumps(str(folder / f"n{number}")),
-                cluster_port=cluster_ports[number],
-                routes=json.dumps(routes),
+                address=host.address,
+                port=host.port,
+                store=json.dumps(str(host.store)),
+                extra_settings=extra_settings,
+                cluster_port=host.cluster_port,
+                routes=json.dumps([*routes[:SERVERS], *routes[number : number + 1]]),
                 pings=shipped_pings(),
+                system_user=_SYSTEM_USER,
             )
             (folder / f"n{number}.conf").write_text(text)
 
+    @property
+    def system_url(self) -> str:
+        """The URL of all servers, for the user of the system account."""
+        return self.url.replace("nats://", f"nats://{_SYSTEM_USER}:{_SYSTEM_USER}@")
+
+    @property
+    def running(self) -> frozenset[int]:
+        """The numbers of the servers that have been started and neither killed nor stopped."""
+        return frozenset(self._processes)
+
     def start(self, number: int) -> None:
         """Start a server, or start it again with its store."""
+        config = str(self._folder / f"n{number}.conf")
         with (self._folder / f"n{number}.log").open("ab") as log:
             self._processes[number] = subprocess.Popen(  # noqa: PLW1509, RUF100
-                [nats_server_binary(), "-c", str(self._folder / f"n{number}.conf")],
+                [*self.hosts[number].command_prefix, nats_server_binary(), "-c", config],
                 stdout=log,
                 stderr=log,
                 preexec_fn=_set_parent_death_signal,
@@ -76,6 +135,12 @@ class NatsCluster:
         process = self._processes.pop(number)
         process.kill()
         process.wait()
+
+    def stop(self, number: int) -> None:
+        """Stop a server as an operator does; it hands its leaderships over."""
+        process = self._processes.pop(number)
+        process.terminate()
+        process.wait(STOP_TIMEOUT_SECONDS)
 
     def freeze(self, number: int) -> None:
         """Suspend a server; its connections stay open."""
@@ -88,15 +153,20 @@ class NatsCluster:
 
     def url_of(self, number: int) -> str:
         """The URL of one server."""
-        return self.url.split(",")[number]
+        return _client_url(self.hosts[number])
+
+    def log_tail(self, number: int, lines: int = 30) -> str:
+        """The last lines of a server's log."""
+        text = (self._folder / f"n{number}.log").read_text(errors="replace")
+        return "\n".join(text.splitlines()[-lines:])
 
     def wait_for_leader(self) -> None:
-        """Wait until the cluster has elected its leader."""
+        """Wait until the cluster has elected its leader, and all three know it."""
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         logs = [self._folder / f"n{number}.log" for number in range(SERVERS)]
-        while not any("JetStream cluster new metadata leader" in log.read_text() for log in logs):
+        while not all("metadata leader" in log.read_text() for log in logs):
             if time.monotonic() > deadline:
-                raise AssertionError(f"no leader: {logs[0].read_text()[-2000:]}")
+                raise AssertionError(f"no leader: {self.log_tail(0)}")
             time.sleep(0.05)
 
     def close(self) -> None:
@@ -104,10 +174,16 @@ class NatsCluster:
             self.kill(number)
 
 
+def _client_url(host: ServerHost) -> str:
+    return f"nats://{host.address}:{host.port}"
+
+
 @contextlib.contextmanager
-def run_nats_cluster(folder: Path) -> Iterator[NatsCluster]:
-    """A cluster that runs during the block."""
-    cluster = NatsCluster(folder)
+def run_nats_cluster(
+    folder: Path, hosts: Sequence[ServerHost] | None = None, extra_settings: str = ""
+) -> Iterator[NatsCluster]:
+    """A cluster of three servers that runs during the block."""
+    cluster = NatsCluster(folder, hosts, extra_settings)
     try:
         for number in range(SERVERS):
             cluster.start(number)

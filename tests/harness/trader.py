@@ -7,6 +7,7 @@ trial.
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -44,10 +45,25 @@ class OrderListAnswer(msgspec.Struct, frozen=True, kw_only=True):
     data: bytes
 
 
+class RequestAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One sending of a request to place an order, in seconds of the monotonic clock. `status` is 0
+    if the connection broke."""
+
+    sent_at: float
+    ended_at: float
+    status: int
+
+    @property
+    def is_accepted(self) -> bool:
+        return self.status in (200, 201)
+
+
 class TraderAnswers:
-    """The responses to all traders of a trial. `placed` is in the order of the responses."""
+    """The responses to all traders of a trial. `placed` is in the order of the responses, as are
+    `attempts` to place orders; those that the client abandoned early are not among them."""
 
     def __init__(self) -> None:
+        self.attempts: list[RequestAttempt] = []
         self.placed: list[PlacementAnswer] = []
         self.lists: list[OrderListAnswer] = []
         self.retry_counts: Counter[str] = Counter()
@@ -149,11 +165,16 @@ class Trader:
         try:
             async with asyncio.timeout(RETRY_TIMEOUT_SECONDS):
                 while True:
+                    sent_at = time.monotonic()
                     try:
                         answer = await http.request(method, path, json=body, timeout=seconds)
                     except httpx.TransportError as error:
                         why = type(error).__name__
+                        if method == "POST" and seconds != SHORT_TIMEOUT_SECONDS:
+                            self._record_attempt(sent_at, 0)
                     else:
+                        if method == "POST":
+                            self._record_attempt(sent_at, answer.status_code)
                         if answer.status_code not in self._retryable_statuses:
                             return answer
                         why = str(answer.status_code)
@@ -164,3 +185,8 @@ class Trader:
             raise AssertionError(
                 f"{method} {path} {body}: no answer in {RETRY_TIMEOUT_SECONDS:g} s; last: {why}"
             ) from None
+
+    def _record_attempt(self, sent_at: float, status: int) -> None:
+        self._answers.attempts.append(
+            RequestAttempt(sent_at=sent_at, ended_at=time.monotonic(), status=status)
+        )

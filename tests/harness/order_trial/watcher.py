@@ -11,9 +11,9 @@ import random
 import time
 from urllib.parse import quote
 
-from tests.faults.plan import WatcherBehavior
 from tests.harness import sse
 from tests.harness.history import HistoryEntry, ReceivedEvent, StreamOpened
+from tests.harness.order_trial.plan import WatcherBehavior
 
 MAX_RECONNECT_DELAY_SECONDS = 0.4
 """The longest delay between two connections."""

@@ -13,7 +13,6 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.log import RecordedEvent
-from tests.faults.plan import WatcherBehavior
 from tests.harness.history import (
     ExpectedLog,
     HistoryEntry,
@@ -24,6 +23,7 @@ from tests.harness.history import (
 )
 from tests.harness.history.expected_log import ORDER_STREAM_DOMAINS, TRADING_STREAM_DOMAINS
 from tests.harness.order_invariants import find_order_violations
+from tests.harness.order_trial.plan import WatcherBehavior
 from tests.harness.trader import OrderListAnswer, PlacementAnswer
 
 
@@ -41,7 +41,7 @@ class ReceivedHistory(msgspec.Struct, frozen=True):
         )
 
 
-class FaultTrialRecording(msgspec.Struct, frozen=True, kw_only=True):
+class OrderTrialRecording(msgspec.Struct, frozen=True, kw_only=True):
     """A completed trial. `events` holds the whole log from sequence 1; `errors` are lines that
     services logged as errors, and lines that are not log lines."""
 
@@ -62,7 +62,7 @@ _order_list_decoder = msgspec.json.Decoder(_OrderListBody)
 _json_decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
-def find_violations(recording: FaultTrialRecording) -> list[str]:
+def find_violations(recording: OrderTrialRecording) -> list[str]:
     """All violations in the recording."""
     log = ExpectedLog([LogIncarnation(recording.epoch, recording.events)])
     wrong = find_order_violations(recording.events, recording.placed)
