@@ -5,12 +5,23 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from tapewire.cli.up.embedded_nats import find_free_port
-from tapewire.log.jetstream import NatsConnection, connect
+from tapewire.log.history_store import store_history
+from tapewire.log.jetstream import (
+    JetStreamEventLog,
+    JetStreamLatestValueStore,
+    NatsConnection,
+    connect,
+)
+from tapewire.log.jetstream.streams import VIEWS
+from tapewire.views import OrderHistory
 from tests.harness.edge import EdgeProcess, ManagedService
 from tests.harness.nats_servers import LocalNatsServer, provision_streams
 from tests.harness.provisioning import ask, run_command
 from tests.harness.publishers import EventLogDriver, orders_placed
+from tests.harness.waiting import wait_until_async
 
 
 class JournalPlatform:
@@ -62,6 +73,41 @@ class JournalPlatform:
             return await EventLogDriver(connection).epoch()
         finally:
             await connection.close()
+
+    async def store_orders_history(self, user: str) -> None:
+        """Store the list of the user's orders in blocks, as the orders service does."""
+        connection = await self.connect()
+        try:
+            views = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
+            await store_history(JetStreamEventLog(connection), views, OrderHistory, user)
+        finally:
+            await connection.close()
+
+    async def read_orders_page(self, user: str, cursor: str | None) -> tuple[list[str], str | None]:
+        """The ids of a page of the user's orders, as the API lists them, and the next cursor."""
+        async with self.edge.client(await self.edge.sign_in(user)) as http:
+            params = {"limit": "200"} if cursor is None else {"limit": "200", "cursor": cursor}
+            answer = httpx.Response(0)
+
+            async def is_answered() -> bool:
+                nonlocal answer
+                answer = await http.get("/api/orders", params=params)
+                return answer.status_code == 200
+
+            await wait_until_async(
+                "a page of orders is read", is_answered, describe_last=lambda: answer.text
+            )
+        page = answer.json()
+        return [order["orderId"] for order in page["orders"]], page.get("next")
+
+    async def list_orders(self, user: str) -> list[str]:
+        """The ids of all orders of the user, the newest first."""
+        page, cursor = await self.read_orders_page(user, None)
+        found = page
+        while cursor is not None:
+            page, cursor = await self.read_orders_page(user, cursor)
+            found += page
+        return found
 
     def stop_services(self) -> None:
         for service in self._services:

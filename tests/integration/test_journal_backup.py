@@ -142,19 +142,6 @@ class OrderFlow:
         return self.accepted
 
 
-async def list_orders(platform: JournalPlatform, cookie: str) -> set[str]:
-    """The ids of alice's orders, as the API lists them."""
-    found: set[str] = set()
-    cursor: str | None = ""
-    async with platform.edge.client(cookie) as http:
-        while cursor is not None:
-            params = {"limit": "200", **({"cursor": cursor} if cursor else {})}
-            answer = (await http.get("/api/orders", params=params)).json()
-            found |= {order["orderId"] for order in answer["orders"]}
-            cursor = answer.get("next")
-    return found
-
-
 async def test_a_journal_that_is_lost_under_load_is_restored(
     empty_platform: JournalPlatform,
 ) -> None:
@@ -188,7 +175,7 @@ async def test_a_journal_that_is_lost_under_load_is_restored(
         assert reset.data["reason"] == "epoch"
         snapshot = await stream.read()
         streamed = {order["orderId"] for order in snapshot.data["orders"]}
-        assert streamed == await list_orders(platform, cookie)
+        assert streamed == {*await platform.list_orders("alice")}
         assert streamed >= {*before, *accepted[-20:]}
         assert lost not in streamed
     kept_id = f"{epoch}-{last - 1}"
@@ -337,6 +324,19 @@ async def test_a_trimmed_journal_is_restored_with_what_it_is_folded_from(
     async with await platform.edge.open_stream(ORDERS, cookie) as stream:
         snapshot = await stream.read_until("order:update")
         assert len(snapshot.data["orders"]) == EVENT_COUNT + 3
+
+
+async def test_lists_in_blocks_are_restored(platform: JournalPlatform, backups: Backups) -> None:
+    await platform.append(590, "more")
+    await platform.store_orders_history("alice")
+    await platform.start_services()
+    before = await platform.list_orders("alice")
+    await backups.back_up()
+    platform.stop_services()
+    await asyncio.to_thread(platform.lose_store)
+    await backups.restore()
+    await platform.start_services()
+    assert await platform.list_orders("alice") == before
 
 
 async def test_durable_subscriptions_continue_where_they_were(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tapewire.log.jetstream import JetStreamEventLog
+from tapewire.log.jetstream.journal_admin import begin_epoch
 from tapewire.log.jetstream.journal_guard import JournalGuard
 from tests.harness.journal_platform import JournalPlatform
 from tests.harness.nats_servers import provision_streams
@@ -210,6 +211,42 @@ class TestUntouched:
                 event = await stream.read_until("order:update")
                 assert int(str(event.id).rpartition("-")[2]) == int(last_id.rpartition("-")[2]) + 1
                 assert "stream:reset" not in [frame.event for frame in stream.frames]
+
+    async def test_a_restart_of_everything_leaves_lists_and_their_cursors_as_they_were(
+        self, platform: JournalPlatform
+    ) -> None:
+        """Also where a list is stored in blocks, and its checkpoint has an earlier epoch."""
+        await platform.append(590, "more")
+        await platform.store_orders_history("alice")
+        await platform.start_services()
+        before = await platform.list_orders("alice")
+        assert len(before) == 600
+        first_page, cursor = await platform.read_orders_page("alice", None)
+        assert cursor is not None
+        platform.stop_services()
+        platform.server.kill()
+        platform.server.start()
+        assert "EVENTS: epoch" in await asyncio.to_thread(platform.provision)
+        await platform.start_services()
+        assert await platform.list_orders("alice") == before
+        second_page, _ = await platform.read_orders_page("alice", cursor)
+        assert [*first_page, *second_page] == before[: len(first_page) + len(second_page)]
+
+    async def test_blocks_of_a_list_are_read_when_their_epoch_was_forgotten(
+        self, platform: JournalPlatform
+    ) -> None:
+        """Full blocks stay as they are, while the list goes on over more restarts than the journal
+        remembers."""
+        await platform.append(590, "more")
+        for prefix in ("later", "latest"):
+            await platform.store_orders_history("alice")
+            connection = await platform.connect()
+            for _ in range(20):
+                assert await begin_epoch(connection)
+            await connection.close()
+            await platform.append(300, prefix)
+        await platform.start_services()
+        assert len(await platform.list_orders("alice")) == 1200
 
     async def test_a_restarted_server_is_used_as_before_by_processes_that_survived(
         self, platform: JournalPlatform

@@ -19,6 +19,11 @@ class Bounds(msgspec.Struct, frozen=True):
     last: int
     earlier: tuple[tuple[str, int], ...] = ()
 
+    @property
+    def epochs(self) -> tuple[str, ...]:
+        """All epochs of this log, the current one last."""
+        return (*(epoch for epoch, _ in self.earlier), self.epoch)
+
     def includes(self, epoch: str, sequence: int) -> bool:
         """Whether the events up to `sequence` of the log `epoch` are those of this log."""
         if epoch == self.epoch:

@@ -81,7 +81,7 @@ class HistoryReader(Generic[R]):
         list_name = self._history_type.domain
         bounds = await self._log.bounds()
         if cursor is not None:
-            before = decode_number(cursor, list_name, bounds.epoch)
+            before = decode_number(cursor, list_name, bounds.epochs)
             if not self._history_type.has_changing_rows:
                 page = await self._read_stored_page(owner, before, limit, bounds)
                 if page is not None:
@@ -89,7 +89,7 @@ class HistoryReader(Generic[R]):
         history, bounds = await self._load(owner, bounds)
         before = history.row_count
         if cursor is not None:
-            before = decode_number(cursor, list_name, bounds.epoch, maximum=before)
+            before = decode_number(cursor, list_name, bounds.epochs, maximum=before)
         blocks = {}
         for block in self._block_numbers(before, limit):
             rows = history.held_rows(block)
@@ -101,6 +101,7 @@ class HistoryReader(Generic[R]):
                     block,
                     bounds,
                     history.stored_sequence(block),
+                    is_named=True,
                 )
                 rows = history.patch(block, stored)
             blocks[block] = rows

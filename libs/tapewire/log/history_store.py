@@ -161,6 +161,7 @@ class _HistoryWriter:
                 block,
                 self._bounds,
                 history.stored_sequence(block),
+                is_named=True,
             )
             blocks[block] = history.patch(block, rows)
         return blocks
@@ -176,20 +177,29 @@ async def read_block(
     block: int,
     bounds: Bounds,
     stored_sequence: int = 0,
+    *,
+    is_named: bool = False,
 ) -> list[R]:
     """The rows of a stored block of the log of `bounds`, as of `stored_sequence` or later.
+
+    Args:
+        is_named: a usable checkpoint counts the block as stored. Then the block is of this log too,
+            even if its epoch was forgotten since.
 
     Raises:
         Unavailable: it is not stored, or a replica has an older one.
     """
     key = _block_key(history_type, owner, block)
     checkpoint = await read_checkpoint(checkpoint_store, key)
-    if checkpoint is None or checkpoint.epoch != bounds.epoch:
+    is_known = checkpoint is not None and (
+        is_named or checkpoint.epoch == bounds.epoch or checkpoint.is_usable(bounds)
+    )
+    if checkpoint is None or not is_known:
         raise Unavailable(f"block {block} of {history_type.name} is not stored")
     if checkpoint.as_of < stored_sequence:
         raise Unavailable(f"block {block} of {history_type.name} lags behind {stored_sequence}")
     # A block may be newer than the bounds.
-    readable = msgspec.structs.replace(checkpoint, as_of=0)
+    readable = msgspec.structs.replace(checkpoint, epoch=bounds.epoch, as_of=0)
     rows = restore_state(readable, bounds, history_type.decode_block, name=key)
     if rows is None or len(rows) != history_type.block_rows:
         raise Unavailable(f"block {block} of {history_type.name} cannot be read")

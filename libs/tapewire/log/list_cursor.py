@@ -7,7 +7,7 @@ that are added later do not move it, and every process reads it alike.
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -35,12 +35,15 @@ def encode_number(list_name: str, epoch: str, number: int) -> str:
     return _encode([list_name, epoch, number])
 
 
-def decode_number(cursor: str, list_name: str, epoch: str, *, maximum: int | None = None) -> int:
-    """The number in a cursor of `encode_number`, at most `maximum`. Raises CommandRejected."""
+def decode_number(
+    cursor: str, list_name: str, epochs: Collection[str], *, maximum: int | None = None
+) -> int:
+    """The number in a cursor of `encode_number`, at most `maximum`, of a log that has one of
+    `epochs`. Raises CommandRejected."""
     found_epoch: str
     number: int
     found_epoch, number = _decode(cursor, list_name, tuple[str, str, int])
-    if found_epoch != epoch:
+    if found_epoch not in epochs:
         message = "cursor is of a journal that was replaced: read the list from its first page"
         raise CommandRejected("invalid", message, "cursor")
     if number < 0 or (maximum is not None and number > maximum):
