@@ -32,7 +32,7 @@ from tapewire.views import OrdersView
 from tapewire_services.edge.auth.sessions import Session, SessionStore, jwt_session_key
 from tapewire_services.edge.auth.tickets import TicketStore
 from tests.harness.erasures import find_in_files
-from tests.harness.nats_servers import LocalNatsServer
+from tests.harness.nats_servers import LocalNatsServer, provision_streams
 from tests.harness.provisioning import run_command
 from tests.harness.publishers import EventLogDriver, orders_placed
 from tests.harness.verification import find_differences
@@ -208,6 +208,41 @@ async def test_an_interrupted_erasure_is_completed_by_the_next(
     await connection.close()
     server.stop()
     assert find_in_files(server.store_folder, GONE) == []
+
+
+async def test_only_a_backup_from_before_holds_the_user_and_can_be_erased_from_again(
+    server: LocalNatsServer, connection: NatsConnection, entries: Entries, tmp_path: Path
+) -> None:
+    restored_stores = []
+    for name in ("before", "after"):
+        if name == "after":
+            await erase_user(connection, GONE)
+        options = (str(tmp_path / name), "--nats")
+        code, output = run_command("journal", "backup", *options, server.url)
+        assert code == 0, output
+        (tmp_path / f"{name}-server").mkdir()
+        other = LocalNatsServer(tmp_path / f"{name}-server")
+        other.start()
+        code, output = run_command("journal", "restore", *options, other.url)
+        assert code == 0, output
+        other.stop()
+        restored_stores.append(bool(find_in_files(other.store_folder, GONE)))
+        if name == "before":
+            other.start()
+            options = ("journal", "erase", "--user", GONE, "--nats", other.url)
+            code, output = run_command(*options)
+            assert (code, "stream MARKET is missing: run `tapewire provision`" in output) == (
+                1,
+                True,
+            )
+            provision_streams(other.url)
+            code, output = run_command(*options)
+            assert code == 0, output
+            other.stop()
+        assert find_in_files(other.store_folder, GONE) == []
+        assert find_in_files(other.store_folder, STAYS)
+    assert restored_stores == [True, False]
+    await entries.assert_only_others_are_left()
 
 
 async def test_a_user_who_returns_is_known_by_new_events_only(

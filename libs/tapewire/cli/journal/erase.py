@@ -10,6 +10,7 @@ from tapewire.cli.journal.running import EXIT_FAILED, ProgressPrinter, run_on_jo
 from tapewire.events import CODEC
 from tapewire.log import EVERYBODY, BadSubject, encode_token
 from tapewire.log.jetstream import NatsConnection
+from tapewire.log.jetstream.provisioning import find_stream_problems
 from tapewire.log.jetstream.user_erasure import (
     DEFAULT_WAIT_SECONDS,
     ErasureIncomplete,
@@ -50,6 +51,9 @@ def erase_command(user: str, receipt: Path | None, wait_seconds: float, nats: st
     _check_user(user)
 
     async def work(connection: NatsConnection, _: Settings) -> ErasureReceipt:
+        problems = await find_stream_problems(connection)
+        if problems:
+            raise CliError("; ".join(problems), EXIT_FAILED)
         try:
             return await erase_user(
                 connection,

@@ -62,6 +62,7 @@ async def ensure_record(connection: NatsConnection, *, replaces: IncarnationReco
         created=journal.extent.created,
         first=bounds.first,
         removed=journal.extent.gap_count,
+        erased_first=1 if replaces is None else replaces.erased_first,
         replaced=replaced[-MAX_EARLIER_EPOCHS:],
     )
     await _write_record(connection, record)
@@ -163,6 +164,7 @@ async def _begin_incarnation(
         created=extent.created,
         first=extent.bounds.first,
         removed=extent.gap_count,
+        erased_first=1 if old is None else old.erased_first,
         replaced=tuple(dict.fromkeys(known))[-2 * MAX_EARLIER_EPOCHS :],
     )
     last = extent.bounds.last
