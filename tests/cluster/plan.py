@@ -40,12 +40,12 @@ class FaultStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SHORT_STEPS = (
+    FaultStep(fault=ClusterFault.LOSE_QUORUM, of_leader=False),
     FaultStep(fault=ClusterFault.FREEZE, of_leader=False),
-    FaultStep(fault=ClusterFault.KILL, of_leader=True),
     FaultStep(fault=ClusterFault.CUT_OFF, of_leader=False),
+    FaultStep(fault=ClusterFault.KILL, of_leader=True),
     FaultStep(fault=ClusterFault.LOSE_DISK, of_leader=False),
     FaultStep(fault=ClusterFault.FILL_DISK, of_leader=False),
-    FaultStep(fault=ClusterFault.LOSE_QUORUM, of_leader=False),
     FaultStep(fault=ClusterFault.REPLACE, of_leader=False),
 )
 """Each kind once, and mostly of a follower, which costs no election."""
