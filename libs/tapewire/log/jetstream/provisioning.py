@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from tapewire.log.jetstream.connection import NatsConnection
+from tapewire.log.jetstream.dead_streams import MemoryStreamMonitor
 from tapewire.log.jetstream.durable_subscription import ensure_consumer
 from tapewire.log.jetstream.journal_admin import begin_epoch, ensure_record, find_recorded_losses
 from tapewire.log.jetstream.journal_record import read_journal
@@ -30,6 +31,8 @@ from tapewire.log.ports import LogError, OutcomeUnknown, Unavailable
 
 PROVISION_RETRY_SECONDS = 0.5
 REPROVISION_RETRY_SECONDS = 2.0
+MONITOR_SECONDS = 5.0
+"""How often the stream in memory is looked at."""
 
 logger = structlog.get_logger("tapewire.streams")
 
@@ -113,13 +116,20 @@ async def keep_provisioned(
     durables: Mapping[str, str] | None = None,
 ) -> None:
     """Provision again after every reconnect, until cancelled. A server that was restarted has lost
-    the streams that it keeps in memory. `on_change` is called with a line for each change."""
+    the streams that it keeps in memory. In a cluster, such a stream can be there and have lost
+    every complete copy: it is removed first. `on_change` is called with a line for each change."""
     reconnected = asyncio.Event()
     connection.state_listeners.append(
         lambda is_connected: reconnected.set() if is_connected else None
     )
+    monitor = MemoryStreamMonitor(connection)
     while True:
-        await reconnected.wait()
+        try:
+            async with asyncio.timeout(MONITOR_SECONDS):
+                await reconnected.wait()
+        except TimeoutError:
+            if not await monitor.remove_dead():
+                continue
         reconnected.clear()
         try:
             changes = await provision(

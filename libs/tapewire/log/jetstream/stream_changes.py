@@ -125,6 +125,13 @@ async def read_config(connection: NatsConnection, name: str) -> dict[str, Any] |
     return config
 
 
+async def delete_stream(connection: NatsConnection, name: str) -> None:
+    """Delete a stream, unless it is gone already. Raises LogError."""
+    answer = await _request_api(connection, f"$JS.API.STREAM.DELETE.{name}", {})
+    if answer.get("error", {}).get("err_code") != _STREAM_NOT_FOUND_CODE:
+        _raise_error(name, answer)
+
+
 async def _request_api(
     connection: NatsConnection, subject: str, request: dict[str, Any]
 ) -> dict[str, Any]:

@@ -1,0 +1,58 @@
+"""Removes the stream in memory when no server can serve it any more.
+
+A restarted server has lost its copy of a stream in memory and gets it from the leader. If the
+leader is restarted too before that is done, no complete copy is left: the servers wait for each
+other for ever, and there are no quotes. What is in memory comes again by itself, so the stream is
+removed and created anew. Start at `MemoryStreamMonitor`.
+"""
+
+import asyncio
+
+import structlog
+
+from tapewire.log.jetstream.connection import NatsConnection
+from tapewire.log.jetstream.stream_changes import delete_stream
+from tapewire.log.jetstream.streams import EVENTS, MARKET
+from tapewire.log.ports import LogError, Unavailable
+
+DEAD_AFTER_SECONDS = 30.0
+"""Several times what an election takes."""
+
+logger = structlog.get_logger("tapewire.streams")
+
+
+class MemoryStreamMonitor:
+    """Watches MARKET; `remove_dead` is called every few seconds."""
+
+    def __init__(self, connection: NatsConnection) -> None:
+        self._connection = connection
+        self._dead_since: float | None = None
+
+    async def remove_dead(self) -> bool:
+        """Remove MARKET if no server has served it for `DEAD_AFTER_SECONDS`, while EVENTS is
+        served; whether it was removed, and must be created again."""
+        now = asyncio.get_running_loop().time()
+        try:
+            if await self._is_served(MARKET) or not await self._is_served(EVENTS):
+                self._dead_since = None
+                return False
+            self._dead_since = now if self._dead_since is None else self._dead_since
+            if now - self._dead_since < DEAD_AFTER_SECONDS:
+                return False
+            await delete_stream(self._connection, MARKET)
+        except LogError as error:
+            logger.warning("streams.dead_stream_kept", name=MARKET, error=str(error))
+            return False
+        logger.warning("streams.dead_stream_removed", name=MARKET, seconds=now - self._dead_since)
+        self._dead_since = None
+        return True
+
+    async def _is_served(self, stream: str) -> bool:
+        """Whether a server has a copy that it reads. Raises LogError if that cannot be known."""
+        try:
+            await self._connection.request(f"$JS.API.DIRECT.GET.{stream}", b'{"seq":1}')
+        except Unavailable:
+            if not self._connection.is_connected:
+                raise
+            return False
+        return True
