@@ -229,14 +229,14 @@ async def test_only_a_backup_from_before_holds_the_user_and_can_be_erased_from_a
         restored_stores.append(bool(find_in_files(other.store_folder, GONE)))
         if name == "before":
             other.start()
-            options = ("journal", "erase", "--user", GONE, "--nats", other.url)
-            code, output = run_command(*options)
+            erase = ("journal", "erase", "--user", GONE, "--nats", other.url)
+            code, output = run_command(*erase)
             assert (code, "stream MARKET is missing: run `tapewire provision`" in output) == (
                 1,
                 True,
             )
             provision_streams(other.url)
-            code, output = run_command(*options)
+            code, output = run_command(*erase)
             assert code == 0, output
             other.stop()
         assert find_in_files(other.store_folder, GONE) == []
