@@ -9,8 +9,8 @@ import pytest
 from nats.aio.msg import Msg
 
 from tapewire.log import Unavailable
-from tapewire.log.jetstream.connection import NatsConnection
-from tapewire.log.jetstream.repeated_reads import READ_SILENCE_SECONDS, read
+from tapewire.log.jetstream.connection import REQUEST_TIMEOUT_SECONDS, NatsConnection
+from tapewire.log.jetstream.repeated_reads import READ_SILENCE_SECONDS, read, read_from_leader
 
 pytestmark = pytest.mark.virtual_time
 
@@ -68,3 +68,13 @@ async def test_a_sending_that_fails_as_another_one_is_answered_reports_nothing()
     assert (await read(connection, "a")).subject == "a"
     gc.collect()
     assert reports == []
+
+
+@pytest.mark.parametrize("unanswered", [0, 1, 3, 8])
+async def test_a_leader_is_asked_until_there_is_one(unanswered: int) -> None:
+    """What was sent before the election of a leader is never answered."""
+    began = asyncio.get_running_loop().time()
+    connection = FailingConnection(*[(REQUEST_TIMEOUT_SECONDS, False)] * unanswered, (0.0, True))
+    assert (await read_from_leader(connection, "a")).subject == "a"
+    seconds = asyncio.get_running_loop().time() - began
+    assert seconds == pytest.approx(unanswered * READ_SILENCE_SECONDS, abs=0.05)
