@@ -1,20 +1,20 @@
 """Reads the pages of lists without a limit of size (`tapewire.views.history`).
 
 A page is one or two stored blocks, however long the list is, with the changes that the events since
-the checkpoint made. `tapewire.log.history_store` stores the blocks. Start at
-`HistoryReader.read_page`.
+the checkpoint made. `tapewire.log.history_store` stores the blocks, `tapewire.log.history_heads`
+holds these changes. Start at `HistoryReader.read_page`.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
 import structlog
 
 from tapewire.events import CODEC
-from tapewire.log import view_checkpoints
 from tapewire.log.bounds import Bounds
+from tapewire.log.history_heads import HistoryHeads
 from tapewire.log.history_store import History, HistoryType, read_block, store_history
 from tapewire.log.list_cursor import check_limit, decode_number, encode_number
 from tapewire.log.ports import (
@@ -31,11 +31,6 @@ MAX_PAGE_BYTES = 512 << 10
 MAX_EXAMINED_PAGES = 8
 EXAMINED_PAGE_ROWS = 256
 """The pages of which a page of matching rows is made at most, and their rows."""
-MAX_REPLAYED_EVENTS = 10_000
-"""Events after the checkpoint that a reader reads. Beyond that the history is stored first."""
-STALE_CHECKPOINT_EVENTS = 5_000
-"""Events of all users after which a reader stores the history again: looking for the first event of
-one user becomes expensive the farther back it starts."""
 MAX_CONCURRENT_STORES = 2
 """Histories that a reader stores at the same time; readers of others wait for their turn."""
 
@@ -67,6 +62,7 @@ class HistoryReader(Generic[R]):
         self._log = log
         self._checkpoint_store = checkpoint_store
         self._history_type = history_type
+        self._heads = HistoryHeads(log, checkpoint_store, history_type, self._start_storing)
         self._storing: dict[str, asyncio.Task[None]] = {}
 
     async def read_page(self, owner: str, limit: int, cursor: str | None) -> HistoryPage[R]:
@@ -90,21 +86,10 @@ class HistoryReader(Generic[R]):
         before = history.row_count
         if cursor is not None:
             before = decode_number(cursor, list_name, bounds.epochs, maximum=before)
-        blocks = {}
-        for block in self._block_numbers(before, limit):
-            rows = history.held_rows(block)
-            if rows is None:
-                stored = await read_block(
-                    self._checkpoint_store,
-                    self._history_type,
-                    owner,
-                    block,
-                    bounds,
-                    history.stored_sequence(block),
-                    is_named=True,
-                )
-                rows = history.patch(block, stored)
-            blocks[block] = rows
+        numbers = self._block_numbers(before, limit)
+        # Later pages change the history, so everything is taken from it before a block is read.
+        reads = [self._read_rows(owner, history, block, bounds) for block in numbers]
+        blocks = dict(zip(numbers, await asyncio.gather(*reads), strict=True))
         return self._cut_page(blocks, before, limit, bounds)
 
     async def read_matching_page(
@@ -127,38 +112,48 @@ class HistoryReader(Generic[R]):
             page = await self.read_page(owner, EXAMINED_PAGE_ROWS, page.next)
         return HistoryPage(found, page.next, first.bounds, first.before)
 
+    def _read_rows(
+        self, owner: str, history: History[R], block: int, bounds: Bounds
+    ) -> Awaitable[list[R]]:
+        """The rows of `block`: those that `history` holds now, or the stored ones with its present
+        patches."""
+        held, patches = history.held_rows(block), history.patches(block)
+        stored_sequence = history.stored_sequence(block)
+
+        async def read() -> list[R]:
+            if held is not None:
+                return held
+            rows = await read_block(
+                self._checkpoint_store, self._history_type, owner, block, bounds, stored_sequence
+            )
+            for position, row in patches.items():
+                rows[position] = row
+            return rows
+
+        return read()
+
     async def _read_stored_page(
         self, owner: str, before: int, limit: int, bounds: Bounds
     ) -> HistoryPage[R] | None:
         """The page if all of it is in stored blocks."""
+        numbers = self._block_numbers(before, limit)
+        reads = [
+            read_block(self._checkpoint_store, self._history_type, owner, block, bounds)
+            for block in numbers
+        ]
         try:
-            blocks = {
-                block: await read_block(
-                    self._checkpoint_store, self._history_type, owner, block, bounds
-                )
-                for block in self._block_numbers(before, limit)
-            }
+            rows = await asyncio.gather(*reads)
         except Unavailable:
             return None
-        return self._cut_page(blocks, before, limit, bounds)
+        return self._cut_page(dict(zip(numbers, rows, strict=True)), before, limit, bounds)
 
     async def _load(self, owner: str, bounds: Bounds) -> tuple[History[R], Bounds]:
         """The history as of the end of the log."""
         try:
-            history, bounds, start = await view_checkpoints.load_with_start(
-                self._log,
-                self._checkpoint_store,
-                self._history_type,
-                owner,
-                bounds=bounds,
-                max_events=MAX_REPLAYED_EVENTS,
-            )
+            return await self._heads.load(owner, bounds)
         except TooManyEvents as error:
             self._start_storing(owner)
             raise Unavailable(f"the history is being prepared: {error}") from error
-        if history.row_count and bounds.last - start.sequence > STALE_CHECKPOINT_EVENTS:
-            self._start_storing(owner)
-        return history, bounds
 
     def _start_storing(self, owner: str) -> None:
         """Store the history of `owner` in the background, unless that is being done."""

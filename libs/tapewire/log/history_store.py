@@ -8,6 +8,7 @@ that a reader found. It may be newer; applying the events in between once more d
 `tapewire.log.history` reads histories.
 """
 
+import asyncio
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -46,9 +47,12 @@ class History(View, Protocol[R]):
     @property
     def row_count(self) -> int: ...
 
+    @property
+    def held_row_count(self) -> int: ...
+
     def held_rows(self, block: int) -> list[R] | None: ...
 
-    def patch(self, block: int, stored_rows: list[R]) -> list[R]: ...
+    def patches(self, block: int) -> dict[int, R]: ...
 
     def unstored_blocks(self) -> dict[int, list[R]]: ...
 
@@ -81,7 +85,8 @@ async def store_history(
     owner: str,
     bounds: Bounds | None = None,
 ) -> None:
-    """Bring the stored history of `owner` up to ``bounds.last``, by default the end of the log.
+    """Bring the stored history of `owner` up to ``bounds.last`` or later, by default up to the end
+    of the log.
 
     It is stored in steps, so the next call continues an interrupted one.
 
@@ -113,6 +118,7 @@ async def store_history(
         on_step=on_step,
         page_events=STORE_PAGE_EVENTS,
         page_bytes=STORE_PAGE_BYTES,
+        may_be_later=True,
     )
     if start.sequence < target.last or not start.revision:
         await writers[0].store(history, target.last)
@@ -142,6 +148,7 @@ class _HistoryWriter:
         for block, rows in (await self._changed_blocks(history)).items():
             key = _block_key(self._history_type, self._owner, block)
             values |= await self._values(key, as_of, CODEC.encode(rows))
+            await asyncio.sleep(0)  # a block takes milliseconds; the event loop must go on
         history.mark_stored(as_of)
         key = checkpoint_key(self._owner, self._history_type.name)
         head = await self._values(key, as_of, history.encode())
@@ -163,7 +170,9 @@ class _HistoryWriter:
                 history.stored_sequence(block),
                 is_named=True,
             )
-            blocks[block] = history.patch(block, rows)
+            for position, row in history.patches(block).items():
+                rows[position] = row
+            blocks[block] = rows
         return blocks
 
     async def _values(self, key: str, as_of: int, state: bytes) -> dict[str, bytes]:

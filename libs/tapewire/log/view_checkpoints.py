@@ -132,6 +132,7 @@ async def load_with_start(
     on_step: Callable[[V, LoadStart], StepHook] | None = None,
     page_events: int = CATCH_UP_PAGE_EVENTS,
     page_bytes: int = CATCH_UP_PAGE_BYTES,
+    may_be_later: bool = False,
 ) -> tuple[V, Bounds, LoadStart]:
     """As `load`, and where it started.
 
@@ -140,6 +141,8 @@ async def load_with_start(
         on_step: makes the hook that is called after every `EVENTS_PER_STEP` events, from the view
             and the start.
         page_events, page_bytes: the size of a page of the log, the first one excepted.
+        may_be_later: use a checkpoint that another process stored after `bounds` were read; the
+            view is then as of newer bounds.
 
     Raises:
         TooManyEvents: there are more than `max_events`.
@@ -147,6 +150,8 @@ async def load_with_start(
     bounds = bounds or await log.bounds()
     key = checkpoint_key(owner, checkpoint_name(view_type))
     checkpoint, revision = await read_checkpoint_revision(checkpoint_store, key)
+    if may_be_later and checkpoint is not None and checkpoint.is_ahead_of(bounds):
+        bounds = await log.bounds()
     view, as_of = _restore_view(checkpoint, view_type, bounds, key)
     filter_ = pattern(owner=owner, domain=view_type.domain)
     await _replay(
@@ -162,6 +167,28 @@ async def load_with_start(
     )
     _check_complete(checkpoint, as_of, bounds, await log.bounds())
     return view, bounds, LoadStart(as_of, revision)
+
+
+async def replay(
+    log: EventLog,
+    view: View,
+    view_type: ViewType[View],
+    owner: str,
+    *,
+    after: int,
+    bounds: Bounds,
+    max_events: int,
+) -> None:
+    """Apply the events of `owner` after sequence `after` to `view`, which is as of it. After an
+    error the view must not be used.
+
+    Raises:
+        TooManyEvents: there are more than `max_events`.
+        Unavailable: as for `load`.
+    """
+    filter_ = pattern(owner=owner, domain=view_type.domain)
+    await _replay(log, view, filter_, after, bounds.last, max_events=max_events)
+    _check_complete(None, after, bounds, await log.bounds())
 
 
 async def save(

@@ -84,6 +84,12 @@ class HistoryView(Generic[R]):
         """The number of all rows, those in stored blocks included."""
         return self._block_count * self.block_rows + len(self._last_rows)
 
+    @property
+    def held_row_count(self) -> int:
+        """The number of rows that this object has in memory."""
+        patched = sum(len(patches) for patches in self._patches.values())
+        return len(self._last_rows) + len(self._unstored_blocks) * self.block_rows + patched
+
     @classmethod
     def change_of(cls, event: Event) -> HistoryChange[R] | None:
         """What `event` changes, if anything."""
@@ -107,12 +113,9 @@ class HistoryView(Generic[R]):
         """The rows of `block` if this object holds them; None if they are stored."""
         return self._last_rows if block == self._block_count else self._unstored_blocks.get(block)
 
-    def patch(self, block: int, stored_rows: list[R]) -> list[R]:
-        """The rows of a stored block with the changes since it was stored."""
-        patches = self._patches.get(block)
-        if patches is None:
-            return stored_rows
-        return [patches.get(position, row) for position, row in enumerate(stored_rows)]
+    def patches(self, block: int) -> dict[int, R]:
+        """The changed rows of a stored block since it was stored, by their position in it."""
+        return dict(self._patches.get(block, ()))
 
     def unstored_blocks(self) -> dict[int, list[R]]:
         """Full blocks that were not stored yet, as far as this object knows."""

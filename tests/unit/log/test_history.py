@@ -222,7 +222,7 @@ async def test_a_history_that_is_far_behind_is_stored_in_the_background(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After an upgrade there is no stored history, and a request cannot read years of events."""
-    monkeypatch.setattr("tapewire.log.history.MAX_REPLAYED_EVENTS", 20)
+    monkeypatch.setattr("tapewire.log.history_heads.MAX_REPLAYED_EVENTS", 20)
     await journal.place(50)
     with pytest.raises(Unavailable, match="being prepared"):
         await journal.reader.read_page(USER, 10, None)
