@@ -10,6 +10,7 @@ import gc
 from datetime import UTC, datetime
 
 from tapewire.events import CATALOGUE
+from tapewire.log.jetstream.journal_growth import GrowthMeter
 from tapewire.runtime import App, run
 from tapewire.runtime.broadcast import Broadcast
 from tapewire_services.edge.auth import SessionStore, TicketStore, build_authenticator
@@ -98,6 +99,8 @@ async def wiring(app: App) -> None:
         server.run_periodically(streams.release_idle_compressors, COMPRESSOR_IDLE_SECONDS),
         name="compressors",
     )
+    growth_meter = GrowthMeter(app.connection)
+    app.spawn(growth_meter.run(), name="journal growth")
     context = ControllerContext(
         requests=app.requests,
         count_call=calls.try_acquire,
@@ -110,6 +113,7 @@ async def wiring(app: App) -> None:
         test_events=test_events,
         get_health=lambda: read_health(engine, streams, app.find_readiness_problem()),
         get_journal=app.journal_extent,
+        get_growth=lambda: growth_meter.growth,
     )
     await _start_http(app, engine, streams, context)
 

@@ -26,6 +26,7 @@ async def wiring(app: App) -> None:
 
     # 3. The status, answered by every process of the service.
     runner = FeedRunner(feed, publisher, logger=app.logger)
+    app.add_health_check(runner.find_silence)
     service = PricesService(feed, runner, publisher)
     await app.serve_requests({STATUS_ENDPOINT: Endpoint(GetStatus, service.status)})
 

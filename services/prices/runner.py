@@ -17,9 +17,16 @@ from tapewire_services.prices.domain import TopOfBook, apply_tick, build_price_u
 from tapewire_services.prices.feed import MarketDataFeed
 from tapewire_services.prices.publisher import PriceUpdatePublisher
 
+FEED_SILENCE_SECONDS = 5.0
+"""A feed without a quote of any symbol for so long is silent."""
+
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class FeedRunner:
@@ -41,6 +48,14 @@ class FeedRunner:
         self._books: dict[str, TopOfBook] = {}
         self._last_quote_times: dict[str, datetime] = {}
         self._unpublished_symbols: dict[str, None] = {}
+        self._quoted_at = 0.0
+
+    def find_silence(self) -> str | None:
+        """That the feed is silent while it plays; None if it is not. The text does not change,
+        since every change is reported."""
+        if not self.is_playing or _clock() - self._quoted_at < FEED_SILENCE_SECONDS:
+            return None
+        return f"the feed is silent: no quote for more than {FEED_SILENCE_SECONDS:.0f} s"
 
     def symbols(self) -> list[str]:
         """The symbols that have a book, sorted."""
@@ -55,7 +70,7 @@ class FeedRunner:
             FeedError: The feed cannot be played any further.
         """
         self._logger.info("feed.started", feed=self._feed.progress().name)
-        self.is_playing = True
+        self.is_playing, self._quoted_at = True, _clock()
         self._publisher.request_repair()
         try:
             await _run_until_failure(self._consume_feed(), self._publisher.run_repair())
@@ -89,6 +104,8 @@ class FeedRunner:
             if update is not None:
                 self._last_quote_times[symbol] = at
                 updates.append(update)
+        if updates:
+            self._quoted_at = _clock()
         return updates
 
 

@@ -38,6 +38,7 @@ async def wiring(app: App) -> None:
         clock=lambda: datetime.now(UTC),
         rng=new_rng(),
         holds_lease=lambda: app.leases.is_held(LEASE_NAME),
+        is_journal_nearly_full=app.is_journal_nearly_full,
     )
     runner = StrategiesRunner(dependencies, app.views, quote_cache)
     app.run_leased(LEASE_NAME, runner.run, runner.progress.endpoints())
@@ -46,7 +47,13 @@ async def wiring(app: App) -> None:
     await app.checkpoint_views(StrategiesView, StrategyHistory)
 
     # 5. Requests, last: from here on the service answers.
-    service = StrategiesService(app.log, app.views, command_handler, quote_cache)
+    service = StrategiesService(
+        app.log,
+        app.views,
+        command_handler,
+        quote_cache,
+        is_journal_nearly_full=app.is_journal_nearly_full,
+    )
     await app.serve_requests(
         {
             contract.CREATE: Endpoint(contract.CreateStrategy, service.create),

@@ -13,7 +13,7 @@ from datetime import datetime
 import msgspec
 import structlog
 
-from tapewire.events import Undecodable, UnknownType
+from tapewire.events import Action, Strategy, Undecodable, UnknownType
 from tapewire.log import (
     AlreadyStored,
     CommandHandler,
@@ -29,6 +29,7 @@ from tapewire.log.backoff import Backoff
 from tapewire_services.strategies.decision_maker import DecisionMakerFactory
 from tapewire_services.strategies.domain.active_strategies import TrackedStrategy
 from tapewire_services.strategies.domain.commands import Command
+from tapewire_services.strategies.domain.exposure import JOURNAL_NEARLY_FULL, closes_position
 from tapewire_services.strategies.domain.strategy import AbsentStrategyState, State
 from tapewire_services.strategies.order_placement import OrderClient
 
@@ -42,7 +43,8 @@ class WorkerDependencies(msgspec.Struct, frozen=True):
     """What all workers of a process share.
 
     `holds_lease` returns whether this process is certain to hold the runner's lease. A process that
-    was suspended is not, and must not act on the quotes it still has.
+    was suspended is not, and must not act on the quotes it still has. While
+    `is_journal_nearly_full`, no strategy adds exposure, and declined decisions are not published.
     """
 
     log: EventLog
@@ -52,6 +54,13 @@ class WorkerDependencies(msgspec.Struct, frozen=True):
     clock: Callable[[], datetime]
     rng: random.Random
     holds_lease: Callable[[], bool] = lambda: True
+    is_journal_nearly_full: Callable[[], bool] = lambda: False
+
+    def find_exposure_objection(self, strategy: Strategy, action: Action) -> str | None:
+        """Why the strategy must not follow `action` now; None when it may."""
+        if not self.is_journal_nearly_full() or closes_position(strategy, action):
+            return None
+        return JOURNAL_NEARLY_FULL
 
 
 class CommandOutcome(msgspec.Struct, frozen=True):
@@ -106,7 +115,10 @@ async def execute_command(
 
 
 async def publish_decision(dependencies: WorkerDependencies, draft: EventDraft) -> bool:
-    """Append a declined decision. Return whether it was stored within `DECISION_RETRY_SECONDS`."""
+    """Append a declined decision. Return whether it was stored within `DECISION_RETRY_SECONDS`. A
+    journal with hardly any room left gets none."""
+    if dependencies.is_journal_nearly_full():
+        return False
     clock, backoff = asyncio.get_running_loop().time, Backoff(dependencies.rng)
     deadline = clock() + DECISION_RETRY_SECONDS
     while True:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from tapewire.decimals import abbreviate
+from tapewire.events import StrategyStatus
 from tapewire.log import (
     CommandHandler,
     CommandRejected,
@@ -19,6 +20,7 @@ from tapewire.log import (
 )
 from tapewire.log.history import HistoryReader
 from tapewire.log.quote_cache import QuoteCache
+from tapewire.log.rejection import JOURNAL_FULL
 from tapewire.runtime import RequestContext
 from tapewire.runtime.commands import handle_command
 from tapewire.runtime.contracts.strategies import (
@@ -42,6 +44,7 @@ from tapewire_services.strategies.domain.commands import (
     UpdateStrategyCommand,
     validate_settings,
 )
+from tapewire_services.strategies.domain.exposure import JOURNAL_NEARLY_FULL
 from tapewire_services.strategies.domain.rules import describe_rule
 from tapewire_services.strategies.domain.strategy import (
     AbsentStrategyState,
@@ -61,7 +64,10 @@ class StrategiesService:
         command_handler: CommandHandler[State, Command],
         quote_cache: QuoteCache,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        is_journal_nearly_full: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._is_journal_nearly_full = is_journal_nearly_full
         self._command_handler = command_handler
         self._quote_cache = quote_cache
         self._history = HistoryReader(log, checkpoint_store, StrategyHistory)
@@ -110,7 +116,9 @@ class StrategiesService:
         return await self._handle_command(request, command, context)
 
     async def start(self, request: StartStrategy, context: RequestContext) -> StrategyReply:
-        """Start the strategy."""
+        """Start the strategy, unless the journal is nearly full."""
+        if self._is_journal_nearly_full():
+            await self._require_started(request)
         command = StartStrategyCommand(
             id=context.command_id,
             at=self._clock(),
@@ -140,6 +148,15 @@ class StrategiesService:
         return StrategiesReply(
             strategies=page.rows, next=page.next, as_of=page.bounds.last, epoch=page.bounds.epoch
         )
+
+    async def _require_started(self, request: StartStrategy) -> None:
+        """Raises CommandRejected unless the strategy is started already."""
+        latest = await self._command_handler.load_latest(_strategy_subject(request))
+        strategy = _require_created(latest, request.strategy_id).strategy
+        if strategy.status is not StrategyStatus.STARTED:
+            raise CommandRejected(
+                JOURNAL_FULL, f"{JOURNAL_NEARLY_FULL} until an operator makes room"
+            )
 
     async def _handle_command(
         self,

@@ -250,10 +250,12 @@ class StrategyWorker:
 
     async def _act_on_signal(self, signal: Signal, quote: PriceUpdated, strategy: Strategy) -> None:
         """Follow the signal, or publish that it was declined."""
-        reason: str | None = None
+        reason = None
         if signal.action is not Action.HOLD:
-            reason = self._stop_loss_objection(strategy) or rejection_reason(
-                strategy, signal.action
+            reason = (
+                self._stop_loss_objection(strategy)
+                or rejection_reason(strategy, signal.action)
+                or self._dependencies.find_exposure_objection(strategy, signal.action)
             )
             if reason is None:
                 command = builders.build_act_on_signal(
@@ -269,8 +271,7 @@ class StrategyWorker:
                 self._last_published = PublishedDecision(signal.action, quote.timestamp)
 
     def _stop_loss_objection(self, strategy: Strategy) -> str | None:
-        """A touched stop-loss takes precedence over every signal. Otherwise both would begin an
-        order at the same price, and chance would decide which is first."""
+        """A touched stop-loss takes precedence over a signal at the same price."""
         if self._stop_loss.touch is None or self._stop_loss.side is not closing_side(strategy):
             return None
         return f"the stop-loss at {self._stop_loss.touch.trigger_price} was reached"
@@ -294,7 +295,6 @@ class StrategyWorker:
             correlation=correlation,
             retry_seconds=retry_seconds,
         )
-        updated = outcome.apply_to(self._tracked, correlation)
-        if updated is not None:
+        if (updated := outcome.apply_to(self._tracked, correlation)) is not None:
             self.update(updated)
         return outcome.rejection

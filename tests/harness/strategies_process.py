@@ -118,11 +118,23 @@ class StrategiesProcess(MemoryProcess):
         self.command_handler: CommandHandler[State, Command] = CommandHandler(
             grouped, STRATEGY_DECIDER
         )
+        self.is_journal_nearly_full = False
         self.dependencies = WorkerDependencies(
-            grouped, self.command_handler, order_client, make_decision_maker, clock, self.rng
+            grouped,
+            self.command_handler,
+            order_client,
+            make_decision_maker,
+            clock,
+            self.rng,
+            is_journal_nearly_full=lambda: self.is_journal_nearly_full,
         )
         self.service = StrategiesService(
-            self.log, self.views, self.command_handler, self.quote_cache, clock
+            self.log,
+            self.views,
+            self.command_handler,
+            self.quote_cache,
+            clock,
+            is_journal_nearly_full=lambda: self.is_journal_nearly_full,
         )
 
     async def start(self, *, with_runner: bool = True) -> "StrategiesProcess":

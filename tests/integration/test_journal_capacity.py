@@ -5,8 +5,10 @@ Each test has a journal of one mebibyte, filled by events of another user.
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import httpx
 import pytest
 
 from tapewire.cli.up.embedded_nats import find_free_port
-from tapewire.events import NotificationsRead
+from tapewire.events import NotificationsRead, Position, PositionOpened
 from tapewire.log import LogError
 from tapewire.log.jetstream import connect
 from tapewire.log.jetstream.journal_record import read_extent
@@ -40,7 +42,11 @@ class Platform:
         settings = {"TAPEWIRE_NATS_URL": self.url}
         orders = {**settings, "TAPEWIRE_HEALTH_PORT": str(self.orders_port)}
         self.edge = EdgeProcess(settings, folder)
-        self._services = [self.edge, ManagedService("orders", orders, folder)]
+        self._services = [
+            self.edge,
+            ManagedService("orders", orders, folder),
+            ManagedService("strategies", settings, folder),
+        ]
 
     def provision(self, **env: str) -> str:
         code, output = run_command("provision", "--nats", self.url, **env)
@@ -159,6 +165,89 @@ async def test_a_nearly_full_journal_takes_only_what_reduces_exposure(platform: 
         assert canceled.status_code in (200, 202), canceled.text
         assert (await get(f"{platform.edge.url}/health/ready")).status_code == 200
     await connection.close()
+
+
+async def test_a_nearly_full_journal_starts_no_strategy_and_closes_positions(
+    platform: Platform,
+) -> None:
+    cookie = await platform.edge.sign_in("alice")
+    connection = await connect(platform.url, "test")
+    await QuoteDriver(connection).publish("IBM")
+    position = Position(
+        symbol="IBM", quantity=Decimal(10), cost_basis=Decimal(990), entry_price=Decimal(99),
+        realized_pnl=Decimal(0), fees=Decimal(0), timestamp=datetime.now(UTC),
+    )  # fmt: skip
+    opened = PositionOpened(position=position, trade_id="t", trade_sequence=1)
+    await EventLogDriver(connection).append_event("alice", "positions", "IBM", opened)
+    rule = {"kind": "moving_average_crossover", "fast": 2, "slow": 4}
+    body = {"symbol": "IBM", "rule": rule, "quantity": 1}
+    async with platform.edge.client(cookie) as http:
+        answer = httpx.Response(0)
+        strategies: list[str] = []
+
+        async def created() -> bool:
+            nonlocal answer
+            answer = await http.post("/api/strategies", json=body)
+            if answer.status_code == 201:
+                strategies.append(answer.json()["strategyId"])
+            return len(strategies) == 2
+
+        await wait_until_async("two strategies", created, describe_last=lambda: answer.text)
+        running, other = strategies
+        assert (await http.post(f"/api/strategies/{running}/start")).status_code == 200
+        await platform.fill(0.955)
+
+        async def refused() -> bool:
+            nonlocal answer
+            answer = await http.post(f"/api/strategies/{other}/start")
+            if answer.status_code == 200:
+                await http.post(f"/api/strategies/{other}/stop")
+                await asyncio.sleep(1)
+            return answer.status_code == 503 and "nearly full" in answer.text
+
+        await wait_until_async("starts are refused", refused, describe_last=lambda: answer.text)
+        assert answer.json()["error"] == "Service Unavailable"
+        assert (await http.post(f"/api/strategies/{running}/start")).status_code == 200
+        assert (await http.post(f"/api/strategies/{running}/stop")).status_code == 200
+        order = {"symbol": "IBM", "side": "sell", "type": "limit", "limitPrice": 1000, "qty": 10}
+        assert (await http.post("/api/orders", json=order)).status_code == 201
+        assert (await http.post("/api/orders", json={**order, "qty": 11})).status_code == 503
+        await asyncio.to_thread(platform.provision, TAPEWIRE_JOURNAL_BYTES=str(2 * MEBIBYTE))
+
+        async def started() -> bool:
+            nonlocal answer
+            answer = await http.post(f"/api/strategies/{other}/start")
+            return answer.status_code == 200
+
+        await wait_until_async("room is made", started, describe_last=lambda: answer.text)
+    await connection.close()
+
+
+async def test_the_days_until_the_journal_is_full_are_displayed(platform: Platform) -> None:
+    await platform.fill(0.5)
+    output = ""
+
+    async def is_rate_known() -> bool:
+        nonlocal output
+        command = ("journal", "status", "--nats", platform.url)
+        output = (await asyncio.to_thread(run_command, *command))[1]
+        return "bytes a day)" in output
+
+    await wait_until_async("the rate is known", is_rate_known, describe_last=lambda: output)
+    [days] = re.findall(r"days left +([0-9.,]+) \(it grows by [0-9,]+ bytes a day\)", output)
+    # Half of a journal was filled within the few minutes of this test.
+    assert 0 <= float(days) < 1
+    _, output = await asyncio.to_thread(run_command, "status", "--nats", platform.url)
+    assert re.search(r"journal: 5[0-9.]+% full, days left: 0\.[0-9] \(it grows by ", output), output
+    metrics = ""
+
+    async def measured() -> bool:
+        nonlocal metrics
+        metrics = (await get(f"{platform.edge.url}/metrics")).text
+        return "tapewire_journal_days_left 0." in metrics
+
+    await wait_until_async("the metric", measured, describe_last=lambda: metrics)
+    assert "tapewire_journal_bytes_per_day " in metrics
 
 
 async def test_limits_are_set_once_and_follow_the_setting(platform: Platform) -> None:

@@ -7,12 +7,12 @@ from rich.text import Text
 
 from tapewire.cli.connection import nats_option, run_connected
 from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError
+from tapewire.cli.platform_notes import find_notes
 from tapewire.cli.settings import NON_TERMINAL_WIDTH
 from tapewire.cli.tail.formatting import escape_unprintable
 from tapewire.events import CODEC, AgentState, AgentStatusChanged
 from tapewire.log import EVERYBODY, LogError, view_checkpoints
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
-from tapewire.log.jetstream.failed_events import JetStreamFailedEventStore
 from tapewire.log.jetstream.provisioning import find_hold_reasons
 from tapewire.log.jetstream.streams import VIEWS
 from tapewire.runtime import Settings
@@ -36,10 +36,11 @@ def status(as_json: bool, nats: str | None) -> None:
 
     Read from the log itself, so it works without an edge. A killed instance keeps its last state
     until its missing heartbeats are detected. When services hold because a stream is missing or the
-    journal has lost events, the reason is shown first, and the exit code is 1.
+    journal has lost events, the reason is shown first, and the exit code is 1. The last lines say
+    how full the journal is, and whether quotes arrive.
     """
     try:
-        problems, agents, parked_count = run_connected("status", nats, _load)
+        problems, agents, notes = run_connected("status", nats, _load)
     except LogError as error:
         raise CliError(str(error), EXIT_UNAVAILABLE) from error
     for problem in problems:
@@ -50,33 +51,27 @@ def status(as_json: bool, nats: str | None) -> None:
             click.echo(CODEC.encode(one))
     elif agents or not problems:
         _print_agents(agents)
-        if parked_count:
-            click.echo(f"parked events: {parked_count:,} (see `tapewire parked list`)")
+        for note in notes:
+            click.echo(note)
     if problems:
         raise SystemExit(EXIT_HELD)
 
 
 async def _load(
     connection: NatsConnection, _: Settings
-) -> tuple[list[str], list[AgentStatusChanged], int]:
-    """Why services hold, the state of each, and the number of parked events; no states if the
-    journal cannot be read."""
+) -> tuple[list[str], list[AgentStatusChanged], list[str]]:
+    """Why services hold, the state of each, and notes on the platform; no states and no notes if
+    the journal cannot be read."""
     problems = await find_hold_reasons(connection)
     try:
-        return problems, *await _load_state(connection)
+        store = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
+        log = JetStreamEventLog(connection)
+        view, _bounds = await view_checkpoints.load(log, store, AgentsView, EVERYBODY)
+        return problems, view.agents(), await find_notes(connection)
     except LogError:
         if not problems:
             raise
-        return problems, [], 0
-
-
-async def _load_state(connection: NatsConnection) -> tuple[list[AgentStatusChanged], int]:
-    """The state of all instances, and the number of parked events."""
-    store = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
-    log = JetStreamEventLog(connection)
-    view, _bounds = await view_checkpoints.load(log, store, AgentsView, EVERYBODY)
-    failed = await JetStreamFailedEventStore(connection).get_all()
-    return view.agents(), sum(one.event.is_parked for one in failed)
+        return problems, [], []
 
 
 def _print_agents(agents: list[AgentStatusChanged]) -> None:

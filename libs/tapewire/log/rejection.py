@@ -1,5 +1,8 @@
 """The rejection of a command."""
 
+JOURNAL_FULL = "journal_full"
+"""The code of a command that would add exposure while the journal has hardly any room left."""
+
 
 class CommandRejected(Exception):
     """The command was decided against. `code` is for programs; `path` names the field at fault."""

@@ -20,6 +20,7 @@ from tapewire.events import CODEC
 from tapewire.events.decode_errors import first_unknown_field, split_error_path, value_at
 from tapewire.log import CommandRejected, LogError
 from tapewire.log.idempotency import KEY_REUSED
+from tapewire.log.rejection import JOURNAL_FULL
 from tapewire.runtime import Outcome, RequestTimeout
 from tapewire.runtime.correlation import CORRELATION_HEADER, ensure_correlation_id
 from tapewire_services.edge.auth import (
@@ -47,7 +48,7 @@ _STATUS_BY_REJECTION_CODE = {
     "forbidden": 403,
     "invalid": 422,
     KEY_REUSED: 422,
-    "journal_full": 503,
+    JOURNAL_FULL: 503,
 }
 
 

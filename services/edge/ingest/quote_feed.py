@@ -3,6 +3,7 @@
 One subscription receives all quotes of the market (`ValueFollower`). Start reading at `QuoteFeed`.
 """
 
+import asyncio
 import random
 from collections.abc import Callable
 
@@ -24,6 +25,8 @@ class QuoteFeed:
     ) -> None:
         self._on_change = on_change
         self._quotes: dict[str, PriceUpdated] = {}
+        self._clock = asyncio.get_running_loop().time
+        self._received_at = self._clock()
         self._follower = ValueFollower(quote_store, self._receive, name="quotes", rng=rng)
 
     async def run(self) -> None:
@@ -42,6 +45,10 @@ class QuoteFeed:
         """The newest quote of `symbol`."""
         return self._quotes.get(symbol)
 
+    def seconds_since_quote(self) -> float:
+        """The time since the last new quote of any symbol, or since the start without one."""
+        return self._clock() - self._received_at
+
     def _receive(self, key: str, data: bytes) -> None:
         try:
             quote = CODEC.decode(data, PriceUpdated)
@@ -52,4 +59,5 @@ class QuoteFeed:
         if known is not None and known.timestamp >= quote.timestamp:
             return
         self._quotes[quote.symbol] = quote
+        self._received_at = self._clock()
         self._on_change(quote.symbol)

@@ -14,10 +14,12 @@ from tapewire_services.orders.exposure_gate import ExposureGate
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
-def order(side: Side, qty: str) -> PlaceOrderCommand:
+def order(
+    side: Side, qty: str, *, name: str = "c", strategy_id: str | None = None
+) -> PlaceOrderCommand:
     return PlaceOrderCommand(
         id="c", at=NOON, user="alice", symbol="IBM", side=side, type=OrderType.MARKET,
-        qty=Decimal(qty), limit_price=None, client_order_id="c",
+        qty=Decimal(qty), limit_price=None, client_order_id=name, strategy_id=strategy_id,
     )  # fmt: skip
 
 
@@ -72,3 +74,17 @@ async def test_an_order_that_adds_exposure_is_rejected_with_the_reason(
 
 async def test_every_order_is_taken_while_there_is_room() -> None:
     await check("0", order(Side.BUY, "1"), nearly_full=False)
+
+
+async def test_a_stop_loss_is_taken_whatever_else_the_user_holds() -> None:
+    await check("-5", order(Side.SELL, "5", name="s-2-sl", strategy_id="s"))
+
+
+@pytest.mark.parametrize(
+    ("name", "strategy_id"), [("s-2", "s"), ("mine-sl", None)], ids=["a signal", "a user's name"]
+)
+async def test_what_only_resembles_a_stop_loss_is_rejected(
+    name: str, strategy_id: str | None
+) -> None:
+    with pytest.raises(CommandRejected):
+        await check("-5", order(Side.SELL, "5", name=name, strategy_id=strategy_id))

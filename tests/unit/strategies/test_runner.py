@@ -273,6 +273,45 @@ async def test_declined_decisions_are_published_now_and_then(scenario: RunnerSce
     await process.kill()
 
 
+async def test_with_a_nearly_full_journal_a_strategy_closes_its_position_and_opens_none(
+    scenario: RunnerScenario,
+) -> None:
+    process = await scenario.start_process(scripted_factory(BUY, SELL, *[BUY, HOLD] * 10))
+    id_ = await process.create_strategy(TREND)
+    await scenario.publish_prices("100")
+    await wait_for_strategies_log(
+        scenario.server, "bought", lambda seen: seen.strategies[id_].position == 10
+    )
+    process.is_journal_nearly_full = True
+    await scenario.publish_prices(*["102", "103"] * 10)
+    seen = await wait_for_strategies_log(scenario.server, "settled", lambda seen: seen.is_settled())
+    assert seen.describe_events(id_)[-2:] == ["signaled", "traded sell 10"]
+    count = len(seen.decisions_by_strategy[id_])
+    await scenario.publish_prices(*["104", "105"] * 10)
+    seen = await read_strategies_log(scenario.server)
+    assert seen.strategies[id_].status is StrategyStatus.STARTED
+    assert len(seen.decisions_by_strategy[id_]) == count
+    await process.kill()
+
+
+async def test_with_a_nearly_full_journal_a_stop_loss_still_closes(
+    scenario: RunnerScenario,
+) -> None:
+    process = await scenario.start_process(make_buy_when_flat)
+    id_ = await process.create_strategy(TREND, stop_loss=make_stop_loss("1"))
+    await scenario.publish_prices("100", "100")
+    await wait_for_strategies_log(
+        scenario.server, "bought", lambda seen: seen.strategies[id_].position == 10
+    )
+    process.is_journal_nearly_full = True
+    await scenario.publish_prices("90", "90")
+    seen = await wait_for_strategies_log(
+        scenario.server, "closed", lambda seen: seen.strategies[id_].position == 0
+    )
+    assert seen.describe_events(id_)[-3:] == ["triggered", "traded sell 10", "executed"]
+    await process.kill()
+
+
 async def test_a_stopped_strategy_does_nothing_and_warms_up_again_when_started(
     scenario: RunnerScenario,
 ) -> None:

@@ -215,3 +215,26 @@ async def test_without_the_log_requests_fail_as_unavailable(
     ):
         with pytest.raises(Unavailable):
             await answer
+
+
+async def test_a_nearly_full_journal_lets_no_strategy_start(process: StrategiesProcess) -> None:
+    started, other = await create_strategy(process), await create_strategy(process)
+    start = StartStrategy(user_id=USER, strategy_id=started.strategy_id)
+    await process.service.start(start, make_context())
+    process.is_journal_nearly_full = True
+    refused = msgspec.structs.replace(start, strategy_id=other.strategy_id)
+    assert await await_rejection(process.service.start(refused, make_context())) == (
+        "journal_full",
+        None,
+    )
+    again = await process.service.start(start, make_context())
+    assert again.strategy.status is StrategyStatus.STARTED
+    stop = StopStrategy(user_id=USER, strategy_id=started.strategy_id)
+    assert (await process.service.stop(stop, make_context())).strategy.status is (
+        StrategyStatus.STOPPED
+    )
+    unknown = msgspec.structs.replace(start, strategy_id="x")
+    assert await await_rejection(process.service.start(unknown, make_context())) == (
+        "not_found",
+        None,
+    )

@@ -3,6 +3,8 @@
 Each other command is a module beside this one, and is added to the group here.
 """
 
+from datetime import UTC, datetime
+
 import click
 import msgspec
 
@@ -15,6 +17,11 @@ from tapewire.cli.journal.running import run_on_journal
 from tapewire.cli.nats_config.declarations import all_durables, load_accesses
 from tapewire.events import CODEC
 from tapewire.log.jetstream import NatsConnection, journal_admin, provision
+from tapewire.log.jetstream.journal_growth import (
+    JournalGrowth,
+    describe_days_left,
+    measure_growth,
+)
 from tapewire.log.jetstream.journal_record import HighWaterMark, JournalAndRecords
 from tapewire.runtime import Settings
 
@@ -23,7 +30,7 @@ EXIT_LOSS = 1
 
 class JournalStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The journal, and what the guards of the services say about it. `losses` is empty if services
-    may use it; `max_bytes` is -1 without a limit."""
+    may use it; `max_bytes` is -1 without a limit; `growth` is None for a new journal."""
 
     epoch: str | None
     created: str | None
@@ -32,6 +39,7 @@ class JournalStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     events: int
     bytes: int
     max_bytes: int
+    growth: JournalGrowth | None
     mark: HighWaterMark | None
     losses: list[str]
 
@@ -49,14 +57,18 @@ for _command in (backup_command, restore_command, repair_command, erase_command)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @nats_option
 def status_command(as_json: bool, nats: str | None) -> None:
-    """Show the incarnation, range and size of the journal, and whether services may use it.
+    """Show the incarnation, range and size of the journal, the days until it is full at the rate of
+    the last one, and whether services may use it.
 
     Exits with 0 when they may, 1 when they hold, 3 when NATS is away.
     """
 
     async def read(connection: NatsConnection, _: Settings) -> JournalStatus:
         found, losses = await journal_admin.find_recorded_losses(connection)
-        return _make_status(found, losses)
+        growth = None
+        if found.extent is not None:
+            growth = await measure_growth(connection, found.extent, datetime.now(UTC))
+        return _make_status(found, losses, growth)
 
     status = run_on_journal("journal status", nats, read)
     if as_json:
@@ -98,7 +110,9 @@ def accept_loss_command(nats: str | None) -> None:
     click.echo(f"the journal is {epoch} from now on")
 
 
-def _make_status(found: JournalAndRecords, losses: list[str]) -> JournalStatus:
+def _make_status(
+    found: JournalAndRecords, losses: list[str], growth: JournalGrowth | None
+) -> JournalStatus:
     extent = found.extent
     return JournalStatus(
         epoch=extent.bounds.epoch if extent else None,
@@ -108,6 +122,7 @@ def _make_status(found: JournalAndRecords, losses: list[str]) -> JournalStatus:
         events=extent.event_count if extent else 0,
         bytes=extent.byte_count if extent else 0,
         max_bytes=extent.max_bytes if extent else -1,
+        growth=growth,
         mark=found.mark,
         losses=losses,
     )
@@ -120,6 +135,7 @@ def _print_status(status: JournalStatus) -> None:
         "incarnation": f"{status.epoch or 'none'}, created {status.created or 'never'}",
         "range": f"{status.first:,} to {status.last:,}, {status.events:,} events",
         "bytes": f"{status.bytes:,}{limit}",
+        "days left": describe_days_left(status.growth),
         "high-water mark": "none yet"
         if mark is None
         else f"{mark.sequence:,} ({mark.event_id}) at {mark.recorded_at:%Y-%m-%d %H:%M:%S} UTC",

@@ -103,6 +103,14 @@ async def last_sequence(connection: NatsConnection, stream: str, filter_: str) -
     return int(answer["message"]["seq"]) if "message" in answer else 0
 
 
+async def last_stored_at(connection: NatsConnection, stream: str, filter_: str) -> datetime | None:
+    """When the leader stored its last message for `filter_`; None if it has none."""
+    answer = await _request_api(
+        connection, f"$JS.API.STREAM.MSG.GET.{stream}", {"last_by_subj": filter_}
+    )
+    return datetime.fromisoformat(answer["message"]["time"]) if "message" in answer else None
+
+
 async def next_sequence(connection: NatsConnection, stream: str, filter_: str, after: int) -> int:
     """The leader's first sequence after `after` for `filter_`, 0 for none."""
     request = {"next_by_subj": filter_, "seq": after + 1}

@@ -18,6 +18,7 @@ from litestar.handlers import BaseRouteHandler
 
 from tapewire.log import CommandRejected, LogError, Unavailable
 from tapewire.log.idempotency import KEY_HEADER
+from tapewire.log.jetstream.journal_growth import JournalGrowth
 from tapewire.log.jetstream.journal_record import JournalExtent
 from tapewire.runtime import RequestClient, RequestTimeout, Settings
 from tapewire.runtime.requests import REQUEST_TIMEOUT_SECONDS
@@ -78,6 +79,7 @@ class ControllerContext:
         test_events: AdminTestEventBroadcast,
         get_health: Callable[[], Health],
         get_journal: Callable[[], JournalExtent | None] = lambda: None,
+        get_growth: Callable[[], JournalGrowth | None] = lambda: None,
     ) -> None:
         self.sessions = sessions
         self.tickets = tickets
@@ -87,6 +89,7 @@ class ControllerContext:
         self.test_events = test_events
         self.get_health = get_health
         self.get_journal = get_journal
+        self.get_growth = get_growth
         self._requests = requests
         self._count_call = count_call
         self._authenticator = authenticator

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from litestar import Controller, Response, get, post
 
+from tapewire.log.jetstream.journal_growth import JournalGrowth
 from tapewire.log.jetstream.journal_record import JournalExtent
 from tapewire_services.edge.auth import Session
 from tapewire_services.edge.cluster.admin_test_event import AdminTestEvent
@@ -96,14 +97,16 @@ class OperationsController(Controller):
     @get("/metrics", media_type="text/plain", include_in_schema=False, sync_to_thread=False)
     def metrics(self, context: ControllerContext) -> Response[str]:
         """This process's figures, in Prometheus's text format."""
-        text = "".join(_render_metrics(context.engine, context.get_journal()))
+        text = "".join(_render_metrics(context.engine, context.get_journal(), context.get_growth()))
         return Response(text, media_type="text/plain; version=0.0.4")
 
 
-def _render_metrics(engine: Engine, journal: JournalExtent | None) -> Iterator[str]:
+def _render_metrics(
+    engine: Engine, journal: JournalExtent | None, growth: JournalGrowth | None
+) -> Iterator[str]:
     """Prometheus's text format, version 0.0.4."""
     hub, log_tail, totals = engine.hub, engine.log_tail, engine.totals()
-    gauges = {
+    gauges: dict[str, tuple[str, float]] = {
         "tapewire_connections": ("Streams open on this process.", len(hub)),
         "tapewire_connections_live": (
             "Streams that follow live, and read nothing from the log.",
@@ -122,6 +125,10 @@ def _render_metrics(engine: Engine, journal: JournalExtent | None) -> Iterator[s
             "The sequence up to which the log is followed.",
             log_tail.last_sequence,
         ),
+        "tapewire_quote_age_seconds": (
+            "Seconds since this process received a new quote of any symbol, or was started.",
+            round(engine.quote_feed.seconds_since_quote(), 1),
+        ),
         "tapewire_tape_following": ("Whether the log is followed.", int(log_tail.ready.is_set())),
     }
     if journal is not None:
@@ -133,6 +140,16 @@ def _render_metrics(engine: Engine, journal: JournalExtent | None) -> Iterator[s
             ),
             "tapewire_journal_events": ("Events in the journal.", journal.event_count),
         }
+    if growth is not None:
+        gauges["tapewire_journal_bytes_per_day"] = (
+            "Bytes that the journal grows by in a day, at the rate of the last one.",
+            growth.bytes_per_day,
+        )
+    if growth is not None and growth.days_left is not None:
+        gauges["tapewire_journal_days_left"] = (
+            "Days until the journal is full, at that rate.",
+            growth.days_left,
+        )
     for name, (meaning, value) in gauges.items():
         yield f"# HELP {name} {meaning}\n# TYPE {name} gauge\n{name} {value}\n"
     yield from _counter_header("tapewire_tape_repairs_total", "Times that missed events were read.")
