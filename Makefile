@@ -183,9 +183,11 @@ mutation: setup ## Mutants of the pure parts that no unit test notices (ARGS='ta
 		"$$PYTHON" -m mutmut run $(ARGS) && { "$$PYTHON" -m mutmut results | grep -v "not checked$$" || true; }
 
 .PHONY: protocol
-protocol: setup ## Write docs/events.md, every event and request, from the code
+protocol: setup ## Write docs/events.md and docs/asyncapi.json, all events and requests, from the code
 	@$(BIN)/tapewire protocol --package tapewire > docs/.events.md
+	@$(BIN)/tapewire protocol --package tapewire --asyncapi > docs/.asyncapi.json
 	@mv docs/.events.md docs/events.md
+	@mv docs/.asyncapi.json docs/asyncapi.json
 
 .PHONY: container-test
 container-test: setup ## The log's contract against a NATS container (needs a Docker engine)

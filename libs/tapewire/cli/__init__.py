@@ -24,7 +24,7 @@ COMMANDS = {
     "verify": "verify",
     "parked": "parked",
     "journal": "journal.command",
-    "protocol": "protocol.document",
+    "protocol": "protocol.command",
 }
 """The module of every command, in the order of `--help`. Its function has the command's name."""
 

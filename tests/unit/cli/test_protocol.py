@@ -1,6 +1,7 @@
 """docs/events.md matches the code, and every event, field and request is described."""
 
 import ast
+import json
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +13,9 @@ from click.testing import CliRunner
 
 from tapewire.cli import main
 from tapewire.cli.protocol import describe
-from tapewire.cli.protocol.document import EVENT_HEADERS, render_document
+from tapewire.cli.protocol.asyncapi import build_asyncapi
+from tapewire.cli.protocol.document import render_document
+from tapewire.cli.protocol.headers import EVENT_HEADERS
 from tapewire.events import CATALOGUE, Catalogue, Event, EventType, about, event, upcast
 from tapewire.log import EventDraft, EventMetadata, EventSubject
 from tapewire.log.jetstream import event_log
@@ -34,6 +37,11 @@ FOR_OPERATORS = {"GetStatus", "GetProgress"}
 def test_the_committed_page_is_up_to_date() -> None:
     committed = (ROOT / "docs" / "events.md").read_text()
     assert committed == render_document("tapewire"), "docs/events.md is old: run `make protocol`"
+
+
+def test_the_committed_asyncapi_document_is_up_to_date() -> None:
+    committed = json.loads((ROOT / "docs" / "asyncapi.json").read_text())
+    assert committed == build_asyncapi("tapewire"), "docs/asyncapi.json is old: run `make protocol`"
 
 
 @pytest.mark.parametrize("struct", STRUCTS, ids=lambda struct: struct.__name__)

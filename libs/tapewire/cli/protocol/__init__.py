@@ -1,5 +1,6 @@
-"""`tapewire protocol`: prints every event, value and request of the code as Markdown.
+"""`tapewire protocol`: prints every event, value and request of the code.
 
-`describe` describes structs and `document` renders the page. docs/events.md is the page of
-Tapewire's own types; a test compares the two.
+`describe` describes structs, `document` renders a page of Markdown and `asyncapi` builds an
+AsyncAPI document. docs/events.md and docs/asyncapi.json are those of Tapewire's own types; a test
+compares them with the code.
 """

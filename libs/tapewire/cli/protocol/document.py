@@ -1,4 +1,4 @@
-"""The command `protocol` and its page: headers, events, values, requests and their structs.
+"""The page of `tapewire protocol`: headers, events, values, requests and their structs.
 
 Start at `render_document`, which is pure.
 """
@@ -7,30 +7,16 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import click
-
-from tapewire.cli.errors import CliError, load_settings
 from tapewire.cli.protocol import describe
+from tapewire.cli.protocol.headers import EVENT_HEADERS, REQUEST_HEADERS
 from tapewire.events import CATALOGUE, Catalogue, Delivery, EventType
 from tapewire.runtime.contracts import CALLS, ServiceCall
-
-EVENT_HEADERS = {
-    "Nats-Msg-Id": "the event's id; the same id again within two minutes is not stored again",
-    "Tw-Type": "its tag: the type, with the version that it was written as",
-    "Tw-Correlation": "what it belongs to, from the first request to the last event",
-    "Tw-Causation": "the id of the command or event that caused it, if one did",
-    "traceparent": "the trace it is part of (W3C Trace Context), where there is one",
-}
-REQUEST_HEADERS = {
-    "Tw-Correlation": "what the request belongs to",
-    "Tw-Command": "the command's id: repeat it when you ask again, and it is done once",
-    "traceparent": "the trace it is part of, where there is one",
-}
 
 _INTRODUCTION = """\
 # Events, values and requests
 
-Made from the code by `make protocol`; a test fails when the two differ. How to read streams is in
+Made from the code by `make protocol`; a test fails when the two differ. The same for programs is in
+[asyncapi.json](asyncapi.json), an AsyncAPI 3 document. How to read streams is in
 [protocol.md](protocol.md), how to write events in [producing.md](producing.md), how to change them
 in [events-changing.md](events-changing.md).
 
@@ -39,21 +25,6 @@ of a second, ids texts. In subjects `{…}` stands for what differs, percent-enc
 `[A-Za-z0-9_-]`. Fields that a reader does not know are to be passed over."""
 
 MarkdownBlocks = Iterator[str]
-
-
-@click.command()
-@click.option("--package", metavar="NAME", help="Only what this top-level package declares.")
-def protocol(package: str | None) -> None:
-    """Print every event, value and request with its fields, as Markdown.
-
-    Event types of other packages that are installed, or named in TAPEWIRE_EVENT_PACKAGES, are
-    among them.
-    """
-    load_settings()
-    packages = sorted({kind.package for kind in CATALOGUE.event_types()})
-    if package is not None and package not in packages:
-        raise CliError(f"no package {package!r} declares types; there are: {', '.join(packages)}")
-    click.echo(render_document(package), nl=False)
 
 
 def render_document(
