@@ -12,7 +12,7 @@ import msgspec
 from litestar import Request
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 
-from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES
+from tapewire_services.edge.http.stream_docs import EVENT_STREAM
 
 
 class HtmlRenderPlugin(OpenAPIRenderPlugin):
@@ -31,10 +31,6 @@ def _render_document(document: dict[str, Any]) -> Iterator[str]:
     yield "<link rel=stylesheet href=/static/docs.css>"
     yield f"<h1>{title} {escape(document['info']['version'])}</h1>"
     yield '<p>Machine-readable: <a href="/docs/openapi.json">openapi.json</a>.</p>'
-    yield "<h2>Streams</h2><p>Server-Sent Events; frames and ids are described in the protocol.</p>"
-    for route in STREAM_ROUTES:
-        yield f"<p><code><span class=verb>get</span> {escape(route.path)}</code> "
-        yield f"— {route.access.value}, {route.delivery.value}</p>"
     shared = document["components"].get("responses", {})
     for path, operations in sorted(document["paths"].items()):
         for verb, operation in operations.items():
@@ -61,10 +57,13 @@ def _render_operation(
             if "$ref" in documented
             else documented
         )
-        schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+        content = response.get("content", {})
+        schema = content.get("application/json", {}).get("schema", {})
         schema_name = escape(schema.get("$ref", "").rpartition("/")[2])
         link = f"<a href=#{schema_name}>{schema_name}</a>. " if schema_name else ""
         yield f"<p>{escape(status)}: {link}{escape(response['description'])}</p>"
+        if EVENT_STREAM in content:
+            yield f"<p>Event</p>{_render_schema(content[EVENT_STREAM]['itemSchema'])}"
 
 
 def _render_schema(schema: Any) -> str:

@@ -12,7 +12,6 @@ from typing import cast
 
 from litestar import Litestar
 from litestar.enums import ScopeType
-from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from opentelemetry.trace import SpanKind
 
@@ -32,6 +31,7 @@ from tapewire_services.edge.http.responses import JsonResponse
 from tapewire_services.edge.http.routing import StreamRouter
 from tapewire_services.edge.http.schema import DecimalSchemaPlugin, SharedComponents
 from tapewire_services.edge.http.security_middleware import SecurityMiddleware
+from tapewire_services.edge.http.stream_docs import ConfigWithStreams
 from tapewire_services.edge.http.streams import StreamHandler
 
 MAX_BODY_BYTES = 64 * 1024
@@ -50,6 +50,16 @@ def create_app(
 ) -> ASGIApp:
     """The application, by the settings of `context`."""
     settings = context.settings
+    document_config = ConfigWithStreams(
+        title="Tapewire",
+        version="0.1.0",
+        path="/docs",
+        description=API_DESCRIPTION,
+        components=SharedComponents(),
+        render_plugins=[HtmlRenderPlugin()],
+        use_handler_docstrings=True,
+    )
+    document_config.stream_routes = stream_routes
     rest = Litestar(
         [*CONTROLLERS, *page_handlers()],
         dependencies=build_dependencies(context),
@@ -59,15 +69,7 @@ def create_app(
         response_class=JsonResponse,
         plugins=[DecimalSchemaPlugin()],
         request_max_body_size=MAX_BODY_BYTES,
-        openapi_config=OpenAPIConfig(
-            title="Tapewire",
-            version="0.1.0",
-            path="/docs",
-            description=API_DESCRIPTION,
-            components=SharedComponents(),
-            render_plugins=[HtmlRenderPlugin()],
-            use_handler_docstrings=True,
-        ),
+        openapi_config=document_config,
         logging_config=None,
     )
     return SecurityMiddleware(StreamRouter(stream_handler, stream_routes, rest), settings)

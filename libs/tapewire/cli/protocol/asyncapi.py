@@ -10,13 +10,18 @@ from importlib import metadata
 from typing import Any
 
 from tapewire.cli.protocol import describe
-from tapewire.cli.protocol.headers import EVENT_HEADERS, REQUEST_HEADERS
+from tapewire.cli.protocol.headers import EVENT_HEADERS, REPLY_HEADERS, REQUEST_HEADERS
 from tapewire.events import CATALOGUE, Catalogue, Delivery, EventType
 from tapewire.events.schemas import JsonSchema, json_schemas
 from tapewire.runtime.contracts import CALLS, ServiceCall
 from tapewire.runtime.requests import ErrorReply
 
 _REQUIRED_EVENT_HEADERS = ("Nats-Msg-Id", "Tw-Type", "Tw-Correlation")
+_ACKNOWLEDGEMENT = "Acknowledgement"
+_ERROR_HEADERS = {
+    "Nats-Service-Error": "the message of the error",
+    "Nats-Service-Error-Code": "its code",
+}
 _PARAMETER = re.compile(r"\{([^}]+)\}")
 
 _DESCRIPTION = (
@@ -147,6 +152,7 @@ def _request_channels(calls: Iterable[ServiceCall[Any, Any]]) -> dict[str, Any]:
             "messages": {
                 "reply": _message_reference(_reply_name(call)),
                 "error": _message_reference(ErrorReply.__name__),
+                "acknowledgement": _message_reference(_ACKNOWLEDGEMENT),
             },
         }
     return channels
@@ -161,7 +167,8 @@ def _request_operations(calls: Iterable[ServiceCall[Any, Any]]) -> dict[str, Any
             "reply": {
                 "channel": _channel_reference(f"{call.subject}.reply"),
                 "messages": [
-                    _channel_message(f"{call.subject}.reply", name) for name in ("reply", "error")
+                    _channel_message(f"{call.subject}.reply", name)
+                    for name in ("reply", "error", "acknowledgement")
                 ],
             },
         }
@@ -176,16 +183,16 @@ def _request_messages(calls: Sequence[ServiceCall[Any, Any]]) -> dict[str, Any]:
         ErrorReply.__name__: {
             "name": ErrorReply.__name__,
             "summary": describe.describe_struct(ErrorReply),
-            "headers": {
-                "type": "object",
-                "properties": {
-                    "Nats-Service-Error": {"type": "string"},
-                    "Nats-Service-Error-Code": {"type": "string"},
-                },
-                "required": ["Nats-Service-Error", "Nats-Service-Error-Code"],
-            },
+            "headers": _headers_schema({**REPLY_HEADERS, **_ERROR_HEADERS}, [*_ERROR_HEADERS]),
             "payload": _schema_reference(ErrorReply),
-        }
+        },
+        _ACKNOWLEDGEMENT: {
+            "name": _ACKNOWLEDGEMENT,
+            "summary": "The request has arrived, and the reply follows. The payload is empty.",
+            "headers": _headers_schema(
+                {**REPLY_HEADERS, "Tw-Ack": "the process that has the request"}, ["Tw-Ack"]
+            ),
+        },
     }
     for call in calls:
         messages[_request_name(call)] = {
@@ -197,6 +204,7 @@ def _request_messages(calls: Sequence[ServiceCall[Any, Any]]) -> dict[str, Any]:
         messages[_reply_name(call)] = {
             "name": _reply_name(call),
             "summary": describe.describe_struct(call.reply),
+            "headers": _headers_schema(REPLY_HEADERS, ()),
             "payload": _schema_reference(call.reply),
         }
     return messages

@@ -10,5 +10,12 @@ EVENT_HEADERS = {
 REQUEST_HEADERS = {
     "Tw-Correlation": "what the request belongs to",
     "Tw-Command": "the command's id: repeat it when you ask again, and it is done once",
+    "Tw-Deadline": "when you stop waiting, in milliseconds since 1970: later, nothing is done",
+    "Tw-Idempotency-Key": "the user's key that the command's id was made from, if there is one",
+    "Tw-Ack": "any value, if you want an empty reply with this header at once",
     "traceparent": "the trace it is part of, where there is one",
+}
+REPLY_HEADERS = {
+    "Tw-Instance": "the process that answers",
+    "Tw-Time": "its clock, in milliseconds since 1970",
 }

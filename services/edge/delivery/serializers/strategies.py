@@ -46,7 +46,7 @@ from tapewire_services.edge.delivery.serializers.trading_views import PriceView
 
 _INITIAL_STATE = "initial_state"
 _STATE_UPDATE = "state_update"
-_STRATEGY_EVENT_NAMES: dict[type[Event], str] = {
+STRATEGY_EVENT_NAMES: dict[type[Event], str] = {
     StrategyCreated: "STRATEGY_UPDATED",
     StrategyUpdated: "STRATEGY_UPDATED",
     StrategySignaled: "STRATEGY_UPDATED",
@@ -56,11 +56,11 @@ _STRATEGY_EVENT_NAMES: dict[type[Event], str] = {
     StrategyCompleted: "STRATEGY_COMPLETED",
     StrategyFailed: "STRATEGY_ERROR",
 }
-_STOP_LOSS_EVENT_NAMES: dict[type[Event], str] = {
+STOP_LOSS_EVENT_NAMES: dict[type[Event], str] = {
     StopLossTriggered: "SL_TRIGGERED",
     StopLossExecuted: "SL_EXECUTED",
 }
-_ORDER_EVENT_NAMES: dict[type[Event], str] = {
+ORDER_EVENT_NAMES: dict[type[Event], str] = {
     OrderPlaced: "ORDER_PLACED",
     OrderFilled: "ORDER_EXECUTED",
     OrderRejected: "ORDER_REJECTED",
@@ -113,15 +113,15 @@ def serialize_strategies(event: Event, owner: str, pricing: PricingContext) -> S
     """The message for `event`; None when the strategy streams do not show it."""
     kind = type(event)
     if isinstance(event, StopLossTriggered | StopLossExecuted):
-        return _STOP_LOSS_EVENT_NAMES[kind], _stop_loss_payload(
-            _STOP_LOSS_EVENT_NAMES[kind], event, owner
+        return STOP_LOSS_EVENT_NAMES[kind], _stop_loss_payload(
+            STOP_LOSS_EVENT_NAMES[kind], event, owner
         )
-    if isinstance(event, StrategyEvent) and kind in _STRATEGY_EVENT_NAMES:
-        return _STRATEGY_EVENT_NAMES[kind], _strategy_payload(
-            _STRATEGY_EVENT_NAMES[kind], event, owner
+    if isinstance(event, StrategyEvent) and kind in STRATEGY_EVENT_NAMES:
+        return STRATEGY_EVENT_NAMES[kind], _strategy_payload(
+            STRATEGY_EVENT_NAMES[kind], event, owner
         )
-    if isinstance(event, OrderEvent) and kind in _ORDER_EVENT_NAMES:
-        return _ORDER_EVENT_NAMES[kind], _order_payload(_ORDER_EVENT_NAMES[kind], event, owner)
+    if isinstance(event, OrderEvent) and kind in ORDER_EVENT_NAMES:
+        return ORDER_EVENT_NAMES[kind], _order_payload(ORDER_EVENT_NAMES[kind], event, owner)
     return serialize_report(event, owner)
 
 

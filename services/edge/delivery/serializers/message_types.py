@@ -1,0 +1,194 @@
+"""The events that streams can show, by name, with the types of their payloads.
+
+They are listed by what causes them: a domain of events, a snapshot, a newest-wins value, or the
+stream itself. A test compares them with what streams send. Start at `FamilyMessages`.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from tapewire.events import AgentStatusChanged, Order, TradeExecuted
+from tapewire_services.edge.delivery.serializers.api_family import (
+    DASHBOARD,
+    NOTIFICATIONS,
+    STRATEGIES,
+    TRADING,
+    ConnectedPayload,
+    HeartbeatPayload,
+    PingPayload,
+    SnakeCaseConnectedPayload,
+    SubscribedPayload,
+)
+from tapewire_services.edge.delivery.serializers.control_messages import (
+    CHECKPOINT,
+    AuthExpiredPayload,
+    ConnectionLimitPayload,
+    ReplayCompletePayload,
+    StreamDrainingPayload,
+    StreamResetPayload,
+)
+from tapewire_services.edge.delivery.serializers.dashboard import ItemView, MetricsPayload
+from tapewire_services.edge.delivery.serializers.notifications import (
+    NotificationsReadPayload,
+    NotificationView,
+    UnreadCountPayload,
+)
+from tapewire_services.edge.delivery.serializers.strategies import (
+    ORDER_EVENT_NAMES,
+    STOP_LOSS_EVENT_NAMES,
+    STRATEGY_EVENT_NAMES,
+    InitialStatesPayload,
+    PricePayload,
+    StrategyStatePayload,
+)
+from tapewire_services.edge.delivery.serializers.strategy_payloads import (
+    ErrorPayload,
+    OrderPayload,
+    StopLossPayload,
+    StrategyPayload,
+)
+from tapewire_services.edge.delivery.serializers.trading import (
+    AlertPayload,
+    DecisionPayload,
+    OrderFillPayload,
+    PublicAgentStatusPayload,
+    StrategyUpdatePayload,
+)
+from tapewire_services.edge.delivery.serializers.trading_views import (
+    ConnectionCountsPayload,
+    OrdersSnapshotPayload,
+    PositionsPayload,
+    PositionsSnapshotPayload,
+    PricesSnapshotPayload,
+    PriceView,
+)
+
+MessageTypes = Mapping[str, tuple[Any, ...]]
+"""The types of payloads by the name of the event."""
+
+
+class EmptyPayload(msgspec.Struct, frozen=True):
+    """No content: only the id matters."""
+
+
+class FamilyMessages(msgspec.Struct, frozen=True, kw_only=True):
+    """The events of one API family.
+
+    `control` are events about the stream. `domains` are events of the log, by domain, and
+    `unsequenced` those that are sent without ids. `snapshots` and `values` have the names of
+    `SnapshotKind` and `LiveValue`.
+    """
+
+    control: MessageTypes
+    domains: Mapping[str, MessageTypes] = {}
+    unsequenced: MessageTypes = {}
+    snapshots: Mapping[str, MessageTypes] = {}
+    values: Mapping[str, MessageTypes] = {}
+
+
+_CONTROL_PAYLOADS: dict[str, type[msgspec.Struct]] = {
+    "stream:reset": StreamResetPayload,
+    "stream:draining": StreamDrainingPayload,
+    "replay:complete": ReplayCompletePayload,
+    "auth:expired": AuthExpiredPayload,
+    "connection:limit": ConnectionLimitPayload,
+}
+_CHECKPOINT: MessageTypes = {CHECKPOINT[0]: (EmptyPayload,)}
+
+
+def _in_snake_case(name: str, payload: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """The payload of a control event in the families whose payloads have `type` and `timestamp`."""
+    return msgspec.defstruct(
+        f"SnakeCase{payload.__name__}",
+        [
+            ("type", Literal[name]),
+            ("timestamp", datetime),
+            *((field.name, field.type) for field in msgspec.structs.fields(payload)),
+        ],
+        namespace={"__doc__": payload.__doc__},
+        frozen=True,
+        kw_only=True,
+    )
+
+
+_CAMEL_CASE_CONTROL: MessageTypes = {
+    "connected": (ConnectedPayload,),
+    **_CHECKPOINT,
+    **{name: (payload,) for name, payload in _CONTROL_PAYLOADS.items()},
+}
+_SNAKE_CASE_CONTROL: MessageTypes = {
+    **_CHECKPOINT,
+    **{name: (_in_snake_case(name, payload),) for name, payload in _CONTROL_PAYLOADS.items()},
+}
+_STRATEGIES_CONTROL: MessageTypes = {
+    "CONNECTED": (SnakeCaseConnectedPayload,),
+    "PING": (PingPayload,),
+    **_SNAKE_CASE_CONTROL,
+}
+_DASHBOARD_CONTROL: MessageTypes = {
+    "connected": (SnakeCaseConnectedPayload,),
+    "heartbeat": (HeartbeatPayload,),
+    **_SNAKE_CASE_CONTROL,
+}
+_ORDER_EVENTS: MessageTypes = dict.fromkeys(ORDER_EVENT_NAMES.values(), (OrderPayload,))
+_STRATEGY_EVENTS: MessageTypes = {
+    **dict.fromkeys(STRATEGY_EVENT_NAMES.values(), (StrategyPayload,)),
+    **dict.fromkeys(STOP_LOSS_EVENT_NAMES.values(), (StopLossPayload,)),
+}
+_STRATEGY_STATES: MessageTypes = {
+    "initial_state": (StrategyStatePayload, InitialStatesPayload),
+    "state_update": (StrategyStatePayload,),
+}
+
+MESSAGES_BY_FAMILY: Mapping[str, FamilyMessages] = {
+    TRADING.name: FamilyMessages(
+        control=_CAMEL_CASE_CONTROL,
+        domains={
+            "orders": {"order:update": (Order,), "order:fill": (OrderFillPayload,)},
+            "trades": {"trade:new": (TradeExecuted,)},
+            "positions": {"position:update": (PositionsPayload,)},
+            "strategies": {"strategy:update": (StrategyUpdatePayload,)},
+            "decisions": {"ai:decision": (DecisionPayload,)},
+            "alerts": {"alert:new": (AlertPayload,)},
+            "agents": {"agent:status": (AgentStatusChanged,)},
+        },
+        unsequenced={"agent:status": (PublicAgentStatusPayload,)},
+        snapshots={
+            "orders": {"order:update": (OrdersSnapshotPayload,)},
+            "positions": {"position:update": (PositionsSnapshotPayload,)},
+        },
+        values={
+            "prices": {"price:update": (PriceView, PricesSnapshotPayload)},
+            "valuations": {"position:update": (PositionsPayload,)},
+            "counts": {"metrics": (ConnectionCountsPayload,)},
+        },
+    ),
+    STRATEGIES.name: FamilyMessages(
+        control=_STRATEGIES_CONTROL,
+        domains={
+            "strategies": _STRATEGY_EVENTS,
+            "orders": _ORDER_EVENTS,
+            "reports": {**_STRATEGY_EVENTS, **_ORDER_EVENTS, "ERROR": (ErrorPayload,)},
+        },
+        snapshots={"strategies": _STRATEGY_STATES},
+        values={"prices": {"subscribed": (SubscribedPayload,), "PRICE_UPDATE": (PricePayload,)}},
+    ),
+    DASHBOARD.name: FamilyMessages(
+        control=_DASHBOARD_CONTROL,
+        domains={"items": {"new_item": (ItemView,)}},
+        values={"metrics": {"metrics": (MetricsPayload,)}},
+    ),
+    NOTIFICATIONS.name: FamilyMessages(
+        control=_DASHBOARD_CONTROL,
+        domains={
+            "notifications": {
+                "notification": (NotificationView,),
+                "notification:read": (NotificationsReadPayload,),
+            }
+        },
+        snapshots={"unread": {"notification:unread": (UnreadCountPayload,)}},
+    ),
+}
