@@ -1,9 +1,9 @@
 """Limits the open orders of a user.
 
 Counting a user's open orders means reading the user's view. `OpenOrderLimit` therefore counts once,
-and from then on adds the orders that are placed through this process. It counts again when a part
-of the room is used, the sooner the less is left. Orders placed through other processes meanwhile
-can exceed the limit by that part.
+and then lets a part of the room be used without counting again, for a second. The limit is exact
+for orders that are placed through one process. Orders that are placed through several processes
+within the same second can exceed it by that part for each further process.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from tapewire.views import OrdersView
 RECOUNT_SHARE = 4
 """Count again after this share of the room was used: a quarter."""
 RECOUNT_INTERVAL_SECONDS = 1.0
-"""A user at the limit is counted at most so often."""
+"""A count is good for so long: other processes place orders, too. A user at the limit is counted at
+most so often."""
 MAX_USERS = 10_000
 """Users whose counts are kept; the one who placed nothing for the longest time is dropped."""
 
@@ -64,7 +65,7 @@ class OpenOrderLimit:
         """
         count = self._count_of(user)
         async with count.lock:
-            if count.left == 0:
+            if count.left == 0 or self._age(count) >= RECOUNT_INTERVAL_SECONDS:
                 await self._recount(user, count)
             has_room = count.left > 0
             count.left -= has_room
@@ -87,9 +88,12 @@ class OpenOrderLimit:
             self._users.popitem(last=False)
         return count
 
+    def _age(self, count: _UserCount) -> float:
+        return self._clock() - count.counted_at
+
     async def _recount(self, user: str, count: _UserCount) -> None:
         was_full = count.open_orders >= self._max_open_orders
-        if was_full and self._clock() - count.counted_at < RECOUNT_INTERVAL_SECONDS:
+        if was_full and self._age(count) < RECOUNT_INTERVAL_SECONDS:
             return
         count.open_orders = await self._count_open_orders(user)
         count.counted_at = self._clock()

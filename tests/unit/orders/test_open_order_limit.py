@@ -1,6 +1,7 @@
 """The limit of a user's open orders: exact in one process, and cheap."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -95,6 +96,41 @@ async def test_many_orders_are_counted_seldom(orders: UserOrders) -> None:
     for _ in range(5000):
         await place(limit, orders)
     assert orders.count_calls <= 40
+
+
+@pytest.mark.parametrize("processes", [2, 5])
+async def test_processes_that_take_turns_keep_the_limit(orders: UserOrders, processes: int) -> None:
+    """Regression: a process went on with the room of its last count, however old."""
+    limits = [orders.limit(100) for _ in range(processes)]
+    for limit in limits:
+        await place(limit, orders)
+    for number in range(200):
+        orders.now += 1.0
+        with contextlib.suppress(CommandRejected):
+            await place(limits[number // 20 % processes], orders)
+    assert orders.open_orders == 100
+
+
+async def test_orders_through_another_process_within_a_second_exceed_the_limit_by_a_part(
+    orders: UserOrders,
+) -> None:
+    idle, busy = orders.limit(100), orders.limit(100)
+    await place(idle, orders)
+    for limit in (busy, idle):
+        for _ in range(200):
+            with contextlib.suppress(CommandRejected):
+                await place(limit, orders)
+    assert 100 <= orders.open_orders <= 125
+
+
+async def test_room_that_another_process_made_is_used_a_second_later(orders: UserOrders) -> None:
+    limit = orders.limit(2)
+    await place(limit, orders)
+    await place(limit, orders)
+    orders.open_orders = 0  # both were canceled elsewhere
+    orders.now += 1.0
+    await place(limit, orders)
+    assert orders.open_orders == 1
 
 
 async def test_a_repeated_order_needs_no_room(orders: UserOrders) -> None:
