@@ -259,6 +259,24 @@ async def test_the_restored_journal_is_the_one_of_the_backup(
     assert (await asyncio.to_thread(platform.run, "provision")) == (0, "nothing to do\n")
 
 
+async def test_a_process_that_was_suspended_during_the_restore_goes_on(
+    platform: JournalPlatform, backups: Backups
+) -> None:
+    """It never held, and has seen events that are gone."""
+    await platform.start_services()
+    await backups.back_up()
+    await platform.edge.wait_until_followed(await platform.append(30, "lost"))
+    platform.edge.freeze()
+    await asyncio.to_thread(platform.lose_store)
+    await backups.restore()
+    platform.edge.thaw()
+    last = await platform.append(1, "next")
+    await platform.edge.wait_until_followed(last)
+    await wait_ready(platform.edge.url)
+    await wait_ready(platform.orders_url)
+    assert not platform.edge.find_log_lines("service.held")
+
+
 @pytest.mark.slow
 async def test_services_hold_while_a_backup_is_restored(
     platform: JournalPlatform, backups: Backups
@@ -370,34 +388,65 @@ async def test_durable_subscriptions_continue_where_they_were(
     assert handled == [EVENT_COUNT + 1]
 
 
+def failed_event(sequence: int) -> FailedEvent:
+    return FailedEvent(
+        subscription="copies",
+        sequence=sequence,
+        subject="ev.alice.orders.o-1",
+        tag="order.placed.v1",
+        event_id=f"e-{sequence}",
+        attempts=10,
+        error="KeyError",
+        failed_at=datetime.now(UTC),
+        next_attempt_at=None,
+    )
+
+
+async def failed_sequences(platform: JournalPlatform) -> list[int]:
+    async with connected(platform) as connection:
+        found = await JetStreamFailedEventStore(connection).get_all()
+    return [one.event.sequence for one in found]
+
+
 async def test_failed_events_belong_to_the_backup(
     platform: JournalPlatform, backups: Backups
 ) -> None:
     """Those of events that came later are gone with the events."""
-
-    def failed(sequence: int) -> FailedEvent:
-        return FailedEvent(
-            subscription="copies",
-            sequence=sequence,
-            subject="ev.alice.orders.o-1",
-            tag="order.placed.v1",
-            event_id=f"e-{sequence}",
-            attempts=10,
-            error="KeyError",
-            failed_at=datetime.now(UTC),
-            next_attempt_at=None,
-        )
-
     async with connected(platform) as connection:
         store = JetStreamFailedEventStore(connection)
-        await store.put(failed(2), 0)
-        revision = await store.put(failed(3), 0)
-        await store.put(failed(EVENT_COUNT + 5), 0)
+        await store.put(failed_event(2), 0)
+        revision = await store.put(failed_event(3), 0)
+        await store.put(failed_event(EVENT_COUNT + 5), 0)
         await backups.back_up()
-        await store.remove(failed(3), revision)
-        await platform.api("STREAM.DELETE.EVENTS")
-        await backups.restore()
-        assert [one.event.sequence for one in await store.get_all()] == [2, 3]
+        await store.remove(failed_event(3), revision)
+    await platform.api("STREAM.DELETE.EVENTS")
+    await backups.restore()
+    assert await failed_sequences(platform) == [2, 3]
+
+
+async def test_an_event_that_fails_or_is_handled_during_the_backup_is_tried_again(
+    platform: JournalPlatform, backups: Backups
+) -> None:
+    """Its effects may come after the end of the copy."""
+
+    async def change_failed_events() -> None:
+        async with connected(platform) as connection:
+            store = JetStreamFailedEventStore(connection)
+            await store.put(failed_event(4), 0)
+            (handled, *_) = await store.get_all()
+            await store.remove(handled.event, handled.revision)
+
+    def change_once(line: str) -> None:
+        if line.startswith("EVENTS"):
+            run_in_thread(change_failed_events())
+
+    async with connected(platform) as connection:
+        await JetStreamFailedEventStore(connection).put(failed_event(2), 0)
+        await back_up(connection, create_folder(backups.folder), change_once)
+    assert await failed_sequences(platform) == [4]
+    await platform.api("STREAM.DELETE.EVENTS")
+    await backups.restore()
+    assert await failed_sequences(platform) == [2, 4]
 
 
 async def test_half_of_an_atomic_batch_is_not_restored(
