@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from tapewire.events import PositionEvent
-from tapewire.log import RecordedEvent
+from tapewire.log import EVERYBODY, RecordedEvent, pattern
 from tapewire.log.checkpoint_checks import (
     CheckpointCheck,
     DecodedCheckpoint,
@@ -18,7 +18,9 @@ from tapewire.log.checkpoint_checks import (
     decode_state,
     to_builtins,
 )
-from tapewire_services.alerts import armed_rule_index
+from tapewire.runtime.agents.monitor import CHECKPOINT_NAME as AGENTS_CHECKPOINT
+from tapewire.runtime.agents.state import DOMAIN as AGENTS_DOMAIN
+from tapewire_services.alerts import armed_rule_index, event_consumers
 from tapewire_services.alerts.domain.armed_rules import ArmedRulesProjection
 from tapewire_services.orders import broker_runner
 from tapewire_services.orders.domain.open_orders import OpenOrders
@@ -44,7 +46,11 @@ def _compare_rules(rules: ArmedRulesProjection) -> object:
 
 def _compare_orders(orders: OpenOrders) -> object:
     consumed = {f"{one.symbol} {one.side.value}": one for one in orders.consumed_liquidity()}
-    return {"open": {one.order.order_id: one for one in orders.orders()}, "taken": consumed}
+    # Whether an order was late is no result of its events: the broker compares two clocks.
+    orders_by_id = {
+        one.order.order_id: msgspec.structs.replace(one, is_late=False) for one in orders.orders()
+    }
+    return {"open": orders_by_id, "taken": consumed}
 
 
 class _PositionsFold:
@@ -95,6 +101,19 @@ def _decode_positions(data: bytes) -> DecodedCheckpoint:
     state = {f"{row['user']} {row['symbol']}": row for row in rows}
     return msgspec.structs.replace(claim, state=to_builtins(state))
 
+
+SUBSCRIPTION_FILTERS: dict[str, str] = {
+    broker_runner.CHECKPOINT_NAME: broker_runner.ORDERS_FILTER,
+    trade_consumer.CHECKPOINT_NAME: trade_consumer.TRADES_FILTER,
+    runner.LEASE_NAME: runner.STRATEGIES_FILTER,
+    runner.FILLS_CHECKPOINT_NAME: runner.ORDERS_FILTER,
+    armed_rule_index.CHECKPOINT_NAME: armed_rule_index.RULES_FILTER,
+    **event_consumers.RULE_TRIGGER_FILTERS,
+    **event_consumers.NOTIFICATION_FILTERS,
+    AGENTS_CHECKPOINT: pattern(owner=EVERYBODY, domain=AGENTS_DOMAIN),
+}
+"""The filter of each catch-up subscription, by the name of its checkpoint: which events it needs
+that come after the checkpoint."""
 
 CHECKPOINT_CHECKS: tuple[CheckpointCheck, ...] = (
     check_projection(

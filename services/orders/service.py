@@ -62,6 +62,7 @@ class OrdersService:
         *,
         exposure_gate: ExposureGate | None = None,
     ) -> None:
+        self._log = log
         self._exposure_gate = exposure_gate
         self._command_handler = command_handler
         self._quote_cache = quote_cache
@@ -102,8 +103,15 @@ class OrdersService:
         return OrderReply(order=_require_order(canceled, request.order_id))
 
     async def get(self, request: GetOrder, _: RequestContext) -> OrderReply:
-        """The order as the log has it. An order of another user is not found."""
+        """The order as the log has it. An order of another user is not found, nor is one that was
+        archived; it is listed with the others."""
         loaded = await self._command_handler.load_latest(_order_subject(request))
+        if isinstance(loaded.state, UnplacedState) and (await self._log.bounds()).first > 1:
+            raise CommandRejected(
+                "not_found",
+                f"there is no order {abbreviate(request.order_id)} that is not archived: orders "
+                "that were closed long ago are only listed",
+            )
         return OrderReply(order=_require_order(loaded, request.order_id))
 
     async def list(self, request: ListOrders, _: RequestContext) -> OrdersReply:

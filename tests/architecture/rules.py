@@ -48,6 +48,13 @@ ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
         "tapewire.runtime.contracts",
         "tapewire.verify",
     ),
+    "tapewire.archive": (
+        "tapewire.events",
+        "tapewire.views",
+        "tapewire.log",
+        "tapewire.verify",
+        "tapewire.archive",
+    ),
     "tapewire.client": (
         "tapewire.decimals",
         "tapewire.events",
@@ -69,7 +76,12 @@ ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
         for name in SERVICE_NAMES
     },
     FIELD_VALIDATION: ("tapewire.decimals", "tapewire.log"),
-    "tapewire_services.checkpoints": ("tapewire.events", "tapewire.log", "tapewire_services"),
+    "tapewire_services.checkpoints": (
+        "tapewire.events",
+        "tapewire.log",
+        "tapewire.runtime",
+        "tapewire_services",
+    ),
     "tapewire_services.completions": ("tapewire.events", "tapewire.log", "tapewire_services"),
 }
 """Every package, and what of the project it may import."""

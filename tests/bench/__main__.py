@@ -5,7 +5,9 @@ import asyncio
 import os
 import platform
 import sys
+from collections.abc import Callable, Coroutine
 
+from tests.bench.archiving import measure_archiving
 from tests.bench.client import BenchTarget
 from tests.bench.history import measure_long_history
 from tests.bench.paging import measure_paging
@@ -18,8 +20,11 @@ from tests.bench.system import BenchSystem, run_system
 
 PEER_COMPARISON = "against"
 """The scenarios that compare Tapewire with its peers."""
-LONG_HISTORY = "history"
-PAGING = "paging"
+LONG_SCENARIOS: dict[str, Callable[[], Coroutine[None, None, TableRows]]] = {
+    "history": measure_long_history,
+    "paging": measure_paging,
+    "archiving": measure_archiving,
+}
 """Separate scenarios on a message server of their own, which take many minutes."""
 
 
@@ -37,13 +42,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes")
     names = [scenario.__name__ for scenario in SCENARIOS]
-    parser.add_argument("--only", choices=[*names, PEER_COMPARISON, LONG_HISTORY, PAGING])
+    parser.add_argument("--only", choices=[*names, PEER_COMPARISON, *LONG_SCENARIOS])
     options = parser.parse_args()
     sys.stdout.write(f"{os.cpu_count()} cores, Python {platform.python_version()}\n\n")
-    if options.only == LONG_HISTORY:
-        format_table(asyncio.run(measure_long_history()))
-    elif options.only == PAGING:
-        format_table(asyncio.run(measure_paging()))
+    if options.only in LONG_SCENARIOS:
+        format_table(asyncio.run(LONG_SCENARIOS[options.only]()))
     elif options.only != PEER_COMPARISON:
         run_own_benchmarks(options)
     if options.only in (None, PEER_COMPARISON):

@@ -124,7 +124,7 @@ def run_nats_server() -> Iterator[tuple[LocalNatsServer, Path]]:
             broker.close()
 
 
-class _PrintedRows(list[tuple[str, str]]):
+class PrintedRows(list[tuple[str, str]]):
     """Rows that are printed as soon as they are measured, because the whole takes long."""
 
     def append(self, row: tuple[str, str]) -> None:
@@ -134,7 +134,7 @@ class _PrintedRows(list[tuple[str, str]]):
 
 async def measure_long_history() -> TableRows:
     """All rows: writing, each service cold and warm, and verification."""
-    rows = _PrintedRows()
+    rows = PrintedRows()
     with run_nats_server() as (broker, folder):
         began = time.perf_counter()
         events = await _write_history(broker.url)

@@ -2,10 +2,14 @@
 
 import importlib
 import importlib.util
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import click
 
+from tapewire.archive import ArchiveError, open_archive
+from tapewire.archive.archived_log import ArchivedLog, recorded_removals
 from tapewire.cli.connection import nats_option, run_connected
 from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError
 from tapewire.events import CODEC
@@ -13,10 +17,9 @@ from tapewire.log import LogError
 from tapewire.log.checkpoint_checks import CheckpointCheck
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
 from tapewire.log.jetstream.journal_admin import find_recorded_losses
-from tapewire.log.jetstream.journal_record import IncarnationRecord
 from tapewire.log.jetstream.streams import VIEWS
 from tapewire.runtime import Settings
-from tapewire.verify import RecordedRemovals, VerificationDifference, VerificationSummary
+from tapewire.verify import VerificationDifference, VerificationSummary
 from tapewire.verify import verify as check
 
 EXIT_DIFFERENCES = 1
@@ -24,14 +27,21 @@ EXIT_DIFFERENCES = 1
 
 @click.command()
 @click.option("--user", metavar="NAME", help="Only what this user has.")
+@click.option(
+    "--archive",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Read the events from before the journal from this archive.",
+)
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line, the summary last.")
 @nats_option
-def verify(user: str | None, as_json: bool, nats: str | None) -> None:
+def verify(user: str | None, folder: Path | None, as_json: bool, nats: str | None) -> None:
     """Fold the whole log from scratch and compare: orders, trades, positions, strategies, alerts,
     notifications, and every checkpoint of a view. Reads only; the system may run meanwhile.
 
-    Exits with 0 when nothing differs, 1 when something does or events are missing, 3 when NATS is
-    away.
+    Exits with 0 when nothing differs, 1 when something does or events are missing, 2 when the
+    archive cannot be used, 3 when NATS is away.
     """
     report = _print_difference_json if as_json else _print_difference
 
@@ -39,17 +49,21 @@ def verify(user: str | None, as_json: bool, nats: str | None) -> None:
         connection: NatsConnection, _: Settings
     ) -> tuple[list[str], VerificationSummary]:
         journal, losses = await find_recorded_losses(connection)
+        archive = None if folder is None else open_archive(folder)
+        log = JetStreamEventLog(connection)
         return losses, await check(
-            JetStreamEventLog(connection),
+            log if archive is None else ArchivedLog(log, archive),
             JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view"),
             report,
             user=user,
             checkpoint_checks=load_checkpoint_checks(),
-            removals=_recorded_removals(journal.record),
+            removals=recorded_removals(journal.record, archive),
         )
 
     try:
         losses, summary = run_connected("verify", nats, work)
+    except ArchiveError as error:
+        raise CliError(str(error)) from error
     except LogError as error:
         raise CliError(f"the log cannot be read: {error}", EXIT_UNAVAILABLE) from error
     if as_json:
@@ -63,20 +77,22 @@ def verify(user: str | None, as_json: bool, nats: str | None) -> None:
         raise SystemExit(EXIT_DIFFERENCES)
 
 
-def _recorded_removals(record: IncarnationRecord | None) -> RecordedRemovals:
-    if record is None:
-        return RecordedRemovals()
-    return RecordedRemovals(count=record.removed, erased_first=record.erased_first)
-
-
 def load_checkpoint_checks() -> Sequence[CheckpointCheck]:
     """Return the checks that the services declare; none if no service is installed."""
-    if importlib.util.find_spec("tapewire_services") is None:
-        return ()
-    checks: Sequence[CheckpointCheck] = importlib.import_module(
-        "tapewire_services.checkpoints"
-    ).CHECKPOINT_CHECKS
+    checks: Sequence[CheckpointCheck] = _load_declared("CHECKPOINT_CHECKS", ())
     return checks
+
+
+def load_subscription_filters() -> Mapping[str, str]:
+    """Return the filters of the services' catch-up subscriptions by name, as they declare them."""
+    filters: Mapping[str, str] = _load_declared("SUBSCRIPTION_FILTERS", {})
+    return filters
+
+
+def _load_declared(name: str, default: Any) -> Any:
+    if importlib.util.find_spec("tapewire_services") is None:
+        return default
+    return getattr(importlib.import_module("tapewire_services.checkpoints"), name)
 
 
 def _print_difference(difference: VerificationDifference) -> None:

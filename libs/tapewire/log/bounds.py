@@ -8,8 +8,9 @@ class Bounds(msgspec.Struct, frozen=True):
 
     `epoch` names this incarnation of the log: a letter, then letters and digits. It changes when
     the log is recreated, when the loss of events was accepted, and when a server was restarted
-    with nobody left who knew how far the log had reached. `first` is the sequence of the first
-    event that is still stored, or ``last + 1`` if there is none. `last` is the last sequence that
+    with nobody left who knew how far the log had reached. `first` is the sequence from which on the
+    log has everything, or ``last + 1`` if it has nothing; of an archived log, single earlier events
+    of entities that are not finished are still stored. `last` is the last sequence that
     was assigned. `earlier` holds the epochs that this log continues, each with the last sequence
     that was found when the next epoch began.
     """

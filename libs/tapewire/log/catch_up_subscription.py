@@ -43,6 +43,8 @@ POLL_INTERVAL_SECONDS = 2.0
 MIN_CHECKPOINT_INTERVAL_SECONDS = 1.0
 MIN_CHECKPOINT_EVENTS = 64
 """Events since the last checkpoint that justify another."""
+MAX_CHECKPOINT_AGE_SECONDS = 10.0
+"""When fewer events justify one too: the journal is archived as far as checkpoints reach."""
 
 logger = structlog.get_logger("tapewire.subscription")
 
@@ -160,7 +162,7 @@ class _Delivery(Generic[ConsumerT]):
         self.is_caught_up = False
         self._unsaved_events = 0
         self._must_save = False
-        self._next_checkpoint_at = 0.0
+        self._next_checkpoint_at = asyncio.get_running_loop().time()
 
     @property
     def last_handled_sequence(self) -> int | None:
@@ -178,7 +180,9 @@ class _Delivery(Generic[ConsumerT]):
                 if not self.is_caught_up and not page.has_more:
                     await self._check_caught_up(start)
                 await self._save_checkpoint()
-                if not page.has_more and not await self._wait_for_events():
+                if page.has_more:
+                    continue
+                if not await wait_for_event(self._wake, POLL_INTERVAL_SECONDS, self._rng):
                     reason = await self._recreation_reason()
                     if reason:
                         return reason
@@ -263,8 +267,9 @@ class _Delivery(Generic[ConsumerT]):
 
     async def _save_checkpoint(self) -> None:
         now = asyncio.get_running_loop().time()
-        is_due = self._unsaved_events >= MIN_CHECKPOINT_EVENTS and now >= self._next_checkpoint_at
-        if not (is_due or self._must_save):
+        is_old = now >= self._next_checkpoint_at + MAX_CHECKPOINT_AGE_SECONDS
+        has_enough = self._unsaved_events >= (1 if is_old else MIN_CHECKPOINT_EVENTS)
+        if not ((has_enough and now >= self._next_checkpoint_at) or self._must_save):
             return
         state = self.consumer.serialize_state()
         try:
@@ -282,10 +287,6 @@ class _Delivery(Generic[ConsumerT]):
         self._next_checkpoint_at = now + max(
             MIN_CHECKPOINT_INTERVAL_SECONDS, len(state) / CHECKPOINT_BYTES_PER_SECOND
         )
-
-    async def _wait_for_events(self) -> bool:
-        """Wait for an event or for the next scheduled read; whether there was an event."""
-        return await wait_for_event(self._wake, POLL_INTERVAL_SECONDS, self._rng)
 
     async def _recreation_reason(self) -> str:
         """Why the log is not the one that was read so far; empty if it is."""

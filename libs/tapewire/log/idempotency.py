@@ -3,7 +3,8 @@
 A command with a key appends `IdempotencyKeyUsed` in the same atomic batch as its events. Its
 subject follows from the user and the key, and the append expects that subject to be empty.
 So one command of a key is carried out, at any time and in any process, and a rejected one leaves
-the key unused. Start at `IdempotencyKey`.
+the key unused. A key is forgotten when its event is archived (`tapewire.archive`). Start at
+`IdempotencyKey`.
 """
 
 import asyncio

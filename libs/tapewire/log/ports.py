@@ -190,8 +190,9 @@ class EventLog(Protocol):
     ) -> Page:
         """Read the first events after sequence `after` that match `filter`.
 
-        A trimmed log returns what is left: compare `after` with `bounds().first`. A replica may
-        lag: compare the end of the page with `last_sequence`.
+        A trimmed log returns what is left, and an archived one also the events before
+        `bounds().first` that it keeps: compare `after` with `bounds().first`. A replica may lag:
+        compare the end of the page with `last_sequence`.
         """
 
     async def last_events(self, subjects: Sequence[str]) -> list[RecordedEvent]:

@@ -236,7 +236,8 @@ def _check_complete(
         raise Unavailable(
             f"the log begins at {current_bounds.first}, the view needs it from {as_of + 1}"
         )
-    logger.warning("view.incomplete", first_sequence=current_bounds.first, sequence=as_of)
+    if checkpoint is not None:  # a user without earlier events has none in an archived log
+        logger.warning("view.incomplete", first_sequence=current_bounds.first, sequence=as_of)
 
 
 def _cheaper_filter(filter_: str, remaining: int, distance: int) -> str:

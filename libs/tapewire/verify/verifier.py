@@ -8,6 +8,7 @@ inspected. Start at `verify`.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Protocol
 
 import msgspec
 
@@ -15,7 +16,6 @@ from tapewire.events import ERASURE_DOMAINS, PositionEvent
 from tapewire.log import (
     EVERYBODY,
     Bounds,
-    EventLog,
     LatestValueStore,
     Page,
     RecordedEvent,
@@ -34,6 +34,23 @@ MAX_READ_ATTEMPTS = 6
 """Attempts to read a page from a lagging replica."""
 RETRY_DELAY_SECONDS = 0.05
 """The wait before the second attempt; it doubles before each further one."""
+
+
+class LogReader(Protocol):
+    """What verification needs of a log: these methods of `EventLog`."""
+
+    async def bounds(self) -> Bounds: ...
+
+    async def page(
+        self,
+        filter: str,  # noqa: A002
+        *,
+        after: int,
+        limit: int = ...,
+        max_bytes: int = ...,
+    ) -> Page: ...
+
+    async def last_sequence(self, filter: str) -> int: ...  # noqa: A002
 
 
 class VerificationSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -58,7 +75,7 @@ class VerificationSummary(msgspec.Struct, frozen=True, kw_only=True, rename="cam
 
 
 async def verify(
-    log: EventLog,
+    log: LogReader,
     values: LatestValueStore,
     on_difference: Callable[[VerificationDifference], None],
     *,
@@ -124,7 +141,7 @@ def _extend_bounds(bounds: Bounds, removals: RecordedRemovals) -> Bounds:
     return msgspec.structs.replace(bounds, first=1)
 
 
-async def _read_erasures(log: EventLog) -> list[RecordedEvent]:
+async def _read_erasures(log: LogReader) -> list[RecordedEvent]:
     filter_ = pattern(owner=EVERYBODY, domain=ERASURE_DOMAINS[-1])
     found: list[RecordedEvent] = []
     last = await log.last_sequence(filter_)
@@ -133,7 +150,7 @@ async def _read_erasures(log: EventLog) -> list[RecordedEvent]:
     return found
 
 
-async def _check_uniqueness(log: EventLog, inspector: LogInspector, findings: Findings) -> None:
+async def _check_uniqueness(log: LogReader, inspector: LogInspector, findings: Findings) -> None:
     """Report facts that occur twice, and references to facts that do not exist."""
     for sequence, first in inspector.event_ids.duplicate_definitions():
         findings.report_event(
@@ -149,7 +166,7 @@ async def _check_uniqueness(log: EventLog, inspector: LogInspector, findings: Fi
         findings.report_event(await _read_event(log, sequence), "it names an unknown notification")
 
 
-async def _last_position_trade_sequence(log: EventLog) -> int:
+async def _last_position_trade_sequence(log: LogReader) -> int:
     """The sequence of the trade that the last position event is for."""
     positions = pattern(domain="positions")
     last = await log.last_sequence(positions)
@@ -159,13 +176,13 @@ async def _last_position_trade_sequence(log: EventLog) -> int:
     return event.trade_sequence if isinstance(event, PositionEvent) else 0
 
 
-async def _read_event(log: EventLog, sequence: int, filter_: str = "ev.>") -> RecordedEvent:
+async def _read_event(log: LogReader, sequence: int, filter_: str = "ev.>") -> RecordedEvent:
     page = await _read_page(log, filter_, sequence - 1, limit=1)
     return page.events[0]
 
 
 async def _read_pages(
-    log: EventLog, filter_: str, after: int, last_sequence: int
+    log: LogReader, filter_: str, after: int, last_sequence: int
 ) -> AsyncIterator[list[RecordedEvent]]:
     """All events that match `filter_` after `after`, up to `last_sequence`. The next page is
     requested before one is yielded."""
@@ -185,7 +202,7 @@ async def _read_pages(
 
 
 async def _read_page(
-    log: EventLog, filter_: str, after: int, *, limit: int = CATCH_UP_PAGE_EVENTS
+    log: LogReader, filter_: str, after: int, *, limit: int = CATCH_UP_PAGE_EVENTS
 ) -> Page:
     """Read at least one event, from a replica that may lag. Raises Unavailable."""
     for attempt in range(MAX_READ_ATTEMPTS):

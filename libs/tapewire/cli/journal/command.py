@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from tapewire.cli.connection import nats_option
+from tapewire.cli.journal.archive import archive_command
 from tapewire.cli.journal.backup import backup_command
 from tapewire.cli.journal.erase import erase_command
 from tapewire.cli.journal.repair import repair_command
@@ -46,10 +47,16 @@ class JournalStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 @click.group()
 def journal() -> None:
-    """Show, back up, restore and repair the journal, decide about a loss, and erase users."""
+    """Show, archive, back up, restore and repair the journal, accept a loss, and erase users."""
 
 
-for _command in (backup_command, restore_command, repair_command, erase_command):
+for _command in (
+    archive_command,
+    backup_command,
+    restore_command,
+    repair_command,
+    erase_command,
+):
     journal.add_command(_command)
 
 

@@ -27,6 +27,7 @@ from tapewire.log.jetstream.journal_record import (
     JournalExtent,
     LossReport,
     all_epochs,
+    count_missing,
     find_losses,
     journal_store,
     read_event_id,
@@ -61,7 +62,7 @@ async def ensure_record(connection: NatsConnection, *, replaces: IncarnationReco
         epoch=bounds.epoch,
         created=journal.extent.created,
         first=bounds.first,
-        removed=journal.extent.gap_count,
+        removed=max(0, count_missing(journal.extent, bounds.first, 0)),
         erased_first=1 if replaces is None else replaces.erased_first,
         replaced=replaced[-MAX_EARLIER_EPOCHS:],
     )
@@ -159,11 +160,13 @@ async def _begin_incarnation(
     extent = await _require_extent(connection)
     old = before.record
     known = (*(() if old is None else (*old.replaced, old.epoch)), *replaced)
+    retained = 0 if old is None else old.retained
     record = IncarnationRecord(
         epoch=extent.bounds.epoch,
         created=extent.created,
         first=extent.bounds.first,
-        removed=extent.gap_count,
+        removed=max(0, count_missing(extent, extent.bounds.first, retained)),
+        retained=retained,
         erased_first=1 if old is None else old.erased_first,
         replaced=tuple(dict.fromkeys(known))[-2 * MAX_EARLIER_EPOCHS :],
     )
@@ -185,13 +188,19 @@ async def _begin_incarnation(
 
 
 async def record_removal(
-    connection: NatsConnection, *, first: int, removed: int, is_erasure: bool = False
+    connection: NatsConnection,
+    *,
+    first: int,
+    removed: int,
+    retained: int | None = None,
+    is_erasure: bool = False,
 ) -> None:
     """Record, before events are removed on purpose, what the guards have to allow.
 
     Args:
         first: the first sequence that will be left.
         removed: events that will be missing after it.
+        retained: single events before `first` that will be left; None for as many as recorded.
         is_erasure: they are all events of an erased user, so the log counts as complete without
             them.
 
@@ -210,9 +219,21 @@ async def record_removal(
             record,
             first=max(first, record.first),
             removed=max(removed, record.removed),
+            retained=record.retained if retained is None else retained,
             erased_first=first if is_erasure and was_complete else record.erased_first,
         ),
     )
+
+
+async def mark_complete_from(connection: NatsConnection, first: int) -> None:
+    """State in the metadata of EVENTS from which sequence on it is complete. From then on every
+    reader takes the journal as trimmed; `record_removal` comes before.
+
+    Raises:
+        AppendRejected: there is no stream EVENTS, or the server rejects its metadata.
+        Unavailable, OutcomeUnknown: the server does not answer.
+    """
+    await _write_metadata(connection, {stream_reads.COMPLETE_FROM_METADATA: str(first)})
 
 
 async def find_recorded_losses(connection: NatsConnection) -> tuple[JournalAndRecords, list[str]]:
@@ -246,13 +267,17 @@ async def _write_epochs(
     connection: NatsConnection, epoch: str, earlier: tuple[tuple[str, int], ...]
 ) -> None:
     """Name the epochs in the metadata of EVENTS, where every reader of the log finds them."""
-    info = await _request_api(connection, f"$JS.API.STREAM.INFO.{EVENTS}", {})
-    config = info["config"]
-    config["metadata"] = {
-        **(config.get("metadata") or {}),
+    names = {
         stream_reads.EPOCH_METADATA: epoch,
         stream_reads.EARLIER_EPOCHS_METADATA: ",".join(f"{name}:{end}" for name, end in earlier),
     }
+    await _write_metadata(connection, names)
+
+
+async def _write_metadata(connection: NatsConnection, metadata: dict[str, str]) -> None:
+    info = await _request_api(connection, f"$JS.API.STREAM.INFO.{EVENTS}", {})
+    config = info["config"]
+    config["metadata"] = {**(config.get("metadata") or {}), **metadata}
     await _request_api(connection, f"$JS.API.STREAM.UPDATE.{EVENTS}", config)
 
 

@@ -36,8 +36,8 @@ class IncarnationRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     """The journal as it was made or accepted.
 
     `epoch` is one of the epochs that the journal continues. `created` is the creation time of
-    EVENTS. Events before `first`, and `removed` events after it, were removed on purpose; those
-    before `erased_first` only because their users were erased.
+    EVENTS. Events before `first` were removed on purpose, except `retained` ones, and so were
+    `removed` events after it; those before `erased_first` only because their users were erased.
     `replaced` holds the epochs whose loss an operator accepted when this incarnation began.
     """
 
@@ -45,6 +45,7 @@ class IncarnationRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     created: str
     first: int = 1
     removed: int = 0
+    retained: int = 0
     erased_first: int = 1
     replaced: tuple[str, ...] = ()
 
@@ -243,8 +244,13 @@ def _find_removals(extent: JournalExtent, record: IncarnationRecord) -> Iterator
             f"the journal begins at {bounds.first} instead of {record.first}: "
             f"{bounds.first - record.first} events were removed"
         )
-    if extent.gap_count > record.removed:
-        yield (
-            f"{extent.gap_count - record.removed} events are missing between "
-            f"{bounds.first} and {bounds.last}"
-        )
+    first = max(bounds.first, record.first)
+    missing = count_missing(extent, first, record.retained) - record.removed
+    if missing > 0:
+        yield f"{missing} events are missing between {bounds.first} and {bounds.last}"
+
+
+def count_missing(extent: JournalExtent, first: int, retained: int) -> int:
+    """Events that a journal lacks which is complete from `first` on and holds `retained` earlier
+    ones; 0 or less while earlier events are still being removed."""
+    return extent.bounds.last - first + 1 + retained - extent.event_count

@@ -26,6 +26,9 @@ EPOCH_METADATA = "tapewire-epoch"
 """The key of the stream's metadata that names the epoch, unless it derives from the creation."""
 EARLIER_EPOCHS_METADATA = "tapewire-earlier-epochs"
 """The key of the stream's metadata with the earlier epochs: ``EPOCH:LAST,EPOCH:LAST,…``."""
+COMPLETE_FROM_METADATA = "tapewire-complete-from"
+"""The key of the stream's metadata with the sequence from which on an archived journal is
+complete. Of what came before, it holds only single events."""
 _NOT_FOUND_CODE = 10037
 _BASE36_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -119,7 +122,8 @@ async def next_sequence(connection: NatsConnection, stream: str, filter_: str, a
 
 
 async def last_sequence_before(connection: NatsConnection, stream: str, moment: datetime) -> int:
-    """The sequence before the first message that was stored at or after `moment`."""
+    """The sequence before the first message that was stored at or after `moment`, among those from
+    which on the stream is complete."""
     request = {"next_by_subj": ">", "start_time": moment.isoformat(), "batch": 1}
     replies = await read_many(
         connection,
@@ -127,9 +131,10 @@ async def last_sequence_before(connection: NatsConnection, stream: str, moment: 
         msgspec.json.encode(request),
         lambda m: bool(status_code(m)),
     )
+    now = await bounds(connection, stream)
     if len(replies) > 1:
-        return int((replies[0].headers or {})["Nats-Sequence"]) - 1
-    return (await bounds(connection, stream)).last
+        return max(int((replies[0].headers or {})["Nats-Sequence"]), now.first) - 1
+    return now.last
 
 
 async def bounds(connection: NatsConnection, stream: str) -> Bounds:
@@ -154,7 +159,8 @@ def bounds_from_info(info: dict[str, Any]) -> Bounds:
         )
         if end.isdigit()
     )
-    return Bounds(epoch, state["first_seq"] or 1, state["last_seq"], earlier)
+    first = max(state["first_seq"] or 1, int(metadata.get(COMPLETE_FROM_METADATA, 1)))
+    return Bounds(epoch, first, state["last_seq"], earlier)
 
 
 async def subjects(connection: NatsConnection, stream: str, filter_: str) -> list[str]:

@@ -250,12 +250,12 @@ class StrategyInvariants:
         event: StopLossExecuted,
         stop_loss_order: StrategyOrder | None,
     ) -> None:
-        if stop_loss_order is None:
+        if stop_loss_order is not None:
+            found = (event.order_id, event.trigger_price)
+            expected = (stop_loss_order.order_id, stop_loss_order.trigger_price)
+            self._findings.compare(recorded, "the stop-loss", found, expected)
+        elif self._has_full_history:
             self._findings.report_event(recorded, "no stop-loss order was filled right before")
-            return
-        found = (event.order_id, event.trigger_price)
-        expected = (stop_loss_order.order_id, stop_loss_order.trigger_price)
-        self._findings.compare(recorded, "the stop-loss", found, expected)
 
     def _check_completed(self, recorded: RecordedEvent, now: Strategy) -> None:
         done = now.max_trades is not None and now.trades >= now.max_trades
