@@ -1,5 +1,6 @@
 """How each client handles error responses: it stops on permanent errors and retries others."""
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -23,6 +24,24 @@ async def test_client_stops_without_credentials(run_client: RunClient, harness: 
     async with run_client(DriverStreamRequest(edge.url, ORDERS_PATH)) as reader:
         assert await reader.wait_until_over() == "401"
         assert not reader.events
+
+
+async def test_client_stops_when_another_user_is_signed_in(
+    client_group: ClientGroup, harness: Harness, fresh: Callable[[str], str]
+) -> None:
+    """The stream is meant for bob. An EventSource does not see the 409, and asks whose session it
+    is."""
+    edge = harness.shared_edge(**SETTINGS)
+
+    async def check(client: ThirdPartyClient, run: RunClient) -> None:
+        alice = StreamUser(fresh("alice"), edge)
+        request = await alice.stream_request(ORDERS_PATH, client.auth_methods[-1])
+        async with run(dataclasses.replace(request, query="?userId=bob")) as reader:
+            reason = "401" if client.name == "EventSource" else "409"
+            assert await reader.wait_until_over() == reason
+            assert not reader.events
+
+    await client_group.check_each(check)
 
 
 async def test_client_retries_after_503_and_429(

@@ -6,6 +6,7 @@ export function start(streams, types, pause) {
     const seen = (event) =>
       window.say({ path, event: event.type, data: event.data, id: event.lastEventId });
     const over = (why) => window.say({ over: why === 'signed out' ? '401' : 'limit' });
-    follow(url, types, seen, over, { id, pause });
+    const user = new URL(url, location.href).searchParams.get('userId');
+    follow(url, types, seen, over, { id, pause, user });
   }
 }
