@@ -142,6 +142,7 @@ async def test_over_https_a_sibling_domain_sets_no_session(
     assert cookie_header.count(theirs) == 2, "the browser sends those of the sibling too"
 
 
+@pytest.mark.slow
 async def test_over_https_another_port_of_the_host_cannot_hide_the_session(
     https_context: BrowserContext, https_port: int
 ) -> None:
@@ -163,6 +164,7 @@ async def test_over_https_another_port_of_the_host_cannot_hide_the_session(
     assert sorted(names) == ["__Host-session", "session", "session"]
 
 
+@pytest.mark.slow
 async def test_over_http_two_sessions_are_refused_and_the_page_says_why(
     stack: Stack, open_page: OpenPage, page: Page
 ) -> None:
