@@ -47,11 +47,11 @@ _IDEMPOTENCY_KEY_PARAMETER = {
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY_CHARACTERS},
 }
 
-_USER_PARAMETER = {
+USER_PARAMETER = {
     "name": USER_HEADER,
     "in": "header",
     "required": False,
-    "description": "The user whom the page shows, percent-encoded. The call is refused with 409 "
+    "description": "The user whom the page shows, percent-encoded. It is refused with 409 "
     f"`{ACCOUNT_CHANGED}` if another one is signed in, for example in another tab.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 12 * MAX_USER_ID_CHARACTERS},
 }
@@ -112,7 +112,7 @@ def operation(
     parameters = [
         *query_parameters,
         *([_IDEMPOTENCY_KEY_PARAMETER] if is_command else []),
-        *([_USER_PARAMETER] if has_session else []),
+        *([USER_PARAMETER] if has_session else []),
     ]
     statuses = {
         *error_statuses,

@@ -25,7 +25,7 @@ from tapewire_services.edge.delivery.stream_routes import (
     StreamRoute,
     combine_topics,
 )
-from tapewire_services.edge.http.schema import query_parameter
+from tapewire_services.edge.http.schema import USER_PARAMETER, query_parameter
 from tapewire_services.edge.http.stream_request import MIN_RATE_PER_SECOND
 
 EVENT_STREAM = "text/event-stream"
@@ -127,6 +127,7 @@ def _describe_operation(
     route: StreamRoute, messages: MessageTypes, schemas: dict[int, JsonSchema]
 ) -> dict[str, Any]:
     is_public = route.access is Access.PUBLIC
+    statuses = {*_ERROR_STATUSES, *((409,) if _may_need_session(route) else ())}
     operation: dict[str, Any] = {
         "summary": f"The stream `{route.name}`",
         "description": _describe_stream(route),
@@ -139,13 +140,17 @@ def _describe_operation(
             },
             **{
                 str(status): {"$ref": f"#/components/responses/{status}"}
-                for status in _ERROR_STATUSES
+                for status in sorted(statuses)
             },
         },
     }
     if not is_public:
         operation["security"] = [{"session": []}, {"bearer": []}]
     return operation
+
+
+def _may_need_session(route: StreamRoute) -> bool:
+    return route.access is Access.USER or route.parameter is RouteParameter.TOPICS
 
 
 def _describe_stream(route: StreamRoute) -> str:
@@ -205,6 +210,10 @@ def _parameters(route: StreamRoute) -> Iterator[dict[str, Any]]:
         }
     if route.parameter is RouteParameter.USER:
         yield query_parameter("userId", "The user whose events are shown; for admins.")
+    elif _may_need_session(route):
+        yield query_parameter("userId", f"As `{USER_PARAMETER['name']}`, for an EventSource.")
+    if _may_need_session(route):
+        yield USER_PARAMETER
     if interest.live_values & {LiveValue.PRICES, LiveValue.VALUATIONS}:
         yield query_parameter("symbols", "Comma-separated symbols of prices; all without it.")
     if interest.live_values:

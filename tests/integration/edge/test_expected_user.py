@@ -51,6 +51,7 @@ class TestCalls:
                 (method, path, operation)
                 for (method, path), operation in document.operations.items()
                 if "401" in operation["responses"]
+                and not operation.get("operationId", "").startswith("stream-")
             ]
             assert len(calls) >= 27
             for method, path, operation in calls:
@@ -192,6 +193,18 @@ class TestStreams:
                 by_query + quote(cast.user), cookie, headers=names_of(cast.user)
             ) as stream:
                 assert stream.status == 200, path
+
+    async def test_the_document_says_which_streams_are_meant_for_a_user(
+        self, edge: EdgeProcess
+    ) -> None:
+        async with edge.client() as http:
+            document = OpenApiDocument((await http.get(OPENAPI_PATH)).json())
+        for path in (ORDERS, "/api/stream", "/sse/prices", PRICES, "/api/v2/stream"):
+            operation = document.operations["GET", path]
+            names = {one["name"] for one in operation["parameters"]}
+            is_private = path not in PUBLIC_STREAMS
+            assert ("409" in operation["responses"]) == is_private, path
+            assert names >= {USER_HEADER, "userId"} if is_private else USER_HEADER not in names
 
     async def test_a_stream_does_not_resume_for_the_next_user(
         self, edge: EdgeProcess, alice: str, fresh: Callable[[str], str], journal: EventLogDriver
