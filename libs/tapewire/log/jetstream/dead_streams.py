@@ -41,7 +41,7 @@ class MemoryStreamMonitor:
                 return False
             await delete_stream(self._connection, MARKET)
         except LogError as error:
-            logger.warning("streams.dead_stream_kept", name=MARKET, error=str(error))
+            logger.warning("streams.memory_check_failed", name=MARKET, error=str(error))
             return False
         logger.warning("streams.dead_stream_removed", name=MARKET, seconds=now - self._dead_since)
         self._dead_since = None
