@@ -27,6 +27,8 @@ from tapewire.log.failed_event_store import FailedEvent
 from tapewire.log.jetstream import JetStreamEventLog, NatsConnection, connect
 from tapewire.log.jetstream.backup import EventsRemoved, back_up, create_folder
 from tapewire.log.jetstream.failed_events import JetStreamFailedEventStore
+from tapewire.log.jetstream.journal_admin import record_removal
+from tapewire.log.jetstream.journal_record import read_journal
 from tapewire.log.jetstream.streams import EVENTS
 from tests.harness import fork_server
 from tests.harness.journal_platform import JournalPlatform
@@ -342,6 +344,27 @@ async def test_a_trimmed_journal_is_restored_with_what_it_is_folded_from(
     async with await platform.edge.open_stream(ORDERS, cookie) as stream:
         snapshot = await stream.read_until("order:update")
         assert len(snapshot.data["orders"]) == EVENT_COUNT + 3
+
+
+async def test_what_was_removed_on_purpose_is_known_after_the_loss_of_everything(
+    platform: JournalPlatform, backups: Backups
+) -> None:
+    """An erasure, for example: `verify` takes the journal as complete."""
+    async with connected(platform) as connection:
+        await record_removal(connection, first=3, removed=1, is_erasure=True)
+        await platform.api("STREAM.PURGE.EVENTS", {"seq": 3})
+        await platform.api("STREAM.MSG.DELETE.EVENTS", {"seq": 6})
+        before = (await read_journal(connection)).record
+    assert before is not None
+    await backups.back_up()
+    await asyncio.to_thread(platform.lose_store)
+    await backups.restore()
+    async with connected(platform) as connection:
+        record = (await read_journal(connection)).record
+    assert record is not None
+    assert (record.first, record.removed, record.erased_first) == (3, 1, before.erased_first)
+    assert before.erased_first > 1
+    assert (await asyncio.to_thread(platform.run, "journal", "status"))[0] == 0
 
 
 async def test_lists_in_blocks_are_restored(platform: JournalPlatform, backups: Backups) -> None:

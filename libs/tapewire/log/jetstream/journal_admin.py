@@ -128,12 +128,16 @@ async def hold_for_restore(connection: NatsConnection) -> None:
 
 
 async def record_restored(
-    connection: NatsConnection, epochs: tuple[tuple[str, int], ...], before: JournalAndRecords
+    connection: NatsConnection,
+    epochs: tuple[tuple[str, int], ...],
+    record: IncarnationRecord | None,
+    before: JournalAndRecords,
 ) -> IncarnationRecord:
     """Begin the incarnation of a restored journal, which continues the epochs of its backup.
 
     Args:
         epochs: the backup's epochs, each with the last event of it that was restored.
+        record: the incarnation record at the time of the backup: what had been removed on purpose.
         before: the journal that was replaced, and its records.
 
     Raises:
@@ -144,7 +148,11 @@ async def record_restored(
     replaced = [epoch for epoch, _ in epochs]
     if before.extent is not None:
         replaced += all_epochs(before.extent.bounds)
-    return await _begin_incarnation(connection, before, replaced)
+    if before.record is not None:
+        replaced += [*before.record.replaced, before.record.epoch]
+    return await _begin_incarnation(
+        connection, msgspec.structs.replace(before, record=record), replaced
+    )
 
 
 async def finish_restore(connection: NatsConnection) -> None:

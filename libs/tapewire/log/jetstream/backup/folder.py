@@ -14,6 +14,8 @@ from typing import IO, Any
 
 import msgspec
 
+from tapewire.log.jetstream.journal_record import IncarnationRecord
+
 MANIFEST = "manifest.json"
 FORMAT = 1
 READ_BYTES = 1 << 20
@@ -33,7 +35,8 @@ class FileDigest(msgspec.Struct, frozen=True, rename="camel"):
 
 class BackupManifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A backup. `epochs` are those of the journal, each with the last sequence that the backup has
-    of it; the last one was current. `config` is that of EVENTS."""
+    of it; the last one was current. `config` is that of EVENTS, `record` says what was removed from
+    the journal on purpose."""
 
     format: int = FORMAT
     id: str
@@ -43,6 +46,7 @@ class BackupManifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     last: int
     events: int
     config: dict[str, Any]
+    record: IncarnationRecord | None
     files: dict[str, FileDigest]
 
 

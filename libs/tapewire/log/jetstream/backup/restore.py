@@ -107,7 +107,7 @@ async def restore(
     dropped = await _drop_partial_batch(connection, manifest.last)
     *earlier, (epoch, last) = manifest.epochs
     record = await journal_admin.record_restored(
-        connection, (*earlier, (epoch, last - dropped)), before
+        connection, (*earlier, (epoch, last - dropped)), manifest.record, before
     )
     changes = await provision_all()
     await journal_admin.finish_restore(connection)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from tapewire.log.jetstream.backup.folder import BackupFolder, BackupManifest
 from tapewire.log.jetstream.backup.values import ValueWriter, copy_values
 from tapewire.log.jetstream.connection import NatsConnection
-from tapewire.log.jetstream.journal_record import JournalExtent, read_extent
+from tapewire.log.jetstream.journal_record import JournalExtent, read_journal
 from tapewire.log.jetstream.stream_snapshot import receive_snapshot
 from tapewire.log.jetstream.streams import EVENTS, PARKED, VIEWS
 from tapewire.log.ports import AppendRejected
@@ -38,7 +38,7 @@ async def back_up(
         Unavailable, OutcomeUnknown: the server does not answer.
         OSError: the files cannot be written.
     """
-    before = await _read_extent(connection)
+    before = _require_extent((await read_journal(connection)).extent)
     with folder.write(VIEWS_FILE) as file:
         writer = ValueWriter(file)
         await copy_values(connection, VIEWS, writer, lambda n: report(f"{VIEWS}: {n:,} values"))
@@ -57,29 +57,31 @@ async def back_up(
             snapshot = await receive_snapshot(connection, EVENTS, write)
         await copy_values(connection, PARKED, parked, lambda _: None)
         parked.close()
-    after = await _read_extent(connection)
-    state = snapshot.state
-    removed = {
-        (extent.bounds.epoch, extent.bounds.first, extent.gap_count) for extent in (before, after)
-    } | {(before.bounds.epoch, state["first_seq"] or 1, state.get("num_deleted", 0))}
-    if len(removed) > 1:
+    journal = await read_journal(connection)
+    after, state = _require_extent(journal.extent), snapshot.state
+    was_removed = (before.bounds.epoch, before.bounds.first) != (
+        after.bounds.epoch,
+        after.bounds.first,
+    )
+    missing = {extent.bounds.last - extent.event_count for extent in (before, after)}
+    if was_removed or missing != {state["last_seq"] - state["messages"]}:
         raise EventsRemoved("events were removed from the journal during the backup: make it again")
     manifest = BackupManifest(
         id=secrets.token_hex(8),
         created_at=datetime.now(UTC),
         epochs=(*before.bounds.earlier, (before.bounds.epoch, state["last_seq"])),
-        first=state["first_seq"] or 1,
+        first=before.bounds.first,
         last=state["last_seq"],
         events=state["messages"],
         config=snapshot.config,
+        record=journal.record,
         files=folder.files,
     )
     folder.complete(manifest)
     return manifest
 
 
-async def _read_extent(connection: NatsConnection) -> JournalExtent:
-    extent = await read_extent(connection)
+def _require_extent(extent: JournalExtent | None) -> JournalExtent:
     if extent is None:
         raise AppendRejected(f"there is no stream {EVENTS}")
     return extent
