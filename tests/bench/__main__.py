@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from tests.bench.archiving import measure_archiving
 from tests.bench.client import BenchTarget
 from tests.bench.history import measure_long_history
+from tests.bench.journal import measure_journal
 from tests.bench.paging import measure_paging
 from tests.bench.peers.comparison import compare_with_peers
 from tests.bench.peers.trials import FULL as ALL_PEERS
@@ -24,6 +25,7 @@ LONG_SCENARIOS: dict[str, Callable[[], Coroutine[None, None, TableRows]]] = {
     "history": measure_long_history,
     "paging": measure_paging,
     "archiving": measure_archiving,
+    "journal": measure_journal,
 }
 """Separate scenarios on a message server of their own, which take many minutes."""
 

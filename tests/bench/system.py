@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from tapewire.cli.nats_config.accounts import JETSTREAM_ACCOUNT
+
 START_TIMEOUT_SECONDS = 120
 
 
@@ -27,6 +29,11 @@ class BenchSystem:
     def nats_url(self) -> str:
         """The URL of the message server."""
         return str(json.loads((self._data_dir / "run.json").read_text())["natsUrl"])
+
+    def stream_file_bytes(self, stream: str) -> int:
+        """The size of the files of a stream."""
+        folder = self._data_dir / f"jetstream/jetstream/{JETSTREAM_ACCOUNT}/streams/{stream}"
+        return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
     def edge_process(self) -> psutil.Process:
         """The only edge process."""
