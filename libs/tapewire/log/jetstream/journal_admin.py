@@ -7,16 +7,21 @@ meanwhile, clients that saw more than the journal now holds have ids that the ne
 continue (docs/adr/0015). Start at `ensure_record`.
 """
 
-import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 
 from tapewire.events import CODEC
 from tapewire.log.jetstream import stream_reads
 from tapewire.log.jetstream.connection import NatsConnection
+from tapewire.log.jetstream.journal_epochs import (
+    MAX_EARLIER_EPOCHS,
+    continue_epochs,
+    new_epoch,
+    write_epochs,
+    write_metadata,
+)
 from tapewire.log.jetstream.journal_record import (
     INCARNATION_KEY,
     LOSS_KEY,
@@ -34,17 +39,10 @@ from tapewire.log.jetstream.journal_record import (
     read_extent,
     read_journal,
 )
-from tapewire.log.jetstream.streams import EVENTS
 from tapewire.log.ports import AppendRejected, Unavailable
 
-MAX_EARLIER_EPOCHS = 32
-"""Epochs that a journal continues. Ids of older ones lead to a reset."""
 RESTORER = "tapewire journal restore"
 """Who reports a loss while a backup is being restored."""
-_EPOCH_SUFFIX_CHARACTERS = 4
-_EPOCH_CHARACTERS = 11
-"""Characters of an epoch that derives from a creation time."""
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 async def ensure_record(connection: NatsConnection, *, replaces: IncarnationRecord | None) -> bool:
@@ -84,16 +82,8 @@ async def begin_epoch(connection: NatsConnection) -> str | None:
     bounds = extent.bounds
     if not bounds.last:
         return None
-    epoch = await _continue_epochs(connection, (*bounds.earlier, (bounds.epoch, bounds.last)))
+    epoch = await continue_epochs(connection, (*bounds.earlier, (bounds.epoch, bounds.last)))
     await _write_record(connection, msgspec.structs.replace(record, epoch=epoch))
-    return epoch
-
-
-async def _continue_epochs(connection: NatsConnection, earlier: tuple[tuple[str, int], ...]) -> str:
-    """Give EVENTS a new epoch that continues `earlier` ones, the latest last; the epoch."""
-    suffix = "".join(secrets.choice(_DIGITS) for _ in range(_EPOCH_SUFFIX_CHARACTERS))
-    epoch = earlier[-1][0][:_EPOCH_CHARACTERS] + suffix
-    await _write_epochs(connection, epoch, earlier[-MAX_EARLIER_EPOCHS:])
     return epoch
 
 
@@ -108,7 +98,7 @@ async def accept_loss(connection: NatsConnection) -> IncarnationRecord:
     before = await read_journal(connection)
     if before.extent is None:
         raise AppendRejected("there is no stream EVENTS: restore it, or run this command again")
-    await _write_epochs(connection, _new_epoch(), ())
+    await write_epochs(connection, new_epoch(), ())
     record = await _begin_incarnation(connection, before, all_epochs(before.extent.bounds))
     await journal_store(connection).put(LOSS_KEY, b"")
     return record
@@ -144,7 +134,7 @@ async def record_restored(
         AppendRejected: the server rejects the stream's metadata.
         Unavailable, OutcomeUnknown: the server does not answer.
     """
-    await _continue_epochs(connection, epochs)
+    await continue_epochs(connection, epochs)
     replaced = [epoch for epoch, _ in epochs]
     if before.extent is not None:
         replaced += all_epochs(before.extent.bounds)
@@ -241,7 +231,7 @@ async def mark_complete_from(connection: NatsConnection, first: int) -> None:
         AppendRejected: there is no stream EVENTS, or the server rejects its metadata.
         Unavailable, OutcomeUnknown: the server does not answer.
     """
-    await _write_metadata(connection, {stream_reads.COMPLETE_FROM_METADATA: str(first)})
+    await write_metadata(connection, {stream_reads.COMPLETE_FROM_METADATA: str(first)})
 
 
 async def find_recorded_losses(connection: NatsConnection) -> tuple[JournalAndRecords, list[str]]:
@@ -269,37 +259,3 @@ async def _require_extent(connection: NatsConnection) -> JournalExtent:
 
 async def _write_record(connection: NatsConnection, record: IncarnationRecord) -> None:
     await journal_store(connection).put(INCARNATION_KEY, CODEC.encode(record))
-
-
-async def _write_epochs(
-    connection: NatsConnection, epoch: str, earlier: tuple[tuple[str, int], ...]
-) -> None:
-    """Name the epochs in the metadata of EVENTS, where every reader of the log finds them."""
-    names = {
-        stream_reads.EPOCH_METADATA: epoch,
-        stream_reads.EARLIER_EPOCHS_METADATA: ",".join(f"{name}:{end}" for name, end in earlier),
-    }
-    await _write_metadata(connection, names)
-
-
-async def _write_metadata(connection: NatsConnection, metadata: dict[str, str]) -> None:
-    info = await _request_api(connection, f"$JS.API.STREAM.INFO.{EVENTS}", {})
-    config = info["config"]
-    config["metadata"] = {**(config.get("metadata") or {}), **metadata}
-    await _request_api(connection, f"$JS.API.STREAM.UPDATE.{EVENTS}", config)
-
-
-async def _request_api(
-    connection: NatsConnection, subject: str, request: dict[str, Any]
-) -> dict[str, Any]:
-    message = await connection.request(subject, msgspec.json.encode(request))
-    answer: dict[str, Any] = msgspec.json.decode(message.data)
-    error = answer.get("error")
-    if error is not None:
-        raise AppendRejected(f"{subject}: {error.get('description')}")
-    return answer
-
-
-def _new_epoch() -> str:
-    """An epoch that no journal had before: the present time, as of a stream's creation."""
-    return stream_reads.epoch_from_created(datetime.now(UTC).isoformat())
