@@ -170,6 +170,13 @@ bench-peers: setup ## Install what bench compares with, beside .venv (nginx and 
 slow: setup ## The tests marked slow that belong to no suite of their own
 	@$(PYTEST) -m slow $(SLOW_SUITES:%=--ignore=tests/%) $(ARGS) || [ $$? -eq 5 ]
 
+# Nightly, not CI: it installs some forty packages.
+.PHONY: schemathesis
+schemathesis: setup ## Requests that schemathesis generates from the OpenAPI document (ARGS='-n 100')
+	@$(PY) -m pip install --quiet --disable-pip-version-check --upgrade --target $(VENV)/schemathesis \
+		schemathesis==4.32.5
+	@$(PY) -m tests.generated_requests $(VENV)/schemathesis $(ARGS)
+
 # Nightly, not CI: hours for all. mutmut needs the sources under their import names, without links.
 MUTATION := build/mutation
 .PHONY: mutation

@@ -15,7 +15,7 @@ from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 
 from tapewire.log.list_cursor import MAX_PAGE_ROWS
-from tapewire_services.edge.auth import MAX_USER_ID_CHARACTERS, SESSION_COOKIE, USER_HEADER
+from tapewire_services.edge.auth import SESSION_COOKIE, USER_HEADER
 from tapewire_services.edge.http.errors import ACCOUNT_CHANGED, Problem
 
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 128
@@ -53,7 +53,7 @@ USER_PARAMETER = {
     "required": False,
     "description": "The user whom the page shows, percent-encoded. It is refused with 409 "
     f"`{ACCOUNT_CHANGED}` if another one is signed in, for example in another tab.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 12 * MAX_USER_ID_CHARACTERS},
+    "schema": {"type": "string"},
 }
 
 
