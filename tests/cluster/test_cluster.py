@@ -12,7 +12,10 @@ from tests.harness.order_trial.checks import find_violations
 
 MAX_REPORTED_VIOLATIONS = 20
 MAX_WAIT_SECONDS = 4.0 if IS_SHORT else 3.0
-"""The promise is 3 s; the short form also runs on busy machines."""
+"""How long an order may wait while a server is frozen. The promise is 3 s; the short form also runs
+on busy machines."""
+MAX_WAIT_WITH_RESTART_SECONDS = 6.0
+"""As long, when servers are started beside it on the same processors."""
 
 
 def test_every_client_sees_exactly_what_the_log_holds(
@@ -26,7 +29,16 @@ def test_every_client_sees_exactly_what_the_log_holds(
 
 
 def test_no_order_waits_for_its_answer(trial_result: ClusterTrialResult) -> None:
-    late = [str(one) for one in trial_result.steps if one.longest_wait_seconds > MAX_WAIT_SECONDS]
+    late = [
+        str(one)
+        for one in trial_result.steps
+        if one.longest_wait_seconds
+        > (
+            MAX_WAIT_SECONDS
+            if one.step.fault is ClusterFault.FREEZE
+            else MAX_WAIT_WITH_RESTART_SECONDS
+        )
+    ]
     assert not late, "\n".join(late)
 
 
