@@ -6,6 +6,7 @@ written.
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -213,6 +214,30 @@ class TestSameState:
         assert (repeated.archived, repeated.removed) == (0, 0)
         assert len(list(archive.read(journal.folder))) == journal.horizon - 1
         assert (await journal.run("verify", "--archive", str(journal.folder)))[0] == 0
+
+
+class TestBackup:
+    async def test_an_archived_journal_is_restored_after_everything_was_lost(
+        self, journal: ArchivedJournal, tmp_path: Path
+    ) -> None:
+        """It is guarded as before, has the same views, and belongs to the same archive."""
+        await journal.archive(journal.horizon // 2)
+        before, kept = await journal.views(), contents(await read_events(journal.log))
+        backup = str(tmp_path / "backup")
+        code, output = await journal.run("journal", "backup", backup)
+        assert code == 0, output
+        journal.server.kill()
+        shutil.rmtree(tmp_path / "store")
+        journal.server.start()
+        code, output = await journal.run("journal", "restore", backup)
+        assert code == 0, output
+        assert contents(await read_events(journal.log)) == kept
+        assert (await journal.log.bounds()).first == journal.horizon // 2
+        assert await journal.views() == before
+        for command in (("journal", "status"), ("verify", "--archive", str(journal.folder))):
+            code, output = await journal.run(*command)
+            assert code == 0, output
+        assert (await journal.archive(journal.horizon // 2)).archived == 0
 
 
 class Interrupted(Exception):
