@@ -5,7 +5,8 @@ also not in the files of the message server, and everybody else keeps everything
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from tapewire.log.jetstream import (
 from tapewire.log.jetstream.streams import MARKET, VIEWS
 from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import alerts, orders, strategies
+from tests.harness import provisioning
 from tests.harness.erasures import find_in_files
 from tests.harness.provisioning import run_command
 from tests.harness.stack import Stack, StackFactory
@@ -40,6 +42,9 @@ from tests.harness.waiting import wait_until_async
 
 ERASED, QUIET, BUSY = "erin.of the/past", "quentin", "bess"
 SECONDS = 120.0
+COMMAND_TIMEOUT_SECONDS = 900.0
+USER_COUNT = 1_000
+ERASED_ORDER_COUNT = 150
 VIEW_TYPES = (
     views.OrdersView,
     views.OrderHistory,
@@ -115,10 +120,23 @@ class Platform:
         await self.place(user, Decimal("0.01"))
         await asyncio.gather(*(self.place(user) for _ in range(order_count)))
 
-    async def until(self, what: str, filter_: str, count: int = 1) -> None:
+    async def stop_strategies(self, user: str) -> None:
+        listed = await self.ask(
+            strategies.SERVICE,
+            strategies.LIST,
+            strategies.ListStrategies(user_id=user),
+            strategies.StrategiesReply,
+        )
+        for one in listed.strategies:
+            stop = strategies.StopStrategy(user_id=user, strategy_id=one.strategy_id)
+            await self.ask(strategies.SERVICE, strategies.STOP, stop, strategies.StrategyReply)
+
+    async def until(
+        self, what: str, filter_: str, count: int = 1, timeout_seconds: float = SECONDS
+    ) -> None:
         found = 0
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(timeout_seconds):
                 while found < count:
                     page = await self.log.page(filter_, after=0)
                     found = len(page.events) + page.remaining
@@ -155,6 +173,15 @@ class Platform:
         ]
         return [view.encode() for view, _ in loaded]
 
+    async def views_of_all(self, users: Iterable[str]) -> dict[str, list[bytes]]:
+        slots = asyncio.Semaphore(16)
+
+        async def read(user: str) -> tuple[str, list[bytes]]:
+            async with slots:
+                return user, await self.views_of(user)
+
+        return dict(await asyncio.gather(*map(read, users)))
+
     async def wait_for_next_valuation(self, user: str) -> None:
         before = await self.valuation_time(user)
 
@@ -162,6 +189,16 @@ class Platform:
             return await self.valuation_time(user) not in ("", before)
 
         await wait_until_async(f"{user} is valued again", is_newer)
+
+    async def wait_until_unchanged(self, user: str) -> None:
+        """Wait until no view of the user changes within two seconds."""
+
+        async def is_unchanged() -> bool:
+            before = await self.views_of(user)
+            await asyncio.sleep(2)
+            return await self.views_of(user) == before
+
+        await wait_until_async(f"the views of {user} do not change", is_unchanged)
 
     async def erase(self, user: str, *options: str) -> tuple[int, str]:
         return await asyncio.to_thread(
@@ -180,7 +217,10 @@ class Platform:
 
 
 @pytest.fixture
-async def platform(stack_factory: StackFactory) -> AsyncIterator[Platform]:
+async def platform(
+    stack_factory: StackFactory, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Platform]:
+    monkeypatch.setattr(provisioning, "COMMAND_TIMEOUT_SECONDS", COMMAND_TIMEOUT_SECONDS)
     stack = stack_factory(speed=50)
     connection = await connect(stack.nats_url, "test")
     yield Platform(stack, connection)
@@ -233,3 +273,77 @@ async def test_a_user_is_erased_under_load_without_a_trace(
     assert stack.stop() == 0
     assert find_in_files(stack.data_dir, ERASED) == []
     assert find_in_files(stack.data_dir, BUSY)
+
+
+def report(text: str) -> None:
+    print(f"{time.perf_counter():.1f} {text}", flush=True)  # noqa: T201 - the figures of a run
+
+
+@pytest.mark.slow
+async def test_one_of_a_thousand_users_is_erased_under_load(
+    platform: Platform, tmp_path: Path
+) -> None:
+    """Run with ``-s`` to see the measurements."""
+    stack = platform.stack
+    quiet_users = [f"quiet-{number}" for number in range(USER_COUNT - 11)]
+    busy_users = [f"busy-{number}" for number in range(10)]
+    slots = asyncio.Semaphore(64)
+
+    async def trade_a_little(user: str) -> None:
+        async with slots:
+            await platform.place(user, Decimal("0.01"))
+            for _ in range(3):
+                await platform.place(user)
+
+    report("trading")
+    await asyncio.gather(*map(trade_a_little, quiet_users))
+    await platform.trade(QUIET, 80)
+    await platform.trade(ERASED, ERASED_ORDER_COUNT)
+    await platform.stop_strategies(QUIET)
+    await platform.until(
+        "positions", "ev.*.positions.>", 3 * len(quiet_users) + 80, timeout_seconds=600
+    )
+    token = encode_token(ERASED)
+    await platform.until("notifications", f"ev.{token}.notifications.>", ERASED_ORDER_COUNT)
+    await platform.wait_until_unchanged(QUIET)
+    report("reading everybody's views")
+    before = await platform.views_of_all((QUIET, *quiet_users))
+    size = (await platform.log.bounds()).last
+
+    latencies: dict[bool, list[float]] = {False: [], True: []}
+    is_erasing = is_over = False
+
+    async def trade_on(user: str) -> None:
+        while not is_over:
+            began = time.perf_counter()
+            await platform.place(user)
+            latencies[is_erasing].append(time.perf_counter() - began)
+            await asyncio.sleep(0.05)
+
+    load = [asyncio.create_task(trade_on(user)) for user in busy_users]
+    await asyncio.sleep(15)  # the latency without an erasure, for comparison
+    report("erasing")
+    is_erasing, began = True, time.perf_counter()
+    receipt_file = tmp_path / "receipt.json"
+    code, output = await platform.erase(ERASED, "--receipt", str(receipt_file))
+    seconds = time.perf_counter() - began
+    is_over = True
+    await asyncio.gather(*load)
+    assert code == 0, output
+    receipt = json.loads(receipt_file.read_bytes())
+    report(f"{size:,} events of {USER_COUNT:,} users; {seconds:.1f} s; {receipt}")
+    for name, found in (("before", latencies[False]), ("during", latencies[True])):
+        found.sort()
+        p50, p99 = (found[int(len(found) * part)] * 1000 for part in (0.5, 0.99))
+        report(f"orders {name}: {len(found)}, {p50:.0f} ms, p99 {p99:.0f}, max {found[-1]:.3f} s")
+
+    assert receipt["events"] > 6 * ERASED_ORDER_COUNT, receipt
+    assert await platform.views_of_all(before) == before
+    assert await platform.subjects_of(ERASED) == []
+    code, output = await platform.verify()
+    assert code == 0, output
+    report(output)
+    await platform.connection.close()
+    assert stack.stop() == 0
+    assert find_in_files(stack.data_dir, ERASED) == []
+    assert find_in_files(stack.data_dir, quiet_users[-1])

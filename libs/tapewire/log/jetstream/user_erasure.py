@@ -41,7 +41,6 @@ interval at which services store views, and than a request lasts."""
 MAX_ROUNDS = 20
 POLL_SECONDS = 0.25
 DEFAULT_WAIT_SECONDS = 60.0
-MAX_CONCURRENT_REMOVALS = 8
 _PENDING_PREFIX = "erasure-"
 """Keys of the bucket `journal`: erasures that are not complete."""
 
@@ -181,15 +180,9 @@ class _Erasure:
         self._on_progress(f"not up to date, but without the user: {', '.join(sorted(stale))}")
 
     async def _remove_events(self) -> None:
-        """Overwrite the user's events, page by page, each after it was recorded as removed."""
-        slots = asyncio.Semaphore(MAX_CONCURRENT_REMOVALS)
-
-        async def remove(sequence: int) -> None:
-            async with slots:
-                await self._remove_event(sequence)
-
-        more = True
-        while more:
+        """Overwrite the user's events, page by page, each after it was recorded as removed. One
+        after the other: the server rewrites a file for each, and stores nothing meanwhile."""
+        while True:
             page = await stream_reads.read_page(
                 self._connection,
                 EVENTS,
@@ -202,9 +195,10 @@ class _Erasure:
             if not sequences:
                 return
             await self._record(sequences)
-            await asyncio.gather(*map(remove, sequences))
-            self._sequences += sequences
-            self._on_progress(f"removing events: {len(self._sequences):,}")
+            for sequence in sequences:
+                await self._remove_event(sequence)
+                self._sequences.append(sequence)
+                self._on_progress(f"removing events: {len(self._sequences):,}")
 
     async def _record(self, sequences: list[int]) -> None:
         """Record what will be missing, for the guards of the journal."""
