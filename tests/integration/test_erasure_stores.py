@@ -268,11 +268,14 @@ async def test_a_checkpoint_that_holds_the_user_and_is_not_written_again_stops_t
     assert code == 1
     assert "the checkpoints book still hold the user: start the services" in output
 
+    old = checkpoint_key("_all", "old-consumer")
+    await write_checkpoint(entries.views, old, epoch="lost", as_of=9, state=state)
     last = (await entries.log.bounds()).last
     await write_checkpoint(entries.views, key, epoch=bounds.epoch, as_of=last + 1000, state=b"[]")
     code, output = run_command(*options)
     assert code == 0, output
     assert not await UserStores(connection, GONE).count()
+    assert await entries.views.get(old) is None
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from tapewire.events import CODEC
+from tapewire.log.bounds import Bounds
 from tapewire.log.checkpoint import (
     BadCheckpoint,
     Checkpoint,
@@ -95,14 +96,21 @@ class UserStores:
         return removed
 
     async def find_stale_checkpoints(
-        self, sequence: int, ignored: Collection[str]
+        self, sequence: int, bounds: Bounds, ignored: Collection[str]
     ) -> dict[str, bool]:
         """The shared checkpoints, except those whose names are `ignored`, that do not cover
-        `sequence`, and whether each holds the user. Raises LogError."""
+        `sequence`, and whether each holds the user. One of a journal that is no more, by `bounds`,
+        is removed if it does: nobody writes it again. Raises LogError."""
         found = {}
-        for name, checkpoint in (await self._read_shared_checkpoints()).items():
-            if name not in ignored and 0 < checkpoint.as_of < sequence:
-                found[name] = _names_user(CODEC.decode(checkpoint.state, Any), self._user)
+        for key, checkpoint in (await self._read_shared_checkpoints()).items():
+            if key in ignored or not 0 < checkpoint.as_of < sequence:
+                continue
+            names_user = _names_user(CODEC.decode(checkpoint.state, Any), self._user)
+            if bounds.includes(checkpoint.epoch, checkpoint.as_of):
+                found[key] = names_user
+            elif names_user:
+                for filter_ in (key, f"{key}.>"):
+                    await purge(self._connection, VIEWS, f"view.{EVERYBODY}.{filter_}")
         return found
 
     async def remove_from_states(self) -> int:

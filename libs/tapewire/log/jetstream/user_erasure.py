@@ -117,7 +117,7 @@ class _Erasure:
         self._wait_seconds = wait_seconds
         self._on_progress = on_progress
         self._id = new_id()
-        self._sequences: list[int] = []
+        self._sequences: set[int] = set()
         self._removed: Counter[str] = Counter()
 
     async def run(self) -> ErasureReceipt:
@@ -165,7 +165,7 @@ class _Erasure:
         deadline = asyncio.get_running_loop().time() + self._wait_seconds
         self._on_progress(f"waiting until services have read the erasure at {first}")
         while True:
-            stale = await self._stores.find_stale_checkpoints(first, self._ignored_checkpoints)
+            stale = await self._find_stale_checkpoints(first)
             if not stale:
                 return
             if asyncio.get_running_loop().time() >= deadline:
@@ -194,10 +194,14 @@ class _Erasure:
             sequences = [int((one.headers or {})["Nats-Sequence"]) for one in page.messages]
             if not sequences:
                 return
-            await self._record(sequences)
-            for sequence in sequences:
+            left = [sequence for sequence in sequences if sequence not in self._sequences]
+            if not left:  # a replica lags
+                await asyncio.sleep(POLL_SECONDS)
+                continue
+            await self._record(left)
+            for sequence in left:
                 await self._remove_event(sequence)
-                self._sequences.append(sequence)
+                self._sequences.add(sequence)
                 self._on_progress(f"removing events: {len(self._sequences):,}")
 
     async def _record(self, sequences: list[int]) -> None:
@@ -251,9 +255,14 @@ class _Erasure:
     async def _is_anything_left(self) -> bool:
         if await self._log.last_sequence(self._filter) or await self._stores.count():
             return True
-        last = (await self._log.bounds()).last
-        stale = await self._stores.find_stale_checkpoints(last + 1, self._ignored_checkpoints)
-        return any(stale.values()) or bool(await self._stores.remove_from_states())
+        shared = await self._find_stale_checkpoints((await self._log.bounds()).last + 1)
+        return any(shared.values()) or bool(await self._stores.remove_from_states())
+
+    async def _find_stale_checkpoints(self, sequence: int) -> dict[str, bool]:
+        bounds = await self._log.bounds()
+        return await self._stores.find_stale_checkpoints(
+            sequence, bounds, self._ignored_checkpoints
+        )
 
     async def _make_receipt(
         self, started_at: datetime, rounds: int, rewritten: dict[str, int]
