@@ -24,10 +24,11 @@ from tapewire.log.jetstream import (
     user_erasure,
 )
 from tapewire.log.jetstream.erased_stores import UserStores
+from tapewire.log.jetstream.erasure_receipt import ErasureReceipt
 from tapewire.log.jetstream.failed_events import JetStreamFailedEventStore
 from tapewire.log.jetstream.journal_admin import find_recorded_losses
 from tapewire.log.jetstream.streams import MARKET, SESSIONS, TICKETS, VIEWS
-from tapewire.log.jetstream.user_erasure import ErasureReceipt, erase_user
+from tapewire.log.jetstream.user_erasure import erase_user
 from tapewire.views import OrdersView
 from tapewire_services.edge.auth.sessions import Session, SessionStore, jwt_session_key
 from tapewire_services.edge.auth.tickets import TicketStore
@@ -56,6 +57,7 @@ async def connection(
 ) -> AsyncIterator[NatsConnection]:
     monkeypatch.setattr(user_erasure, "QUIET_SECONDS", 0.3)
     monkeypatch.setattr(user_erasure, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(user_erasure, "SETTLE_SECONDS", 0.05)
     made = await connect(server.url, "test")
     yield made
     await made.close()

@@ -10,11 +10,11 @@ from tapewire.cli.journal.running import EXIT_FAILED, ProgressPrinter, run_on_jo
 from tapewire.events import CODEC
 from tapewire.log import EVERYBODY, BadSubject, encode_token
 from tapewire.log.jetstream import NatsConnection
+from tapewire.log.jetstream.erasure_receipt import ErasureReceipt
 from tapewire.log.jetstream.provisioning import find_stream_problems
 from tapewire.log.jetstream.user_erasure import (
     DEFAULT_WAIT_SECONDS,
     ErasureIncomplete,
-    ErasureReceipt,
     erase_user,
 )
 from tapewire.runtime import Settings

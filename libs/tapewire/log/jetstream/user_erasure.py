@@ -13,7 +13,6 @@ It can be interrupted at any time and run again. Start at `erase_user`.
 """
 
 import asyncio
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
@@ -27,6 +26,11 @@ from tapewire.log.ids import new_id
 from tapewire.log.jetstream import stream_reads
 from tapewire.log.jetstream.connection import NatsConnection
 from tapewire.log.jetstream.erased_stores import UserStores
+from tapewire.log.jetstream.erasure_receipt import (
+    ErasureReceipt,
+    digest_sequences,
+    sign_receipt,
+)
 from tapewire.log.jetstream.event_log import JetStreamEventLog
 from tapewire.log.jetstream.journal_admin import record_removal
 from tapewire.log.jetstream.journal_record import journal_store, read_event_id, read_extent
@@ -39,6 +43,10 @@ QUIET_SECONDS = 5.0
 """How long nothing of the user may appear before the erasure counts as complete. More than the
 interval at which services store views, and than a request lasts."""
 MAX_ROUNDS = 20
+MAX_REPETITIONS = 5
+"""How often a round appends the erasure before it removes events, which takes long."""
+SETTLE_SECONDS = 1.0
+"""How long after the erasure a service may store what it had begun."""
 POLL_SECONDS = 0.25
 DEFAULT_WAIT_SECONDS = 60.0
 _PENDING_PREFIX = "erasure-"
@@ -47,30 +55,6 @@ _PENDING_PREFIX = "erasure-"
 
 class ErasureIncomplete(LogError):
     """A service still holds the user, or still stores something of the user."""
-
-
-class ErasureReceipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What an erasure removed.
-
-    `events` and `first_sequence` to `last_sequence` are of the journal `epoch`;
-    `sequences_digest` is the SHA-256 of the sequences, one a line. `removed` counts messages of
-    other streams by kind, `rewritten` the messages that were moved to new files, by stream.
-    `digest` is the SHA-256 of this receipt as JSON with an empty `digest`.
-    """
-
-    erasure_id: str
-    user: str
-    epoch: str
-    started_at: datetime
-    finished_at: datetime
-    events: int
-    first_sequence: int
-    last_sequence: int
-    sequences_digest: str
-    removed: dict[str, int]
-    rewritten: dict[str, int]
-    rounds: int
-    digest: str = ""
 
 
 async def erase_user(
@@ -159,7 +143,16 @@ class _Erasure:
         )
 
     async def _have_services_forget(self) -> None:
-        """Append the erasure, and wait until all shared checkpoints cover it."""
+        """Append the erasure until nothing of the user follows it. A command that was in progress
+        may be stored after it, and the strategy that it is about goes on, for example."""
+        for _ in range(MAX_REPETITIONS):
+            sequence = await self._append_erasure()
+            await asyncio.sleep(SETTLE_SECONDS)
+            if await self._log.last_sequence(self._filter) < sequence:
+                return
+
+    async def _append_erasure(self) -> int:
+        """Append the erasure, and wait until all shared checkpoints cover it. Its sequence."""
         drafts = make_erasure_drafts(make_erasure(self._id, self._user, datetime.now(UTC)))
         first = await self._log.append(drafts) - len(drafts) + 1
         deadline = asyncio.get_running_loop().time() + self._wait_seconds
@@ -167,7 +160,7 @@ class _Erasure:
         while True:
             stale = await self._find_stale_checkpoints(first)
             if not stale:
-                return
+                return first
             if asyncio.get_running_loop().time() >= deadline:
                 break
             await asyncio.sleep(POLL_SECONDS)
@@ -178,6 +171,7 @@ class _Erasure:
                 "that write them, then run the command again"
             )
         self._on_progress(f"not up to date, but without the user: {', '.join(sorted(stale))}")
+        return first
 
     async def _remove_events(self) -> None:
         """Overwrite the user's events, page by page, each after it was recorded as removed. One
@@ -268,7 +262,6 @@ class _Erasure:
         self, started_at: datetime, rounds: int, rewritten: dict[str, int]
     ) -> ErasureReceipt:
         sequences = sorted(self._sequences)
-        lines = "".join(f"{sequence}\n" for sequence in sequences)
         receipt = ErasureReceipt(
             erasure_id=self._id,
             user=self._user,
@@ -278,10 +271,9 @@ class _Erasure:
             events=len(sequences),
             first_sequence=sequences[0] if sequences else 0,
             last_sequence=sequences[-1] if sequences else 0,
-            sequences_digest=hashlib.sha256(lines.encode()).hexdigest(),
+            sequences_digest=digest_sequences(sequences),
             removed={kind: count for kind, count in self._removed.items() if count},
             rewritten=rewritten,
             rounds=rounds,
         )
-        digest = hashlib.sha256(CODEC.encode(receipt)).hexdigest()
-        return msgspec.structs.replace(receipt, digest=digest)
+        return sign_receipt(receipt)
