@@ -11,7 +11,7 @@ from tests.bench.archiving import measure_archiving
 from tests.bench.client import BenchTarget
 from tests.bench.history import measure_long_history
 from tests.bench.journal import measure_journal
-from tests.bench.paging import measure_paging
+from tests.bench.paging import SHORT_ORDER_COUNT, measure_paging
 from tests.bench.peers.comparison import compare_with_peers
 from tests.bench.peers.trials import FULL as ALL_PEERS
 from tests.bench.peers.trials import SHORT as NO_PEERS
@@ -21,13 +21,15 @@ from tests.bench.system import BenchSystem, run_system
 
 PEER_COMPARISON = "against"
 """The scenarios that compare Tapewire with its peers."""
+PAGING = "paging"
 LONG_SCENARIOS: dict[str, Callable[[], Coroutine[None, None, TableRows]]] = {
     "history": measure_long_history,
-    "paging": measure_paging,
+    PAGING: measure_paging,
     "archiving": measure_archiving,
     "journal": measure_journal,
 }
-"""Separate scenarios on a message server of their own, which take many minutes."""
+"""Separate scenarios on a message server of their own, which take many minutes. The short form of
+the benchmark includes that of paging."""
 
 
 async def run_scenarios(
@@ -47,9 +49,11 @@ def main() -> int:
     parser.add_argument("--only", choices=[*names, PEER_COMPARISON, *LONG_SCENARIOS])
     options = parser.parse_args()
     sys.stdout.write(f"{os.cpu_count()} cores, Python {platform.python_version()}\n\n")
-    if options.only in LONG_SCENARIOS:
+    if options.quick and options.only in (None, PAGING):
+        format_table(asyncio.run(measure_paging(SHORT_ORDER_COUNT)))
+    elif options.only in LONG_SCENARIOS:
         format_table(asyncio.run(LONG_SCENARIOS[options.only]()))
-    elif options.only != PEER_COMPARISON:
+    if options.only not in (PEER_COMPARISON, *LONG_SCENARIOS):
         run_own_benchmarks(options)
     if options.only in (None, PEER_COMPARISON):
         sys.stdout.write(asyncio.run(compare_with_peers(NO_PEERS if options.quick else ALL_PEERS)))

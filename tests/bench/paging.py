@@ -1,12 +1,13 @@
 """Pages of the orders of one user who has a million of them, over HTTP.
 
 The journal is written without the services. The orders service then stores the user's history, and
-a client reads pages of 200: the newest page, and pages all along the list. The scenario is slow and
-belongs to neither the short nor the long form of the benchmark.
+a client reads pages of 200: the newest page, and pages all along the list, while orders of somebody
+else are stored. The scenario takes many minutes; its short form has few orders.
 """
 
 import asyncio
 import contextlib
+import itertools
 import os
 import time
 from collections.abc import Iterator
@@ -31,48 +32,60 @@ from tapewire.log import EventDraft, EventMetadata, EventSubject
 from tapewire.log.jetstream import JetStreamEventLog, connect
 from tapewire.log.ports import MAX_BATCH_EVENTS
 from tapewire.runtime.contracts.orders import order_id
-from tests.bench.history import BenchedService, run_nats_server
+from tests.bench.history import BenchedService, run_nats_server, wait_reactions_done
 from tests.bench.sizes import TableRows, format_milliseconds
 
 ORDER_COUNT = int(os.environ.get("TAPEWIRE_BENCH_ORDERS", "1000000"))
+SHORT_ORDER_COUNT = 10_000
 PAGE_ROWS = 200
 MEASURED_PAGES = 2000
+NEWEST_PAGES = 200
 STORE_TIMEOUT_SECONDS = 3600.0
-USER = "million"
+USER, OTHER_USER = "million", "other"
+OTHER_ORDERS = 10
+OTHER_INTERVAL_SECONDS = 0.1
+"""So many orders of another user are stored so often while pages are read."""
 START = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
 EVENTS_PER_ORDER = 3
 EDGE_SETTINGS = {"TAPEWIRE_SIGN_IN": "on", "TAPEWIRE_COOKIE_SECURE": "off"}
 
 
-async def measure_paging() -> TableRows:
+async def measure_paging(order_count: int = ORDER_COUNT) -> TableRows:
     """All rows: writing the journal, storing the history, and reading pages."""
     rows: TableRows = []
     with run_nats_server() as (broker, folder):
         began = time.perf_counter()
-        await _write_orders(broker.url)
-        rows.append((f"writing {ORDER_COUNT:,} orders", f"{time.perf_counter() - began:.0f} s"))
+        await _write_orders(broker.url, order_count)
+        rows.append((f"writing {order_count:,} orders", f"{time.perf_counter() - began:.0f} s"))
         with _run_services(broker.url, folder) as (orders, url):
-            rows += await _measure_pages(orders, url)
+            async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+                await _sign_in(http)
+                began = time.perf_counter()
+                await _wait_stored(http)
+                rows.append(("until the history is stored", f"{time.perf_counter() - began:.0f} s"))
+                await wait_reactions_done(broker.url)
+                writing = asyncio.create_task(_write_other_orders(broker.url))
+                rows += await _measure_pages(orders, http, order_count // PAGE_ROWS)
+                writing.cancel()
+                await asyncio.wait({writing})
     return rows
 
 
-async def _measure_pages(orders: BenchedService, url: str) -> TableRows:
-    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
-        await _sign_in(http)
-        began = time.perf_counter()
-        await _wait_stored(http)
-        stored = f"{time.perf_counter() - began:.0f} s"
-        memory = orders.resident_megabytes()
-        newest = [(await _read_page(http, None))[1] for _ in range(100)]
-        times, cursor = list[float](), None
-        for _ in range(min(MEASURED_PAGES, ORDER_COUNT // PAGE_ROWS)):
-            cursor, seconds = await _read_page(http, cursor)
-            times.append(seconds)
-        grown = orders.resident_megabytes() - memory
+async def _measure_pages(
+    orders: BenchedService, http: httpx.AsyncClient, page_count: int
+) -> TableRows:
+    memory, used = orders.resident_megabytes(), orders.cpu_seconds()
+    newest = [(await _read_page(http, None))[1] for _ in range(NEWEST_PAGES)]
+    times, cursor = list[float](), None
+    for _ in range(min(MEASURED_PAGES, page_count)):
+        cursor, seconds = await _read_page(http, cursor)
+        times.append(seconds)
+    grown = orders.resident_megabytes() - memory
+    used = (orders.cpu_seconds() - used) / (len(newest) + len(times))
     return [
-        ("until the history is stored", stored),
         (f"the newest {PAGE_ROWS} orders", format_milliseconds(newest)),
         (f"{len(times)} pages of {PAGE_ROWS} orders", format_milliseconds(times)),
+        ("CPU of the orders service for a page", f"{used * 1e3:.1f} ms"),
         ("memory of the orders service", f"{memory:.0f} MB, {grown:+.0f} MB by the pages"),
     ]
 
@@ -121,21 +134,35 @@ def _run_services(url: str, folder: Path) -> Iterator[tuple[BenchedService, str]
         orders.stop()
 
 
-async def _write_orders(url: str) -> None:
+async def _write_orders(url: str, order_count: int) -> None:
     connection = await connect(url, "bench")
     try:
         log, step = JetStreamEventLog(connection), MAX_BATCH_EVENTS // EVENTS_PER_ORDER
-        for first in range(0, ORDER_COUNT, step):
-            numbers = range(first, min(first + step, ORDER_COUNT))
+        for first in range(0, order_count, step):
+            numbers = range(first, min(first + step, order_count))
             await log.append([draft for number in numbers for draft in _order_drafts(number)])
     finally:
         await connection.close()
 
 
-def _order_drafts(number: int) -> list[EventDraft]:
+async def _write_other_orders(url: str) -> None:
+    """Write orders of another user until cancelled, so the end of the log moves."""
+    connection = await connect(url, "bench")
+    log = JetStreamEventLog(connection)
+    try:
+        for first in itertools.count(step=OTHER_ORDERS):
+            numbers = range(first, first + OTHER_ORDERS)
+            drafts = [draft for number in numbers for draft in _order_drafts(number, OTHER_USER)]
+            await log.append(drafts)
+            await asyncio.sleep(OTHER_INTERVAL_SECONDS)
+    finally:
+        await connection.close()
+
+
+def _order_drafts(number: int, user: str = USER) -> list[EventDraft]:
     """An order that is placed and filled, and its trade."""
     name = f"c-{number:07d}"
-    id_, at = order_id(USER, name), START + timedelta(milliseconds=20 * number)
+    id_, at = order_id(user, name), START + timedelta(milliseconds=20 * number)
     placed = Order(
         order_id=id_,
         client_order_id=name,
@@ -155,7 +182,7 @@ def _order_drafts(number: int) -> list[EventDraft]:
     filled = msgspec.structs.replace(
         placed, status=OrderStatus.FILLED, filled_qty=Decimal(10), filled_avg_price=price
     )
-    subject = EventSubject(USER, "orders", id_)
+    subject = EventSubject(user, "orders", id_)
     events = [
         (subject, OrderPlaced(order=placed, command_id=f"place-{number}")),
         (
@@ -169,7 +196,7 @@ def _order_drafts(number: int) -> list[EventDraft]:
             ),
         ),
         (
-            EventSubject(USER, "trades", id_),
+            EventSubject(user, "trades", id_),
             TradeExecuted(
                 trade_id=trade_id,
                 order_id=id_,
