@@ -33,6 +33,7 @@ from tapewire.log.view_checkpoints import LoadStart, StepHook, View
 
 MAX_CHANGED_BLOCKS = 64
 """Changed blocks that are held in memory while a history is stored."""
+MIN_DENSE_ROWS = 10_000
 STORE_PAGE_EVENTS = 1024
 STORE_PAGE_BYTES = 1 << 20
 """A page of the log while a history is stored. The server reads a page before it looks at the next
@@ -119,9 +120,19 @@ async def store_history(
         page_events=STORE_PAGE_EVENTS,
         page_bytes=STORE_PAGE_BYTES,
         may_be_later=True,
+        is_dense=_is_dense,
     )
     if start.sequence < target.last or not start.revision:
         await writers[0].store(history, target.last)
+
+
+def _is_dense(history: History[Any], as_of: int) -> bool:
+    """Whether the owner's rows are a large part of the events up to `as_of`. An interrupted store
+    goes on in the middle of a long log, where a page of the owner's events can take the server
+    longer than a request may take."""
+    return history.row_count > max(
+        MIN_DENSE_ROWS, as_of * view_checkpoints.MIN_SHARED_READ_PART / 2
+    )
 
 
 class _HistoryWriter:

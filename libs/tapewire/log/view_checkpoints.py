@@ -52,8 +52,6 @@ class View(Protocol):
 
 
 V = TypeVar("V", bound=View)
-
-
 V_co = TypeVar("V_co", bound=View, covariant=True)
 
 
@@ -133,6 +131,7 @@ async def load_with_start(
     page_events: int = CATCH_UP_PAGE_EVENTS,
     page_bytes: int = CATCH_UP_PAGE_BYTES,
     may_be_later: bool = False,
+    is_dense: Callable[[V, int], bool] | None = None,
 ) -> tuple[V, Bounds, LoadStart]:
     """As `load`, and where it started.
 
@@ -143,6 +142,8 @@ async def load_with_start(
         page_events, page_bytes: the size of a page of the log, the first one excepted.
         may_be_later: use a checkpoint that another process stored after `bounds` were read; the
             view is then as of newer bounds.
+        is_dense: whether the events of the checkpoint's view are a large part of the log up to its
+            sequence. If so, the whole log is read: see `_cheaper_filter`.
 
     Raises:
         TooManyEvents: there are more than `max_events`.
@@ -161,6 +162,7 @@ async def load_with_start(
         as_of,
         bounds.last,
         max_events=max_events,
+        is_dense=is_dense is not None and is_dense(view, as_of),
         after_step=None if on_step is None else on_step(view, LoadStart(as_of, revision)),
         page_events=page_events,
         page_bytes=page_bytes,
@@ -242,8 +244,8 @@ def _check_complete(
 
 def _cheaper_filter(filter_: str, remaining: int, distance: int) -> str:
     """The filter to read the next page with, if `remaining` of the next `distance` events match
-    `filter_`. The server looks at every subject that matches, for every page; it has no such work
-    with pages of the whole log."""
+    `filter_`. For every page the server looks at every subject that matches, or at every block of
+    the log to its end; it has no such work with pages of the whole log."""
     is_large = remaining > MIN_SHARED_READ_EVENTS and remaining > distance * MIN_SHARED_READ_PART
     return pattern() if is_large else filter_
 
@@ -256,6 +258,7 @@ async def _replay(
     up_to_sequence: int,
     *,
     max_events: int | None = None,
+    is_dense: bool = False,
     after_step: StepHook | None = None,
     page_events: int = CATCH_UP_PAGE_EVENTS,
     page_bytes: int = CATCH_UP_PAGE_BYTES,
@@ -267,7 +270,8 @@ async def _replay(
         TooManyEvents: there are more than `max_events`.
     """
     limit, max_bytes, count = PAGE_EVENTS, PAGE_BYTES, 0
-    read_filter, is_proven = filter_, False  # that the log holds more
+    read_filter = pattern() if is_dense else filter_
+    is_proven = False  # that the log holds more
     while after < up_to_sequence:
         # The leader knows whether there is anything; a replica may lag.
         if not is_proven and not 0 < await log.next_sequence(filter_, after) <= up_to_sequence:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,7 +21,7 @@ from tapewire.log import CommandRejected, EventDraft, EventMetadata, EventSubjec
 from tapewire.log.history import HistoryReader
 from tapewire.log.history_store import store_history
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
-from tapewire.log.ports import Conflict, Unavailable
+from tapewire.log.ports import Conflict, Page, Unavailable
 from tapewire.views import OrderHistory, TradeHistory
 from tests.harness.publishers import make_order, order_placed, trade_executed
 from tests.harness.waiting import wait_until
@@ -246,6 +247,31 @@ async def test_an_interrupted_store_is_continued(
     await asyncio.wait({storing})
     assert await journal.read_all(30) == journal.orders[::-1]
     await store_history(journal.log, journal.store, SmallOrderHistory, USER)
+    assert await journal.read_all(30) == journal.orders[::-1]
+
+
+async def test_an_interrupted_store_of_a_dense_history_reads_the_whole_log(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: a page of the owner's events in the middle of a long log took the server longer
+    than a request may take, so every later attempt failed."""
+    monkeypatch.setattr("tapewire.log.history_store.MIN_DENSE_ROWS", 10)
+    monkeypatch.setattr("tapewire.log.view_checkpoints.MIN_SHARED_READ_EVENTS", 5)
+    monkeypatch.setattr("tapewire.log.view_checkpoints.PAGE_EVENTS", 10)
+    monkeypatch.setattr("tapewire.log.history_store.STORE_PAGE_EVENTS", 10)
+    await journal.place(30)
+    await store_history(journal.log, journal.store, SmallOrderHistory, USER)
+    await journal.place(40)
+    filters: list[str] = []
+    page = journal.log.page
+
+    async def record_filter(filter_: str, **how: Any) -> Page:
+        filters.append(filter_)
+        return await page(filter_, **how)
+
+    monkeypatch.setattr(journal.log, "page", record_filter)
+    await store_history(journal.log, journal.store, SmallOrderHistory, USER)
+    assert filters[:2] == ["ev.>", "ev.>"]
     assert await journal.read_all(30) == journal.orders[::-1]
 
 
