@@ -85,9 +85,11 @@ async def store_history(
     history_type: HistoryType[Any],
     owner: str,
     bounds: Bounds | None = None,
-) -> None:
+    *,
+    max_steps: int | None = None,
+) -> bool:
     """Bring the stored history of `owner` up to ``bounds.last`` or later, by default up to the end
-    of the log.
+    of the log. Returns whether that was reached within `max_steps` steps.
 
     It is stored in steps, so the next call continues an interrupted one.
 
@@ -107,23 +109,33 @@ async def store_history(
             changed = len(history.unstored_blocks()) + len(history.patched_blocks())
             if changed >= MAX_CHANGED_BLOCKS:
                 await writers[0].store(history, sequence)
+                if writers[0].step_count == max_steps:
+                    raise _StepsUsed
 
         return after_step
 
-    history, target, start = await view_checkpoints.load_with_start(
-        log,
-        checkpoint_store,
-        history_type,
-        owner,
-        bounds=target,
-        on_step=on_step,
-        page_events=STORE_PAGE_EVENTS,
-        page_bytes=STORE_PAGE_BYTES,
-        may_be_later=True,
-        is_dense=_is_dense,
-    )
+    try:
+        history, target, start = await view_checkpoints.load_with_start(
+            log,
+            checkpoint_store,
+            history_type,
+            owner,
+            bounds=target,
+            on_step=on_step,
+            page_events=STORE_PAGE_EVENTS,
+            page_bytes=STORE_PAGE_BYTES,
+            may_be_later=True,
+            is_dense=_is_dense,
+        )
+    except _StepsUsed:
+        return False
     if start.sequence < target.last or not start.revision:
         await writers[0].store(history, target.last)
+    return True
+
+
+class _StepsUsed(Exception):
+    """The steps of this call are used."""
 
 
 def _is_dense(history: History[Any], as_of: int) -> bool:
@@ -152,6 +164,7 @@ class _HistoryWriter:
         self._owner = owner
         self._bounds = bounds
         self._revision = revision
+        self.step_count = 0
 
     async def store(self, history: History[Any], as_of: int) -> None:
         """Store the changed blocks and the checkpoint, as of sequence `as_of`, as one batch."""
@@ -168,6 +181,7 @@ class _HistoryWriter:
         if len(values) > MAX_BATCH_EVENTS:
             raise AppendRejected(f"{len(values)} values in one batch: at most {MAX_BATCH_EVENTS}")
         self._revision = await self._checkpoint_store.put_all(values, {key: self._revision})
+        self.step_count += 1
 
     async def _changed_blocks(self, history: History[Any]) -> dict[int, list[Any]]:
         blocks = history.unstored_blocks()

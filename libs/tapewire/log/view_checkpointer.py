@@ -24,6 +24,8 @@ from tapewire.log.view_checkpoints import View, ViewType
 CHECKPOINT_INTERVAL_SECONDS = 1.0
 MIN_CHECKPOINT_EVENTS = 64
 """Events of a user since the last checkpoint that justify another."""
+MAX_HISTORY_STEPS = 4
+"""Steps of storing one user's history before other users' views are saved."""
 MAX_COUNTED_USERS = 10_000
 """Users whose events are counted. Beyond that the checkpointer forgets the user without events for
 the longest time."""
@@ -37,11 +39,13 @@ def durable_name(view_type: ViewType[View]) -> str:
 
 
 class _EventCount:
-    """The events of one user since the checkpoint at `checkpoint_sequence`."""
+    """The events of one user since the checkpoint at `checkpoint_sequence`, and the subject of the
+    last one."""
 
-    __slots__ = ("checkpoint_sequence", "events", "next_save_at")
+    __slots__ = ("checkpoint_sequence", "events", "last_subject", "next_save_at")
 
     def __init__(self) -> None:
+        self.last_subject = ""
         self.events = self.checkpoint_sequence = 0
         self.next_save_at = 0.0
 
@@ -85,6 +89,7 @@ class ViewCheckpointer:
             count = self._counts[user] = _EventCount()
         if recorded.sequence > count.checkpoint_sequence:
             count.events += 1
+            count.last_subject = recorded.subject
         self._counts.move_to_end(user)
         if len(self._counts) > MAX_COUNTED_USERS:
             self._counts.popitem(last=False)
@@ -118,14 +123,19 @@ class ViewCheckpointer:
         count = self._counts.get(user) or _EventCount()
         counted_events = count.events
         try:
-            if not await self._log.last_sequence(pattern(owner=user, domain=self.domain)):
-                self._counts.pop(user, None)  # the user was erased
+            if await self._is_erased(user, count):
+                self._counts.pop(user, None)
                 return
             bounds = await self._log.bounds()
-            if self._history_type is not None:
-                await store_history(
-                    self._log, self._checkpoint_store, self._history_type, user, bounds
-                )
+            if self._history_type is not None and not await store_history(
+                self._log,
+                self._checkpoint_store,
+                self._history_type,
+                user,
+                bounds,
+                max_steps=MAX_HISTORY_STEPS,
+            ):
+                return  # the next round goes on; other users come first
             size = 0 if self._view_type is None else await self._save_view(user, bounds)
         except Conflict:
             return  # another process stores the history; the next round sees it
@@ -136,6 +146,13 @@ class ViewCheckpointer:
         count.checkpoint_sequence = bounds.last
         pause = max(0.0, size / CHECKPOINT_BYTES_PER_SECOND - CHECKPOINT_INTERVAL_SECONDS)
         count.next_save_at = asyncio.get_running_loop().time() + pause
+
+    async def _is_erased(self, user: str, count: _EventCount) -> bool:
+        """Whether no event of the user is left. One subject is looked up at once; for all of them
+        the server looks at each, which takes tens of milliseconds if they are a million."""
+        if count.last_subject and await self._log.last_sequence(count.last_subject):
+            return False
+        return not await self._log.last_sequence(pattern(owner=user, domain=self.domain))
 
     async def _save_view(self, user: str, bounds: Bounds) -> int:
         """Save the view as of ``bounds.last``; returns the bytes of its state."""

@@ -160,7 +160,7 @@ async def test_concurrent_writers_lose_no_change(journal: Journal) -> None:
             ),
             return_exceptions=True,
         )
-        assert all(result is None or isinstance(result, Conflict) for result in results)
+        assert all(result is True or isinstance(result, Conflict) for result in results)
         assert await journal.read_all(6) == journal.orders[::-1]
 
 

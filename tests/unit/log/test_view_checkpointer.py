@@ -7,11 +7,23 @@ from datetime import UTC, datetime
 import pytest
 
 from tapewire.events import AgentState, AgentStatusChanged
-from tapewire.log import EVERYBODY, EventDraft, EventMetadata, EventSubject, RecordedEvent, new_id
+from tapewire.log import (
+    EVERYBODY,
+    EventDraft,
+    EventMetadata,
+    EventSubject,
+    RecordedEvent,
+    history_store,
+    new_id,
+    view_checkpoints,
+)
+from tapewire.log.checkpoint import checkpoint_key, read_checkpoint
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.view_checkpointer import MIN_CHECKPOINT_EVENTS, ViewCheckpointer
 from tapewire.views import AgentsView
 from tests.harness import waiting
+from tests.harness.publishers import order_placed
+from tests.unit.log.test_history import SmallOrderHistory
 
 pytestmark = pytest.mark.virtual_time
 
@@ -118,3 +130,56 @@ async def test_a_user_without_events_gets_no_checkpoint() -> None:
     await save_due(projector)
     assert await values.get_all() == {}
     running.cancel()
+
+
+async def test_a_long_history_holds_up_no_other_users_view(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Storing the history of a million orders takes minutes."""
+    monkeypatch.setattr(history_store, "MAX_CHANGED_BLOCKS", 2)
+    monkeypatch.setattr(view_checkpoints, "EVENTS_PER_STEP", 4)
+    server = MemoryServer()
+    log, values = MemoryEventLog(server), MemoryLatestValueStore(server, stream="VIEWS")
+    checkpointer = ViewCheckpointer(log, values, None, SmallOrderHistory)
+    for user, count in (("alice", 300), ("bob", MIN_CHECKPOINT_EVENTS)):
+        for number in range(count):
+            subject = EventSubject(user, "orders", f"o-{number}")
+            metadata = EventMetadata(id=new_id(), correlation="c")
+            event = order_placed(subject.entity)
+            await log.append([EventDraft(subject=subject, event=event, metadata=metadata)])
+    await handle_all(checkpointer, (await log.page("ev.>", after=0, limit=1000)).events)
+    end = (await log.bounds()).last
+
+    async def saved_sequence(user: str) -> int:
+        found = await read_checkpoint(values, checkpoint_key(user, SmallOrderHistory.name))
+        return 0 if found is None else found.as_of
+
+    running = asyncio.create_task(checkpointer.run())
+    await waiting.wait_until("one user's is saved", lambda: len(checkpointer.users_due()) == 1)
+    assert await saved_sequence("bob") == end
+    assert 0 < await saved_sequence("alice") < end
+    await save_due(checkpointer)
+    assert await saved_sequence("alice") == end
+    running.cancel()
+    await asyncio.wait({running})
+
+
+async def test_a_user_is_looked_up_by_the_last_subject(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server looks at all subjects of a user with a million orders for a wildcard."""
+    server = MemoryServer()
+    log, values = MemoryEventLog(server), MemoryLatestValueStore(server, stream="VIEWS")
+    checkpointer = ViewCheckpointer(log, values, AgentsView)
+    await handle_all(checkpointer, await append_events(log, MIN_CHECKPOINT_EVENTS))
+    asked: list[str] = []
+    last_sequence = log.last_sequence
+
+    async def record(filter_: str) -> int:
+        asked.append(filter_)
+        return await last_sequence(filter_)
+
+    monkeypatch.setattr(log, "last_sequence", record)
+    running = asyncio.create_task(checkpointer.run())
+    await save_due(checkpointer)
+    assert asked == [f"ev._all.agents.test-{MIN_CHECKPOINT_EVENTS - 1}"]
+    running.cancel()
+    await asyncio.wait({running})
