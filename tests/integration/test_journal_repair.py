@@ -211,6 +211,41 @@ async def test_a_server_that_is_restarted_at_once_completes_the_batch_itself(
     assert (code, output.splitlines()[0]) == (0, "nothing is missing")
 
 
+@pytest.mark.slow
+async def test_a_batch_that_is_repaired_before_the_restart_is_not_completed_twice(
+    server: FullServer,
+) -> None:
+    await server.interrupt(DECISIONS["a fill and its trade"], is_final=False)
+    connection = await server.connect()
+    await ask(connection, "STREAM.PURGE.VIEWS")
+    await connection.close()
+    code, output = await asyncio.to_thread(server.command, "journal", "repair")
+    assert (code, "trade.executed.v1 appended at" in output) == (0, True), output
+    await asyncio.to_thread(server.enlarge)
+    code, [summary] = await asyncio.to_thread(verify, server)
+    assert (code, summary["entities"]["trades"]) == (0, 1)
+
+
+async def test_an_event_that_was_removed_is_not_appended_again(server: FullServer) -> None:
+    """Its effects are in the journal: a second trade would double the position."""
+    connection = await server.connect()
+    try:
+        log = JetStreamEventLog(connection)
+        case = DECISIONS["a fill and its trade"]
+        await case.decide_earlier(log)
+        await case.decide_last(log)
+        last = (await log.bounds()).last
+        await _append_padding(log, 0)
+        await ask(connection, "STREAM.MSG.DELETE.EVENTS", {"seq": last})
+    finally:
+        await connection.close()
+    code, output = await asyncio.to_thread(server.command, "journal", "repair")
+    assert (code, output.splitlines()[0]) == (0, "nothing is missing")
+    code, output = await asyncio.to_thread(server.command, "verify", "--json")
+    assert (code, "its trade does not follow it" in output) == (1, True), output
+    assert "stored in part" not in output
+
+
 def test_a_journal_without_interrupted_batches_is_left_alone(server: FullServer) -> None:
     code, output = server.command("journal", "repair")
     assert (code, output.splitlines()[0]) == (0, "nothing is missing")

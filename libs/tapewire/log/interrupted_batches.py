@@ -75,7 +75,8 @@ class BatchCompletion(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 async def find_interrupted_batches(
     log: EventLog, on_progress: Callable[[int, int], None] = lambda _read, _last: None
 ) -> AsyncIterator[RecordedEvent]:
-    """The last stored event of each interrupted batch, in the order of the log.
+    """The last stored event of each interrupted batch, in the order of the log. A batch whose next
+    event was removed from the log is none of them.
 
     Args:
         on_progress: called after each page with the last sequence that was read, and the last one
@@ -90,14 +91,19 @@ async def find_interrupted_batches(
     while after < bounds.last:
         page = await _read_page(log, "ev.>", after)
         for recorded in page.events:
-            if previous is not None and is_interrupted(previous.batch, recorded.batch):
+            if (
+                previous is not None
+                and recorded.sequence == previous.sequence + 1
+                and is_interrupted(previous.batch, recorded.batch)
+            ):
                 yield previous
             previous = recorded
             if recorded.sequence >= bounds.last:
                 break
         after = page.events[-1].sequence
         on_progress(min(after, bounds.last), bounds.last)
-    if previous is not None and is_interrupted(previous.batch, None):
+    is_last = previous is not None and previous.sequence == bounds.last
+    if previous is not None and is_last and is_interrupted(previous.batch, None):
         # The leader stores a batch at once; a replica that is asked may be in the middle of it.
         await asyncio.sleep(MAX_ATTEMPTS * RETRY_DELAY_SECONDS)
         page = await log.page("ev.>", after=previous.sequence, limit=1)

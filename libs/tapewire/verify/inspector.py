@@ -80,7 +80,7 @@ class LogInspector:
         self._findings = findings
         self._checkpoints = checkpoints
         self._scope = scope
-        self._successors = SuccessorChecker(findings)
+        self._successors = SuccessorChecker(findings, reads_all=scope.user is None)
         self.event_ids, self.unique_facts = ReferenceIndex(), ReferenceIndex()
         has_full_history, cursors = scope.has_full_history, checkpoints.cursors
         notified_up_to = {

@@ -30,10 +30,12 @@ _SUCCESSOR_TYPES = frozenset(successor for successor, _ in REQUIRED_SUCCESSORS.v
 
 
 class SuccessorChecker:
-    """Matches each event with the one that requires it."""
+    """Matches each event with the one that requires it. With `reads_all`, it receives every event
+    of the log; a sequence that is missing then belongs to an event that was removed."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, *, reads_all: bool) -> None:
         self._findings = findings
+        self._reads_all = reads_all
         self._awaiting_successor: RecordedEvent | None = None
         self._interrupted: dict[str, RecordedEvent] = {}
         """The last events of interrupted batches, by the ids of their missing successors."""
@@ -50,7 +52,10 @@ class SuccessorChecker:
             successor_type, _ = REQUIRED_SUCCESSORS[type(predecessor.event)]
             if recorded.sequence == predecessor.sequence + 1 and isinstance(event, successor_type):
                 return predecessor
-            self._note_missing(predecessor, recorded.batch)
+            is_next = recorded.sequence == predecessor.sequence + 1
+            self._note_missing(
+                predecessor, recorded.batch, is_removed=self._reads_all and not is_next
+            )
         return None if event is None else self._find_completed(recorded, event)
 
     def finish(self) -> None:
@@ -60,10 +65,12 @@ class SuccessorChecker:
         for predecessor in self._interrupted.values():
             self._report_interrupted(predecessor)
 
-    def _note_missing(self, predecessor: RecordedEvent, next_part: BatchPart | None) -> None:
+    def _note_missing(
+        self, predecessor: RecordedEvent, next_part: BatchPart | None, *, is_removed: bool = False
+    ) -> None:
         """Report that no successor follows, unless the batch was interrupted: it may be completed
         later."""
-        if is_interrupted(predecessor.batch, next_part):
+        if not is_removed and is_interrupted(predecessor.batch, next_part):
             try:
                 self._interrupted[following_event_id(predecessor.metadata.id)] = predecessor
             except ValueError:
