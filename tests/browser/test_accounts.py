@@ -299,7 +299,10 @@ async def test_public_streams_go_on_whoever_signs_in_or_out(
     await trading.open_signed_in(stack.url, dave)
     opened: list[str] = []
     for page in (trading.page, dashboard.page):
-        page.on("request", lambda request: opened.append(request.url.removeprefix(stack.url)))
+        page.on(
+            "request",
+            lambda request: opened.append(request.url.removeprefix(stack.url).partition("?")[0]),
+        )
     await trading.page.reload()
     await expect_user(trading.page, dave)
     await expect(trading.quotes.first).to_be_visible()
