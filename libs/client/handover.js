@@ -1,14 +1,18 @@
 /**
- * Opens the next connection while the current one is still open.
+ * Opens the next connection while the current one is still open: the server is about to close the
+ * current one, or it is a polling one that a stream should replace.
  *
  * It retries until `takeNext` or `cancel`. A permanent rejection stops it: then the current
  * connection is used until it ends.
  */
 
 import { delayBefore } from "./delay.js";
+import { Pause } from "./pause.js";
 
 /** The delay before the second try, in milliseconds; it doubles afterwards. */
 export const FIRST_RETRY_MS = 500;
+/** While the client polls, it tries to stream again so often. */
+export const STREAM_AGAIN_MS = 60_000;
 
 /** @typedef {import("./stream-request.js").StreamRequest} StreamRequest */
 
@@ -16,15 +20,17 @@ export class Handover {
   /** @type {StreamRequest | null} opening, or open */
   #next = null;
   #isStopped = false;
-  #endWait = () => {};
+  #pause;
 
   /**
    * @param {object} options
    * @param {() => StreamRequest} options.open
    * @param {import("./inactivity-timeout.js").Clock} options.clock
    * @param {() => number} options.random
+   * @param {boolean} options.isPolling  the current connection polls: there is no hurry
    */
   constructor(options) {
+    this.#pause = new Pause(options.clock);
     this.#run(options);
   }
 
@@ -33,7 +39,7 @@ export class Handover {
     const next = this.#next;
     this.#next = null;
     this.#isStopped = true;
-    this.#endWait();
+    this.#pause.end();
     return next;
   }
 
@@ -43,7 +49,9 @@ export class Handover {
   }
 
   /** @param {ConstructorParameters<typeof Handover>[0]} options */
-  async #run({ open, clock, random }) {
+  async #run({ open, random, isPolling }) {
+    const retryMs = isPolling ? STREAM_AGAIN_MS : FIRST_RETRY_MS;
+    if (isPolling) await this.#pause.wait(retryMs * (1 + random()));
     for (let failures = 1; !this.#isStopped; failures += 1) {
       const next = open();
       this.#next = next;
@@ -52,23 +60,8 @@ export class Handover {
       this.#next = null;
       if (outcome.kind === "final") return;
       const retryAfterMs = outcome.kind === "failed" ? outcome.retryAfterMs : null;
-      const how = { failures, retryMs: FIRST_RETRY_MS, retryAfterMs, random: random() };
-      await this.#wait(clock, delayBefore({ kind: "failed", ...how }));
+      const how = { failures, retryMs, retryAfterMs, random: random() };
+      await this.#pause.wait(delayBefore({ kind: "failed", ...how }));
     }
-  }
-
-  /**
-   * @param {import("./inactivity-timeout.js").Clock} clock
-   * @param {number} milliseconds
-   */
-  #wait(clock, milliseconds) {
-    return new Promise((resolve) => {
-      const timer = clock.setTimeout(() => this.#endWait(), milliseconds);
-      this.#endWait = () => {
-        this.#endWait = () => {};
-        clock.clearTimeout(timer);
-        resolve(undefined);
-      };
-    });
   }
 }

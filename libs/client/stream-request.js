@@ -13,8 +13,11 @@ import { userHeader } from "./rest.js";
 
 /** A connection that is silent for this many keepalive intervals counts as dead. */
 export const SILENT_KEEPALIVES = 2.5;
-/** A request without a response after this time is aborted. */
-export const CONNECT_TIMEOUT_MS = 15_000;
+/**
+ * A stream sends everything that it begins with, and then the comment `live`, without a pause. When
+ * it is silent for this time before that, something on the way holds it back.
+ */
+export const BUFFERING_TIMEOUT_MS = 2_500;
 /** A request that holds back so many events counts as caught up. */
 export const MAX_HELD_EVENTS = 10_000;
 /** The comment that a stream sends when it has caught up. */
@@ -23,13 +26,14 @@ const LIVE_COMMENT = "live";
 const TERMINAL_EVENTS = new Set(["stream:reset", ...FINAL_EVENTS.keys()]);
 
 /**
- * The URL of a stream that sends the comment `live` when it has caught up.
+ * `url` with a further query parameter.
  *
  * @param {string} url
+ * @param {string} parameter  "name=value"
  */
-export function handoverUrl(url) {
+function withParameter(url, parameter) {
   const path = url.split("#", 1)[0];
-  return `${path}${path.includes("?") ? "&" : "?"}handover=1`;
+  return `${path}${path.includes("?") ? "&" : "?"}${parameter}`;
 }
 
 /** Whether a parameter of a query is one of those by which a stream is asked to resume. */
@@ -49,16 +53,44 @@ export function resumeUrl(url, position) {
 }
 
 /**
- * Request the stream at `url` after the id `position`, or from a snapshot for "".
+ * Request the stream at `url` after the id `position`, or from a snapshot for "". It sends the
+ * comment `live` when it has caught up.
  *
  * @param {string} url
- * @param {Pick<import("./tapewire.js").Options, "user" | "headers" | "credentials" | "fetch">} options
+ * @param {RequestOptions} options
  * @param {string} position
  * @param {AbortSignal} signal
  */
 export function requestStream(url, options, position, signal) {
+  return request(withParameter(url, "handover=1"), "text/event-stream", options, position, signal);
+}
+
+/**
+ * Request what is new on the stream at `url`, as one document; wait for it for up to `waitSeconds`.
+ *
+ * @param {string} url
+ * @param {number} waitSeconds
+ * @param {RequestOptions} options
+ * @param {string} position
+ * @param {AbortSignal} signal
+ */
+export function requestPoll(url, waitSeconds, options, position, signal) {
+  const pollUrl = withParameter(url, `wait=${waitSeconds}`);
+  return request(pollUrl, "application/json", options, position, signal);
+}
+
+/** @typedef {Pick<import("./tapewire.js").Options, "user" | "headers" | "credentials" | "fetch">} RequestOptions */
+
+/**
+ * @param {string} url
+ * @param {string} type
+ * @param {RequestOptions} options
+ * @param {string} position
+ * @param {AbortSignal} signal
+ */
+function request(url, type, options, position, signal) {
   /** @type {Record<string, string>} */
-  const headers = { Accept: "text/event-stream", ...userHeader(options.user), ...options.headers };
+  const headers = { Accept: type, ...userHeader(options.user), ...options.headers };
   if (position !== "") {
     headers["Last-Event-ID"] = position;
     url = resumeUrl(url, position);
@@ -89,6 +121,7 @@ export class StreamRequest {
   /** @type {(() => void)[] | null} callbacks until `release`; null: call them at once */
   #heldCallbacks;
   #hasConnectedEvent = false;
+  #hasLiveComment = false;
   /** Whether the response is a stream. */
   isOpen = false;
   /** @type {Promise<RequestOutcome>} how the request ended; never rejected */
@@ -117,14 +150,15 @@ export class StreamRequest {
   /** @returns {Promise<RequestOutcome>} */
   async #run() {
     const timeout = new InactivityTimeout(this.#options.clock, () => this.#abortController.abort());
-    timeout.extend(CONNECT_TIMEOUT_MS);
+    timeout.extend(BUFFERING_TIMEOUT_MS);
     try {
       const response = await this.#options.request(this.#abortController.signal);
-      const outcome = await outcomeOfResponse(response);
+      const outcome = await outcomeOfResponse(response, "text/event-stream");
       if (outcome) return outcome;
       await this.#read(/** @type {ReadableStream} */ (response.body), timeout);
       return { kind: "ended" };
     } catch (error) {
+      if (timeout.hasTimedOut && !this.#hasLiveComment) return { kind: "buffered" };
       const reason = timeout.hasTimedOut ? "the server went silent" : String(error);
       return { kind: "failed", reason, retryAfterMs: null };
     } finally {
@@ -147,14 +181,16 @@ export class StreamRequest {
       onId: (id) => this.#callOrHold(() => onId(id)),
       onRetry: (milliseconds) => this.#callOrHold(() => onRetry(milliseconds)),
       onComment: (text) => {
-        if (text === LIVE_COMMENT && this.#hasConnectedEvent) this.#notifyReady();
+        if (text !== LIVE_COMMENT) return;
+        this.#hasLiveComment = true;
+        if (this.#hasConnectedEvent) this.#notifyReady();
       },
     });
     const reader = body.getReader();
     this.isOpen = true;
     this.#callOrHold(onOpen);
     while (!this.#abortController.signal.aborted) {
-      timeout.extend(keepaliveMs() * SILENT_KEEPALIVES);
+      timeout.extend(this.#hasLiveComment ? keepaliveMs() * SILENT_KEEPALIVES : BUFFERING_TIMEOUT_MS);
       const { done, value } = await reader.read();
       if (done) return;
       parser.push(value);

@@ -10,6 +10,7 @@
  * `Retry-After` on 429 and 503, reconnects with growing delays after failures and with the server's
  * `retry:` after a clean end, detects a silent connection, and always resumes by event id. When a
  * server announces that it will close the connection, the next one is opened before this one is left.
+ * When a proxy holds the stream back, it goes on by long-polling, and returns to streaming when it can.
  * Start reading at `#run`, the loop.
  */
 
@@ -17,11 +18,13 @@ import { callSafely, parseJsonOrText } from "./callbacks.js";
 import { FINAL_EVENTS, stateAfter } from "./closing.js";
 import { DEFAULT_RETRY_MS, delayBefore } from "./delay.js";
 import { Handover } from "./handover.js";
+import { Pause } from "./pause.js";
+import { PollRequest } from "./poll-request.js";
 import { isNews } from "./position.js";
 import { QuoteOrderFilter } from "./quote-ordering.js";
-import { StreamRequest, handoverUrl, requestStream } from "./stream-request.js";
+import { StreamRequest, requestPoll, requestStream } from "./stream-request.js";
 
-export { CONNECT_TIMEOUT_MS, SILENT_KEEPALIVES } from "./stream-request.js";
+export { BUFFERING_TIMEOUT_MS, SILENT_KEEPALIVES } from "./stream-request.js";
 export { ApiError, Unreachable, call } from "./rest.js";
 
 /** The keepalive interval of a server whose `connected` event has no `keepaliveMs`. */
@@ -29,38 +32,9 @@ export const KEEPALIVE_MS = 30_000;
 /** The event by which a stopping server announces that it will close the connection. */
 const DRAINING = "stream:draining";
 
-/**
- * @typedef {object} StreamEvent
- * @property {string} type      "order:update", "price:update", …
- * @property {any} data         decoded JSON, or the text when it is not JSON
- * @property {string | null} id null on conflated events, which have no position
- */
-
-/**
- * @typedef {{name: "connecting", tries: number}
- *   | {name: "live"}
- *   | {name: "reconnecting", retryInMs: number, tries: number, reason: string}
- *   | {name: "signed-out", reason: string}
- *   | {name: "closed", reason: string, error: import("./rest.js").ApiError | null}} State
- * `tries` counts the failures since the last event. `signed-out` and `closed` are final.
- */
-
-/**
- * @typedef {object} Options
- * @property {(event: StreamEvent) => void} onEvent not awaited; an error that it throws is
- *   reported, and the stream continues
- * @property {((state: State) => void)=} onState
- * @property {string=} lastEventId  resume after this id instead of starting with a snapshot
- * @property {string=} user  the user whom the stream is meant for: the state is `signed-out` when
- *   another one is signed in
- * @property {Record<string, string>=} headers  sent with every request, for example Authorization
- * @property {RequestCredentials=} credentials  "same-origin" by default
- * @property {number=} keepaliveMs
- * @property {typeof globalThis.fetch=} fetch
- * @property {import("./inactivity-timeout.js").Clock=} clock
- * @property {(() => number)=} random  in [0, 1)
- */
-
+/** @typedef {import("./types.js").StreamEvent} StreamEvent */
+/** @typedef {import("./types.js").Options} Options */
+/** @typedef {import("./response-outcome.js").State} State */
 /** @typedef {import("./response-outcome.js").FinalState} FinalState */
 /** @typedef {import("./response-outcome.js").RequestOutcome} RequestOutcome */
 
@@ -88,12 +62,12 @@ export class Connection {
   /** @type {FinalState | null} */
   #finalState = null;
   #quoteFilter = new QuoteOrderFilter();
-  /** @type {StreamRequest | null} the request whose events are delivered */
+  /** @type {StreamRequest | PollRequest | null} the request whose events are delivered */
   #request = null;
   /** @type {Handover | null} opens the successor of `#request` */
   #handover = null;
-  /** Ends the wait before the next try, if there is one. */
-  #endWait = () => {};
+  /** Before the next try. */
+  #pause;
   #onOnline = () => this.retryNow();
 
   /**
@@ -104,6 +78,7 @@ export class Connection {
     this.#url = url;
     this.#options = options;
     this.#clock = options.clock ?? globalThis;
+    this.#pause = new Pause(this.#clock);
     this.#position = options.lastEventId ?? "";
     this.#keepaliveMs = options.keepaliveMs ?? KEEPALIVE_MS;
     globalThis.addEventListener?.("online", this.#onOnline);
@@ -123,12 +98,12 @@ export class Connection {
   /** Close for good; no event is delivered after this. */
   close() {
     this.#finish({ name: "closed", reason: "closed by this page", error: null });
-    this.#endWait();
+    this.#pause.end();
   }
 
   /** End the wait before the next try. */
   retryNow() {
-    this.#endWait();
+    this.#pause.end();
   }
 
   /**
@@ -161,18 +136,19 @@ export class Connection {
     for (;;) {
       const request = this.#request;
       const outcome = await request.ended;
-      if (this.#request === request && !this.#switchToNext()) return outcome;
+      if (this.#request !== request || this.#switchToNext()) continue;
+      if (outcome.kind !== "buffered") return outcome;
+      this.#request = this.#startPolling();
     }
   }
 
   /** @param {(() => void) | null} onReady  for a request that replaces `#request` */
   #openRequest(onReady) {
-    const url = onReady === null ? this.#url : handoverUrl(this.#url);
     return new StreamRequest({
-      request: (signal) => requestStream(url, this.#options, this.#position, signal),
+      request: (signal) => requestStream(this.#url, this.#options, this.#position, signal),
       clock: this.#clock,
       keepaliveMs: () => this.#keepaliveMs,
-      onBlock: (block) => this.#onBlock(block),
+      onBlock: ({ type, data, id }) => this.#onEvent({ type, data: parseJsonOrText(data), id }),
       onId: (id) => this.#advancePosition(id),
       onRetry: (milliseconds) => (this.#retryMs = milliseconds),
       onOpen: () => {
@@ -182,12 +158,30 @@ export class Connection {
     });
   }
 
-  /** Open the successor of `#request`, which the server will close soon. */
-  #startHandover() {
+  /** Poll, and try to stream again from time to time. */
+  #startPolling() {
+    this.#startHandover(true);
+    return new PollRequest({
+      request: (waitSeconds, signal) =>
+        requestPoll(this.#url, waitSeconds, this.#options, this.#position, signal),
+      clock: this.#clock,
+      onEvent: (event) => this.#onEvent(event),
+      onId: (id) => this.#advancePosition(id),
+      onOpen: () => this.#setState({ name: "live", isPolling: true }),
+    });
+  }
+
+  /**
+   * Open the successor of `#request`, which the server will close soon, or which polls.
+   *
+   * @param {boolean} isPolling
+   */
+  #startHandover(isPolling) {
     this.#handover ??= new Handover({
       open: () => this.#openRequest(() => this.#switchToNext()),
       clock: this.#clock,
       random: this.#options.random ?? Math.random,
+      isPolling,
     });
   }
 
@@ -205,21 +199,22 @@ export class Connection {
     this.#request = next;
     this.#quoteFilter.onConnectionChanged(this.#clock.performance.now());
     if (!next.isOpen) this.#setState({ name: "connecting", tries: this.#failures });
+    else if (this.#state.name !== "live" || this.#state.isPolling) this.#setState({ name: "live" });
     next.release();
     return true;
   }
 
-  /** @param {import("./parser.js").Block} block */
-  #onBlock({ type, data: text, id }) {
+  /** @param {StreamEvent} event */
+  #onEvent({ type, data, id }) {
     if (this.#finalState !== null) return;
     this.#failures = 0;
     if (type === DRAINING) {
-      this.#startHandover();
+      this.#startHandover(false);
       return;
     }
     const reset = type === "stream:reset";
     if (id && !reset && !isNews(id, this.#position)) return;
-    if (type !== "checkpoint") this.#deliverEvent(type, parseJsonOrText(text), id);
+    if (type !== "checkpoint") this.#deliverEvent(type, data, id);
     if (reset) {
       // The position is invalid. A connection that is lost before the snapshot that follows must
       // begin with a snapshot again.
@@ -268,14 +263,7 @@ export class Connection {
     const reason = failed ? outcome.reason : "the server ended the stream";
     this.#setState({ name: "reconnecting", retryInMs, tries: this.#failures, reason });
     if (this.#finalState !== null) return; // onState closed the stream
-    await new Promise((resolve) => {
-      const timer = this.#clock.setTimeout(() => this.#endWait(), retryInMs);
-      this.#endWait = () => {
-        this.#endWait = () => {};
-        this.#clock.clearTimeout(timer);
-        resolve(undefined);
-      };
-    });
+    await this.#pause.wait(retryInMs);
   }
 
   /** @param {FinalState} state  ignored after the first call */

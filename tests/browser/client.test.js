@@ -6,6 +6,7 @@ import test from "node:test";
 import { cases } from "./connection_cases.js";
 import { cases as fallbackCases } from "./fallback_cases.js";
 import { cases as handoverCases } from "./handover_cases.js";
+import { cases as pollingCases } from "./polling_cases.js";
 import { runParserCase } from "./parser_suite.js";
 
 const parserCases = JSON.parse(
@@ -20,6 +21,9 @@ for (const [name, run] of Object.entries(cases)) {
 }
 for (const [name, run] of Object.entries(handoverCases)) {
   test(`handover: ${name}`, run);
+}
+for (const [name, run] of Object.entries(pollingCases)) {
+  test(`polling: ${name}`, run);
 }
 for (const [name, run] of Object.entries(fallbackCases)) {
   test(`fallback: ${name}`, run);

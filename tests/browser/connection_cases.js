@@ -210,8 +210,10 @@ export const cases = {
   },
 
   async "a request without a response times out"() {
-    const { clock, states, stream } = await connected(["hang"]);
-    await clock.advance(15_000);
+    const { clock, states, requests, stream } = await connected(["hang"]);
+    await clock.advance(9_499);
+    equal([states.length, requests()], [1, 2], "states and requests before: a stream, then a poll");
+    await clock.advance(1);
     equal(states.at(-1).reason, "the server went silent", "reason");
     stream.close();
   },

@@ -121,9 +121,10 @@ class Exchange {
 
 /**
  * A connection to a scripted server. Each entry of `answers` serves one request: "stream" (written
- * through `exchanges`), "down" (a network error), "hang" (until `accept`), or a Response. The last one repeats.
+ * through `exchanges`, after the comment `live`), "buffered" (a stream without any bytes), "down" (a
+ * network error), "hang" (until `accept`), or a Response. The last one repeats.
  *
- * @param {("stream" | "down" | "hang" | (() => Response))[]} answers
+ * @param {("stream" | "buffered" | "down" | "hang" | (() => Response))[]} answers
  * @param {object} [options]
  * @param {(options: any) => any} [open]  by default a plain connection
  */
@@ -144,14 +145,17 @@ export async function connected(
     const exchange = new Exchange(url, headers, signal);
     exchanges.push(exchange);
     const streaming = { "Content-Type": "text/event-stream; charset=utf-8" };
-    const accepted = () => new Response(exchange.body, { headers: streaming });
+    const accepted = () => {
+      if (answer !== "buffered") void exchange.send(": live\n\n");
+      return new Response(exchange.body, { headers: streaming });
+    };
     if (answer === "hang") {
       return new Promise((resolve, reject) => {
         exchange.accept = () => (resolve(accepted()), atRest());
         signal.addEventListener("abort", () => reject(new DOMException("aborted", "AbortError")));
       });
     }
-    if (answer !== "stream") return Promise.resolve(answer());
+    if (answer !== "stream" && answer !== "buffered") return Promise.resolve(answer());
     return Promise.resolve(accepted());
   };
   const stream = open({

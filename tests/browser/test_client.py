@@ -67,7 +67,14 @@ async def test_parser_follows_the_event_stream_standard(
 
 @on_one_loop
 @pytest.mark.parametrize(
-    "file", ["connection_cases.js", "handover_cases.js", "fallback_cases.js", "page_cases.js"]
+    "file",
+    [
+        "connection_cases.js",
+        "handover_cases.js",
+        "polling_cases.js",
+        "fallback_cases.js",
+        "page_cases.js",
+    ],
 )
 async def test_client_cases_pass_in_chromium(page: Page, file: str) -> None:
     await _open_blank_page(page)

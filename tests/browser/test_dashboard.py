@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 CONNECT_TIMEOUT_MS = 5_000
 RECOVERY_TIMEOUT_MS = 30_000
 """The limits that FEATURES D7 promises."""
-STREAM_URL_PATTERN = "**/api/v2/**stream"
+STREAM_URL_PATTERN = "**/api/v2/**stream*"
 
 
 @pytest_asyncio.fixture(loop_scope="session")

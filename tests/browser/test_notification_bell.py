@@ -3,6 +3,7 @@ tabs."""
 
 import uuid
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
@@ -109,7 +110,7 @@ async def test_tabs_share_one_stream_and_another_tab_takes_it_over(
     first = await _open_dashboard(stack, await open_page(), user)
     opened: list[str] = []
     page = await open_page()
-    page.on("request", lambda request: opened.append(request.url.removeprefix(stack.url)))
+    page.on("request", lambda request: opened.append(urlsplit(request.url).path))
     second = await _open_dashboard(stack, page, user)
     assert "/api/sse/notifications" not in opened
 

@@ -12,19 +12,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MAX_SECONDS = 8.0 if IS_SHORT else 5.0
 """The promise is 5 s; the short form also runs on busy machines."""
-NEEDS_LONG_POLLING = pytest.mark.xfail(
-    strict=True, reason="the browser client has no long-polling, which a proxy that buffers needs"
-)
 CASES = [
-    pytest.param(
-        (proxy, client),
-        id=f"{proxy.name.lower()}-{client}",
-        marks=NEEDS_LONG_POLLING if proxy in BUFFERING else (),
-    )
+    pytest.param((proxy, client), id=f"{proxy.name.lower()}-{client}")
     for proxy in HostileProxy
     for client in (BROWSER_CLIENT, EVENT_SOURCE, CURL)
-    # Only the browser client can do without a stream, and an EventSource sends its id in no other
-    # way than the header.
+    # Only the browser client polls where a stream is held back, and an EventSource sends its id in
+    # no other way than the header.
     if client == BROWSER_CLIENT
     or (proxy not in BUFFERING and (proxy, client) != (HostileProxy.STRIPS, EVENT_SOURCE))
 ]

@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from tapewire.log import EVERYBODY, Bounds, Page, RecordedEvent, view_checkpoints
 from tapewire_services.edge.delivery import cursor, replay
-from tapewire_services.edge.delivery.catch_up import _StreamSession
+from tapewire_services.edge.delivery.catch_up import StreamSession
 from tapewire_services.edge.delivery.connection import Connection
 from tapewire_services.edge.delivery.cursor import ResumeStart
 from tapewire_services.edge.delivery.hub import Hub
@@ -107,8 +107,8 @@ def join_assumes_all_events_are_in_memory(*_: Any) -> bool:
     return True
 
 
-@mutant(_StreamSession, "_write_page")
-async def follower_skips_one_event(follower: _StreamSession, replay_page: ReplayPage) -> None:
+@mutant(StreamSession, "_write_page")
+async def follower_skips_one_event(follower: StreamSession, replay_page: ReplayPage) -> None:
     for recorded in replay_page.events:
         made = follower._shared.hub.encode_frame(follower._connection, recorded)
         await follower._writer.write(made or b"")
@@ -140,9 +140,9 @@ async def reader_returns_events_beyond_horizon(
     )
 
 
-@mutant(_StreamSession, "_read_page")
+@mutant(StreamSession, "_read_page")
 async def follower_reads_on_in_trimmed_log(
-    follower: _StreamSession, upto: int, lasts: Any
+    follower: StreamSession, upto: int, lasts: Any
 ) -> ReplayPage:
     position = follower._connection.position
     page = await follower._reader.read_page(position, upto, lasts)
@@ -151,7 +151,7 @@ async def follower_reads_on_in_trimmed_log(
     return page
 
 
-@mutant(_StreamSession, "_render_reset")
+@mutant(StreamSession, "_render_reset")
 async def follower_resets_without_reset_event(*_: Any) -> bytes:
     return b""
 

@@ -7,15 +7,16 @@
 One loop serves slow, resuming and fresh readers alike: each has a position, and a log to read from
 it. Joining is one synchronous step: the events that the log tail buffers after the position go into
 the outbox, and the hub continues from there. Newest-wins values are sent from the beginning, by
-conflation groups (`live_values`). Start reading at `_StreamSession.follow_log`.
+conflation groups (`live_values`). A long-poll is a connection that is closed once it is live and
+something was written. Start reading at `StreamSession.follow_log`.
 """
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import structlog
 
@@ -23,7 +24,6 @@ from tapewire.log import EVERYBODY, EventLog, LogError
 from tapewire.log.backoff import jittered
 from tapewire_services.edge.delivery import frames
 from tapewire_services.edge.delivery.close_reason import CloseReason
-from tapewire_services.edge.delivery.conflation import ValueSubscription
 from tapewire_services.edge.delivery.connection import Connection
 from tapewire_services.edge.delivery.cursor import Cursor, ResetStart, ResumeStart
 from tapewire_services.edge.delivery.hub import Hub
@@ -41,11 +41,13 @@ from tapewire_services.edge.delivery.serializers.control_messages import (
 )
 from tapewire_services.edge.delivery.serializers.trading import is_urgent
 from tapewire_services.edge.delivery.snapshots import SnapshotReader
-from tapewire_services.edge.delivery.stream_writer import StreamWriter, Write
+from tapewire_services.edge.delivery.stream_writer import StreamWriter
 from tapewire_services.edge.ingest.log_tail import LogTail, NotReady
 
 INITIAL_RETRY_SECONDS = 0.05
 MAX_RETRY_SECONDS = 2.0
+MAX_POLL_BYTES = 256 << 10
+"""A poll that reads so much from the log is answered before it is live."""
 
 T = TypeVar("T")
 
@@ -56,63 +58,23 @@ class _ConnectionEnded(Exception):
     """The connection was closed while the log was read."""
 
 
-class StreamService:
-    """Serves every connection of a process."""
+class StreamParts(NamedTuple):
+    """What the sessions of a process share. `replay_slots` bounds concurrent reads of the log."""
 
-    def __init__(
-        self,
-        *,
-        log: EventLog,
-        log_tail: LogTail,
-        hub: Hub,
-        live_values: LiveValues,
-        snapshots: SnapshotReader,
-        replay_slots: asyncio.Semaphore,
-        now: Callable[[], datetime],
-        retry_ms: int,
-        keepalive_ms: int = 30_000,
-        replay_limit: int,
-        rng: random.Random,
-    ) -> None:
-        self.resume_policy = ResumePolicy(log, log_tail, replay_limit)
-        self.log = log
-        self.log_tail = log_tail
-        self.hub = hub
-        self.live_values = live_values
-        self.snapshots = snapshots
-        self.replay_slots = replay_slots
-        self.now = now
-        self.retry_ms = retry_ms
-        self.keepalive_ms = keepalive_ms
-        self.rng = rng
-
-    async def serve(
-        self,
-        connection: Connection,
-        last_event_id: str | None,
-        value_subscription: ValueSubscription,
-        write: Write,
-    ) -> None:
-        """Write to `connection` until it ends, starting after `last_event_id`.
-
-        `value_subscription` selects its newest-wins values. Returns when the connection was closed;
-        the caller cancels it when the client has disconnected.
-        """
-        writer = StreamWriter(connection, write, self.now, self.retry_ms)
-        session = _StreamSession(self, connection, writer)
-        await writer.send_opening(self.keepalive_ms)
-        with self.live_values.subscribe(connection, value_subscription) as messages:
-            await writer.send(messages)
-            if connection.interest.is_lossless:
-                await session.follow_log(last_event_id)
-            else:
-                await session.follow_values()
+    log: EventLog
+    log_tail: LogTail
+    hub: Hub
+    live_values: LiveValues
+    snapshots: SnapshotReader
+    resume_policy: ResumePolicy
+    replay_slots: asyncio.Semaphore
+    rng: random.Random
 
 
-class _StreamSession:
+class StreamSession:
     """The service of one connection."""
 
-    def __init__(self, shared: StreamService, connection: Connection, writer: StreamWriter) -> None:
+    def __init__(self, shared: StreamParts, connection: Connection, writer: StreamWriter) -> None:
         self._shared = shared
         self._connection = connection
         self._writer = writer
@@ -120,12 +82,17 @@ class _StreamSession:
         self._reader = ReplayReader(shared.log, subject_filters(connection), shared.replay_slots)
         self._epoch = ""
         self._live_sent = False
+        self._clock = asyncio.get_running_loop().time
+        poll = connection.info.poll
+        self._poll_ends_at = None if poll is None else self._clock() + poll.wait_seconds
 
     async def follow_values(self) -> None:
         """Send newest-wins values only, until the connection ends."""
         self._announce_live()
-        while not self._connection.outbox.has_ended:
-            await self._writer.write_next_chunk()
+        with self._poll_timer():
+            while not self._connection.outbox.has_ended:
+                self._end_answered_poll()
+                await self._writer.write_next_chunk()
         await self._writer.write_next_chunk()
 
     async def follow_log(self, last_event_id: str | None) -> None:
@@ -207,7 +174,7 @@ class _StreamSession:
         event_id = Cursor(self._epoch, until)
         message = replay_complete_message(str(event_id))
         farewell = self._writer.render_control_frame(message, event_id)
-        connection.close(CloseReason.DONE, asyncio.get_running_loop().time(), farewell)
+        connection.close(CloseReason.DONE, self._clock(), farewell)
         self._raise_if_ended()
 
     async def _read_page(
@@ -237,6 +204,8 @@ class _StreamSession:
         await self._writer.write(b"".join(frame for _, frame in shown))
         connection.log_urgent_writes(one for one, _ in shown if is_urgent(one.event))
         connection.advance(page.horizon)
+        if connection.info.poll is not None and self._writer.written_bytes >= MAX_POLL_BYTES:
+            connection.close(CloseReason.POLLED, self._clock())
 
     async def _deliver_live(self) -> None:
         """Join the log tail and write what the hub delivers, until the connection falls behind or
@@ -252,9 +221,11 @@ class _StreamSession:
                 self._shared.hub.deliver(connection, recorded)
         self._announce_live()
         try:
-            while connection.is_live:
-                await self._writer.write_next_chunk()
-                self._raise_if_ended()
+            with self._poll_timer():
+                while connection.is_live:
+                    self._end_answered_poll()
+                    await self._writer.write_next_chunk()
+                    self._raise_if_ended()
         finally:
             connection.leave_live()
         if not connection.outbox.is_empty:
@@ -264,6 +235,34 @@ class _StreamSession:
         """Notify a client with another open connection that this one is live; once."""
         if self._connection.info.is_handover and not self._live_sent:
             self._live_sent = self._connection.outbox.put(frames.LIVE_COMMENT, urgent=True)
+
+    @contextlib.contextmanager
+    def _poll_timer(self) -> Iterator[None]:
+        """Interrupt the outbox at the end of a poll's time."""
+        if self._poll_ends_at is None:
+            yield
+            return
+        timer = asyncio.get_running_loop().call_at(
+            self._poll_ends_at, self._connection.outbox.interrupt
+        )
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _end_answered_poll(self) -> None:
+        """Close a poll that is live, when all that there is was written or its time is over. Its
+        client's event id must not go stale."""
+        connection = self._connection
+        if self._poll_ends_at is None or not connection.outbox.is_empty:
+            return
+        if self._writer.written_bytes or self._clock() >= self._poll_ends_at:
+            is_outdated, cursor = (
+                connection.is_id_outdated,
+                Cursor(self._epoch, connection.position),
+            )
+            checkpoint = self._writer.render_checkpoint(cursor) if is_outdated else b""
+            connection.close(CloseReason.POLLED, self._clock(), checkpoint)
 
     async def _retry_until_read(self, read: Callable[[], Awaitable[T]]) -> T:
         """Call `read` until the log answers, and write what the outbox holds meanwhile: keepalives

@@ -46,6 +46,8 @@ class CloseReason(enum.Enum):
     """This process stops; another one takes the connection over."""
     DONE = "done", ClientAction.STOP
     """The client asked for events up to a sequence and received all of them."""
+    POLLED = "polled", ClientAction.RECONNECT
+    """A long-poll was answered."""
     QUIET = "quiet", ClientAction.RECONNECT
     """Nothing could be written for minutes."""
     FAILED = "failed", ClientAction.RECONNECT_LATER

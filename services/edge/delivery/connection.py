@@ -14,33 +14,12 @@ import structlog
 
 from tapewire.log import RecordedEvent
 from tapewire_services.edge.delivery.close_reason import CloseReason
+from tapewire_services.edge.delivery.connection_info import ConnectionInfo
 from tapewire_services.edge.delivery.outbox import Outbox
 from tapewire_services.edge.delivery.selection import Selection
 from tapewire_services.edge.delivery.stream_routes import Interest, StreamRoute
 
 logger = structlog.get_logger("edge.connection")
-
-
-class ConnectionInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """The properties of a connection that are fixed when it opens.
-
-    `user_id` is who is connected, `owner` whose events are shown; `selection` narrows them.
-    `until_sequence` ends the stream at that sequence of the log. `is_handover` says that the client
-    keeps another connection open until this one reports that it is live.
-    """
-
-    client_id: str
-    route: StreamRoute
-    owner: str | None
-    correlation: str
-    interest: Interest
-    user_id: str | None = None
-    is_admin: bool = False
-    session_id: str | None = None
-    expires_at: datetime | None = None
-    selection: Selection | None = None
-    until_sequence: int | None = None
-    is_handover: bool = False
 
 
 class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -238,7 +217,7 @@ class Connection:
         expires_at = self.info.expires_at
         if expires_at is not None and wall_time >= expires_at:
             return Overdue.SESSION
-        if started is not None:
+        if started is not None or self.info.poll is not None:
             return None
         if self.route.family.has_steady_heartbeat:
             if now - self._last_heartbeat_at >= limits.heartbeat_seconds:
@@ -280,6 +259,7 @@ class Connection:
         """Write what waits in the outbox and `farewell`, then end. The first reason stands."""
         if self._close_reason is not None:
             return
+        self._is_live = False
         self._close_reason = reason
         self._closed_at = now
         self.outbox.end(farewell)

@@ -6,8 +6,8 @@ A serializer names an event and selects what of it is shown; `FrameEncoder` rend
 per serializer, however many connections read it.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from tapewire.events import CODEC, Undecodable, UnknownType
 from tapewire.log import RecordedEvent
@@ -46,6 +46,31 @@ def render_frame(
             data = data.replace(raw, escaped)
     id_line = b"" if event_id is None else b"id: %b\n" % str(event_id).encode()
     return b"event: %b\ndata: %b\n%bretry: %d\n\n" % (event_name.encode(), data, id_line, retry_ms)
+
+
+class ParsedFrame(NamedTuple):
+    """One block of a stream of this module. `data` is JSON. A comment has neither an event nor a
+    `retry_ms`."""
+
+    event: str | None
+    data: bytes
+    event_id: str | None
+    retry_ms: int | None
+
+
+def parse_frames(chunk: bytes) -> Iterator[ParsedFrame]:
+    """The blocks of `chunk`, which `render_frame` and the like have made."""
+    for block in chunk.split(b"\n\n"):
+        if not block:
+            continue
+        fields = dict(line.partition(b": ")[::2] for line in block.split(b"\n"))
+        event, event_id, retry = (fields.get(name) for name in (b"event", b"id", b"retry"))
+        yield ParsedFrame(
+            event.decode() if event is not None else None,
+            fields.get(b"data", b"null"),
+            event_id.decode() if event_id is not None else None,
+            int(retry) if retry is not None else None,
+        )
 
 
 def render_retry(milliseconds: int) -> bytes:

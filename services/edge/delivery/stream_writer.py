@@ -9,7 +9,10 @@ from tapewire_services.edge.delivery.connection import Connection
 from tapewire_services.edge.delivery.cursor import Cursor
 from tapewire_services.edge.delivery.serializers import SseMessage
 from tapewire_services.edge.delivery.serializers.api_family import ConnectedPayload
-from tapewire_services.edge.delivery.serializers.control_messages import ControlMessage
+from tapewire_services.edge.delivery.serializers.control_messages import (
+    CHECKPOINT,
+    ControlMessage,
+)
 
 Write = Callable[[bytes], Awaitable[None]]
 """Hands bytes to the client; returns when there is room for more."""
@@ -26,6 +29,7 @@ class StreamWriter:
         self._now = now
         self._retry_ms = retry_ms
         self._clock = asyncio.get_running_loop().time
+        self.written_bytes = 0
 
     async def send_opening(self, keepalive_ms: int) -> None:
         """Send the first bytes of the stream."""
@@ -57,6 +61,10 @@ class StreamWriter:
         family = self._connection.route.family
         return self._render(family.control_message(*message, self._now()), event_id)
 
+    def render_checkpoint(self, event_id: Cursor) -> bytes:
+        """The frame of an event that only moves the client's last event id."""
+        return self._render(CHECKPOINT, event_id)
+
     async def write_next_chunk(self) -> None:
         """Write what waits in the outbox, as soon as it may leave."""
         chunk = await self._connection.outbox.next_chunk()
@@ -68,6 +76,7 @@ class StreamWriter:
         """Write `chunk`; the hub's tick watches how long that takes."""
         if not chunk:
             return
+        self.written_bytes += len(chunk)
         self._connection.write_started(self._clock())
         await self._write_chunk(chunk)
         self._connection.write_finished(self._clock())

@@ -23,7 +23,7 @@ from tapewire_services.edge.auth import (
 from tapewire_services.edge.auth.addresses import client_address, rate_limit_key
 from tapewire_services.edge.cluster.limits import RateLimiter, RetryAfter
 from tapewire_services.edge.delivery.conflation import ValueSubscription
-from tapewire_services.edge.delivery.connection import ConnectionInfo
+from tapewire_services.edge.delivery.connection_info import ConnectionInfo, LongPoll
 from tapewire_services.edge.delivery.cursor import Cursor, MalformedCursor, parse_cursor
 from tapewire_services.edge.delivery.selection import Selection, StrategySelection
 from tapewire_services.edge.delivery.selection_lookup import SelectionNotFound, load_selection
@@ -41,7 +41,9 @@ from tapewire_services.edge.http.stream_request import (
     parse_position,
     parse_topics,
     parse_value_subscription,
+    parse_wait,
     resolve_owner,
+    resume_id,
 )
 from tapewire_services.edge.ingest.log_tail import LogTail
 
@@ -120,9 +122,10 @@ class StreamAdmission:
                 405, f"{request.method} is not for streams", headers={"Allow": "GET, OPTIONS"}
             )
         resumed = await self._resumed_session(request)
-        if resumed is None:
+        if resumed is None and not self._is_next_poll(route, request):
             self._check_rate_limit(route, request)
         request.check_query()
+        wait_seconds = parse_wait(request)
         topics, symbols = parse_topics(route, request)
         interest = combine_topics(topics)
         value_subscription = parse_value_subscription(request, symbols)
@@ -142,6 +145,9 @@ class StreamAdmission:
             symbols = frozenset({selection.strategy.symbol})
             value_subscription = ValueSubscription(symbols, value_subscription.max_rate)
         last_event_id, until = await self._replay_range(request, interest)
+        poll = None
+        if wait_seconds is not None:
+            poll = LongPoll(wait_seconds=wait_seconds, resumes=last_event_id is not None)
         info = ConnectionInfo(
             client_id=self._new_client_id(owner, route),
             route=route,
@@ -154,7 +160,8 @@ class StreamAdmission:
             expires_at=needed.expires_at if needed else None,
             selection=selection,
             until_sequence=until,
-            is_handover=request.is_handover,
+            is_handover=request.is_handover and poll is None,
+            poll=poll,
         )
         return AdmittedStream(info, value_subscription, last_event_id, authentication.set_cookie)
 
@@ -188,7 +195,7 @@ class StreamAdmission:
                 422, "until is before since", path="until", value=request.query["until"][:40]
             )
         if requested is None and since is not None:
-            requested = _resume_id(since)
+            requested = resume_id(since)
         if until is None:
             return requested, None
         if requested is None:
@@ -235,6 +242,11 @@ class StreamAdmission:
             raise RetryLater(rejection.seconds)
         with _sessions_available():
             return await self._authenticator.authenticate(request.credentials)
+
+    def _is_next_poll(self, route: StreamRoute, request: StreamRequest) -> bool:
+        """Whether the request continues the polling of a public stream, which is one request after
+        another. The limit of resumes applies to it."""
+        return request.is_poll and route.access is Access.PUBLIC and self._has_current_id(request)
 
     def _has_current_id(self, request: StreamRequest) -> bool:
         """Whether the request resumes from an id of the current epoch."""
@@ -286,10 +298,3 @@ def _sessions_available() -> Iterator[None]:
         yield
     except LogError as error:
         raise unavailable("Sessions cannot be looked up now; connect again") from error
-
-
-def _resume_id(since: Cursor | datetime) -> str:
-    """The event id to resume from. A time becomes an id of the older form, which holds a time."""
-    if isinstance(since, datetime):
-        return f"{int(since.timestamp() * 1000):013d}-0"
-    return str(since)

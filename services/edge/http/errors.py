@@ -28,8 +28,11 @@ from tapewire_services.edge.auth import (
     AmbiguousSessionCookie,
     VerificationKeysUnavailable,
 )
+from tapewire_services.edge.cluster.limits import ConnectionLimitReached
 
 RETRY_AFTER_SECONDS = 1
+FULL_RETRY_AFTER_SECONDS = 5
+"""When to retry at a process that is full."""
 ACCOUNT_CHANGED = "account_changed"
 """The `error` of a request that is meant for another user than the session's."""
 MAX_ECHOED_VALUE_BYTES = 100
@@ -239,6 +242,18 @@ def to_http_error(error: Exception) -> HttpError:
     if isinstance(error, HTTPException):
         return HttpError(error.status_code, error.detail, headers=dict(error.headers or {}))
     return HttpError(500, "The edge failed; its log has the reason")
+
+
+def stream_error(error: Exception) -> HttpError:
+    """The response to a request for a stream that fails with `error`. An unexpected error is
+    logged, and its text is not sent."""
+    if isinstance(error, ConnectionLimitReached):
+        return unavailable("This process holds all the streams it can", FULL_RETRY_AFTER_SECONDS)
+    failure = to_http_error(error)
+    if failure.status != 500:
+        return failure
+    logger.error("stream.open_failed", exc_info=error)
+    return HttpError(500, "Failed to establish SSE connection")
 
 
 def handle_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

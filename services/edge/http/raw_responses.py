@@ -5,6 +5,7 @@ import random
 import structlog
 from litestar.types import Send
 
+from tapewire_services.edge.delivery.compression import GzipStream
 from tapewire_services.edge.delivery.frames import render_retry
 from tapewire_services.edge.http.errors import HttpError
 
@@ -43,8 +44,32 @@ async def send_error(send: Send, headers: Headers, failure: HttpError) -> None:
     await send_response(send, failure.status, headers, body)
 
 
-async def send_retry(send: Send, headers: Headers, seconds: int) -> None:
-    """Send a stream that only asks its client to come back, after `seconds` to twice as long."""
+async def send_json(
+    send: Send, headers: Headers, body: bytes, gzip: GzipStream | None = None
+) -> None:
+    """Send a JSON document, compressed by `gzip`."""
+    if gzip is not None:
+        body = gzip.write(body) + gzip.end()
+        headers = [*headers, (b"content-encoding", b"gzip")]
+    length = (b"content-length", str(len(body)).encode())
+    await send_response(send, 200, [*headers, (b"content-type", b"application/json"), length], body)
+
+
+def spread_retry_ms(seconds: int) -> int:
+    """A reconnection time from `seconds` to twice as long, in milliseconds."""
     retry_ms = round(seconds * 1000 * random.uniform(1, 2))  # noqa: S311 - spreads clients
     logger.info("stream.resume_delayed", retry_ms=retry_ms)
+    return retry_ms
+
+
+async def send_retry(send: Send, headers: Headers, retry_ms: int) -> None:
+    """Send a stream that only asks its client to come back."""
     await send_response(send, 200, [*STREAM_HEADERS, *headers], render_retry(retry_ms))
+
+
+def with_vary(headers: Headers, *names: bytes) -> Headers:
+    """`headers` with one ``Vary``, of its own values and `names`: a cache must not serve a response
+    to a client of another encoding or origin."""
+    varies = [*names, *(value for name, value in headers if name == b"vary")]
+    others = [(name, value) for name, value in headers if name != b"vary"]
+    return [*others, (b"vary", b", ".join(dict.fromkeys(varies)))]

@@ -7,6 +7,7 @@ handlers do not support. A stream also needs nothing of what Litestar does for a
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import parse_qs
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
@@ -61,10 +62,11 @@ class StreamRouter:
 
 def _asks_for_document(http: Any) -> bool:
     """Whether a request is for a document: its client does not name event streams, as an
-    EventSource does."""
+    EventSource does, and does not wait for events."""
     accepted = (value.lower() for name, value in http["headers"] if name == b"accept")
-    return http["method"] in ("GET", "HEAD") and not any(
-        b"text/event-stream" in value for value in accepted
+    return http["method"] in ("GET", "HEAD") and not (
+        any(b"text/event-stream" in value for value in accepted)
+        or "wait" in parse_qs(http["query_string"].decode("latin-1"), keep_blank_values=True)
     )
 
 

@@ -26,9 +26,14 @@ from tapewire_services.edge.delivery.stream_routes import (
     combine_topics,
 )
 from tapewire_services.edge.http.schema import USER_PARAMETER, query_parameter
-from tapewire_services.edge.http.stream_request import MIN_RATE_PER_SECOND
+from tapewire_services.edge.http.stream_request import (
+    DEFAULT_WAIT_SECONDS,
+    MAX_WAIT_SECONDS,
+    MIN_RATE_PER_SECOND,
+)
 
 EVENT_STREAM = "text/event-stream"
+JSON_DOCUMENT = "application/json"
 _SCHEMA_PREFIX = "stream."
 """Keeps the names of payloads apart from those that Litestar gives to the schemas of calls."""
 _SCHEMA_ADDRESS = f"#/components/schemas/{_SCHEMA_PREFIX}{{name}}"
@@ -71,8 +76,12 @@ class _DocumentWithStreams(OpenAPI):
 
 
 def _add_content(operation: dict[str, Any], stream: dict[str, Any]) -> None:
-    """Add a stream to an operation that answers clients which accept no event streams."""
-    operation["responses"]["200"]["content"].update(stream["responses"]["200"]["content"])
+    """Add a stream to an operation that answers clients which accept no event streams: with a
+    document of its own, or with `wait` by a long-poll."""
+    content, added = (one["responses"]["200"]["content"] for one in (operation, stream))
+    document, poll = content[JSON_DOCUMENT]["schema"], added[JSON_DOCUMENT]["schema"]
+    content.update({**added, JSON_DOCUMENT: {"schema": {"anyOf": [document, poll]}}})
+    operation["parameters"] = [*operation.get("parameters", ()), *stream["parameters"]]
 
 
 def describe_streams(routes: Iterable[StreamRoute]) -> tuple[dict[str, Any], dict[str, JsonSchema]]:
@@ -135,8 +144,12 @@ def _describe_operation(
         "parameters": [*_path_parameters(route), *_parameters(route)],
         "responses": {
             "200": {
-                "description": "A stream of Server-Sent Events.",
-                "content": {EVENT_STREAM: {"itemSchema": _item_schema(messages, schemas)}},
+                "description": "A stream of Server-Sent Events, or for a client that accepts "
+                "`application/json` or sends `wait` the next events of it.",
+                "content": {
+                    EVENT_STREAM: {"itemSchema": _item_schema(messages, schemas)},
+                    JSON_DOCUMENT: {"schema": _poll_schema(messages, schemas)},
+                },
             },
             **{
                 str(status): {"$ref": f"#/components/responses/{status}"}
@@ -186,6 +199,40 @@ def _item_schema(messages: MessageTypes, schemas: dict[int, JsonSchema]) -> Json
     }
 
 
+def _poll_schema(messages: MessageTypes, schemas: dict[int, JsonSchema]) -> JsonSchema:
+    """The schema of the answer to a long-poll."""
+    event = {
+        "type": "object",
+        "properties": {
+            "event": {"type": "string"},
+            "data": {},
+            "id": {"type": ["string", "null"]},
+        },
+        "required": ["event", "data", "id"],
+        "oneOf": [
+            {
+                "properties": {
+                    "event": {"const": name},
+                    "data": _any_of([schemas[id(one)] for one in types]),
+                }
+            }
+            for name, types in sorted(messages.items())
+        ],
+    }
+    return {
+        "type": "object",
+        "properties": {
+            "events": {"type": "array", "items": event},
+            "lastEventId": {
+                "type": ["string", "null"],
+                "description": "`Last-Event-ID` of the next request.",
+            },
+            "retry": {"type": "integer", "description": "Milliseconds until the next request."},
+        },
+        "required": ["events", "lastEventId", "retry"],
+    }
+
+
 def _any_of(schemas: Sequence[JsonSchema]) -> JsonSchema:
     return schemas[0] if len(schemas) == 1 else {"anyOf": list(schemas)}
 
@@ -199,6 +246,14 @@ def _path_parameters(route: StreamRoute) -> Iterator[dict[str, Any]]:
 def _parameters(route: StreamRoute) -> Iterator[dict[str, Any]]:
     interest = combine_topics(
         SELECTABLE_TOPICS.values() if route.parameter is RouteParameter.TOPICS else route.topics
+    )
+    yield query_parameter(
+        "wait",
+        "Seconds: asks for the next events as one document, as soon as there are any.",
+        type="number",
+        minimum=0,
+        maximum=MAX_WAIT_SECONDS,
+        default=DEFAULT_WAIT_SECONDS,
     )
     if route.parameter is RouteParameter.TOPICS:
         topics = ", ".join(f"`{name}`" for name in SELECTABLE_TOPICS)

@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -34,6 +35,11 @@ from tapewire_services.edge.http.errors import HttpError, unauthorized
 MAX_SYMBOLS = 500
 MAX_SYMBOL_CHARACTERS = 32
 MIN_RATE_PER_SECOND = 0.1
+MAX_WAIT_SECONDS = 30
+"""How long a long-poll may wait for an event. Many proxies end a request without an answer after a
+minute."""
+DEFAULT_WAIT_SECONDS = 20
+_WAIT_PATTERN = re.compile(r"[0-9]{1,2}(\.[0-9]{1,3})?")
 STREAM_PARAMETERS = frozenset(
     {
         "handover",
@@ -47,6 +53,7 @@ STREAM_PARAMETERS = frozenset(
         "topics",
         "until",
         "userId",
+        "wait",
     }
 )
 """The query parameters of streams. A page may open every stream with the same ones."""
@@ -97,6 +104,15 @@ class StreamRequest(msgspec.Struct, frozen=True):
             or self.query.get("last_event_id")
             or None
         )
+
+    @property
+    def is_poll(self) -> bool:
+        """Whether a document is asked for, by ``Accept: application/json`` or ``wait``. A client
+        that names event streams, as an EventSource does, gets one."""
+        accepted = ",".join(self.credentials.headers.get("accept", ())).lower()
+        if "text/event-stream" in accepted:
+            return False
+        return "application/json" in accepted or "wait" in self.query
 
     @property
     def is_handover(self) -> bool:
@@ -152,6 +168,17 @@ def parse_topics(
     return tuple(chosen.values()), None if everything else parse_symbols(",".join(wanted))
 
 
+def parse_wait(request: StreamRequest) -> float | None:
+    """How many seconds a long-poll waits; None for a stream. Raises HttpError (422)."""
+    if not request.is_poll:
+        return None
+    text = request.query.get("wait", str(DEFAULT_WAIT_SECONDS))
+    if not _WAIT_PATTERN.fullmatch(text) or float(text) > MAX_WAIT_SECONDS:
+        message = f"wait is a number of seconds from 0 to {MAX_WAIT_SECONDS}"
+        raise HttpError(422, message, path="wait", value=text[:32])
+    return float(text)
+
+
 def needed_session(
     route: StreamRoute, topics: Collection[Topic], session: Session | None
 ) -> Session | None:
@@ -189,6 +216,13 @@ def parse_position(request: StreamRequest, name: str) -> Cursor | datetime | Non
         if isinstance(place, Cursor) and place.epoch:
             return place
     return _parse_time(text, name)
+
+
+def resume_id(since: Cursor | datetime) -> str:
+    """The event id to resume from. A time becomes an id of the older form, which holds a time."""
+    if isinstance(since, datetime):
+        return f"{int(since.timestamp() * 1000):013d}-0"
+    return str(since)
 
 
 def _parse_time(text: str, name: str) -> datetime:

@@ -2,11 +2,11 @@
 
 A request is admitted or rejected before the first byte of its response (`admission`). Then the
 headers are sent, and the connection follows its events (`delivery.catch_up`), compressed for
-clients that accept gzip, until one side closes it. Start reading at `StreamHandler.handle`.
+clients that accept gzip, until one side closes it. A long-poll is answered with a document instead
+(`long_poll`). Start reading at `StreamHandler.handle`.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol, cast
@@ -16,33 +16,33 @@ from litestar.types import Receive, Scope, Send
 
 from tapewire.runtime import Settings, correlated, ensure_correlation_id, telemetry
 from tapewire_services.edge.auth import STREAM_PREFLIGHT_HEADERS, cors_headers
-from tapewire_services.edge.cluster.limits import ConnectionLimiter, ConnectionLimitReached
+from tapewire_services.edge.cluster.limits import ConnectionLimiter
 from tapewire_services.edge.cluster.presence_sync import PresenceSync
-from tapewire_services.edge.delivery.catch_up import StreamService
 from tapewire_services.edge.delivery.close_reason import CloseReason
 from tapewire_services.edge.delivery.compression import GzipStream, accepts_gzip
 from tapewire_services.edge.delivery.connection import Connection
 from tapewire_services.edge.delivery.hub import Hub
 from tapewire_services.edge.delivery.outbox import FlushClock, Outbox, Sink
 from tapewire_services.edge.delivery.stream_routes import StreamRoute
+from tapewire_services.edge.delivery.stream_service import StreamService
 from tapewire_services.edge.http.admission import (
     AdmittedStream,
     ReplayFinished,
     RetryLater,
     StreamAdmission,
 )
-from tapewire_services.edge.http.errors import HttpError, to_http_error, unavailable
+from tapewire_services.edge.http.client_disconnect import run_until_disconnect
+from tapewire_services.edge.http.errors import stream_error, unavailable
+from tapewire_services.edge.http.long_poll import PollResponse, delay_resume
 from tapewire_services.edge.http.raw_responses import (
     STREAM_HEADERS,
+    Headers,
     send_error,
     send_headers,
     send_response,
-    send_retry,
+    with_vary,
 )
 from tapewire_services.edge.http.stream_request import StreamRequest
-
-FULL_RETRY_AFTER_SECONDS = 5
-"""When to retry at a process that is full."""
 
 DRAINING_RETRY_AFTER_SECONDS = 1
 """When to retry after a process that stops: another one is ready, or will be soon."""
@@ -135,10 +135,10 @@ class StreamHandler:
                 await send_response(send, 204, headers)
                 return
             except RetryLater as later:
-                await send_retry(send, headers, later.seconds)
+                await delay_resume(send, headers, request, later.seconds)
                 return
             except Exception as error:
-                await send_error(send, headers, _failure(error))
+                await send_error(send, headers, stream_error(error))
                 return
             if admitted.set_cookie is not None:
                 headers.append((b"set-cookie", admitted.set_cookie.encode()))
@@ -147,7 +147,7 @@ class StreamHandler:
     async def _open_stream(
         self,
         admitted: AdmittedStream,
-        headers: list[tuple[bytes, bytes]],
+        headers: Headers,
         scope: Scope,
         receive: Receive,
         send: Send,
@@ -159,10 +159,10 @@ class StreamHandler:
         connection = Connection(info, outbox, loop.time(), _abort_callback(scope))
         started = loop.time()
         gzip = self._create_compressor(scope)
-        coding = [] if gzip is None else [(b"content-encoding", b"gzip")]
         writer: DirectWriter | None = extensions.get(DIRECT_WRITER_EXTENSION)
-        if writer is not None:
+        if writer is not None and info.poll is None:
             outbox.write_through(_direct_sink(connection, writer, gzip, loop.time))
+        poll = PollResponse(connection, admitted, self._stream_service) if info.poll else None
         self._hub.add(connection)
         if self._presence_sync is not None:
             self._presence_sync.connection_opened(
@@ -171,9 +171,14 @@ class StreamHandler:
         resumes = admitted.last_event_id is not None
         logger.info("stream.opened", client_id=info.client_id, resumes=resumes)
         try:
-            with telemetry.span("stream open", attributes={"tapewire.client": info.client_id}):
-                await send_headers(send, 200, [*STREAM_HEADERS, *self._with_vary(headers), *coding])
-            await self._serve_until_closed(connection, admitted, gzip, receive, send)
+            if poll is not None:
+                await poll.serve(receive)
+            else:
+                coding = [] if gzip is None else [(b"content-encoding", b"gzip")]
+                with telemetry.span("stream open", attributes={"tapewire.client": info.client_id}):
+                    varied = with_vary(headers, b"Accept-Encoding", *self._vary_names())
+                    await send_headers(send, 200, [*STREAM_HEADERS, *varied, *coding])
+                await self._serve_until_closed(connection, admitted, gzip, receive, send)
         finally:
             reason = connection.close_reason or _close_reason(connection, writer)
             connection.record_end(reason)
@@ -190,6 +195,11 @@ class StreamHandler:
                 seconds=round(loop.time() - started, 3),
             )
 
+        if poll is not None:
+            # The hub no longer watches over it: its client may take its time to read the answer.
+            names = (b"Accept", b"Accept-Encoding", *self._vary_names())
+            await poll.send(send, with_vary(headers, *names), gzip)
+
     def _create_compressor(self, scope: Scope) -> GzipStream | None:
         """The compressor of a stream whose client accepts gzip."""
         wishes = (v.decode("latin-1") for k, v in scope["headers"] if k == b"accept-encoding")
@@ -199,14 +209,8 @@ class StreamHandler:
         self._compressors.add(gzip)
         return gzip
 
-    def _with_vary(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """`headers` with one ``Vary``: a cache must not serve a response to a client of another
-        encoding or origin."""
-        varies = [b"Accept-Encoding", *(value for name, value in headers if name == b"vary")]
-        if self._settings.origins and b"Origin" not in varies:
-            varies.append(b"Origin")
-        others = [(name, value) for name, value in headers if name != b"vary"]
-        return [*others, (b"vary", b", ".join(varies))]
+    def _vary_names(self) -> list[bytes]:
+        return [b"Origin"] if self._settings.origins else []
 
     async def _serve_until_closed(
         self,
@@ -220,19 +224,10 @@ class StreamHandler:
             body = chunk if gzip is None else gzip.write(chunk)
             await send({"type": "http.response.body", "body": body, "more_body": True})
 
-        following = asyncio.create_task(
-            self._stream_service.serve(
-                connection, admitted.last_event_id, admitted.value_subscription, write
-            )
+        serving = self._stream_service.serve(
+            connection, admitted.last_event_id, admitted.value_subscription, write
         )
-        leaving = asyncio.create_task(_wait_for_disconnect(receive))
-        try:
-            await asyncio.wait({following, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (following, leaving):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.wait({task})
+        following = await run_until_disconnect(serving, receive)
         if following.cancelled():
             return
         if following.exception() is not None:
@@ -274,11 +269,6 @@ def _close_reason(connection: Connection, writer: DirectWriter | None) -> CloseR
     return CloseReason.DRAIN if connection.is_draining else CloseReason.GONE
 
 
-async def _wait_for_disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
 def _abort_callback(scope: Scope) -> Callable[[], None]:
     """The function that cuts the connection of a request."""
     extensions = cast("dict[str, Any]", scope.get("extensions") or {})
@@ -287,14 +277,3 @@ def _abort_callback(scope: Scope) -> Callable[[], None]:
 
 def _abort_unsupported() -> None:
     """Do nothing: without the extension, the connection lasts until the kernel closes it."""
-
-
-def _failure(error: Exception) -> HttpError:
-    """The response for `error`. An unexpected error is logged, and its text is not sent."""
-    if isinstance(error, ConnectionLimitReached):
-        return unavailable("This process holds all the streams it can", FULL_RETRY_AFTER_SECONDS)
-    failure = to_http_error(error)
-    if failure.status != 500:
-        return failure
-    logger.error("stream.open_failed", exc_info=error)
-    return HttpError(500, "Failed to establish SSE connection")

@@ -31,7 +31,7 @@ class OpenApiDocument:
             (verb.upper(), path): operation
             for path, operations in self.document["paths"].items()
             for verb, operation in operations.items()
-            if not _is_stream_alone(operation)
+            if not operation.get("operationId", "").startswith("stream-")
         }
         resource = DRAFT202012.create_resource(self.document)
         self._registry: Registry[Any] = Registry().with_resource(_DOCUMENT_URI, resource)
@@ -86,6 +86,13 @@ class OpenApiDocument:
         ]
         self._assert_valid(content, frame.data, (path, frame.event))
 
+    def assert_poll_documented(self, path: str, document: Any) -> None:
+        """Fail if the answer to a long-poll of the stream `path` is documented differently."""
+        responses = self.document["paths"][path]["get"]["responses"]
+        self._assert_valid(
+            responses["200"]["content"]["application/json"]["schema"], document, (path, "poll")
+        )
+
     def accepts_body(self, operation: tuple[str, str], body: Any) -> bool:
         """Return whether the body matches the documented schema of the call."""
         schema = self.operations[operation]["requestBody"]["content"]["application/json"]["schema"]
@@ -114,10 +121,6 @@ class OpenApiDocument:
                 target = target[part]
             node = target
         return node
-
-
-def _is_stream_alone(operation: dict[str, Any]) -> bool:
-    return set(operation["responses"].get("200", {}).get("content", ())) == {EVENT_STREAM}
 
 
 def close_objects(node: Any) -> Any:

@@ -24,6 +24,7 @@ def test_every_reason_has_an_action() -> None:
         CloseReason.LIMIT: ClientAction.STOP,
         CloseReason.DRAIN: ClientAction.RECONNECT,
         CloseReason.DONE: ClientAction.STOP,
+        CloseReason.POLLED: ClientAction.RECONNECT,
         CloseReason.QUIET: ClientAction.RECONNECT,
         CloseReason.FAILED: ClientAction.RECONNECT_LATER,
     }

@@ -9,7 +9,8 @@ import pytest
 from tapewire.events import CATALOGUE, CODEC, AgentState, AgentStatusChanged, Event
 from tapewire.log import EVERYBODY, EventMetadata, RecordedEvent
 from tapewire_services.edge.delivery.close_reason import CloseReason
-from tapewire_services.edge.delivery.connection import Connection, ConnectionInfo
+from tapewire_services.edge.delivery.connection import Connection
+from tapewire_services.edge.delivery.connection_info import ConnectionInfo
 from tapewire_services.edge.delivery.frames import render_frame
 from tapewire_services.edge.delivery.hub import CLOSE_TIMEOUT_SECONDS, Hub
 from tapewire_services.edge.delivery.outbox import FlushClock, Outbox
@@ -346,7 +347,8 @@ class TestClosing:
 
     async def test_every_close_reason_has_a_name_for_logs(self) -> None:
         assert {reason.value for reason in CloseReason} == {
-            "gone", "slow", "expired", "revoked", "limit", "drain", "done", "quiet", "failed",
+            "gone", "slow", "expired", "revoked", "limit", "drain", "done", "polled",
+            "quiet", "failed",
         }  # fmt: skip
 
 

@@ -19,7 +19,8 @@ from tapewire.log import (
 )
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.runtime import Settings
-from tapewire_services.edge.delivery.connection import Connection, ConnectionInfo
+from tapewire_services.edge.delivery.connection import Connection
+from tapewire_services.edge.delivery.connection_info import ConnectionInfo
 from tapewire_services.edge.delivery.outbox import FlushClock, Outbox
 from tapewire_services.edge.delivery.replay import ReplayReader
 from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES, combine_topics
@@ -114,7 +115,9 @@ async def test_a_notification_stream_starts_with_the_events_of_the_last_five_min
         await engine.log_tail.ready.wait()
     clock.at = NOW
     assert engine.log_tail.covers(0) is remembers
-    snapshot, bounds = await engine.stream_service.snapshots.read_snapshot(connection("alerts"))
+    snapshot, bounds = await engine.stream_service.parts.snapshots.read_snapshot(
+        connection("alerts")
+    )
     tail_task.cancel()
     assert [(name, getattr(one, "alert_id", None)) for name, one in snapshot] == [
         ("alert:new", "a2"), ("alert:new", "a3"), ("alert:new", "a4"), ("checkpoint", None),
@@ -131,8 +134,8 @@ async def test_concurrent_reads_of_the_log_are_limited_and_all_complete() -> Non
     engine = engine_of(server, log, clock)
     tail_task = asyncio.create_task(engine.log_tail.run())
     await engine.log_tail.ready.wait()
-    reader = ReplayReader(log, [pattern(owner="alice")], engine.stream_service.replay_slots)
-    snapshots = engine.stream_service.snapshots
+    reader = ReplayReader(log, [pattern(owner="alice")], engine.stream_service.parts.replay_slots)
+    snapshots = engine.stream_service.parts.snapshots
     pages, read = await asyncio.gather(
         asyncio.gather(*(reader.read_page(0, 10, [10]) for _ in range(CROWD))),
         asyncio.gather(*(snapshots.read_snapshot(connection("alerts")) for _ in range(CROWD))),

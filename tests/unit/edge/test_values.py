@@ -17,7 +17,8 @@ from tapewire.log import ValueKey
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.runtime import Settings
 from tapewire_services.edge.delivery.conflation import ValueSubscription
-from tapewire_services.edge.delivery.connection import Connection, ConnectionInfo
+from tapewire_services.edge.delivery.connection import Connection
+from tapewire_services.edge.delivery.connection_info import ConnectionInfo
 from tapewire_services.edge.delivery.outbox import FlushClock, Outbox
 from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES, combine_topics
 from tapewire_services.edge.engine import Engine
@@ -56,7 +57,7 @@ class ValueHarness:
 
     def subscribe(self, connection: Connection) -> AbstractContextManager[object]:
         """Subscribe `connection` to the values of its route during the block."""
-        live_values = self.engine.stream_service.live_values
+        live_values = self.engine.stream_service.parts.live_values
         return live_values.subscribe(connection, ValueSubscription(None, 10.0))
 
     async def put(self, owner: str, percent: int, entity: str = "x", tag: str = RATE) -> None:

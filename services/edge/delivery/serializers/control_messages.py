@@ -14,6 +14,8 @@ ControlMessage = tuple[str, msgspec.Struct]
 CHECKPOINT: SseMessage = ("checkpoint", {})
 """An event without content, whose id keeps the client's last event id current."""
 
+RESET_EVENT = "stream:reset"
+
 
 class StreamResetPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A loss: the events between `requested_id` and the snapshot that follows cannot be sent."""
@@ -50,7 +52,7 @@ class ReplayCompletePayload(msgspec.Struct, frozen=True, kw_only=True, rename="c
 
 
 def reset_message(payload: StreamResetPayload) -> ControlMessage:
-    return "stream:reset", payload
+    return RESET_EVENT, payload
 
 
 def draining_message(seconds: float) -> ControlMessage:

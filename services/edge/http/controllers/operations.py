@@ -76,7 +76,7 @@ class OperationsController(Controller):
         self, request: HttpRequest, context: ControllerContext
     ) -> ConnectionCountsPayload:
         """The connections of all processes; for admins by user. With
-        ``Accept: text/event-stream`` it is a stream of the same."""
+        ``Accept: text/event-stream`` it is a stream of the same, and with ``wait`` a long-poll."""
         session = await context.find_session_if_known(request)
         is_admin = session is not None and session.is_admin
         return connection_counts_payload(
