@@ -164,6 +164,8 @@ class CheckpointVerifier:
         if not self._check_epoch_and_as_of(EVERYBODY, check.name, stored):
             return
         self.cursors[check.name] = stored.as_of
+        if self._is_before(self._erased_users.last_sequence, stored):
+            return
         if self._user is None:  # the events of other users are not read
             comparison = _PendingComparison(
                 EVERYBODY, check.name, stored, check.make_fold(stored), check.sequence_of
@@ -174,6 +176,8 @@ class CheckpointVerifier:
         self, owner: str, name: str, view_type: ViewType[views.View], stored: DecodedCheckpoint
     ) -> None:
         if not self._check_epoch_and_as_of(owner, name, stored):
+            return
+        if self._is_before(self._erased_users.erased_up_to(owner), stored):
             return
         if self._user in (None, owner):
             if issubclass(view_type, views.HistoryView):  # type: ignore[arg-type]
@@ -205,13 +209,13 @@ class CheckpointVerifier:
             what = f"it is true for {stored.as_of}, the log ends at {self._bounds.last}"
             self._report(owner, name, stored.as_of, what)
             return False
-        erased = self._erased_users
-        if stored.as_of < (
-            erased.last_sequence if owner == EVERYBODY else erased.erased_up_to(owner)
-        ):
-            self.skip_counts["from before the erasure of a user"] += 1
-            return False
         return True
+
+    def _is_before(self, erasure_sequence: int, stored: DecodedCheckpoint) -> bool:
+        is_before = stored.as_of < erasure_sequence
+        if is_before:
+            self.skip_counts["from before the erasure of a user"] += 1
+        return is_before
 
     def _start(self, owner_and_domain: tuple[str, str], comparison: _PendingComparison) -> None:
         if self._bounds.first > 1:

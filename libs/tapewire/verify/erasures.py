@@ -22,8 +22,8 @@ class RecordedRemovals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ErasedUsers:
-    """The users who were erased, and when. `last_sequence` is that of the last erasure, 0 for
-    none."""
+    """The users who were erased, and when, by the first event of each erasure. `last_sequence` is
+    that of the last erasure, 0 for none."""
 
     def __init__(self, erasures: Iterable[RecordedEvent]) -> None:
         self._erasures: list[tuple[int, UserErased]] = []

@@ -142,7 +142,8 @@ def _extend_bounds(bounds: Bounds, removals: RecordedRemovals) -> Bounds:
 
 
 async def _read_erasures(log: LogReader) -> list[RecordedEvent]:
-    filter_ = pattern(owner=EVERYBODY, domain=ERASURE_DOMAINS[-1])
+    """The first event of each erasure."""
+    filter_ = pattern(owner=EVERYBODY, domain=ERASURE_DOMAINS[0])
     found: list[RecordedEvent] = []
     last = await log.last_sequence(filter_)
     async for page in _read_pages(log, filter_, 0, last):
