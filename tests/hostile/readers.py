@@ -19,13 +19,16 @@ _WATCH_SCRIPT = """
 async ([path, kind]) => {
     window.seen = {events: [], openings: 0};
     const note = (id) => window.seen.events.push([id, Date.now() / 1000]);
+    const start = () => Date.now() / 1000;
     if (kind === 'EventSource') {
+        const startedAt = start();
         const source = new EventSource(path);
         source.addEventListener('connected', () => (window.seen.openings += 1));
         source.addEventListener('order:update', ({lastEventId}) => note(lastEventId));
-        return;
+        return startedAt;
     }
     const { connect } = await import('/client/tapewire.js');
+    const startedAt = start();
     connect(path, {
         onEvent: ({type, id}) => {
             if (type === 'connected') window.seen.openings += 1;
@@ -33,6 +36,7 @@ async ([path, kind]) => {
         },
         onState: ({name}) => { if (name === 'closed') note('closed-0'); },
     });
+    return startedAt;
 }
 """
 
@@ -45,7 +49,9 @@ class ReceivedId(msgspec.Struct, frozen=True):
 
 
 class Reader(Protocol):
-    """A running client."""
+    """A running client. `started_at` is when it asked for the stream, in seconds since 1970."""
+
+    started_at: float
 
     async def received(self) -> list[ReceivedId]:
         """What has arrived so far, in order."""
@@ -57,15 +63,15 @@ class Reader(Protocol):
 class BrowserReader:
     """The browser client, or an EventSource, in a page of Chromium."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, started_at: float) -> None:
+        self.started_at = started_at
         self._page = page
 
     @classmethod
     @contextlib.asynccontextmanager
     async def run(cls, page: Page, kind: str) -> AsyncIterator["BrowserReader"]:
         """Read in `page`, which must be at the proxy, until the block ends."""
-        await page.evaluate(_WATCH_SCRIPT, [ORDERS_PATH, kind])
-        yield cls(page)
+        yield cls(page, await page.evaluate(_WATCH_SCRIPT, [ORDERS_PATH, kind]))
 
     async def received(self) -> list[ReceivedId]:
         events: list[tuple[str, float]] = await self._page.evaluate("() => window.seen.events")
@@ -79,6 +85,7 @@ class CurlReader:
     """curl, started again with the last id in the query whenever it ends."""
 
     def __init__(self, url: str, cookie: str, options: tuple[str, ...]) -> None:
+        self.started_at = time.time()
         self._url = url
         self._cookie = cookie
         self._options = options

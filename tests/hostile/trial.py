@@ -104,7 +104,7 @@ async def run_trial(
         context = await running.enter_async_context(
             await browser.new_context(ignore_https_errors=True)
         )
-        readers: dict[ReaderKey, tuple[Reader, float]] = {}
+        readers: dict[ReaderKey, Reader] = {}
         journal = await running.enter_async_context(harness.journal())
         await journal.append(USER, order_placed("first"))
 
@@ -120,34 +120,33 @@ async def run_trial(
         await _wait_for_last(readers, appended[-1].sequence)
         results = {
             key: ReaderResult(
-                started_at=started_at,
+                started_at=one.started_at,
                 received=await one.received(),
                 opening_count=await one.opening_count(),
             )
-            for key, (one, started_at) in readers.items()
+            for key, one in readers.items()
         }
     return HostileTrialResult(appended, results)
 
 
 async def _start_readers(
     running: contextlib.AsyncExitStack, context: BrowserContext, proxy: HostileProxy, url: str
-) -> dict[ReaderKey, tuple[Reader, float]]:
-    """Sign in and start every client at `url`; return each with the time of its start."""
+) -> dict[ReaderKey, Reader]:
+    """Sign in and start every client at `url`; return them."""
     # The certificate is the test's own.
     async with httpx.AsyncClient(verify=False, trust_env=False) as http:  # noqa: S501
         signed_in = await http.post(f"{url}/api/session", json={"userId": USER})
     cookie = session_cookie(signed_in.headers)
     name, _, value = cookie.partition("=")
     await context.add_cookies([{"name": name, "value": value, "url": url}])
-    started: dict[ReaderKey, tuple[Reader, float]] = {}
+    started: dict[ReaderKey, Reader] = {}
     for kind in (BROWSER_CLIENT, EVENT_SOURCE):
         page = await context.new_page()
         await page.goto(f"{url}/client/tapewire.js")
-        began = time.time()
-        reader = await running.enter_async_context(BrowserReader.run(page, kind))
-        started[proxy, kind] = reader, began
+        browser_reader = BrowserReader.run(page, kind)
+        started[proxy, kind] = await running.enter_async_context(browser_reader)
     curl = CurlReader.run(url, cookie, CURL_OPTIONS.get(proxy, ()))
-    started[proxy, CURL] = await running.enter_async_context(curl), time.time()
+    started[proxy, CURL] = await running.enter_async_context(curl)
     return started
 
 
@@ -160,21 +159,21 @@ async def _append_events(journal: EventLogDriver, seconds: float) -> list[Append
     return appended
 
 
-async def _wait_for_first(readers: dict[ReaderKey, tuple[Reader, float]]) -> None:
+async def _wait_for_first(readers: dict[ReaderKey, Reader]) -> None:
     """Wait until every client has received something, or should have."""
 
     async def have_all() -> bool:
-        return all([bool(await reader.received()) for reader, _ in readers.values()])
+        return all([bool(await reader.received()) for reader in readers.values()])
 
     with contextlib.suppress(AssertionError):
         await wait_until_async("each has one", have_all, timeout_seconds=START_SECONDS)
 
 
-async def _wait_for_last(readers: dict[ReaderKey, tuple[Reader, float]], sequence: int) -> None:
+async def _wait_for_last(readers: dict[ReaderKey, Reader], sequence: int) -> None:
     """Wait until every client has received the event `sequence`, or should have."""
 
     async def have_all() -> bool:
-        received = [await reader.received() for reader, _ in readers.values()]
+        received = [await reader.received() for reader in readers.values()]
         return all(bool(one) and one[-1].sequence == sequence for one in received)
 
     with contextlib.suppress(AssertionError):
