@@ -219,7 +219,7 @@ async def go_on(platform: JournalPlatform) -> None:
 @pytest.mark.parametrize(
     ("lose", "options"),
     [
-        pytest.param(lose_stream, [], id="the stream is gone"),
+        pytest.param(lose_stream, [], id="the stream is gone", marks=pytest.mark.slow),
         pytest.param(lose_store, [], id="the disk is gone"),
         pytest.param(
             lose_store_and_provision,
@@ -231,7 +231,7 @@ async def go_on(platform: JournalPlatform) -> None:
             lose_and_accept, ["--replace"], id="the loss was accepted", marks=pytest.mark.slow
         ),
         pytest.param(trim, ["--replace"], id="events were purged", marks=pytest.mark.slow),
-        pytest.param(go_on, ["--replace"], id="nothing is missing"),
+        pytest.param(go_on, ["--replace"], id="nothing is missing", marks=pytest.mark.slow),
     ],
 )
 async def test_the_restored_journal_is_the_one_of_the_backup(
@@ -367,6 +367,7 @@ async def test_what_was_removed_on_purpose_is_known_after_the_loss_of_everything
     assert (await asyncio.to_thread(platform.run, "journal", "status"))[0] == 0
 
 
+@pytest.mark.slow
 async def test_lists_in_blocks_are_restored(platform: JournalPlatform, backups: Backups) -> None:
     await platform.append(590, "more")
     await platform.store_orders_history("alice")
