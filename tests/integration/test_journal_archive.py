@@ -222,7 +222,7 @@ class TestBackup:
     ) -> None:
         """It is guarded as before, has the same views, and belongs to the same archive."""
         await journal.archive(journal.horizon // 2)
-        before, kept = await journal.views(), contents(await read_events(journal.log))
+        before, stored = await journal.views(), contents(await read_events(journal.log))
         backup = str(tmp_path / "backup")
         code, output = await journal.run("journal", "backup", backup)
         assert code == 0, output
@@ -231,7 +231,7 @@ class TestBackup:
         journal.server.start()
         code, output = await journal.run("journal", "restore", backup)
         assert code == 0, output
-        assert contents(await read_events(journal.log)) == kept
+        assert contents(await read_events(journal.log)) == stored
         assert (await journal.log.bounds()).first == journal.horizon // 2
         assert await journal.views() == before
         for command in (("journal", "status"), ("verify", "--archive", str(journal.folder))):

@@ -170,16 +170,16 @@ async def test_a_user_is_looked_up_by_the_last_subject(monkeypatch: pytest.Monke
     log, values = MemoryEventLog(server), MemoryLatestValueStore(server, stream="VIEWS")
     checkpointer = ViewCheckpointer(log, values, AgentsView)
     await handle_all(checkpointer, await append_events(log, MIN_CHECKPOINT_EVENTS))
-    asked: list[str] = []
+    requested_filters: list[str] = []
     last_sequence = log.last_sequence
 
     async def record(filter_: str) -> int:
-        asked.append(filter_)
+        requested_filters.append(filter_)
         return await last_sequence(filter_)
 
     monkeypatch.setattr(log, "last_sequence", record)
     running = asyncio.create_task(checkpointer.run())
     await save_due(checkpointer)
-    assert asked == [f"ev._all.agents.test-{MIN_CHECKPOINT_EVENTS - 1}"]
+    assert requested_filters == [f"ev._all.agents.test-{MIN_CHECKPOINT_EVENTS - 1}"]
     running.cancel()
     await asyncio.wait({running})
