@@ -2,6 +2,7 @@
 they were. It may be interrupted anywhere and run again.
 """
 
+import gzip
 import hashlib
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from tapewire import archive
+from tapewire.archive.files import MANIFEST_NAME, ArchiveWriter
 from tapewire.events import CODEC, ERASURE_DOMAINS
 from tapewire.log import Unavailable, view_checkpoints
 from tapewire.log.checkpoint import checkpoint_key, read_checkpoint, write_checkpoint
@@ -24,7 +27,7 @@ from tapewire.log.jetstream import (
     user_erasure,
 )
 from tapewire.log.jetstream.erased_stores import UserStores
-from tapewire.log.jetstream.erasure_receipt import ErasureReceipt
+from tapewire.log.jetstream.erasure_receipt import ErasureReceipt, sign_receipt
 from tapewire.log.jetstream.failed_events import JetStreamFailedEventStore
 from tapewire.log.jetstream.journal_admin import find_recorded_losses
 from tapewire.log.jetstream.streams import MARKET, SESSIONS, TICKETS, VIEWS
@@ -36,6 +39,7 @@ from tests.harness.erasures import find_in_files
 from tests.harness.nats_servers import LocalNatsServer, provision_streams
 from tests.harness.provisioning import run_command
 from tests.harness.publishers import EventLogDriver, orders_placed
+from tests.harness.recorded_log import read_events
 from tests.harness.verification import find_differences
 
 GONE, STAYS = "gone-user", "stays-user"
@@ -245,6 +249,36 @@ async def test_only_a_backup_from_before_holds_the_user_and_can_be_erased_from_a
         assert find_in_files(other.store_folder, STAYS)
     assert restored_stores == [True, False]
     await entries.assert_only_others_are_left()
+
+
+async def test_the_user_is_removed_from_archives_too(
+    server: LocalNatsServer, entries: Entries, tmp_path: Path
+) -> None:
+    folders = [tmp_path / "archive", tmp_path / "second"]
+    recorded = await read_events(entries.log)
+    for folder in folders:
+        writer = ArchiveWriter(folder)
+        for first in (1, 11):  # two segments
+            writer.add("e", first, first + 9, recorded[first - 1 : first + 9])
+    receipt_file = tmp_path / "receipt.json"
+    options = [f"--archive={folder}" for folder in folders]
+    command = ("journal", "erase", "--user", GONE, "--nats", server.url, *options)
+    code, output = run_command(*command, f"--receipt={receipt_file}")
+    assert code == 0, output
+    receipt = CODEC.decode(receipt_file.read_bytes(), ErasureReceipt)
+    assert receipt.archives == dict.fromkeys(map(str, folders), 12)
+    assert sign_receipt(receipt) == receipt
+    for folder in folders:
+        left = [one.subject for one in archive.read(folder)]
+        assert left == [one.subject for one in recorded if one.event_subject.owner == STAYS]
+        texts = [gzip.decompress(file.read_bytes()) for file in folder.glob("*.gz")]
+        assert len(texts) == 2
+        assert not any(GONE.encode() in text for text in texts)
+    await entries.assert_only_others_are_left()
+
+    (folders[1] / MANIFEST_NAME).write_text("{")
+    code, output = run_command(*command)
+    assert (code, "--archive: " in output) == (2, True), output
 
 
 async def test_a_user_who_returns_is_known_by_new_events_only(

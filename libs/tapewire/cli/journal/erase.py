@@ -1,16 +1,21 @@
 """The command `tapewire journal erase`."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import click
+import msgspec
 
+from tapewire.archive import ArchiveError, open_archive
+from tapewire.archive.files import remove_from_archive
 from tapewire.cli.connection import nats_option
 from tapewire.cli.errors import CliError
 from tapewire.cli.journal.running import EXIT_FAILED, ProgressPrinter, run_on_journal
 from tapewire.events import CODEC
 from tapewire.log import EVERYBODY, BadSubject, encode_token
 from tapewire.log.jetstream import NatsConnection
-from tapewire.log.jetstream.erasure_receipt import ErasureReceipt
+from tapewire.log.jetstream.erasure_receipt import ErasureReceipt, sign_receipt
 from tapewire.log.jetstream.provisioning import find_stream_problems
 from tapewire.log.jetstream.user_erasure import (
     DEFAULT_WAIT_SECONDS,
@@ -20,9 +25,19 @@ from tapewire.log.jetstream.user_erasure import (
 from tapewire.runtime import Settings
 from tapewire.verify.checkpoints import VIEW_TYPES
 
+T = TypeVar("T")
+
 
 @click.command("erase")
 @click.option("--user", required=True, metavar="NAME", help="The user to erase.")
+@click.option(
+    "--archive",
+    "archives",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    metavar="DIR",
+    help="Remove the user from this archive too; may be repeated.",
+)
 @click.option(
     "--receipt",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -37,7 +52,13 @@ from tapewire.verify.checkpoints import VIEW_TYPES
     help="Seconds to wait for services to forget the user.",
 )
 @nats_option
-def erase_command(user: str, receipt: Path | None, wait_seconds: float, nats: str | None) -> None:
+def erase_command(
+    user: str,
+    archives: tuple[Path, ...],
+    receipt: Path | None,
+    wait_seconds: float,
+    nats: str | None,
+) -> None:
     """Remove everything that is stored of a user, while services run.
 
     Removes the user's events, views, valuations, failed events, sessions and tickets, also from the
@@ -46,9 +67,11 @@ def erase_command(user: str, receipt: Path | None, wait_seconds: float, nats: st
     interrupted and run again at any time.
 
     Exits with 0 when nothing is left, 1 when a service still holds the user or the user remains
-    active, 3 when NATS is away.
+    active, 2 when an archive cannot be used, 3 when NATS is away.
     """
     _check_user(user)
+    for folder in archives:
+        _use_archive(open_archive, folder)
 
     async def work(connection: NatsConnection, _: Settings) -> ErasureReceipt:
         problems = await find_stream_problems(connection)
@@ -65,12 +88,27 @@ def erase_command(user: str, receipt: Path | None, wait_seconds: float, nats: st
         except ErasureIncomplete as error:
             raise CliError(str(error), EXIT_FAILED) from error
 
-    data = CODEC.encode(run_on_journal("journal erase", nats, work))
+    erased = run_on_journal("journal erase", nats, work)
+    prefix = f"ev.{encode_token(user)}."
+
+    def remove(folder: Path) -> int:
+        return remove_from_archive(folder, lambda recorded: recorded.subject.startswith(prefix))
+
+    removed = {str(folder): _use_archive(remove, folder) for folder in archives}
+    data = CODEC.encode(sign_receipt(msgspec.structs.replace(erased, archives=removed)))
     if receipt is None:
         click.echo(data)
         return
     _write_file(receipt, data + b"\n")
     click.echo(f"nothing of the user is left; the receipt is in {receipt}", err=True)
+
+
+def _use_archive(action: Callable[[Path], T], folder: Path) -> T:
+    """The result of `action`. Raises CliError."""
+    try:
+        return action(folder)
+    except (ArchiveError, OSError) as error:
+        raise CliError(f"--archive: {error}") from error
 
 
 def _check_user(user: str) -> None:

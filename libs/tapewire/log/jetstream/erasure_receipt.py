@@ -14,7 +14,8 @@ class ErasureReceipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     `events` and `first_sequence` to `last_sequence` are of the journal `epoch`;
     `sequences_digest` is the SHA-256 of the sequences, one a line. `removed` counts messages of
-    other streams by kind, `rewritten` the messages that were moved to new files, by stream.
+    other streams by kind, `rewritten` the messages that were moved to new files, by stream, and
+    `archives` the events that were removed from each archive.
     `digest` is the SHA-256 of this receipt as JSON with an empty `digest`.
     """
 
@@ -30,6 +31,7 @@ class ErasureReceipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     removed: dict[str, int]
     rewritten: dict[str, int]
     rounds: int
+    archives: dict[str, int] = {}
     digest: str = ""
 
 
@@ -39,6 +41,7 @@ def digest_sequences(sequences: Iterable[int]) -> str:
 
 
 def sign_receipt(receipt: ErasureReceipt) -> ErasureReceipt:
-    """The receipt with its digest."""
-    digest = hashlib.sha256(CODEC.encode(receipt)).hexdigest()
-    return msgspec.structs.replace(receipt, digest=digest)
+    """The receipt with its digest, a new one if it has one."""
+    unsigned = msgspec.structs.replace(receipt, digest="")
+    digest = hashlib.sha256(CODEC.encode(unsigned)).hexdigest()
+    return msgspec.structs.replace(unsigned, digest=digest)
