@@ -16,11 +16,14 @@ import httpx
 import pytest
 
 from tapewire.cli.up.embedded_nats import find_free_port
-from tapewire.events import NotificationsRead, Position, PositionOpened
+from tapewire.events import NotificationsRead, OrderType, Position, PositionOpened, Side
 from tapewire.log import LogError
 from tapewire.log.jetstream import connect
 from tapewire.log.jetstream.journal_record import read_extent
 from tapewire.log.jetstream.streams import EVENTS, LEASES, total_bytes
+from tapewire.runtime import RequestClient
+from tapewire.runtime.contracts import orders
+from tapewire.runtime.contracts.strategies import STOP_LOSS_SUFFIX
 from tests.harness.edge import EdgeProcess, ManagedService
 from tests.harness.nats_cluster import run_nats_cluster
 from tests.harness.nats_servers import LocalNatsServer
@@ -32,7 +35,7 @@ MEBIBYTE = 1 << 20
 
 
 class Platform:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **orders_settings: str) -> None:
         self._folder = folder
         self.server = LocalNatsServer(folder)
         self.server.start()
@@ -40,11 +43,15 @@ class Platform:
         self.provision(TAPEWIRE_JOURNAL_BYTES=str(MEBIBYTE))
         self.orders_port = find_free_port()
         settings = {"TAPEWIRE_NATS_URL": self.url}
-        orders = {**settings, "TAPEWIRE_HEALTH_PORT": str(self.orders_port)}
+        own_settings = {
+            **settings,
+            "TAPEWIRE_HEALTH_PORT": str(self.orders_port),
+            **orders_settings,
+        }
         self.edge = EdgeProcess(settings, folder)
         self._services = [
             self.edge,
-            ManagedService("orders", orders, folder),
+            ManagedService("orders", own_settings, folder),
             ManagedService("strategies", settings, folder),
         ]
 
@@ -212,6 +219,15 @@ async def test_a_nearly_full_journal_starts_no_strategy_and_closes_positions(
         order = {"symbol": "IBM", "side": "sell", "type": "limit", "limitPrice": 1000, "qty": 10}
         assert (await http.post("/api/orders", json=order)).status_code == 201
         assert (await http.post("/api/orders", json={**order, "qty": 11})).status_code == 503
+        # What a stop-loss closes is its strategy's, whatever the user holds beside that.
+        protective = orders.PlaceOrder(
+            user_id="alice", symbol="IBM", side=Side.SELL, type=OrderType.MARKET, qty=Decimal(50),
+            client_order_id=f"{running}-2{STOP_LOSS_SUFFIX}", strategy_id=running,
+        )  # fmt: skip
+        reply = await RequestClient(connection).request(
+            orders.SERVICE, orders.PLACE, protective, orders.OrderReply, correlation="c"
+        )
+        assert reply.created
         await asyncio.to_thread(platform.provision, TAPEWIRE_JOURNAL_BYTES=str(2 * MEBIBYTE))
 
         async def started() -> bool:
@@ -221,6 +237,32 @@ async def test_a_nearly_full_journal_starts_no_strategy_and_closes_positions(
 
         await wait_until_async("room is made", started, describe_last=lambda: answer.text)
     await connection.close()
+
+
+async def test_each_threshold_is_reported_before_the_journal_is_full(tmp_path: Path) -> None:
+    platform = Platform(tmp_path, TAPEWIRE_AGENT_HEARTBEAT="1")
+    try:
+        await platform.wait_ready()
+        await platform.fill(0.81)
+        await _wait_status(platform, "degraded .* the journal is 80% full")
+        await platform.fill(0.96)
+        await _wait_status(
+            platform, "degraded .* the journal is 95% full: orders that add exposure are refused"
+        )
+        await wait_answer(f"http://127.0.0.1:{platform.orders_port}/health/ready", 200)
+    finally:
+        platform.close()
+
+
+async def _wait_status(platform: Platform, pattern: str) -> None:
+    output = ""
+
+    async def is_reported() -> bool:
+        nonlocal output
+        output = (await asyncio.to_thread(run_command, "status", "--nats", platform.url))[1]
+        return re.search(pattern, output) is not None
+
+    await wait_until_async(f"status has {pattern}", is_reported, describe_last=lambda: output)
 
 
 async def test_the_days_until_the_journal_is_full_are_displayed(platform: Platform) -> None:
