@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Protocol
 from urllib.parse import quote
 
+import httpx
 import msgspec
 from playwright.async_api import Page
 
@@ -15,6 +16,7 @@ from tests.harness import sse
 
 ORDERS_PATH = "/api/stream/orders"
 RETRY_SECONDS = 0.5
+POLL_WAIT_SECONDS = 3
 _WATCH_SCRIPT = """
 async ([path, kind]) => {
     window.seen = {events: [], openings: 0};
@@ -145,6 +147,61 @@ class CurlReader:
         self._last_id = frame.id
         if frame.event == "order:update":
             self._received.append(ReceivedId(frame.sequence, time.time()))
+
+
+class PollReader:
+    """A client without streams: it asks for the next events by long-polling."""
+
+    def __init__(self, url: str, cookie: str) -> None:
+        self.started_at = time.time()
+        self._url = url
+        self._cookie = cookie
+        self._received: list[ReceivedId] = []
+        self._poll_count = 0
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def run(cls, url: str, cookie: str) -> AsyncIterator["PollReader"]:
+        """Poll until the block ends. `cookie` is a name and a value."""
+        reader = cls(url, cookie)
+        task = asyncio.create_task(reader._run())
+        try:
+            yield reader
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def received(self) -> list[ReceivedId]:
+        return [*self._received]
+
+    async def opening_count(self) -> int:
+        return self._poll_count
+
+    async def _run(self) -> None:
+        last_id: str | None = None
+        headers = {"Accept": "application/json", "Cookie": self._cookie}
+        # The certificate is the test's own.
+        async with httpx.AsyncClient(base_url=self._url, verify=False, trust_env=False) as http:  # noqa: S501
+            while True:
+                query = {"wait": str(POLL_WAIT_SECONDS)}
+                query |= {"lastEventId": last_id} if last_id is not None else {}
+                try:
+                    answer = await http.get(
+                        ORDERS_PATH, params=query, headers=headers, timeout=4 * POLL_WAIT_SECONDS
+                    )
+                    answer.raise_for_status()
+                except httpx.HTTPError:
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
+                self._poll_count += 1
+                document = answer.json()
+                last_id = document["lastEventId"]
+                for event in document["events"]:
+                    if event["event"] == "order:update":
+                        sequence = int(event["id"].rpartition("-")[2])
+                        self._received.append(ReceivedId(sequence, time.time()))
+                await asyncio.sleep(document["retry"] / 1000)
 
 
 def session_cookie(headers: Any) -> str:

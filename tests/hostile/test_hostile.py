@@ -6,7 +6,15 @@ import pytest
 
 from tests.hostile.conftest import FIGURES, IS_SHORT
 from tests.hostile.proxies import BUFFERING, HostileProxy
-from tests.hostile.trial import BROWSER_CLIENT, CURL, EVENT_SOURCE, HostileTrialResult, ReaderKey
+from tests.hostile.trial import (
+    BROWSER_CLIENT,
+    CLIENTS,
+    CURL,
+    EVENT_SOURCE,
+    POLLING,
+    HostileTrialResult,
+    ReaderKey,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -15,10 +23,10 @@ MAX_SECONDS = 8.0 if IS_SHORT else 5.0
 CASES = [
     pytest.param((proxy, client), id=f"{proxy.name.lower()}-{client}")
     for proxy in HostileProxy
-    for client in (BROWSER_CLIENT, EVENT_SOURCE, CURL)
-    # Only the browser client polls where a stream is held back, and an EventSource sends its id in
-    # no other way than the header.
-    if client == BROWSER_CLIENT
+    for client in CLIENTS
+    # A stream that is held back is replaced by polling, and an EventSource sends its id in no other
+    # way than the header.
+    if client in (BROWSER_CLIENT, POLLING)
     or (proxy not in BUFFERING and (proxy, client) != (HostileProxy.STRIPS, EVENT_SOURCE))
 ]
 

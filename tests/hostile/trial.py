@@ -16,10 +16,18 @@ from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.publishers import EventLogDriver, order_placed
 from tests.harness.waiting import wait_until_async
 from tests.hostile.proxies import HostileProxy, run_proxy
-from tests.hostile.readers import BrowserReader, CurlReader, Reader, ReceivedId, session_cookie
+from tests.hostile.readers import (
+    BrowserReader,
+    CurlReader,
+    PollReader,
+    Reader,
+    ReceivedId,
+    session_cookie,
+)
 
 USER = "alice"
-BROWSER_CLIENT, EVENT_SOURCE, CURL = "browser client", "EventSource", "curl"
+BROWSER_CLIENT, EVENT_SOURCE, CURL, POLLING = "browser client", "EventSource", "curl", "polling"
+CLIENTS = (BROWSER_CLIENT, EVENT_SOURCE, CURL, POLLING)
 CURL_OPTIONS = {HostileProxy.HTTP_2: ("--http2",), HostileProxy.HTTP_1_0: ("--http1.0",)}
 EVENTS_PER_SECOND = 10.0
 START_SECONDS = END_SECONDS = 7.0
@@ -147,6 +155,8 @@ async def _start_readers(
         started[proxy, kind] = await running.enter_async_context(browser_reader)
     curl = CurlReader.run(url, cookie, CURL_OPTIONS.get(proxy, ()))
     started[proxy, CURL] = await running.enter_async_context(curl)
+    polling = PollReader.run(url, cookie)
+    started[proxy, POLLING] = await running.enter_async_context(polling)
     return started
 
 
