@@ -21,6 +21,7 @@ from tapewire.log.checkpoint import (
     restore_state,
     write_checkpoint,
 )
+from tapewire.log.event_search import has_events
 from tapewire.log.ports import (
     CATCH_UP_PAGE_BYTES,
     CATCH_UP_PAGE_EVENTS,
@@ -274,7 +275,7 @@ async def _replay(
     is_proven = False  # that the log holds more
     while after < up_to_sequence:
         # The leader knows whether there is anything; a replica may lag.
-        if not is_proven and not 0 < await log.next_sequence(filter_, after) <= up_to_sequence:
+        if not is_proven and not await has_events(log, filter_, after, up_to_sequence):
             return
         page = await log.page(read_filter, after=after, limit=limit, max_bytes=max_bytes)
         limit, max_bytes = page_events, page_bytes
