@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from tapewire.log import EventMetadata, RecordedEvent
+from tapewire.log import BatchPart, EventMetadata, RecordedEvent
 
 MANIFEST_NAME = "manifest.json"
 FORMAT_VERSION = 1
@@ -61,6 +61,7 @@ class _ArchivedEvent(msgspec.Struct, omit_defaults=True, kw_only=True):
     correlation: str
     causation: str | None = None
     traceparent: str | None = None
+    batch: BatchPart | None = None
     data: msgspec.Raw = msgspec.Raw(b"")
     text: str = ""
 
@@ -244,6 +245,7 @@ def _to_line(recorded: RecordedEvent) -> _ArchivedEvent:
         correlation=recorded.metadata.correlation,
         causation=recorded.metadata.causation,
         traceparent=recorded.metadata.traceparent,
+        batch=recorded.batch,
     )
     try:
         _JSON.decode(recorded.data)
@@ -270,4 +272,5 @@ def _to_recorded(line: _ArchivedEvent) -> RecordedEvent:
             traceparent=line.traceparent,
         ),
         time=line.time,
+        batch=line.batch,
     )

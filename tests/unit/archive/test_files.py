@@ -9,7 +9,7 @@ import pytest
 from tapewire import archive
 from tapewire.archive import ArchiveError, open_archive
 from tapewire.archive.files import MANIFEST_NAME, ArchiveWriter, remove_from_archive
-from tapewire.log import EventMetadata, RecordedEvent
+from tapewire.log import BatchPart, EventMetadata, RecordedEvent
 
 START = datetime(2026, 1, 5, 14, 30, 0, 123456, tzinfo=UTC)
 DATA = {
@@ -34,6 +34,7 @@ def recorded(sequence: int, data: bytes = b"{}", owner: str = "alice") -> Record
             traceparent="00-1" if sequence % 3 else None,
         ),
         time=START + timedelta(microseconds=sequence),
+        batch=BatchPart("b", sequence, is_last=sequence % 2 == 0) if sequence % 5 else None,
     )
 
 
@@ -50,7 +51,7 @@ def test_an_event_is_read_byte_for_byte(tmp_path: Path, data: bytes) -> None:
     stored = recorded(7, data)
     ArchiveWriter(tmp_path).add("e1", 7, 7, [stored])
     [found] = archive.read(tmp_path)
-    for field in ("sequence", "subject", "tag", "data", "metadata", "time"):
+    for field in ("sequence", "subject", "tag", "data", "metadata", "time", "batch"):
         assert getattr(found, field) == getattr(stored, field)
 
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tapewire import archive
+from tapewire.archive.files import ArchiveWriter
 from tapewire.cli.journal.repair import load_find_missing
 from tapewire.events import CODEC, AlertRaised, NotificationsRead, PositionClosed
 from tapewire.log import (
@@ -131,6 +134,17 @@ async def test_verification_names_what_is_missing_until_it_is_repaired(name: str
     differences, summary = await find_differences(log, log.store)
     assert differences == []
     assert sum(summary.repaired.values()) == 1
+
+
+async def test_an_archive_of_a_repaired_log_is_verified_as_the_log_is(tmp_path: Path) -> None:
+    log = await interrupt(DECISIONS["a fill and its trade"], 1)
+    await log.add_foreign_event()
+    await log.repair()
+    events = await read_events(log)
+    ArchiveWriter(tmp_path).add("e1", 1, events[-1].sequence, events)
+    log.server.journal._events[:] = archive.read(tmp_path)
+    differences, summary = await find_differences(log, log.store)
+    assert (differences, summary.repaired) == ([], {"trades": 1})
 
 
 async def test_a_batch_that_is_cut_between_two_appends_lacks_nothing() -> None:
