@@ -21,7 +21,10 @@ from tapewire.log import (
     LatestValueStore,
     RecordedEvent,
 )
-from tapewire.log.catch_up_subscription import MIN_CHECKPOINT_EVENTS
+from tapewire.log.catch_up_subscription import (
+    MAX_CHECKPOINT_AGE_SECONDS,
+    MIN_CHECKPOINT_EVENTS,
+)
 from tapewire.log.checkpoint import decode_checkpoint
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire_services.positions import position_repository
@@ -316,11 +319,13 @@ async def test_an_erased_user_is_valued_no_more_and_leaves_no_checkpoint(
         await producer.append_trade(Side.BUY, "10", "100", user=user)
     await wait_for_valuations(server, "both are valued", lambda seen: len(seen) == 2)
     await append_erasure(process.log, "alice")
+    erased_at = asyncio.get_running_loop().time()
     key = f"{EVERYBODY}.{CHECKPOINT_NAME}"
     await waiting.wait_until_async(
         "the checkpoint is saved without further events",
         lambda: _is_stored(process.views, key),
     )
+    assert asyncio.get_running_loop().time() - erased_at < MAX_CHECKPOINT_AGE_SECONDS / 2
     state = bytes(decode_checkpoint(await process.views.get(key) or b"").state)
     assert b"bob" in state
     assert b"alice" not in state
