@@ -5,8 +5,10 @@ written.
 """
 
 import asyncio
+import contextlib
 import json
 import shutil
+import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,13 +52,13 @@ from tests.harness.provisioning import ask, run_command
 from tests.harness.recorded_log import read_events
 from tests.harness.synthetic_log import SyntheticLog, append_synthetic_log
 
-EVENT_COUNT = 1500
+EVENT_COUNT = 1000
 USERS = 4
 REPORTS_BETWEEN_KILLS = 3
 
 
 class ArchivedJournal:
-    """A journal of some 1,500 events, and the folder that it is archived to."""
+    """A journal of some 1,000 events, and the folder that it is archived to."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "archive"
@@ -290,6 +292,30 @@ class TestInterrupted:
         await journal.archive()
         await self._assert_complete(journal)
 
+    async def test_a_process_that_is_killed_at_any_moment_can_be_run_again(
+        self, journal: ArchivedJournal
+    ) -> None:
+        """Each process is killed a little later than the one before."""
+        arguments = ("--before", str(journal.horizon), "--to", str(journal.folder))
+        kills, seconds = 0, 0.5
+        while True:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "tapewire.cli", "journal", "archive", *arguments),
+                *("--min-age", "0", "--nats", journal.server.url),
+                stderr=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+            )
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await process.wait()
+            if process.returncode is not None:
+                break
+            process.kill()
+            await process.wait()
+            kills, seconds = kills + 1, seconds * 1.6
+        assert (process.returncode, kills > 0) == (0, True)
+        await self._assert_complete(journal)
+
     async def _assert_complete(self, journal: ArchivedJournal) -> None:
         left = await read_events(journal.log)
         assert open_state(left) == open_state(journal.original)
@@ -319,7 +345,7 @@ class TestNothingIsRemoved:
             await journal.archive()
         await self.assert_untouched(journal)
         code, output = await journal.run(
-            "journal", "archive", "--before", "1000", "--to", str(journal.folder), "--min-age", "0"
+            "journal", "archive", "--before", "900", "--to", str(journal.folder), "--min-age", "0"
         )
         assert (code, "nothing was removed" in output) == (1, True), output
 
@@ -436,7 +462,9 @@ class TestClients:
             cookie = await edge.sign_in(user)
             await journal.archive()
             path = "/api/stream/orders"
-            old, later = (f"{journal.epoch}-{n}" for n in (40, journal.horizon - 1))
+            old, later = (
+                f"{journal.epoch}-{n}" for n in (journal.horizon - 100, journal.horizon - 1)
+            )
             async with await edge.open_stream(path, cookie, last_event_id=old) as stream:
                 reset = await stream.read_until("stream:reset")
                 assert reset.data["reason"] == "trimmed"

@@ -36,7 +36,12 @@ from tapewire.log import (
 )
 from tapewire.log.bounds import Bounds
 from tapewire.log.checkpoint_checks import CheckpointCheck
-from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
+from tapewire.log.jetstream import (
+    JetStreamEventLog,
+    JetStreamLatestValueStore,
+    NatsConnection,
+    NotPermitted,
+)
 from tapewire.log.jetstream.failed_events import JetStreamFailedEventStore
 from tapewire.log.jetstream.journal_admin import (
     find_recorded_losses,
@@ -126,6 +131,8 @@ class Archiver:
         for _ in range(MAX_ATTEMPTS - 1):
             try:
                 return await self._run_once(before)
+            except NotPermitted:
+                raise
             except (Unavailable, OutcomeUnknown) as error:
                 self._on_progress(f"waiting: {error}")
                 await asyncio.sleep(RETRY_SECONDS)

@@ -19,6 +19,7 @@ from tapewire.log import (
     new_id,
 )
 from tapewire.log.catch_up_subscription import (
+    MAX_CHECKPOINT_AGE_SECONDS,
     MIN_CHECKPOINT_EVENTS,
     CatchUpSubscription,
     EventConsumer,
@@ -185,6 +186,20 @@ async def test_a_new_subscription_starts_at_the_checkpoint() -> None:
     async with start_subscription(server, second):
         await until(lambda: len(second.sequences) == MIN_CHECKPOINT_EVENTS + 1)
     assert second.restored == MIN_CHECKPOINT_EVENTS
+
+
+async def test_a_few_events_are_checkpointed_too_but_later() -> None:
+    """Otherwise a subscription of rare events would hold up every archive."""
+    server, first, second = MemoryServer(), RecordingConsumer(), RecordingConsumer()
+    writer = MemoryEventLog(server)
+    await append(writer, 0)
+    async with start_subscription(server, first):
+        await until(lambda: len(first.sequences) == 1)
+        await asyncio.sleep(2 * MAX_CHECKPOINT_AGE_SECONDS)
+    async with start_subscription(server, second):
+        await append(writer, 1)
+        await until(lambda: second.sequences == [1, 2])
+    assert second.restored == 1
 
 
 async def test_a_page_whose_handling_failed_is_retried() -> None:
