@@ -17,12 +17,13 @@ from tapewire.log.checkpoint import (
     encode_checkpoint,
     shared_checkpoint_key,
 )
-from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
+from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.quote_cache import QuoteCache
 from tapewire_services.orders.broker import PaperBroker
 from tapewire_services.orders.broker_runner import CHECKPOINT_NAME
 from tapewire_services.orders.domain.commands import Command, FailOrderCommand, FillOrderCommand
 from tapewire_services.orders.domain.open_orders import OpenOrder, OpenOrders
+from tests.harness.erasures import append_erasure
 from tests.harness.order_builders import open_order
 from tests.harness.orders_process import (
     OrdersLogSummary,
@@ -275,3 +276,21 @@ async def test_an_order_whose_fill_is_always_rejected_fails(
     await asyncio.sleep(1)
     assert [type(command) for command in reported] == [FillOrderCommand, FailOrderCommand]
     working.cancel()
+
+
+async def test_the_resting_order_of_an_erased_user_is_not_executed(
+    server: MemoryServer, feed: QuoteSimulator
+) -> None:
+    await feed.publish_quote("99", "100")
+    process = await OrdersProcess(server).start()
+    for user in ("alice", "bob"):
+        await process.place_order(place_request("10", limit="90", user=user))
+    await wait_for_log(server, "both are accepted", lambda seen: len(seen.events) == 4)
+    await append_erasure(MemoryEventLog(server), "alice")
+    await asyncio.sleep(5)  # of virtual time
+    await feed.publish_quote("88", "89")
+    seen = await wait_for_log(server, "one is filled", lambda seen: len(seen.open_orders()) == 1)
+    await asyncio.sleep(5)
+    seen = await wait_for_log(server, "there", bool)
+    assert order_statuses(seen) == ["new 0", "filled 10"]
+    await process.kill()

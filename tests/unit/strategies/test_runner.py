@@ -17,7 +17,7 @@ from tapewire.events import (
     StrategySignaled,
     StrategyStatus,
 )
-from tapewire.log.memory import MemoryLatestValueStore
+from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore
 from tapewire.runtime.contracts.orders import CancelOrder
 from tapewire.runtime.contracts.strategies import StartStrategy, StopStrategy, UpdateStrategy
 from tapewire_services.strategies.decision_maker import (
@@ -27,6 +27,7 @@ from tapewire_services.strategies.decision_maker import (
     RuleDecisionMaker,
 )
 from tapewire_services.strategies.domain.rules import Signal
+from tests.harness.erasures import append_erasure
 from tests.harness.memory_process import make_context
 from tests.harness.order_builders import quote
 from tests.harness.orders_process import place_request, wait_for_log
@@ -448,4 +449,16 @@ async def test_an_unexpected_error_in_a_worker_fails_its_strategy(
     assert isinstance(failed, StrategyFailed)
     assert (failed.error_code, failed.details) == ("internal", "ZeroDivisionError: a bug")
     process.raise_task_errors()
+    await process.kill()
+
+
+async def test_the_strategy_of_an_erased_user_trades_no_more(scenario: RunnerScenario) -> None:
+    process = await scenario.start_process()
+    id_ = await process.create_strategy(TREND)
+    await append_erasure(MemoryEventLog(scenario.server), USER)
+    await asyncio.sleep(5)  # of virtual time
+    await scenario.publish_prices("100", "99", "98", "97", "102", "105", "106", "90", "80", "70")
+    await asyncio.sleep(5)
+    seen = await read_strategies_log(scenario.server)
+    assert seen.describe_events(id_) == ["created", "started"]
     await process.kill()
