@@ -4,6 +4,7 @@ Three of them run at first. They have ports of their own on this machine, or a h
 network namespace (`tests.harness.private_network`). More hosts are for servers that join later.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -11,11 +12,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
+from nats.aio.msg import Msg
 
 from tapewire.cli.up.embedded_nats import find_free_port
+from tapewire.log.jetstream import NatsConnection, connect
+from tapewire.log.ports import OutcomeUnknown, Unavailable
 from tests.harness.nats_servers import (
     START_TIMEOUT_SECONDS,
     _set_parent_death_signal,
@@ -45,6 +50,8 @@ cluster {{
 """
 _SYSTEM_USER = "system"
 STOP_TIMEOUT_SECONDS = 30.0
+PING_TIMEOUT_SECONDS = 1.0
+POLL_INTERVAL_SECONDS = 0.05
 SHIPPED_CONFIG = Path(__file__).parents[2] / "k8s" / "base" / "nats.conf"
 
 
@@ -160,18 +167,46 @@ class NatsCluster:
         text = (self._folder / f"n{number}.log").read_text(errors="replace")
         return "\n".join(text.splitlines()[-lines:])
 
-    def wait_for_leader(self) -> None:
-        """Wait until the cluster has elected its leader, and all three know it."""
+    def wait_ready(self) -> None:
+        """Wait until the three servers have elected a leader that knows them all; also from within
+        a coroutine. Before that it has no place for three copies of a stream."""
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(lambda: asyncio.run(self._wait_for_peers())).result()
+
+    async def _wait_for_peers(self) -> None:
+        connection = await connect(self.system_url, "harness", wait_seconds=START_TIMEOUT_SECONDS)
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
-        logs = [self._folder / f"n{number}.log" for number in range(SERVERS)]
-        while not all("metadata leader" in log.read_text() for log in logs):
-            if time.monotonic() > deadline:
-                raise AssertionError(f"no leader: {self.log_tail(0)}")
-            time.sleep(0.05)
+        try:
+            while not await _are_peers_known(connection):
+                assert time.monotonic() < deadline, f"no cluster: {self.log_tail(0)}"
+                await asyncio.sleep(POLL_INTERVAL_SECONDS)
+        finally:
+            await connection.close()
 
     def close(self) -> None:
         for number in [*self._processes]:
             self.kill(number)
+
+
+async def _are_peers_known(connection: NatsConnection) -> bool:
+    """Whether the leader of JetStream, which alone lists its peers, finds all of them current."""
+    answers: list[Msg] = []
+
+    def is_last(answer: Msg) -> bool:
+        answers.append(answer)
+        return len(answers) == SERVERS
+
+    with contextlib.suppress(OutcomeUnknown, Unavailable):
+        await connection.request_many(
+            "$SYS.REQ.SERVER.PING.JSZ", b"{}", None, is_last, timeout_seconds=PING_TIMEOUT_SECONDS
+        )
+    known = [
+        json.loads(answer.data).get("data", {}).get("meta_cluster", {}).get("replicas") or []
+        for answer in answers
+    ]
+    return any(
+        len(peers) == SERVERS - 1 and all(peer.get("current") for peer in peers) for peers in known
+    )
 
 
 def _client_url(host: ServerHost) -> str:
@@ -187,7 +222,7 @@ def run_nats_cluster(
     try:
         for number in range(SERVERS):
             cluster.start(number)
-        cluster.wait_for_leader()
+        cluster.wait_ready()
         yield cluster
     finally:
         cluster.close()
