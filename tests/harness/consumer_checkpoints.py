@@ -3,8 +3,7 @@
 A journal that a test writes without services can then be archived as one that services have read.
 """
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
 
 from tapewire.cli.verify import load_subscription_filters
 from tapewire.events import PositionEvent
@@ -24,11 +23,28 @@ from tapewire_services.strategies.domain.active_strategies import ActiveStrategi
 
 async def write_consumer_checkpoints(log: EventLog, checkpoint_store: LatestValueStore) -> None:
     """Write a checkpoint of every catch-up subscription that covers the whole log."""
+    orders, strategies, rules = OpenOrders(), ActiveStrategies(), ArmedRulesProjection()
+    folds: dict[str, Callable[[RecordedEvent], object]] = {
+        "orders": orders.apply,
+        "strategies": strategies.apply,
+        "rules": rules.apply,
+    }
+    positions = PositionRepository(log)
+    async for recorded in _read(log):
+        event, subject = recorded.event, recorded.event_subject
+        if subject.domain in folds:
+            folds[subject.domain](recorded)
+        elif isinstance(event, PositionEvent):
+            traded = TradedState(event.position, event.trade_sequence)
+            key = PositionKey(subject.owner, event.position.symbol)
+            positions.cache_position(key, Versioned(traded, recorded.sequence))
+    # Serializing needs no valuer.
+    trades = trade_consumer.TradeConsumer(positions, None)  # type: ignore[arg-type]
     states = {
-        broker_runner.CHECKPOINT_NAME: await _fold(log, "orders", OpenOrders()),
-        runner.LEASE_NAME: await _fold(log, "strategies", ActiveStrategies()),
-        armed_rule_index.CHECKPOINT_NAME: await _fold(log, "rules", ArmedRulesProjection()),
-        trade_consumer.CHECKPOINT_NAME: await _serialize_positions(log),
+        broker_runner.CHECKPOINT_NAME: orders.encode(),
+        runner.LEASE_NAME: strategies.encode(),
+        armed_rule_index.CHECKPOINT_NAME: rules.serialize_state(),
+        trade_consumer.CHECKPOINT_NAME: trades.serialize_state(),
     }
     bounds = await log.bounds()
     for name in load_subscription_filters():
@@ -41,37 +57,14 @@ async def write_consumer_checkpoints(log: EventLog, checkpoint_store: LatestValu
         )
 
 
-async def _fold(log: EventLog, domain: str, projection: Any) -> bytes:
-    async for recorded in _read(log, domain):
-        projection.apply(recorded)
-    encode = getattr(projection, "encode", None) or projection.serialize_state
-    state: bytes = encode()
-    return state
-
-
-async def _read(log: EventLog, domain: str) -> AsyncIterator[RecordedEvent]:
+async def _read(log: EventLog) -> AsyncIterator[RecordedEvent]:
+    """All events. The server reads pages of the whole log without looking at subjects."""
     after, more = 0, True
     while more:
         page = await log.page(
-            pattern(domain=domain),
-            after=after,
-            limit=CATCH_UP_PAGE_EVENTS,
-            max_bytes=CATCH_UP_PAGE_BYTES,
+            pattern(), after=after, limit=CATCH_UP_PAGE_EVENTS, max_bytes=CATCH_UP_PAGE_BYTES
         )
         for recorded in page.events:
             yield recorded
             after = recorded.sequence
         more = page.has_more
-
-
-async def _serialize_positions(log: EventLog) -> bytes:
-    repository = PositionRepository(log)
-    async for recorded in _read(log, "positions"):
-        event = recorded.event
-        assert isinstance(event, PositionEvent)
-        repository.cache_position(
-            PositionKey(recorded.event_subject.owner, event.position.symbol),
-            Versioned(TradedState(event.position, event.trade_sequence), recorded.sequence),
-        )
-    # Serializing needs no valuer.
-    return trade_consumer.TradeConsumer(repository, None).serialize_state()  # type: ignore[arg-type]
