@@ -16,7 +16,7 @@ from tests.harness.waiting import wait_until_async
 from tests.integration.test_journal_archive import ArchivedJournal
 
 
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("number", [0, pytest.param(1, marks=pytest.mark.slow)])
 async def test_a_user_is_erased_from_an_archived_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:

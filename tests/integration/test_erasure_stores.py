@@ -187,7 +187,9 @@ async def test_a_second_erasure_finds_nothing(connection: NatsConnection) -> Non
     assert hashlib.sha256(CODEC.encode(unsigned)).hexdigest() == receipt.digest
 
 
-@pytest.mark.parametrize("left", [8, 20, 30, 45, 60, 120])
+@pytest.mark.parametrize(
+    "left", [20, 60, *(pytest.param(n, marks=pytest.mark.slow) for n in (8, 30, 45, 120))]
+)
 async def test_an_interrupted_erasure_is_completed_by_the_next(
     server: LocalNatsServer,
     connection: NatsConnection,
