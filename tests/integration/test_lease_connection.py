@@ -49,6 +49,7 @@ async def test_a_stalled_transfer_costs_no_lease(
     await _check_kept(isolated_harness, holder)
 
 
+@pytest.mark.slow
 async def test_a_flood_that_the_service_reads_slowly_costs_no_lease(
     isolated_harness: Harness, holder: ManagedService
 ) -> None:
