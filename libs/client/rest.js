@@ -118,8 +118,13 @@ export async function errorFrom(response) {
  * @param {"GET" | "POST" | "PATCH" | "DELETE"} method
  * @param {string} url
  * @param {unknown} [body]  sent as JSON; numbers are exact up to 15 significant digits
- * @param {{fetch?: typeof fetch, timeoutMs?: number, user?: string}} [options]  `user` is the user
- *   whom the call is meant for; if another one is signed in, it fails (`isAccountChanged`)
+ * @param {object} [options]
+ * @param {typeof fetch} [options.fetch]
+ * @param {number} [options.timeoutMs]
+ * @param {string} [options.user]  the user whom the call is meant for; if another one is signed in,
+ *   it fails (`isAccountChanged`)
+ * @param {Record<string, string>} [options.headers]
+ * @param {RequestCredentials} [options.credentials]  "same-origin" by default
  * @returns {Promise<any>}  the decoded body; undefined when there is none (204)
  * @throws {ApiError}
  * @throws {Unreachable}
@@ -129,8 +134,8 @@ export async function call(method, url, body, options = {}) {
   /** @type {RequestInit} */
   const request = {
     method,
-    headers: { Accept: "application/json", ...userHeader(options.user) },
-    credentials: "same-origin",
+    headers: { Accept: "application/json", ...userHeader(options.user), ...options.headers },
+    credentials: options.credentials ?? "same-origin",
     cache: "no-store",
     signal: AbortSignal.timeout(options.timeoutMs ?? CALL_TIMEOUT_MS),
   };

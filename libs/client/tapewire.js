@@ -16,12 +16,14 @@
 
 import { callSafely, parseJsonOrText } from "./callbacks.js";
 import { FINAL_EVENTS, stateAfter } from "./closing.js";
+import { UPDATED, changeUrl, urlOfContent } from "./content.js";
 import { DEFAULT_RETRY_MS, delayBefore } from "./delay.js";
 import { Handover } from "./handover.js";
 import { Pause } from "./pause.js";
 import { PollRequest } from "./poll-request.js";
 import { isNews } from "./position.js";
 import { QuoteOrderFilter } from "./quote-ordering.js";
+import { call } from "./rest.js";
 import { StreamRequest, requestPoll, requestStream } from "./stream-request.js";
 
 export { BUFFERING_TIMEOUT_MS, SILENT_KEEPALIVES } from "./stream-request.js";
@@ -59,6 +61,7 @@ export class Connection {
   #retryMs = DEFAULT_RETRY_MS;
   #keepaliveMs;
   #failures = 0;
+  #clientId = "";
   /** @type {FinalState | null} */
   #finalState = null;
   #quoteFilter = new QuoteOrderFilter();
@@ -113,6 +116,19 @@ export class Connection {
    */
   skipTo(id) {
     this.#advancePosition(id);
+  }
+
+  /**
+   * Change what the open stream shows, without reconnecting. The event `stream:updated` says where
+   * the change takes effect; from then on the client reconnects with the new content.
+   *
+   * @param {{topics?: string[], symbols?: string[] | null, maxRate?: number}} change
+   * @returns {Promise<{topics: string[], symbols: string[] | null, maxRate: number}>}
+   * @throws {import("./rest.js").ApiError} 404: no stream is open, or the client polls; 422
+   * @throws {import("./rest.js").Unreachable}
+   */
+  update(change) {
+    return call("PATCH", changeUrl(this.#url, this.#clientId), change, this.#options);
   }
 
   async #run() {
@@ -234,10 +250,13 @@ export class Connection {
     const data = id === null ? this.#quoteFilter.filter(type, decoded, now) : decoded;
     if (data === undefined) return;
     const event = { type, data, id };
-    callSafely(this.#options.onEvent, event);
-    if (event.type === "connected" && event.data?.keepaliveMs > 0) {
-      this.#keepaliveMs = event.data.keepaliveMs;
+    if (type.toLowerCase() === "connected") {
+      this.#clientId = data?.clientId ?? data?.client_id ?? "";
+      if (data?.keepaliveMs > 0) this.#keepaliveMs = data.keepaliveMs;
+    } else if (type === UPDATED) {
+      this.#url = urlOfContent(this.#url, data);
     }
+    callSafely(this.#options.onEvent, event);
     const action = FINAL_EVENTS.get(event.type);
     if (action !== undefined) this.#finish(stateAfter(action));
   }

@@ -21,6 +21,7 @@ from tapewire_services.edge.cluster.distributed_rate_limiter import (
 )
 from tapewire_services.edge.cluster.limits import RateLimiter
 from tapewire_services.edge.cluster.presence_sync import PresenceSync
+from tapewire_services.edge.cluster.stream_changes import StreamChangeExchange
 from tapewire_services.edge.delivery.stream_routes import build_stream_routes
 from tapewire_services.edge.drain import drain
 from tapewire_services.edge.engine import Engine
@@ -31,6 +32,7 @@ from tapewire_services.edge.http.controllers import ControllerContext
 from tapewire_services.edge.http.health import read_health
 from tapewire_services.edge.http.held import serve_held
 from tapewire_services.edge.http.listener import raise_descriptor_limit
+from tapewire_services.edge.http.stream_changes import StreamChanger
 from tapewire_services.edge.http.streams import StreamHandler
 from tapewire_services.edge.http.uvicorn_compat import EdgeServer
 
@@ -68,6 +70,8 @@ async def wiring(app: App) -> None:
     app.spawn(calls.run(), name="calls")
     test_events = AdminTestEventBroadcast(broadcast)
     app.spawn(test_events.run(engine.broadcast_test_event), name="test-events")
+    changer = StreamChanger(engine.hub, engine.presence, StreamChangeExchange(broadcast))
+    app.spawn(changer.run(), name="stream-changes")
 
     sessions = SessionStore(app.sessions, now, settings.session_hours)
     tickets = TicketStore(app.tickets, now, settings.ticket_seconds)
@@ -111,6 +115,7 @@ async def wiring(app: App) -> None:
         now=now,
         engine=engine,
         test_events=test_events,
+        streams=changer,
         get_health=lambda: read_health(engine, streams, app.find_readiness_problem()),
         get_journal=app.journal_extent,
         get_growth=lambda: growth_meter.growth,

@@ -19,8 +19,9 @@ from tapewire.runtime import Settings, telemetry
 from tapewire_services.edge.cluster.admin_test_event import AdminTestEvent
 from tapewire_services.edge.cluster.presence import ConnectionTotals, Presence
 from tapewire_services.edge.delivery.close_reason import CloseReason
+from tapewire_services.edge.delivery.conflation_registry import ConflationRegistry
 from tapewire_services.edge.delivery.hub import Hub
-from tapewire_services.edge.delivery.live_values import ConflationRegistry, LiveValues
+from tapewire_services.edge.delivery.live_values import LiveValues
 from tapewire_services.edge.delivery.snapshots import SnapshotReader
 from tapewire_services.edge.delivery.stream_routes import LiveValue
 from tapewire_services.edge.delivery.stream_service import StreamService

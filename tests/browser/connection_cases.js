@@ -7,6 +7,7 @@ import { isNews } from "../../libs/client/position.js";
 import { call, errorFrom } from "../../libs/client/rest.js";
 import { resumeUrl } from "../../libs/client/stream-request.js";
 import { equal } from "./assert.js";
+import { contentCases } from "./content_cases.js";
 import { connected } from "./fakes.js";
 
 const refusal = (/** @type {number} */ status, headers = {}) => () =>
@@ -21,6 +22,8 @@ const otherUser = () =>
 
 /** @type {Record<string, () => void | Promise<void>>} */
 export const cases = {
+  ...contentCases,
+
   async "events are delivered decoded, with type and id"() {
     const { last, events, names, stream } = await connected(["stream"]);
     await last().send('retry: 5000\n\nevent: order:update\nid: e-7\ndata: {"qty":1}\n\n');

@@ -15,8 +15,10 @@ from tapewire_services.edge.delivery.catch_up import StreamSession
 from tapewire_services.edge.delivery.connection import Connection
 from tapewire_services.edge.delivery.cursor import ResumeStart
 from tapewire_services.edge.delivery.hub import Hub
+from tapewire_services.edge.delivery.log_replay import LogReplay
 from tapewire_services.edge.delivery.replay import ReplayPage, ReplayReader
 from tapewire_services.edge.delivery.snapshots import SnapshotReader
+from tapewire_services.edge.delivery.stream_routes import Interest
 from tapewire_services.edge.ingest.log_tail import LogTail, NotReady
 
 MUTANTS: "dict[str, tuple[Any, str, Any]]" = {}
@@ -107,8 +109,8 @@ def join_assumes_all_events_are_in_memory(*_: Any) -> bool:
     return True
 
 
-@mutant(StreamSession, "_write_page")
-async def follower_skips_one_event(follower: StreamSession, replay_page: ReplayPage) -> None:
+@mutant(LogReplay, "_write_page")
+async def follower_skips_one_event(follower: LogReplay, replay_page: ReplayPage) -> None:
     for recorded in replay_page.events:
         made = follower._shared.hub.encode_frame(follower._connection, recorded)
         await follower._writer.write(made or b"")
@@ -140,12 +142,12 @@ async def reader_returns_events_beyond_horizon(
     )
 
 
-@mutant(StreamSession, "_read_page")
+@mutant(LogReplay, "_read_page")
 async def follower_reads_on_in_trimmed_log(
-    follower: StreamSession, upto: int, lasts: Any
+    follower: LogReplay, upto: int, lasts: Any
 ) -> ReplayPage:
     position = follower._connection.position
-    page = await follower._reader.read_page(position, upto, lasts)
+    page = await follower.reader.read_page(position, upto, lasts)
     if page.horizon <= position:
         raise NotReady(f"a replica lags behind {position}")
     return page
@@ -208,10 +210,10 @@ async def snapshot_is_stale_checkpoint(*_: Any, **__: Any) -> None:
 
 @mutant(SnapshotReader, "read_snapshot")
 async def snapshot_has_wrong_id(
-    snapshots: SnapshotReader, connection: Connection
+    snapshots: SnapshotReader, connection: Connection, interest: Interest
 ) -> tuple[list[tuple[str, Any]], Bounds]:
     before = snapshots._log_tail.bounds
-    frame, _ = await _original_take_snapshot(snapshots, connection)
+    frame, _ = await _original_take_snapshot(snapshots, connection, interest)
     return frame, before
 
 

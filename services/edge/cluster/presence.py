@@ -146,6 +146,10 @@ class Presence:
             sum(per_user.values()) + self._anonymous_count, len(per_user), per_user
         )
 
+    def has_connection(self, user_id: str, client_id: str) -> bool:
+        """Whether a process has that connection of the user."""
+        return client_id in self._by_user.get(user_id, ())
+
     def count_connections(self, user_id: str) -> int:
         """How many connections the user has on all processes."""
         return len(self._by_user.get(user_id, ()))

@@ -5,7 +5,7 @@ alone changes this state; the hub, the catch-up loop and the HTTP handler call i
 reading at `Connection.deliver`.
 """
 
-import enum
+import asyncio
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
@@ -14,34 +14,13 @@ import structlog
 
 from tapewire.log import RecordedEvent
 from tapewire_services.edge.delivery.close_reason import CloseReason
-from tapewire_services.edge.delivery.connection_info import ConnectionInfo
+from tapewire_services.edge.delivery.connection_info import ConnectionInfo, StreamContent
+from tapewire_services.edge.delivery.connection_limits import ConnectionLimits, Overdue
 from tapewire_services.edge.delivery.outbox import Outbox
 from tapewire_services.edge.delivery.selection import Selection
-from tapewire_services.edge.delivery.stream_routes import Interest, StreamRoute
+from tapewire_services.edge.delivery.stream_routes import Interest
 
 logger = structlog.get_logger("edge.connection")
-
-
-class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """How long things may take, in seconds: the end after `close`, a write, a stream without any
-    write, and a stream that is idle. A steady heartbeat is sent every `heartbeat_seconds`."""
-
-    close_seconds: float
-    write_seconds: float
-    quiet_seconds: float
-    keepalive_seconds: float
-    heartbeat_seconds: float
-
-
-class Overdue(enum.Enum):
-    """What a connection is late with; see `Connection.find_overdue`."""
-
-    END = "end"
-    WRITE = "write"
-    QUIET = "quiet"
-    SESSION = "session"
-    HEARTBEAT = "heartbeat"
-    CHECKPOINT = "checkpoint"
 
 
 class Connection:
@@ -56,6 +35,7 @@ class Connection:
 
     __slots__ = (
         "_abort",
+        "_change_waiters",
         "_close_reason",
         "_closed_at",
         "_id_current_at",
@@ -66,8 +46,10 @@ class Connection:
         "_last_write_at",
         "_position",
         "_previous_sent_sequence",
+        "_requested_content",
         "_urgent_events",
         "_write_started_at",
+        "content",
         "info",
         "interest",
         "outbox",
@@ -79,8 +61,9 @@ class Connection:
         self, info: ConnectionInfo, outbox: Outbox, now: float, abort: Callable[[], None]
     ) -> None:
         self.info = info
-        self.route: StreamRoute = info.route
-        self.interest: Interest = info.interest
+        self.route = info.route
+        self.content = info.content
+        self.interest = info.content.interest
         self.selection: Selection | None = info.selection
         self.outbox = outbox
         self._abort = abort
@@ -96,6 +79,8 @@ class Connection:
         self._closed_at = 0.0
         self._id_current_at = now
         self._previous_sent_sequence = 0
+        self._requested_content = info.content
+        self._change_waiters: list[asyncio.Future[bool]] = []
 
     @property
     def is_live(self) -> bool:
@@ -103,7 +88,7 @@ class Connection:
 
     @property
     def is_draining(self) -> bool:
-        """Whether the client was notified that this process stops."""
+        """Whether the client knows that this process stops."""
         return self._is_draining
 
     @property
@@ -129,21 +114,55 @@ class Connection:
         )
 
     def resume_after(self, sequence: int) -> None:
-        """Start after `sequence`, which the client has."""
         self._position = sequence
         self._last_sent_sequence = max(self._last_sent_sequence, sequence)
 
     def start_at_snapshot(self, sequence: int) -> None:
-        """Start after a snapshot whose event id is `sequence`."""
+        """Start after the snapshot of `sequence`."""
         self._position = self._last_sent_sequence = sequence
 
     def advance(self, sequence: int) -> None:
-        """Move the position to `sequence`."""
         self._position = sequence
 
     def sent(self, sequence: int) -> None:
         """Record that the client is sent `sequence` as an event id."""
         self._last_sent_sequence = sequence
+
+    @property
+    def requested_content(self) -> StreamContent:
+        """What the client asked for last; not shown yet while a change is pending."""
+        return self._requested_content
+
+    @property
+    def has_pending_change(self) -> bool:
+        """Whether another content was requested than is shown."""
+        return bool(self._change_waiters)
+
+    def request_content(self, content: StreamContent) -> "asyncio.Future[bool]":
+        """Ask for `content`, and leave live delivery for the change. The future's result is True
+        once the client was sent all of the change, False when the connection ended before."""
+        waiter = asyncio.get_running_loop().create_future()
+        if self._close_reason is not None:
+            waiter.set_result(False)
+            return waiter
+        self._requested_content = content
+        self._change_waiters.append(waiter)
+        self.fall_behind()
+        return waiter
+
+    def bind_session(self, session_id: str | None, expires_at: datetime) -> None:
+        """Let the stream end with a session."""
+        self.info = msgspec.structs.replace(self.info, session_id=session_id, expires_at=expires_at)
+
+    def show(self, interest: Interest) -> None:
+        """Show `interest` from now on; only `Hub.change_interest` calls this."""
+        self.interest = interest
+
+    def content_changed(self, content: StreamContent) -> None:
+        """Record that the client was sent all of the change to `content`."""
+        self.content = content
+        if content is self._requested_content:
+            self._finish_changes(succeeded=True)
 
     def observe(self, recorded: RecordedEvent) -> None:
         """Pass the owner's next event to the selection."""
@@ -151,11 +170,9 @@ class Connection:
             self.selection.observe(recorded)
 
     def go_live(self) -> None:
-        """Accept live events from the hub."""
         self._is_live = True
 
     def leave_live(self) -> None:
-        """Accept no live events; the outbox keeps what it has."""
         self._is_live = False
 
     def fall_behind(self) -> None:
@@ -181,7 +198,6 @@ class Connection:
         return True
 
     def write_started(self, now: float) -> None:
-        """Record that a write began."""
         self._write_started_at = now
 
     def write_finished(self, now: float) -> None:
@@ -190,7 +206,6 @@ class Connection:
         self._write_started_at = None
 
     def heartbeat_sent(self, now: float) -> None:
-        """Record that an idle frame was put into the outbox."""
         self._last_heartbeat_at = now
 
     def track_id_age(self, now: float) -> None:
@@ -250,8 +265,7 @@ class Connection:
             )
 
     def announce_draining(self, frame: bytes) -> None:
-        """Send `frame`, which announces when this process will close the stream. A client too slow
-        to receive it is closed all the same."""
+        """Send `frame`, which announces when this process will close the stream."""
         self._is_draining = True
         self.outbox.put(frame, urgent=True)
 
@@ -263,6 +277,7 @@ class Connection:
         self._close_reason = reason
         self._closed_at = now
         self.outbox.end(farewell)
+        self._finish_changes(succeeded=False)
 
     def abort(self, reason: CloseReason) -> None:
         """End at once and drop what was not written. The first reason stands."""
@@ -273,6 +288,13 @@ class Connection:
         """Record why the stream has ended by itself. The first reason stands."""
         if self._close_reason is None:
             self._close_reason = reason
+        self._finish_changes(succeeded=False)
+
+    def _finish_changes(self, *, succeeded: bool) -> None:
+        waiters, self._change_waiters = self._change_waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(succeeded)
 
     def __repr__(self) -> str:
         return f"Connection({self.info.client_id} at {self._position}, live={self._is_live})"

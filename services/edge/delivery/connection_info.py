@@ -4,25 +4,44 @@ from datetime import datetime
 
 import msgspec
 
+from tapewire_services.edge.delivery.conflation import ValueSubscription
 from tapewire_services.edge.delivery.selection import Selection
-from tapewire_services.edge.delivery.stream_routes import Interest, StreamRoute
+from tapewire_services.edge.delivery.stream_routes import (
+    Interest,
+    StreamRoute,
+    Topic,
+    combine_topics,
+)
+
+
+class StreamContent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a connection is shown: its topics, and the newest-wins values that its client asks
+    for."""
+
+    topics: tuple[Topic, ...]
+    values: ValueSubscription
+
+    @property
+    def interest(self) -> Interest:
+        """What the topics show together."""
+        return combine_topics(self.topics)
 
 
 class LongPoll(msgspec.Struct, frozen=True, kw_only=True):
     """A connection that ends after its first flush, or without one after `wait_seconds`.
 
-    A poll that does not `resumes` begins as any stream does. One that resumes sends only what is
-    new to its client.
+    A poll without an event id begins as any stream does. One with an id sends only what is new to
+    its client.
     """
 
     wait_seconds: float
-    resumes: bool
 
 
 class ConnectionInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The properties of a connection that are fixed when it opens.
 
     `user_id` is who is connected, `owner` whose events are shown; `selection` narrows them.
+    `content` is what the client asked for when it connected (see `Connection.request_content`).
     `until_sequence` ends the stream at that sequence of the log. `is_handover` says that the client
     keeps another connection open until this one reports that it is live. `poll` makes it a
     long-poll.
@@ -32,7 +51,7 @@ class ConnectionInfo(msgspec.Struct, frozen=True, kw_only=True):
     route: StreamRoute
     owner: str | None
     correlation: str
-    interest: Interest
+    content: StreamContent
     user_id: str | None = None
     is_admin: bool = False
     session_id: str | None = None

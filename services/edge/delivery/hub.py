@@ -7,7 +7,6 @@ finds idle connections, overdue writes and expired sessions. No HTTP, no NATS. S
 `Hub.publish`.
 """
 
-from collections.abc import Iterator
 from datetime import datetime
 
 import msgspec
@@ -15,7 +14,9 @@ import structlog
 
 from tapewire.log import EVERYBODY, RecordedEvent
 from tapewire_services.edge.delivery.close_reason import CloseReason
-from tapewire_services.edge.delivery.connection import Connection, ConnectionLimits, Overdue
+from tapewire_services.edge.delivery.connection import Connection
+from tapewire_services.edge.delivery.connection_index import ConnectionIndex
+from tapewire_services.edge.delivery.connection_limits import ConnectionLimits, Overdue
 from tapewire_services.edge.delivery.cursor import Cursor
 from tapewire_services.edge.delivery.frames import (
     DEFAULT_RETRY_MS,
@@ -32,6 +33,7 @@ from tapewire_services.edge.delivery.serializers.control_messages import (
     session_ended_message,
 )
 from tapewire_services.edge.delivery.serializers.trading import is_urgent
+from tapewire_services.edge.delivery.stream_routes import Interest
 
 HEARTBEAT_INTERVAL_SHARE = 5 / 6
 """Share of the keepalive interval after which a steady heartbeat is sent, because the tick may be
@@ -61,11 +63,8 @@ class Hub:
             keepalive_seconds=keepalive_seconds,
             heartbeat_seconds=keepalive_seconds * HEARTBEAT_INTERVAL_SHARE,
         )
-        # Dictionaries keep the order of arrival, which makes simulations reproducible.
         self._connections: dict[Connection, None] = {}
-        self._by_owner: dict[str, dict[Connection, None]] = {}
-        self._by_shared_domain: dict[str, dict[Connection, None]] = {}
-        self._by_unsequenced_domain: dict[str, dict[Connection, None]] = {}
+        self._index = ConnectionIndex()
         self._by_client: dict[str, Connection] = {}
         self._retry_ms = retry_ms
         self._encoder = FrameEncoder(_log_undecodable, retry_ms, pricing)
@@ -90,36 +89,26 @@ class Hub:
 
     def owner_count(self) -> int:
         """How many users have a connection on this process."""
-        return len(self._by_owner)
+        return len(self._index.by_owner)
 
     def add(self, connection: Connection) -> None:
         """Deliver to `connection` and watch over it until `remove`."""
         self._connections[connection] = None
         self._by_client[connection.info.client_id] = connection
-        for index, name in self._index_entries(connection):
-            index.setdefault(name, {})[connection] = None
+        self._index.add(connection)
 
     def remove(self, connection: Connection) -> None:
         """Remove `connection` and count its close reason."""
         self._connections.pop(connection, None)
         self._by_client.pop(connection.info.client_id, None)
-        for index, name in self._index_entries(connection):
-            if name in index:
-                index[name].pop(connection, None)
-                if not index[name]:
-                    del index[name]
+        self._index.remove(connection)
         self._close_counts[connection.close_reason or CloseReason.GONE] += 1
 
-    def _index_entries(
-        self, connection: Connection
-    ) -> Iterator[tuple[dict[str, dict[Connection, None]], str]]:
-        """The indexes that list `connection`, each with its key."""
-        if connection.info.owner is not None:
-            yield self._by_owner, connection.info.owner
-        for domain in sorted(connection.interest.shared_domains):
-            yield self._by_shared_domain, domain
-        for domain in sorted(connection.interest.unsequenced_domains):
-            yield self._by_unsequenced_domain, domain
+    def change_interest(self, connection: Connection, interest: Interest) -> None:
+        """Let `connection` show `interest` from now on. It is not live."""
+        self._index.remove(connection)
+        connection.show(interest)
+        self._index.add(connection)
 
     def publish(self, recorded: RecordedEvent) -> int:
         """Deliver an event of the log tail to the live connections that it is for. Return how many
@@ -128,9 +117,9 @@ class Hub:
         delivered = 0
         if subject.owner == EVERYBODY:
             delivered = self._publish_unsequenced(recorded)
-            connections = self._by_shared_domain.get(subject.domain)
+            connections = self._index.by_shared_domain.get(subject.domain)
         else:
-            connections = self._by_owner.get(subject.owner)
+            connections = self._index.by_owner.get(subject.owner)
         if connections is None:
             return delivered
         sequence = recorded.sequence
@@ -152,13 +141,16 @@ class Hub:
 
     def encode_frame(self, connection: Connection, recorded: RecordedEvent) -> bytes | None:
         """The frame of `recorded` for `connection`; None when its route does not show it."""
-        if not _is_shown(connection, recorded):
+        if not _is_shown(connection, connection.interest, recorded):
             return None
         return self._encoder.encode(recorded, self._epoch, connection.route.family.serializer)
 
-    def serialize(self, connection: Connection, recorded: RecordedEvent) -> SseMessage | None:
-        """The name and payload of `recorded` for `connection`; None when it is not shown."""
-        if not _is_shown(connection, recorded):
+    def serialize(
+        self, connection: Connection, interest: Interest, recorded: RecordedEvent
+    ) -> SseMessage | None:
+        """The name and payload of `recorded` for `connection`, if it had `interest`; None when it
+        is not shown."""
+        if not _is_shown(connection, interest, recorded):
             return None
         return self._encoder.serialize(recorded, connection.route.family.serializer)
 
@@ -166,7 +158,9 @@ class Hub:
         """Send `recorded` without an id to the connections that show its domain so, and return how
         many received it. It is sent once, so a connection without room for it is too slow."""
         delivered, frames = 0, dict[Serializer, bytes | None]()
-        for connection in tuple(self._by_unsequenced_domain.get(recorded.event_subject.domain, ())):
+        for connection in tuple(
+            self._index.by_unsequenced_domain.get(recorded.event_subject.domain, ())
+        ):
             serializer = connection.route.family.unsequenced_serializer
             if serializer not in frames:
                 message = self._encoder.serialize(recorded, serializer)
@@ -286,9 +280,9 @@ class Hub:
                 connection.sent(event_id.sequence)
 
 
-def _is_shown(connection: Connection, recorded: RecordedEvent) -> bool:
+def _is_shown(connection: Connection, interest: Interest, recorded: RecordedEvent) -> bool:
     """Whether the route, the topics and the selection of `connection` show `recorded`."""
-    subject, interest = recorded.event_subject, connection.interest
+    subject = recorded.event_subject
     domains = interest.shared_domains if subject.owner == EVERYBODY else interest.own_domains
     if subject.domain not in domains and recorded.tag not in connection.route.declared_event_tags:
         return False

@@ -1,28 +1,28 @@
-"""Newest-wins values on streams: the conflation groups of a process, and what each value shows.
+"""Newest-wins values on streams: what each value shows.
 
-Sources in `ingest` report which value changed to `ConflationRegistry.mark_changed`; it marks the
-value in every group that shows it. A connection joins one group for each kind of value that its
-route shows: quotes, valuations of positions, connection counts, metrics of items, and the values
-that other packages declare. Start reading at `LiveValues.subscribe`.
+Sources in `ingest` report which value changed to the `ConflationRegistry`. A connection joins one
+group for each kind of value that its route shows: quotes, valuations of positions, connection
+counts, metrics of items, and the values that other packages declare. Start reading at
+`LiveValues.subscribe`.
 """
 
 import contextlib
-from collections.abc import Callable, Container, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
 
-import msgspec
-
 from tapewire.events import PriceUpdated
 from tapewire_services.edge.delivery.conflation import (
-    MAX_UPDATES_PER_SECOND,
-    ConflationGroup,
     ValueSubscription,
+)
+from tapewire_services.edge.delivery.conflation_registry import (
+    SINGLE_KEY,
+    ConflationRegistry,
+    GroupSpec,
 )
 from tapewire_services.edge.delivery.connection import Connection
 from tapewire_services.edge.delivery.frames import render_frame
-from tapewire_services.edge.delivery.outbox import Outbox
 from tapewire_services.edge.delivery.serializers import ApiFamily, SseMessage
 from tapewire_services.edge.delivery.serializers.dashboard import metrics_message
 from tapewire_services.edge.delivery.serializers.trading_views import (
@@ -46,83 +46,7 @@ from tapewire_services.edge.ingest.quote_feed import QuoteFeed
 
 SINGLE_VALUE_UPDATES_PER_SECOND = 1.0
 """Rate of values that are the same for all readers: connection counts and item metrics."""
-SINGLE_KEY = "newest"
 _SINGLE_KEYS = frozenset((SINGLE_KEY,))
-
-
-class GroupSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A conflation group that a connection joins.
-
-    Connections share a group when `value`, `owner` and `variant` are equal. The values of
-    `initial_keys` are offered to a connection that joins. `render` returns the frames of the newest
-    values of the given keys, or nothing when there are none yet.
-    """
-
-    value: LiveValue
-    variant: Hashable
-    render: Callable[[Iterable[str]], bytes]
-    owner: str | None = None
-    max_rate: float = MAX_UPDATES_PER_SECOND
-    keys: Container[str] | None = None
-    has_busy_window: bool = False
-    initial_keys: frozenset[str] = frozenset()
-
-
-class ConflationRegistry:
-    """The conflation groups of a process, by kind of value, owner and variant.
-
-    Chunks of a group leave at least `window_seconds` apart; those of busy quote groups
-    `busy_window_seconds`.
-    """
-
-    def __init__(self, window_seconds: float, busy_window_seconds: float = 0.0) -> None:
-        self._window_seconds = window_seconds
-        self._busy_window_seconds = busy_window_seconds
-        self._groups: dict[LiveValue, dict[str | None, dict[Hashable, ConflationGroup]]] = {
-            value: {} for value in LiveValue
-        }
-
-    def mark_changed(
-        self, value: LiveValue, key: str = SINGLE_KEY, owner: str | None = None
-    ) -> None:
-        """Flush the newest value of `key` to its readers: those of `owner`, or all when None."""
-        by_owner = self._groups[value]
-        selected = by_owner.values() if owner is None else (by_owner.get(owner, {}),)
-        for groups in selected:
-            for group in groups.values():
-                group.mark_changed(key)
-
-    @contextlib.contextmanager
-    def join(self, spec: GroupSpec, outbox: Outbox) -> Iterator[None]:
-        """Let `outbox` receive the values of a group during the block."""
-        by_owner = self._groups[spec.value]
-        groups = by_owner.setdefault(spec.owner, {})
-        group = groups.get(spec.variant)
-        if group is None:
-            group = groups[spec.variant] = self._create_group(spec)
-        group.outboxes.add(outbox)
-        if spec.initial_keys and (chunk := group.render_latest(spec.initial_keys)):
-            outbox.offer_chunk(group, chunk, spec.initial_keys)
-        try:
-            yield
-        finally:
-            outbox.discard_group(group)
-            group.outboxes.discard(outbox)
-            if not group.outboxes:
-                group.close()
-                del groups[spec.variant]
-                if not groups:
-                    del by_owner[spec.owner]
-
-    def _create_group(self, spec: GroupSpec) -> ConflationGroup:
-        busy_window_seconds = self._busy_window_seconds if spec.has_busy_window else 0.0
-        return ConflationGroup(
-            spec.max_rate,
-            spec.render,
-            self._window_seconds,
-            busy_window_seconds,
-            keys=spec.keys,
-        )
 
 
 class LiveValues:
@@ -157,8 +81,8 @@ class LiveValues:
     def subscribe(
         self, connection: Connection, requested: ValueSubscription
     ) -> Iterator[list[SseMessage]]:
-        """Send the values that its route shows to `connection` during the block. Yields the
-        messages that its stream begins with."""
+        """Send the values that it shows to `connection` during the block. Yields the messages that
+        its stream begins with."""
         values, owner = connection.interest.live_values, connection.info.owner
         messages = self._initial_prices(connection, requested)
         with ExitStack() as joined:
@@ -191,7 +115,7 @@ class LiveValues:
         if LiveValue.PRICES in values:
             yield self._prices(connection.route.family, requested)
         if LiveValue.VALUATIONS in values and owner is not None:
-            yield self._valuations(owner, requested.max_rate)
+            yield self._valuations(connection, owner, requested.max_rate)
         if LiveValue.COUNTS in values:
             yield self._counts(include_users=connection.info.is_admin)
         if LiveValue.METRICS in values:
@@ -209,12 +133,15 @@ class LiveValues:
             render=partial(self._render_prices, family),
         )
 
-    def _valuations(self, owner: str, max_rate: float) -> GroupSpec:
+    def _valuations(self, connection: Connection, owner: str, max_rate: float) -> GroupSpec:
+        # A connection that changes its rate leaves the group that would have sent the newest.
+        has_changed = connection.has_pending_change
         return GroupSpec(
             value=LiveValue.VALUATIONS,
             owner=owner,
             variant=max_rate,
             max_rate=max_rate,
+            initial_keys=self._portfolios.valued_symbols(owner) if has_changed else frozenset(),
             render=partial(self._render_valuations, owner),
         )
 

@@ -36,7 +36,7 @@ from tapewire_services.edge.delivery.serializers.trading_views import (
     position_view,
     positions_snapshot_message,
 )
-from tapewire_services.edge.delivery.stream_routes import SnapshotKind
+from tapewire_services.edge.delivery.stream_routes import Interest, SnapshotKind
 from tapewire_services.edge.ingest.log_tail import LogTail, NotReady
 from tapewire_services.edge.ingest.portfolios import total_market_value
 
@@ -69,7 +69,7 @@ class SnapshotReader:
         self._now = now
         self._replay_slots = replay_slots
         self._readers: dict[
-            SnapshotKind, Callable[[Connection, Bounds], Awaitable[list[SseMessage]]]
+            SnapshotKind, Callable[[Connection, Interest, Bounds], Awaitable[list[SseMessage]]]
         ] = {
             SnapshotKind.RECENT: self._read_recent,
             SnapshotKind.POSITIONS: self._read_positions,
@@ -78,10 +78,12 @@ class SnapshotReader:
             SnapshotKind.ORDERS: self._read_orders,
         }
 
-    async def read_snapshot(self, connection: Connection) -> tuple[list[SseMessage], Bounds]:
-        """Read the messages that `connection` starts with, and the bounds of the log at whose end
-        they are true. The last message is to carry that sequence as its event id. The selection of
-        the connection is brought to that state.
+    async def read_snapshot(
+        self, connection: Connection, interest: Interest
+    ) -> tuple[list[SseMessage], Bounds]:
+        """Read the messages that `connection` starts with when it is shown `interest`, and the
+        bounds of the log at whose end they are true. The last message is to carry that sequence as
+        its event id. The selection of the connection is brought to that state.
 
         Raises:
             NotReady: the log was recreated meanwhile.
@@ -91,23 +93,27 @@ class SnapshotReader:
             bounds = self._log_tail.bounds
             messages: list[SseMessage] = []
             try:
-                for kind in connection.interest.snapshot_kinds:
-                    messages += await self._readers[kind](connection, bounds)
+                for kind in interest.snapshot_kinds:
+                    messages += await self._readers[kind](connection, interest, bounds)
             except LogError:
                 self._log_tail.request_check()  # newer bounds may suffice
                 raise
         if self._log_tail.epoch != bounds.epoch:
             raise NotReady("the log was recreated while a snapshot was read")
-        if connection.interest.snapshot_kinds in ((), (SnapshotKind.RECENT,)):
+        if interest.snapshot_kinds in ((), (SnapshotKind.RECENT,)):
             messages.append(CHECKPOINT)
         return messages, bounds
 
-    async def _read_orders(self, connection: Connection, bounds: Bounds) -> list[SseMessage]:
+    async def _read_orders(
+        self, connection: Connection, _interest: Interest, bounds: Bounds
+    ) -> list[SseMessage]:
         owner = connection.info.owner or ""
         view, _ = await load(self._log, self._views, OrdersView, owner, bounds=bounds)
         return [orders_snapshot_message(view.orders(), self._now())]
 
-    async def _read_positions(self, connection: Connection, bounds: Bounds) -> list[SseMessage]:
+    async def _read_positions(
+        self, connection: Connection, _interest: Interest, bounds: Bounds
+    ) -> list[SseMessage]:
         owner = connection.info.owner or ""
         view, _ = await load(self._log, self._views, PositionsView, owner, bounds=bounds)
         positions, price = view.positions(), self._pricing.price
@@ -116,7 +122,9 @@ class SnapshotReader:
             positions_snapshot_message(views, total_market_value(positions, price), self._now())
         ]
 
-    async def _read_strategies(self, connection: Connection, bounds: Bounds) -> list[SseMessage]:
+    async def _read_strategies(
+        self, connection: Connection, _interest: Interest, bounds: Bounds
+    ) -> list[SseMessage]:
         owner = connection.info.owner or ""
         view, _ = await load(self._log, self._views, StrategiesView, owner, bounds=bounds)
         strategies, selection = view.strategies(), connection.selection
@@ -128,27 +136,31 @@ class SnapshotReader:
                 selection.update(strategy)
         return [initial_state_message(selection.strategy, owner)]
 
-    async def _read_unread_count(self, connection: Connection, bounds: Bounds) -> list[SseMessage]:
+    async def _read_unread_count(
+        self, connection: Connection, _interest: Interest, bounds: Bounds
+    ) -> list[SseMessage]:
         owner = connection.info.owner or ""
         view, _ = await load(self._log, self._views, NotificationsView, owner, bounds=bounds)
         return [unread_count_message(view.unread_count, self._now())]
 
-    async def _read_recent(self, connection: Connection, bounds: Bounds) -> list[SseMessage]:
+    async def _read_recent(
+        self, connection: Connection, interest: Interest, bounds: Bounds
+    ) -> list[SseMessage]:
         """The most recent events of the topics, in order."""
         since = await self._log.last_sequence_before(self._now() - MAX_RECENT_AGE)
         recent: deque[SseMessage] = deque(maxlen=MAX_RECENT_EVENTS)
-        for recorded in await self._recent_events(connection, since, bounds):
-            message = self._hub.serialize(connection, recorded)
+        for recorded in await self._recent_events(connection, interest, since, bounds):
+            message = self._hub.serialize(connection, interest, recorded)
             if message is not None:
                 recent.append(message)
         return [*recent]
 
     async def _recent_events(
-        self, connection: Connection, after: int, bounds: Bounds
+        self, connection: Connection, interest: Interest, after: int, bounds: Bounds
     ) -> list[RecordedEvent]:
         """The events of the recent domains after `after`: from the log tail's buffer when it
         reaches back far enough, otherwise from the log."""
-        interest, owner = connection.interest, connection.info.owner
+        owner = connection.info.owner
         owners = [one for one in (owner, EVERYBODY) if one is not None]
         if self._log_tail.covers(after):
             events = self._log_tail.events_after(owners, after)

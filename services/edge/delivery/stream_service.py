@@ -6,12 +6,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 from tapewire.log import EventLog
-from tapewire_services.edge.delivery.catch_up import StreamParts, StreamSession
-from tapewire_services.edge.delivery.conflation import ValueSubscription
+from tapewire_services.edge.delivery.catch_up import StreamSession
 from tapewire_services.edge.delivery.connection import Connection
 from tapewire_services.edge.delivery.cursor import Cursor
 from tapewire_services.edge.delivery.hub import Hub
 from tapewire_services.edge.delivery.live_values import LiveValues
+from tapewire_services.edge.delivery.log_replay import StreamParts
 from tapewire_services.edge.delivery.resume_policy import ResumePolicy
 from tapewire_services.edge.delivery.snapshots import SnapshotReader
 from tapewire_services.edge.delivery.stream_writer import StreamWriter, Write
@@ -51,25 +51,14 @@ class StreamService:
             return None
         return str(Cursor(log_tail.epoch, log_tail.last_sequence))
 
-    async def serve(
-        self,
-        connection: Connection,
-        last_event_id: str | None,
-        value_subscription: ValueSubscription,
-        write: Write,
-    ) -> None:
+    async def serve(self, connection: Connection, last_event_id: str | None, write: Write) -> None:
         """Write to `connection` until it ends, starting after `last_event_id`.
 
-        `value_subscription` selects its newest-wins values. Returns when the connection was closed;
-        the caller cancels it when the client has disconnected.
+        Returns when the connection was closed; the caller cancels it when the client has
+        disconnected.
         """
         writer = StreamWriter(connection, write, self._now, self._retry_ms)
         session = StreamSession(self.parts, connection, writer)
-        if connection.info.poll is None or not connection.info.poll.resumes:
+        if connection.info.poll is None or last_event_id is None:
             await writer.send_opening(self._keepalive_ms)
-        with self.parts.live_values.subscribe(connection, value_subscription) as messages:
-            await writer.send(messages)
-            if connection.interest.is_lossless:
-                await session.follow_log(last_event_id)
-            else:
-                await session.follow_values()
+        await session.run(last_event_id)

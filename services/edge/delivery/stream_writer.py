@@ -45,9 +45,15 @@ class StreamWriter:
         connected = self._render(info.route.family.connected_message(payload))
         await self.write(frames.render_retry(self._retry_ms) + connected)
 
-    async def send(self, messages: Sequence[SseMessage]) -> None:
-        """Send messages without event ids."""
-        await self.write(b"".join(map(self._render, messages)))
+    async def send(
+        self,
+        messages: Sequence[SseMessage],
+        last: ControlMessage | None = None,
+        event_id: Cursor | None = None,
+    ) -> None:
+        """Send messages without event ids, and then `last` with `event_id`, in one write."""
+        ending = b"" if last is None else self.render_control_frame(last, event_id)
+        await self.write(b"".join(map(self._render, messages)) + ending)
 
     async def send_snapshot(self, messages: Sequence[SseMessage], event_id: Cursor) -> None:
         """Send messages, the last one with `event_id`."""

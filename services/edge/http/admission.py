@@ -23,7 +23,7 @@ from tapewire_services.edge.auth import (
 from tapewire_services.edge.auth.addresses import client_address, rate_limit_key
 from tapewire_services.edge.cluster.limits import RateLimiter, RetryAfter
 from tapewire_services.edge.delivery.conflation import ValueSubscription
-from tapewire_services.edge.delivery.connection_info import ConnectionInfo, LongPoll
+from tapewire_services.edge.delivery.connection_info import ConnectionInfo, StreamContent
 from tapewire_services.edge.delivery.cursor import Cursor, MalformedCursor, parse_cursor
 from tapewire_services.edge.delivery.selection import Selection, StrategySelection
 from tapewire_services.edge.delivery.selection_lookup import SelectionNotFound, load_selection
@@ -32,16 +32,15 @@ from tapewire_services.edge.delivery.stream_routes import (
     Interest,
     RouteParameter,
     StreamRoute,
-    combine_topics,
 )
 from tapewire_services.edge.http.errors import HttpError, unavailable
 from tapewire_services.edge.http.stream_request import (
     StreamRequest,
     needed_session,
+    parse_poll,
     parse_position,
     parse_topics,
     parse_value_subscription,
-    parse_wait,
     resolve_owner,
     resume_id,
 )
@@ -58,7 +57,6 @@ class AdmittedStream(NamedTuple):
     `set_cookie`."""
 
     connection_info: ConnectionInfo
-    value_subscription: ValueSubscription
     last_event_id: str | None
     set_cookie: str | None
 
@@ -125,11 +123,10 @@ class StreamAdmission:
         if resumed is None and not self._is_next_poll(route, request):
             self._check_rate_limit(route, request)
         request.check_query()
-        wait_seconds = parse_wait(request)
+        poll = parse_poll(request)
         topics, symbols = parse_topics(route, request)
-        interest = combine_topics(topics)
-        value_subscription = parse_value_subscription(request, symbols)
-        if interest.is_lossless and not self._log_tail.ready.is_set():
+        content = StreamContent(topics=topics, values=parse_value_subscription(request, symbols))
+        if content.interest.is_lossless and not self._log_tail.ready.is_set():
             raise unavailable("The event log is away; connect again")
         if resumed is None or request.credentials.ticket is not None:
             authentication = await self._authenticate(request)
@@ -143,17 +140,15 @@ class StreamAdmission:
         selection = await self._load_selection(route, request, owner)
         if isinstance(selection, StrategySelection):
             symbols = frozenset({selection.strategy.symbol})
-            value_subscription = ValueSubscription(symbols, value_subscription.max_rate)
-        last_event_id, until = await self._replay_range(request, interest)
-        poll = None
-        if wait_seconds is not None:
-            poll = LongPoll(wait_seconds=wait_seconds, resumes=last_event_id is not None)
+            values = ValueSubscription(symbols, content.values.max_rate)
+            content = StreamContent(topics=topics, values=values)
+        last_event_id, until = await self._replay_range(request, content.interest)
         info = ConnectionInfo(
             client_id=self._new_client_id(owner, route),
             route=route,
             owner=owner,
             correlation=correlation,
-            interest=interest,
+            content=content,
             user_id=session.user_id if session else None,
             is_admin=needed.is_admin if needed else False,
             session_id=needed.key if needed else None,
@@ -163,7 +158,7 @@ class StreamAdmission:
             is_handover=request.is_handover and poll is None,
             poll=poll,
         )
-        return AdmittedStream(info, value_subscription, last_event_id, authentication.set_cookie)
+        return AdmittedStream(info, last_event_id, authentication.set_cookie)
 
     async def _load_selection(
         self, route: StreamRoute, request: StreamRequest, owner: str | None

@@ -84,9 +84,7 @@ class PollResponse:
         connection, admitted = self._connection, self._admitted
         poll = connection.info.poll
         timeout_seconds = GRACE_SECONDS + (0.0 if poll is None else poll.wait_seconds)
-        serving = self._stream_service.serve(
-            connection, admitted.last_event_id, admitted.value_subscription, self._write
-        )
+        serving = self._stream_service.serve(connection, admitted.last_event_id, self._write)
         following = await run_until_disconnect(serving, receive, timeout_seconds)
         if not following.cancelled() and isinstance(error := following.exception(), Exception):
             self._error = error
@@ -125,7 +123,7 @@ class PollResponse:
         route, interest = self._connection.route, self._connection.interest
         if not interest.live_values and not route.declared_value_tags:
             return 0
-        max_rate = self._admitted.value_subscription.max_rate
+        max_rate = self._connection.content.values.max_rate
         return round(max(VALUES_INTERVAL_SECONDS, 1 / max_rate) * 1000)
 
     async def _write(self, chunk: bytes) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import difflib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -20,6 +20,7 @@ from tapewire_services.edge.delivery.conflation import (
     MAX_UPDATES_PER_SECOND,
     ValueSubscription,
 )
+from tapewire_services.edge.delivery.connection_info import LongPoll
 from tapewire_services.edge.delivery.cursor import Cursor, MalformedCursor, parse_cursor
 from tapewire_services.edge.delivery.stream_routes import (
     CONNECTION_COUNTS,
@@ -150,16 +151,22 @@ def parse_topics(
     """
     if route.parameter is not RouteParameter.TOPICS:
         return route.topics, parse_symbols(request.query.get("symbols"))
+    parts = request.query.get("topics", "").split(",")
+    return select_topics(("topics", part) for part in parts if part.strip())
+
+
+def select_topics(
+    parts: Iterable[tuple[str, str]],
+) -> tuple[tuple[Topic, ...], frozenset[str] | None]:
+    """As `parse_topics`, of texts with the paths that errors name."""
     known = ", ".join(sorted(SELECTABLE_TOPICS))
     chosen: dict[str, Topic] = {}
     wanted: list[str] = []
     everything = False
-    for part in request.query.get("topics", "").split(","):
+    for path, part in parts:
         name, _, symbol = part.strip().partition(":")
-        if not name:
-            continue
         if name not in SELECTABLE_TOPICS or (symbol and name != PRICES.name):
-            raise HttpError(422, f"there are the topics {known}", path="topics", value=part[:64])
+            raise HttpError(422, f"there are the topics {known}", path=path, value=part[:64])
         chosen[name] = SELECTABLE_TOPICS[name]
         everything |= name == PRICES.name and not symbol
         wanted += [symbol] if symbol else []
@@ -168,15 +175,15 @@ def parse_topics(
     return tuple(chosen.values()), None if everything else parse_symbols(",".join(wanted))
 
 
-def parse_wait(request: StreamRequest) -> float | None:
-    """How many seconds a long-poll waits; None for a stream. Raises HttpError (422)."""
+def parse_poll(request: StreamRequest) -> LongPoll | None:
+    """The long-poll that is asked for; None for a stream. Raises HttpError (422)."""
     if not request.is_poll:
         return None
     text = request.query.get("wait", str(DEFAULT_WAIT_SECONDS))
     if not _WAIT_PATTERN.fullmatch(text) or float(text) > MAX_WAIT_SECONDS:
         message = f"wait is a number of seconds from 0 to {MAX_WAIT_SECONDS}"
         raise HttpError(422, message, path="wait", value=text[:32])
-    return float(text)
+    return LongPoll(wait_seconds=float(text))
 
 
 def needed_session(

@@ -224,9 +224,7 @@ class StreamHandler:
             body = chunk if gzip is None else gzip.write(chunk)
             await send({"type": "http.response.body", "body": body, "more_body": True})
 
-        serving = self._stream_service.serve(
-            connection, admitted.last_event_id, admitted.value_subscription, write
-        )
+        serving = self._stream_service.serve(connection, admitted.last_event_id, write)
         following = await run_until_disconnect(serving, receive)
         if following.cancelled():
             return

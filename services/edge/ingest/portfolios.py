@@ -145,6 +145,11 @@ class PortfolioTracker:
         """The newest valuation; raises KeyError before the first one."""
         return self._by_owner[owner].valuations[symbol]
 
+    def valued_symbols(self, owner: str) -> frozenset[str]:
+        """The symbols that have a valuation."""
+        portfolio = self._by_owner.get(owner)
+        return frozenset() if portfolio is None else frozenset(portfolio.valuations)
+
     @contextlib.contextmanager
     def watch(self, owner: str) -> Iterator[None]:
         """Follow the positions of `owner` during the block."""

@@ -23,6 +23,7 @@ OPEN = {
 OWN = {
     ("GET", "/api/prices"), ("POST", "/api/session"), ("GET", "/api/session"),
     ("DELETE", "/api/session"), ("POST", "/api/stream/ticket"), ("POST", "/api/stream/test"),
+    ("PATCH", "/api/stream/none-such"),
     ("GET", "/api/sse/status"), ("GET", "/health"), ("GET", "/health/live"),
     ("GET", "/health/ready"), ("GET", "/health/sse"), ("GET", "/api/stream/metrics"),
 }  # fmt: skip
@@ -36,7 +37,11 @@ BODIES = {
     "/api/session": {"userId": "x"},
     "/api/stream/test": {"message": "x"},
 }
-PATCHES = {"/api/strategies/": {"quantity": 2}, "/api/v2/configurations/": {"name": "y"}}
+PATCHES = {
+    "/api/strategies/": {"quantity": 2},
+    "/api/v2/configurations/": {"name": "y"},
+    "/api/stream/": {"maxRate": 1},
+}
 JSON = {"Content-Type": "application/json"}
 _numbers = itertools.count()
 

@@ -9,12 +9,13 @@ import pytest
 from tapewire.events import CATALOGUE, CODEC, AgentState, AgentStatusChanged, Event
 from tapewire.log import EVERYBODY, EventMetadata, RecordedEvent
 from tapewire_services.edge.delivery.close_reason import CloseReason
+from tapewire_services.edge.delivery.conflation import ValueSubscription
 from tapewire_services.edge.delivery.connection import Connection
-from tapewire_services.edge.delivery.connection_info import ConnectionInfo
+from tapewire_services.edge.delivery.connection_info import ConnectionInfo, StreamContent
 from tapewire_services.edge.delivery.frames import render_frame
 from tapewire_services.edge.delivery.hub import CLOSE_TIMEOUT_SECONDS, Hub
 from tapewire_services.edge.delivery.outbox import FlushClock, Outbox
-from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES, StreamRoute, combine_topics
+from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES, StreamRoute
 from tests.harness.publishers import hidden_event, order_placed
 
 KEEPALIVE_SECONDS = 30.0
@@ -39,7 +40,7 @@ class HubConnection:
         info = ConnectionInfo(
             client_id="c",
             route=route,
-            interest=combine_topics(route.topics),
+            content=StreamContent(topics=route.topics, values=ValueSubscription(None, 10.0)),
             owner=owner,
             correlation="x",
             expires_at=expires_at,

@@ -19,11 +19,12 @@ from tapewire.log import (
 )
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.runtime import Settings
+from tapewire_services.edge.delivery.conflation import ValueSubscription
 from tapewire_services.edge.delivery.connection import Connection
-from tapewire_services.edge.delivery.connection_info import ConnectionInfo
+from tapewire_services.edge.delivery.connection_info import ConnectionInfo, StreamContent
 from tapewire_services.edge.delivery.outbox import FlushClock, Outbox
 from tapewire_services.edge.delivery.replay import ReplayReader
-from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES, combine_topics
+from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES
 from tapewire_services.edge.engine import Engine
 from tests.harness.golden_events import golden_event
 
@@ -78,7 +79,7 @@ def connection(name: str, owner: str = "alice") -> Connection:
         route=route,
         owner=owner,
         correlation="c",
-        interest=combine_topics(route.topics),
+        content=StreamContent(topics=route.topics, values=ValueSubscription(None, 10.0)),
     )
     outbox = Outbox(FlushClock(0.02), max_frames=256, max_bytes=1 << 18)
     return Connection(info, outbox, 0.0, lambda: None)
@@ -115,9 +116,8 @@ async def test_a_notification_stream_starts_with_the_events_of_the_last_five_min
         await engine.log_tail.ready.wait()
     clock.at = NOW
     assert engine.log_tail.covers(0) is remembers
-    snapshot, bounds = await engine.stream_service.parts.snapshots.read_snapshot(
-        connection("alerts")
-    )
+    alerts, snapshots = connection("alerts"), engine.stream_service.parts.snapshots
+    snapshot, bounds = await snapshots.read_snapshot(alerts, alerts.interest)
     tail_task.cancel()
     assert [(name, getattr(one, "alert_id", None)) for name, one in snapshot] == [
         ("alert:new", "a2"), ("alert:new", "a3"), ("alert:new", "a4"), ("checkpoint", None),
@@ -135,10 +135,10 @@ async def test_concurrent_reads_of_the_log_are_limited_and_all_complete() -> Non
     tail_task = asyncio.create_task(engine.log_tail.run())
     await engine.log_tail.ready.wait()
     reader = ReplayReader(log, [pattern(owner="alice")], engine.stream_service.parts.replay_slots)
-    snapshots = engine.stream_service.parts.snapshots
+    alerts, snapshots = connection("alerts"), engine.stream_service.parts.snapshots
     pages, read = await asyncio.gather(
         asyncio.gather(*(reader.read_page(0, 10, [10]) for _ in range(CROWD))),
-        asyncio.gather(*(snapshots.read_snapshot(connection("alerts")) for _ in range(CROWD))),
+        asyncio.gather(*(snapshots.read_snapshot(alerts, alerts.interest) for _ in range(CROWD))),
     )
     tail_task.cancel()
     assert [len(page.events) for page in pages] == [10] * CROWD

@@ -18,9 +18,9 @@ from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemorySe
 from tapewire.runtime import Settings
 from tapewire_services.edge.delivery.conflation import ValueSubscription
 from tapewire_services.edge.delivery.connection import Connection
-from tapewire_services.edge.delivery.connection_info import ConnectionInfo
+from tapewire_services.edge.delivery.connection_info import ConnectionInfo, StreamContent
 from tapewire_services.edge.delivery.outbox import FlushClock, Outbox
-from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES, combine_topics
+from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES
 from tapewire_services.edge.engine import Engine
 
 
@@ -69,7 +69,7 @@ class ValueHarness:
         info = ConnectionInfo(
             client_id="c",
             route=route,
-            interest=combine_topics(route.topics),
+            content=StreamContent(topics=route.topics, values=ValueSubscription(None, 10.0)),
             owner=owner,
             correlation="c",
         )

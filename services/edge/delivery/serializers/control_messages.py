@@ -51,6 +51,22 @@ class ReplayCompletePayload(msgspec.Struct, frozen=True, kw_only=True, rename="c
     until_id: str
 
 
+class StreamUpdatedPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The stream shows this from here on. `symbols` None means all."""
+
+    topics: list[str]
+    symbols: list[str] | None
+    max_rate: float
+
+
+def stream_updated_message(
+    topics: list[str], symbols: list[str] | None, max_rate: float
+) -> ControlMessage:
+    """The content of the stream was changed."""
+    payload = StreamUpdatedPayload(topics=topics, symbols=symbols, max_rate=max_rate)
+    return "stream:updated", payload
+
+
 def reset_message(payload: StreamResetPayload) -> ControlMessage:
     return RESET_EVENT, payload
 

@@ -29,6 +29,7 @@ from tapewire_services.edge.delivery.serializers.control_messages import (
     ReplayCompletePayload,
     StreamDrainingPayload,
     StreamResetPayload,
+    StreamUpdatedPayload,
 )
 from tapewire_services.edge.delivery.serializers.dashboard import ItemView, MetricsPayload
 from tapewire_services.edge.delivery.serializers.notifications import (
@@ -92,6 +93,7 @@ class FamilyMessages(msgspec.Struct, frozen=True, kw_only=True):
 _CONTROL_PAYLOADS: dict[str, type[msgspec.Struct]] = {
     "stream:reset": StreamResetPayload,
     "stream:draining": StreamDrainingPayload,
+    "stream:updated": StreamUpdatedPayload,
     "replay:complete": ReplayCompletePayload,
     "auth:expired": AuthExpiredPayload,
     "connection:limit": ConnectionLimitPayload,

@@ -31,6 +31,7 @@ from tapewire_services.edge.http.controllers.prices import PriceController
 from tapewire_services.edge.http.controllers.session import SessionController
 from tapewire_services.edge.http.controllers.strategies import StrategyController
 from tapewire_services.edge.http.controllers.stream_tickets import StreamTicketController
+from tapewire_services.edge.http.controllers.streams import StreamController
 from tapewire_services.edge.http.controllers.trades import TradeController
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
 CONTROLLERS: Sequence[type[Controller]] = (
     SessionController,
     StreamTicketController,
+    StreamController,
     OrderController,
     TradeController,
     PriceController,

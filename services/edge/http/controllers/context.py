@@ -54,6 +54,7 @@ from tapewire_services.edge.http.errors import (
 )
 from tapewire_services.edge.http.health import Health
 from tapewire_services.edge.http.security_middleware import SAFE_METHODS
+from tapewire_services.edge.http.stream_changes import StreamChanger
 
 HttpRequest = Request[Any, Any, Any]
 ReplyT = TypeVar("ReplyT", bound=msgspec.Struct)
@@ -77,6 +78,7 @@ class ControllerContext:
         now: Callable[[], datetime],
         engine: Engine,
         test_events: AdminTestEventBroadcast,
+        streams: StreamChanger,
         get_health: Callable[[], Health],
         get_journal: Callable[[], JournalExtent | None] = lambda: None,
         get_growth: Callable[[], JournalGrowth | None] = lambda: None,
@@ -87,6 +89,7 @@ class ControllerContext:
         self.now = now
         self.engine = engine
         self.test_events = test_events
+        self.streams = streams
         self.get_health = get_health
         self.get_journal = get_journal
         self.get_growth = get_growth

@@ -1,0 +1,190 @@
+"""Changes what an open stream shows, wherever it is open: ``PATCH /api/stream/{clientId}``.
+
+The request is validated where the stream is, because that depends on what it shows now. Start
+reading at `StreamChanger.change`.
+"""
+
+import asyncio
+
+import msgspec
+
+from tapewire.log import new_id
+from tapewire_services.edge.auth import Session
+from tapewire_services.edge.cluster.presence import Presence
+from tapewire_services.edge.cluster.stream_changes import (
+    ChangeFailure,
+    ChangeReply,
+    ChangeRequest,
+    ShownContent,
+    StreamChange,
+    StreamChangeExchange,
+)
+from tapewire_services.edge.delivery.conflation import (
+    MAX_UPDATES_PER_SECOND,
+    ValueSubscription,
+)
+from tapewire_services.edge.delivery.connection import Connection
+from tapewire_services.edge.delivery.connection_info import StreamContent
+from tapewire_services.edge.delivery.hub import Hub
+from tapewire_services.edge.delivery.stream_routes import Access, LiveValue, RouteParameter
+from tapewire_services.edge.http.errors import HttpError, to_http_error, unavailable
+from tapewire_services.edge.http.stream_request import (
+    MAX_SYMBOL_CHARACTERS,
+    MIN_RATE_PER_SECOND,
+    select_topics,
+)
+
+CHANGE_TIMEOUT_SECONDS = 5.0
+"""A stream that does not take what is sent to it for so long is not waited for."""
+SEARCH_TIMEOUT_SECONDS = 1.0
+"""How long another process may take to say that it has a stream of which nothing is known here. A
+stream that has just opened may not be known everywhere."""
+
+
+class StreamChanger:
+    """Changes the streams of all processes for clients of this one."""
+
+    def __init__(self, hub: Hub, presence: Presence, exchange: StreamChangeExchange) -> None:
+        self._hub = hub
+        self._presence = presence
+        self._exchange = exchange
+
+    async def run(self) -> None:
+        """Change the streams of this process for clients of others, until cancelled."""
+        await self._exchange.run(self._change_for_other_process, self._has_stream)
+
+    async def change(self, client_id: str, session: Session, change: StreamChange) -> ShownContent:
+        """Change the stream `client_id` of the session's user, and return what it shows from then
+        on. By then the client was sent all of the change.
+
+        Raises:
+            HttpError: 404, the user has no such stream; 422, the stream cannot show that; 503, the
+                change is not confirmed.
+        """
+        user_id = session.user_id
+        request = ChangeRequest(
+            request_id=new_id(),
+            client_id=client_id,
+            user_id=user_id,
+            session_id=session.key,
+            expires_at=session.expires_at,
+            change=change,
+        )
+        connection = self._find(client_id, user_id)
+        if connection is not None:
+            return await _change_connection(connection, request)
+        is_known = self._presence.has_connection(user_id, client_id)
+        timeout_seconds = CHANGE_TIMEOUT_SECONDS + 1 if is_known else SEARCH_TIMEOUT_SECONDS
+        reply = await self._exchange.request(request, timeout_seconds)
+        if reply is not None and reply.content is not None:
+            return reply.content
+        if reply is not None and reply.failure is not None:
+            failure = reply.failure
+            raise HttpError(failure.status, failure.message, path=failure.path, value=failure.value)
+        if self._presence.has_connection(user_id, client_id):
+            raise unavailable("The process that has this stream does not answer; try again")
+        raise _not_found()
+
+    async def _change_for_other_process(self, request: ChangeRequest) -> ChangeReply:
+        try:
+            connection = self._find(request.client_id, request.user_id)
+            if connection is None:
+                raise _not_found()
+            content = await _change_connection(connection, request)
+        except Exception as error:
+            reason = to_http_error(error)
+            failure = ChangeFailure(
+                status=reason.status, message=reason.message, path=reason.path, value=reason.value
+            )
+            return ChangeReply(request_id=request.request_id, failure=failure)
+        return ChangeReply(request_id=request.request_id, content=content)
+
+    def _has_stream(self, client_id: str, user_id: str) -> bool:
+        return self._find(client_id, user_id) is not None
+
+    def _find(self, client_id: str, user_id: str) -> Connection | None:
+        """The open stream of the user. A long-poll cannot be changed."""
+        connection = self._hub.find_by_client(client_id)
+        if connection is None or connection.info.user_id != user_id or connection.info.poll:
+            return None
+        return connection
+
+
+async def _change_connection(connection: Connection, request: ChangeRequest) -> ShownContent:
+    """Raises HttpError."""
+    content = resolve_change(connection, request.change)
+    is_private = any(topic.access is Access.USER for topic in content.topics)
+    if is_private and connection.info.expires_at is None:
+        # It was opened for public topics, which outlive the session.
+        connection.bind_session(request.session_id, request.expires_at)
+    if content != connection.content or connection.has_pending_change:
+        try:
+            async with asyncio.timeout(CHANGE_TIMEOUT_SECONDS):
+                is_changed = await asyncio.shield(connection.request_content(content))
+        except TimeoutError:
+            message = "The stream takes nothing now, and changes when it does; try again"
+            raise unavailable(message) from None
+        if not is_changed:
+            raise _not_found()
+    symbols = content.values.symbols
+    return ShownContent(
+        client_id=connection.info.client_id,
+        topics=[topic.name for topic in content.topics],
+        symbols=None if symbols is None else sorted(symbols),
+        max_rate=content.values.max_rate,
+    )
+
+
+def resolve_change(connection: Connection, change: StreamChange) -> StreamContent:
+    """What `connection` shows after `change`. Raises HttpError (422)."""
+    current = connection.requested_content
+    topics, symbols = current.topics, current.values.symbols
+    if change.topics is not msgspec.UNSET:
+        if connection.route.parameter is not RouteParameter.TOPICS:
+            raise HttpError(422, "The topics of this stream are fixed", path="topics")
+        topics, symbols = select_topics(
+            (f"topics[{number}]", text) for number, text in enumerate(change.topics)
+        )
+    content = StreamContent(topics=topics, values=current.values)
+    if change.symbols is not msgspec.UNSET:
+        _check_symbols_apply(connection, change, content)
+        symbols = None if change.symbols is None else _parse_symbols(change.symbols)
+    max_rate = current.values.max_rate
+    if change.max_rate is not msgspec.UNSET:
+        max_rate = change.max_rate
+        if not MIN_RATE_PER_SECOND <= max_rate <= MAX_UPDATES_PER_SECOND:
+            message = (
+                f"a number from {MIN_RATE_PER_SECOND:g} to {MAX_UPDATES_PER_SECOND:g} updates a "
+                "second"
+            )
+            raise HttpError(422, message, path="maxRate", value=max_rate)
+    return StreamContent(topics=topics, values=ValueSubscription(symbols, max_rate))
+
+
+def _check_symbols_apply(
+    connection: Connection, change: StreamChange, content: StreamContent
+) -> None:
+    """Raises HttpError (422) when the stream has no symbols to choose."""
+    message = None
+    if LiveValue.PRICES not in content.interest.live_values:
+        message = "This stream shows no prices"
+    elif connection.selection is not None:
+        message = "The symbol of this stream is that of its strategy"
+    elif change.topics is not msgspec.UNSET and any(":" in text for text in change.topics):
+        message = "The topics name symbols already"
+    if message is not None:
+        raise HttpError(422, message, path="symbols")
+
+
+def _parse_symbols(texts: list[str]) -> frozenset[str]:
+    """Raises HttpError (422)."""
+    symbols = [text.strip().upper() for text in texts]
+    for number, symbol in enumerate(symbols):
+        if not 0 < len(symbol) <= MAX_SYMBOL_CHARACTERS or "," in symbol:
+            message = f"a symbol has 1 to {MAX_SYMBOL_CHARACTERS} characters, and no comma"
+            raise HttpError(422, message, path=f"symbols[{number}]", value=texts[number])
+    return frozenset(symbols)
+
+
+def _not_found() -> HttpError:
+    return HttpError(404, "The user has no such open stream")
