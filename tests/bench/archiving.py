@@ -20,6 +20,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from tapewire.cli.nats_config.declarations import all_durables, service_accesses
 from tapewire.log import LatestValueStore, new_id, view_checkpoints
 from tapewire.log.jetstream import (
     JetStreamEventLog,
@@ -27,13 +28,14 @@ from tapewire.log.jetstream import (
     NatsConnection,
     connect,
 )
-from tapewire.log.jetstream.journal_removal import durable_positions
-from tapewire.log.jetstream.streams import VIEWS
+from tapewire.log.jetstream.durable_subscription import ACK_WAIT_SECONDS, MAX_ACK_PENDING
+from tapewire.log.jetstream.streams import EVENTS, VIEWS
 from tapewire.verify.checkpoints import VIEW_TYPES
 from tests.bench.history import PrintedRows, run_nats_server
 from tests.bench.sizes import TableRows, format_milliseconds
 from tests.harness.consumer_checkpoints import write_consumer_checkpoints
 from tests.harness.edge import EdgeProcess, ManagedService
+from tests.harness.provisioning import ask
 from tests.harness.publishers import QuoteDriver
 from tests.harness.synthetic_log import SyntheticLog, append_synthetic_log
 
@@ -96,10 +98,11 @@ async def measure_archiving() -> TableRows:
             rows.append((f"writing {count:,} events", f"{time.perf_counter() - began:.0f} s"))
             store = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
             await write_consumer_checkpoints(log, store)
+            await _create_durables(connection, count + 1)
             users = generated.users[:COMPARED_USERS]
             async with _run_load(connection, server.url, folder, users[:OPEN_STREAMS]) as parts:
                 edge, load, resets = parts
-                await _wait_until_handled(connection)
+                await asyncio.sleep(10)
                 calm, load.seconds, load.repetitions = load.seconds, [], 0
                 before = await _digest_views(log, store, users)
                 epoch = (await log.bounds()).epoch
@@ -160,16 +163,21 @@ async def _run_load(
             service.kill()
 
 
-async def _wait_until_handled(connection: NatsConnection) -> None:
-    """Wait until the durable subscriptions have nearly reached the end of the journal."""
-    log = JetStreamEventLog(connection)
-    is_behind = True
-    while is_behind:
-        await asyncio.sleep(10)
-        is_behind = False
-        for position in await durable_positions(connection):
-            for filter_ in position.filters:
-                is_behind |= bool(await log.next_sequence(filter_, position.acknowledged + 500))
+async def _create_durables(connection: NatsConnection, first: int) -> None:
+    """Create the durable subscriptions of the services as those that have handled all events before
+    `first`."""
+    for name, filter_ in all_durables(service_accesses()).items():
+        config = {
+            "durable_name": name,
+            "deliver_policy": "by_start_sequence",
+            "opt_start_seq": first,
+            "ack_policy": "explicit",
+            "ack_wait": ACK_WAIT_SECONDS * 1_000_000_000,
+            "filter_subject": filter_,
+            "max_ack_pending": MAX_ACK_PENDING,
+        }
+        request = {"stream_name": EVENTS, "config": config}
+        await ask(connection, f"CONSUMER.DURABLE.CREATE.{EVENTS}.{name}", request)
 
 
 async def _run_archive(url: str, folder: Path, count: int, server: psutil.Process) -> Measured:
