@@ -88,16 +88,17 @@ class _RepeatedRead:
                     return task.result()
             errors = [error for task in done if (error := task.exception()) is not None]
             if errors and not self._tasks:
-                await self._recover(errors[0], may_send=may_send)
+                await self._recover(errors[0])
             if not done and not self._is_answering:
                 self._connection.response_check.start()
                 self._send()
 
-    async def _recover(self, error: BaseException, *, may_send: bool) -> None:
-        """Send again after the connection was lost, or raise `error`."""
-        if not may_send or not isinstance(error, OutcomeUnknown) or self._seconds_left() <= 0:
+    async def _recover(self, error: BaseException) -> None:
+        """Send again after the connection was lost, as often as at first, or raise `error`."""
+        if not isinstance(error, OutcomeUnknown) or self._seconds_left() <= 0:
             raise error
         await self._connection.wait_connected(min(RECONNECT_WAIT_SECONDS, self._seconds_left()))
+        self._sends = 0
         self._send()
 
     def _send(self) -> None:
