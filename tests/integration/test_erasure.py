@@ -23,7 +23,7 @@ from tapewire.events import (
     StopLoss,
     StopLossKind,
 )
-from tapewire.log import encode_token, new_id, view_checkpoints
+from tapewire.log import Unavailable, encode_token, new_id, view_checkpoints
 from tapewire.log.jetstream import (
     JetStreamEventLog,
     JetStreamLatestValueStore,
@@ -177,8 +177,11 @@ class Platform:
         slots = asyncio.Semaphore(16)
 
         async def read(user: str) -> tuple[str, list[bytes]]:
-            async with slots:
-                return user, await self.views_of(user)
+            async with slots, asyncio.timeout(SECONDS):
+                while True:
+                    with contextlib.suppress(Unavailable):
+                        return user, await self.views_of(user)
+                    await asyncio.sleep(0.5)
 
         return dict(await asyncio.gather(*map(read, users)))
 
