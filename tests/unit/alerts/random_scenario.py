@@ -19,6 +19,7 @@ from tapewire.log.memory import Faults, MemoryServer
 from tapewire.runtime.contracts.alerts import CreateRule
 from tapewire_services.alerts.price_monitor import SAVE_INTERVAL_SECONDS
 from tests.harness import virtual_time
+from tests.harness.waiting import wait_until
 from tests.unit.alerts.harness import (
     AlertsEnvironment,
     AlertsLogSummary,
@@ -37,6 +38,7 @@ ROUND_COUNT = 5
 PRICE_INTERVAL_SECONDS = 1.0
 SETTLE_SECONDS = 2 * SAVE_INTERVAL_SECONDS
 MAX_TAKEOVER_SECONDS = 4.0
+MAX_TRIGGER_SECONDS = 120.0
 
 EVENT_FACTORIES: list[tuple[Callable[[], Event], str]] = [
     (order_rejected, "orders"),
@@ -94,6 +96,16 @@ class AlertsProcesses:
         else:
             self.running = [await self._start_process(holds_lease=True)]
 
+    async def settle(self) -> None:
+        """Wait until the lease holder has had time to save its state, and has triggered the rules
+        of all hits: on a bad network it tries for longer."""
+        await asyncio.sleep(SETTLE_SECONDS)
+        await wait_until(
+            "the rules of all hits are triggered",
+            lambda: self.running[0].price_monitor.pending_count == 0,
+            timeout_seconds=MAX_TRIGGER_SECONDS,
+        )
+
     async def stop(self) -> None:
         for process in self.running:
             process.raise_task_errors()
@@ -121,11 +133,11 @@ async def run_plan(
     for number, rule in enumerate(plan.rules):
         made = await processes.running[-1].create_rule(rule, f"create-{number}")
         ids.append(made.rule_id)
-    await asyncio.sleep(SETTLE_SECONDS)
+    await processes.settle()
     for round_ in range(ROUND_COUNT):
         price[0] = plan.prices[round_]
         await _kill_lease_holders(processes, kill_count if round_ % 2 == 0 else 0)
-        await asyncio.sleep(SETTLE_SECONDS)
+        await processes.settle()
         for number in plan.rearmed_rule_numbers[round_]:
             user = plan.rules[number].user_id
             await processes.running[0].arm_rule(ids[number], f"arm-{round_}-{number}", user)
@@ -137,7 +149,7 @@ async def run_plan(
                 await environment.append_event(make(), user, domain)
             await asyncio.sleep(processes.rng.choice([0, 0.01, 1]))
         await killing
-        await asyncio.sleep(SETTLE_SECONDS)
+        await processes.settle()
     feed.cancel()
     await processes.stop()
     await environment.assert_verified()
