@@ -50,17 +50,24 @@ class NatsLink:
         self._tasks.add(task)
         # asyncio reports a cancelled handler of a connection as an error.
         with contextlib.suppress(OSError, asyncio.CancelledError):
-            server_reader, server_writer = await asyncio.open_connection(*self._address)
             try:
-                writer.write(await server_reader.readline())  # INFO
-                hello = await reader.readline()
-                found = _NAME.search(hello)
-                name = found[1].decode() if found else ""
-                await self._forward(name, hello, (reader, writer), (server_reader, server_writer))
+                await self._connect_and_forward(reader, writer)
             finally:
-                server_writer.transport.abort()
                 writer.transport.abort()
                 self._tasks.discard(task)
+
+    async def _connect_and_forward(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        server_reader, server_writer = await asyncio.open_connection(*self._address)
+        try:
+            writer.write(await server_reader.readline())  # INFO
+            hello = await reader.readline()
+            found = _NAME.search(hello)
+            name = found[1].decode() if found else ""
+            await self._forward(name, hello, (reader, writer), (server_reader, server_writer))
+        finally:
+            server_writer.transport.abort()
 
     async def _forward(
         self,
@@ -102,6 +109,7 @@ class NatsLink:
 
     async def close(self) -> None:
         """End all connections."""
+        await asyncio.sleep(0)  # handlers of connections that were just accepted begin
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
