@@ -109,9 +109,9 @@ class ResourceMonitor:
 
 
 def _parse_prometheus(text: str) -> dict[str, int]:
-    """Parse Prometheus metrics without labels."""
+    """Parse those Prometheus metrics without labels that are counts."""
     pairs = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
-    return {name: int(value) for name, _, value in pairs}
+    return {name: int(value) for name, _, value in pairs if value.isdigit()}
 
 
 async def jetstream_counts(connection: NatsConnection, streams: Sequence[str]) -> dict[str, int]:
