@@ -4,6 +4,7 @@ The tests run against a whole system whose prices follow a random walk. They che
 against the OpenAPI document.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -613,6 +614,7 @@ def test_every_documented_call_succeeds_as_documented(
         ("POST", "/api/notifications/read"): {"ids": ["none-such"]},
         ("POST", "/api/session"): {"userId": user, "roles": ["admin"]},
         ("POST", "/api/stream/test"): {"message": "hello"},
+        ("PATCH", "/api/stream/{client_id}"): {"topics": ["orders", "prices"]},
         ("POST", "/api/orders"): {
             "symbol": "IBM", "side": "buy", "type": "limit", "qty": 1, "limitPrice": 1,
             "clientOrderId": "mine",
@@ -620,7 +622,15 @@ def test_every_documented_call_succeeds_as_documented(
     }  # fmt: skip
     ids: dict[str, str] = {}
     order = sorted(document.operations, key=_call_order)
-    with client(stack, document, user, "admin") as http:
+    with (
+        client(stack, document, user, "admin") as http,
+        httpx.stream(
+            "GET", f"{stack.url}/api/stream?topics=orders", cookies=http.cookies, timeout=60
+        ) as opened,
+    ):
+        lines = opened.iter_lines()
+        first = next(line for line in lines if line.startswith("data: "))
+        ids["client_id"] = json.loads(first.removeprefix("data: "))["clientId"]
         for verb, path in [("POST", "/api/orders"), *order]:
             body = bodies.get((verb, path))
             assert body is None or document.accepts_body((verb, path), body)

@@ -238,12 +238,14 @@ async def _read_raw_body(request: HttpRequest) -> bytes:
 async def reject_unknown_parameters(
     connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
 ) -> None:
-    """Litestar's guard of all API calls. A coroutine function: Litestar runs others in a thread.
+    """Litestar's guard of all documented API calls. A coroutine function: Litestar runs others in a
+    thread.
 
     Raises:
         HttpError: 422, a query parameter is unknown or given twice.
     """
-    if not connection.scope["path"].startswith("/api/"):
+    is_documented = getattr(handler, "include_in_schema", True)
+    if not (is_documented and connection.scope["path"].startswith("/api/")):
         return
     operation_class = getattr(handler, "operation_class", None)
     known: frozenset[str] = getattr(operation_class, "query_names", frozenset())

@@ -1,6 +1,7 @@
 """Changes of open streams: `PATCH /api/stream/{clientId}`."""
 
-from litestar import Controller, patch
+from litestar import Controller, HttpMethod, patch, route
+from litestar.exceptions import NotFoundException
 
 from tapewire_services.edge.auth import Session
 from tapewire_services.edge.cluster.stream_changes import ShownContent, StreamChange
@@ -27,3 +28,13 @@ class StreamController(Controller):
         change = await read_body(request, StreamChange)
         # The type `path` also has the user ids that contain a slash, and begins with one.
         return await context.streams.change(client_id.removeprefix("/"), session, change)
+
+    @route(
+        "/{client_id:path}",
+        http_method=[HttpMethod.GET, HttpMethod.HEAD],
+        include_in_schema=False,
+    )
+    async def reject_unknown_stream(self, client_id: str) -> None:
+        """A path below this one at which there is no stream. Without this handler, the answer
+        would be that it can be changed but not read."""
+        raise NotFoundException(f"There is no stream {client_id.removeprefix('/')}")
