@@ -146,10 +146,14 @@ class Engine:
         self.hub.broadcast("test", event, event.timestamp)
 
     def close_session(self, session_id: str) -> None:
-        """Close the streams of a session that was revoked."""
+        """Close the streams of a session that is gone: it was revoked, or has expired."""
+        now, wall_time = self._clock(), self._now()
         for connection in self.hub.connections():
             if connection.info.session_id == session_id:
-                self.hub.close_session(connection, CloseReason.REVOKED, self._clock(), self._now())
+                expires_at = connection.info.expires_at
+                has_expired = expires_at is not None and wall_time >= expires_at
+                reason = CloseReason.EXPIRED if has_expired else CloseReason.REVOKED
+                self.hub.close_session(connection, reason, now, wall_time)
 
     def open_session_ids(self) -> list[str]:
         """The sessions that have a stream on this process."""
