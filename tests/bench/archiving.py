@@ -16,12 +16,13 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 
 from tapewire.cli.nats_config.declarations import all_durables, service_accesses
-from tapewire.log import LatestValueStore, new_id, view_checkpoints
+from tapewire.log import LatestValueStore, LogError, new_id, view_checkpoints
 from tapewire.log.jetstream import (
     JetStreamEventLog,
     JetStreamLatestValueStore,
@@ -45,6 +46,7 @@ COMPARED_USERS = 10
 ARCHIVED_SHARE = 0.97
 STREAM = "/api/stream/orders"
 OPEN_STREAMS = 10
+MAX_LOAD_ATTEMPTS = 20
 ORDER_PAUSE_SECONDS = 0.1
 SYMBOL = "LOAD"
 """Only this symbol has quotes, so orders of other users stay as they are."""
@@ -236,12 +238,23 @@ async def _digest_views(
     found = {}
     for name, view_type in VIEW_TYPES.items():
         for user in users:
-            view, _ = await view_checkpoints.load(log, store, view_type, user)
+            view = await _load_view(log, store, view_type, user)
             state = json.loads(view.encode())
             if isinstance(state, dict):
                 state.pop("stored", None)  # the sequences at which blocks were stored
             found[user, name] = hashlib.sha256(json.dumps(state).encode()).hexdigest()
     return found
+
+
+async def _load_view(
+    log: JetStreamEventLog, store: LatestValueStore, view_type: Any, user: str
+) -> Any:
+    """The view; the loaded message server may not answer in time."""
+    for _ in range(MAX_LOAD_ATTEMPTS):
+        with contextlib.suppress(LogError):
+            return (await view_checkpoints.load(log, store, view_type, user))[0]
+        await asyncio.sleep(1)
+    raise TimeoutError(f"a view of {user} cannot be loaded")
 
 
 async def _check_resumption(edge: EdgeProcess, user: str, old_id: str) -> None:

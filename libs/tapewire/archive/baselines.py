@@ -10,7 +10,15 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from tapewire.log import BadSubject, Conflict, EventLog, LatestValueStore, RecordedEvent
+from tapewire.log import (
+    BadSubject,
+    Conflict,
+    EventLog,
+    LatestValueStore,
+    OutcomeUnknown,
+    RecordedEvent,
+    Unavailable,
+)
 from tapewire.log import view_checkpoints as checkpoints
 from tapewire.log.bounds import Bounds
 from tapewire.log.checkpoint import checkpoint_key, read_checkpoint
@@ -20,7 +28,8 @@ from tapewire.views import HistoryView
 
 MAX_CONCURRENT_VIEWS = 4
 MAX_ATTEMPTS = 5
-"""Tries for a history that a service stores at the same time."""
+"""Tries for a view that a service stores at the same time, or while the journal does not answer."""
+RETRY_SECONDS = 1.0
 
 
 class BaselineWriter:
@@ -65,19 +74,32 @@ class BaselineWriter:
         return written
 
     async def _ensure(self, view_type: Any, owner: str, last: int, bounds: Bounds) -> bool:
-        """Whether the checkpoint of a view had to be written to cover the event at `last`."""
-        name = checkpoints.checkpoint_name(view_type)
-        for _ in range(MAX_ATTEMPTS):
-            checkpoint = await read_checkpoint(self._store, checkpoint_key(owner, name))
-            if checkpoint is not None and checkpoint.is_usable(bounds) and checkpoint.as_of >= last:
-                return False
-            if not issubclass(view_type, HistoryView):
-                view, as_of = await checkpoints.load(self._log, self._store, view_type, owner)
-                await checkpoints.save(self._store, owner, name, view, as_of)
-                return True
+        """Whether the checkpoint of a view had to be written to cover the event at `last`. Tries
+        again while the journal does not answer: beginning with the first view would take long."""
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                await store_history(self._log, self._store, view_type, owner)
-            except Conflict:
-                continue
-            return True
-        raise Conflict(f"the history {name} of {owner!r} kept changing while it was stored")
+                return await self._try_to_ensure(view_type, owner, last, bounds)
+            except (Conflict, Unavailable, OutcomeUnknown) as error:
+                if attempt == MAX_ATTEMPTS:
+                    raise
+                if not isinstance(error, Conflict):
+                    await asyncio.sleep(RETRY_SECONDS)
+        raise AssertionError  # the last try returned or raised
+
+    async def _try_to_ensure(self, view_type: Any, owner: str, last: int, bounds: Bounds) -> bool:
+        name = checkpoints.checkpoint_name(view_type)
+        checkpoint = await read_checkpoint(self._store, checkpoint_key(owner, name))
+        if checkpoint is not None and checkpoint.is_usable(bounds) and checkpoint.as_of >= last:
+            return False
+        if issubclass(view_type, HistoryView):
+            await store_history(self._log, self._store, view_type, owner)
+        else:
+            await self._store_view(view_type, owner)
+        return True
+
+    async def _store_view(self, view_type: Any, owner: str) -> None:
+        view, bounds, start = await checkpoints.load_with_start(
+            self._log, self._store, view_type, owner
+        )
+        name = checkpoints.checkpoint_name(view_type)
+        await checkpoints.save(self._store, owner, name, view, bounds, revision=start.revision)
