@@ -495,3 +495,20 @@ class TestClients:
         finally:
             edge.kill()
             orders.kill()
+
+
+async def test_views_are_rebuilt_from_an_archived_journal_and_its_archive(
+    journal: ArchivedJournal,
+) -> None:
+    before = await journal.views()
+    await journal.archive()
+    bounds = await journal.log.bounds()
+    for name, view_type in VIEW_TYPES.items():
+        for user in journal.users:
+            await view_checkpoints.save(journal.store, user, name, view_type(), bounds)
+    assert await journal.views() != before
+    code, output = await journal.run("journal", "rebuild")
+    assert (code, "name their folder by --archive" in output) == (2, True), output
+    code, output = await journal.run("journal", "rebuild", "--archive", str(journal.folder))
+    assert code == 0, output
+    assert await journal.views() == before

@@ -66,18 +66,36 @@ class ArchivedLog:
         limit: int = PAGE_EVENTS,
         max_bytes: int = PAGE_BYTES,
     ) -> Page:
-        """As `EventLog.page`. `remaining` is 1 if there may be more in the archive."""
+        """As `EventLog.page`. In the archive, `remaining` is 1 if there are more events, else 0."""
+        found = await self._find(filter, after)
+        if not found:
+            return await self._log.page(
+                filter, after=max(after, self._archive.last), limit=limit, max_bytes=max_bytes
+            )
+        events = found[:limit]
+        has_more = len(found) > limit or await self.next_sequence(filter, found[-1].sequence) > 0
+        return Page(events, int(has_more))
+
+    async def next_sequence(self, filter: str, after: int) -> int:  # noqa: A002
+        """As `EventLog.next_sequence`."""
+        found = await self._find(filter, after)
+        if found:
+            return found[0].sequence
+        return await self._log.next_sequence(filter, max(after, self._archive.last))
+
+    async def _find(self, filter_: str, after: int) -> list[RecordedEvent]:
+        """The archived events after `after` that match, of the first segment that has any."""
         while after < self._archive.last:
             segment = self._segments[bisect_left(self._last_sequences, after + 1)]
             events = [
                 event
                 for event in await self._read(segment)
-                if event.sequence > after and matches(filter, event.subject)
-            ][:limit]
+                if event.sequence > after and matches(filter_, event.subject)
+            ]
             if events:
-                return Page(events, 1)
+                return events
             after = segment.last
-        return await self._log.page(filter, after=after, limit=limit, max_bytes=max_bytes)
+        return []
 
     async def last_sequence(self, filter: str) -> int:  # noqa: A002
         """As `EventLog.last_sequence`."""

@@ -237,17 +237,24 @@ async def checkpoint_values(key: str, *, epoch: str, as_of: int, state: bytes) -
 
 
 async def write_checkpoint(
-    store: LatestValueStore, key: str, *, epoch: str, as_of: int, state: bytes
+    store: LatestValueStore,
+    key: str,
+    *,
+    epoch: str,
+    as_of: int,
+    state: bytes,
+    revision: int | None = None,
 ) -> None:
-    """Store `state`, a JSON text.
+    """Store `state`, a JSON text. `revision` is that of the value to replace; None for any.
 
     Raises:
+        Conflict: the value has another revision.
         LogError: the store cannot be reached, or does not take a value of this size.
     """
     values = await checkpoint_values(key, epoch=epoch, as_of=as_of, state=state)
-    if len(values) == 1:
-        await store.put(key, values[key])
-    elif len(values) > MAX_BATCH_EVENTS:
+    if len(values) > MAX_BATCH_EVENTS:
         raise AppendRejected(f"a checkpoint in {len(values)} parts: at most {MAX_BATCH_EVENTS}")
+    if len(values) == 1 and revision is None:
+        await store.put(key, values[key])
     else:
-        await store.put_all(values)
+        await store.put_all(values, None if revision is None else {key: revision})

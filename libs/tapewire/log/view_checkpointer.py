@@ -138,7 +138,7 @@ class ViewCheckpointer:
                 return  # the next round goes on; other users come first
             size = 0 if self._view_type is None else await self._save_view(user, bounds)
         except Conflict:
-            return  # another process stores the history; the next round sees it
+            return  # another process has stored it meanwhile; the next round sees that
         except LogError as error:
             logger.warning("checkpoint.write_failed", user_id=user, error=str(error))
             return
@@ -156,8 +156,10 @@ class ViewCheckpointer:
 
     async def _save_view(self, user: str, bounds: Bounds) -> int:
         """Save the view as of ``bounds.last``; returns the bytes of its state."""
-        view, bounds = await view_checkpoints.load(
+        view, bounds, start = await view_checkpoints.load_with_start(
             self._log, self._checkpoint_store, self._view_type, user, bounds=bounds
         )
         name = view_checkpoints.checkpoint_name(self._view_type)
-        return await view_checkpoints.save(self._checkpoint_store, user, name, view, bounds)
+        return await view_checkpoints.save(
+            self._checkpoint_store, user, name, view, bounds, revision=start.revision
+        )

@@ -86,8 +86,7 @@ class TooManyEvents(LogError):
 
 
 StepHook = Callable[[int], Awaitable[None]]
-"""Called after every `EVENTS_PER_STEP` events with the sequence up to which the view is
-complete."""
+"""Called every `EVENTS_PER_STEP` events, with the sequence up to which the view is complete."""
 
 
 class LoadStart(msgspec.Struct, frozen=True):
@@ -195,17 +194,20 @@ async def replay(
 
 
 async def save(
-    checkpoint_store: LatestValueStore, owner: str, name: str, view: View, bounds: Bounds
+    checkpoint_store: LatestValueStore,
+    owner: str,
+    name: str,
+    view: View,
+    bounds: Bounds,
+    *,
+    revision: int | None = None,
 ) -> int:
-    """Store `view`, as of ``bounds.last``, as the checkpoint. Returns the bytes of its state.
-    Raises LogError."""
-    state = view.encode()
+    """Store `view` as the checkpoint, as of ``bounds.last``; returns the bytes of its state. Raises
+    LogError; Conflict if the checkpoint that the view was loaded from, `revision`, was replaced."""
+    state, key = view.encode(), checkpoint_key(owner, name)
+    epoch, as_of = bounds.epoch, bounds.last
     await write_checkpoint(
-        checkpoint_store,
-        checkpoint_key(owner, name),
-        epoch=bounds.epoch,
-        as_of=bounds.last,
-        state=state,
+        checkpoint_store, key, epoch=epoch, as_of=as_of, state=state, revision=revision
     )
     return len(state)
 

@@ -12,6 +12,7 @@ from tapewire.cli.connection import nats_option
 from tapewire.cli.journal.archive import archive_command
 from tapewire.cli.journal.backup import backup_command
 from tapewire.cli.journal.erase import erase_command
+from tapewire.cli.journal.rebuild import rebuild_command
 from tapewire.cli.journal.repair import repair_command
 from tapewire.cli.journal.restore import restore_command
 from tapewire.cli.journal.running import run_on_journal
@@ -47,7 +48,8 @@ class JournalStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 @click.group()
 def journal() -> None:
-    """Show, archive, back up, restore and repair the journal, accept a loss, and erase users."""
+    """Show, archive, back up, restore and repair the journal, accept a loss, rebuild views, and
+    erase users."""
 
 
 for _command in (
@@ -55,6 +57,7 @@ for _command in (
     backup_command,
     restore_command,
     repair_command,
+    rebuild_command,
     erase_command,
 ):
     journal.add_command(_command)
