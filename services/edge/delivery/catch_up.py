@@ -46,9 +46,6 @@ class StreamSession:
         self._writer = writer
         self._replay = LogReplay(shared, connection, writer)
         self._values = contextlib.ExitStack()
-        self._change = ContentChange(
-            shared, connection, writer, self._replay, self._subscribe_to_values
-        )
         self._live_sent = False
         self._clock = asyncio.get_running_loop().time
         poll = connection.info.poll
@@ -73,9 +70,14 @@ class StreamSession:
         """Receive the newest-wins values of the connection's topics from now on. Return the
         messages to begin with."""
         self._values.close()
-        return self._values.enter_context(
-            self._shared.live_values.subscribe(self._connection, requested)
+        return self._shared.live_values.subscribe(self._connection, requested, self._values)
+
+    async def _change_content(self) -> None:
+        """Show what the client asked for last. Made for each change: most streams never change."""
+        change = ContentChange(
+            self._shared, self._connection, self._writer, self._replay, self._subscribe_to_values
         )
+        await change.apply()
 
     async def _follow_values(self) -> None:
         """Send newest-wins values, until the connection ends or is to show something else."""
@@ -85,7 +87,7 @@ class StreamSession:
                 self._end_answered_poll()
                 await self._writer.write_next_chunk()
                 self._replay.raise_if_ended()
-        await self._change.apply()
+        await self._change_content()
 
     async def _follow_log(self, last_event_id: str | None) -> None:
         """Send all events of the connection in order, starting after `last_event_id`, until it
@@ -102,7 +104,7 @@ class StreamSession:
                 if not connection.has_pending_change:
                     await self._deliver_live()
                 if connection.has_pending_change:
-                    await self._change.apply()
+                    await self._change_content()
             last_event_id = str(Cursor(self._replay.epoch, connection.position))
 
     async def _start(self, last_event_id: str | None) -> None:

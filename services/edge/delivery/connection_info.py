@@ -1,5 +1,6 @@
 """The properties of a connection that are fixed when it opens."""
 
+import functools
 from datetime import datetime
 
 import msgspec
@@ -13,6 +14,9 @@ from tapewire_services.edge.delivery.stream_routes import (
     combine_topics,
 )
 
+# Streams of the same topics share the result, which is a large part of what an idle one keeps.
+_combine_topics = functools.lru_cache(maxsize=256)(combine_topics)
+
 
 class StreamContent(msgspec.Struct, frozen=True, kw_only=True):
     """What a connection is shown: its topics, and the newest-wins values that its client asks
@@ -24,7 +28,7 @@ class StreamContent(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def interest(self) -> Interest:
         """What the topics show together."""
-        return combine_topics(self.topics)
+        return _combine_topics(self.topics)
 
 
 class LongPoll(msgspec.Struct, frozen=True, kw_only=True):

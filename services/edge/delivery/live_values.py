@@ -6,7 +6,6 @@ counts, metrics of items, and the values that other packages declare. Start read
 `LiveValues.subscribe`.
 """
 
-import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
@@ -77,20 +76,18 @@ class LiveValues:
         self._declared_frames: dict[tuple[str, str], tuple[DeclaredValue, bytes]] = {}
         """By owner and key: a declared value, and its frame."""
 
-    @contextlib.contextmanager
     def subscribe(
-        self, connection: Connection, requested: ValueSubscription
-    ) -> Iterator[list[SseMessage]]:
-        """Send the values that it shows to `connection` during the block. Yields the messages that
-        its stream begins with."""
+        self, connection: Connection, requested: ValueSubscription, joined: ExitStack
+    ) -> list[SseMessage]:
+        """Send the values that it shows to `connection` until `joined` is closed. Return the
+        messages that its stream begins with."""
         values, owner = connection.interest.live_values, connection.info.owner
         messages = self._initial_prices(connection, requested)
-        with ExitStack() as joined:
-            if LiveValue.VALUATIONS in values and owner is not None:
-                joined.enter_context(self._portfolios.watch(owner))
-            for spec in self._group_specs(connection, requested):
-                joined.enter_context(self._registry.join(spec, connection.outbox))
-            yield messages
+        if LiveValue.VALUATIONS in values and owner is not None:
+            joined.enter_context(self._portfolios.watch(owner))
+        for spec in self._group_specs(connection, requested):
+            joined.enter_context(self._registry.join(spec, connection.outbox))
+        return messages
 
     async def wait_until_loaded(self, connection: Connection) -> None:
         """Wait for what the connection's events are serialized with. Raises NotReady."""

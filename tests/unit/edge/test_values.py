@@ -4,8 +4,8 @@ A value of the stream's own user takes precedence over the public value of the s
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -55,10 +55,13 @@ class ValueHarness:
             seed=1,
         )
 
-    def subscribe(self, connection: Connection) -> AbstractContextManager[object]:
+    @contextmanager
+    def subscribe(self, connection: Connection) -> Iterator[None]:
         """Subscribe `connection` to the values of its route during the block."""
         live_values = self.engine.stream_service.parts.live_values
-        return live_values.subscribe(connection, ValueSubscription(None, 10.0))
+        with ExitStack() as joined:
+            live_values.subscribe(connection, ValueSubscription(None, 10.0), joined)
+            yield
 
     async def put(self, owner: str, percent: int, entity: str = "x", tag: str = RATE) -> None:
         key = ValueKey(owner, tag, entity)
