@@ -137,3 +137,9 @@ def test_the_class_names_of_the_glossary_exist() -> None:
     }
     assert named
     assert set(named) - defined == set()
+
+
+def test_every_decision_record_has_a_number_of_its_own() -> None:
+    records = sorted(path.name for path in (ROOT / "docs" / "adr").glob("*.md"))
+    numbers = [name.partition("-")[0] for name in records]
+    assert len(numbers) == len({*numbers}), records
