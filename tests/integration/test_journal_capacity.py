@@ -222,7 +222,7 @@ async def test_a_nearly_full_journal_starts_no_strategy_and_closes_positions(
             """Each process looks at the journal at its own times."""
             return (await http.post("/api/orders", json=buy)).status_code == 503
 
-        await wait_until_async("the orders service knows as well", buys_refused)
+        await wait_until_async("the orders service refuses to buy", buys_refused)
         order = {"symbol": "IBM", "side": "sell", "type": "limit", "limitPrice": 1000, "qty": 10}
         assert (await http.post("/api/orders", json=order)).status_code == 201
         assert (await http.post("/api/orders", json={**order, "qty": 11})).status_code == 503
