@@ -46,6 +46,8 @@ COMPARED_USERS = 10
 ARCHIVED_SHARE = 0.97
 STREAM = "/api/stream/orders"
 OPEN_STREAMS = 10
+CALM_SECONDS = 10.0
+"""How long orders are measured before the archive begins."""
 MAX_LOAD_ATTEMPTS = 20
 ORDER_PAUSE_SECONDS = 0.1
 SYMBOL = "LOAD"
@@ -78,7 +80,7 @@ class OrderLoad:
         return await self._http.post("/api/orders", json=order, headers={"Idempotency-Key": key})
 
 
-class Measured:
+class CommandCost:
     """What a command cost: seconds, CPU seconds of it and of the message server, and memory."""
 
     def __init__(self) -> None:
@@ -104,7 +106,7 @@ async def measure_archiving() -> TableRows:
             users = generated.users[:COMPARED_USERS]
             async with _run_load(connection, server.url, folder, users[:OPEN_STREAMS]) as parts:
                 edge, load, resets = parts
-                await asyncio.sleep(10)
+                await asyncio.sleep(CALM_SECONDS)
                 calm, load.seconds, load.repetitions = load.seconds, [], 0
                 before = await _digest_views(log, store, users)
                 epoch = (await log.bounds()).epoch
@@ -182,9 +184,9 @@ async def _create_durables(connection: NatsConnection, first: int) -> None:
         await ask(connection, f"CONSUMER.DURABLE.CREATE.{EVENTS}.{name}", request)
 
 
-async def _run_archive(url: str, folder: Path, count: int, server: psutil.Process) -> Measured:
+async def _run_archive(url: str, folder: Path, count: int, server: psutil.Process) -> CommandCost:
     before = str(int(count * ARCHIVED_SHARE))
-    measured = Measured()
+    measured = CommandCost()
     server_cpu = sum(server.cpu_times()[:2])
     command = ("journal", "archive", "--before", before, "--to", str(folder / "archive"))
     began = time.perf_counter()
@@ -209,7 +211,7 @@ async def _run_archive(url: str, folder: Path, count: int, server: psutil.Proces
     return measured
 
 
-def _rows_of(measured: Measured, calm: list[float], busy: list[float]) -> TableRows:
+def _rows_of(measured: CommandCost, calm: list[float], busy: list[float]) -> TableRows:
     report = measured.output
     figures = {name: f"{value:,}" for name, value in report.items() if isinstance(value, int)}
     return [

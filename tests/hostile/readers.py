@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -83,6 +83,18 @@ class BrowserReader:
         return int(await self._page.evaluate("() => window.seen.openings"))
 
 
+@contextlib.asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run `work` beside the block, and cancel it at the end."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
 class CurlReader:
     """curl, started again with the last id in the query whenever it ends."""
 
@@ -102,13 +114,8 @@ class CurlReader:
     ) -> AsyncIterator["CurlReader"]:
         """Read until the block ends. `cookie` is a name and a value."""
         reader = cls(url, cookie, options)
-        task = asyncio.create_task(reader._run())
-        try:
+        async with _running(reader._run()):
             yield reader
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def received(self) -> list[ReceivedId]:
         return [*self._received]
@@ -164,13 +171,8 @@ class PollReader:
     async def run(cls, url: str, cookie: str) -> AsyncIterator["PollReader"]:
         """Poll until the block ends. `cookie` is a name and a value."""
         reader = cls(url, cookie)
-        task = asyncio.create_task(reader._run())
-        try:
+        async with _running(reader._run()):
             yield reader
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def received(self) -> list[ReceivedId]:
         return [*self._received]

@@ -242,7 +242,7 @@ class TestBackup:
         assert (await journal.archive(journal.horizon // 2)).archived == 0
 
 
-class Interrupted(Exception):
+class ProcessKilled(Exception):
     """The process was killed."""
 
 
@@ -260,12 +260,12 @@ class TestInterrupted:
                 nonlocal reports
                 reports += 1
                 if reports > limit:
-                    raise Interrupted
+                    raise ProcessKilled
 
             try:
                 await journal.archive(on_progress=kill_later)
                 break
-            except Interrupted:
+            except ProcessKilled:
                 runs += REPORTS_BETWEEN_KILLS
                 assert (await find_recorded_losses(journal.connection))[1] == []
         assert runs > 3 * REPORTS_BETWEEN_KILLS
@@ -282,11 +282,11 @@ class TestInterrupted:
 
         async def do_and_die(*arguments: Any, **named: Any) -> None:
             await real(*arguments, **named)
-            raise Interrupted
+            raise ProcessKilled
 
         with monkeypatch.context() as patch:
             patch.setattr(archiver_module, step, do_and_die)
-            with pytest.raises(Interrupted):
+            with pytest.raises(ProcessKilled):
                 await journal.archive()
         assert (await find_recorded_losses(journal.connection))[1] == []
         await journal.archive()

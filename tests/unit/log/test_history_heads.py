@@ -47,7 +47,7 @@ class WatchedStore(MemoryLatestValueStore):
         return await super().get_revision(key)
 
 
-class Watched:
+class CountedHistory:
     """A journal, and a reader whose reads are observed."""
 
     def __init__(self) -> None:
@@ -64,14 +64,14 @@ class Watched:
 
 
 @pytest.fixture
-async def watched() -> Watched:
-    made = Watched()
+async def watched() -> CountedHistory:
+    made = CountedHistory()
     await made.journal.place(30)
     await store_history(made.journal.log, made.journal.store, SmallOrderHistory, USER)
     return made
 
 
-async def test_a_page_reads_the_events_since_the_page_before(watched: Watched) -> None:
+async def test_a_page_reads_the_events_since_the_page_before(watched: CountedHistory) -> None:
     """Looking for them from the checkpoint on is expensive for the server in a long log."""
     for _ in range(5):
         await watched.journal.place(3)
@@ -84,7 +84,7 @@ async def test_a_page_reads_the_events_since_the_page_before(watched: Watched) -
     assert watched.log.reads == [], "nothing happened since"
 
 
-async def test_a_newer_checkpoint_replaces_the_head(watched: Watched) -> None:
+async def test_a_newer_checkpoint_replaces_the_head(watched: CountedHistory) -> None:
     """The rows that it has need not be held."""
     for _ in range(5):
         await watched.journal.place(4)
@@ -98,7 +98,7 @@ async def test_a_newer_checkpoint_replaces_the_head(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("is_stored", [False, True])
-async def test_no_row_of_an_erased_user_is_held(watched: Watched, is_stored: bool) -> None:
+async def test_no_row_of_an_erased_user_is_held(watched: CountedHistory, is_stored: bool) -> None:
     """The events and the checkpoints of a user are removed while the process runs."""
     user = USER if is_stored else "bob"
     if not is_stored:
@@ -111,7 +111,7 @@ async def test_no_row_of_an_erased_user_is_held(watched: Watched, is_stored: boo
     assert await watched.read_ids(owner=user) == []
 
 
-async def test_concurrent_pages_apply_no_event_twice(watched: Watched) -> None:
+async def test_concurrent_pages_apply_no_event_twice(watched: CountedHistory) -> None:
     await watched.read_ids()
     for _ in range(10):
         await watched.journal.place(3)
@@ -125,7 +125,7 @@ async def test_concurrent_pages_apply_no_event_twice(watched: Watched) -> None:
 
 @pytest.mark.parametrize("is_canceled", [False, True])
 async def test_an_interrupted_read_leaves_no_half_read_head(
-    watched: Watched, is_canceled: bool, monkeypatch: pytest.MonkeyPatch
+    watched: CountedHistory, is_canceled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tapewire.log.view_checkpoints.PAGE_EVENTS", 4)
     monkeypatch.setattr("tapewire.log.view_checkpoints.CATCH_UP_PAGE_EVENTS", 4)
@@ -153,7 +153,7 @@ async def test_an_interrupted_read_leaves_no_half_read_head(
     assert await watched.read_ids() == watched.expected_ids()
 
 
-async def test_a_held_head_of_a_replaced_journal_is_dropped(watched: Watched) -> None:
+async def test_a_held_head_of_a_replaced_journal_is_dropped(watched: CountedHistory) -> None:
     assert await watched.read_ids() == watched.expected_ids()
     watched.journal.server.recreate()
     watched.journal.orders.clear()
@@ -162,7 +162,7 @@ async def test_a_held_head_of_a_replaced_journal_is_dropped(watched: Watched) ->
     assert await watched.read_ids() == watched.expected_ids()
 
 
-async def test_a_held_head_survives_that_old_events_are_removed(watched: Watched) -> None:
+async def test_a_held_head_survives_that_old_events_are_removed(watched: CountedHistory) -> None:
     await watched.read_ids()
     await watched.journal.place(2)
     watched.journal.server.trim(20)
@@ -170,7 +170,7 @@ async def test_a_held_head_survives_that_old_events_are_removed(watched: Watched
 
 
 async def test_a_checkpoint_stored_between_two_questions_is_used(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
+    watched: CountedHistory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Regression: a reader that found a checkpoint of later events read the whole log instead."""
     monkeypatch.setattr(history_heads, "MAX_REPLAYED_EVENTS", 10)
@@ -183,7 +183,7 @@ async def test_a_checkpoint_stored_between_two_questions_is_used(
     assert await watched.read_ids() == watched.expected_ids()
 
 
-async def test_a_store_with_older_bounds_does_not_start_over(watched: Watched) -> None:
+async def test_a_store_with_older_bounds_does_not_start_over(watched: CountedHistory) -> None:
     bounds = await watched.log.bounds()
     await watched.journal.place(5)
     await store_history(watched.journal.log, watched.journal.store, SmallOrderHistory, USER)
@@ -195,7 +195,7 @@ async def test_a_store_with_older_bounds_does_not_start_over(watched: Watched) -
 
 @pytest.mark.parametrize(("limit", "value"), [("MAX_HEADS", 1), ("MAX_HELD_ROWS", 20)])
 async def test_the_heads_in_memory_are_limited(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+    watched: CountedHistory, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
     monkeypatch.setattr(history_heads, limit, value)
     for number in range(30):
@@ -212,7 +212,7 @@ async def test_the_heads_in_memory_are_limited(
 
 
 async def test_other_tasks_run_while_blocks_are_stored(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
+    watched: CountedHistory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that stores a long history goes on serving, and renews its leases."""
     await watched.journal.place(200)

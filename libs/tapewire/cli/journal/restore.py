@@ -13,8 +13,8 @@ from tapewire.log.jetstream import NatsConnection
 from tapewire.log.jetstream.backup import (
     BadBackup,
     JournalInUse,
-    Restored,
     RestoreOptions,
+    RestoreReport,
     open_backup,
     restore,
 )
@@ -40,7 +40,7 @@ def restore_command(folder: Path, replace: bool, nats: str | None) -> None:
     except BadBackup as error:
         raise CliError(str(error)) from error
 
-    async def work(connection: NatsConnection, settings: Settings) -> Restored | None:
+    async def work(connection: NatsConnection, settings: Settings) -> RestoreReport | None:
         options = RestoreOptions(
             replicas=settings.replicas,
             journal_bytes=settings.journal_bytes,

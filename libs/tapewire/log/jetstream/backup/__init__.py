@@ -15,8 +15,8 @@ from tapewire.log.jetstream.backup.folder import (
 )
 from tapewire.log.jetstream.backup.restore import (
     JournalInUse,
-    Restored,
     RestoreOptions,
+    RestoreReport,
     restore,
 )
 from tapewire.log.jetstream.backup.write import EventsRemoved, back_up
@@ -28,7 +28,7 @@ __all__ = [
     "EventsRemoved",
     "JournalInUse",
     "RestoreOptions",
-    "Restored",
+    "RestoreReport",
     "back_up",
     "create_folder",
     "open_backup",

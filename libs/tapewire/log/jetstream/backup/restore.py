@@ -53,7 +53,7 @@ class RestoreOptions(msgspec.Struct, frozen=True, kw_only=True):
     replace: bool = False
 
 
-class Restored(msgspec.Struct, frozen=True, kw_only=True):
+class RestoreReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a restore did. `dropped` events of an incomplete batch are left out; `changes` are those
     of `provision`."""
 
@@ -68,7 +68,7 @@ async def restore(
     manifest: BackupManifest,
     options: RestoreOptions,
     report: Report,
-) -> Restored | None:
+) -> RestoreReport | None:
     """Replace the journal, the checkpoints and the failed events by those of the backup.
 
     Returns:
@@ -111,7 +111,7 @@ async def restore(
     )
     changes = await provision_all()
     await journal_admin.finish_restore(connection)
-    return Restored(epoch=record.epoch, dropped=dropped, changes=changes)
+    return RestoreReport(epoch=record.epoch, dropped=dropped, changes=changes)
 
 
 async def _find_origin(connection: NatsConnection) -> str | None:
