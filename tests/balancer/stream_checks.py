@@ -48,6 +48,7 @@ _EVENT_NAMES: Mapping[str, Mapping[str, str]] = {
         "order.rejected.v1": "ORDER_REJECTED",
         "order.canceled.v1": "ORDER_CANCELLED",
         "order.failed.v1": "ORDER_FAILED",
+        "order.waiting.v1": "ORDER_UPDATED",
     },
     NOTIFICATIONS_PATH: {"notification.created.v1": "notification"},
 }

@@ -16,6 +16,7 @@ from tapewire.events import (
     PriceUpdated,
     Side,
     TradeExecuted,
+    WaitingReason,
 )
 from tapewire.log import NewEvent
 from tapewire.runtime.contracts.orders import order_id
@@ -25,6 +26,7 @@ from tapewire_services.orders.domain.commands import (
     Command,
     FailOrderCommand,
     FillOrderCommand,
+    NoteWaitingCommand,
     PlaceOrderCommand,
     RejectOrderCommand,
 )
@@ -90,6 +92,17 @@ def cancel(id: str = "x", reason: str = "enough") -> CancelOrderCommand:  # noqa
     return CancelOrderCommand(id=id, at=at(3), user=USER, reason=reason)
 
 
+def note_waiting(
+    waiting: WaitingReason | None = WaitingReason.NO_OFFER,
+    *,
+    filled_before: str = "0",
+    id: str = "w",  # noqa: A002
+) -> NoteWaitingCommand:
+    return NoteWaitingCommand(
+        id=id, at=at(2), user=USER, waiting=waiting, filled_before=Decimal(filled_before)
+    )
+
+
 def reject(id: str = "r", reason: str = "too dear") -> RejectOrderCommand:  # noqa: A002
     return RejectOrderCommand(id=id, at=at(3), user=USER, reason=reason)
 
@@ -111,6 +124,8 @@ def describe_event(new_event: NewEvent) -> str:
         line += f" avg {order.filled_avg_price}"
     if isinstance(event, OrderFilled):
         line += f" by {event.qty}@{event.price}"
+    if order.waiting is not None:
+        line += f" waiting {order.waiting.value}"
     return line if order.reason is None else f"{line} ({order.reason})"
 
 
@@ -189,6 +204,7 @@ __all__ = [
     "fail",
     "fill",
     "given",
+    "note_waiting",
     "open_order",
     "order_id",
     "place",

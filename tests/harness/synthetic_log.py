@@ -32,6 +32,7 @@ from tapewire.events import (
     StopLossKind,
     StrategySignaled,
     TradeExecuted,
+    WaitingReason,
 )
 from tapewire.log import (
     EVERYBODY,
@@ -61,6 +62,7 @@ from tapewire_services.orders.domain.commands import (
     AcceptOrderCommand,
     CancelOrderCommand,
     FillOrderCommand,
+    NoteWaitingCommand,
     PlaceOrderCommand,
     RejectOrderCommand,
 )
@@ -185,6 +187,8 @@ class SyntheticLog:
         part = (qty / fill_count).quantize(Decimal("0.01"))
         for number in range(fill_count if final_status == "filled" else fill_count - 1):
             before = self._order_state(subject).filled_qty
+            if number == 1:
+                self._note_waiting(subject, before)
             price = limit or Decimal(self.rng.randrange(90_000, 110_000)) / 1000
             fill = FillOrderCommand(
                 id=f"{id_}:fill:{before}",
@@ -201,6 +205,16 @@ class SyntheticLog:
             )
             self._decide(ORDER_DECIDER, subject, cancel)
         return self._order_state(subject)
+
+    def _note_waiting(self, subject: EventSubject, filled_qty: Decimal) -> None:
+        wait = NoteWaitingCommand(
+            id=f"{subject.entity}:waiting:{filled_qty}",
+            at=self.now(),
+            user=subject.owner,
+            waiting=WaitingReason.NO_OFFER,
+            filled_before=filled_qty,
+        )
+        self._decide(ORDER_DECIDER, subject, wait)
 
     def _order_state(self, subject: EventSubject) -> Order:
         found: Order = self._states[str(subject)].order

@@ -39,10 +39,20 @@ class OrderStatus(enum.Enum):
         return self in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class WaitingReason(enum.Enum):
+    """Why an open order rests although it could be executed at the last known price."""
+
+    STALE_QUOTE = "stale_quote"
+    CROSSED = "crossed"
+    NO_OFFER = "no_offer"
+    NO_QUOTE = "no_quote"
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """An order as clients see it. Quantities are in shares, prices in dollars a share.
 
     `timestamp` is the time of the last change, UTC. `filled_avg_price` is rounded to six places.
+    `waiting` is absent from JSON while it is None.
     """
 
     order_id: Annotated[str, about("32 hexadecimal digits made of the user and `clientOrderId`")]
@@ -66,6 +76,21 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ]
     reason: Annotated[str | None, about("why it was canceled or rejected, or failed, in words")]
     timestamp: Annotated[datetime, about("when it last changed", UTC_TIME)]
+    waiting: Annotated[
+        WaitingReason | None,
+        about(
+            "what an order waits for that could be executed at the last known price: a quote that "
+            "is not stale or not crossed, an offer with a size, a first quote; absent while it "
+            "waits for nothing but its price"
+        ),
+    ] = None
+
+
+class QuotedOffer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One offer of the paper broker's market: an ask or a bid from its appearance to its change."""
+
+    number: Annotated[int, about("counts the offers of the symbol and side")]
+    size: Annotated[Decimal, about("what was offered in all", SHARES)]
 
 
 class OrderEvent(Event, frozen=True, kw_only=True):
@@ -86,6 +111,12 @@ class OrderAccepted(OrderEvent, frozen=True, kw_only=True):
     """The broker works the order."""
 
 
+@event("order.waiting", subject="ev.{user}.orders.{orderId}")
+class OrderWaiting(OrderEvent, frozen=True, kw_only=True):
+    """`order.waiting` has changed, and has lasted for some hundred milliseconds. A fill and the end
+    of an order clear it without this event."""
+
+
 @event("order.filled", subject="ev.{user}.orders.{orderId}")
 class OrderFilled(OrderEvent, frozen=True, kw_only=True, omit_defaults=True):
     """`qty` shares were executed at `price`. The order's status says whether it is filled
@@ -96,6 +127,9 @@ class OrderFilled(OrderEvent, frozen=True, kw_only=True, omit_defaults=True):
     price: Annotated[Decimal, about("what it was executed at", PER_SHARE)]
     quoted_at: Annotated[
         datetime | None, about("`timestamp` of the quote whose offer it was taken from", UTC_TIME)
+    ] = None
+    offer: Annotated[
+        QuotedOffer | None, about("the paper broker's offer that it was taken from")
     ] = None
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
-from tapewire.events import OrderType, Side
+from tapewire.events import OrderType, QuotedOffer, Side, WaitingReason
 from tapewire.log import CommandRejected
 from tapewire_services.field_validation import validate_decimal_field, validate_text_field
 
@@ -49,7 +49,7 @@ class AcceptOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
 
 class FillOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
     """The broker executed `qty` shares at `price` after `filled_before` shares. `quoted_at` is the
-    timestamp of the quote that the execution consumed liquidity from."""
+    timestamp of the quote that the execution consumed liquidity from, and `offer` its offer."""
 
     id: str
     at: datetime
@@ -58,6 +58,18 @@ class FillOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
     price: Decimal
     filled_before: Decimal
     quoted_at: datetime | None = None
+    offer: QuotedOffer | None = None
+
+
+class NoteWaitingCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """The order rests for the reason `waiting`, or for none, since `filled_before` shares were
+    executed."""
+
+    id: str
+    at: datetime
+    user: str
+    waiting: WaitingReason | None
+    filled_before: Decimal
 
 
 class CancelOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +103,7 @@ Command = (
     PlaceOrderCommand
     | AcceptOrderCommand
     | FillOrderCommand
+    | NoteWaitingCommand
     | CancelOrderCommand
     | RejectOrderCommand
     | FailOrderCommand

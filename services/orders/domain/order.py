@@ -45,11 +45,13 @@ from tapewire_services.orders.domain.commands import (
     Command,
     FailOrderCommand,
     FillOrderCommand,
+    NoteWaitingCommand,
     PlaceOrderCommand,
     RejectOrderCommand,
     validate_place_order,
 )
 from tapewire_services.orders.domain.executions import trade_of_fill
+from tapewire_services.orders.domain.waiting import decide_waiting
 
 MAX_SEEN_COMMAND_IDS = 64
 """Command ids that an order remembers; far fewer are retried at the same time."""
@@ -120,6 +122,7 @@ def _decide_change(
     state: OpenState,
     command: AcceptOrderCommand
     | FillOrderCommand
+    | NoteWaitingCommand
     | CancelOrderCommand
     | RejectOrderCommand
     | FailOrderCommand,
@@ -131,6 +134,8 @@ def _decide_change(
             return [OrderAccepted(order=_updated_order(state, command), command_id=command.id)]
         case FillOrderCommand():
             return _decide_fill(state, command)
+        case NoteWaitingCommand():
+            return decide_waiting(state.order, command) if isinstance(state, WorkingState) else []
         case CancelOrderCommand():
             order = _updated_order(state, command, OrderStatus.CANCELED, command.reason)
             return [OrderCanceled(order=order, command_id=command.id)]
@@ -180,6 +185,7 @@ def _decide_fill(state: OpenState, command: FillOrderCommand) -> list[Event]:
         filled_qty=filled,
         filled_avg_price=average_price(_add_notional(notional, qty, price), filled),
         timestamp=max(order.timestamp, command.at),
+        waiting=None,
     )
     filled_event = OrderFilled(
         order=after,
@@ -188,6 +194,7 @@ def _decide_fill(state: OpenState, command: FillOrderCommand) -> list[Event]:
         qty=qty,
         price=price,
         quoted_at=command.quoted_at,
+        offer=command.offer,
     )
     return [filled_event, trade_of_fill(filled_event)]
 
@@ -267,12 +274,13 @@ def _updated_order(
     state: OpenState, command: Command, status: OrderStatus | None = None, reason: str | None = None
 ) -> Order:
     """Commands come from several clocks; the order's timestamp never decreases."""
-    order = state.order
+    order, status = state.order, status or state.order.status
     return msgspec.structs.replace(
         order,
-        status=status or order.status,
+        status=status,
         reason=reason,
         timestamp=max(order.timestamp, command.at),
+        waiting=order.waiting if status.is_open else None,
     )
 
 

@@ -402,6 +402,7 @@ class TestStrategyFamily:
             ("orders", "order.rejected", "ORDER_REJECTED"),
             ("orders", "order.canceled", "ORDER_CANCELLED"),
             ("orders", "order.failed", "ORDER_FAILED"),
+            ("orders", "order.waiting", "ORDER_UPDATED"),
             ("strategies", "strategy.stop_loss_triggered", "SL_TRIGGERED"),
             ("strategies", "strategy.stop_loss_executed", "SL_EXECUTED"),
             ("strategies", "strategy.updated", "STRATEGY_UPDATED"),

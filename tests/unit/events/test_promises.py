@@ -25,6 +25,7 @@ PROMISED: list[tuple[str, str, str]] = [
     # Trading streams.
     ("order:update",
      "order.placed order.accepted order.canceled order.rejected order.failed", ORDER),
+    ("order:update, waiting", "order.waiting", f"{ORDER} waiting"),
     ("order:fill", "order.filled", f"{ORDER} price qty tradeId"),
     ("trade:new", "trade.executed", "tradeId orderId symbol side qty price strategyId timestamp"),
     ("position:update", "position.opened position.changed position.closed", POSITION),
@@ -50,6 +51,7 @@ PROMISED: list[tuple[str, str, str]] = [
     ("ORDER_REJECTED", "order.rejected", ORDER),
     ("ORDER_CANCELLED", "order.canceled", ORDER),
     ("ORDER_FAILED", "order.failed", ORDER),
+    ("ORDER_UPDATED", "order.waiting", f"{ORDER} waiting"),
     ("ORDER_*, reported",
      ("report.order_placed report.order_executed report.order_rejected report.order_cancelled"
       " report.order_failed"), REPORTED_ORDER),

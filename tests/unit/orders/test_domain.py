@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from tapewire.events import OrderFilled, OrderPlaced, TradeExecuted
+from tapewire.events import OrderFilled, OrderPlaced, TradeExecuted, WaitingReason
 from tapewire.log import EventSubject
 from tapewire_services.orders.domain.commands import Command
 from tapewire_services.orders.domain.order import ClosedState, WorkingState
@@ -14,6 +14,7 @@ from tests.harness.order_builders import (
     fail,
     fill,
     given,
+    note_waiting,
     order_id,
     place,
     reject,
@@ -168,3 +169,36 @@ def test_quantities_are_normalized() -> None:
     assert isinstance(placed, OrderPlaced)
     assert repr(placed.order.qty) == repr(Decimal(1000))
     assert repr(placed.order.limit_price) == repr(Decimal("12.34"))
+
+
+def test_an_order_waits_until_the_next_fill() -> None:
+    order = given(place("10"), accept())
+    order.when(note_waiting()).then("orders: waiting new 0/10 waiting no_offer")
+    order.when(fill("4")).then(
+        "orders: filled partially_filled 4/10 avg 100 by 4@100", "trades: trade 4@100"
+    )
+
+
+def test_an_order_waits_until_its_end() -> None:
+    order = given(place("10"), accept(), note_waiting(WaitingReason.CROSSED))
+    order.when(cancel()).then("orders: canceled canceled 0/10 (enough)")
+    order = given(place("10"), accept(), note_waiting(WaitingReason.CROSSED))
+    order.when(fail()).then("orders: failed failed 0/10 (venue down)")
+
+
+def test_a_reason_to_wait_is_noted_when_it_changes() -> None:
+    order = given(place("10"), accept(), note_waiting())
+    order.when(note_waiting(id="w2")).then()
+    order.when(note_waiting(WaitingReason.STALE_QUOTE, id="w3")).then(
+        "orders: waiting new 0/10 waiting stale_quote"
+    )
+    order.when(note_waiting(None, id="w4")).then("orders: waiting new 0/10")
+
+
+def test_an_order_that_was_filled_meanwhile_does_not_wait() -> None:
+    given(place("10"), accept(), fill("4")).when(note_waiting()).then()
+    given(place("10"), accept(), fill("10")).when(note_waiting()).then_rejected("conflict")
+
+
+def test_an_order_that_is_not_accepted_does_not_wait() -> None:
+    given(place("10")).when(note_waiting()).then()

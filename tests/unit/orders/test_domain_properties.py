@@ -27,6 +27,7 @@ from tests.harness.order_builders import (
     fail,
     fill,
     given,
+    note_waiting,
     place,
     reject,
 )
@@ -40,6 +41,7 @@ OTHERS: dict[str, Callable[[str], Command]] = {
     "cancel": cancel,
     "reject": reject,
     "fail": fail,
+    "wait": lambda id_: note_waiting(id=id_),
     "place": lambda id_: place(str(QTY), id=id_),
 }
 
@@ -48,7 +50,9 @@ OTHERS: dict[str, Callable[[str], Command]] = {
 def commands(draw: st.DrawFn) -> Command:
     """Mostly fills; one in ten names a wrong `filled_before`."""
     number = draw(st.integers(0, 30))
-    kind = draw(st.sampled_from(["fill"] * 8 + ["accept", "cancel", "reject", "fail", "place"]))
+    kind = draw(
+        st.sampled_from(["fill"] * 8 + ["accept", "cancel", "reject", "fail", "wait", "place"])
+    )
     if kind != "fill":
         return OTHERS[kind](f"{kind}{number}")
     qty = draw(st.decimals("0.000001", 60, places=6))

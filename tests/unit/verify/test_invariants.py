@@ -7,9 +7,10 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
-from tapewire.events import OrderEvent
+from tapewire.events import CODEC, OrderEvent, WaitingReason
 from tapewire.log import Page
 from tapewire.log.memory import MemoryEventLog
 from tests.harness.recorded_log import event_of
@@ -114,6 +115,15 @@ VIOLATIONS: dict[str, Violation] = {
         "order.canceled", "filledQty is", order__filledQty=plus("1")
     ),
     "canceled as rejected": change_fields("order.canceled", "status is", order__status="rejected"),
+    "waiting for what it waited for": change_fields(
+        "order.waiting", "has not changed", order__waiting=None
+    ),
+    "waiting after a fill": Violation(
+        lambda day: _still_waiting(day, day.find_sequence("order.filled")), "waiting is"
+    ),
+    "waiting after the end": Violation(
+        lambda day: _still_waiting(day, day.find_sequence("order.canceled")), "waiting is"
+    ),
     "a command twice": Violation(
         lambda day: _same_command(day, day.find_sequence("order.filled")),
         "changed the order before",
@@ -253,6 +263,14 @@ def _same_command(day: TamperedLog, sequence: int) -> int:
     subject = day.events[sequence - 1].subject
     before = next(e for e in reversed(day.events[: sequence - 1]) if e.subject == subject)
     day.alter_fields(sequence, commandId=event_of(before, OrderEvent).command_id)
+    return sequence
+
+
+def _still_waiting(day: TamperedLog, sequence: int) -> int:
+    event = event_of(day.events[sequence - 1], OrderEvent)
+    order = msgspec.structs.replace(event.order, waiting=WaitingReason.CROSSED)
+    after = msgspec.structs.replace(event, order=order)
+    day.replace_event(sequence, data=CODEC.encode(after))
     return sequence
 
 

@@ -2,7 +2,8 @@
 
 An order is placed once, under the id made from its user and its client order id; what was asked for
 never changes. It is accepted at most once, never filled beyond its quantity or worse than its
-limit, and has no events after it is closed. Each fill has the next number, is followed by one trade
+limit, and has no events after it is closed. It waits only once it is accepted, and no longer after
+a fill or its end. Each fill has the next number, is followed by one trade
 with the same values, and leaves the exact sum and average of all fills.
 """
 
@@ -17,6 +18,7 @@ from tapewire.events import (
     OrderRejected,
     OrderStatus,
     OrderType,
+    OrderWaiting,
     Side,
     TradeExecuted,
 )
@@ -123,6 +125,7 @@ class OrderInvariants:
             *open_order.recent_command_ids[1 - MAX_REMEMBERED_COMMANDS :],
             event.command_id,
         ]
+        self._check_waiting(recorded, event, open_order)
         if isinstance(event, OrderFilled):
             self._check_fill(recorded, event, open_order)
             return
@@ -136,6 +139,18 @@ class OrderInvariants:
         if isinstance(event, OrderAccepted | OrderRejected) and open_order.is_accepted:
             findings.report_event(recorded, "the order was accepted before")
         open_order.is_accepted = True
+
+    def _check_waiting(
+        self, recorded: RecordedEvent, event: OrderEvent, open_order: _OpenOrder
+    ) -> None:
+        order, before = event.order, open_order.order
+        if isinstance(event, OrderWaiting):
+            if order.waiting is before.waiting:
+                self._findings.report_event(recorded, "what the order waits for has not changed")
+            if self._has_full_history and not open_order.is_accepted:
+                self._findings.report_event(recorded, "it waits and was not accepted")
+        elif isinstance(event, OrderFilled) or not order.status.is_open:
+            self._findings.compare(recorded, "waiting", order.waiting, None)
 
     def _check_fill(
         self, recorded: RecordedEvent, event: OrderFilled, open_order: _OpenOrder

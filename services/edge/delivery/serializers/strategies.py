@@ -20,6 +20,7 @@ from tapewire.events import (
     OrderFilled,
     OrderPlaced,
     OrderRejected,
+    OrderWaiting,
     Side,
     StopLossExecuted,
     StopLossTriggered,
@@ -66,6 +67,7 @@ ORDER_EVENT_NAMES: dict[type[Event], str] = {
     OrderRejected: "ORDER_REJECTED",
     OrderCanceled: "ORDER_CANCELLED",
     OrderFailed: "ORDER_FAILED",
+    OrderWaiting: "ORDER_UPDATED",
 }
 
 
@@ -245,6 +247,7 @@ def _order_payload(event_name: str, event: OrderEvent, owner: str) -> OrderPaylo
         price=filled.price if filled else order.limit_price,
         status=order.status.value,
         message=order.reason,
+        waiting=None if order.waiting is None else order.waiting.value,
     )
 
 

@@ -35,9 +35,10 @@ class StopLossPayload(msgspec.Struct, frozen=True, kw_only=True):
     order_id: str | None
 
 
-class OrderPayload(msgspec.Struct, frozen=True, kw_only=True):
+class OrderPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A change of an order. For an execution, `quantity` and `price` are those of the fill;
-    otherwise the ordered quantity and the limit price. Shares, and dollars a share."""
+    otherwise the ordered quantity and the limit price. Shares, and dollars a share. `waiting` is
+    what the order waits for, absent while that is nothing but its price."""
 
     type: str
     timestamp: datetime
@@ -50,6 +51,7 @@ class OrderPayload(msgspec.Struct, frozen=True, kw_only=True):
     price: Decimal | None
     status: str
     message: str | None
+    waiting: str | None = None
 
 
 class ErrorPayload(msgspec.Struct, frozen=True, kw_only=True):
