@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from tapewire.log.freshness import DEFAULT_STALE_SECONDS
 from tapewire.log.jetstream.credentials import NatsCredentials
 from tapewire.runtime.logging_setup import remember_secret
 from tapewire.runtime.setting_fields import (
@@ -102,6 +103,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     feed_symbols: Annotated[
         tuple[str, ...], _setting("symbols of the feed, comma-separated; empty: all")
     ] = ()
+    stale_seconds: Annotated[
+        float, _setting("seconds without a quote after which a symbol is stale", ge=0.3, le=3600)
+    ] = DEFAULT_STALE_SECONDS
 
     host: Annotated[str, _setting("address that the edge listens on")] = "127.0.0.1"
     port: Annotated[int, _setting("port of the edge; 0: any free port", ge=0, le=65535)] = 8000
