@@ -20,13 +20,15 @@ async def wiring(app: App) -> None:
     app.on_stop(feed.close)
 
     # 2. The publisher. A NATS server that was restarted comes back without quotes, so the
-    #    publisher repairs them when the connection is back.
-    publisher = PriceUpdatePublisher(app.quotes, logger=app.logger)
-    app.connection.state_listeners.append(publisher.request_repair)
+    #    publisher confirms them when the connection is back.
+    stale_seconds = app.settings.stale_seconds
+    publisher = PriceUpdatePublisher(app.quotes, logger=app.logger, stale_seconds=stale_seconds)
+    app.connection.state_listeners.append(publisher.confirm_all_soon)
 
     # 3. The status, answered by every process of the service.
-    runner = FeedRunner(feed, publisher, logger=app.logger)
+    runner = FeedRunner(feed, publisher, logger=app.logger, stale_seconds=stale_seconds)
     app.add_health_check(runner.find_silence)
+    app.spawn(runner.watch_silence(app.status_reporter.report_health), name="feed silence")
     service = PricesService(feed, runner, publisher)
     await app.serve_requests({STATUS_ENDPOINT: Endpoint(GetStatus, service.status)})
 

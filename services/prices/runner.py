@@ -1,24 +1,23 @@
 """Plays a feed: folds its ticks into books and publishes the quotes that changed.
 
-`FeedRunner.run` is the work that the lease protects. It consumes the feed and, beside that, lets
-the publisher repair the stored quotes.
+`FeedRunner.run` is the work that the lease protects. Each batch of the feed, an empty one too, is a
+sign that the feed hears its market: the changed quotes are published, and the others confirmed.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
 from tapewire.events import PriceUpdated
+from tapewire.log.freshness import DEFAULT_STALE_SECONDS
 from tapewire_services.prices.domain import TopOfBook, apply_tick, build_price_updated
 from tapewire_services.prices.feed import MarketDataFeed
 from tapewire_services.prices.publisher import PriceUpdatePublisher
 
-FEED_SILENCE_SECONDS = 5.0
-"""A feed without a quote of any symbol for so long is silent."""
+SILENCE_POLL_SECONDS = 0.2
 
 
 def utc_now() -> datetime:
@@ -30,7 +29,8 @@ def _clock() -> float:
 
 
 class FeedRunner:
-    """Holds the books of all symbols. They survive from one `run` to the next."""
+    """Holds the books of all symbols. They survive from one `run` to the next. A feed of which
+    nothing is heard for `stale_seconds` is silent."""
 
     def __init__(
         self,
@@ -39,8 +39,10 @@ class FeedRunner:
         *,
         logger: FilteringBoundLogger,
         now: Callable[[], datetime] = utc_now,
+        stale_seconds: float = DEFAULT_STALE_SECONDS,
     ) -> None:
         self.is_playing = False
+        self._stale_seconds = stale_seconds
         self._feed = feed
         self._publisher = publisher
         self._logger = logger
@@ -48,40 +50,54 @@ class FeedRunner:
         self._books: dict[str, TopOfBook] = {}
         self._last_quote_times: dict[str, datetime] = {}
         self._unpublished_symbols: dict[str, None] = {}
-        self._quoted_at = 0.0
+        self._heard_at = 0.0
 
     def find_silence(self) -> str | None:
         """That the feed is silent while it plays; None if it is not. The text does not change,
         since every change is reported."""
-        if not self.is_playing or _clock() - self._quoted_at < FEED_SILENCE_SECONDS:
+        if not self.is_playing or _clock() - self._heard_at < self._stale_seconds:
             return None
-        return f"the feed is silent: no quote for more than {FEED_SILENCE_SECONDS:.0f} s"
+        return f"the feed is silent: nothing heard for more than {self._stale_seconds:g} s"
+
+    async def watch_silence(self, on_change: Callable[[], None]) -> None:
+        """Call `on_change` whenever the feed falls silent or is heard again, until canceled."""
+        before = self.find_silence()
+        while True:
+            await asyncio.sleep(SILENCE_POLL_SECONDS)
+            before, last = self.find_silence(), before
+            if before != last:
+                on_change()
 
     def symbols(self) -> list[str]:
         """The symbols that have a book, sorted."""
         return sorted(self._books)
 
     async def run(self) -> None:
-        """Play and publish until canceled. A second call continues where the first one stopped.
+        """Play and publish until canceled. A second call continues where the first one stopped,
+        and publishes every quote anew once the feed is heard: another process may have played.
 
-        Quotes stay published after the feed has ended.
+        Quotes are not confirmed any more after the feed has ended, so they become stale.
 
         Raises:
             FeedError: The feed cannot be played any further.
         """
         self._logger.info("feed.started", feed=self._feed.progress().name)
-        self.is_playing, self._quoted_at = True, _clock()
-        self._publisher.request_repair()
+        self.is_playing, self._heard_at = True, _clock()
+        self._publisher.withdraw_all()
+        self._unpublished_symbols |= dict.fromkeys(self._books)
         try:
-            await _run_until_failure(self._consume_feed(), self._publisher.run_repair())
+            await self._consume_feed()
+            await asyncio.Event().wait()  # the lease is kept: another process would play again
         finally:
             self.is_playing = False
 
     async def _consume_feed(self) -> None:
         async with contextlib.aclosing(self._feed.stream_batches()) as batches:
             async for batch in batches:
+                self._heard_at = _clock()
                 if batch.is_day_start:
                     self._books.clear()
+                    self._publisher.withdraw_all()
                 # Fold the whole batch before the first await: cancellation then loses no volume.
                 self._unpublished_symbols |= dict.fromkeys(tick.symbol for tick in batch.ticks)
                 for tick in batch.ticks:
@@ -89,7 +105,7 @@ class FeedRunner:
                     self._books[tick.symbol] = apply_tick(book, tick)
                 if not batch.is_catch_up:
                     await self._publish_changes()
-        await self._publish_changes()
+                    await self._publisher.confirm_due()
         self._logger.info("feed.ended", symbols=len(self._books))
 
     async def _publish_changes(self) -> None:
@@ -104,19 +120,4 @@ class FeedRunner:
             if update is not None:
                 self._last_quote_times[symbol] = at
                 updates.append(update)
-        if updates:
-            self._quoted_at = _clock()
         return updates
-
-
-async def _run_until_failure(*works: Coroutine[Any, Any, None]) -> None:
-    """Run all `works`. The first failure cancels the others and is raised as it is, ungrouped."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -18,7 +18,7 @@ from tapewire.events import CODEC, PriceUpdated
 from tapewire.log import LatestValueStore, Unavailable, encode_token
 from tapewire.runtime import App, Endpoint, RequestContext, run
 from tapewire_services.prices.domain import Tick, TopOfBook, apply_tick, build_price_updated
-from tapewire_services.prices.feed import RecordingFile, TickSource
+from tapewire_services.prices.feed import HEARTBEAT_SECONDS, RecordingFile, TickSource
 from tapewire_services.prices.publisher import PriceUpdatePublisher
 from tapewire_services.prices.service import LEASE_NAME, SERVICE
 
@@ -61,9 +61,10 @@ class SteppedMarket:
         self._rewind()
 
     async def run(self) -> None:
-        """Keep published quotes stored until canceled."""
-        self.publisher.request_repair()
-        await self.publisher.run_repair()
+        """Confirm the published quotes until canceled: this market stands still, and is heard."""
+        while True:
+            await self.publisher.confirm_due()
+            await asyncio.sleep(HEARTBEAT_SECONDS)
 
     async def step(self, request: StepRecording, _context: RequestContext) -> StepReply:
         """Handle `step`. Raises LogError; the same request may then be sent again."""
@@ -126,7 +127,7 @@ class SteppedMarket:
 
 async def wiring(app: App) -> None:
     market = SteppedMarket(RecordingFile(Path(app.settings.feed)), app.quotes, logger=app.logger)
-    app.connection.state_listeners.append(market.publisher.request_repair)
+    app.connection.state_listeners.append(market.publisher.confirm_all_soon)
     app.run_leased(LEASE_NAME, market.run, {STEP: Endpoint(StepRecording, market.step)})
 
 

@@ -2,9 +2,9 @@
 
 A message on ``px.{symbol}`` says that its quote holds now. A symbol whose last such message arrived
 `TAPEWIRE_STALE_SECONDS` ago or earlier is stale, and so is a symbol whose quote was only read from
-a store: no producer has confirmed it to this process. A feed confirms a quote that does not change by
-publishing the same bytes again, `CONFIRMATIONS_PER_LIMIT` times within the limit, as long as it
-hears its market; a feed that is dead, frozen or cut off confirms nothing.
+a store, which confirms nothing. A feed confirms a quote that does not change by publishing the same
+bytes again, `CONFIRMATIONS_PER_LIMIT` times within the limit, as long as it hears its market; a
+feed that is dead, frozen or cut off confirms nothing.
 
 Only arrivals count, on the monotonic clock of the process that judges. Timestamps of producers and
 of servers play no part, because their clocks may be wrong. Messages that waited somewhere arrive

@@ -7,6 +7,7 @@ the settings. Start at `port`, then read `replay_feed`.
 
 from tapewire_services.prices.feed.factory import create_replay_feed
 from tapewire_services.prices.feed.port import (
+    HEARTBEAT_SECONDS,
     FeedError,
     FeedProgress,
     MarketDataFeed,
@@ -17,6 +18,7 @@ from tapewire_services.prices.feed.recording_file import RecordingFile, Truncate
 from tapewire_services.prices.feed.replay_feed import EndBehavior, ReplayFeed
 
 __all__ = [
+    "HEARTBEAT_SECONDS",
     "EndBehavior",
     "FeedError",
     "FeedProgress",

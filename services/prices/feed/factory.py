@@ -7,7 +7,7 @@ from structlog.typing import FilteringBoundLogger
 
 from tapewire.runtime import BadSetting, Settings
 from tapewire_services.prices.domain import RandomWalk, normalize_symbol
-from tapewire_services.prices.feed.port import FeedError, TickSource
+from tapewire_services.prices.feed.port import HEARTBEAT_SECONDS, FeedError, TickSource
 from tapewire_services.prices.feed.recording_file import RecordingFile
 from tapewire_services.prices.feed.replay_feed import EndBehavior, ReplayFeed
 
@@ -32,6 +32,7 @@ def create_replay_feed(settings: Settings, logger: FilteringBoundLogger) -> Repl
             speed=settings.feed_speed,
             end=cast("EndBehavior", settings.feed_end),
             symbols=symbols,
+            heartbeat_seconds=HEARTBEAT_SECONDS,
         )
     except FeedError as error:
         raise BadSetting(str(error)) from error

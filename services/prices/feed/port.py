@@ -7,6 +7,9 @@ import msgspec
 
 from tapewire_services.prices.domain import MalformedLine, Tick
 
+HEARTBEAT_SECONDS = 0.25
+"""The longest time between two batches of a feed that hears its market."""
+
 
 class FeedError(Exception):
     """The market data cannot be played. The message says which data, why, and what to do."""
@@ -45,6 +48,10 @@ class MarketDataFeed(Protocol):
 
     def stream_batches(self) -> AsyncGenerator[TickBatch, None]:
         """Yield ticks as they fall due, until the feed ends.
+
+        Every batch says that the feed hears its market, and vouches for the quotes that it does not
+        change. Yield an empty batch every `HEARTBEAT_SECONDS` while nothing changes, and nothing
+        while the market cannot be heard: its quotes then become stale.
 
         If the generator was closed early, a second call continues where the first one stopped: it
         neither skips nor repeats a tick.

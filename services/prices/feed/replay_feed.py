@@ -42,6 +42,8 @@ class ReplayFeed:
     Args:
         end: What follows a day: `loop` the next day, `stop` nothing.
         symbols: The symbols to play; empty means all.
+        heartbeat_seconds: An empty batch follows this long after a batch, since a recording whose
+            next tick is not due is heard all the same.
 
     Raises:
         FeedError: The speed is not a number above 0.
@@ -57,6 +59,7 @@ class ReplayFeed:
         symbols: Collection[str] = (),
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        heartbeat_seconds: float = math.inf,
     ) -> None:
         if not (math.isfinite(speed) and speed > 0):
             raise FeedError(f"a feed cannot be played at speed {speed}: give a number above 0")
@@ -67,6 +70,7 @@ class ReplayFeed:
         self._logger = logger.bind(feed=source.name)
         self._clock = clock
         self._sleep = sleep
+        self._heartbeat_seconds = heartbeat_seconds
 
         self._items: Iterator[Tick | MalformedLine] | None = None
         self._pending_tick: Tick | None = None
@@ -92,7 +96,11 @@ class ReplayFeed:
             wait = max(0.0, next_due - self._clock())  # the consumer took time for the batch
             if wait > LONG_WAIT_SECONDS:
                 self._logger.info("feed.waiting", seconds=round(wait), ms=self._last_tick_ms)
-            await self._sleep(wait)
+            while wait > self._heartbeat_seconds:
+                await self._sleep(self._heartbeat_seconds)
+                yield TickBatch(())
+                wait = next_due - self._clock()
+            await self._sleep(max(0.0, wait))
 
     def progress(self) -> FeedProgress:
         """See `MarketDataFeed`."""

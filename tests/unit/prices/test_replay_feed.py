@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -62,6 +63,21 @@ class TestPace:
     ) -> None:
         feed = replay(ticks(0, 10_000), speed=speed)
         assert await played(feed, time) == [(0.0, [0]), (second, [10_000])]
+
+    async def test_a_recording_that_waits_for_its_next_tick_is_heard(
+        self, replay: Any, time: ManualClock
+    ) -> None:
+        feed = replay(ticks(0, 1000), heartbeat_seconds=0.4)
+        assert await played(feed, time) == [(0.0, [0]), (0.4, []), (0.8, []), (1.0, [1000])]
+
+    @pytest.mark.parametrize("speed", [0.5, 1, 20])
+    async def test_no_speed_leaves_a_pause_without_a_sign_of_life(
+        self, replay: Any, time: ManualClock, speed: float
+    ) -> None:
+        feed = replay(ticks(*range(0, 10_000, 1000)), speed=speed, heartbeat_seconds=0.25)
+        heard_at = [moment for moment, _ in await played(feed, time)]
+        pauses = [later - earlier for earlier, later in pairwise(heard_at)]
+        assert max(pauses) <= 0.25 + 1e-9
 
     async def test_ticks_of_one_instant_are_one_batch(self, replay: Any, time: ManualClock) -> None:
         feed = replay(ticks(0, 0, 0, 100, 100), speed=1)

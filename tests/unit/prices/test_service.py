@@ -1,29 +1,29 @@
-"""The price service: publishing quotes, keeping them stored, and its status."""
+"""The price service: publishing and confirming quotes, and its status."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from msgspec import structs
-from structlog.testing import LogCapture
 
 from tapewire.events import CODEC, PriceUpdated
 from tapewire.log import Unavailable
+from tapewire.log.freshness import CONFIRMATIONS_PER_LIMIT, DEFAULT_STALE_SECONDS
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 from tapewire.runtime import RequestContext
-from tapewire_services.prices import publisher
 from tapewire_services.prices.domain import Tick
 from tapewire_services.prices.feed import FeedError, FeedProgress, TickBatch
 from tapewire_services.prices.publisher import PriceUpdatePublisher
 from tapewire_services.prices.runner import FeedRunner
 from tapewire_services.prices.service import GetStatus, PricesService
 from tests.harness.waiting import wait_until
+from tests.unit.prices.conftest import ManualClock
 
 AT = datetime(2024, 5, 6, 13, 30, tzinfo=UTC)
+INTERVAL = DEFAULT_STALE_SECONDS / CONFIRMATIONS_PER_LIMIT
 CONTEXT = RequestContext(correlation="c", command_id="k", traceparent=None)
 
 
@@ -66,22 +66,16 @@ class Market(MemoryLatestValueStore):
         self.posted.append(key)
         await super().put_unacknowledged(key, data)
 
-    async def get_all(self) -> dict[str, bytes]:
-        if self.down:
-            raise Unavailable("no connection")
-        return await super().get_all()
-
 
 class Bench:
     """A running service between a scripted feed and a market that the tests read."""
 
     def __init__(self, logger: Any) -> None:
         self.server = MemoryServer()
+        self.clock = ManualClock()
         self.feed = ScriptedFeed()
         self.market = Market(self.server)
-        self.publisher = PriceUpdatePublisher(
-            self.market, logger=logger, repair_interval_seconds=3600
-        )
+        self.publisher = PriceUpdatePublisher(self.market, logger=logger, clock=self.clock)
         self.runner = FeedRunner(self.feed, self.publisher, logger=logger, now=lambda: AT)
         self.service = PricesService(self.feed, self.runner, self.publisher)
         self._task: asyncio.Task[None] | None = None
@@ -177,14 +171,6 @@ class TestPublishing:
         bench.feed.emit(full("IBM"), trade("IBM", 16, 5), is_day_start=True)
         assert (await bench.shows("IBM", volume=5)).change == 5
 
-    async def test_the_last_quotes_are_kept_when_the_feed_ends(self, bench: Bench) -> None:
-        bench.feed.emit(full("IBM"), is_day_start=True)
-        bench.feed.end()
-        await bench.shows("IBM")
-        bench.server.values.clear()
-        bench.publisher.request_repair()
-        await bench.shows("IBM")
-
     async def test_a_feed_that_fails_ends_the_service_with_its_own_error(
         self, bench: Bench
     ) -> None:
@@ -193,98 +179,90 @@ class TestPublishing:
             await bench.ended()
 
 
-class TestRepair:
-    """MARKET is in memory and quotes are not acknowledged; lost quotes are published again."""
+class TestConfirmation:
+    """A message on MARKET says that its quote holds now, so only a feed that is heard sends one."""
 
-    async def test_all_quotes_are_published_again_if_market_is_empty(self, bench: Bench) -> None:
-        bench.feed.emit(full("IBM"), full("SPY"), is_day_start=True)
-        await bench.shows("SPY")
-        before = bench.stored
-        bench.server.values.clear()
-        bench.publisher.request_repair(True)
-        await wait_until("the quotes are restored", lambda: bench.stored == before)
-
-    async def test_a_quote_published_again_has_the_same_bytes(
+    async def test_a_quiet_symbol_is_confirmed_by_the_same_bytes_while_the_feed_is_heard(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The timestamp stays that of the quote: readers must not take it for a new quote."""
-        bench.feed.emit(full("IBM"), is_day_start=True)
-        await bench.shows("IBM")
+        bench.feed.emit(full("IBM"), full("SPY"), is_day_start=True)
+        await bench.shows("SPY")
         before = bench.stored
         monkeypatch.setattr(bench.runner, "_now", lambda: datetime.now(UTC))
         bench.server.values.clear()
-        bench.publisher.request_repair()
-        await wait_until("the quote is restored", lambda: bench.stored)
-        assert bench.stored == before
+        bench.clock.now += INTERVAL
+        bench.feed.emit()
+        await wait_until("the quotes are confirmed", lambda: bench.stored == before)
+        assert bench.market.posted == ["IBM", "SPY", "IBM", "SPY"]
 
-    async def test_stored_quotes_are_not_published_again(self, bench: Bench) -> None:
+    async def test_a_quote_is_confirmed_no_more_often_than_it_must(self, bench: Bench) -> None:
+        bench.feed.emit(full("IBM"), is_day_start=True)
+        await bench.shows("IBM")
+        bench.clock.now += INTERVAL / 2
+        bench.feed.emit(full("SPY"))
+        await bench.shows("SPY")
+        bench.clock.now += INTERVAL / 2
+        bench.feed.emit()
+        bench.feed.emit(trade("SPY", 11, 1))
+        await bench.shows("SPY", volume=1)
+        assert bench.market.posted == ["IBM", "SPY", "IBM", "SPY"]
+
+    async def test_a_feed_that_is_not_heard_confirms_nothing(self, bench: Bench) -> None:
+        bench.feed.emit(full("IBM"), is_day_start=True)
+        await bench.shows("IBM")
+        bench.server.values.clear()
+        bench.clock.now += 100
+        bench.publisher.confirm_all_soon()
+        await asyncio.sleep(0.05)
+        assert not bench.stored
+
+    async def test_a_feed_that_has_ended_confirms_nothing(self, bench: Bench) -> None:
+        bench.feed.emit(full("IBM"), is_day_start=True)
+        bench.feed.end()
+        await bench.shows("IBM")
+        bench.server.values.clear()
+        bench.clock.now += 100
+        bench.publisher.confirm_all_soon()
+        await asyncio.sleep(0.05)
+        assert not bench.stored
+
+    async def test_all_quotes_are_confirmed_at_once_after_a_restart_of_the_server(
+        self, bench: Bench
+    ) -> None:
         bench.feed.emit(full("IBM"), full("SPY"), is_day_start=True)
         await bench.shows("SPY")
-        del bench.server.values["MARKET/px"]["IBM"]
-        bench.publisher.request_repair()
-        await bench.shows("IBM")
-        assert bench.market.posted == ["IBM", "SPY", "IBM"]
+        before = bench.stored
+        bench.server.values.clear()
+        bench.publisher.confirm_all_soon(False)
+        bench.feed.emit(full("AIG"))
+        await bench.shows("AIG")
+        assert bench.stored.keys() == {"AIG"}, "a loss of the connection confirms nothing"
+        bench.publisher.confirm_all_soon(True)
+        bench.feed.emit()
+        await wait_until("the quotes are confirmed", lambda: before.items() <= bench.stored.items())
 
-    async def test_a_lost_quote_is_repaired_periodically(self, logger: Any) -> None:
-        bench = Bench(logger)
-        bench.publisher._repair_interval_seconds = 0.01
+    async def test_a_quote_that_could_not_be_published_is_confirmed_later(
+        self, bench: Bench
+    ) -> None:
         bench.market.down = True
-        bench.lead()
         bench.feed.emit(full("IBM"), is_day_start=True)
         await wait_until("publishing the quote failed", lambda: bench.publisher.lost_count == 1)
         bench.market.down = False
-        bench.publisher.request_repair()
+        bench.clock.now += INTERVAL
+        bench.feed.emit()
         await bench.shows("IBM")
-        bench.server.values.clear()
-        await bench.shows("IBM")
-        await bench.stand_by()
 
-    async def test_an_unreadable_market_is_logged_once_and_retried(
-        self, bench: Bench, capture: LogCapture, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(publisher, "READ_RETRY_SECONDS", 0.001)
-        tries = 0
-        market_all = bench.market.get_all
-
-        async def counting() -> dict[str, bytes]:
-            nonlocal tries
-            tries += 1
-            return await market_all()
-
-        monkeypatch.setattr(bench.market, "get_all", counting)
-        bench.feed.emit(full("IBM"), is_day_start=True)
-        await bench.shows("IBM")
-        bench.market.down = True
-        bench.server.values.clear()
-        bench.publisher.request_repair()
-        await wait_until(
-            "the market was read several times", lambda: tries > 5, describe_last=lambda: tries
-        )
-        bench.market.down = False
-        await bench.shows("IBM")
-        events = [entry["event"] for entry in capture.entries]
-        assert events.count("quotes.unreadable") == 1
-        await wait_until(
-            "the log has quotes.readable_again",
-            lambda: capture.entries[-1]["event"] == "quotes.readable_again",
-        )
-
-    async def test_losing_the_connection_does_not_request_a_repair(self, bench: Bench) -> None:
-        await wait_until(
-            "the first check is complete", lambda: not bench.publisher._repair_requested.is_set()
-        )
-        bench.publisher.request_repair(False)
-        assert not bench.publisher._repair_requested.is_set()
-
-    async def test_a_later_quote_of_another_process_is_not_replaced(self, bench: Bench) -> None:
-        """The regression: a process that acquired its lease again published its old quotes again,
-        and orders were filled at prices of hours ago."""
-        bench.feed.emit(full("IBM"), is_day_start=True)
-        quote = await bench.shows("IBM")
-        later = structs.replace(quote, price=Decimal(13), timestamp=AT + timedelta(minutes=1))
-        await bench.market.put("IBM", CODEC.encode(later))
-        assert await bench.publisher._repair_stored() is None
-        assert bench.quote("IBM") == later
+    async def test_a_symbol_of_yesterday_is_not_confirmed_today(self, bench: Bench) -> None:
+        bench.feed.emit(full("IBM"), full("SPY"), is_day_start=True)
+        await bench.shows("SPY")
+        bench.feed.emit(full("SPY", last=11, last_size=5), is_day_start=True)
+        await bench.shows("SPY", volume=5)
+        bench.clock.now += INTERVAL
+        bench.feed.emit()
+        bench.feed.emit(full("AIG"))
+        await bench.shows("AIG")
+        assert bench.market.posted == ["IBM", "SPY", "SPY", "SPY", "AIG"]
 
 
 class TestCatchUp:
@@ -300,10 +278,15 @@ class TestCatchUp:
         await bench.shows("SPY")
         assert sorted(bench.market.posted) == ["IBM", "SPY"]
 
-    async def test_catch_up_ticks_are_published_when_the_feed_ends(self, bench: Bench) -> None:
+    async def test_catch_up_ticks_of_a_feed_that_ends_there_are_not_published(
+        self, bench: Bench
+    ) -> None:
+        """They were published before, and nothing says that they still hold."""
         bench.feed.emit(full("IBM"), trade("IBM", 11, 40), is_day_start=True, is_catch_up=True)
         bench.feed.end()
-        await bench.shows("IBM", volume=40)
+        await wait_until("the ticks are folded", lambda: bench.runner.symbols() == ["IBM"])
+        await asyncio.sleep(0.05)
+        assert bench.market.posted == []
 
 
 class TestLease:
@@ -315,6 +298,10 @@ class TestLease:
         await bench.stand_by()
         bench.server.values.clear()
         bench.lead()
+        bench.clock.now += 100
+        await asyncio.sleep(0.05)
+        assert not bench.stored, "another process may have published later quotes"
+        bench.feed.emit()
         await bench.shows("IBM", volume=40)
         bench.feed.emit(trade("IBM", 11, 2))
         await bench.shows("IBM", volume=42)

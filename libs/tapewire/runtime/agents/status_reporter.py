@@ -92,6 +92,11 @@ class AgentStatusReporter:
         """The process is ready from now on."""
         self._report_health()
 
+    def report_health(self) -> None:
+        """A health check has another result: report it now, without waiting for a heartbeat."""
+        if self._target_state in (AgentState.RUNNING, AgentState.DEGRADED):
+            self._report_health()
+
     def on_connection_state(self, is_connected: bool) -> None:
         """NATS was lost or is back. The loss is reported once the log can be reached."""
         clock = asyncio.get_running_loop().time
@@ -189,8 +194,7 @@ class AgentStatusReporter:
 
     async def _reconcile_with_log(self) -> None:
         """Report the current health, and repeat the last report if the log shows another one."""
-        if self._target_state in (AgentState.RUNNING, AgentState.DEGRADED):
-            self._report_health()
+        self.report_health()
         try:
             if await self._log.last_sequence(str(self._subject)) != self._last_sequence:
                 await self._command_handler.load_latest(self._subject)
