@@ -6,7 +6,14 @@ import random
 import msgspec
 import pytest
 
-from tapewire.log import AppendRejected, Conflict, LatestValueStore, Unavailable, encode_token
+from tapewire.log import (
+    AppendRejected,
+    Conflict,
+    LatestValueStore,
+    StoredValue,
+    Unavailable,
+    encode_token,
+)
 from tapewire.log.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from tests.contract.backends import Backend
 from tests.harness.waiting import wait_until
@@ -19,8 +26,8 @@ class ValueCollector:
         self.values: list[tuple[str, bytes]] = []
         self.gaps: list[str] = []
 
-    def on_value(self, key: str, data: bytes) -> None:
-        self.values.append((key, data))
+    def on_value(self, key: str, value: StoredValue) -> None:
+        self.values.append((key, value.data))
 
     def on_gap(self, why: str) -> None:
         self.gaps.append(why)
@@ -219,3 +226,19 @@ async def test_subscribing_before_get_all_misses_no_value(backend: Backend) -> N
     assert known == {
         f"S{number}": str(number + (500 if number < 20 else 450)).encode() for number in range(50)
     }
+
+
+async def test_live_and_read_values_have_the_same_place_in_the_stream(backend: Backend) -> None:
+    writer, reader = await backend.value_store(), await backend.value_store()
+    before, live = await reader.bounds(), dict[str, StoredValue]()
+    await reader.subscribe(live.__setitem__, lambda _: None)
+    for number in range(6):
+        await writer.put(f"S{number % 3}", str(number).encode())
+
+    await wait_until("the last value", lambda: "S2" in live and live["S2"].data == b"5")
+    assert await reader.read_all() == live
+    places = [live[key].sequence for key in ("S0", "S1", "S2")]
+    assert places == sorted(set(places))
+    after = await reader.bounds()
+    assert (after.epoch, after.last) == (before.epoch, places[-1])
+    assert before.last == places[-1] - 6

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tapewire.events import CODEC, PriceUpdated
+from tapewire.log import StoredValue
 from tapewire.log.checkpoint import decode_checkpoint
 from tapewire.log.jetstream import JetStreamLatestValueStore, NatsConnection, connect
 from tapewire.log.jetstream.streams import LEASES
@@ -71,12 +72,12 @@ async def test_a_new_process_continues_the_day_at_its_last_position(
     )
     volumes, positions = list[int](), list[int]()
 
-    def quoted(_: str, data: bytes) -> None:
-        volumes.append(int(CODEC.decode(data, PriceUpdated).volume))
+    def quoted(_: str, value: StoredValue) -> None:
+        volumes.append(int(CODEC.decode(value.data, PriceUpdated).volume))
 
-    def record_checkpoint(key: str, data: bytes) -> None:
+    def record_checkpoint(key: str, value: StoredValue) -> None:
         if key == CHECKPOINT_KEY:
-            state = bytes(decode_checkpoint(data).state)
+            state = bytes(decode_checkpoint(value.data).state)
             positions.append(CODEC.decode(state, PlaybackPosition).ms)
 
     subscriptions = [

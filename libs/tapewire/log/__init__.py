@@ -34,6 +34,7 @@ from tapewire.log.ports import (
     Unavailable,
 )
 from tapewire.log.rejection import CommandRejected
+from tapewire.log.stored_value import StoredValue
 from tapewire.log.subjects import (
     EVERYBODY,
     BadSubject,
@@ -68,6 +69,7 @@ __all__ = [
     "OutcomeUnknown",
     "Page",
     "RecordedEvent",
+    "StoredValue",
     "Subscription",
     "TooManyConflicts",
     "Unavailable",

@@ -15,6 +15,7 @@ import msgspec
 from tapewire.events import CATALOGUE, Event
 from tapewire.log.batch_part import BatchPart
 from tapewire.log.bounds import Bounds
+from tapewire.log.stored_value import StoredValue
 from tapewire.log.subjects import EventSubject
 
 PAGE_EVENTS = 256
@@ -287,8 +288,13 @@ class LatestValueStore(Protocol):
     async def get_all(self) -> dict[str, bytes]:
         """All keys and values, read in pages."""
 
+    async def read_all(self) -> dict[str, StoredValue]:
+        """As `get_all`, with the place of each value. A replica may lag."""
+
+    async def bounds(self) -> Bounds:
+        """The extent of the stream that holds the values; another epoch is another order."""
+
     async def subscribe(
-        self, on_value: Callable[[str, bytes], None], on_gap: Callable[[str], None]
+        self, on_value: Callable[[str, StoredValue], None], on_gap: Callable[[str], None]
     ) -> Subscription:
-        """Call `on_value` for every value that is stored from now on; `on_gap` as in
-        `EventLog.subscribe`."""
+        """Call `on_value` for each value stored from now on, in order; `on_gap`: see `EventLog`."""

@@ -1,8 +1,8 @@
 """The newest quote of every symbol that this process has received.
 
-`start` subscribes before it reads the stored quotes, so no quote is missed in between. After a gap
-the cache reads all quotes again. A symbol stays in the cache even if MARKET, which is stored in
-memory, loses it. Start at `QuoteCache`.
+Quotes are ordered by their place in MARKET, never by their timestamps (`ValueFollower`). A symbol
+stays in the cache even if MARKET, which is stored in memory, loses it. A quote is decoded when it
+is asked for. Start at `QuoteCache`.
 """
 
 import asyncio
@@ -13,9 +13,11 @@ import msgspec
 import structlog
 
 from tapewire.events import CODEC, PriceUpdated
-from tapewire.log.backoff import new_rng, retry
-from tapewire.log.ports import LatestValueStore, Subscription, Unavailable
+from tapewire.log.backoff import new_rng
+from tapewire.log.ports import LatestValueStore, Unavailable
+from tapewire.log.stored_value import StoredValue
 from tapewire.log.subjects import decode_token
+from tapewire.log.value_follower import ValueFollower
 
 SYMBOL_WAIT_SECONDS = 2.0
 """How long `has_symbol` waits for a symbol after the first quote of all."""
@@ -27,35 +29,27 @@ class QuoteCache:
     """The newest quote of each symbol, and listeners for new quotes."""
 
     def __init__(self, store: LatestValueStore, rng: random.Random | None = None) -> None:
-        self._store = store
-        self._rng = rng or new_rng()
+        self._follower = ValueFollower(store, self._on_value, name="quotes", rng=rng or new_rng())
         self._quotes: dict[str, bytes | PriceUpdated] = {}
+        self._sequences: dict[str, int] = {}
         self._listeners: list[Callable[[str], None]] = []
         self._symbol_added = asyncio.Event()
-        self._gap_detected = asyncio.Event()
         self._symbols_complete_at: float | None = None
-        self._subscription: Subscription | None = None
 
     async def start(self) -> None:
-        """Subscribe, and load the stored quotes. Raises Unavailable."""
-        self._subscription = await self._store.subscribe(
-            self._on_value, lambda _: self._gap_detected.set()
-        )
-        await self._load_all()
+        """Subscribe, and load the stored quotes. Raises LogError."""
+        await self._follower.start()
 
     async def repair_gaps(self) -> None:
         """Reload all quotes after each gap, until cancelled."""
-        while True:
-            await self._gap_detected.wait()
-            self._gap_detected.clear()
-            await retry(self._load_all, self._rng, logger, "quotes.load_failed")
+        await self._follower.run()
 
     async def close(self) -> None:
-        if self._subscription is not None:
-            await self._subscription.close()
+        await self._follower.close()
 
     def add_listener(self, listener: Callable[[str], None]) -> Callable[[], None]:
-        """Call `listener` with the symbol of each new quote; returns a function that removes it."""
+        """Call `listener` with the symbol of each new quote; returns a function that removes it.
+        The same quote stored again, byte for byte, is not a new one."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
@@ -72,6 +66,11 @@ class QuoteCache:
         if quote is not None:
             self._quotes[symbol] = quote
         return quote
+
+    def sequence(self, symbol: str) -> int:
+        """The place of the newest quote in MARKET; 0 if there is none. With the quote's timestamp
+        it identifies a quote, which the timestamp alone does not."""
+        return self._sequences.get(symbol, 0)
 
     async def has_symbol(self, symbol: str) -> bool:
         """Whether `symbol` is or was quoted. Right after the first quote of all this waits for the
@@ -98,22 +97,16 @@ class QuoteCache:
                     raise Unavailable("the market has no quotes yet: try again") from None
         return True
 
-    def _on_value(self, key: str, data: bytes) -> None:
+    def _on_value(self, key: str, value: StoredValue) -> None:
         symbol = decode_token(key)
         if symbol not in self._quotes:
             if self._symbols_complete_at is None:
                 self._symbols_complete_at = asyncio.get_running_loop().time() + SYMBOL_WAIT_SECONDS
             self._symbol_added.set()
-        self._quotes[symbol] = data
+        self._quotes[symbol] = value.data
+        self._sequences[symbol] = value.sequence
         for listener in tuple(self._listeners):
             listener(symbol)
-
-    async def _load_all(self) -> None:
-        """Read all stored quotes. A quote that was received meanwhile stays if it is newer."""
-        for key, data in (await self._store.get_all()).items():
-            known, stored = self.quote(decode_token(key)), _decode_quote(data)
-            if stored is not None and (known is None or stored.timestamp > known.timestamp):
-                self._on_value(key, data)
 
 
 def _decode_quote(data: bytes) -> PriceUpdated | None:

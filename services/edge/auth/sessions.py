@@ -136,7 +136,8 @@ class SessionStore:
                 try:
                     if subscription is None:
                         subscription = await self._store.subscribe(
-                            lambda key, data: self._on_change(key, data, on_ended), self._on_gap
+                            lambda key, value: self._on_change(key, value.data, on_ended),
+                            self._on_gap,
                         )
                     for key in dict.fromkeys(open_keys()):
                         if await self.is_ended(key):

@@ -11,8 +11,11 @@ import msgspec
 import structlog
 
 from tapewire.events import CATALOGUE, Event, Undecodable, UnknownType
-from tapewire.log import EVERYBODY, BadSubject, LatestValueStore, ValueKey
-from tapewire_services.edge.ingest.value_follower import ValueFollower
+from tapewire.log import EVERYBODY, BadSubject, LatestValueStore, StoredValue, ValueKey
+from tapewire.log.value_follower import ValueFollower
+
+RELOAD_INTERVAL_SECONDS = 15.0
+"""Mean time between two reads of all values; jittered by half."""
 
 logger = structlog.get_logger("edge.declared_values")
 
@@ -52,7 +55,13 @@ class DeclaredValueFeed:
         self._on_change = on_change
         self._values: dict[str, dict[str, DeclaredValue]] = {}
         """By owner, then by key."""
-        self._follower = ValueFollower(value_store, self._receive, name="declared", rng=rng)
+        self._follower = ValueFollower(
+            value_store,
+            self._receive,
+            name="declared",
+            rng=rng,
+            reload_interval_seconds=RELOAD_INTERVAL_SECONDS,
+        )
 
     async def run(self) -> None:
         """Follow the values until cancelled."""
@@ -72,11 +81,11 @@ class DeclaredValueFeed:
         """The value of `owner` under `key`, or the shared one when the owner has none."""
         return self._values.get(owner, {}).get(key) or self._values[EVERYBODY][key]
 
-    def _receive(self, name: str, data: bytes) -> None:
+    def _receive(self, name: str, stored: StoredValue) -> None:
         try:
             stored_key = ValueKey.parse(name)
             event_type = CATALOGUE.type_for_tag(stored_key.tag)
-            event = CATALOGUE.decode(stored_key.tag, data)
+            event = CATALOGUE.decode(stored_key.tag, stored.data)
         except (BadSubject, UnknownType, Undecodable) as error:
             logger.warning("values.value_undecodable", name=name, error=str(error))
             return

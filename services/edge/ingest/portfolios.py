@@ -16,14 +16,14 @@ import msgspec
 import structlog
 
 from tapewire.events import CODEC, Position, PositionValued
-from tapewire.log import LatestValueStore, RecordedEvent
+from tapewire.log import LatestValueStore, RecordedEvent, StoredValue
 from tapewire.log.backoff import retry
+from tapewire.log.value_follower import ValueFollower
 from tapewire.log.view_checkpoints import apply_event
 from tapewire.views import PositionsView
 from tapewire.views.positions import sum_exact, value_position
 from tapewire_services.edge.ingest.log_tail import LogTail, NotReady
 from tapewire_services.edge.ingest.quote_feed import QuoteFeed
-from tapewire_services.edge.ingest.value_follower import ValueFollower
 from tapewire_services.edge.light_event import LightEvent
 
 LOAD_TIMEOUT_SECONDS = 0.5
@@ -52,13 +52,7 @@ class Portfolio:
         self._on_change = on_change
         self._rng = rng
         self._loaded = LightEvent()
-        follower = ValueFollower(
-            valuation_store,
-            self._receive,
-            name="valuations",
-            rng=rng,
-            reload_interval_seconds=None,
-        )
+        follower = ValueFollower(valuation_store, self._receive, name="valuations", rng=rng)
         self._valuations_task = asyncio.create_task(follower.run())
         self._load_task = asyncio.create_task(self._load())
 
@@ -85,14 +79,11 @@ class Portfolio:
         self.view = await retry(self._load_view, self._rng, logger, "portfolios.load_failed")
         self._loaded.set()
 
-    def _receive(self, key: str, data: bytes) -> None:
+    def _receive(self, key: str, value: StoredValue) -> None:
         try:
-            valued = CODEC.decode(data, PositionValued)
+            valued = CODEC.decode(value.data, PositionValued)
         except msgspec.DecodeError as error:
             logger.warning("portfolios.valuation_undecodable", name=key, error=str(error))
-            return
-        known = self.valuations.get(valued.symbol)
-        if known is not None and known.timestamp >= valued.timestamp:
             return
         self.valuations[valued.symbol] = valued
         self._on_change(valued.symbol)

@@ -1,6 +1,7 @@
 """The newest quote of every symbol.
 
-One subscription receives all quotes of the market (`ValueFollower`). Start reading at `QuoteFeed`.
+One subscription receives all quotes of the market, in the order of their stream (`ValueFollower`);
+their timestamps order nothing. Start reading at `QuoteFeed`.
 """
 
 import asyncio
@@ -11,8 +12,11 @@ import msgspec
 import structlog
 
 from tapewire.events import CODEC, PriceUpdated
-from tapewire.log import LatestValueStore
-from tapewire_services.edge.ingest.value_follower import ValueFollower
+from tapewire.log import LatestValueStore, StoredValue
+from tapewire.log.value_follower import ValueFollower
+
+RELOAD_INTERVAL_SECONDS = 15.0
+"""Mean time between two reads of all quotes; jittered by half."""
 
 logger = structlog.get_logger("edge.quote_feed")
 
@@ -27,7 +31,13 @@ class QuoteFeed:
         self._quotes: dict[str, PriceUpdated] = {}
         self._clock = asyncio.get_running_loop().time
         self._received_at = self._clock()
-        self._follower = ValueFollower(quote_store, self._receive, name="quotes", rng=rng)
+        self._follower = ValueFollower(
+            quote_store,
+            self._receive,
+            name="quotes",
+            rng=rng,
+            reload_interval_seconds=RELOAD_INTERVAL_SECONDS,
+        )
 
     async def run(self) -> None:
         """Follow the market until cancelled."""
@@ -49,14 +59,11 @@ class QuoteFeed:
         """The time since the last new quote of any symbol, or since the start without one."""
         return self._clock() - self._received_at
 
-    def _receive(self, key: str, data: bytes) -> None:
+    def _receive(self, key: str, value: StoredValue) -> None:
         try:
-            quote = CODEC.decode(data, PriceUpdated)
+            quote = CODEC.decode(value.data, PriceUpdated)
         except msgspec.DecodeError as error:
             logger.warning("quotes.quote_undecodable", name=key, error=str(error))
-            return
-        known = self._quotes.get(quote.symbol)
-        if known is not None and known.timestamp >= quote.timestamp:
             return
         self._quotes[quote.symbol] = quote
         self._received_at = self._clock()

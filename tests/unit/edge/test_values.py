@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from tapewire.events import CODEC, Delivery, Event, event
-from tapewire.log import ValueKey
+from tapewire.log import StoredValue, ValueKey
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.runtime import Settings
 from tapewire_services.edge.delivery.conflation import ValueSubscription
@@ -166,8 +166,8 @@ async def test_a_live_value_is_not_replaced_by_an_older_read_value() -> None:
     """Reading all values takes time. A read value must not replace a newer live value."""
 
     class Slow(MemoryLatestValueStore):
-        async def get_all(self) -> dict[str, bytes]:
-            found = await super().get_all()
+        async def read_all(self) -> dict[str, StoredValue]:
+            found = await super().read_all()
             reading.set()
             await released.wait()
             return found

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from tapewire.events import CODEC, PriceUpdated
-from tapewire.log import Unavailable, encode_token
+from tapewire.log import StoredValue, Unavailable, encode_token
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 from tapewire.log.quote_cache import SYMBOL_WAIT_SECONDS, QuoteCache
 from tests.harness.order_builders import quote
@@ -127,8 +127,8 @@ async def test_stored_quotes_never_replace_newer_live_quotes() -> None:
     class SlowValueStore(MemoryLatestValueStore):
         """Returns the values of the time of the call a second later."""
 
-        async def get_all(self) -> dict[str, bytes]:
-            found = dict(await super().get_all())
+        async def read_all(self) -> dict[str, StoredValue]:
+            found = await super().read_all()
             await asyncio.sleep(1)
             return found
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tapewire.events import CODEC, PositionValued, Side
-from tapewire.log import OutcomeUnknown, Unavailable
+from tapewire.log import OutcomeUnknown, StoredValue, Unavailable
 from tapewire.log.memory import Faults, MemoryLatestValueStore, MemoryServer
 from tapewire_services.positions.domain.position import PositionKey
 from tapewire_services.positions.position_valuer import VALUATION_INTERVAL_SECONDS
@@ -57,9 +57,9 @@ class ValuationRecorder:
         await MemoryLatestValueStore(server, prefix="mk").subscribe(self._on_value, lambda _: None)
         return self
 
-    def _on_value(self, _: str, data: bytes) -> None:
+    def _on_value(self, _: str, value: StoredValue) -> None:
         now = asyncio.get_running_loop().time()
-        self.values.append((now, CODEC.decode(data, PositionValued)))
+        self.values.append((now, CODEC.decode(value.data, PositionValued)))
 
     def descriptions(self) -> list[str]:
         return [

@@ -3,11 +3,13 @@ subject."""
 
 import base64
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from nats.aio.msg import Msg
 
+from tapewire.log.bounds import Bounds
 from tapewire.log.jetstream import repeated_reads, stream_reads
 from tapewire.log.jetstream.atomic_batch import CONFLICT_CODES, OutgoingMessage, store_together
 from tapewire.log.jetstream.compat import status_code
@@ -21,12 +23,15 @@ from tapewire.log.ports import (
     OutcomeUnknown,
     Unavailable,
 )
+from tapewire.log.stored_value import StoredValue
 
 NO_MESSAGE_CODE = 10037
 MARKER_HEADERS = {"KV-Operation": "DEL", "Nats-TTL": "1s"}
 """The headers of a marker: the key has no value. They are those of NATS's own key-value buckets.
 The marker expires too."""
 MARKER = b"KV-Operation: DEL"
+UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
+"""The time of a value that is received before it is stored."""
 UNAVAILABLE_STATUS = 503
 """JetStream's status while it has no leader."""
 
@@ -133,14 +138,18 @@ class JetStreamLatestValueStore:
         )
 
     async def get_all(self) -> dict[str, bytes]:
-        found: dict[str, bytes] = {}
+        return {key: value.data for key, value in (await self.read_all()).items()}
+
+    async def read_all(self) -> dict[str, StoredValue]:
+        found: dict[str, StoredValue] = {}
         after, more = 0, True
         while more:
             page = await self._read_page(after)
             for message in page.messages:
                 headers = message.headers or {}
                 if not is_marker(message):
-                    found[headers["Nats-Subject"][len(self._prefix) + 1 :]] = message.data
+                    key = headers["Nats-Subject"][len(self._prefix) + 1 :]
+                    found[key] = _to_stored_value(message)
                 after = int(headers["Nats-Sequence"])
             more = page.remaining > 0
         return found
@@ -158,12 +167,16 @@ class JetStreamLatestValueStore:
         except OutcomeUnknown as error:
             raise Unavailable(str(error)) from error
 
+    async def bounds(self) -> Bounds:
+        return await stream_reads.bounds(self._connection, self._stream)
+
     async def subscribe(
-        self, on_value: Callable[[str, bytes], None], on_gap: Callable[[str], None]
+        self, on_value: Callable[[str, StoredValue], None], on_gap: Callable[[str], None]
     ) -> GapAwareSubscription:
         async def receive(message: Msg) -> None:
             if not is_marker(message):
-                on_value(message.subject[len(self._live_prefix) + 1 :], message.data)
+                key = message.subject[len(self._live_prefix) + 1 :]
+                on_value(key, _to_stored_value(message))
 
         return await self._connection.subscribe(f"{self._live_prefix}.>", receive, on_gap)
 
@@ -171,6 +184,18 @@ class JetStreamLatestValueStore:
 def is_marker(message: Msg) -> bool:
     """Whether `message` says that its key has no value."""
     return message.headers is not None and message.headers.get("KV-Operation") == "DEL"
+
+
+def _to_stored_value(message: Msg) -> StoredValue:
+    """The value in a message that the stream returned or republished. One that is received before
+    it is stored has the sequence 0."""
+    headers = message.headers or {}
+    stored_at = headers.get("Nats-Time-Stamp")
+    return StoredValue(
+        message.data,
+        int(headers.get("Nats-Sequence", 0)),
+        UNKNOWN_TIME if stored_at is None else datetime.fromisoformat(stored_at),
+    )
 
 
 def _expectation(revision: int | None) -> dict[str, str]:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 
+from tapewire.log.bounds import Bounds
 from tapewire.log.memory.connection import DeliveryQueue, MemoryConnection, MemorySubscription
 from tapewire.log.memory.faults import Faults
 from tapewire.log.memory.server import MemoryServer
 from tapewire.log.ports import Subscription
+from tapewire.log.stored_value import StoredValue
 
 
 class MemoryLatestValueStore:
@@ -53,7 +55,7 @@ class MemoryLatestValueStore:
                 return None, 0
             faults = self._connection.faults
             index = -1 if faults.occurs(faults.stale_read_rate) else 0
-            return stored[index], self._server.value_revisions[self._store, key][index]
+            return stored[index], self._server.value_places[self._store, key][index][0]
 
         return await self._connection.read(arrive)
 
@@ -63,22 +65,35 @@ class MemoryLatestValueStore:
 
     async def get_all(self) -> dict[str, bytes]:
         """As `LatestValueStore.get_all`."""
+        return {key: value.data for key, value in (await self.read_all()).items()}
+
+    async def read_all(self) -> dict[str, StoredValue]:
+        """As `LatestValueStore.read_all`."""
         return await self._connection.read(self._replica_values)
 
-    def _replica_values(self) -> dict[str, bytes]:
+    def _replica_values(self) -> dict[str, StoredValue]:
         """What the answering replica holds: the newest value of each key, or the one before."""
-        faults = self._connection.faults
-        return {
-            key: stored[-1] if faults.occurs(faults.stale_read_rate) else stored[0]
-            for key, stored in self._server.values.get(self._store, {}).items()
-        }
+        faults, found = self._connection.faults, dict[str, StoredValue]()
+        for key, stored in self._server.values.get(self._store, {}).items():
+            index = -1 if faults.occurs(faults.stale_read_rate) else 0
+            found[key] = StoredValue(
+                stored[index], *self._server.value_places[self._store, key][index]
+            )
+        return found
+
+    async def bounds(self) -> Bounds:
+        """As `LatestValueStore.bounds`. All stores of a server share one order."""
+        server = self._server
+        return await self._connection.read(
+            lambda: Bounds(epoch=server.values_epoch, first=1, last=server.last_revision)
+        )
 
     async def subscribe(
-        self, on_value: Callable[[str, bytes], None], on_gap: Callable[[str], None]
+        self, on_value: Callable[[str, StoredValue], None], on_gap: Callable[[str], None]
     ) -> Subscription:
         """As `LatestValueStore.subscribe`."""
         await self._connection.ensure_connected()
-        queue = DeliveryQueue[tuple[str, bytes]](
+        queue = DeliveryQueue[tuple[str, StoredValue]](
             lambda item: on_value(*item), on_gap, self._connection.faults
         )
         self._server.subscribe_values(self._store, queue)

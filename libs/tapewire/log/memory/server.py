@@ -13,12 +13,15 @@ from tapewire.log.memory.durable import MemoryDurableConsumer
 from tapewire.log.memory.failed_events import FailedEventTable
 from tapewire.log.memory.journal import Journal, index_keys, is_indexed
 from tapewire.log.ports import AppendRejected, Conflict, EventDraft, RecordedEvent
+from tapewire.log.stored_value import StoredValue
 from tapewire.log.subjects import matches
 
 ACK_WAIT_SECONDS = 30.0
 """The time after which an unacknowledged event is delivered again."""
 MAX_PAYLOAD_BYTES = 1 << 20
 """The largest message that a server accepts, headers included (its default)."""
+
+EPOCH_START = datetime.fromtimestamp(0, UTC)
 
 
 def utc_now() -> datetime:
@@ -35,15 +38,16 @@ class MemoryServer:
         self._incarnation = 1
         self._connections: list[MemoryConnection] = []
         self._queues: dict[str, list[DeliveryQueue[RecordedEvent]]] = {}
-        self._value_queues: dict[str, list[DeliveryQueue[tuple[str, bytes]]]] = {}
+        self._value_queues: dict[str, list[DeliveryQueue[tuple[str, StoredValue]]]] = {}
         self.is_up = True
         self.ack_wait_seconds = ack_wait_seconds
         self.journal = Journal("m1")
         self.values: dict[str, dict[str, list[bytes]]] = {}
         """By store, then by key: the newest value, then the one that it replaced."""
-        self.value_revisions: dict[tuple[str, str], list[int]] = {}
-        """The revisions of `values`."""
-        self._last_revision = 0
+        self.value_places: dict[tuple[str, str], list[tuple[int, datetime]]] = {}
+        """The revisions of `values`, and when each was stored."""
+        self.last_revision = 0
+        self.values_epoch = "v1"
         self.durable_consumers: dict[str, MemoryDurableConsumer] = {}
         self.failed_events = FailedEventTable()
 
@@ -96,11 +100,12 @@ class MemoryServer:
             raise AppendRejected(f"{len(data)} bytes are more than the server takes")
         stored = self.values.setdefault(store, {})
         stored[key] = [data, *stored.get(key, ())[:1]]
-        self._last_revision += 1
-        before = self.value_revisions.get((store, key), [])[:1]
-        self.value_revisions[store, key] = [self._last_revision, *before][: len(stored[key])]
+        self.last_revision += 1
+        place = self.last_revision, self._now()
+        before = self.value_places.get((store, key), [])[:1]
+        self.value_places[store, key] = [place, *before][: len(stored[key])]
         for queue in self._value_queues.get(store, ()):
-            queue.offer((key, data))
+            queue.offer((key, StoredValue(data, *place)))
         if ttl is not None:
             asyncio.get_running_loop().call_later(ttl, self._expire, store, key, stored[key])
 
@@ -110,31 +115,31 @@ class MemoryServer:
         """Store several values or none; the revision of the last one. Raises Conflict or
         AppendRejected."""
         for key, revision in expected_revisions.items():
-            found = self.value_revisions.get((store, key), [0])[0]
+            found = self.value_places.get((store, key), [(0, EPOCH_START)])[0][0]
             if found != revision:
                 raise Conflict(f"{key} is at revision {found}, expected at {revision}")
         if any(len(data) > MAX_PAYLOAD_BYTES for data in values.values()):
             raise AppendRejected("a value is larger than the server takes")
         for key, data in values.items():
             self.put(store, key, data)
-        return self._last_revision
+        return self.last_revision
 
     def _expire(self, store: str, key: str, value: list[bytes]) -> None:
         if self.values[store].get(key) is value:
             del self.values[store][key]
-            self.value_revisions.pop((store, key), None)
+            self.value_places.pop((store, key), None)
 
     def pop(self, store: str, key: str) -> bytes | None:
         """Remove and return the newest value of `key`; None if there is none."""
-        self.value_revisions.pop((store, key), None)
+        self.value_places.pop((store, key), None)
         stored = self.values.get(store, {}).pop(key, None)
         return None if stored is None else stored[0]
 
-    def subscribe_values(self, store: str, queue: DeliveryQueue[tuple[str, bytes]]) -> None:
+    def subscribe_values(self, store: str, queue: DeliveryQueue[tuple[str, StoredValue]]) -> None:
         """Send the values of `store` to `queue` from now on."""
         self._value_queues.setdefault(store, []).append(queue)
 
-    def unsubscribe_values(self, store: str, queue: DeliveryQueue[tuple[str, bytes]]) -> None:
+    def unsubscribe_values(self, store: str, queue: DeliveryQueue[tuple[str, StoredValue]]) -> None:
         """Undo `subscribe_values`."""
         if queue in self._value_queues.get(store, ()):
             self._value_queues[store].remove(queue)
@@ -174,6 +179,14 @@ class MemoryServer:
         self.journal = Journal(f"m{self._incarnation}")
         for consumer in self.durable_consumers.values():
             consumer.reset()
+
+    def recreate_values(self) -> None:
+        """Lose all values, as if their streams were made anew: another epoch, from revision 1."""
+        self._incarnation += 1
+        self.values_epoch = f"v{self._incarnation}"
+        self.last_revision = 0
+        self.values.clear()
+        self.value_places.clear()
 
     def trim(self, upto: int) -> None:
         """Forget the events up to and including `upto`."""
