@@ -6,33 +6,34 @@ spell it in JSON, and a message that names the path, the bound and the value.
 
 from decimal import Decimal
 
-from tapewire.decimals import (
-    DecimalOutOfBounds,
-    abbreviate,
-    validate_decimal,
-    validate_positive_decimal,
-)
+from tapewire.decimals import abbreviate
 from tapewire.log import CommandRejected
+from tapewire.values import (
+    InvalidValue,
+    NumberRange,
+    validate_requested_number,
+)
+from tapewire.values import validate_symbol as validate_symbol_value
 
 
-def validate_decimal_field(
-    path: str, value: Decimal, *, minimum: Decimal | None = None, maximum: Decimal, places: int
-) -> Decimal:
-    """Return `value` normalized.
-
-    Args:
-        minimum: None for a number above 0.
+def validate_decimal_field(path: str, value: Decimal, allowed: NumberRange) -> Decimal:
+    """Return `value` as `tapewire.values.validate_requested_number` does.
 
     Raises:
-        CommandRejected: `value` is not finite, is out of bounds, or has more than `places` decimal
-            places.
+        CommandRejected: `value` is not finite, is out of bounds, or has too many decimal places.
     """
     try:
-        if minimum is None:
-            return validate_positive_decimal(value, maximum=maximum, places=places)
-        return validate_decimal(value, minimum=minimum, maximum=maximum, places=places)
-    except DecimalOutOfBounds as error:
-        raise CommandRejected("invalid", f"{path} {error}", path) from None
+        return validate_requested_number(path, value, allowed)
+    except InvalidValue as error:
+        raise CommandRejected("invalid", str(error), path) from None
+
+
+def validate_symbol_field(path: str, value: str) -> None:
+    """Raises CommandRejected unless `value` is a symbol (`tapewire.values.is_symbol`)."""
+    try:
+        validate_symbol_value(path, value)
+    except InvalidValue as error:
+        raise CommandRejected("invalid", str(error), path) from None
 
 
 def validate_integer_field(path: str, value: int, *, minimum: int, maximum: int) -> None:

@@ -3,22 +3,17 @@
 import asyncio
 from collections import defaultdict
 from datetime import datetime
-from decimal import Decimal
 
 import structlog
 
-from tapewire.decimals import DecimalOutOfBounds, validate_decimal
+from tapewire.decimals import abbreviate
 from tapewire.events import PriceUpdated
 from tapewire.log.quote_cache import QuoteCache
+from tapewire.values import is_price
 from tapewire_services.strategies.command_execution import WorkerDependencies
 from tapewire_services.strategies.domain.active_strategies import TrackedStrategy
 from tapewire_services.strategies.runner_checkpoint import StrategyCheckpoint
 from tapewire_services.strategies.worker import StrategyWorker
-
-MIN_PRICE = Decimal("0.00000001")
-MAX_PRICE = Decimal(1_000_000)
-PRICE_PLACES = 8
-"""Quotes with a price outside these bounds are ignored."""
 
 logger = structlog.get_logger("strategies")
 
@@ -114,11 +109,7 @@ class WorkerPool:
     def _tradable_quote(self, symbol: str) -> PriceUpdated | None:
         """The newest quote, unless its price is out of bounds."""
         quote = self._quote_cache.quote(symbol)
-        if quote is None:
-            return None
-        try:
-            validate_decimal(quote.price, minimum=MIN_PRICE, maximum=MAX_PRICE, places=PRICE_PLACES)
-        except DecimalOutOfBounds as error:
-            logger.warning("quote.rejected", symbol=symbol, error=str(error))
+        if quote is not None and not is_price(quote.price):
+            logger.warning("quote.rejected", symbol=symbol, price=abbreviate(quote.price))
             return None
         return quote

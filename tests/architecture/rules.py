@@ -37,7 +37,8 @@ FIELD_VALIDATION = f"{SERVICES}.field_validation"
 ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
     "tapewire": ("tapewire.events", "tapewire.client"),
     "tapewire.decimals": (),
-    "tapewire.events": ("tapewire.events",),
+    "tapewire.values": ("tapewire.decimals", "tapewire.values"),
+    "tapewire.events": ("tapewire.values", "tapewire.events"),
     "tapewire.views": ("tapewire.decimals", "tapewire.events", "tapewire.views"),
     "tapewire.log": ("tapewire.events", "tapewire.log"),
     "tapewire.runtime": ("tapewire.events", "tapewire.log", "tapewire.runtime"),
@@ -60,6 +61,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
         "tapewire.events",
         "tapewire.log",
         "tapewire.runtime",
+        "tapewire.values",
         "tapewire.client",
     ),
     "tapewire.cli": ("tapewire",),
@@ -70,12 +72,13 @@ ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
             "tapewire.views",
             "tapewire.log",
             "tapewire.runtime",
+            "tapewire.values",
             FIELD_VALIDATION,
             f"{SERVICES}.{name}",
         )
         for name in SERVICE_NAMES
     },
-    FIELD_VALIDATION: ("tapewire.decimals", "tapewire.log"),
+    FIELD_VALIDATION: ("tapewire.decimals", "tapewire.log", "tapewire.values"),
     "tapewire_services.checkpoints": (
         "tapewire.events",
         "tapewire.log",
@@ -204,7 +207,9 @@ def _is_pure(module: str) -> bool:
     return (
         is_domain
         or is_check
-        or is_within(module, "tapewire.views", "tapewire.decimals", FIELD_VALIDATION)
+        or is_within(
+            module, "tapewire.views", "tapewire.decimals", "tapewire.values", FIELD_VALIDATION
+        )
     )
 
 

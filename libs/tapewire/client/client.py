@@ -19,7 +19,7 @@ from tapewire.client import propagation, validation
 from tapewire.client.errors import InvalidArgument, ReservedEventType
 from tapewire.client.publishing import Receipt, publish, retry_until_answered
 from tapewire.client.trading_events import TradingEventPublisher
-from tapewire.events import CODEC, Delivery, Event
+from tapewire.events import CODEC, Delivery, Event, PriceUpdated
 from tapewire.log import (
     EventDraft,
     EventLog,
@@ -286,8 +286,8 @@ class Client(TradingEventPublisher):
         subject = EventSubject(owner, domain, entity)
         return await self._append(subject, event, event_id, 0 if once else None)
 
-    async def _put_quote(self, symbol: str, event: Event) -> None:
-        key, data = encode_token(symbol), CODEC.encode(event)
+    async def _put_quote(self, quote: PriceUpdated) -> None:
+        key, data = encode_token(quote.symbol), CODEC.encode(quote)
         await retry_until_answered(
             f"px.{key}", None, self._retry_seconds, lambda: self._quotes.put(key, data)
         )

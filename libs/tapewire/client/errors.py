@@ -7,18 +7,14 @@ be stored) and `Unavailable` (no server). Requests add `CommandRejected` and `Re
 from typing import Any
 
 from tapewire.log import LogError
-
-MAX_SHOWN_CHARACTERS = 60
-"""Characters of a bad value that an error message repeats."""
+from tapewire.values import show_value
 
 
 class InvalidArgument(ValueError):
     """An argument is malformed. `field` and `value` say which."""
 
     def __init__(self, field: str, value: Any, requirement: str) -> None:
-        text = repr(value)
-        shown = text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…"
-        super().__init__(f"{field}={shown}: {requirement}")
+        super().__init__(f"{field}={show_value(value)}: {requirement}")
         self.field = field
         self.value = value
 

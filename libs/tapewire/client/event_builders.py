@@ -13,7 +13,7 @@ from typing import Any, NotRequired, TypedDict, TypeVar
 
 from tapewire.client import validation
 from tapewire.client.errors import InvalidArgument
-from tapewire.decimals import Number, limit_places
+from tapewire.decimals import WIDE_CONTEXT, percent_change
 from tapewire.events import (
     Action,
     AlertLevel,
@@ -28,9 +28,9 @@ from tapewire.events import (
     StopLossReport,
     StrategyStatus,
 )
+from tapewire.values import NOT_NEGATIVE, POSITIVE, Number, NumberRange
 
-ZERO = Decimal(0)
-PERCENT_PLACES = 4
+CONFIDENCE = NumberRange(minimum=Decimal(0), maximum=Decimal(1))
 
 L = TypeVar("L", bound=StopLossReport)
 M = TypeVar("M", bound=Enum)
@@ -160,7 +160,7 @@ def build_reported_strategy(
         source=source,
         strategy_id=validation.validate_name("strategy_id", arguments["strategy_id"]),
         name=_validate_optional_name("name", arguments.get("name")),
-        symbol=_validate_optional_name("symbol", arguments.get("symbol")),
+        symbol=_validate_optional_symbol(arguments.get("symbol")),
         status=status,
         position=validation.validate_number("position", arguments.get("position", 0)),
         message=_validate_optional_text("message", arguments.get("message")),
@@ -176,11 +176,11 @@ def build_reported_order(
         source=source,
         order_id=validation.validate_name("order_id", arguments["order_id"]),
         strategy_id=_validate_optional_name("strategy_id", arguments.get("strategy_id")),
-        symbol=validation.validate_name("symbol", arguments["symbol"]),
+        symbol=validation.validate_symbol("symbol", arguments["symbol"]),
         side=_validate_enum(Side, "side", arguments["side"]),
-        stop_loss=_validate_bool("stop_loss", arguments.get("stop_loss", False)),
-        quantity=validation.validate_positive_number("quantity", arguments["quantity"]),
-        price=None if price is None else validation.validate_positive_number("price", price),
+        stop_loss=validation.validate_flag("stop_loss", arguments.get("stop_loss", False)),
+        quantity=validation.validate_number("quantity", arguments["quantity"], POSITIVE),
+        price=None if price is None else validation.validate_price("price", price),
         status=status,
         reason=_validate_optional_text("reason", arguments.get("reason")),
         timestamp=validation.validate_timestamp("at", arguments.get("at")),
@@ -191,13 +191,9 @@ def build_stop_loss_report(event_type: type[L], source: str, arguments: StopLoss
     return event_type(
         source=source,
         strategy_id=validation.validate_name("strategy_id", arguments["strategy_id"]),
-        symbol=_validate_optional_name("symbol", arguments.get("symbol")),
-        trigger_price=validation.validate_positive_number(
-            "trigger_price", arguments["trigger_price"]
-        ),
-        current_price=validation.validate_positive_number(
-            "current_price", arguments["current_price"]
-        ),
+        symbol=_validate_optional_symbol(arguments.get("symbol")),
+        trigger_price=validation.validate_price("trigger_price", arguments["trigger_price"]),
+        current_price=validation.validate_price("current_price", arguments["current_price"]),
         order_id=_validate_optional_name("order_id", arguments.get("order_id")),
         timestamp=validation.validate_timestamp("at", arguments.get("at")),
     )
@@ -215,17 +211,14 @@ def build_error_reported(source: str, arguments: ErrorArguments) -> ErrorReporte
 
 
 def build_decision_made(decision_id: str, arguments: DecisionArguments) -> DecisionMade:
-    confidence = validation.validate_number("confidence", arguments["confidence"], minimum=ZERO)
-    if confidence > 1:
-        raise InvalidArgument("confidence", arguments["confidence"], "must be from 0 to 1")
     return DecisionMade(
         decision_id=decision_id,
         strategy_id=validation.validate_name("strategy_id", arguments["strategy_id"]),
-        symbol=validation.validate_name("symbol", arguments["symbol"]),
+        symbol=validation.validate_symbol("symbol", arguments["symbol"]),
         action=_validate_enum(Action, "action", arguments["action"]),
-        confidence=confidence,
+        confidence=validation.validate_number("confidence", arguments["confidence"], CONFIDENCE),
         reasoning=validation.validate_text("reasoning", arguments["reasoning"]),
-        taken=_validate_bool("taken", arguments.get("taken", True)),
+        taken=validation.validate_flag("taken", arguments.get("taken", True)),
         timestamp=validation.validate_timestamp("at", arguments.get("at")),
     )
 
@@ -235,26 +228,26 @@ def build_alert_raised(alert_id: str, arguments: AlertArguments) -> AlertRaised:
         alert_id=alert_id,
         level=_validate_enum(AlertLevel, "level", arguments.get("level") or AlertLevel.INFO),
         message=validation.validate_text("message", arguments["message"]),
-        symbol=_validate_optional_name("symbol", arguments.get("symbol")),
+        symbol=_validate_optional_symbol(arguments.get("symbol")),
         rule_id=None,
         timestamp=validation.validate_timestamp("at", arguments.get("at")),
     )
 
 
 def build_price_updated(symbol: str, price: Number, arguments: PriceArguments) -> PriceUpdated:
-    last = validation.validate_positive_number("price", price)
+    last = validation.validate_price("price", price)
     bid, ask, day_open = arguments.get("bid"), arguments.get("ask"), arguments.get("day_open")
-    first = last if day_open is None else validation.validate_positive_number("day_open", day_open)
+    first = last if day_open is None else validation.validate_price("day_open", day_open)
     return PriceUpdated(
-        symbol=validation.validate_name("symbol", symbol),
+        symbol=validation.validate_symbol("symbol", symbol),
         price=last,
-        bid=last if bid is None else validation.validate_positive_number("bid", bid),
-        ask=last if ask is None else validation.validate_positive_number("ask", ask),
-        bid_size=validation.validate_number("bid_size", arguments.get("bid_size", 0), minimum=ZERO),
-        ask_size=validation.validate_number("ask_size", arguments.get("ask_size", 0), minimum=ZERO),
-        volume=validation.validate_number("volume", arguments.get("volume", 0), minimum=ZERO),
-        change=last - first,
-        change_percent=limit_places((last - first) * 100 / first, PERCENT_PLACES),
+        bid=last if bid is None else validation.validate_price("bid", bid),
+        ask=last if ask is None else validation.validate_price("ask", ask),
+        bid_size=validation.validate_number("bid_size", arguments.get("bid_size", 0), NOT_NEGATIVE),
+        ask_size=validation.validate_number("ask_size", arguments.get("ask_size", 0), NOT_NEGATIVE),
+        volume=validation.validate_number("volume", arguments.get("volume", 0), NOT_NEGATIVE),
+        change=WIDE_CONTEXT.subtract(last, first),
+        change_percent=percent_change(first, last),
         timestamp=validation.validate_timestamp("at", arguments.get("at")),
     )
 
@@ -263,14 +256,12 @@ def _validate_optional_name(field: str, value: str | None) -> str | None:
     return None if value is None else validation.validate_name(field, value)
 
 
+def _validate_optional_symbol(value: str | None) -> str | None:
+    return None if value is None else validation.validate_symbol("symbol", value)
+
+
 def _validate_optional_text(field: str, value: str | None) -> str | None:
     return None if value is None else validation.validate_text(field, value)
-
-
-def _validate_bool(field: str, value: bool) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidArgument(field, value, "must be True or False")
-    return value
 
 
 def _validate_enum(enum_type: type[M], field: str, value: M | str) -> M:

@@ -1,8 +1,8 @@
 """The client's calls for trading events, one for each kind.
 
-Arguments are keywords, which `event_builders` lists. Times default to now. Numbers may be floats
-and are stored as the shortest decimals that read as them. Events about strategies, orders and
-stop-losses are reports: they are shown and notified, but neither trade nor count as positions
+Arguments are keywords, which `event_builders` lists. Times default to now. Numbers are whatever
+`tapewire.values` takes, and are rounded to eight decimal places. Events about strategies, orders
+and stop-losses are reports: they are shown and notified, but neither trade nor count as positions
 (docs/adr/0006). A call returns when the event is stored; it is retried if necessary.
 """
 
@@ -21,7 +21,6 @@ from tapewire.client.event_builders import (
     check_arguments,
 )
 from tapewire.client.publishing import Receipt
-from tapewire.decimals import Number
 from tapewire.events import (
     Event,
     OrderReport,
@@ -31,6 +30,7 @@ from tapewire.events import (
     OrderReportedPlaced,
     OrderReportedRejected,
     OrderStatus,
+    PriceUpdated,
     StopLossReport,
     StopLossReportedExecuted,
     StopLossReportedTriggered,
@@ -41,6 +41,7 @@ from tapewire.events import (
     StrategyReportedUpdated,
     StrategyStatus,
 )
+from tapewire.values import Number
 
 
 class TradingEventPublisher(ABC):
@@ -54,7 +55,7 @@ class TradingEventPublisher(ABC):
     ) -> Receipt: ...
 
     @abstractmethod
-    async def _put_quote(self, symbol: str, event: Event) -> None: ...
+    async def _put_quote(self, quote: PriceUpdated) -> None: ...
 
     @abstractmethod
     def _resolve_id(self, explicit_id: str | None) -> str: ...
@@ -183,7 +184,7 @@ class TradingEventPublisher(ABC):
         `bid` and `ask` default to `price`.
         """
         check_arguments("price", PriceArguments, arguments)
-        await self._put_quote(symbol, event_builders.build_price_updated(symbol, price, arguments))
+        await self._put_quote(event_builders.build_price_updated(symbol, price, arguments))
 
     async def _report_order(
         self,
@@ -208,10 +209,10 @@ class TradingEventPublisher(ABC):
 
     async def _report(self, event: Event, arguments: Any) -> Receipt:
         """Append a report. Reports about one strategy share an entity."""
-        user, strategy = (
-            validation.validate_user_id("user", arguments["user"]),
-            arguments.get("strategy_id"),
-        )
-        entity = self.source if strategy is None else f"{self.source}/{strategy}"
+        user = validation.validate_user_id("user", arguments["user"])
+        strategy = arguments.get("strategy_id")
+        entity = self.source
+        if strategy is not None:
+            entity += f"/{validation.validate_name('strategy_id', strategy)}"
         id_ = self._resolve_id(arguments.get("event_id"))
         return await self._append_event(user, "reports", entity, event, id_, once=False)

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from tapewire.values import to_plain_value
+
 T = TypeVar("T")
 
 
@@ -16,11 +18,16 @@ class Codec:
     """Encodes structs to JSON and decodes them. Decoders are cached by type."""
 
     def __init__(self) -> None:
-        self._encoder = msgspec.json.Encoder(decimal_format="number")
+        self._encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=to_plain_value)
         self._decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
     def encode(self, value: Any) -> bytes:
-        """Encode to one line of UTF-8 JSON."""
+        """Encode to one line of UTF-8 JSON. Instances of subclasses of `str`, `datetime` and
+        numbers, and scalars of array libraries, are encoded as what they hold.
+
+        Raises:
+            TypeError: a value has no JSON form.
+        """
         return self._encoder.encode(value)
 
     def decode(self, data: bytes, into: type[T]) -> T:

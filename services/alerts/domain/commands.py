@@ -11,20 +11,17 @@ import msgspec
 
 from tapewire.events import AlertLevel, RuleKind
 from tapewire.log import CommandRejected
+from tapewire.values import ANY_NUMBER, NumberRange
 from tapewire_services.field_validation import (
     validate_decimal_field,
     validate_integer_field,
-    validate_text_field,
+    validate_symbol_field,
 )
 
-MAX_PRICE = Decimal(1_000_000)
-"""Dollars a share."""
-PRICE_PLACES = 8
-MAX_PERCENT = Decimal(1_000)
-PERCENT_PLACES = 4
+PERCENT = NumberRange(
+    minimum=Decimal(0), is_minimum_excluded=True, maximum=Decimal(1_000), places=4
+)
 MAX_WINDOW_SECONDS = 86_400
-MAX_SYMBOL_LENGTH = 64
-"""Characters."""
 
 PRICE_LEVEL_KINDS = (RuleKind.PRICE_ABOVE, RuleKind.PRICE_BELOW)
 PRICE_RULE_KINDS = (*PRICE_LEVEL_KINDS, RuleKind.PERCENT_MOVE)
@@ -100,15 +97,15 @@ def validate_create_rule(command: CreateRuleCommand) -> CreateRuleCommand:
         command, "windowSeconds", command.window_seconds, is_required=move, is_allowed=move
     )
     if command.symbol is not None:
-        validate_text_field("symbol", command.symbol, max_length=MAX_SYMBOL_LENGTH)
+        validate_symbol_field("symbol", command.symbol)
     if command.window_seconds is not None:
         validate_integer_field(
             "windowSeconds", command.window_seconds, minimum=1, maximum=MAX_WINDOW_SECONDS
         )
     return msgspec.structs.replace(
         command,
-        price=_validate_optional_number("price", command.price, MAX_PRICE, PRICE_PLACES),
-        percent=_validate_optional_number("percent", command.percent, MAX_PERCENT, PERCENT_PLACES),
+        price=_validate_optional_number("price", command.price, ANY_NUMBER),
+        percent=_validate_optional_number("percent", command.percent, PERCENT),
     )
 
 
@@ -122,8 +119,6 @@ def _check_presence(
 
 
 def _validate_optional_number(
-    path: str, value: Decimal | None, maximum: Decimal, places: int
+    path: str, value: Decimal | None, allowed: NumberRange
 ) -> Decimal | None:
-    if value is None:
-        return None
-    return validate_decimal_field(path, value, maximum=maximum, places=places)
+    return None if value is None else validate_decimal_field(path, value, allowed)

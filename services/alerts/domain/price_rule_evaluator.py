@@ -14,17 +14,14 @@ from operator import itemgetter
 
 import msgspec
 
-from tapewire.decimals import WIDE_CONTEXT, format_decimal
+from tapewire.decimals import HUNDRED, WIDE_CONTEXT, format_decimal, percent_change
 from tapewire.events import PriceUpdated, RuleKind
+from tapewire.values import is_price
 from tapewire_services.alerts.domain.armed_rules import ArmedRule
 from tapewire_services.alerts.domain.commands import PRICE_RULE_KINDS
 from tapewire_services.alerts.domain.rolling_extremes import ExtremesSnapshot, RollingExtremes
 
-MIN_PRICE, MAX_PRICE = Decimal("0.00000001"), Decimal(1_000_000_000)
-"""Dollars a share. Quotes outside these bounds are ignored."""
-
-HUNDRED = Decimal(100)
-PERCENT_QUANTUM = Decimal("0.01")
+SHOWN_PERCENT_PLACES = 2
 
 
 class PriceRuleHit(msgspec.Struct, frozen=True):
@@ -63,7 +60,7 @@ class PriceRuleEvaluator:
 
     def on_quote(self, quote: PriceUpdated) -> list[PriceRuleHit]:
         """Evaluate the newest quote of a symbol. Return its hits."""
-        if not (quote.price.is_finite() and MIN_PRICE <= quote.price <= MAX_PRICE):
+        if not is_price(quote.price):
             return []
         symbol = self._rules_for_symbol(quote.symbol)
         symbol.add_quote(quote)
@@ -203,17 +200,20 @@ def _find_move_origin(
 ) -> Decimal | None:
     """The extreme from which `price` is at least `percent` away, up or down; None when there is
     none. Exact, without a division."""
-    now = WIDE_CONTEXT.multiply(price, HUNDRED)
-    if now >= WIDE_CONTEXT.multiply(low, WIDE_CONTEXT.add(HUNDRED, percent)):
+    if _has_moved(WIDE_CONTEXT.subtract(price, low), low, percent):
         return low
-    if now <= WIDE_CONTEXT.multiply(high, WIDE_CONTEXT.subtract(HUNDRED, percent)):
+    if _has_moved(WIDE_CONTEXT.subtract(high, price), high, percent):
         return high
     return None
 
 
+def _has_moved(distance: Decimal, origin: Decimal, percent: Decimal) -> bool:
+    """Whether `distance` is at least `percent` of the size of `origin`. A price of 0 has no
+    percentage."""
+    needed = WIDE_CONTEXT.multiply(abs(origin), percent)
+    return bool(origin) and WIDE_CONTEXT.multiply(distance, HUNDRED) >= needed
+
+
 def _describe_move(origin: Decimal, price: Decimal) -> str:
-    share = WIDE_CONTEXT.divide(
-        WIDE_CONTEXT.multiply(WIDE_CONTEXT.subtract(price, origin), HUNDRED), origin
-    )
-    percent = share.quantize(PERCENT_QUANTUM, context=WIDE_CONTEXT)
-    return f"{percent:+f} % from {format_decimal(origin)} to {format_decimal(price)}"
+    percent = f"{percent_change(origin, price):+.{SHOWN_PERCENT_PLACES}f} %"
+    return f"{percent} from {format_decimal(origin)} to {format_decimal(price)}"

@@ -10,18 +10,21 @@ import msgspec
 
 from tapewire.events import OrderType, QuotedOffer, Side, WaitingReason
 from tapewire.log import CommandRejected
-from tapewire_services.field_validation import validate_decimal_field, validate_text_field
+from tapewire.values import MAX_PLACES, POSITIVE, NumberRange
+from tapewire_services.field_validation import (
+    validate_decimal_field,
+    validate_symbol_field,
+    validate_text_field,
+)
 
 MAX_QTY = Decimal(1_000_000)
 """Shares of one order."""
 QTY_PLACES = 6
-MAX_PRICE = Decimal(1_000_000)
-"""Dollars a share, of a limit and of an execution."""
-LIMIT_PRICE_PLACES = 4
-PRICE_PLACES = 8
-"""Decimal places of an execution's price. Markets quote finer prices than limits may have."""
+LIMIT_PRICE_PLACES = MAX_PLACES
+QTY = NumberRange(minimum=Decimal(0), is_minimum_excluded=True, maximum=MAX_QTY, places=QTY_PLACES)
+"""Shares of an order and of an execution."""
 MAX_ID_LENGTH = 64
-"""Characters of a client order id, a strategy id, a symbol."""
+"""Characters of a client order id and of a strategy id."""
 
 
 class PlaceOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,11 +119,11 @@ def validate_place_order(command: PlaceOrderCommand) -> PlaceOrderCommand:
     Raises:
         CommandRejected: ``invalid``, with the path of the field.
     """
-    validate_text_field("symbol", command.symbol, max_length=MAX_ID_LENGTH)
+    validate_symbol_field("symbol", command.symbol)
     validate_text_field("clientOrderId", command.client_order_id, max_length=MAX_ID_LENGTH)
     if command.strategy_id is not None:
         validate_text_field("strategyId", command.strategy_id, max_length=MAX_ID_LENGTH)
-    qty = validate_decimal_field("qty", command.qty, maximum=MAX_QTY, places=QTY_PLACES)
+    qty = validate_decimal_field("qty", command.qty, QTY)
     return msgspec.structs.replace(command, qty=qty, limit_price=_validate_limit_price(command))
 
 
@@ -131,6 +134,4 @@ def _validate_limit_price(command: PlaceOrderCommand) -> Decimal | None:
         return None
     if command.limit_price is None:
         raise CommandRejected("invalid", "a limit order needs a limit price", "limitPrice")
-    return validate_decimal_field(
-        "limitPrice", command.limit_price, maximum=MAX_PRICE, places=LIMIT_PRICE_PLACES
-    )
+    return validate_decimal_field("limitPrice", command.limit_price, POSITIVE)

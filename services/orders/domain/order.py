@@ -34,12 +34,10 @@ from tapewire.events import (
 from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent
 from tapewire.log.idempotency import KEY_REUSED
 from tapewire.runtime.contracts.orders import order_id
+from tapewire.values import ANY_NUMBER
 from tapewire_services.field_validation import validate_decimal_field
 from tapewire_services.orders.domain.commands import (
-    MAX_PRICE,
-    MAX_QTY,
-    PRICE_PLACES,
-    QTY_PLACES,
+    QTY,
     AcceptOrderCommand,
     CancelOrderCommand,
     Command,
@@ -159,8 +157,8 @@ def _validate_fill(order: Order, command: FillOrderCommand) -> tuple[Decimal, De
     An execution that does not fit the order is rejected as a whole, never reduced to fit: an order
     that was overfilled, filled twice or filled beyond its limit needs human attention.
     """
-    qty = validate_decimal_field("qty", command.qty, maximum=MAX_QTY, places=QTY_PLACES)
-    price = validate_decimal_field("price", command.price, maximum=MAX_PRICE, places=PRICE_PLACES)
+    qty = validate_decimal_field("qty", command.qty, QTY)
+    price = validate_decimal_field("price", command.price, ANY_NUMBER)
     if command.filled_before != order.filled_qty:
         message = f"filled {order.filled_qty} so far, not {abbreviate(command.filled_before)}"
         raise CommandRejected("conflict", message, "filledBefore")

@@ -19,14 +19,10 @@ from decimal import ROUND_DOWN, Decimal
 
 import msgspec
 
-from tapewire.decimals import (
-    WIDE_CONTEXT,
-    DecimalOutOfBounds,
-    normalize,
-    validate_positive_decimal,
-)
+from tapewire.decimals import WIDE_CONTEXT, normalize
 from tapewire.events import Order, OrderType, PriceUpdated, Side
-from tapewire_services.orders.domain.commands import MAX_PRICE, PRICE_PLACES, QTY_PLACES
+from tapewire.values import is_price
+from tapewire_services.orders.domain.commands import QTY_PLACES
 from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrder
 
 ZERO = Decimal(0)
@@ -71,10 +67,9 @@ class QuoteSide:
         self.quote_number += 1
         self.quoted_at = quoted_at
         self.remaining_size = ZERO
-        try:
-            self.price = validate_positive_decimal(price, maximum=MAX_PRICE, places=PRICE_PLACES)
-        except DecimalOutOfBounds:
+        if not is_price(price):
             return
+        self.price = price
         if size.is_finite() and size > ZERO:
             self.remaining_size = min(size, _MAX_SIZE).quantize(
                 _QTY_STEP, ROUND_DOWN, context=WIDE_CONTEXT

@@ -38,6 +38,7 @@ from tapewire.events import (
     TradeExecuted,
 )
 from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent
+from tapewire.values import NumberRange
 from tapewire_services.field_validation import validate_decimal_field, validate_length
 
 DOMAIN = "positions"
@@ -139,15 +140,12 @@ def _validate_trade(trade: TradeExecuted) -> TradeExecuted:
     fee = _validate_amount("fee", trade.fee, FEE_PLACES)
     if qty <= 0:
         raise CommandRejected("invalid", f"qty must be above 0, not {qty}", "qty")
-    if price < 0:
-        raise CommandRejected("invalid", f"price must be at least 0, not {price}", "price")
     return msgspec.structs.replace(trade, qty=qty, price=price, fee=fee)
 
 
 def _validate_amount(path: str, value: Decimal, places: int) -> Decimal:
-    return validate_decimal_field(
-        path, value, minimum=-MAX_MAGNITUDE, maximum=MAX_MAGNITUDE, places=places
-    )
+    allowed = NumberRange(minimum=-MAX_MAGNITUDE, maximum=MAX_MAGNITUDE, places=places)
+    return validate_decimal_field(path, value, allowed)
 
 
 def _current_position(state: State, trade: TradeExecuted) -> Position:

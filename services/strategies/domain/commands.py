@@ -20,27 +20,32 @@ from tapewire.events import (
     StopLoss,
     StrategyRule,
 )
+from tapewire.values import NumberRange
 from tapewire_services.field_validation import (
     validate_decimal_field,
     validate_integer_field,
+    validate_symbol_field,
     validate_text_field,
 )
 
-MAX_QTY = Decimal(1_000_000)
+QTY = NumberRange(
+    minimum=Decimal(0), is_minimum_excluded=True, maximum=Decimal(1_000_000), places=6
+)
 """Shares in one order."""
-QTY_PLACES = 6
 MAX_WINDOW_PRICES = 1000
 """Prices in the window of a rule."""
-PERCENT_PLACES = 4
-MAX_MARGIN_PERCENT = Decimal(50)
-MAX_DEVIATIONS = Decimal(10)
-MIN_POSITIVE_VALUE = Decimal("0.0001")
-"""The smallest value of a field that must be above 0 and has `PERCENT_PLACES`."""
+MARGIN_PERCENT = NumberRange(minimum=Decimal(0), maximum=Decimal(50), places=4)
+DEVIATIONS = NumberRange(
+    minimum=Decimal(0), is_minimum_excluded=True, maximum=Decimal(10), places=4
+)
+STOP_LOSS_PERCENT = NumberRange(
+    minimum=Decimal(0), is_minimum_excluded=True, maximum=Decimal("99.9999"), places=4
+)
 MAX_TRADES = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_NAME_LENGTH = 100
 MAX_ID_LENGTH = 64
-"""Characters of a strategy id or a symbol."""
+"""Characters of a strategy id."""
 
 
 class StrategySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,19 +175,16 @@ def validate_settings(settings: StrategySettings) -> StrategySettings:
     Raises:
         CommandRejected: ``invalid``, with the path of the field at fault.
     """
-    validate_text_field("symbol", settings.symbol, max_length=MAX_ID_LENGTH)
+    validate_symbol_field("symbol", settings.symbol)
     validate_text_field("name", settings.name, max_length=MAX_NAME_LENGTH, is_ascii=False)
     max_trades = settings.max_trades
     if max_trades is not None:
         validate_integer_field("maxTrades", max_trades, minimum=1, maximum=MAX_TRADES)
-    minimum = Decimal((0, (1,), -QTY_PLACES))
     return StrategySettings(
         name=settings.name,
         symbol=settings.symbol,
         rule=_validate_rule(settings.rule),
-        quantity=validate_decimal_field(
-            "quantity", settings.quantity, minimum=minimum, maximum=MAX_QTY, places=QTY_PLACES
-        ),
+        quantity=validate_decimal_field("quantity", settings.quantity, QTY),
         stop_loss=_validate_stop_loss(settings.stop_loss),
         max_trades=max_trades,
     )
@@ -197,20 +199,12 @@ def _validate_rule(rule: StrategyRule) -> StrategyRule:
         case Breakout(window=window, margin_percent=margin):
             validate_integer_field("rule.window", window, minimum=2, maximum=MAX_WINDOW_PRICES)
             path = "rule.marginPercent"
-            margin = validate_decimal_field(
-                path, margin, minimum=Decimal(0), maximum=MAX_MARGIN_PERCENT, places=PERCENT_PLACES
-            )
+            margin = validate_decimal_field(path, margin, MARGIN_PERCENT)
             return Breakout(window=window, margin_percent=margin)
         case MeanReversion(window=window, deviations=deviations):
             validate_integer_field("rule.window", window, minimum=2, maximum=MAX_WINDOW_PRICES)
             path = "rule.deviations"
-            deviations = validate_decimal_field(
-                path,
-                deviations,
-                minimum=MIN_POSITIVE_VALUE,
-                maximum=MAX_DEVIATIONS,
-                places=PERCENT_PLACES,
-            )
+            deviations = validate_decimal_field(path, deviations, DEVIATIONS)
             return MeanReversion(window=window, deviations=deviations)
         case _:
             assert_never(rule)
@@ -219,12 +213,5 @@ def _validate_rule(rule: StrategyRule) -> StrategyRule:
 def _validate_stop_loss(stop: StopLoss | None) -> StopLoss | None:
     if stop is None:
         return None
-    most = Decimal(100) - MIN_POSITIVE_VALUE
-    percent = validate_decimal_field(
-        "stopLoss.percent",
-        stop.percent,
-        minimum=MIN_POSITIVE_VALUE,
-        maximum=most,
-        places=PERCENT_PLACES,
-    )
+    percent = validate_decimal_field("stopLoss.percent", stop.percent, STOP_LOSS_PERCENT)
     return StopLoss(kind=stop.kind, percent=percent)

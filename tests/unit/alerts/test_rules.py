@@ -95,12 +95,10 @@ def test_ids_depend_on_all_their_parts() -> None:
     [
         (create(), "price"),
         (create(RuleKind.PRICE_BELOW, symbol=None, price="1"), "symbol"),
-        (create_price_above("0"), "price"),
-        (create_price_above("-1"), "price"),
         (create_price_above("NaN"), "price"),
         (create_price_above("1e999999"), "price"),
         (create_price_above("1e-999999"), "price"),
-        (create_price_above("1000000.5"), "price"),
+        (create_price_above("1e12"), "price"),
         (create_price_above("0.000000001"), "price"),
         (create(price="1", percent="1"), "percent"),
         (create(price="1", window_seconds=60), "windowSeconds"),

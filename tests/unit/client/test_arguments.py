@@ -6,11 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tapewire import Client, InvalidArgument, ReservedEventType
-from tapewire.client import validation
 from tapewire.client.connection import connect
 from tapewire.events import (
     CATALOGUE,
@@ -64,12 +61,12 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("order_placed", {**ORDER, "quantity": -1}, "quantity=-1"),
     ("order_placed", {**ORDER, "quantity": float("nan")}, "quantity=nan"),
     ("order_placed", {**ORDER, "quantity": "1e999999999"}, "quantity='1e999999999'"),
-    ("order_placed", {**ORDER, "quantity": Decimal("1e-999999")}, "quantity=Decimal('1E-999999')"),
-    ("order_placed", {**ORDER, "quantity": "0.000000001"}, "at most 8 decimal places"),
-    ("order_placed", {**ORDER, "price": 0}, "price=0"),
+    ("order_placed", {**ORDER, "quantity": Decimal("1e-999999")}, "quantity=1E-999999"),
+    ("order_placed", {**ORDER, "quantity": "0.000000001"}, "must be above 0"),
+    ("order_placed", {**ORDER, "price": 1e-9}, "price=1e-09"),
     ("order_placed", {**ORDER, "price": float("inf")}, "price=inf"),
     ("order_placed", {**ORDER, "stop_loss": "no"}, "stop_loss='no'"),
-    ("stop_loss_triggered", {**STOP, "trigger_price": -1}, "trigger_price=-1"),
+    ("stop_loss_triggered", {**STOP, "trigger_price": None}, "trigger_price=None"),
     ("stop_loss_executed", {**STOP, "current_price": "x"}, "current_price='x'"),
     ("decision", {**DECISION, "confidence": 1.01}, "confidence=1.01"),
     ("decision", {**DECISION, "confidence": -0.1}, "confidence=-0.1"),
@@ -77,9 +74,10 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("decision", {**DECISION, "taken": 1}, "taken=1"),
     ("alert", {"user": "alice", "message": "x", "level": "loud"}, "level='loud'"),
     ("price", {"symbol": "", "price": 1}, "symbol=''"),
-    ("price", {"symbol": "IBM", "price": 1, "bid": 0}, "bid=0"),
+    ("price", {"symbol": "IBM", "price": 1, "bid": "0,5"}, "bid='0,5'"),
+    ("price", {"symbol": "A,B", "price": 1}, "symbol='A,B'"),
     ("price", {"symbol": "IBM", "price": 1, "bid_size": -1}, "bid_size=-1"),
-    ("price", {"symbol": "IBM", "price": 1, "day_open": 0}, "day_open=0"),
+    ("price", {"symbol": "IBM", "price": 1, "day_open": True}, "day_open=True"),
     ("publish", {"event": LOAN, "owner": "", "entity": "1"}, "owner=''"),
     ("publish", {"event": LOAN, "owner": "alice", "entity": ""}, "entity=''"),
     ("publish", {"event": LOAN, "owner": "a", "entity": "1", "once": True,
@@ -194,23 +192,6 @@ async def test_invalid_connection_arguments_are_rejected(
         async with connect("nats://127.0.0.1:1", name, retry_seconds=retry_seconds):
             pass
     assert expected in str(caught.value)
-
-
-@given(st.decimals(min_value=-(10**12) + 1, max_value=10**12 - 1, places=8))
-def test_numbers_within_bounds_are_kept_exactly(value: Decimal) -> None:
-    for given_ in (value, str(value), f"{value:f}"):
-        found = validation.validate_number("x", given_)
-        assert found == value
-        assert int(found.as_tuple().exponent) <= 0
-
-
-@given(st.floats(allow_nan=True, allow_infinity=True))
-def test_a_float_becomes_the_equal_decimal_or_is_rejected(value: float) -> None:
-    try:
-        found = validation.validate_number("x", value)
-    except InvalidArgument:
-        return
-    assert float(found) == value
 
 
 def test_the_client_implements_every_abstract_call() -> None:

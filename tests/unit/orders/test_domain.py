@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+import pytest
+
 from tapewire.events import OrderFilled, OrderPlaced, TradeExecuted, WaitingReason
 from tapewire.log import EventSubject
 from tapewire_services.orders.domain.commands import Command
@@ -148,9 +150,18 @@ def test_an_execution_worse_than_the_limit_is_rejected() -> None:
 
 
 def test_an_execution_without_finite_numbers_is_rejected() -> None:
-    for bad in ("NaN", "Infinity", "0", "-1", "1e999999", "1e-999999"):
+    for bad in ("NaN", "Infinity", "1e999999", "1e-999999"):
         given(place()).when(fill(bad)).then_rejected("invalid", "qty")
         given(place()).when(fill("1", bad)).then_rejected("invalid", "price")
+    for bad in ("0", "-1"):
+        given(place()).when(fill(bad)).then_rejected("invalid", "qty")
+
+
+@pytest.mark.parametrize("price", ["0", "-37.63", "0.001234", "15000000"])
+def test_an_execution_is_booked_at_every_price_that_a_market_has(price: str) -> None:
+    given(place()).when(fill("1", price)).then(
+        f"orders: filled partially_filled 1/10 avg {price} by 1@{price}", f"trades: trade 1@{price}"
+    )
 
 
 def test_the_timestamp_of_an_order_never_decreases() -> None:

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import msgspec
+import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
@@ -219,9 +220,18 @@ def test_the_id_of_a_fill_is_derived_from_the_order_and_its_filled_quantity() ->
 
 
 def test_invalid_prices_and_sizes_are_not_executed() -> None:
-    for ask, size in [("0", "5"), ("-1", "5"), ("NaN", "5"), ("100", "0"), ("100", "NaN")]:
+    for ask, size in [("1e12", "5"), ("NaN", "5"), ("100", "0"), ("0", "0"), ("100", "NaN")]:
         assert Market(open_order()).on(quote(ask=ask, sizes=("0", size))) == []
     assert Market(open_order()).on(quote(sizes=("0", "0.0000019"))) == ["o1 0.000001@100"]
+
+
+@pytest.mark.parametrize("ask", ["0", "-37.63", "0.00001234", "1000000.00000001", "15000000"])
+def test_orders_execute_at_every_price_that_a_market_has(ask: str) -> None:
+    book = OrderBook()
+    book.add_order(open_order())
+    book.update_quote(quote(ask=ask, sizes=("0", "10")))
+    [execution] = book.match_orders("IBM")
+    assert execution.price == Decimal(ask)
 
 
 def test_symbols_are_matched_separately() -> None:

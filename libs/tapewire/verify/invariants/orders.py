@@ -166,7 +166,7 @@ class OrderInvariants:
             open_order.total_cost = None
             return
         filled = was + qty
-        if qty <= 0 or price <= 0 or filled > wanted:
+        if qty <= 0 or filled > wanted:
             findings.report_event(
                 recorded, f"{event.qty} at {event.price} do not fit what is unfilled"
             )

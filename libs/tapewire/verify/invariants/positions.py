@@ -263,7 +263,7 @@ def _to_fixed_point_trade(recorded: RecordedEvent, trade: TradeExecuted) -> Fixe
     )
     if not 0 < qty <= MAX_AMOUNT * 10**QTY_PLACES:
         raise UnrepresentableAmount(f"a quantity of {trade.qty}")
-    if not 0 <= price <= MAX_AMOUNT * 10**PRICE_PLACES or abs(fee) > MAX_AMOUNT * 10**PRICE_PLACES:
+    if max(abs(price), abs(fee)) > MAX_AMOUNT * 10**PRICE_PLACES:
         raise UnrepresentableAmount(f"a price of {trade.price}, a fee of {trade.fee}")
     if not 1 <= len(trade.symbol) <= MAX_SYMBOL_LENGTH:
         raise UnrepresentableAmount(f"a symbol of {len(trade.symbol)} characters")
