@@ -16,7 +16,8 @@ from tapewire_services.orders.broker import PaperBroker
 from tapewire_services.orders.broker_reporter import BrokerReporter
 from tapewire_services.orders.broker_runner import LEASE, MAX_STORING_TIME, BrokerRunner
 from tapewire_services.orders.domain.commands import Command
-from tapewire_services.orders.domain.order import ORDER_DECIDER, State
+from tapewire_services.orders.domain.order import ORDER_DECIDER
+from tapewire_services.orders.domain.order_state import State
 from tapewire_services.orders.exposure_gate import ExposureGate
 from tapewire_services.orders.open_order_limit import OpenOrderLimit, count_open_orders
 from tapewire_services.orders.service import OrdersService

@@ -24,7 +24,7 @@ from tapewire.log.backoff import Backoff, new_rng
 from tapewire_services.orders.broker import MAX_CONCURRENT_REPORTS
 from tapewire_services.orders.domain.commands import Command
 from tapewire_services.orders.domain.open_orders import OpenOrder
-from tapewire_services.orders.domain.order import State, UnplacedState, WorkingState
+from tapewire_services.orders.domain.order_state import State, UnplacedState, WorkingState
 
 logger = structlog.get_logger("orders.broker")
 

@@ -41,7 +41,7 @@ from tapewire_services.orders.domain.commands import (
     PlaceOrderCommand,
     validate_place_order,
 )
-from tapewire_services.orders.domain.order import State, UnplacedState
+from tapewire_services.orders.domain.order_state import State, UnplacedState
 from tapewire_services.orders.exposure_gate import ExposureGate
 from tapewire_services.orders.open_order_limit import OpenOrderLimit
 

@@ -15,6 +15,7 @@ from tapewire.events import (
     OrderType,
     PriceUpdated,
     Side,
+    TimeInForce,
     TradeExecuted,
     WaitingReason,
 )
@@ -22,16 +23,24 @@ from tapewire.log import NewEvent
 from tapewire.runtime.contracts.orders import order_id
 from tapewire_services.orders.domain.commands import (
     AcceptOrderCommand,
+    BookExecutionCommand,
     CancelOrderCommand,
     Command,
+    ConfirmReplaceCommand,
     FailOrderCommand,
     FillOrderCommand,
     NoteWaitingCommand,
     PlaceOrderCommand,
+    RejectCancelCommand,
     RejectOrderCommand,
+    RejectReplaceCommand,
+    ReplaceOrderCommand,
+    RequestCancelCommand,
+    TriggerOrderCommand,
 )
 from tapewire_services.orders.domain.open_orders import OpenOrder
-from tapewire_services.orders.domain.order import ORDER_DECIDER, State
+from tapewire_services.orders.domain.order import ORDER_DECIDER
+from tapewire_services.orders.domain.order_state import State, UnplacedState
 from tests.harness.command_history import CommandHistory
 
 START = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
@@ -52,6 +61,9 @@ def place(
     symbol: str = "IBM",
     user: str = USER,
     strategy_id: str | None = None,
+    stop: str | None = None,
+    time_in_force: TimeInForce = TimeInForce.GTC,
+    reduce_only: bool = False,
 ) -> PlaceOrderCommand:
     return PlaceOrderCommand(
         id=id,
@@ -59,12 +71,22 @@ def place(
         user=user,
         symbol=symbol,
         side=side,
-        type=OrderType.MARKET if limit is None else OrderType.LIMIT,
+        type=order_type(limit, stop),
         qty=Decimal(qty),
         limit_price=None if limit is None else Decimal(limit),
         client_order_id=client_order_id,
         strategy_id=strategy_id,
+        stop_price=None if stop is None else Decimal(stop),
+        time_in_force=time_in_force,
+        reduce_only=reduce_only,
     )
+
+
+def order_type(limit: str | None, stop: str | None) -> OrderType:
+    """The type of an order with these prices."""
+    if stop is None:
+        return OrderType.MARKET if limit is None else OrderType.LIMIT
+    return OrderType.STOP if limit is None else OrderType.STOP_LIMIT
 
 
 def accept(id: str = "a") -> AcceptOrderCommand:  # noqa: A002
@@ -111,6 +133,67 @@ def fail(id: str = "e", reason: str = "venue down") -> FailOrderCommand:  # noqa
     return FailOrderCommand(id=id, at=at(3), user=USER, reason=reason)
 
 
+def execution(
+    id: str,  # noqa: A002
+    qty: str,
+    price: str = "100",
+    *,
+    fee: str = "0",
+    venue_order_id: str | None = None,
+) -> BookExecutionCommand:
+    """What a venue reports."""
+    return BookExecutionCommand(
+        id=f"execution-{id}",
+        at=at(4),
+        user=USER,
+        execution_id=id,
+        qty=Decimal(qty),
+        price=Decimal(price),
+        fee=Decimal(fee),
+        venue_order_id=venue_order_id,
+    )
+
+
+def request_cancel(id: str = "cx") -> RequestCancelCommand:  # noqa: A002
+    return RequestCancelCommand(id=id, at=at(3), user=USER)
+
+
+def reject_cancel(id: str = "rx", reason: str = "too late") -> RejectCancelCommand:  # noqa: A002
+    return RejectCancelCommand(id=id, at=at(3), user=USER, reason=reason)
+
+
+def replace(
+    qty: str | None = None,
+    limit: str | None = None,
+    stop: str | None = None,
+    *,
+    is_asked: bool = True,
+    id: str = "rp",  # noqa: A002
+) -> ReplaceOrderCommand:
+    """Other terms; with `is_asked` the broker has to confirm them."""
+    return ReplaceOrderCommand(
+        id=id,
+        at=at(3),
+        user=USER,
+        qty=None if qty is None else Decimal(qty),
+        limit_price=None if limit is None else Decimal(limit),
+        stop_price=None if stop is None else Decimal(stop),
+        needs_confirmation=is_asked,
+    )
+
+
+def confirm_replace(id: str = "rc") -> ConfirmReplaceCommand:  # noqa: A002
+    return ConfirmReplaceCommand(id=id, at=at(3), user=USER)
+
+
+def reject_replace(id: str = "rr", reason: str = "no") -> RejectReplaceCommand:  # noqa: A002
+    return RejectReplaceCommand(id=id, at=at(3), user=USER, reason=reason)
+
+
+def trigger(id: str = "t") -> TriggerOrderCommand:  # noqa: A002
+    return TriggerOrderCommand(id=id, at=at(2), user=USER)
+
+
 def describe_event(new_event: NewEvent) -> str:
     """The event on one line: its domain, its kind, and the order's state or the execution."""
     event, domain = new_event.event, new_event.subject.domain
@@ -124,6 +207,7 @@ def describe_event(new_event: NewEvent) -> str:
         line += f" avg {order.filled_avg_price}"
     if isinstance(event, OrderFilled):
         line += f" by {event.qty}@{event.price}"
+        line += "".join(f" {one.value}" for one in event.exceptions)
     if order.waiting is not None:
         line += f" waiting {order.waiting.value}"
     return line if order.reason is None else f"{line} ({order.reason})"
@@ -132,6 +216,12 @@ def describe_event(new_event: NewEvent) -> str:
 class OrderHistory(CommandHistory[State, Command]):
     decider = ORDER_DECIDER
     describe = staticmethod(describe_event)
+
+    @property
+    def order(self) -> Order:
+        """The order as it is now."""
+        assert not isinstance(self.state, UnplacedState)
+        return self.state.order
 
 
 def given(*commands: Command) -> OrderHistory:
@@ -201,6 +291,8 @@ __all__ = [
     "accept",
     "at",
     "cancel",
+    "confirm_replace",
+    "execution",
     "fail",
     "fill",
     "given",
@@ -210,4 +302,9 @@ __all__ = [
     "place",
     "quote",
     "reject",
+    "reject_cancel",
+    "reject_replace",
+    "replace",
+    "request_cancel",
+    "trigger",
 ]

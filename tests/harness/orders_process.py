@@ -33,7 +33,8 @@ from tapewire_services.orders.broker import PaperBroker
 from tapewire_services.orders.broker_reporter import BrokerReporter
 from tapewire_services.orders.broker_runner import BrokerRunner
 from tapewire_services.orders.domain.commands import Command
-from tapewire_services.orders.domain.order import ORDER_DECIDER, State
+from tapewire_services.orders.domain.order import ORDER_DECIDER
+from tapewire_services.orders.domain.order_state import State
 from tapewire_services.orders.open_order_limit import OpenOrderLimit, count_open_orders
 from tapewire_services.orders.service import OrdersService
 from tests.harness.memory_process import (

@@ -33,12 +33,8 @@ from tapewire_services.orders.domain.commands import (
     FillOrderCommand,
     PlaceOrderCommand,
 )
-from tapewire_services.orders.domain.order import (
-    ORDER_DECIDER,
-    ClosedState,
-    State,
-    UnplacedState,
-)
+from tapewire_services.orders.domain.order import ORDER_DECIDER
+from tapewire_services.orders.domain.order_state import ClosedState, State, UnplacedState
 
 RETRY_DELAY_SECONDS = 0.3
 HIDDEN_DOMAIN = "notes"

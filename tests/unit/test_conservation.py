@@ -17,8 +17,9 @@ from tapewire_services.orders.domain.commands import (
     FillOrderCommand,
     PlaceOrderCommand,
 )
-from tapewire_services.orders.domain.order import ORDER_DECIDER, UnplacedState
-from tapewire_services.orders.domain.order import State as OrderState
+from tapewire_services.orders.domain.order import ORDER_DECIDER
+from tapewire_services.orders.domain.order_state import State as OrderState
+from tapewire_services.orders.domain.order_state import UnplacedState
 from tapewire_services.positions.domain.position import (
     POSITION_DECIDER,
     TradedState,

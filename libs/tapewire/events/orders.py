@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 
 from tapewire.events.catalogue import Event, event
-from tapewire.events.fields import PER_SHARE, SHARES, UTC_TIME, about
+from tapewire.events.fields import DOLLARS, PER_SHARE, SHARES, UTC_TIME, about
 
 
 class Side(enum.Enum):
@@ -21,13 +21,46 @@ class Side(enum.Enum):
 
 
 class OrderType(enum.Enum):
+    """`STOP` becomes a market order, and `STOP_LIMIT` a limit order, once the market has reached
+    the stop price."""
+
     MARKET = "market"
     LIMIT = "limit"
+    STOP = "stop"
+    STOP_LIMIT = "stop_limit"
+
+    @property
+    def has_limit_price(self) -> bool:
+        return self in (OrderType.LIMIT, OrderType.STOP_LIMIT)
+
+    @property
+    def has_stop_price(self) -> bool:
+        return self in (OrderType.STOP, OrderType.STOP_LIMIT)
+
+
+class TimeInForce(enum.Enum):
+    """How long an order works: until the end of the `DAY`; until it is canceled (`GTC`); only at
+    once, in part (`IOC`, immediate or cancel) or in full (`FOK`, fill or kill)."""
+
+    DAY = "day"
+    GTC = "gtc"
+    IOC = "ioc"
+    FOK = "fok"
+
+    @property
+    def is_immediate(self) -> bool:
+        """Whether the order never rests."""
+        return self in (TimeInForce.IOC, TimeInForce.FOK)
 
 
 class OrderStatus(enum.Enum):
+    """`PENDING_CANCEL` and `PENDING_REPLACE` mean that the broker has not confirmed yet. The order
+    may still be filled until it has."""
+
     NEW = "new"
     PARTIALLY_FILLED = "partially_filled"
+    PENDING_CANCEL = "pending_cancel"
+    PENDING_REPLACE = "pending_replace"
     FILLED = "filled"
     CANCELED = "canceled"
     REJECTED = "rejected"
@@ -36,7 +69,12 @@ class OrderStatus(enum.Enum):
     @property
     def is_open(self) -> bool:
         """Whether the order may still change."""
-        return self in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+        return self not in _CLOSED_STATUSES
+
+
+_CLOSED_STATUSES = frozenset(
+    {OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.FAILED}
+)
 
 
 class WaitingReason(enum.Enum):
@@ -48,22 +86,50 @@ class WaitingReason(enum.Enum):
     NO_QUOTE = "no_quote"
 
 
+NO_FEE = Decimal(0)
+"""The default of a fee. Fields with this very object are not stored."""
+
+
+class ExecutionException(enum.Enum):
+    """Why an execution that a venue reported does not fit its order. It is booked all the same."""
+
+    CLOSED_ORDER = "closed_order"
+    WORSE_THAN_LIMIT = "worse_than_limit"
+    OVERFILLED = "overfilled"
+
+
+class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The terms of an order that can be replaced."""
+
+    qty: Annotated[Decimal, about("the whole order, what is filled included", SHARES)]
+    limit_price: Annotated[Decimal | None, about("null for an order without one", PER_SHARE)]
+    stop_price: Annotated[Decimal | None, about("null for an order without one", PER_SHARE)]
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """An order as clients see it. Quantities are in shares, prices in dollars a share.
 
     `timestamp` is the time of the last change, UTC. `filled_avg_price` is rounded to six places.
-    `waiting` is absent from JSON while it is None.
+    A field with a default is absent while it has its default.
     """
 
     order_id: Annotated[str, about("32 hexadecimal digits made of the user and `clientOrderId`")]
     client_order_id: Annotated[str, about("what its user calls it; idempotent for ever")]
     symbol: Annotated[str, about("what is traded, as the market calls it")]
     side: Annotated[Side, about("buy or sell")]
-    type: Annotated[OrderType, about("market: at the touch; limit: at `limitPrice` or better")]
+    type: Annotated[
+        OrderType,
+        about(
+            "market: at the touch; limit: at `limitPrice` or better; "
+            "stop, stop_limit: as these once the market has reached `stopPrice`"
+        ),
+    ]
     qty: Annotated[Decimal, about("what was asked for", SHARES)]
     limit_price: Annotated[
         Decimal | None,
-        about("the worst price it may be executed at, null for a market order", PER_SHARE),
+        about(
+            "the worst price it may be executed at, null for a market or a stop order", PER_SHARE
+        ),
     ]
     status: Annotated[OrderStatus, about("where it is in its life")]
     filled_qty: Annotated[Decimal, about("executed so far", SHARES)]
@@ -84,6 +150,29 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
             "waits for nothing but its price"
         ),
     ] = None
+    stop_price: Annotated[
+        Decimal | None, about("the price that triggers a stop or stop_limit order", PER_SHARE)
+    ] = None
+    time_in_force: Annotated[
+        TimeInForce,
+        about(
+            "day: until the end of the day; gtc: until it is canceled; ioc: at once, the rest is "
+            "canceled; fok: at once in full, or not at all"
+        ),
+    ] = TimeInForce.GTC
+    reduce_only: Annotated[
+        bool, about("it only ever brings the position in its symbol closer to 0")
+    ] = False
+    triggered_at: Annotated[
+        datetime | None, about("when the market had reached `stopPrice`", UTC_TIME)
+    ] = None
+    replacement: Annotated[
+        OrderTerms | None, about("the terms that were asked for and are not confirmed yet")
+    ] = None
+    fee_total: Annotated[
+        Decimal, about("the fees of its executions, rebates taken off", DOLLARS)
+    ] = NO_FEE
+    venue_order_id: Annotated[str | None, about("what the broker's venue calls it")] = None
 
 
 class QuotedOffer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -131,11 +220,47 @@ class OrderFilled(OrderEvent, frozen=True, kw_only=True, omit_defaults=True):
     offer: Annotated[
         QuotedOffer | None, about("the paper broker's offer that it was taken from")
     ] = None
+    fee: Annotated[Decimal, about("below 0 when it is a rebate", DOLLARS)] = NO_FEE
+    execution_id: Annotated[str | None, about("what the broker's venue calls the execution")] = None
+    exceptions: Annotated[
+        tuple[ExecutionException, ...],
+        about("why the execution does not fit the order; it counts all the same"),
+    ] = ()
 
 
 @event("order.canceled", subject="ev.{user}.orders.{orderId}")
 class OrderCanceled(OrderEvent, frozen=True, kw_only=True):
     """Nothing more will be executed; `order.reason` says why."""
+
+
+@event("order.cancel_requested", subject="ev.{user}.orders.{orderId}")
+class OrderCancelRequested(OrderEvent, frozen=True, kw_only=True):
+    """The broker was asked to cancel the order, and has not confirmed yet."""
+
+
+@event("order.cancel_rejected", subject="ev.{user}.orders.{orderId}")
+class OrderCancelRejected(OrderEvent, frozen=True, kw_only=True):
+    """The broker does not cancel the order, which works on; `order.reason` says why."""
+
+
+@event("order.replace_requested", subject="ev.{user}.orders.{orderId}")
+class OrderReplaceRequested(OrderEvent, frozen=True, kw_only=True):
+    """The broker was asked for the terms of `order.replacement`, and has not confirmed yet."""
+
+
+@event("order.replaced", subject="ev.{user}.orders.{orderId}")
+class OrderReplaced(OrderEvent, frozen=True, kw_only=True):
+    """The order has other terms from here on."""
+
+
+@event("order.replace_rejected", subject="ev.{user}.orders.{orderId}")
+class OrderReplaceRejected(OrderEvent, frozen=True, kw_only=True):
+    """The broker keeps the order's terms; `order.reason` says why."""
+
+
+@event("order.triggered", subject="ev.{user}.orders.{orderId}")
+class OrderTriggered(OrderEvent, frozen=True, kw_only=True):
+    """The market has reached the order's stop price."""
 
 
 @event("order.rejected", subject="ev.{user}.orders.{orderId}")

@@ -6,9 +6,7 @@ from typing import Annotated
 
 from tapewire.events.catalogue import Event, event
 from tapewire.events.fields import DOLLARS, PER_SHARE, SHARES, UTC_TIME, about
-from tapewire.events.orders import Side
-
-NO_FEE = Decimal(0)
+from tapewire.events.orders import NO_FEE, Side
 
 
 @event("trade.executed", subject="ev.{user}.trades.{orderId}")
@@ -28,3 +26,4 @@ class TradeExecuted(Event, frozen=True, kw_only=True, omit_defaults=True):
     strategy_id: Annotated[str | None, about("the strategy it was for, null for a person's order")]
     timestamp: Annotated[datetime, about("when it was executed", UTC_TIME)]
     fee: Annotated[Decimal, about("below 0 when it is a rebate", DOLLARS)] = NO_FEE
+    execution_id: Annotated[str | None, about("what the broker's venue calls it")] = None

@@ -34,6 +34,9 @@ from tapewire.events import (
 
 BLOCK_ROWS = 256
 """Rows of a full block."""
+MAX_FINAL_NUMBERS = 256
+"""Entries that are final, and can be changed all the same: an execution of a closed order may be
+reported late. An entry that became final before so many others stays as it is in the list."""
 MAX_STORED_SEQUENCES = 512
 """Blocks whose sequence the view remembers."""
 
@@ -42,12 +45,14 @@ R = TypeVar("R")
 
 class _State(msgspec.Struct, frozen=True, omit_defaults=True):
     """The number of full blocks, the rows after them as JSON, the numbers of the entries that may
-    still change, and the sequences as of which the last blocks were stored."""
+    still change, the sequences as of which the last blocks were stored, and the numbers of the
+    entries that became final last."""
 
     blocks: int
     rows: msgspec.Raw
     numbers: dict[str, int] = {}
     stored: dict[int, int] = {}
+    finals: dict[str, int] = {}
 
 
 class HistoryChange(msgspec.Struct, Generic[R], frozen=True):
@@ -74,6 +79,7 @@ class HistoryView(Generic[R]):
         self._block_count = 0
         self._last_rows: list[R] = []
         self._numbers: dict[str, int] = {}
+        self._final_numbers: dict[str, int] = {}
         self._unstored_blocks: dict[int, list[R]] = {}
         self._patches: dict[int, dict[int, R]] = {}
         """Changed rows of stored blocks, by block and by position in it."""
@@ -100,7 +106,7 @@ class HistoryView(Generic[R]):
         change = self.change_of(event)
         if change is None:
             return
-        number = None if change.key is None else self._numbers.get(change.key)
+        number = None if change.key is None else self._find_number(change.key)
         if number is not None:
             self._replace(number, change.row)
         elif change.is_new:
@@ -147,7 +153,9 @@ class HistoryView(Generic[R]):
     def encode(self) -> bytes:
         """The state without full blocks, which are stored together with it after `mark_stored`."""
         rows = msgspec.Raw(CODEC.encode(self._last_rows))
-        state = _State(self._block_count, rows, self._numbers, self._stored_sequences)
+        state = _State(
+            self._block_count, rows, self._numbers, self._stored_sequences, self._final_numbers
+        )
         return CODEC.encode(state)
 
     @classmethod
@@ -156,6 +164,7 @@ class HistoryView(Generic[R]):
         view._block_count = state.blocks
         view._last_rows = cls.decode_block(bytes(state.rows))
         view._numbers = dict(state.numbers)
+        view._final_numbers = dict(state.finals)
         view._stored_sequences = dict(state.stored)
         return view
 
@@ -180,11 +189,19 @@ class HistoryView(Generic[R]):
         else:
             rows[position] = row
 
+    def _find_number(self, key: str) -> int | None:
+        number = self._numbers.get(key)
+        return self._final_numbers.get(key) if number is None else number
+
     def _set_number(self, key: str, number: int, *, is_final: bool) -> None:
-        if is_final:
-            self._numbers.pop(key, None)
-        else:
+        if not is_final:
             self._numbers[key] = number
+            return
+        self._numbers.pop(key, None)
+        self._final_numbers.pop(key, None)
+        self._final_numbers[key] = number
+        if len(self._final_numbers) > MAX_FINAL_NUMBERS:
+            del self._final_numbers[next(iter(self._final_numbers))]
 
 
 class OrderHistory(HistoryView[Order]):

@@ -26,8 +26,13 @@ PROMISED: list[tuple[str, str, str]] = [
     ("order:update",
      "order.placed order.accepted order.canceled order.rejected order.failed", ORDER),
     ("order:update, waiting", "order.waiting", f"{ORDER} waiting"),
-    ("order:fill", "order.filled", f"{ORDER} price qty tradeId"),
-    ("trade:new", "trade.executed", "tradeId orderId symbol side qty price strategyId timestamp"),
+    ("order:update, requests and stops",
+     ("order.cancel_requested order.cancel_rejected order.replace_requested order.replaced"
+      " order.replace_rejected order.triggered"),
+     f"{ORDER} stopPrice timeInForce reduceOnly triggeredAt replacement feeTotal venueOrderId"),
+    ("order:fill", "order.filled", f"{ORDER} price qty tradeId fee executionId exceptions"),
+    ("trade:new", "trade.executed",
+     "tradeId orderId symbol side qty price strategyId timestamp fee executionId"),
     ("position:update", "position.opened position.changed position.closed", POSITION),
     ("position:update, revalued", "position.valued", f"{POSITION} currentPrice unrealizedPnl"),
     ("price:update", "price.updated", "symbol price bid ask volume change changePercent timestamp"),
@@ -52,6 +57,9 @@ PROMISED: list[tuple[str, str, str]] = [
     ("ORDER_CANCELLED", "order.canceled", ORDER),
     ("ORDER_FAILED", "order.failed", ORDER),
     ("ORDER_UPDATED", "order.waiting", f"{ORDER} waiting"),
+    ("ORDER_UPDATED, requests and stops",
+     ("order.cancel_requested order.cancel_rejected order.replace_requested order.replaced"
+      " order.replace_rejected order.triggered"), f"{ORDER} stopPrice replacement"),
     ("ORDER_*, reported",
      ("report.order_placed report.order_executed report.order_rejected report.order_cancelled"
       " report.order_failed"), REPORTED_ORDER),
@@ -102,6 +110,7 @@ def test_every_event_type_is_promised_or_listed_as_private() -> None:
 def test_enum_values_are_those_promised_to_clients() -> None:
     assert {one.value for one in OrderStatus} == {
         "new", "partially_filled", "filled", "canceled", "rejected", "failed",
+        "pending_cancel", "pending_replace",
     }  # fmt: skip
     assert {one.value for one in StrategyStatus} == {
         "created", "started", "stopped", "completed", "error",

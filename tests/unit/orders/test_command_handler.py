@@ -7,7 +7,8 @@ from tapewire.log import CommandHandler, CommandRejected, EventSubject, Page, Un
 from tapewire.log.command_handler import MAX_LOAD_ATTEMPTS
 from tapewire.log.memory import MemoryEventLog, MemoryServer
 from tapewire_services.orders.domain.commands import Command
-from tapewire_services.orders.domain.order import ORDER_DECIDER, ClosedState, State
+from tapewire_services.orders.domain.order import ORDER_DECIDER
+from tapewire_services.orders.domain.order_state import ClosedState, State
 from tests.harness.order_builders import USER, accept, cancel, fill, order_id, place
 
 pytestmark = pytest.mark.virtual_time

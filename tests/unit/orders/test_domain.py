@@ -7,7 +7,7 @@ import pytest
 from tapewire.events import OrderFilled, OrderPlaced, TradeExecuted, WaitingReason
 from tapewire.log import EventSubject
 from tapewire_services.orders.domain.commands import Command
-from tapewire_services.orders.domain.order import ClosedState, WorkingState
+from tapewire_services.orders.domain.order_state import ClosedState, WorkingState
 from tests.harness.order_builders import (
     USER,
     accept,

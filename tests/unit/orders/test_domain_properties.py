@@ -9,27 +9,35 @@ import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
-from tapewire.events import OrderEvent, Side, TradeExecuted
+from tapewire.events import OrderEvent, Side, TimeInForce, TradeExecuted
 from tapewire.log import CommandRejected, EventDraft, EventMetadata
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
-from tapewire_services.orders.domain.commands import Command, FillOrderCommand
-from tapewire_services.orders.domain.order import (
-    ORDER_DECIDER,
-    UnplacedState,
-    WorkingState,
+from tapewire_services.orders.domain.commands import (
+    BookExecutionCommand,
+    Command,
+    FillOrderCommand,
 )
+from tapewire_services.orders.domain.order import ORDER_DECIDER
+from tapewire_services.orders.domain.order_state import UnplacedState, WorkingState
 from tests.harness import virtual_time
 from tests.harness.order_builders import (
     OrderHistory,
     accept,
     at,
     cancel,
+    confirm_replace,
+    execution,
     fail,
     fill,
     given,
     note_waiting,
     place,
     reject,
+    reject_cancel,
+    reject_replace,
+    replace,
+    request_cancel,
+    trigger,
 )
 from tests.harness.verification import find_differences, net_cash
 
@@ -41,22 +49,41 @@ OTHERS: dict[str, Callable[[str], Command]] = {
     "cancel": cancel,
     "reject": reject,
     "fail": fail,
-    "wait": lambda id_: note_waiting(id=id_),
     "place": lambda id_: place(str(QTY), id=id_),
+    "wait": lambda id_: note_waiting(id=id_),
+    "request cancel": request_cancel,
+    "reject cancel": reject_cancel,
+    "confirm": confirm_replace,
+    "refuse": reject_replace,
+    "trigger": trigger,
 }
+
+
+KINDS: list[dict[str, Any]] = [
+    {},
+    {"limit": "100"},
+    {"stop": "98", "limit": "97", "side": Side.SELL, "time_in_force": TimeInForce.DAY},
+    {"stop": "98", "reduce_only": True, "time_in_force": TimeInForce.FOK},
+]
 
 
 @st.composite
 def commands(draw: st.DrawFn) -> Command:
-    """Mostly fills; one in ten names a wrong `filled_before`."""
+    """Mostly fills; one in ten names a wrong `filled_before`. What a venue reports names one of a
+    few executions, so it is often reported again, or for an order that is closed."""
     number = draw(st.integers(0, 30))
-    kind = draw(
-        st.sampled_from(["fill"] * 8 + ["accept", "cancel", "reject", "fail", "wait", "place"])
-    )
-    if kind != "fill":
+    kind = draw(st.sampled_from(["fill", "execution"] * 5 + ["replace"] * 3 + [*OTHERS]))
+    if kind in OTHERS:
         return OTHERS[kind](f"{kind}{number}")
     qty = draw(st.decimals("0.000001", 60, places=6))
     price = draw(st.decimals("0.00000001", 1_000_000, places=8))
+    if kind == "replace":
+        limit = draw(st.none() | st.just("99.5"))
+        is_asked = draw(st.booleans())
+        return replace(str(qty * 2), limit, is_asked=is_asked, id=f"replace{number}")
+    if kind == "execution":
+        fee = draw(st.sampled_from(["0", "0.35", "-0.00000001"]))
+        return execution(f"E{draw(st.integers(0, 5))}", str(qty), str(price), fee=fee)
     return FillOrderCommand(
         id=f"fill{number}",
         at=at(draw(st.integers(-5, 5))),
@@ -67,9 +94,10 @@ def commands(draw: st.DrawFn) -> Command:
     )
 
 
-def play(sequence: list[Command]) -> OrderHistory:
-    """Decide all. A fill with a `filled_before` of 0 gets the quantity that is filled by then."""
-    order = given(place(str(QTY)))
+def play(sequence: list[Command], kind: int = 0) -> OrderHistory:
+    """Decide all, on one of several kinds of orders. A fill with a `filled_before` of 0 gets the
+    quantity that is filled by then."""
+    order = given(place(str(QTY), **KINDS[kind]))
     for command in sequence:
         if isinstance(command, FillOrderCommand) and command.filled_before == 0:
             command = with_current_filled_qty(order, command)
@@ -116,10 +144,11 @@ async def find_differences_in(drafts: list[EventDraft]) -> list[str]:
     return (await find_differences(log, MemoryLatestValueStore(server, prefix="view")))[0]
 
 
-@examples(st.lists(commands(), max_size=40))
-def test_every_history_passes_verification(sequence: list[Command]) -> None:
-    """Quantities, averages, prices, states and trades are as `tapewire verify` computes them."""
-    drafts = to_drafts(play(sequence))
+@examples(st.lists(commands(), max_size=40), st.integers(0, len(KINDS) - 1))
+def test_every_history_passes_verification(sequence: list[Command], kind: int) -> None:
+    """Quantities, averages, prices, fees, states and trades are as `tapewire verify` computes
+    them."""
+    drafts = to_drafts(play(sequence, kind))
     assert virtual_time.run(find_differences_in(drafts)) == []
 
 
@@ -134,6 +163,22 @@ def test_a_repeated_command_changes_nothing(sequence: list[Command], data: st.Da
         assert try_to_decide(order, again) == 0
     assert try_to_decide(order, place(str(QTY), id="again")) == 0
     assert order.state == before
+
+
+@examples(st.lists(commands(), max_size=40), st.integers(0, len(KINDS) - 1))
+def test_every_reported_execution_is_on_order_and_trades_once(
+    sequence: list[Command], kind: int
+) -> None:
+    order = play(sequence, kind)
+    reported: dict[str, Decimal] = {}
+    for command in sequence:
+        if isinstance(command, BookExecutionCommand):
+            reported.setdefault(command.execution_id, command.qty)
+    trades = [event for event in order.events if isinstance(event, TradeExecuted)]
+    booked = {one.execution_id: one.qty for one in trades if one.execution_id is not None}
+    assert booked == reported
+    assert sum(one.qty for one in trades) == order.order.filled_qty
+    assert len(booked) == sum(one.execution_id is not None for one in trades)
 
 
 @examples(st.lists(commands(), max_size=40))

@@ -107,7 +107,7 @@ VIOLATIONS: dict[str, Violation] = {
     "number of a fill": change_fields("order.filled", "tradeId is t", tradeId="t"),
     "worse than the limit": change_fields(
         "order.filled",
-        "worse than the limit",
+        "worse_than_limit",
         lambda d: is_limit_order(d) and d["order"]["side"] == "buy",
         price=plus("5"),
     ),

@@ -1,25 +1,26 @@
 """The invariants of orders and trades.
 
 An order is placed once, under the id made from its user and its client order id; what was asked for
-never changes. It is accepted at most once, never filled beyond its quantity or worse than its
-limit, and has no events after it is closed. It waits only once it is accepted, and no longer after
-a fill or its end. Each fill has the next number, is followed by one trade
-with the same values, and leaves the exact sum and average of all fills.
+changes only when it is replaced. It is accepted at most once, never filled beyond its quantity or
+worse than its limit, and has no events after it is closed. It waits only once it is accepted, and
+no longer after a fill or its end. An execution that a venue reported is
+the exception: it counts, once, and says why it does not fit. Each fill has the next number, is
+followed by one trade with the same values, and leaves the exact sum and average of all fills.
 """
+
+from collections import OrderedDict
 
 from tapewire.events import (
     Order,
     OrderAccepted,
-    OrderCanceled,
+    OrderCancelRequested,
     OrderEvent,
-    OrderFailed,
     OrderFilled,
     OrderPlaced,
     OrderRejected,
-    OrderStatus,
-    OrderType,
+    OrderReplaced,
+    OrderReplaceRequested,
     OrderWaiting,
-    Side,
     TradeExecuted,
 )
 from tapewire.log import RecordedEvent
@@ -34,18 +35,20 @@ from tapewire.verify.fixed_point import (
     from_units,
     to_units,
 )
+from tapewire.verify.invariants.order_changes import (
+    expected_exceptions,
+    expected_status,
+    find_forbidden_changes,
+)
 from tapewire.verify.reference_index import ReferenceIndex
 
-IMMUTABLE_FIELDS = ("order_id", "client_order_id", "symbol", "side", "type", "qty", "limit_price",
-         "strategy_id")  # fmt: skip
-"""Fields that never change."""
-CLOSED_STATUS_BY_EVENT: dict[type[OrderEvent], OrderStatus] = {
-    OrderCanceled: OrderStatus.CANCELED,
-    OrderRejected: OrderStatus.REJECTED,
-    OrderFailed: OrderStatus.FAILED,
-}
 MAX_REMEMBERED_COMMANDS = 64
 """Commands of an order that are remembered."""
+MAX_CLOSED_ORDERS = 4096
+"""Closed orders that are remembered, for executions that a venue reports afterwards. Of an order
+that was closed earlier, the sums are not checked any more."""
+_REQUESTS = (OrderCancelRequested, OrderReplaceRequested, OrderReplaced)
+"""What can happen to an order before it is accepted."""
 
 
 class _OpenOrder:
@@ -72,6 +75,7 @@ class OrderInvariants:
         self._unique_facts = unique_facts
         self._has_full_history = has_full_history
         self._open_orders: dict[str, _OpenOrder] = {}
+        self._closed_orders: OrderedDict[str, _OpenOrder] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._open_orders)
@@ -84,6 +88,10 @@ class OrderInvariants:
             self._check_placed(recorded, event)
             return
         known = self._open_orders.get(recorded.subject)
+        if known is None and isinstance(event, OrderFilled) and event.execution_id is not None:
+            known = self._closed_orders.get(recorded.subject)
+            if known is None and not order.status.is_open:
+                return
         if known is None:
             if self._has_full_history:
                 findings.report_event(
@@ -95,7 +103,10 @@ class OrderInvariants:
         self._check_transition(recorded, event, known)
         known.order = order
         if not order.status.is_open:
-            del self._open_orders[recorded.subject]
+            self._open_orders.pop(recorded.subject, None)
+            self._closed_orders[recorded.subject] = known
+            if len(self._closed_orders) > MAX_CLOSED_ORDERS:
+                self._closed_orders.popitem(last=False)
 
     def _check_placed(self, recorded: RecordedEvent, event: OrderPlaced) -> None:
         findings, order = self._findings, event.order
@@ -103,20 +114,22 @@ class OrderInvariants:
         self._unique_facts.define(f"placed {recorded.subject}", recorded.sequence)
         named = order_id(recorded.event_subject.owner, order.client_order_id)
         findings.compare(recorded, "orderId", order.order_id, named)
-        findings.compare(recorded, "status", order.status, OrderStatus.NEW)
+        findings.compare(recorded, "status", order.status, expected_status(order, event))
         findings.compare(recorded, "filledQty", order.filled_qty, 0)
         findings.compare(recorded, "filledAvgPrice", order.filled_avg_price, None)
-        limited = order.limit_price is not None
-        findings.compare(recorded, "having a limit", limited, order.type is OrderType.LIMIT)
+        findings.compare(recorded, "feeTotal", order.fee_total, 0)
+        limited, stopped = order.limit_price is not None, order.stop_price is not None
+        findings.compare(recorded, "having a limit", limited, order.type.has_limit_price)
+        findings.compare(recorded, "having a stop", stopped, order.type.has_stop_price)
         self._open_orders[recorded.subject] = _OpenOrder(order, 0, event.command_id)
 
     def _check_transition(
         self, recorded: RecordedEvent, event: OrderEvent, open_order: _OpenOrder
     ) -> None:
         findings, before, order = self._findings, open_order.order, event.order
-        for name in IMMUTABLE_FIELDS:
-            if getattr(order, name) != getattr(before, name):
-                findings.compare(recorded, name, getattr(order, name), getattr(before, name))
+        for name, found, expected in find_forbidden_changes(before, event):
+            findings.compare(recorded, name, found, expected)
+        findings.compare(recorded, "status", order.status, expected_status(before, event))
         if order.timestamp < before.timestamp:
             findings.report_event(recorded, f"its time goes back to {order.timestamp.isoformat()}")
         if event.command_id in open_order.recent_command_ids:
@@ -129,16 +142,9 @@ class OrderInvariants:
         if isinstance(event, OrderFilled):
             self._check_fill(recorded, event, open_order)
             return
-        findings.compare(recorded, "filledQty", order.filled_qty, before.filled_qty)
-        findings.compare(
-            recorded, "filledAvgPrice", order.filled_avg_price, before.filled_avg_price
-        )
-        findings.compare(
-            recorded, "status", order.status, CLOSED_STATUS_BY_EVENT.get(type(event), before.status)
-        )
         if isinstance(event, OrderAccepted | OrderRejected) and open_order.is_accepted:
             findings.report_event(recorded, "the order was accepted before")
-        open_order.is_accepted = True
+        open_order.is_accepted = open_order.is_accepted or not isinstance(event, _REQUESTS)
 
     def _check_waiting(
         self, recorded: RecordedEvent, event: OrderEvent, open_order: _OpenOrder
@@ -160,26 +166,18 @@ class OrderInvariants:
         open_order.fill_count += 1
         try:
             qty, price = to_units(event.qty, QTY_PLACES), to_units(event.price, PRICE_PLACES)
-            wanted, was = to_units(order.qty, QTY_PLACES), to_units(before.filled_qty, QTY_PLACES)
+            was = to_units(before.filled_qty, QTY_PLACES)
+            fees = to_units(before.fee_total, PRICE_PLACES) + to_units(event.fee, PRICE_PLACES)
         except UnrepresentableAmount as error:
             findings.report_event(recorded, str(error))
             open_order.total_cost = None
             return
         filled = was + qty
-        if qty <= 0 or filled > wanted:
-            findings.report_event(
-                recorded, f"{event.qty} at {event.price} do not fit what is unfilled"
-            )
+        if qty <= 0:
+            findings.report_event(recorded, f"{event.qty} at {event.price} is no execution")
         findings.compare(recorded, "filledQty", order.filled_qty, from_units(filled, QTY_PLACES))
-        whole = OrderStatus.FILLED if filled == wanted else OrderStatus.PARTIALLY_FILLED
-        findings.compare(recorded, "status", order.status, whole)
-        limit = order.limit_price
-        if limit is not None and (
-            event.price > limit if order.side is Side.BUY else event.price < limit
-        ):
-            findings.report_event(
-                recorded, f"filled at {event.price}, worse than the limit {limit}"
-            )
+        findings.compare(recorded, "feeTotal", order.fee_total, from_units(fees, PRICE_PLACES))
+        self._check_exceptions(recorded, event, before)
         if open_order.total_cost is None:
             return
         findings.compare(
@@ -192,6 +190,21 @@ class OrderInvariants:
             else None
         )
         findings.compare(recorded, "filledAvgPrice", order.filled_avg_price, paid)
+
+    def _check_exceptions(self, recorded: RecordedEvent, event: OrderFilled, before: Order) -> None:
+        """An execution without an id is one of our own, and must fit."""
+        findings, unfit = self._findings, expected_exceptions(before, event)
+        if event.execution_id is not None:
+            self._unique_facts.define(
+                f"execution {recorded.subject} {event.execution_id}", recorded.sequence
+            )
+            findings.compare(recorded, "exceptions", event.exceptions, unfit)
+            return
+        if unfit or event.exceptions:
+            what = ", ".join(one.value for one in (*unfit, *event.exceptions))
+            findings.report_event(
+                recorded, f"filled {event.qty} at {event.price} of {before.qty}: {what}"
+            )
 
     def check_trade(
         self, recorded: RecordedEvent, trade: TradeExecuted, fill: RecordedEvent | None
@@ -218,6 +231,8 @@ class OrderInvariants:
             ("price", trade.price, event.price),
             ("strategyId", trade.strategy_id, order.strategy_id),
             ("timestamp", trade.timestamp, order.timestamp),
+            ("fee", trade.fee, event.fee),
+            ("executionId", trade.execution_id, event.execution_id),
             ("causation", recorded.metadata.causation, fill.metadata.causation),
         )
         for name, found, expected in pairs:

@@ -12,14 +12,21 @@ from typing import Any
 import msgspec
 
 from tapewire.events import (
+    NO_FEE,
     Event,
     Order,
     OrderCanceled,
+    OrderCancelRejected,
+    OrderCancelRequested,
     OrderEvent,
     OrderFailed,
     OrderFilled,
     OrderPlaced,
     OrderRejected,
+    OrderReplaced,
+    OrderReplaceRejected,
+    OrderReplaceRequested,
+    OrderTriggered,
     OrderWaiting,
     Side,
     StopLossExecuted,
@@ -68,6 +75,12 @@ ORDER_EVENT_NAMES: dict[type[Event], str] = {
     OrderCanceled: "ORDER_CANCELLED",
     OrderFailed: "ORDER_FAILED",
     OrderWaiting: "ORDER_UPDATED",
+    OrderCancelRequested: "ORDER_UPDATED",
+    OrderCancelRejected: "ORDER_UPDATED",
+    OrderReplaceRequested: "ORDER_UPDATED",
+    OrderReplaced: "ORDER_UPDATED",
+    OrderReplaceRejected: "ORDER_UPDATED",
+    OrderTriggered: "ORDER_UPDATED",
 }
 
 
@@ -235,6 +248,7 @@ def _stop_loss_payload(
 def _order_payload(event_name: str, event: OrderEvent, owner: str) -> OrderPayload:
     order = event.order
     filled = event if isinstance(event, OrderFilled) else None
+    asked = order.replacement
     return OrderPayload(
         type=event_name,
         timestamp=order.timestamp,
@@ -248,6 +262,12 @@ def _order_payload(event_name: str, event: OrderEvent, owner: str) -> OrderPaylo
         status=order.status.value,
         message=order.reason,
         waiting=None if order.waiting is None else order.waiting.value,
+        stop_price=order.stop_price,
+        fee=filled.fee if filled else NO_FEE,
+        execution_id=filled.execution_id if filled else None,
+        requested_quantity=None if asked is None else asked.qty,
+        requested_price=None if asked is None else asked.limit_price,
+        requested_stop_price=None if asked is None else asked.stop_price,
     )
 
 

@@ -5,6 +5,8 @@ from decimal import Decimal
 
 import msgspec
 
+from tapewire.events import NO_FEE
+
 
 class StrategyPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A change of a strategy, and its state after it. `position` is in shares, negative when short;
@@ -37,8 +39,9 @@ class StopLossPayload(msgspec.Struct, frozen=True, kw_only=True):
 
 class OrderPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A change of an order. For an execution, `quantity` and `price` are those of the fill;
-    otherwise the ordered quantity and the limit price. Shares, and dollars a share. `waiting` is
-    what the order waits for, absent while that is nothing but its price."""
+    otherwise the ordered quantity and the limit price. Shares, and dollars a share. What is
+    `requested` is not confirmed yet; `waiting` is what the order waits for beside its price. Fields
+    with a default are absent while they have it."""
 
     type: str
     timestamp: datetime
@@ -52,6 +55,12 @@ class OrderPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     status: str
     message: str | None
     waiting: str | None = None
+    stop_price: Decimal | None = None
+    fee: Decimal = NO_FEE
+    execution_id: str | None = None
+    requested_quantity: Decimal | None = None
+    requested_price: Decimal | None = None
+    requested_stop_price: Decimal | None = None
 
 
 class ErrorPayload(msgspec.Struct, frozen=True, kw_only=True):

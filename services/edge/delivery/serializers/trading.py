@@ -12,12 +12,14 @@ import msgspec
 
 from tapewire.events import (
     CATALOGUE,
+    NO_FEE,
     AgentState,
     AgentStatusChanged,
     AlertLevel,
     AlertRaised,
     DecisionMade,
     Event,
+    ExecutionException,
     Order,
     OrderEvent,
     OrderFilled,
@@ -43,11 +45,14 @@ from tapewire_services.edge.delivery.serializers.trading_views import (
 
 
 class OrderFillPayload(Order, frozen=True, kw_only=True):
-    """The order after a fill, and the fill."""
+    """The order after a fill, and the fill. `exceptions` say why it does not fit the order."""
 
     fill_qty: Decimal
     fill_price: Decimal
     trade_id: str
+    fill_fee: Decimal = NO_FEE
+    execution_id: str | None = None
+    exceptions: tuple[ExecutionException, ...] = ()
 
 
 class PublicAgentStatusPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -130,7 +135,13 @@ def serialize_trading(event: Event, owner: str, pricing: PricingContext) -> SseM
     if isinstance(event, OrderFilled):
         fields = msgspec.structs.asdict(event.order)
         fill = OrderFillPayload(
-            **fields, fill_qty=event.qty, fill_price=event.price, trade_id=event.trade_id
+            **fields,
+            fill_qty=event.qty,
+            fill_price=event.price,
+            trade_id=event.trade_id,
+            fill_fee=event.fee,
+            execution_id=event.execution_id,
+            exceptions=event.exceptions,
         )
         return "order:fill", fill
     if isinstance(event, OrderEvent):
