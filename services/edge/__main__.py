@@ -24,7 +24,7 @@ from tapewire_services.edge.cluster.presence_sync import PresenceSync
 from tapewire_services.edge.cluster.stream_changes import StreamChangeExchange
 from tapewire_services.edge.delivery.stream_routes import build_stream_routes
 from tapewire_services.edge.drain import drain
-from tapewire_services.edge.engine import Engine
+from tapewire_services.edge.engine import PRICES_KEEPALIVE_SHARE, Engine
 from tapewire_services.edge.http import server
 from tapewire_services.edge.http.admission import StreamAdmission
 from tapewire_services.edge.http.app import create_app
@@ -137,7 +137,11 @@ def _start_engine(app: App) -> Engine:
     )
     for name, task in engine.background_tasks().items():
         app.spawn(task, name=name)
-    tick = min(MAX_TICK_SECONDS, app.settings.keepalive_interval / 4)
+    tick = min(
+        MAX_TICK_SECONDS,
+        app.settings.keepalive_interval / 4,
+        app.settings.stale_seconds * PRICES_KEEPALIVE_SHARE / 2,
+    )
     app.spawn(server.run_hub_ticks(engine.hub, now, tick), name="hub-tick")
     return engine
 

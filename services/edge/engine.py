@@ -21,7 +21,7 @@ from tapewire_services.edge.cluster.presence import ConnectionTotals, Presence
 from tapewire_services.edge.delivery.close_reason import CloseReason
 from tapewire_services.edge.delivery.conflation_registry import ConflationRegistry
 from tapewire_services.edge.delivery.hub import Hub
-from tapewire_services.edge.delivery.live_values import LiveValues
+from tapewire_services.edge.delivery.live_values import STALE_KEY_PREFIX, LiveValues
 from tapewire_services.edge.delivery.snapshots import SnapshotReader
 from tapewire_services.edge.delivery.stream_routes import LiveValue
 from tapewire_services.edge.delivery.stream_service import StreamService
@@ -33,6 +33,10 @@ from tapewire_services.edge.ingest.quote_feed import QuoteFeed
 
 COUNTS_POLL_INTERVAL_SECONDS = 0.5
 """How often a change of the connection counts is noticed."""
+
+PRICES_KEEPALIVE_SHARE = 1 / 4
+"""Share of the time after which a quote is stale. A stream with prices is silent no longer than
+that, so a client whose server stands still finds out before its prices are stale."""
 
 logger = structlog.get_logger("edge.engine")
 
@@ -61,7 +65,14 @@ class Engine:
         changed = self._changes.mark_changed
 
         self.log_tail = LogTail(log, seed=seed)
-        self.quote_feed = QuoteFeed(quotes, partial(changed, LiveValue.PRICES), rng)
+        self.quote_feed = QuoteFeed(
+            quotes,
+            partial(changed, LiveValue.PRICES),
+            rng,
+            on_stale=self._mark_stale,
+            on_fresh=self._mark_fresh,
+            stale_seconds=settings.stale_seconds,
+        )
         self.declared_values = DeclaredValueFeed(
             declared_values, partial(changed, LiveValue.DECLARED), rng
         )
@@ -73,12 +84,17 @@ class Engine:
             log_tail=self.log_tail,
             quote_feed=self.quote_feed,
             on_change=partial(changed, LiveValue.VALUATIONS),
+            on_stale=lambda symbol, owner: changed(
+                LiveValue.VALUATIONS, STALE_KEY_PREFIX + symbol, owner, is_urgent=True
+            ),
             rng=rng,
         )
         self.hub = Hub(
             keepalive_seconds=settings.keepalive_interval,
             write_seconds=settings.write_seconds,
             quiet_seconds=settings.quiet_seconds,
+            # The hub's tick may be late by as much again.
+            prices_keepalive_seconds=settings.stale_seconds * PRICES_KEEPALIVE_SHARE / 2,
             retry_ms=settings.retry_ms,
             pricing=self.portfolios,
         )
@@ -123,6 +139,7 @@ class Engine:
             now=now,
             retry_ms=settings.retry_ms,
             keepalive_ms=round(settings.keepalive_interval * 1000),
+            prices_keepalive_ms=round(settings.stale_seconds * PRICES_KEEPALIVE_SHARE * 1000),
             replay_limit=settings.replay_limit,
             rng=rng,
         )
@@ -132,6 +149,7 @@ class Engine:
         return {
             "log_tail": self.log_tail.run(),
             "quotes": self.quote_feed.run(),
+            "freshness": self.quote_feed.watch_freshness(),
             "declared_values": self.declared_values.run(),
             "item_metrics": self.item_metrics.run(),
             "connection_counts": self._watch_connection_counts(),
@@ -189,6 +207,14 @@ class Engine:
             receivers = self.hub.publish(recorded)
             if span is not None:
                 span.set_attribute("tapewire.receivers", receivers)
+
+    def _mark_stale(self, symbol: str) -> None:
+        self._changes.mark_changed(LiveValue.PRICES, symbol, is_urgent=True)
+        self.portfolios.mark_stale(symbol)
+
+    def _mark_fresh(self, symbol: str) -> None:
+        self._changes.mark_changed(LiveValue.PRICES, symbol)
+        self.portfolios.mark_fresh(symbol)
 
     async def _watch_connection_counts(self) -> None:
         version = self.presence.version

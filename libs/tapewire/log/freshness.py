@@ -101,6 +101,10 @@ class QuoteFreshness:
         is_known = bool(self._stale or self._confirmed_at)
         return is_known and now >= self._last_confirmed_at + self.limit_seconds
 
+    def seconds_silent(self, now: float) -> float:
+        """Seconds since any symbol was confirmed, or since the start."""
+        return now - self._last_confirmed_at
+
     def distrust_until(self, moment: float) -> None:
         """Let nothing that arrives before `moment` confirm a quote. The process, its connection or
         the message server stood still, and what arrives now may be as old as that."""

@@ -35,7 +35,7 @@ class ValueFollower:
     Args:
         name: appears in logs.
         on_arrival: is called with the key of every change that arrives in order, also of the same
-            bytes again, after `on_value`.
+            bytes again, before `on_value`.
         reload_interval_seconds: mean time between two reads of all values, jittered by half; None
             reads again only after a gap.
     """
@@ -126,9 +126,9 @@ class ValueFollower:
             self._reload_requested.set()
             return
         self._last_live_sequence = value.sequence
-        self._apply(key, value)
         if self._on_arrival is not None:
             self._on_arrival(key)
+        self._apply(key, value)
 
     def _apply(self, key: str, value: StoredValue) -> None:
         """Take over `value` unless the known one is newer."""

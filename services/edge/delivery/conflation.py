@@ -75,10 +75,13 @@ class ConflationGroup:
         self._is_busy = False
         self._compressor = SharedCompressor()
 
-    def mark_changed(self, key: str) -> None:
-        """Record that `key` has a newer value, and flush when its rate allows it."""
+    def mark_changed(self, key: str, *, is_urgent: bool = False) -> None:
+        """Record that `key` has a newer value, and flush when its rate allows it. An urgent change
+        waits for the flush window only."""
         if self._keys is not None and key not in self._keys:
             return
+        if is_urgent:
+            self._key_allowed_at.pop(key, None)
         self._change_count += 1
         self._changed_keys.add(key)
         if not self._is_writing and (self._timer is None or self._due_at(key) < self._timer_at):

@@ -50,14 +50,20 @@ class ConflationRegistry:
         }
 
     def mark_changed(
-        self, value: LiveValue, key: str = SINGLE_KEY, owner: str | None = None
+        self,
+        value: LiveValue,
+        key: str = SINGLE_KEY,
+        owner: str | None = None,
+        *,
+        is_urgent: bool = False,
     ) -> None:
-        """Flush the newest value of `key` to its readers: those of `owner`, or all when None."""
+        """Flush the newest value of `key` to its readers: those of `owner`, or all when None. An
+        urgent change does not wait for its readers' rate."""
         by_owner = self._groups[value]
         selected = by_owner.values() if owner is None else (by_owner.get(owner, {}),)
         for groups in selected:
             for group in groups.values():
-                group.mark_changed(key)
+                group.mark_changed(key, is_urgent=is_urgent)
 
     @contextlib.contextmanager
     def join(self, spec: GroupSpec, outbox: Outbox) -> Iterator[None]:

@@ -18,7 +18,10 @@ from tapewire_services.edge.delivery.connection_info import ConnectionInfo, Stre
 from tapewire_services.edge.delivery.connection_limits import ConnectionLimits, Overdue
 from tapewire_services.edge.delivery.outbox import Outbox
 from tapewire_services.edge.delivery.selection import Selection
-from tapewire_services.edge.delivery.stream_routes import Interest
+from tapewire_services.edge.delivery.stream_routes import Interest, LiveValue
+
+PRICE_VALUES = frozenset((LiveValue.PRICES, LiveValue.VALUATIONS))
+"""Values that mislead when they are old."""
 
 logger = structlog.get_logger("edge.connection")
 
@@ -34,28 +37,12 @@ class Connection:
     """
 
     __slots__ = (
-        "_abort",
-        "_change_waiters",
-        "_close_reason",
-        "_closed_at",
-        "_id_current_at",
-        "_is_draining",
-        "_is_live",
-        "_last_heartbeat_at",
-        "_last_sent_sequence",
-        "_last_write_at",
-        "_position",
-        "_previous_sent_sequence",
-        "_requested_content",
-        "_urgent_events",
-        "_write_started_at",
-        "content",
-        "info",
-        "interest",
-        "outbox",
-        "route",
-        "selection",
-    )
+        "_abort", "_change_waiters", "_close_reason", "_closed_at", "_id_current_at",
+        "_is_draining", "_is_live", "_last_content_at", "_last_heartbeat_at",
+        "_last_sent_sequence", "_last_write_at", "_position", "_previous_sent_sequence",
+        "_requested_content", "_urgent_events", "_write_started_at", "content", "info",
+        "interest", "outbox", "route", "selection",
+    )  # fmt: skip
 
     def __init__(
         self, info: ConnectionInfo, outbox: Outbox, now: float, abort: Callable[[], None]
@@ -71,7 +58,7 @@ class Connection:
         self._is_draining = False
         self._position = 0
         self._last_sent_sequence = 0
-        self._last_write_at = self._last_heartbeat_at = now
+        self._last_write_at = self._last_content_at = self._last_heartbeat_at = now
         self._write_started_at: float | None = None
         self._urgent_events: list[RecordedEvent] = []
         """Urgent events that wait in the outbox."""
@@ -200,9 +187,11 @@ class Connection:
     def write_started(self, now: float) -> None:
         self._write_started_at = now
 
-    def write_finished(self, now: float) -> None:
-        """Record that a write completed."""
+    def write_finished(self, now: float, *, has_content: bool = True) -> None:
+        """Record that a write completed, of more than a keepalive of prices if it
+        `has_content`."""
         self._last_write_at = now
+        self._last_content_at = now if has_content else self._last_content_at
         self._write_started_at = None
 
     def heartbeat_sent(self, now: float) -> None:
@@ -226,8 +215,8 @@ class Connection:
         started = self._write_started_at
         if started is not None and now - started > limits.write_seconds:
             return Overdue.WRITE
-        idle_seconds = now - self._last_write_at
-        if idle_seconds > limits.quiet_seconds:
+        silent_seconds = now - self._last_write_at
+        if silent_seconds > limits.quiet_seconds:
             return Overdue.QUIET
         expires_at = self.info.expires_at
         if expires_at is not None and wall_time >= expires_at:
@@ -237,10 +226,13 @@ class Connection:
         if self.route.family.has_steady_heartbeat:
             if now - self._last_heartbeat_at >= limits.heartbeat_seconds:
                 return Overdue.HEARTBEAT
-        elif idle_seconds >= limits.keepalive_seconds:
+        elif now - self._last_content_at >= limits.keepalive_seconds:
             return Overdue.HEARTBEAT
-        is_id_overdue = now - self._id_current_at >= limits.keepalive_seconds
-        return Overdue.CHECKPOINT if is_id_overdue else None
+        if now - self._id_current_at >= limits.keepalive_seconds:
+            return Overdue.CHECKPOINT
+        is_silent = silent_seconds >= limits.prices_keepalive_seconds
+        shows_prices = not PRICE_VALUES.isdisjoint(self.interest.live_values)
+        return Overdue.PRICES if is_silent and shows_prices else None
 
     def pop_urgent_events(self) -> list[RecordedEvent]:
         """Return the urgent events of the chunk that was just taken from the outbox."""

@@ -22,6 +22,8 @@ from tapewire_services.edge.delivery.serializers import (
 DEFAULT_RETRY_MS = 5000
 """Default reconnection time of clients, in milliseconds."""
 KEEPALIVE_COMMENT = b": keepalive\n\n"
+PRICES_KEEPALIVE_COMMENT = b": prices\n\n"
+"""Sent on an idle stream that shows prices: its client notices when the server stands still."""
 LIVE_COMMENT = b": live\n\n"
 """Notifies a client that asked for it that all earlier events have been sent."""
 

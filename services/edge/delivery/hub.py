@@ -21,6 +21,7 @@ from tapewire_services.edge.delivery.cursor import Cursor
 from tapewire_services.edge.delivery.frames import (
     DEFAULT_RETRY_MS,
     KEEPALIVE_COMMENT,
+    PRICES_KEEPALIVE_COMMENT,
     FrameEncoder,
     render_frame,
 )
@@ -53,6 +54,7 @@ class Hub:
         keepalive_seconds: float,
         write_seconds: float,
         quiet_seconds: float = 300.0,
+        prices_keepalive_seconds: float = float("inf"),
         retry_ms: int = DEFAULT_RETRY_MS,
         pricing: PricingContext | None = None,
     ) -> None:
@@ -62,6 +64,7 @@ class Hub:
             quiet_seconds=quiet_seconds,
             keepalive_seconds=keepalive_seconds,
             heartbeat_seconds=keepalive_seconds * HEARTBEAT_INTERVAL_SHARE,
+            prices_keepalive_seconds=prices_keepalive_seconds,
         )
         self._connections: dict[Connection, None] = {}
         self._index = ConnectionIndex()
@@ -250,6 +253,8 @@ class Hub:
             case Overdue.CHECKPOINT:
                 # Conflated values keep the stream busy, but carry no ids.
                 self._send_checkpoint(connection)
+            case Overdue.PRICES:
+                connection.outbox.put(PRICES_KEEPALIVE_COMMENT)
 
     def _send_idle_frame(self, connection: Connection, wall_time: datetime) -> None:
         """Send a checkpoint when the client's event id is outdated, otherwise what the selection or

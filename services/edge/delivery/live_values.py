@@ -27,10 +27,12 @@ from tapewire_services.edge.delivery.serializers.dashboard import metrics_messag
 from tapewire_services.edge.delivery.serializers.trading_views import (
     ConnectionCounts,
     PositionView,
+    QuoteView,
     connection_counts_message,
     position_view,
     positions_message,
     price_view,
+    quote_view,
     valuation_view,
 )
 from tapewire_services.edge.delivery.stream_routes import LiveValue
@@ -45,6 +47,8 @@ from tapewire_services.edge.ingest.quote_feed import QuoteFeed
 
 SINGLE_VALUE_UPDATES_PER_SECOND = 1.0
 """Rate of values that are the same for all readers: connection counts and item metrics."""
+STALE_KEY_PREFIX = "stale "
+"""With the symbol, the key of a valuation whose price became stale."""
 _SINGLE_KEYS = frozenset((SINGLE_KEY,))
 
 
@@ -100,10 +104,10 @@ class LiveValues:
     ) -> list[SseMessage]:
         if LiveValue.PRICES not in connection.interest.live_values:
             return []
-        quotes = map(price_view, self._quote_feed.quotes(requested.symbols))
+        quotes = [*map(self._quote_view, self._quote_feed.quotes(requested.symbols))]
         symbols = None if requested.symbols is None else sorted(requested.symbols)
         family = connection.route.family
-        return family.initial_price_messages([*quotes], symbols, self._now())
+        return family.initial_price_messages(quotes, symbols, self._now())
 
     def _group_specs(
         self, connection: Connection, requested: ValueSubscription
@@ -139,7 +143,7 @@ class LiveValues:
             variant=max_rate,
             max_rate=max_rate,
             initial_keys=self._portfolios.valued_symbols(owner) if has_changed else frozenset(),
-            render=partial(self._render_valuations, owner),
+            render=partial(self._render_valuations, connection.route.family, owner),
         )
 
     def _counts(self, *, include_users: bool) -> GroupSpec:
@@ -182,18 +186,34 @@ class LiveValues:
             quote, cached = self._quote_feed.quote(symbol), frames.get(symbol)
             if quote is None:
                 continue
+            if self._quote_feed.is_stale(symbol):
+                chunk.append(self._render(family.stale_price_message(self._quote_view(quote))))
+                continue
             if cached is None or cached[0] is not quote:
                 frame = self._render(family.price_message(price_view(quote)))
                 cached = frames[symbol] = (quote, frame)
             chunk.append(cached[1])
         return b"".join(chunk)
 
-    def _render_valuations(self, owner: str, symbols: Iterable[str]) -> bytes:
-        """One frame with all positions that changed."""
-        views = [self._position_view(owner, symbol) for symbol in sorted(symbols)]
-        return self._render(
-            positions_message(views, self._portfolios.total_value(owner), self._now())
-        )
+    def _quote_view(self, quote: PriceUpdated) -> QuoteView:
+        symbol, feed = quote.symbol, self._quote_feed
+        return quote_view(quote, feed.quote_age(symbol), is_stale=feed.is_stale(symbol))
+
+    def _render_valuations(self, family: ApiFamily, owner: str, keys: Iterable[str]) -> bytes:
+        """The prices that became stale, and one frame with all positions that changed."""
+        symbols = sorted(keys)
+        stale = {key: key.removeprefix(STALE_KEY_PREFIX) for key in symbols}
+        stale = {key: symbol for key, symbol in stale.items() if key != symbol}
+        frames = [
+            self._render(family.stale_price_message(self._quote_view(quote)))
+            for symbol in stale.values()
+            if (quote := self._quote_feed.quote(symbol)) and self._quote_feed.is_stale(symbol)
+        ]
+        views = [self._position_view(owner, symbol) for symbol in symbols if symbol not in stale]
+        if views:
+            total_value = self._portfolios.total_value(owner)
+            frames.append(self._render(positions_message(views, total_value, self._now())))
+        return b"".join(frames)
 
     def _position_view(self, owner: str, symbol: str) -> PositionView:
         """The log tail's position, which may be ahead of the valuation, at its price."""
@@ -201,7 +221,8 @@ class LiveValues:
         position = self._portfolios.position(owner, symbol)
         if position is None:
             return valuation_view(valued)
-        return position_view(position, valued.current_price)
+        is_stale = self._quote_feed.is_stale(symbol)
+        return position_view(position, valued.current_price, is_stale=is_stale)
 
     def _render_metrics(self, _keys: Iterable[str]) -> bytes:
         metrics = self._item_metrics.current()

@@ -117,7 +117,14 @@ class SnapshotReader:
         owner = connection.info.owner or ""
         view, _ = await load(self._log, self._views, PositionsView, owner, bounds=bounds)
         positions, price = view.positions(), self._pricing.price
-        views = [position_view(position, price(position.symbol)) for position in positions]
+        views = [
+            position_view(
+                position,
+                price(position.symbol),
+                is_stale=self._pricing.is_stale(position.symbol),
+            )
+            for position in positions
+        ]
         return [
             positions_snapshot_message(views, total_market_value(positions, price), self._now())
         ]

@@ -33,6 +33,7 @@ class StreamService:
         now: Callable[[], datetime],
         retry_ms: int,
         keepalive_ms: int = 30_000,
+        prices_keepalive_ms: int = 30_000,
         replay_limit: int,
         rng: random.Random,
     ) -> None:
@@ -43,6 +44,7 @@ class StreamService:
         self._now = now
         self._retry_ms = retry_ms
         self._keepalive_ms = keepalive_ms
+        self._prices_keepalive_ms = prices_keepalive_ms
 
     def current_id(self) -> str | None:
         """The event id of the end of the log; None while that is not known."""
@@ -60,5 +62,5 @@ class StreamService:
         writer = StreamWriter(connection, write, self._now, self._retry_ms)
         session = StreamSession(self.parts, connection, writer)
         if connection.info.poll is None or last_event_id is None:
-            await writer.send_opening(self._keepalive_ms)
+            await writer.send_opening(self._keepalive_ms, self._prices_keepalive_ms)
         await session.run(last_event_id)

@@ -31,7 +31,7 @@ class StreamWriter:
         self._clock = asyncio.get_running_loop().time
         self.written_bytes = 0
 
-    async def send_opening(self, keepalive_ms: int) -> None:
+    async def send_opening(self, keepalive_ms: int, prices_keepalive_ms: int) -> None:
         """Send the first bytes of the stream."""
         info = self._connection.info
         payload = ConnectedPayload(
@@ -41,6 +41,7 @@ class StreamWriter:
             server_time=self._now(),
             correlation_id=info.correlation,
             keepalive_ms=keepalive_ms,
+            prices_keepalive_ms=min(keepalive_ms, prices_keepalive_ms),
         )
         connected = self._render(info.route.family.connected_message(payload))
         await self.write(frames.render_retry(self._retry_ms) + connected)
@@ -85,7 +86,8 @@ class StreamWriter:
         self.written_bytes += len(chunk)
         self._connection.write_started(self._clock())
         await self._write_chunk(chunk)
-        self._connection.write_finished(self._clock())
+        has_content = chunk != frames.PRICES_KEEPALIVE_COMMENT
+        self._connection.write_finished(self._clock(), has_content=has_content)
 
     def _render(self, message: SseMessage, event_id: Cursor | None = None) -> bytes:
         return frames.render_frame(*message, event_id, retry_ms=self._retry_ms)

@@ -17,13 +17,15 @@ class SseHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """The health of this process. `status` is ok, starting, degraded (for `reason`) or stopping."""
+    """The health of this process. `status` is ok, starting, degraded (for `reason`) or stopping.
+    It is degraded, and ready all the same, while the whole market is silent."""
 
     status: str
     connections: int
     users: int
     sse: SseHealth
     reason: str | None = None
+    ready: bool = True
 
 
 def read_health(engine: Engine, streams: StreamHandler, problem: str | None = None) -> Health:
@@ -31,6 +33,8 @@ def read_health(engine: Engine, streams: StreamHandler, problem: str | None = No
     follows_log = engine.log_tail.ready.is_set()
     if not follows_log:
         problem = "does not follow the log"
+    is_ready = problem is None and not streams.is_draining
+    problem = problem or engine.quote_feed.find_silence()
     status = "ok" if problem is None else "degraded"
     if streams.is_draining:
         status = "stopping"
@@ -44,4 +48,5 @@ def read_health(engine: Engine, streams: StreamHandler, problem: str | None = No
             listener_active=follows_log,
         ),
         reason=problem,
+        ready=is_ready,
     )

@@ -92,7 +92,8 @@ class Portfolio:
 class PortfolioTracker:
     """The portfolios of all users that are watched on this process.
 
-    `on_change` is called with the symbol and the owner of every new valuation.
+    `on_change` is called with the symbol and the owner of every new valuation, `on_stale` with
+    those of a position whose price has become stale.
     """
 
     def __init__(
@@ -103,8 +104,10 @@ class PortfolioTracker:
         log_tail: LogTail,
         quote_feed: QuoteFeed,
         on_change: Callable[[str, str], None],
+        on_stale: Callable[[str, str], None] = lambda _symbol, _owner: None,
         rng: random.Random,
     ) -> None:
+        self._on_stale = on_stale
         self._views = views
         self._user_valuations = user_valuations
         self._log_tail = log_tail
@@ -126,6 +129,28 @@ class PortfolioTracker:
         if portfolio is None or portfolio.view is None:
             return None
         return total_market_value(portfolio.view.positions(), self.price)
+
+    def is_stale(self, symbol: str) -> bool:
+        """See `PricingContext`."""
+        return self._quote_feed.is_stale(symbol)
+
+    def mark_stale(self, symbol: str) -> None:
+        """Report that the price of `symbol` is stale to those who hold it."""
+        for owner in self._holders(symbol):
+            self._on_stale(symbol, owner)
+
+    def mark_fresh(self, symbol: str) -> None:
+        """Report that the price of `symbol` is no longer stale to those who hold it."""
+        for owner in self._holders(symbol):
+            self._on_change(symbol, owner)
+
+    def _holders(self, symbol: str) -> list[str]:
+        """The watched users whose position in `symbol` is valued and open."""
+        return [
+            owner
+            for owner, portfolio in self._by_owner.items()
+            if symbol in portfolio.valuations and portfolio.valuations[symbol].quantity
+        ]
 
     def position(self, owner: str, symbol: str) -> Position | None:
         """What `owner` holds of `symbol`, as of the log tail."""

@@ -1,7 +1,8 @@
-"""The newest quote of every symbol.
+"""The newest quote of every symbol, and whether it is fresh.
 
 One subscription receives all quotes of the market, in the order of their stream (`ValueFollower`);
-their timestamps order nothing. Start reading at `QuoteFeed`.
+their timestamps order nothing. A quote that is only read from the store is stale, and so is one
+that was not confirmed for a while (`QuoteFreshness`). Start reading at `QuoteFeed`.
 """
 
 import asyncio
@@ -13,35 +14,61 @@ import structlog
 
 from tapewire.events import CODEC, PriceUpdated
 from tapewire.log import LatestValueStore, StoredValue
+from tapewire.log.freshness import DEFAULT_STALE_SECONDS, QuoteFreshness
+from tapewire.log.subjects import decode_token
 from tapewire.log.value_follower import ValueFollower
 
 RELOAD_INTERVAL_SECONDS = 15.0
 """Mean time between two reads of all quotes; jittered by half."""
 
+STALENESS_POLL_SECONDS = 0.1
+"""How often quotes that have become stale are looked for."""
+
 logger = structlog.get_logger("edge.quote_feed")
 
 
 class QuoteFeed:
-    """Run it with `run`. `on_change` is called with the symbol of every new quote."""
+    """Run it with `run`, and `watch_freshness` beside it.
+
+    `on_change` is called with the symbol of every new quote, `on_stale` with every symbol that
+    becomes stale, and `on_fresh` with every one that no longer is.
+    """
 
     def __init__(
-        self, quote_store: LatestValueStore, on_change: Callable[[str], None], rng: random.Random
+        self,
+        quote_store: LatestValueStore,
+        on_change: Callable[[str], None],
+        rng: random.Random,
+        *,
+        on_stale: Callable[[str], None] = lambda _: None,
+        on_fresh: Callable[[str], None] = lambda _: None,
+        stale_seconds: float = DEFAULT_STALE_SECONDS,
     ) -> None:
         self._on_change = on_change
+        self._on_stale = on_stale
+        self._on_fresh = on_fresh
         self._quotes: dict[str, PriceUpdated] = {}
         self._clock = asyncio.get_running_loop().time
-        self._received_at = self._clock()
+        self._freshness = QuoteFreshness(stale_seconds, started_at=self._clock())
         self._follower = ValueFollower(
             quote_store,
             self._receive,
             name="quotes",
             rng=rng,
+            on_arrival=self._confirm,
             reload_interval_seconds=RELOAD_INTERVAL_SECONDS,
         )
 
     async def run(self) -> None:
         """Follow the market until cancelled."""
         await self._follower.run()
+
+    async def watch_freshness(self) -> None:
+        """Report symbols that become stale, until cancelled."""
+        while True:
+            await asyncio.sleep(STALENESS_POLL_SECONDS)
+            for symbol in self._freshness.expire(self._clock()):
+                self._on_stale(symbol)
 
     def quotes(self, symbols: frozenset[str] | None) -> list[PriceUpdated]:
         """The newest quotes of `symbols`, in their alphabetical order; None means all."""
@@ -55,9 +82,30 @@ class QuoteFeed:
         """The newest quote of `symbol`."""
         return self._quotes.get(symbol)
 
+    def is_stale(self, symbol: str) -> bool:
+        """Whether the quote of `symbol` is too old to rely on."""
+        return self._freshness.is_stale(symbol, self._clock())
+
+    def quote_age(self, symbol: str) -> float | None:
+        """Seconds since the quote of `symbol` was confirmed; None if it was not."""
+        return self._freshness.age(symbol, self._clock())
+
     def seconds_since_quote(self) -> float:
-        """The time since the last new quote of any symbol, or since the start without one."""
-        return self._clock() - self._received_at
+        """The time since the last quote of any symbol, or since the start without one."""
+        return self._freshness.seconds_silent(self._clock())
+
+    def find_silence(self) -> str | None:
+        """That the whole market is silent; None if it is not, or has no symbol yet. The text does
+        not change."""
+        if not self._freshness.is_silent(self._clock()):
+            return None
+        return f"no quote for more than {self._freshness.limit_seconds:g} s"
+
+    def _confirm(self, key: str) -> None:
+        symbol = decode_token(key)
+        if self._freshness.confirm(symbol, self._clock()) and symbol in self._quotes:
+            # Later: a new quote in the same message must be taken over first.
+            asyncio.get_running_loop().call_soon(self._on_fresh, symbol)
 
     def _receive(self, key: str, value: StoredValue) -> None:
         try:
@@ -65,6 +113,6 @@ class QuoteFeed:
         except msgspec.DecodeError as error:
             logger.warning("quotes.quote_undecodable", name=key, error=str(error))
             return
+        self._freshness.add(quote.symbol)
         self._quotes[quote.symbol] = quote
-        self._received_at = self._clock()
         self._on_change(quote.symbol)

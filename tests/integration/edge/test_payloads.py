@@ -31,13 +31,17 @@ ORDER = words(
 )
 POSITION = words("symbol quantity entryPrice currentPrice unrealizedPnL realizedPnL")
 PRICE = words("symbol price bid ask volume change changePercent timestamp")
-HELLO = words("client_id user_id stream server_time correlation_id keepalive_ms")
+HELLO = words(
+    "client_id user_id stream server_time correlation_id keepalive_ms prices_keepalive_ms"
+)
 STATE = words(
     "type timestamp strategy_id user_id status position message name symbol rule quantity stop_loss"
     " entry_price orders trades"
 )
 TRADING = {
-    "connected": words("clientId userId stream serverTime correlationId keepaliveMs"),
+    "connected": words(
+        "clientId userId stream serverTime correlationId keepaliveMs pricesKeepaliveMs"
+    ),
     "order:update": ORDER | words("snapshot orders"),
     "order:fill": ORDER | words("fillQty fillPrice tradeId"),
     "trade:new": words("tradeId orderId symbol side qty price strategyId timestamp"),

@@ -21,6 +21,7 @@ from tapewire_services.edge.delivery.serializers.serializer import (
 from tapewire_services.edge.delivery.serializers.strategies import (
     price_message,
     serialize_strategies,
+    stale_price_message,
 )
 from tapewire_services.edge.delivery.serializers.trading import (
     serialize_public_status,
@@ -29,12 +30,14 @@ from tapewire_services.edge.delivery.serializers.trading import (
 from tapewire_services.edge.delivery.serializers.trading_views import (
     PricesSnapshotPayload,
     PriceView,
+    QuoteView,
 )
 
 
 class ConnectedPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The first event of a trading stream. The stream is never silent for longer than
-    `keepalive_ms` milliseconds, which lets a client detect a dead connection."""
+    `keepalive_ms` milliseconds, which lets a client detect a dead connection; while it shows
+    prices, never for longer than `prices_keepalive_ms`, which lets a client detect old prices."""
 
     client_id: str
     user_id: str | None
@@ -42,6 +45,7 @@ class ConnectedPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     server_time: datetime
     correlation_id: str
     keepalive_ms: int
+    prices_keepalive_ms: int
 
 
 class SnakeCaseConnectedPayload(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +59,7 @@ class SnakeCaseConnectedPayload(msgspec.Struct, frozen=True, kw_only=True):
     server_time: datetime
     correlation_id: str
     keepalive_ms: int
+    prices_keepalive_ms: int
 
 
 class SubscribedPayload(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,10 +89,11 @@ def serialize_nothing(event: Event, owner: str, pricing: PricingContext) -> None
 class ApiFamily(msgspec.Struct, frozen=True, kw_only=True):
     """The conventions of one kind of front end.
 
-    `connected_message` begins a stream, `initial_price_messages` one with quotes. `control_message`
-    writes events about the stream itself: its name, payload and time. Without an `idle_message`,
-    an idle stream is sent a comment. With a steady heartbeat, idle messages are sent at a constant
-    rate, whatever else is sent. `unsequenced_serializer` writes events that are sent without ids.
+    `connected_message` begins a stream, `initial_price_messages` one with quotes.
+    `stale_price_message` says that a quote is too old to rely on. `control_message` writes events
+    about the stream itself: its name, payload and time. Without an `idle_message`, an idle stream
+    is sent a comment. With a steady heartbeat, idle messages are sent at a constant rate, whatever
+    else is sent. `unsequenced_serializer` writes events that are sent without ids.
     """
 
     name: str
@@ -98,8 +104,9 @@ class ApiFamily(msgspec.Struct, frozen=True, kw_only=True):
     has_steady_heartbeat: bool = False
     unsequenced_serializer: Serializer = serialize_nothing
     price_message: Callable[[PriceView], SseMessage]
+    stale_price_message: Callable[[QuoteView], SseMessage]
     initial_price_messages: Callable[
-        [Sequence[PriceView], Sequence[str] | None, datetime], list[SseMessage]
+        [Sequence[QuoteView], Sequence[str] | None, datetime], list[SseMessage]
     ]
 
 
@@ -125,27 +132,34 @@ def _snake_case_control_message(
 
 
 def _prices_snapshot(
-    prices: Sequence[PriceView], _symbols: Sequence[str] | None, timestamp: datetime
+    prices: Sequence[QuoteView], _symbols: Sequence[str] | None, timestamp: datetime
 ) -> list[SseMessage]:
     snapshot = PricesSnapshotPayload(initializing=True, prices=prices, timestamp=timestamp)
     return [("price:update", snapshot)]
 
 
 def _subscribed_and_prices(
-    prices: Sequence[PriceView], symbols: Sequence[str] | None, timestamp: datetime
+    prices: Sequence[QuoteView], symbols: Sequence[str] | None, timestamp: datetime
 ) -> list[SseMessage]:
     subscribed = SubscribedPayload(type="subscribed", symbols=symbols, timestamp=timestamp)
-    return [("subscribed", subscribed), *map(price_message, prices)]
+    return [
+        ("subscribed", subscribed),
+        *((stale_price_message if one.stale else price_message)(one) for one in prices),
+    ]
 
 
 def _camel_case_price(view: PriceView) -> SseMessage:
     return "price:update", view
 
 
+def _camel_case_stale_price(view: QuoteView) -> SseMessage:
+    return "price:stale", view
+
+
 def _price_messages(
-    prices: Sequence[PriceView], _symbols: Sequence[str] | None, _timestamp: datetime
+    prices: Sequence[QuoteView], _symbols: Sequence[str] | None, _timestamp: datetime
 ) -> list[SseMessage]:
-    return [*map(_camel_case_price, prices)]
+    return [(_camel_case_stale_price if one.stale else _camel_case_price)(one) for one in prices]
 
 
 def _ping_message(timestamp: datetime) -> SseMessage:
@@ -164,6 +178,7 @@ TRADING = ApiFamily(
     control_message=_camel_case_control_message,
     unsequenced_serializer=serialize_public_status,
     price_message=_camel_case_price,
+    stale_price_message=_camel_case_stale_price,
     initial_price_messages=_prices_snapshot,
 )
 STRATEGIES = ApiFamily(
@@ -173,6 +188,7 @@ STRATEGIES = ApiFamily(
     idle_message=_ping_message,
     control_message=_snake_case_control_message,
     price_message=price_message,
+    stale_price_message=stale_price_message,
     initial_price_messages=_subscribed_and_prices,
 )
 DASHBOARD = ApiFamily(
@@ -183,6 +199,7 @@ DASHBOARD = ApiFamily(
     control_message=_snake_case_control_message,
     has_steady_heartbeat=True,
     price_message=_camel_case_price,
+    stale_price_message=_camel_case_stale_price,
     initial_price_messages=_price_messages,
 )
 NOTIFICATIONS = msgspec.structs.replace(

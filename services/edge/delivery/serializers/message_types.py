@@ -43,6 +43,7 @@ from tapewire_services.edge.delivery.serializers.strategies import (
     STRATEGY_EVENT_NAMES,
     InitialStatesPayload,
     PricePayload,
+    StalePricePayload,
     StrategyStatePayload,
 )
 from tapewire_services.edge.delivery.serializers.strategy_payloads import (
@@ -65,6 +66,7 @@ from tapewire_services.edge.delivery.serializers.trading_views import (
     PositionsSnapshotPayload,
     PricesSnapshotPayload,
     PriceView,
+    QuoteView,
 )
 
 MessageTypes = Mapping[str, tuple[Any, ...]]
@@ -163,8 +165,11 @@ MESSAGES_BY_FAMILY: Mapping[str, FamilyMessages] = {
             "positions": {"position:update": (PositionsSnapshotPayload,)},
         },
         values={
-            "prices": {"price:update": (PriceView, PricesSnapshotPayload)},
-            "valuations": {"position:update": (PositionsPayload,)},
+            "prices": {
+                "price:update": (PriceView, PricesSnapshotPayload),
+                "price:stale": (QuoteView,),
+            },
+            "valuations": {"position:update": (PositionsPayload,), "price:stale": (QuoteView,)},
             "counts": {"metrics": (ConnectionCountsPayload,)},
         },
     ),
@@ -176,7 +181,13 @@ MESSAGES_BY_FAMILY: Mapping[str, FamilyMessages] = {
             "reports": {**_STRATEGY_EVENTS, **_ORDER_EVENTS, "ERROR": (ErrorPayload,)},
         },
         snapshots={"strategies": _STRATEGY_STATES},
-        values={"prices": {"subscribed": (SubscribedPayload,), "PRICE_UPDATE": (PricePayload,)}},
+        values={
+            "prices": {
+                "subscribed": (SubscribedPayload,),
+                "PRICE_UPDATE": (PricePayload,),
+                "PRICE_STALE": (StalePricePayload,),
+            }
+        },
     ),
     DASHBOARD.name: FamilyMessages(
         control=_DASHBOARD_CONTROL,

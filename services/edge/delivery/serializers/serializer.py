@@ -16,6 +16,9 @@ class PricingContext(Protocol):
     def price(self, symbol: str) -> Decimal | None:
         """The newest price in dollars a share; None when there is none."""
 
+    def is_stale(self, symbol: str) -> bool:
+        """Whether that price is too old to rely on."""
+
     def total_value(self, owner: str) -> Decimal | None:
         """The value of all positions of `owner` in dollars; None when it is not known."""
 
@@ -25,6 +28,9 @@ class EmptyPricingContext:
 
     def price(self, symbol: str) -> Decimal | None:  # noqa: ARG002
         return None
+
+    def is_stale(self, symbol: str) -> bool:  # noqa: ARG002
+        return True
 
     def total_value(self, owner: str) -> Decimal | None:  # noqa: ARG002
         return None

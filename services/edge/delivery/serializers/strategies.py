@@ -50,7 +50,7 @@ from tapewire_services.edge.delivery.serializers.strategy_payloads import (
     StopLossPayload,
     StrategyPayload,
 )
-from tapewire_services.edge.delivery.serializers.trading_views import PriceView
+from tapewire_services.edge.delivery.serializers.trading_views import PriceView, QuoteView
 
 _INITIAL_STATE = "initial_state"
 _STATE_UPDATE = "state_update"
@@ -93,6 +93,13 @@ class PricePayload(msgspec.Struct, frozen=True, kw_only=True):
     ltp: Decimal
     change: Decimal
     change_percent: Decimal
+
+
+class StalePricePayload(PricePayload, frozen=True, kw_only=True):
+    """The quote is too old to rely on: it was last confirmed `age` seconds ago; None if it was not,
+    since this process was started."""
+
+    age: float | None
 
 
 class StrategyStatePayload(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,6 +156,20 @@ def price_message(view: PriceView) -> SseMessage:
         ltp=view.price,
         change=view.change,
         change_percent=view.change_percent,
+    )
+    return payload.type, payload
+
+
+def stale_price_message(view: QuoteView) -> SseMessage:
+    """The message for a quote that is too old to rely on."""
+    payload = StalePricePayload(
+        type="PRICE_STALE",
+        timestamp=view.timestamp,
+        symbol=view.symbol,
+        ltp=view.price,
+        change=view.change,
+        change_percent=view.change_percent,
+        age=view.age,
     )
     return payload.type, payload
 

@@ -151,7 +151,13 @@ def serialize_trading(event: Event, owner: str, pricing: PricingContext) -> SseM
     if isinstance(event, PositionEvent):
         position = event.position
         return positions_message(
-            [position_view(position, pricing.price(position.symbol))],
+            [
+                position_view(
+                    position,
+                    pricing.price(position.symbol),
+                    is_stale=pricing.is_stale(position.symbol),
+                )
+            ],
             pricing.total_value(owner),
             position.timestamp,
         )

@@ -34,15 +34,24 @@ class PriceView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     timestamp: datetime
 
 
+class QuoteView(PriceView, frozen=True, kw_only=True):
+    """A quote and its freshness. `age` is in seconds, since the quote was last confirmed; None if
+    it was not, since this process was started. A `stale` quote is too old to rely on."""
+
+    age: float | None
+    stale: bool
+
+
 class PricesSnapshotPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     initializing: bool
-    prices: Sequence[PriceView]
+    prices: Sequence[QuoteView]
     timestamp: datetime
 
 
-class PositionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class PositionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A position, in dollars and shares. Fields that depend on a price are None while there is no
-    price; `quantity` is 0 when the position is closed."""
+    price; `quantity` is 0 when the position is closed. `stale` is there when the position is valued
+    at a price that is too old to rely on."""
 
     symbol: str
     quantity: Decimal
@@ -50,6 +59,7 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     current_price: Decimal | None
     unrealized_pnl: Decimal | None = msgspec.field(name="unrealizedPnL")
     realized_pnl: Decimal = msgspec.field(name="realizedPnL")
+    stale: bool = False
 
 
 class PositionsPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -98,7 +108,15 @@ def price_view(quote: PriceUpdated) -> PriceView:
     return PriceView(**{name: getattr(quote, name) for name in PriceView.__struct_fields__})
 
 
-def position_view(position: Position, price: Decimal | None) -> PositionView:
+def quote_view(quote: PriceUpdated, age: float | None, *, is_stale: bool) -> QuoteView:
+    """`quote`, which was confirmed `age` seconds ago, as clients see it."""
+    fields = {name: getattr(quote, name) for name in PriceView.__struct_fields__}
+    return QuoteView(**fields, age=None if age is None else round(age, 3), stale=is_stale)
+
+
+def position_view(
+    position: Position, price: Decimal | None, *, is_stale: bool = False
+) -> PositionView:
     """`position` as clients see it, valued at `price`."""
     valued = value_position(position, price) if position.quantity and price is not None else None
     return PositionView(
@@ -112,12 +130,20 @@ def position_view(position: Position, price: Decimal | None) -> PositionView:
         if position.quantity
         else Decimal(0),
         realized_pnl=position.realized_pnl,
+        stale=bool(valued) and is_stale,
     )
 
 
 def valuation_view(valued: PositionValued) -> PositionView:
     """A valuation as clients see it."""
-    return PositionView(**{name: getattr(valued, name) for name in PositionView.__struct_fields__})
+    return PositionView(
+        symbol=valued.symbol,
+        quantity=valued.quantity,
+        entry_price=valued.entry_price,
+        current_price=valued.current_price,
+        unrealized_pnl=valued.unrealized_pnl,
+        realized_pnl=valued.realized_pnl,
+    )
 
 
 def orders_snapshot_message(orders: Sequence[Order], timestamp: datetime) -> SseMessage:

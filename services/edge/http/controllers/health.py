@@ -31,7 +31,7 @@ class HealthController(Controller):
     def ready(self, context: ControllerContext) -> Response[Health]:
         """200 when streams can be opened here, 503 otherwise."""
         health = context.get_health()
-        return Response(health, status_code=200 if health.status == "ok" else 503)
+        return Response(health, status_code=200 if health.ready else 503)
 
     @get("/sse", operation_class=operation(is_public=True))
     async def health(self, request: HttpRequest, context: ControllerContext) -> SseHealth:

@@ -6,7 +6,7 @@ import msgspec
 from litestar import Controller, get
 
 from tapewire.log.list_cursor import page_by_key
-from tapewire_services.edge.delivery.serializers.trading_views import PriceView, price_view
+from tapewire_services.edge.delivery.serializers.trading_views import QuoteView, quote_view
 from tapewire_services.edge.http.controllers.context import (
     ControllerContext,
     HttpRequest,
@@ -24,7 +24,7 @@ SYMBOLS_PARAMETER = query_parameter(
 class PriceList(msgspec.Struct, frozen=True, kw_only=True):
     """Sorted by symbol. `next` is the `cursor` of the page that follows, absent after the last."""
 
-    prices: list[PriceView]
+    prices: list[QuoteView]
     timestamp: datetime
     next: str | msgspec.UnsetType = msgspec.UNSET
 
@@ -41,10 +41,9 @@ class PriceController(Controller):
         )
     )
     async def prices(self, request: HttpRequest, context: ControllerContext) -> PriceList:
-        """The newest quotes, of all symbols or of those in `symbols`."""
+        """The newest quotes, of all symbols or of those in `symbols`, and how old each is."""
         symbols = parse_symbols(request.query_params.get("symbols"))
         if not context.engine.log_tail.ready.is_set():
-            # The quote feed still holds the last quotes, which may be old by now.
             raise unavailable("The market cannot be heard now; try again")
         limit, cursor = page_query(request, MAX_SYMBOLS)
         quotes, following = page_by_key(
@@ -55,5 +54,9 @@ class PriceController(Controller):
             "prices",
             maximum=MAX_SYMBOLS,
         )
-        prices = [price_view(quote) for quote in quotes]
+        feed = context.engine.quote_feed
+        prices = [
+            quote_view(quote, feed.quote_age(quote.symbol), is_stale=feed.is_stale(quote.symbol))
+            for quote in quotes
+        ]
         return PriceList(prices=prices, timestamp=context.now(), next=following or msgspec.UNSET)
