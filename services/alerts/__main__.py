@@ -35,10 +35,10 @@ from tapewire_services.alerts.service import AlertsService
 
 async def wiring(app: App) -> None:
     # 1. The quotes: which symbols exist, and the prices that rules watch.
-    quote_cache = QuoteCache(app.quotes)
+    quote_cache = QuoteCache(app.quotes, stale_seconds=app.settings.stale_seconds)
     await quote_cache.start()
     app.on_stop(quote_cache.close)
-    app.spawn(quote_cache.repair_gaps(), name="quotes")
+    app.spawn(quote_cache.run(), name="quotes")
 
     # 2. Rules and notifications, with their deciders.
     log = GroupCommitLog(app.log)

@@ -11,10 +11,10 @@ from tapewire_services.positions.trade_consumer import LEASE, subscribe_to_trade
 
 async def wiring(app: App) -> None:
     # 1. The quotes that positions are valued at.
-    quote_cache = QuoteCache(app.quotes)
+    quote_cache = QuoteCache(app.quotes, stale_seconds=app.settings.stale_seconds)
     await quote_cache.start()
     app.on_stop(quote_cache.close)
-    app.spawn(quote_cache.repair_gaps(), name="quotes")
+    app.spawn(quote_cache.run(), name="quotes")
 
     # 2. Trades become positions and valuations, in one process only.
     trades = subscribe_to_trades(app.log, app.views, app.valuations, quote_cache)

@@ -49,7 +49,7 @@ class MemoryProcess:
     async def start_quotes(self) -> None:
         """Follow the quotes."""
         await retry_until_answered(self.quote_cache.start)
-        self.spawn(self.quote_cache.repair_gaps())
+        self.spawn(self.quote_cache.run())
 
     async def kill(self) -> None:
         """Kill the process, whatever it is doing."""

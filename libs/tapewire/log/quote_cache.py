@@ -2,7 +2,9 @@
 
 Quotes are ordered by their place in MARKET, never by their timestamps (`ValueFollower`). A symbol
 stays in the cache even if MARKET, which is stored in memory, loses it. A quote is decoded when it
-is asked for. Start at `QuoteCache`.
+is asked for. Whether it may be relied on is another question (`QuoteCache.is_stale`): a quote that
+was only read from a store is stale, and so is one that was not confirmed for a while. Start at
+`QuoteCache`.
 """
 
 import asyncio
@@ -14,6 +16,7 @@ import structlog
 
 from tapewire.events import CODEC, PriceUpdated
 from tapewire.log.backoff import new_rng
+from tapewire.log.freshness import DEFAULT_STALE_SECONDS, QuoteFreshness
 from tapewire.log.ports import LatestValueStore, Unavailable
 from tapewire.log.stored_value import StoredValue
 from tapewire.log.subjects import decode_token
@@ -22,14 +25,33 @@ from tapewire.log.value_follower import ValueFollower
 SYMBOL_WAIT_SECONDS = 2.0
 """How long `has_symbol` waits for a symbol after the first quote of all."""
 
+MIN_EXPIRY_WAIT_SECONDS = 0.1
+"""Symbols that become stale within this time are reported together."""
+
 logger = structlog.get_logger("tapewire.quotes")
 
 
 class QuoteCache:
-    """The newest quote of each symbol, and listeners for new quotes."""
+    """The newest quote of each symbol, and listeners for new quotes.
 
-    def __init__(self, store: LatestValueStore, rng: random.Random | None = None) -> None:
-        self._follower = ValueFollower(store, self._on_value, name="quotes", rng=rng or new_rng())
+    Args:
+        stale_seconds: A quote that was confirmed this long ago is stale.
+    """
+
+    def __init__(
+        self,
+        store: LatestValueStore,
+        rng: random.Random | None = None,
+        *,
+        stale_seconds: float = DEFAULT_STALE_SECONDS,
+    ) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._freshness = QuoteFreshness(stale_seconds, started_at=self._clock())
+        self._freshness_listeners: list[Callable[[str], None]] = []
+        self._has_fresh_symbol = asyncio.Event()
+        self._follower = ValueFollower(
+            store, self._on_value, name="quotes", rng=rng or new_rng(), on_arrival=self._on_arrival
+        )
         self._quotes: dict[str, bytes | PriceUpdated] = {}
         self._sequences: dict[str, int] = {}
         self._listeners: list[Callable[[str], None]] = []
@@ -40,9 +62,11 @@ class QuoteCache:
         """Subscribe, and load the stored quotes. Raises LogError."""
         await self._follower.start()
 
-    async def repair_gaps(self) -> None:
-        """Reload all quotes after each gap, until cancelled."""
-        await self._follower.run()
+    async def run(self) -> None:
+        """Reload all quotes after each gap, and report what becomes stale, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follower.run())
+            group.create_task(self._report_stale_symbols())
 
     async def close(self) -> None:
         await self._follower.close()
@@ -52,6 +76,21 @@ class QuoteCache:
         The same quote stored again, byte for byte, is not a new one."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    def add_freshness_listener(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Call `listener` with each symbol that becomes stale, and with each that no longer is;
+        `is_stale` says which. Returns a function that removes it."""
+        self._freshness_listeners.append(listener)
+        return lambda: self._freshness_listeners.remove(listener)
+
+    def is_stale(self, symbol: str) -> bool:
+        """Whether the quote of `symbol` is too old to rely on, or there is none."""
+        return self._freshness.is_stale(symbol, self._clock())
+
+    def quote_age(self, symbol: str) -> float | None:
+        """Seconds since the quote of `symbol` was confirmed to this process; None if it never
+        was."""
+        return self._freshness.age(symbol, self._clock())
 
     def symbols(self) -> list[str]:
         """Every symbol that was quoted since the start."""
@@ -97,12 +136,35 @@ class QuoteCache:
                     raise Unavailable("the market has no quotes yet: try again") from None
         return True
 
+    def _on_arrival(self, key: str) -> None:
+        symbol = decode_token(key)
+        if self._freshness.confirm(symbol, self._clock()):
+            self._has_fresh_symbol.set()
+            # Later: a new quote in the same message must be taken over first.
+            asyncio.get_running_loop().call_soon(self._report_freshness, symbol)
+
+    async def _report_stale_symbols(self) -> None:
+        while True:
+            expiry = self._freshness.next_expiry()
+            if expiry is None:
+                self._has_fresh_symbol.clear()
+                await self._has_fresh_symbol.wait()
+                continue
+            await asyncio.sleep(max(expiry - self._clock(), MIN_EXPIRY_WAIT_SECONDS))
+            for symbol in self._freshness.expire(self._clock()):
+                self._report_freshness(symbol)
+
+    def _report_freshness(self, symbol: str) -> None:
+        for listener in tuple(self._freshness_listeners):
+            listener(symbol)
+
     def _on_value(self, key: str, value: StoredValue) -> None:
         symbol = decode_token(key)
         if symbol not in self._quotes:
             if self._symbols_complete_at is None:
                 self._symbols_complete_at = asyncio.get_running_loop().time() + SYMBOL_WAIT_SECONDS
             self._symbol_added.set()
+        self._freshness.add(symbol)
         self._quotes[symbol] = value.data
         self._sequences[symbol] = value.sequence
         for listener in tuple(self._listeners):

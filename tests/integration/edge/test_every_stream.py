@@ -235,7 +235,7 @@ def _idle(frame: Frame) -> Any:
 async def test_stream_without_writes_for_too_long_is_closed(harness: Harness) -> None:
     """The idle interval is so long that no idle frame is sent in that time."""
     edge = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=3600, SSE_QUIET_SECONDS=1)
-    stream = await open_stream(edge, "/api/stream/prices")
+    stream = await open_stream(edge, "/api/stream/metrics")
     client = stream.frames[-1].data["clientId"]
     with contextlib.suppress(Exception):
         await stream.read_to_end()

@@ -47,6 +47,7 @@ TRADING = {
     "trade:new": words("tradeId orderId symbol side qty price strategyId timestamp"),
     "position:update": words("snapshot positions totalValue timestamp"),
     "price:update": PRICE | words("initializing prices"),
+    "price:stale": PRICE | words("age stale"),
     "strategy:update": words(
         "change strategyId name symbol status position message signal action confidence reasoning"
         " price qty orderId triggerPrice currentPrice errorCode details timestamp"
@@ -58,7 +59,12 @@ TRADING = {
     "agent:status": words("service instance state detail timestamp"),
     "checkpoint": set(),
 }
-WITHIN = {"orders": ORDER, "positions": POSITION, "prices": PRICE, "strategies": STATE}
+WITHIN = {
+    "orders": ORDER,
+    "positions": POSITION | words("stale"),
+    "prices": PRICE | words("age stale"),
+    "strategies": STATE,
+}
 """The fields of the members of lists."""
 OF_A_STRATEGY = words(
     "type timestamp strategy_id user_id status position message error_code details"
@@ -76,6 +82,7 @@ STRATEGIES = {
     "initial_state": STATE | {"strategies"},
     "state_update": STATE,
     "PRICE_UPDATE": words("type timestamp symbol ltp change change_percent"),
+    "PRICE_STALE": words("type timestamp symbol ltp change change_percent age"),
     **{f"STRATEGY_{w}": OF_A_STRATEGY for w in words("STARTED UPDATED STOPPED COMPLETED ERROR")},
     **{f"ORDER_{w}": OF_AN_ORDER for w in words("PLACED EXECUTED REJECTED CANCELLED FAILED")},
     **{f"SL_{word}": OF_A_STOP_LOSS for word in words("TRIGGERED EXECUTED")},

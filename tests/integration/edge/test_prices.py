@@ -49,7 +49,7 @@ class TestInitialPrices:
         assert first.id is None
         assert first.data["initializing"] is True
         assert datetime.fromisoformat(first.data["timestamp"]).tzinfo is not None
-        assert [set(price) for price in first.data["prices"]] == [FIELDS]
+        assert [set(price) for price in first.data["prices"]] == [FIELDS | {"age", "stale"}]
 
     async def test_streams_without_a_filter_show_every_symbol(
         self, edge: EdgeProcess, fresh: Callable[[str], str], market: QuoteDriver

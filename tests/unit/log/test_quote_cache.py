@@ -95,7 +95,7 @@ async def test_known_symbols_are_kept_after_the_market_is_lost() -> None:
     market.server.values.clear()
     market.server.stop()
     market.server.start()
-    following = asyncio.create_task(quote_cache.repair_gaps())
+    following = asyncio.create_task(quote_cache.run())
     await asyncio.sleep(10)
     assert await quote_cache.has_symbol("IBM")
     assert ask_price(quote_cache, "IBM") == Decimal(100)
@@ -108,7 +108,7 @@ async def test_quotes_lost_in_a_gap_are_read_again() -> None:
     quote_cache, _ = await market.open_quote_cache()
     changed_symbols: list[str] = []
     quote_cache.add_listener(changed_symbols.append)
-    following = asyncio.create_task(quote_cache.repair_gaps())
+    following = asyncio.create_task(quote_cache.run())
     market.server.stop()
     await asyncio.sleep(1)
     market.server.start()
@@ -150,3 +150,82 @@ async def test_invalid_quotes_are_ignored() -> None:
     await market.put(quote())
     await asyncio.sleep(1)
     assert ask_price(quote_cache, "IBM") == Decimal(100)
+
+
+class FreshnessWatcher:
+    """A running cache, and what it reported of the freshness of symbols, with the time."""
+
+    def __init__(self, quote_cache: QuoteCache) -> None:
+        self.reports: list[tuple[float, str, bool]] = []
+        self._quote_cache = quote_cache
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
+        quote_cache.add_freshness_listener(self._record)
+        self._running = asyncio.create_task(quote_cache.run())
+
+    def _record(self, symbol: str) -> None:
+        seconds = round(self._clock() - self._began, 1)
+        self.reports.append((seconds, symbol, self._quote_cache.is_stale(symbol)))
+
+    async def stop(self) -> None:
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+
+
+async def test_a_symbol_without_quotes_is_reported_as_stale_once_and_as_fresh_again() -> None:
+    market = QuoteSource()
+    quote_cache, _ = await market.open_quote_cache()
+    watcher = FreshnessWatcher(quote_cache)
+    await market.put(quote())
+    await asyncio.sleep(20)
+    await market.put(quote(ask="101", second=1))
+    await asyncio.sleep(1)
+    assert watcher.reports == [(0.0, "IBM", False), (4.0, "IBM", True), (20.0, "IBM", False)]
+    await watcher.stop()
+
+
+async def test_the_same_bytes_again_keep_a_quiet_symbol_fresh_and_are_no_new_quote() -> None:
+    market = QuoteSource()
+    quote_cache, _ = await market.open_quote_cache()
+    changed_symbols: list[str] = []
+    quote_cache.add_listener(changed_symbols.append)
+    watcher = FreshnessWatcher(quote_cache)
+    for _ in range(10):
+        await market.put(quote())
+        await asyncio.sleep(3)
+        assert not quote_cache.is_stale("IBM")
+    assert changed_symbols == ["IBM"]
+    assert watcher.reports == [(0.0, "IBM", False)]
+    await watcher.stop()
+
+
+async def test_a_stored_quote_is_stale_until_its_producer_is_heard() -> None:
+    market = QuoteSource()
+    await market.put(quote())
+    quote_cache, _ = await market.open_quote_cache()
+    watcher = FreshnessWatcher(quote_cache)
+    await asyncio.sleep(10)
+    assert quote_cache.quote("IBM") is not None
+    assert quote_cache.is_stale("IBM")
+    assert quote_cache.quote_age("IBM") is None
+    assert watcher.reports == []
+    await market.put(quote())
+    await asyncio.sleep(1)
+    assert not quote_cache.is_stale("IBM")
+    assert quote_cache.quote_age("IBM") == pytest.approx(1)
+    assert [is_stale for _, _, is_stale in watcher.reports] == [False]
+    await watcher.stop()
+
+
+async def test_each_symbol_is_judged_by_itself() -> None:
+    market = QuoteSource()
+    quote_cache, _ = await market.open_quote_cache()
+    watcher = FreshnessWatcher(quote_cache)
+    await market.put(quote(symbol="AIG"))
+    for _ in range(6):
+        await market.put(quote(symbol="SPY"))
+        await asyncio.sleep(1)
+    assert quote_cache.is_stale("AIG")
+    assert not quote_cache.is_stale("SPY")
+    assert (4.0, "AIG", True) in watcher.reports
+    await watcher.stop()
