@@ -14,13 +14,12 @@ from tapewire.log.jetstream.journal_record import JournalExtent, read_extent
 from tapewire.log.jetstream.stream_reads import last_stored_at
 from tapewire.log.jetstream.streams import MARKET
 
-SILENCE_SECONDS = 5.0
-"""The time without a quote from which on it is noted."""
 _QUOTES = "px.>"
 
 
-async def find_notes(connection: NatsConnection) -> list[str]:
-    """A line for each thing that an operator should know.
+async def find_notes(connection: NatsConnection, stale_seconds: float) -> list[str]:
+    """A line for each thing that an operator should know. A market without a quote for
+    `stale_seconds` is silent.
 
     Raises:
         Unavailable, OutcomeUnknown: a stream cannot be read.
@@ -33,7 +32,7 @@ async def find_notes(connection: NatsConnection) -> list[str]:
     parked_count = sum(one.event.is_parked for one in failed)
     return [
         *_journal_notes(extent, growth),
-        *_price_notes(quoted_at, now),
+        *_price_notes(quoted_at, now, stale_seconds),
         *(
             [f"parked events: {parked_count:,} (see `tapewire parked list`)"]
             if parked_count
@@ -52,8 +51,8 @@ def _journal_notes(extent: JournalExtent | None, growth: JournalGrowth | None) -
     yield f"journal: {usage:.1%} full, days left: {describe_days_left(growth)}"
 
 
-def _price_notes(quoted_at: datetime | None, now: datetime) -> Iterator[str]:
+def _price_notes(quoted_at: datetime | None, now: datetime, stale_seconds: float) -> Iterator[str]:
     if quoted_at is None:
         yield "prices: no quote yet"
-    elif (seconds := (now - quoted_at).total_seconds()) > SILENCE_SECONDS:
-        yield f"prices: no quote for {seconds:,.0f} s"
+    elif (seconds := (now - quoted_at).total_seconds()) > stale_seconds:
+        yield f"prices: no quote for {seconds:,.0f} s (degraded)"

@@ -58,7 +58,7 @@ def status(as_json: bool, nats: str | None) -> None:
 
 
 async def _load(
-    connection: NatsConnection, _: Settings
+    connection: NatsConnection, settings: Settings
 ) -> tuple[list[str], list[AgentStatusChanged], list[str]]:
     """Why services hold, the state of each, and notes on the platform; no states and no notes if
     the journal cannot be read."""
@@ -67,7 +67,7 @@ async def _load(
         store = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
         log = JetStreamEventLog(connection)
         view, _bounds = await view_checkpoints.load(log, store, AgentsView, EVERYBODY)
-        return problems, view.agents(), await find_notes(connection)
+        return problems, view.agents(), await find_notes(connection, settings.stale_seconds)
     except LogError:
         if not problems:
             raise
