@@ -29,8 +29,8 @@ numbers, multiplied by a third."""
 AVERAGE_PRICE_PLACES = 6
 """Decimal places of an average price, in dollars a share."""
 HUNDRED = Decimal(100)
-PERCENT_PLACES = 4
-"""Decimal places of a change in percent."""
+PERCENT_STEP = Decimal("0.0001")
+"""Changes in percent are rounded to it."""
 MAX_SHOWN_CHARACTERS = 40
 """Characters of a bad value that an error message repeats."""
 MAX_PLAIN_DIGITS = 20
@@ -52,9 +52,10 @@ def percent_change(first: Decimal, last: Decimal) -> Decimal:
     """Return how far `last` is from `first`, in percent of the size of `first`: positive when it is
     higher, also where `first` is negative. 0 where `first` is 0, which has no percentage."""
     if not first:
-        return Decimal(0)
+        return Decimal(0).quantize(PERCENT_STEP)
     change = WIDE_CONTEXT.multiply(WIDE_CONTEXT.subtract(last, first), HUNDRED)
-    return limit_places(WIDE_CONTEXT.divide(change, first.copy_abs()), PERCENT_PLACES)
+    ratio = WIDE_CONTEXT.divide(change, first.copy_abs())
+    return ratio.quantize(PERCENT_STEP, context=WIDE_CONTEXT)
 
 
 def normalize(value: Decimal) -> Decimal:

@@ -35,6 +35,7 @@ from tapewire_services.edge.http.listener import raise_descriptor_limit
 from tapewire_services.edge.http.stream_changes import StreamChanger
 from tapewire_services.edge.http.streams import StreamHandler
 from tapewire_services.edge.http.uvicorn_compat import EdgeServer
+from tapewire_services.edge.ingest.feed_faults import FeedFaultReader
 
 MAX_TICK_SECONDS = 0.5
 COMPRESSOR_IDLE_SECONDS = 10.0
@@ -105,6 +106,8 @@ async def wiring(app: App) -> None:
     )
     growth_meter = GrowthMeter(app.connection)
     app.spawn(growth_meter.run(), name="journal growth")
+    feed_faults = FeedFaultReader(app.views)
+    app.spawn(feed_faults.run(), name="feed faults")
     context = ControllerContext(
         requests=app.requests,
         count_call=calls.try_acquire,
@@ -119,6 +122,7 @@ async def wiring(app: App) -> None:
         get_health=lambda: read_health(engine, streams, app.find_readiness_problem()),
         get_journal=app.journal_extent,
         get_growth=lambda: growth_meter.growth,
+        get_feed_faults=lambda: feed_faults.counts,
     )
     await _start_http(app, engine, streams, context)
 

@@ -1,7 +1,7 @@
 """What the prices service may do on NATS. Only it writes quotes."""
 
+from tapewire.log.feed_state import CHECKPOINT_NAME
 from tapewire.runtime.nats_access import service_access
-from tapewire_services.prices.playback_checkpoint import CHECKPOINT_NAME
 from tapewire_services.prices.service import LEASE_NAME, SERVICE
 
 ACCESS = service_access(

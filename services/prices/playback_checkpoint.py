@@ -10,41 +10,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from tapewire.events import CODEC
 from tapewire.log import LatestValueStore, LogError
 from tapewire.log.backoff import new_rng, retry
-from tapewire.log.checkpoint import read_checkpoint, shared_checkpoint_key, write_checkpoint
+from tapewire.log.checkpoint import write_checkpoint
+from tapewire.log.feed_state import CHECKPOINT_KEY, FeedState, read_feed_state
 from tapewire_services.prices.feed import ReplayFeed
 
-CHECKPOINT_NAME = "feed-place"
-CHECKPOINT_KEY = shared_checkpoint_key(CHECKPOINT_NAME)
 SAVE_INTERVAL_SECONDS = 1.0
 MAX_RESUME_AGE_SECONDS = 60.0
-
-
-class PlaybackPosition(msgspec.Struct, frozen=True, rename="camel"):
-    """The recording `feed` was played up to `ms` at the time `saved_at`.
-
-    `ms` is milliseconds since the feed's midnight.
-    """
-
-    feed: str
-    ms: int
-    saved_at: datetime
-
-
-async def read_position(values: LatestValueStore) -> PlaybackPosition | None:
-    """Return the stored position, or None if there is none that can be read. Raises LogError."""
-    checkpoint = await read_checkpoint(values, CHECKPOINT_KEY)
-    if checkpoint is None:
-        return None
-    try:
-        return CODEC.decode(bytes(checkpoint.state), PlaybackPosition)
-    except msgspec.DecodeError:
-        return None
 
 
 class PlaybackCheckpointer:
@@ -75,7 +51,7 @@ class PlaybackCheckpointer:
 
     async def _resume(self) -> None:
         position = await retry(
-            lambda: read_position(self._values), new_rng(), self._logger, "playback.read_failed"
+            lambda: read_feed_state(self._values), new_rng(), self._logger, "playback.read_failed"
         )
         progress = self._feed.progress()
         if position is None or position.feed != progress.name or position.ms == progress.ms:
@@ -89,7 +65,9 @@ class PlaybackCheckpointer:
         while True:
             await asyncio.sleep(SAVE_INTERVAL_SECONDS)
             progress = self._feed.progress()
-            position = PlaybackPosition(progress.name, progress.ms, self._now())
+            position = FeedState(
+                progress.name, progress.ms, self._now(), progress.malformed_by_reason
+            )
             state = CODEC.encode(position)
             try:
                 await write_checkpoint(self._values, CHECKPOINT_KEY, epoch="", as_of=0, state=state)

@@ -10,9 +10,9 @@ import pytest
 from tapewire.events import CODEC, PriceUpdated
 from tapewire.log import StoredValue
 from tapewire.log.checkpoint import decode_checkpoint
+from tapewire.log.feed_state import CHECKPOINT_KEY, FeedState
 from tapewire.log.jetstream import JetStreamLatestValueStore, NatsConnection, connect
 from tapewire.log.jetstream.streams import LEASES
-from tapewire_services.prices.playback_checkpoint import CHECKPOINT_KEY, PlaybackPosition
 from tapewire_services.prices.service import LEASE_NAME
 from tests.harness import fork_server
 from tests.harness.nats_servers import LocalNatsServer
@@ -78,7 +78,7 @@ async def test_a_new_process_continues_the_day_at_its_last_position(
     def record_checkpoint(key: str, value: StoredValue) -> None:
         if key == CHECKPOINT_KEY:
             state = bytes(decode_checkpoint(value.data).state)
-            positions.append(CODEC.decode(state, PlaybackPosition).ms)
+            positions.append(CODEC.decode(state, FeedState).ms)
 
     subscriptions = [
         await market.subscribe(quoted, lambda _: None),

@@ -1,9 +1,15 @@
-"""What `tapewire status` says beside the states of the services: journal, quotes, parked events."""
+"""What `tapewire status` says beside the states of the services.
+
+That is how full the journal is, whether quotes arrive, what the feed could not take, and how many
+events are parked.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from tapewire.log.jetstream import NatsConnection
+from tapewire.cli.tail.formatting import escape_unprintable
+from tapewire.log.feed_state import FeedState, read_feed_state
+from tapewire.log.jetstream import JetStreamLatestValueStore, NatsConnection
 from tapewire.log.jetstream.failed_events import JetStreamFailedEventStore
 from tapewire.log.jetstream.journal_growth import (
     JournalGrowth,
@@ -12,7 +18,7 @@ from tapewire.log.jetstream.journal_growth import (
 )
 from tapewire.log.jetstream.journal_record import JournalExtent, read_extent
 from tapewire.log.jetstream.stream_reads import last_stored_at
-from tapewire.log.jetstream.streams import MARKET
+from tapewire.log.jetstream.streams import MARKET, VIEWS
 
 _QUOTES = "px.>"
 
@@ -29,10 +35,13 @@ async def find_notes(connection: NatsConnection, stale_seconds: float) -> list[s
     growth = None if extent is None else await measure_growth(connection, extent, now)
     quoted_at = await last_stored_at(connection, MARKET, _QUOTES)
     failed = await JetStreamFailedEventStore(connection).get_all()
+    views = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
+    feed_state = await read_feed_state(views)
     parked_count = sum(one.event.is_parked for one in failed)
     return [
         *_journal_notes(extent, growth),
         *_price_notes(quoted_at, now, stale_seconds),
+        *_feed_notes(feed_state),
         *(
             [f"parked events: {parked_count:,} (see `tapewire parked list`)"]
             if parked_count
@@ -56,3 +65,10 @@ def _price_notes(quoted_at: datetime | None, now: datetime, stale_seconds: float
         yield "prices: no quote yet"
     elif (seconds := (now - quoted_at).total_seconds()) > stale_seconds:
         yield f"prices: no quote for {seconds:,.0f} s (degraded)"
+
+
+def _feed_notes(state: FeedState | None) -> Iterator[str]:
+    if state is not None and state.malformed:
+        total = sum(state.malformed.values())
+        reasons = ", ".join(f"{name} {count:,}" for name, count in sorted(state.malformed.items()))
+        yield f"feed: {total:,} faults in {escape_unprintable(state.feed)} ({reasons})"

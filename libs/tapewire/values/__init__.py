@@ -27,7 +27,12 @@ from tapewire.values.numbers import (
     validate_requested_number,
 )
 from tapewire.values.scalars import Number, to_decimal, to_flag, to_plain_text, to_plain_value
-from tapewire.values.symbols import MAX_SYMBOL_CHARACTERS, is_symbol, validate_symbol
+from tapewire.values.symbols import (
+    MAX_SYMBOL_CHARACTERS,
+    is_symbol,
+    resolve_symbol,
+    validate_symbol,
+)
 from tapewire.values.times import MAX_TIME, MIN_TIME, validate_time
 
 __all__ = [
@@ -46,6 +51,7 @@ __all__ = [
     "is_price",
     "is_symbol",
     "parse_number",
+    "resolve_symbol",
     "show_value",
     "to_decimal",
     "to_flag",

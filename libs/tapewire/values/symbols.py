@@ -5,6 +5,7 @@ encoded token (`tapewire.log.encode_token`), so it may have dots, slashes and sp
 """
 
 import re
+from collections.abc import Callable
 
 from tapewire.values.errors import FaultReason, InvalidValue
 from tapewire.values.scalars import to_plain_text
@@ -25,6 +26,13 @@ def is_symbol(text: str) -> bool:
     symbols of a list.
     """
     return len(text) <= MAX_SYMBOL_CHARACTERS and _SYMBOL_PATTERN.fullmatch(text) is not None
+
+
+def resolve_symbol(requested: str, is_known: Callable[[str], bool]) -> str:
+    """Return the symbol that somebody means who asks for `requested`: the one of exactly this name,
+    or else the one of this name in upper case; `requested` if neither is known."""
+    upper = requested.upper()
+    return upper if is_known(upper) and not is_known(requested) else requested
 
 
 def validate_symbol(field: str, value: object) -> str:

@@ -9,10 +9,10 @@ from tapewire_services.prices.domain.ticks import (
     DAY_MS,
     REQUIRED_COLUMNS,
     ColumnLayout,
+    LineFault,
     MalformedHeader,
     MalformedLine,
     Tick,
-    normalize_symbol,
     parse_tick,
 )
 from tapewire_services.prices.domain.top_of_book import TopOfBook, apply_tick, build_price_updated
@@ -22,6 +22,7 @@ __all__ = [
     "DEFAULT_SYMBOLS",
     "REQUIRED_COLUMNS",
     "ColumnLayout",
+    "LineFault",
     "MalformedHeader",
     "MalformedLine",
     "RandomWalk",
@@ -29,6 +30,5 @@ __all__ = [
     "TopOfBook",
     "apply_tick",
     "build_price_updated",
-    "normalize_symbol",
     "parse_tick",
 ]

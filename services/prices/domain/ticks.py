@@ -1,15 +1,26 @@
-"""Parses one line of a recorded feed into a tick, or raises an error that says what is wrong.
+"""Parses one line of a recorded feed into a tick, and says what of it cannot be taken.
 
-The first line of a recording names its columns, in any order, and may name further ones. Every
-number is checked against a bound, so a damaged line neither stalls the replay nor breaks later
-arithmetic. Start at `parse_tick`.
+The first line of a recording names its columns, in any order, and may name further ones. Numbers
+and symbols are what `tapewire.values` takes. A side of the market or a trade with a fault is left
+out, and the rest of its line counts. Start at `parse_tick`.
 """
 
 import csv
+import enum
 import re
+from collections.abc import Callable
 from decimal import Decimal
 
 import msgspec
+
+from tapewire.values import (
+    NOT_NEGATIVE,
+    InvalidValue,
+    NumberRange,
+    validate_number,
+    validate_price,
+    validate_symbol,
+)
 
 DAY_MS = 24 * 60 * 60 * 1000
 """Milliseconds in a day. `ms` is below it."""
@@ -19,8 +30,21 @@ MAX_SHOWN_CHARACTERS = 60
 """Characters of a bad value that an error message repeats."""
 
 _MS_PATTERN = re.compile(r"[0-9]{1,8}\Z")
-_NUMBER_PATTERN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?\Z")
-_SYMBOL_PATTERN = re.compile(r"[A-Z0-9^][A-Z0-9.^/=_-]{0,31}\Z")
+_PLAIN_NUMBER_PATTERN = re.compile(r"[0-9]{1,12}(\.[0-9]{1,8})?\Z")
+"""The numbers that most lines have: they need no rounding and no check of their bounds."""
+ZERO = Decimal(0)
+
+
+class LineFault(enum.StrEnum):
+    """Why a line cannot be taken; `tapewire.values.FaultReason` has the reasons of its values."""
+
+    NOT_CSV = "not_csv"
+    FIELD_COUNT = "field_count"
+    TOO_LONG = "too_long"
+    NOT_A_TIME = "not_a_time"
+    SIZE_WITHOUT_PRICE = "size_without_price"
+    TOO_MANY_SYMBOLS = "too_many_symbols"
+    TRUNCATED = "truncated"
 
 
 class MalformedHeader(ValueError):
@@ -28,22 +52,26 @@ class MalformedHeader(ValueError):
 
 
 class MalformedLine(ValueError):
-    """A line is not a tick. `column` is None if the line as a whole is malformed."""
+    """A line cannot be taken, or a part of it. `column` is None if the line as a whole is
+    malformed; `reason` is a `LineFault` or a `FaultReason`."""
 
-    def __init__(self, line: int, column: str | None, value: str, problem: str) -> None:
+    def __init__(
+        self, line: int, column: str | None, value: str, problem: str, reason: str
+    ) -> None:
         where = f"line {line}, column {column}" if column else f"line {line}"
         super().__init__(f"{where}: {value[:MAX_SHOWN_CHARACTERS]!r} {problem}")
         self.line = line
         self.column = column
         self.value = value[:MAX_SHOWN_CHARACTERS]
         self.problem = problem
+        self.reason = reason
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
     """A change in one symbol at `ms`, in milliseconds since the feed's midnight.
 
     Prices are dollars a share, sizes are shares. None means unchanged for bid and ask, and no trade
-    for `last`.
+    for `last`. A side whose price and size are 0 has no offer.
     """
 
     ms: int
@@ -54,6 +82,12 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
     ask_size: Decimal | None = None
     last: Decimal | None = None
     last_size: Decimal | None = None
+
+
+Pair = tuple[Decimal | None, Decimal | None]
+"""A price and a size."""
+NO_OFFER: Pair = (ZERO, ZERO)
+NO_TRADE: Pair = (None, None)
 
 
 class ColumnLayout(msgspec.Struct, frozen=True):
@@ -84,40 +118,44 @@ class ColumnLayout(msgspec.Struct, frozen=True):
         return cls(len(names), tuple(names.index(column) for column in REQUIRED_COLUMNS))
 
 
-def parse_tick(columns: ColumnLayout, line: int, raw: bytes) -> Tick:
+def parse_tick(
+    columns: ColumnLayout, line: int, raw: bytes, on_fault: Callable[[MalformedLine], None]
+) -> Tick:
     """Parse line number `line`; the header is line 1.
+
+    A side with a fault has no offer, and a trade with a fault is none; `on_fault` is called with
+    each.
 
     Raises:
         MalformedLine: The line is not a tick. The error names the line, the column and the value.
     """
     fields = _decode_fields(line, raw)
     if len(fields) != columns.field_count:
-        raise MalformedLine(
-            line, None, ",".join(fields), f"has {len(fields)} fields, not {columns.field_count}"
-        )
+        problem = f"has {len(fields)} fields, not {columns.field_count}"
+        raise MalformedLine(line, None, ",".join(fields), problem, LineFault.FIELD_COUNT)
     ms, symbol, bid, bid_size, ask, ask_size, last, last_size = [
         fields[index].strip() for index in columns.indexes
     ]
-    traded = _parse_price(line, "last", last)
-    size = _parse_number(line, "last_size", last_size)
-    if traded is None and size is not None:
-        raise MalformedLine(line, "last", last, f"is no price, yet {last_size} shares were traded")
+    at, name = _parse_ms(line, ms), _parse_symbol(line, symbol)
+    bid_side = _parse_pair(line, "bid", bid, bid_size, on_fault) or NO_OFFER
+    ask_side = _parse_pair(line, "ask", ask, ask_size, on_fault) or NO_OFFER
+    trade = _parse_pair(line, "last", last, last_size, on_fault)
+    if trade is None or trade == NO_OFFER:
+        trade = NO_TRADE
+    elif trade[0] is None and trade[1] is not None:
+        problem = f"is no price, yet {last_size} shares were traded"
+        on_fault(MalformedLine(line, "last", last, problem, LineFault.SIZE_WITHOUT_PRICE))
+        trade = NO_TRADE
     return Tick(
-        ms=_parse_ms(line, ms),
-        symbol=_parse_symbol(line, symbol),
-        bid=_parse_price(line, "bid", bid),
-        bid_size=_parse_number(line, "bid_size", bid_size),
-        ask=_parse_price(line, "ask", ask),
-        ask_size=_parse_number(line, "ask_size", ask_size),
-        last=traded,
-        last_size=size,
+        ms=at,
+        symbol=name,
+        bid=bid_side[0],
+        bid_size=bid_side[1],
+        ask=ask_side[0],
+        ask_size=ask_side[1],
+        last=trade[0],
+        last_size=trade[1],
     )
-
-
-def normalize_symbol(text: str) -> str | None:
-    """Return `text` trimmed and in upper case, or None if it cannot be a symbol."""
-    symbol = text.strip().upper()
-    return symbol if _SYMBOL_PATTERN.match(symbol) else None
 
 
 def _decode_fields(line: int, raw: bytes) -> list[str]:
@@ -125,7 +163,8 @@ def _decode_fields(line: int, raw: bytes) -> list[str]:
         return _split_fields(raw.decode())
     except (UnicodeDecodeError, csv.Error) as error:
         shown = raw[:MAX_SHOWN_CHARACTERS].decode(errors="replace")
-        raise MalformedLine(line, None, shown, f"is no CSV text ({error})") from error
+        problem = f"is no CSV text ({error})"
+        raise MalformedLine(line, None, shown, problem, LineFault.NOT_CSV) from error
 
 
 def _split_fields(text: str) -> list[str]:
@@ -136,31 +175,45 @@ def _split_fields(text: str) -> list[str]:
 
 def _parse_ms(line: int, text: str) -> int:
     if not _MS_PATTERN.match(text) or int(text) >= DAY_MS:
-        raise MalformedLine(line, "ms", text, f"is not a whole number from 0 to {DAY_MS - 1}")
+        problem = f"is not a whole number from 0 to {DAY_MS - 1}"
+        raise MalformedLine(line, "ms", text, problem, LineFault.NOT_A_TIME)
     return int(text)
 
 
 def _parse_symbol(line: int, text: str) -> str:
-    symbol = normalize_symbol(text)
-    if symbol is None:
-        raise MalformedLine(
-            line, "symbol", text, "is not a symbol (up to 32 letters, digits, . ^ / = - and _)"
+    try:
+        return validate_symbol("symbol", text)
+    except InvalidValue as error:
+        raise _to_line_fault(line, text, error) from None
+
+
+def _parse_pair(
+    line: int, column: str, price: str, size: str, on_fault: Callable[[MalformedLine], None]
+) -> Pair | None:
+    """Return the price and the size of a side or a trade; None after a fault. A price of 0 without
+    a size is how feeds write that there is none."""
+    try:
+        pair = (
+            _parse_number(column, price, None),
+            _parse_number(f"{column}_size", size, NOT_NEGATIVE),
         )
-    return symbol
+    except InvalidValue as error:
+        text = size if error.field.endswith("_size") else price
+        on_fault(_to_line_fault(line, text, error))
+        return None
+    return NO_OFFER if pair[0] == ZERO and not pair[1] else pair
 
 
-def _parse_price(line: int, column: str, text: str) -> Decimal | None:
-    price = _parse_number(line, column, text)
-    if price is not None and not price:
-        raise MalformedLine(line, column, text, "is not a price (above 0)")
-    return price
-
-
-def _parse_number(line: int, column: str, text: str) -> Decimal | None:
+def _parse_number(column: str, text: str, allowed: NumberRange | None) -> Decimal | None:
+    """Return a number of the range, a price where that is None; None for an empty field."""
     if not text:
         return None
-    if not _NUMBER_PATTERN.match(text):
-        raise MalformedLine(
-            line, column, text, "is not a number (up to 9 digits and 6 decimal places)"
-        )
-    return Decimal(text)
+    if _PLAIN_NUMBER_PATTERN.match(text):
+        return Decimal(text)
+    return (
+        validate_price(column, text) if allowed is None else validate_number(column, text, allowed)
+    )
+
+
+def _to_line_fault(line: int, text: str, error: InvalidValue) -> MalformedLine:
+    return MalformedLine(line, error.field, text, error.requirement, error.reason)

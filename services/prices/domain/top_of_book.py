@@ -1,21 +1,22 @@
 """The best bid and ask of one symbol, folded from its ticks since the feed's day began.
 
 `apply_tick` folds one tick and `build_price_updated` builds the quote to publish. A quote needs
-both sides of the market. A missing side is not derived from the last trade: orders fill at the
-quote, and would be filled against an offer that does not exist. Trades before the first quote count
-towards the volume.
+both sides of the market, of which each may have no offer: its price and its size are 0 then. A side
+is not derived from the last trade: orders fill at the quote, and would be filled against an offer
+that does not exist. Trades before the first quote count towards the volume.
 """
 
 from datetime import datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
 import msgspec
 
+from tapewire.decimals import percent_change, round_half_even
 from tapewire.events import PriceUpdated
+from tapewire.values import MAX_PLACES
 from tapewire_services.prices.domain.ticks import Tick
 
 ZERO = Decimal(0)
-PERCENT_QUANTUM = Decimal("0.0001")
 
 
 class TopOfBook(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,12 +37,27 @@ class TopOfBook(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def price(self) -> Decimal | None:
-        """The last trade; before the first one, the middle of the quote; None without either."""
+        """The last trade; before the first one, the middle of the quote, or the side that has an
+        offer; None without any."""
         if self.last is not None:
             return self.last
         if self.bid is None or self.ask is None:
             return None
-        return (self.bid + self.ask) / 2
+        if not (self.has_bid and self.has_ask):
+            return self.bid if self.has_bid else self.ask if self.has_ask else None
+        middle = (self.bid + self.ask) / 2
+        exponent = int(middle.as_tuple().exponent)
+        return middle if -exponent <= MAX_PLACES else round_half_even(middle, MAX_PLACES)
+
+    @property
+    def has_bid(self) -> bool:
+        """Whether somebody offers to buy: a bid of 0 without a size is none."""
+        return bool(self.bid) or (self.bid is not None and bool(self.bid_size))
+
+    @property
+    def has_ask(self) -> bool:
+        """Whether somebody offers to sell."""
+        return bool(self.ask) or (self.ask is not None and bool(self.ask_size))
 
 
 def apply_tick(book: TopOfBook, tick: Tick) -> TopOfBook:
@@ -56,7 +72,9 @@ def apply_tick(book: TopOfBook, tick: Tick) -> TopOfBook:
         volume=book.volume if tick.last_size is None else book.volume + tick.last_size,
         opening_price=book.opening_price,
     )
-    if after.opening_price is None and after.price is not None:
+    if after.opening_price is None and (
+        after.last is not None or (after.has_bid and after.has_ask)
+    ):
         return msgspec.structs.replace(after, opening_price=after.price)
     return after
 
@@ -68,10 +86,10 @@ def build_price_updated(
 
     `follows` is the timestamp of the symbol's previous quote.
     """
-    price, first = book.price, book.opening_price
-    if book.bid is None or book.ask is None or price is None or first is None:
+    price = book.price
+    if book.bid is None or book.ask is None or price is None:
         return None
-    change = price - first
+    first = price if book.opening_price is None else book.opening_price
     return PriceUpdated(
         symbol=book.symbol,
         price=price,
@@ -80,8 +98,8 @@ def build_price_updated(
         bid_size=book.bid_size,
         ask_size=book.ask_size,
         volume=book.volume,
-        change=change,
-        change_percent=(change * 100 / first).quantize(PERCENT_QUANTUM, ROUND_HALF_EVEN),
+        change=price - first,
+        change_percent=percent_change(first, price),
         timestamp=at,
         follows=follows,
     )

@@ -14,7 +14,7 @@ from tapewire_services.prices.feed.port import (
     TickBatch,
     TickSource,
 )
-from tapewire_services.prices.feed.recording_file import RecordingFile, TruncatedRecording
+from tapewire_services.prices.feed.recording_file import RecordingFile
 from tapewire_services.prices.feed.replay_feed import EndBehavior, ReplayFeed
 
 __all__ = [
@@ -27,6 +27,5 @@ __all__ = [
     "ReplayFeed",
     "TickBatch",
     "TickSource",
-    "TruncatedRecording",
     "create_replay_feed",
 ]

@@ -6,7 +6,9 @@ from typing import cast
 from structlog.typing import FilteringBoundLogger
 
 from tapewire.runtime import BadSetting, Settings
-from tapewire_services.prices.domain import RandomWalk, normalize_symbol
+from tapewire.values import InvalidValue, resolve_symbol, validate_symbol
+from tapewire_services.prices.domain import RandomWalk
+from tapewire_services.prices.domain.random_walk import PROFILES
 from tapewire_services.prices.feed.port import HEARTBEAT_SECONDS, FeedError, TickSource
 from tapewire_services.prices.feed.recording_file import RecordingFile
 from tapewire_services.prices.feed.replay_feed import EndBehavior, ReplayFeed
@@ -24,14 +26,17 @@ def create_replay_feed(settings: Settings, logger: FilteringBoundLogger) -> Repl
         source: TickSource = (
             RecordingFile(Path(settings.feed))
             if settings.feed
-            else RandomWalk(settings.feed_seed, symbols)
+            else RandomWalk(
+                settings.feed_seed,
+                [resolve_symbol(symbol, PROFILES.__contains__) for symbol in symbols],
+            )
         )
         return ReplayFeed(
             source,
             logger=logger,
             speed=settings.feed_speed,
             end=cast("EndBehavior", settings.feed_end),
-            symbols=symbols,
+            symbols=symbols if settings.feed else (),
             heartbeat_seconds=HEARTBEAT_SECONDS,
         )
     except FeedError as error:
@@ -39,10 +44,7 @@ def create_replay_feed(settings: Settings, logger: FilteringBoundLogger) -> Repl
 
 
 def _parse_symbol(text: str) -> str:
-    symbol = normalize_symbol(text)
-    if symbol is None:
-        raise BadSetting(
-            f"{text!r} in TAPEWIRE_FEED_SYMBOLS is no symbol: "
-            "up to 32 letters, digits, . ^ / = - and _"
-        )
-    return symbol
+    try:
+        return validate_symbol("a symbol in TAPEWIRE_FEED_SYMBOLS", text.strip())
+    except InvalidValue as error:
+        raise BadSetting(str(error)) from None

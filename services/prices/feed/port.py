@@ -27,12 +27,13 @@ class TickBatch(msgspec.Struct, frozen=True):
     is_catch_up: bool = False
 
 
-class FeedProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class FeedProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """How far a feed has played.
 
-    `rows` and `malformed` count since the process started, `day` counts the days begun, and `ms` is
-    the time of the last tick in milliseconds since the feed's midnight. `ended` is true when no
-    more ticks will come.
+    `rows` and `malformed` count since the process started. `malformed_by_reason` says what could
+    not be taken, in the words of `LineFault` and `tapewire.values.FaultReason`. `day` counts the
+    days begun, and `ms` is the time of the last tick in milliseconds since the feed's midnight.
+    `ended` is true when no more ticks will come.
     """
 
     name: str
@@ -41,6 +42,7 @@ class FeedProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     day: int
     ms: int
     ended: bool
+    malformed_by_reason: dict[str, int] = {}
 
 
 class MarketDataFeed(Protocol):

@@ -8,13 +8,14 @@ damaged file cannot be read any further.
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from tapewire_services.prices.domain import (
     ColumnLayout,
+    LineFault,
     MalformedHeader,
     MalformedLine,
     Tick,
@@ -33,10 +34,6 @@ READ_ERRORS = (OSError, EOFError, zlib.error)
 """What reading a missing, foreign or damaged file raises, including gzip's own errors."""
 
 
-class TruncatedRecording(MalformedLine):
-    """The file cannot be read from this line on. The lines before it are good."""
-
-
 class RecordingFile:
     """A source whose every day is one pass over the file at `path`.
 
@@ -51,13 +48,14 @@ class RecordingFile:
             pass
 
     def read_day(self) -> Iterator[Tick | MalformedLine]:
-        """Yield every line as a tick, or as the error that says why it is not one. Empty lines
-        are skipped.
+        """Yield every line as a tick, or as the error that says why it is not one. What cannot be
+        taken of a tick precedes it. Empty lines are skipped.
 
         Raises:
             FeedError: The file can no longer be opened.
         """
         symbols: set[str] = set()
+        faults: list[MalformedLine] = []
         line = 1
         with self._open_after_header() as (stream, columns):
             try:
@@ -66,11 +64,14 @@ class RecordingFile:
                     if not _is_complete_line(stream, raw):
                         yield _build_line_too_long(line, raw)
                     elif raw.strip():
-                        yield _parse_line(columns, line, raw, symbols)
+                        item = _parse_line(columns, line, raw, symbols, faults.append)
+                        if faults:
+                            yield from faults
+                            faults.clear()
+                        yield item
             except READ_ERRORS as error:
-                yield TruncatedRecording(
-                    line + 1, None, "", f"and all after it cannot be read: {error}"
-                )
+                problem = f"and all after it cannot be read: {error}"
+                yield MalformedLine(line + 1, None, "", problem, LineFault.TRUNCATED)
 
     @contextmanager
     def _open_after_header(self) -> Iterator[tuple[BinaryIO, ColumnLayout]]:
@@ -112,22 +113,24 @@ def _is_complete_line(stream: BinaryIO, raw: bytes) -> bool:
 
 
 def _build_line_too_long(line: int, raw: bytes) -> MalformedLine:
-    return MalformedLine(
-        line, None, raw.decode(errors="replace"), f"is longer than {MAX_LINE_BYTES} bytes"
-    )
+    problem = f"is longer than {MAX_LINE_BYTES} bytes"
+    return MalformedLine(line, None, raw.decode(errors="replace"), problem, LineFault.TOO_LONG)
 
 
 def _parse_line(
-    columns: ColumnLayout, line: int, raw: bytes, symbols: set[str]
+    columns: ColumnLayout,
+    line: int,
+    raw: bytes,
+    symbols: set[str],
+    on_fault: Callable[[MalformedLine], None],
 ) -> Tick | MalformedLine:
     try:
-        tick = parse_tick(columns, line, raw)
+        tick = parse_tick(columns, line, raw, on_fault)
     except MalformedLine as bad:
         return bad
     if tick.symbol not in symbols:
         if len(symbols) == MAX_SYMBOLS:
-            return MalformedLine(
-                line, "symbol", tick.symbol, f"is one symbol more than {MAX_SYMBOLS}"
-            )
+            problem = f"is one symbol more than {MAX_SYMBOLS}"
+            return MalformedLine(line, "symbol", tick.symbol, problem, LineFault.TOO_MANY_SYMBOLS)
         symbols.add(tick.symbol)
     return tick

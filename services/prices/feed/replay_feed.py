@@ -14,8 +14,8 @@ from typing import Literal
 from structlog.typing import FilteringBoundLogger
 
 from tapewire_services.prices.domain import MalformedLine, Tick
+from tapewire_services.prices.feed.fault_log import FeedFaultLog
 from tapewire_services.prices.feed.port import FeedError, FeedProgress, TickBatch, TickSource
-from tapewire_services.prices.feed.recording_file import TruncatedRecording
 
 LINES_PER_CHUNK = 256
 """Lines read before other tasks get a turn: a few milliseconds of work."""
@@ -27,8 +27,6 @@ DAY_GAP_SECONDS = 1.0
 """The pause between the last tick of a day and the first of the next, at speed 1."""
 LONG_WAIT_SECONDS = 60.0
 """A longer wait for the next tick is logged."""
-MAX_LOGGED_LINES = 20
-"""Malformed lines that a process logs; further ones are only counted."""
 
 EndBehavior = Literal["loop", "stop"]
 
@@ -41,7 +39,8 @@ class ReplayFeed:
 
     Args:
         end: What follows a day: `loop` the next day, `stop` nothing.
-        symbols: The symbols to play; empty means all.
+        symbols: The symbols to play; empty means all. One that the source does not have stands for
+            the one of that name in upper case.
         heartbeat_seconds: An empty batch follows this long after a batch, since a recording whose
             next tick is not due is heard all the same.
 
@@ -66,7 +65,8 @@ class ReplayFeed:
         self._source = source
         self._speed = speed
         self._end = end
-        self._symbols = frozenset(symbols)
+        self._requested_symbols = frozenset(symbols)
+        self._played_symbols = self._requested_symbols | {symbol.upper() for symbol in symbols}
         self._logger = logger.bind(feed=source.name)
         self._clock = clock
         self._sleep = sleep
@@ -81,7 +81,8 @@ class ReplayFeed:
         self._catch_up_until_ms: int | None = None
         """The `ms` up to which another process has played the day; None: not resuming."""
         self._has_ended = False
-        self._day_number = self._last_tick_ms = self._row_count = self._malformed_count = 0
+        self._day_number = self._last_tick_ms = self._row_count = 0
+        self._faults = FeedFaultLog(self._logger, clock)
         self._counts_at_day_start = (0, 0)
         self._symbols_seen: set[str] = set()
         """The symbols that have had a tick today."""
@@ -107,7 +108,8 @@ class ReplayFeed:
         return FeedProgress(
             name=self._source.name,
             rows=self._row_count,
-            malformed=self._malformed_count,
+            malformed=self._faults.counts.total(),
+            malformed_by_reason=dict(self._faults.counts),
             day=self._day_number,
             ms=self._last_tick_ms,
             ended=self._has_ended,
@@ -138,7 +140,7 @@ class ReplayFeed:
                 next_due = now + self._finish_day()
                 break
             if isinstance(item, MalformedLine):
-                self._log_malformed_line(item)
+                self._faults.record(item)
             elif is_catch_up and item.ms > (self._catch_up_until_ms or 0):
                 self._pending_tick = item
                 self._time_origin, self._catch_up_until_ms = (
@@ -153,7 +155,7 @@ class ReplayFeed:
                 self._pending_tick = item
                 next_due = max(due, now + MIN_WAIT_SECONDS)
                 break
-            elif not self._symbols or item.symbol in self._symbols:
+            elif not self._played_symbols or item.symbol in self._played_symbols:
                 ticks.append(item)
                 self._symbols_seen.add(item.symbol)
                 self._last_tick_ms = self._last_tick_ms if is_catch_up else item.ms
@@ -186,7 +188,7 @@ class ReplayFeed:
         self._time_origin = None
         self._is_day_start_pending = True
         self._day_number += 1
-        self._counts_at_day_start = (self._row_count, self._malformed_count)
+        self._counts_at_day_start = (self._row_count, self._faults.counts.total())
         self._symbols_seen.clear()
 
     def _finish_day(self) -> float:
@@ -197,8 +199,9 @@ class ReplayFeed:
         """
         rows, malformed = (
             self._row_count - self._counts_at_day_start[0],
-            self._malformed_count - self._counts_at_day_start[1],
+            self._faults.counts.total() - self._counts_at_day_start[1],
         )
+        self._faults.summarize()
         self._logger.info(
             "feed.day_finished",
             day=self._day_number,
@@ -208,22 +211,18 @@ class ReplayFeed:
             then=self._end,
         )
         if not self._symbols_seen:
-            wanted = f" of {', '.join(sorted(self._symbols))}" if self._symbols else ""
+            requested = ", ".join(sorted(self._requested_symbols))
+            wanted = f" of {requested}" if requested else ""
             raise FeedError(
                 f"the feed {self._source.name} has no tick{wanted}: {rows} rows were read and "
                 f"{malformed} malformed lines skipped. Choose other symbols or another feed."
             )
-        if self._day_number == 1 and (missing := self._symbols - self._symbols_seen):
-            self._logger.warning("feed.symbols_missing", symbols=sorted(missing))
+        if self._day_number == 1 and (missing := self._find_missing_symbols()):
+            self._logger.warning("feed.symbols_missing", symbols=missing)
         self._items = self._catch_up_until_ms = None
         self._has_ended = self._end == "stop"
         return 0.0 if self._has_ended else max(MIN_WAIT_SECONDS, DAY_GAP_SECONDS / self._speed)
 
-    def _log_malformed_line(self, bad: MalformedLine) -> None:
-        self._malformed_count += 1
-        if isinstance(bad, TruncatedRecording):
-            self._logger.error("feed.truncated", line=bad.line, reason=str(bad))
-        elif self._malformed_count <= MAX_LOGGED_LINES:
-            self._logger.warning("feed.malformed_line", line=bad.line, reason=str(bad))
-            if self._malformed_count == MAX_LOGGED_LINES:
-                self._logger.warning("feed.malformed_lines_suppressed")
+    def _find_missing_symbols(self) -> list[str]:
+        seen = self._symbols_seen
+        return sorted(one for one in self._requested_symbols if not {one, one.upper()} & seen)

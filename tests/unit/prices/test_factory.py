@@ -34,8 +34,8 @@ async def test_the_default_feed_is_the_random_walk_with_its_seed(logger: Any) ->
 
 
 async def test_the_symbols_setting_selects_the_symbols_of_the_walk(logger: Any) -> None:
-    settings = Settings(feed_symbols=("ibm", "ACME"))
-    assert set(await symbols_of(settings, logger, 1)) == {"IBM", "ACME"}
+    settings = Settings(feed_symbols=("ibm", "ACME", "kCOIN1", "BTC/USD"))
+    assert set(await symbols_of(settings, logger, 1)) == {"IBM", "ACME", "kCOIN1", "BTC/USD"}
 
 
 async def test_a_recording_file_is_played_to_its_end(recording: Path, logger: Any) -> None:
@@ -55,7 +55,10 @@ async def test_the_symbols_setting_filters_the_symbols_of_a_file(
     [
         (Settings(feed="/nowhere/at/all.csv"), "'/nowhere/at/all.csv' cannot be played: No such"),
         (Settings(feed="/"), "is not a file"),
-        (Settings(feed_symbols=("IBM", "I B M")), "'I B M' in TAPEWIRE_FEED_SYMBOLS is no symbol"),
+        (
+            Settings(feed_symbols=("IBM", "I\tBM")),
+            "FEED_SYMBOLS must be 1 to 64 printable",
+        ),
         (Settings(feed_speed=0.0), "speed 0.0: give a number above 0"),
     ],
 )

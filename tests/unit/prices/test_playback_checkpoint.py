@@ -10,15 +10,14 @@ import pytest
 
 from tapewire.events import CODEC
 from tapewire.log.checkpoint import Checkpoint, decode_checkpoint, encode_checkpoint
+from tapewire.log.feed_state import CHECKPOINT_KEY, FeedState
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 from tapewire_services.prices import playback_checkpoint
 from tapewire_services.prices.domain import Tick
 from tapewire_services.prices.feed import ReplayFeed
 from tapewire_services.prices.playback_checkpoint import (
-    CHECKPOINT_KEY,
     MAX_RESUME_AGE_SECONDS,
     PlaybackCheckpointer,
-    PlaybackPosition,
 )
 from tests.harness.waiting import wait_until
 from tests.unit.prices.conftest import ScriptedDays
@@ -60,21 +59,21 @@ def server() -> MemoryServer:
     return MemoryServer()
 
 
-def stored_position(server: MemoryServer) -> PlaybackPosition | None:
+def stored_position(server: MemoryServer) -> FeedState | None:
     stored = server.values.get("VIEWS/view", {}).get(CHECKPOINT_KEY)
     if stored is None:
         return None
-    return CODEC.decode(bytes(decode_checkpoint(stored[0]).state), PlaybackPosition)
+    return CODEC.decode(bytes(decode_checkpoint(stored[0]).state), FeedState)
 
 
-def encode_position(position: PlaybackPosition) -> bytes:
+def encode_position(position: FeedState) -> bytes:
     state = msgspec.Raw(CODEC.encode(position))
     return encode_checkpoint(Checkpoint(epoch="", as_of=0, state=state))
 
 
 async def first(server: MemoryServer, logger: Any) -> None:
     await Player(server, logger).while_(
-        "the end is kept", lambda: stored_position(server) == PlaybackPosition("days", 4, AT)
+        "the end is kept", lambda: stored_position(server) == FeedState("days", 4, AT)
     )
 
 
@@ -96,7 +95,7 @@ async def test_an_old_position_is_ignored(server: MemoryServer, logger: Any) -> 
 
 @pytest.mark.parametrize(
     "data",
-    [b"no", encode_position(PlaybackPosition("another recording", 4, AT))],
+    [b"no", encode_position(FeedState("another recording", 4, AT))],
     ids=["none", "another"],
 )
 async def test_an_invalid_position_or_one_of_another_recording_is_ignored(
@@ -111,9 +110,7 @@ async def test_a_process_that_continues_by_itself_does_not_resume(
     server: MemoryServer, logger: Any
 ) -> None:
     player = Player(server, logger)
-    await player.while_(
-        "it is kept", lambda: stored_position(server) == PlaybackPosition("days", 4, AT)
-    )
+    await player.while_("it is kept", lambda: stored_position(server) == FeedState("days", 4, AT))
     player.played.clear()
     later = stored_position(server)
     assert later is not None

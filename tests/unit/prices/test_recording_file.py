@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tapewire_services.prices.domain import MalformedLine, Tick
-from tapewire_services.prices.feed import FeedError, RecordingFile, TruncatedRecording
+from tapewire_services.prices.domain import LineFault, MalformedLine, Tick
+from tapewire_services.prices.feed import FeedError, RecordingFile
 from tapewire_services.prices.feed.recording_file import MAX_LINE_BYTES, MAX_SYMBOLS
 
 HEADER = b"ms,symbol,bid,bid_size,ask,ask_size,last,last_size\n"
@@ -52,6 +52,17 @@ def test_malformed_lines_are_returned_with_their_number_between_ticks(tmp_path: 
     assert [item.line for item in items if isinstance(item, MalformedLine)] == [3, 7]
 
 
+def test_what_cannot_be_taken_of_a_line_precedes_its_tick(tmp_path: Path) -> None:
+    path = written(tmp_path, HEADER + b"1,IBM,many,1,2,3,some,4\n" + GOOD)
+    bid, last, tick, after = read(path)
+    assert isinstance(bid, MalformedLine)
+    assert isinstance(last, MalformedLine)
+    assert (bid.column, last.column) == ("bid", "last")
+    assert isinstance(tick, Tick)
+    assert [tick.bid, tick.bid_size, tick.ask, tick.last] == [0, 0, 2, None]
+    assert isinstance(after, Tick)
+
+
 def test_the_last_line_needs_no_line_ending(tmp_path: Path) -> None:
     assert len(read(written(tmp_path, HEADER + GOOD + GOOD.rstrip()))) == 2
 
@@ -90,7 +101,8 @@ def test_a_truncated_compressed_file_is_read_up_to_its_end(tmp_path: Path) -> No
     lines = b"".join(b"%d,IBM,181.85,200,,,,\n" % number for number in range(10_000))
     whole = gzip.compress(HEADER + lines)
     *ticks, last = read(written(tmp_path, whole[: len(whole) // 2]))
-    assert isinstance(last, TruncatedRecording)
+    assert isinstance(last, MalformedLine)
+    assert last.reason == LineFault.TRUNCATED
     assert "cannot be read" in str(last)
     assert ticks
     assert [item.ms for item in ticks if isinstance(item, Tick)] == list(range(len(ticks)))
@@ -102,7 +114,9 @@ def test_a_corrupt_compressed_file_ends_with_a_truncation(tmp_path: Path) -> Non
     data = bytearray(gzip.compress(HEADER + lines))
     data[len(data) // 2 : len(data) // 2 + 64] = b"\xff" * 64
     items = read(written(tmp_path, bytes(data)))
-    assert isinstance(items[-1], TruncatedRecording)
+    last = items[-1]
+    assert isinstance(last, MalformedLine)
+    assert last.reason == LineFault.TRUNCATED
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import LogCapture
 
-from tapewire_services.prices.domain import MalformedLine, Tick
-from tapewire_services.prices.feed import FeedError, ReplayFeed, TickBatch, TruncatedRecording
+from tapewire_services.prices.domain import LineFault, MalformedLine, Tick
+from tapewire_services.prices.feed import FeedError, ReplayFeed, TickBatch
 from tapewire_services.prices.feed.replay_feed import (
     EARLY_WAKEUP_TOLERANCE_SECONDS,
     LINES_PER_CHUNK,
-    MAX_LOGGED_LINES,
     MIN_WAIT_SECONDS,
 )
 from tests.unit.prices.conftest import ManualClock, ScriptedDays
@@ -28,8 +27,8 @@ def ticks(*times: int, symbol: str = "IBM") -> list[Tick]:
     return [Tick(ms=ms, symbol=symbol) for ms in times]
 
 
-def bad(line: int) -> MalformedLine:
-    return MalformedLine(line, "bid", "x", "is not a number")
+def bad(line: int, reason: str = "not_a_number") -> MalformedLine:
+    return MalformedLine(line, "bid", "x", "is not a number", reason)
 
 
 @pytest.fixture
@@ -332,23 +331,35 @@ class TestReports:
             "reason": "line 3, column bid: 'x' is not a number",
         }
 
-    async def test_the_number_of_logged_lines_is_limited_and_totals_are_logged(
+    async def test_every_reason_is_counted_and_logged_however_often_others_came(
         self, replay: Any, time: ManualClock, capture: LogCapture
     ) -> None:
-        await played(replay([*(bad(n) for n in range(500)), *ticks(0)]), time)
-        events = [entry["event"] for entry in capture.entries]
-        assert events.count("feed.malformed_line") == MAX_LOGGED_LINES
-        assert events[MAX_LOGGED_LINES:] == [
-            "feed.malformed_lines_suppressed",
+        feed = replay([*(bad(n) for n in range(500)), bad(500, "not_a_symbol"), *ticks(0)])
+        await played(feed, time)
+        assert [entry["event"] for entry in capture.entries] == [
+            "feed.malformed_line",
+            "feed.malformed_line",
+            "feed.malformed_lines",
             "feed.day_finished",
         ]
+        counts = {"not_a_number": 500, "not_a_symbol": 1}
+        assert capture.entries[-2]["counts"] == counts == feed.progress().malformed_by_reason
         totals = capture.entries[-1]
-        assert (totals["rows"], totals["malformed"], totals["symbols"]) == (1, 500, 1)
+        assert (totals["rows"], totals["malformed"], totals["symbols"]) == (1, 501, 1)
+
+    async def test_faults_that_go_on_are_summarized_once_a_minute(
+        self, replay: Any, time: ManualClock, capture: LogCapture
+    ) -> None:
+        day = [item for n in range(1000) for item in (bad(n), *ticks(n * 1000))]
+        await played(replay(day, symbols=("IBM",)), time)
+        summaries = [one for one in capture.entries if one["event"] == "feed.malformed_lines"]
+        assert len(summaries) in range(16, 19)
+        assert summaries[-1]["counts"] == {"not_a_number": 1000}
 
     async def test_a_truncated_recording_is_always_logged(
         self, replay: Any, time: ManualClock, capture: LogCapture
     ) -> None:
-        end = TruncatedRecording(502, None, "", "cannot be read")
+        end = MalformedLine(502, None, "", "cannot be read", LineFault.TRUNCATED)
         await played(replay([*(bad(n) for n in range(500)), *ticks(0), end]), time)
         logged = [entry for entry in capture.entries if entry["event"] == "feed.truncated"]
         assert [(entry["line"], entry["log_level"]) for entry in logged] == [(502, "error")]

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -82,6 +82,7 @@ class ControllerContext:
         get_health: Callable[[], Health],
         get_journal: Callable[[], JournalExtent | None] = lambda: None,
         get_growth: Callable[[], JournalGrowth | None] = lambda: None,
+        get_feed_faults: Callable[[], Mapping[str, int]] = dict[str, int],
     ) -> None:
         self.sessions = sessions
         self.tickets = tickets
@@ -93,6 +94,7 @@ class ControllerContext:
         self.get_health = get_health
         self.get_journal = get_journal
         self.get_growth = get_growth
+        self.get_feed_faults = get_feed_faults
         self._requests = requests
         self._count_call = count_call
         self._authenticator = authenticator

@@ -1,7 +1,7 @@
 """Tools of operators: test events, the numbers of connections, and figures for Prometheus."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 import msgspec
@@ -97,7 +97,12 @@ class OperationsController(Controller):
     @get("/metrics", media_type="text/plain", include_in_schema=False, sync_to_thread=False)
     def metrics(self, context: ControllerContext) -> Response[str]:
         """This process's figures, in Prometheus's text format."""
-        text = "".join(_render_metrics(context.engine, context.get_journal(), context.get_growth()))
+        text = "".join(
+            [
+                *_render_metrics(context.engine, context.get_journal(), context.get_growth()),
+                *_render_feed_faults(context.get_feed_faults()),
+            ]
+        )
         return Response(text, media_type="text/plain; version=0.0.4")
 
 
@@ -159,6 +164,14 @@ def _render_metrics(
     )
     for reason, count in hub.close_counts.items():
         yield f'tapewire_connections_closed_total{{reason="{reason.value}"}} {count}\n'
+
+
+def _render_feed_faults(counts: Mapping[str, int]) -> Iterator[str]:
+    yield from _counter_header(
+        "tapewire_feed_faults_total", "What a recorded feed could not take, by reason."
+    )
+    for reason, count in sorted(counts.items()):
+        yield f'tapewire_feed_faults_total{{reason="{reason}"}} {count}\n'
 
 
 def _counter_header(name: str, help_text: str) -> Iterator[str]:
