@@ -7,7 +7,6 @@ from typing import Any
 from tapewire.log import CommandHandler
 from tapewire.log.catch_up_subscription import CatchUpSubscription, EventConsumer
 from tapewire.log.group_commit import GroupCommitLog
-from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import alerts, notifications
 from tapewire.runtime.contracts.progress import NOTIFICATION_PROGRESS
@@ -35,10 +34,7 @@ from tapewire_services.alerts.service import AlertsService
 
 async def wiring(app: App) -> None:
     # 1. The quotes: which symbols exist, and the prices that rules watch.
-    quote_cache = QuoteCache(app.quotes, stale_seconds=app.settings.stale_seconds)
-    await quote_cache.start()
-    app.on_stop(quote_cache.close)
-    app.spawn(quote_cache.run(), name="quotes")
+    quote_cache = await app.follow_quotes()
 
     # 2. Rules and notifications, with their deciders.
     log = GroupCommitLog(app.log)

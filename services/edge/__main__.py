@@ -136,6 +136,7 @@ def _start_engine(app: App) -> Engine:
         quotes=app.quotes,
         user_valuations=app.user_valuations,
         declared_values=app.declared_values,
+        last_quotes=app.last_quotes,
         settings=app.settings,
         now=now,
     )

@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from tapewire.log import EventLog, LatestValueStore, RecordedEvent
+from tapewire.log.last_quotes import read_last_quotes
 from tapewire.runtime import Settings, telemetry
 from tapewire_services.edge.cluster.admin_test_event import AdminTestEvent
 from tapewire_services.edge.cluster.presence import ConnectionTotals, Presence
@@ -53,6 +54,7 @@ class Engine:
         quotes: LatestValueStore,
         user_valuations: Callable[[str], LatestValueStore],
         declared_values: LatestValueStore,
+        last_quotes: LatestValueStore | None = None,
         settings: Settings,
         now: Callable[[], datetime],
         seed: int | None = None,
@@ -71,6 +73,7 @@ class Engine:
             rng,
             on_stale=self._mark_stale,
             on_fresh=self._mark_fresh,
+            last_quotes=None if last_quotes is None else partial(read_last_quotes, last_quotes),
             stale_seconds=settings.stale_seconds,
         )
         self.declared_values = DeclaredValueFeed(

@@ -21,14 +21,12 @@ from tapewire_services.orders.domain.order_state import State
 from tapewire_services.orders.exposure_gate import ExposureGate
 from tapewire_services.orders.open_order_limit import OpenOrderLimit, count_open_orders
 from tapewire_services.orders.service import OrdersService
+from tapewire_services.orders.symbol_check import SymbolCheck
 
 
 async def wiring(app: App) -> None:
     # 1. The quotes: which symbols exist, and the prices that orders execute at.
-    quote_cache = QuoteCache(app.quotes, stale_seconds=app.settings.stale_seconds)
-    await quote_cache.start()
-    app.on_stop(quote_cache.close)
-    app.spawn(quote_cache.run(), name="quotes")
+    quote_cache = await app.follow_quotes()
 
     # 2. Orders and their decider.
     command_handler: CommandHandler[State, Command] = CommandHandler(
@@ -69,7 +67,7 @@ async def wiring(app: App) -> None:
         app.log,
         app.views,
         command_handler,
-        quote_cache,
+        SymbolCheck(quote_cache, load_positions),
         open_order_limit,
         exposure_gate=ExposureGate(app.is_journal_nearly_full, load_positions),
     )

@@ -19,7 +19,6 @@ from tapewire.log import (
     Versioned,
 )
 from tapewire.log.history import HistoryReader
-from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import RequestContext
 from tapewire.runtime.commands import handle_command
 from tapewire.runtime.contracts.orders import (
@@ -44,6 +43,7 @@ from tapewire_services.orders.domain.commands import (
 from tapewire_services.orders.domain.order_state import State, UnplacedState
 from tapewire_services.orders.exposure_gate import ExposureGate
 from tapewire_services.orders.open_order_limit import OpenOrderLimit
+from tapewire_services.orders.symbol_check import SymbolCheck
 
 CANCELED_BY_USER = "canceled by the user"
 
@@ -56,7 +56,7 @@ class OrdersService:
         log: EventLog,
         checkpoint_store: LatestValueStore,
         command_handler: CommandHandler[State, Command],
-        quote_cache: QuoteCache,
+        symbol_check: SymbolCheck,
         open_order_limit: OpenOrderLimit,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         *,
@@ -65,7 +65,7 @@ class OrdersService:
         self._log = log
         self._exposure_gate = exposure_gate
         self._command_handler = command_handler
-        self._quote_cache = quote_cache
+        self._symbol_check = symbol_check
         self._open_order_limit = open_order_limit
         self._order_history = HistoryReader(log, checkpoint_store, OrderHistory)
         self._trade_history = HistoryReader(log, checkpoint_store, TradeHistory)
@@ -74,10 +74,7 @@ class OrdersService:
     async def place(self, request: PlaceOrder, context: RequestContext) -> OrderReply:
         """Place the order, or return the one that exists under its clientOrderId."""
         command = validate_place_order(self._build_place_command(request, context))
-        if not await self._quote_cache.has_symbol(command.symbol):
-            raise CommandRejected(
-                "invalid", f"unknown symbol {abbreviate(command.symbol)!r}", "symbol"
-            )
+        await self._symbol_check.check(command)
         subject = EventSubject(
             command.user, "orders", order_id(command.user, command.client_order_id)
         )

@@ -1,5 +1,6 @@
 """What the positions service may do on NATS. Only it writes positions and their valuations."""
 
+from tapewire.log.last_quotes import CHECKPOINT_NAME as LAST_QUOTES
 from tapewire.runtime.contracts import positions
 from tapewire.runtime.nats_access import service_access
 from tapewire.views import PositionsView
@@ -11,7 +12,7 @@ ACCESS = service_access(
     appends=(DOMAIN,),
     stores=("mk.*.*",),
     views=(PositionsView,),
-    checkpoints=(CHECKPOINT_NAME,),
-    leases=(LEASE,),
+    checkpoints=(CHECKPOINT_NAME, f"{LAST_QUOTES}.*"),
+    leases=(LEASE, LAST_QUOTES),
     receives=("ev.*.trades.>", "px.>"),
 )

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from tapewire.log import CommandHandler
 from tapewire.log.backoff import new_rng
 from tapewire.log.group_commit import GroupCommitLog
-from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import strategies as contract
 from tapewire.views import StrategiesView, StrategyHistory
@@ -20,10 +19,7 @@ from tapewire_services.strategies.service import StrategiesService
 
 async def wiring(app: App) -> None:
     # 1. The quotes: which symbols exist, and the prices that rules follow.
-    quote_cache = QuoteCache(app.quotes, stale_seconds=app.settings.stale_seconds)
-    await quote_cache.start()
-    app.on_stop(quote_cache.close)
-    app.spawn(quote_cache.run(), name="quotes")
+    quote_cache = await app.follow_quotes()
 
     # 2. Strategies and their decider.
     log = GroupCommitLog(app.log)

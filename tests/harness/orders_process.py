@@ -22,13 +22,14 @@ from tapewire.log import (
 from tapewire.log.group_commit import GroupCommitLog
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.view_checkpointer import ViewCheckpointer
+from tapewire.log.view_checkpoints import load
 from tapewire.runtime import Settings
 from tapewire.runtime.contracts.orders import (
     CancelOrder,
     OrderReply,
     PlaceOrder,
 )
-from tapewire.views import OrderHistory, OrdersView
+from tapewire.views import OrderHistory, OrdersView, PositionsView
 from tapewire_services.orders.broker import PaperBroker
 from tapewire_services.orders.broker_reporter import BrokerReporter
 from tapewire_services.orders.broker_runner import BrokerRunner
@@ -37,6 +38,7 @@ from tapewire_services.orders.domain.order import ORDER_DECIDER
 from tapewire_services.orders.domain.order_state import State
 from tapewire_services.orders.open_order_limit import OpenOrderLimit, count_open_orders
 from tapewire_services.orders.service import OrdersService
+from tapewire_services.orders.symbol_check import SymbolCheck
 from tests.harness.memory_process import (
     MemoryProcess,
     make_clock,
@@ -64,7 +66,12 @@ class OrdersProcess(MemoryProcess):
             asyncio.get_running_loop().time,
         )
         self.service = OrdersService(
-            self.log, self.views, self.orders, self.quote_cache, limit, clock
+            self.log,
+            self.views,
+            self.orders,
+            SymbolCheck(self.quote_cache, self._load_positions),
+            limit,
+            clock,
         )
         self.runner = BrokerRunner(
             self.log,
@@ -73,6 +80,9 @@ class OrdersProcess(MemoryProcess):
             lambda: PaperBroker(self.quote_cache, clock),
             self.rng,
         )
+
+    async def _load_positions(self, user: str) -> PositionsView:
+        return (await load(self.log, self.views, PositionsView, user))[0]
 
     async def start(
         self, *, with_broker: bool = True, with_projector: bool = False
@@ -127,15 +137,21 @@ class QuoteSimulator:
         self._quote_number = 0
 
     async def publish_quote(
-        self, bid: str = "99", ask: str = "100", size: str = "1000", *, skipped_quotes: int = 0
+        self,
+        bid: str = "99",
+        ask: str = "100",
+        size: str = "1000",
+        *,
+        symbol: str = "IBM",
+        skipped_quotes: int = 0,
     ) -> None:
         """Publish a quote after `skipped_quotes` that are never published."""
         self._quote_number += 1 + skipped_quotes
-        published = quote(bid, ask, sizes=(size, size), second=self._quote_number)
+        published = quote(bid, ask, sizes=(size, size), second=self._quote_number, symbol=symbol)
         before = quote(second=self._quote_number - 1).timestamp
         published = msgspec.structs.replace(published, follows=before)
         with contextlib.suppress(Unavailable):
-            await self._quote_store.put_unacknowledged("IBM", CODEC.encode(published))
+            await self._quote_store.put_unacknowledged(symbol, CODEC.encode(published))
 
     async def run(self) -> None:
         while True:

@@ -89,11 +89,13 @@ REFUSED_TO_ALL_BUT: dict[str, tuple[str, ...]] = {
     "$KV.journal.loss": SERVICES,
     "$KV.leases.paper-broker": ("orders",),
     "$KV.leases.price-feed": ("prices",),
+    "$KV.leases.last-quotes": ("positions",),
     "$KV.leases.strategies-runner": ("strategies",),
     "$KV.leases.forged": (),
     # Checkpoints, from which a service resumes.
     "view._all.book": ("orders",),
     "view._all.positions": ("positions",),
+    "view._all.last-quotes.IBM": ("positions",),
     "view._all.strategies-runner": ("strategies",),
     "view._all.strategies-marks.IBM": ("strategies",),
     "view._all.moves.IBM": ("alerts",),

@@ -9,7 +9,7 @@ was only read from a store is stale, and so is one that was not confirmed for a 
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 import structlog
@@ -35,6 +35,7 @@ class QuoteCache:
     """The newest quote of each symbol, and listeners for new quotes.
 
     Args:
+        last_quotes: Quotes on disk (`tapewire.log.last_quotes`), for symbols that MARKET lost.
         stale_seconds: A quote that was confirmed this long ago is stale.
     """
 
@@ -43,8 +44,10 @@ class QuoteCache:
         store: LatestValueStore,
         rng: random.Random | None = None,
         *,
+        last_quotes: Callable[[], Awaitable[Mapping[str, PriceUpdated]]] | None = None,
         stale_seconds: float = DEFAULT_STALE_SECONDS,
     ) -> None:
+        self._read_last_quotes = last_quotes
         self._clock = asyncio.get_running_loop().time
         self._freshness = QuoteFreshness(stale_seconds, started_at=self._clock())
         self._freshness_listeners: list[Callable[[str], None]] = []
@@ -61,6 +64,11 @@ class QuoteCache:
     async def start(self) -> None:
         """Subscribe, and load the stored quotes. Raises LogError."""
         await self._follower.start()
+        if self._read_last_quotes is not None:
+            for symbol, quote in (await self._read_last_quotes()).items():
+                if symbol not in self._quotes:
+                    self._add_symbol(symbol)
+                    self._quotes[symbol] = quote
 
     async def run(self) -> None:
         """Reload all quotes after each gap, and report what becomes stale, until cancelled."""
@@ -161,14 +169,17 @@ class QuoteCache:
     def _on_value(self, key: str, value: StoredValue) -> None:
         symbol = decode_token(key)
         if symbol not in self._quotes:
-            if self._symbols_complete_at is None:
-                self._symbols_complete_at = asyncio.get_running_loop().time() + SYMBOL_WAIT_SECONDS
-            self._symbol_added.set()
-        self._freshness.add(symbol)
+            self._add_symbol(symbol)
         self._quotes[symbol] = value.data
         self._sequences[symbol] = value.sequence
         for listener in tuple(self._listeners):
             listener(symbol)
+
+    def _add_symbol(self, symbol: str) -> None:
+        if self._symbols_complete_at is None:
+            self._symbols_complete_at = self._clock() + SYMBOL_WAIT_SECONDS
+        self._symbol_added.set()
+        self._freshness.add(symbol)
 
 
 def _decode_quote(data: bytes) -> PriceUpdated | None:

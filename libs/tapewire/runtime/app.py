@@ -15,7 +15,7 @@ from typing import Any
 import nats.errors
 import structlog
 
-from tapewire.log import LogError, encode_token, pattern
+from tapewire.log import EVERYBODY, LogError, encode_token, pattern
 from tapewire.log.backoff import new_rng, retry
 from tapewire.log.history_store import HistoryType
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
@@ -23,6 +23,9 @@ from tapewire.log.jetstream.durable_subscription import DurableSubscription
 from tapewire.log.jetstream.journal_guard import JournalGuard
 from tapewire.log.jetstream.journal_record import JournalExtent
 from tapewire.log.jetstream.streams import MARKET, SESSIONS, TICKETS, VIEWS
+from tapewire.log.last_quotes import CHECKPOINT_NAME as LAST_QUOTES
+from tapewire.log.last_quotes import read_last_quotes
+from tapewire.log.quote_cache import QuoteCache
 from tapewire.log.view_checkpointer import ViewCheckpointer
 from tapewire.log.view_checkpoints import View, ViewType
 from tapewire.runtime import requests
@@ -61,6 +64,9 @@ class App:
             connection, stream=MARKET, prefix="val", live_prefix="live.val"
         )
         self.views = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
+        self.last_quotes = JetStreamLatestValueStore(
+            connection, stream=VIEWS, prefix=f"view.{EVERYBODY}.{LAST_QUOTES}"
+        )
         self.sessions = JetStreamLatestValueStore(
             connection, stream=SESSIONS, prefix="$KV.sessions"
         )
@@ -96,6 +102,19 @@ class App:
         return JetStreamLatestValueStore(
             self.connection, stream=MARKET, prefix=f"mk.{name}", live_prefix=f"live.mk.{name}"
         )
+
+    async def follow_quotes(self) -> QuoteCache:
+        """The newest quote of every symbol, kept current until the service stops. Raises
+        LogError."""
+        quote_cache = QuoteCache(
+            self.quotes,
+            last_quotes=lambda: read_last_quotes(self.last_quotes),
+            stale_seconds=self.settings.stale_seconds,
+        )
+        await quote_cache.start()
+        self.on_stop(quote_cache.close)
+        self.spawn(quote_cache.run(), name="quotes")
+        return quote_cache
 
     def on_stop(self, cleanup: Callable[[], Awaitable[Any]]) -> None:
         """Call `cleanup` when the service stops, before everything that was registered earlier."""

@@ -7,13 +7,14 @@ that was not confirmed for a while (`QuoteFreshness`). Start reading at `QuoteFe
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 import structlog
 
 from tapewire.events import CODEC, PriceUpdated
 from tapewire.log import LatestValueStore, StoredValue
+from tapewire.log.backoff import retry
 from tapewire.log.freshness import DEFAULT_STALE_SECONDS, QuoteFreshness
 from tapewire.log.subjects import decode_token
 from tapewire.log.value_follower import ValueFollower
@@ -42,8 +43,11 @@ class QuoteFeed:
         *,
         on_stale: Callable[[str], None] = lambda _: None,
         on_fresh: Callable[[str], None] = lambda _: None,
+        last_quotes: Callable[[], Awaitable[Mapping[str, PriceUpdated]]] | None = None,
         stale_seconds: float = DEFAULT_STALE_SECONDS,
     ) -> None:
+        self._read_last_quotes = last_quotes
+        self._rng = rng
         self._on_change = on_change
         self._on_stale = on_stale
         self._on_fresh = on_fresh
@@ -61,6 +65,13 @@ class QuoteFeed:
 
     async def run(self) -> None:
         """Follow the market until cancelled."""
+        if self._read_last_quotes is not None:
+            last_quotes = await retry(
+                self._read_last_quotes, self._rng, logger, "quotes.last_quotes_unreadable"
+            )
+            for symbol, quote in last_quotes.items():
+                self._freshness.add(symbol)
+                self._quotes[symbol] = quote
         await self._follower.run()
 
     async def watch_freshness(self) -> None:
