@@ -166,6 +166,7 @@ RSS = """\
 <item><title>A wonderful day for $IBM</title><link>https://news.example/1</link>
  <category>Tech</category><pubDate>Mon, 02 Mar 2020 14:30:00 GMT</pubDate></item>
 <item><title>Odd</title><link>javascript:alert(1)</link></item>
+<item><title>Undated</title><pubDate>some day</pubDate></item>
 </channel></rss>
 """
 
@@ -184,20 +185,34 @@ async def test_files_are_loaded_once_and_their_errors_are_reported(
 
     await harness.start()
     loaded = await harness.command("load", csv)
-    assert loaded.returncode == 0, loaded.stderr
+    assert loaded.returncode == 1, loaded.stderr
     assert loaded.stdout == "8 rows: 3 added, 1 already there, 4 malformed\n"
     assert sorted(loaded.stderr.splitlines()) == [
         f"{csv}:6: score 'NaN' is no number",
         f"{csv}:7: score must be a number from -1 to 1, not 2",
         f"{csv}:8: 1 cells, the header has 7",
         f"{csv}:9: title must have 1 to 200 characters, not 0: ''",
+        "tapewire: 4 of 8 rows were not loaded: 2 by score, 1 by cells, 1 by title",
     ]
     again = await harness.command("load", csv)
     assert again.stdout == "8 rows: 0 added, 4 already there, 4 malformed\n"
 
     fed = await harness.command("load", feed, "--tag", "rss")
-    assert fed.stdout == "2 rows: 1 added, 0 already there, 1 malformed\n"
-    assert f"{feed}:4: url must be http://… or https://…" in fed.stderr
+    assert (fed.returncode, fed.stdout) == (
+        1,
+        "3 rows: 2 added, 0 already there, 1 malformed\n",
+    )
+    assert (
+        f"{feed}:4: note: entry 2 'Odd': its link 'javascript:alert(1)' is javascript:"
+        in fed.stderr
+    )
+    assert f"{feed}:5: entry 3 'Undated': timestamp 'some day' is not like" in fed.stderr
+    whole = b"\n" + RSS.replace("some day", "Mon, 02 Mar 2020 14:30:00 JST").encode()
+    clean = await harness.command("load", "-", "--tag", "rss", stdin=b"\xef\xbb\xbf" + whole)
+    assert (clean.returncode, clean.stdout) == (
+        0,
+        "3 rows: 1 added, 2 already there, 0 malformed\n",
+    )
     piped = await harness.command("load", "-", stdin=b"title,source\nPiped,Wire\nNo \xff,Wire\n")
     assert piped.stdout == "2 rows: 1 added, 0 already there, 1 malformed\n"
 
@@ -207,15 +222,17 @@ async def test_files_are_loaded_once_and_their_errors_are_reported(
         ("Terrible crash at SPY", Sentiment.NEGATIVE, ("SPY",)),
         ("Stated", Sentiment.NEUTRAL, ("SPY",)),
         ("A wonderful day for $IBM", Sentiment.POSITIVE, ("IBM",)),
+        ("Odd", Sentiment.NEGATIVE, ()),
+        ("Undated", Sentiment.NEUTRAL, ()),
         ("Piped", Sentiment.NEUTRAL, ()),
     ]
     assert stored[2].score == Decimal("0.9")
     metrics = (await harness.metrics()).metrics
-    assert (metrics.total, metrics.positive, metrics.neutral, metrics.negative) == (5, 1, 3, 1)
+    assert (metrics.total, metrics.positive, metrics.neutral, metrics.negative) == (7, 1, 4, 2)
     assert [(one.tag, one.count) for one in metrics.tags] == [
-        ("tech", 3), ("earnings", 1), ("rss", 1),
+        ("rss", 3), ("tech", 3), ("earnings", 1),
     ]  # fmt: skip
-    assert metrics.last_hour == 2
+    assert metrics.last_hour == 3
 
 
 async def test_invalid_files_and_options_print_one_line_and_change_nothing(
@@ -223,7 +240,7 @@ async def test_invalid_files_and_options_print_one_line_and_change_nothing(
 ) -> None:
     await harness.start()
     bomb = harness.file("bomb.xml", LAUGHS)
-    cut = harness.file("cut.xml", RSS[:-30])
+    cut = harness.file("cut.xml", RSS[: RSS.index("alert")])
     head = harness.file("head.csv", "title,mood\nx,y\n")
     for args, expected in (
         (("load", bomb), f"{bomb}: line 1: it declares a DTD, which feeds do not need"),
@@ -240,9 +257,10 @@ async def test_invalid_files_and_options_print_one_line_and_change_nothing(
     broken = await harness.command("load", cut)
     assert (broken.returncode, broken.stdout.splitlines()[-1:]) == (
         2,
-        ["1 rows: 1 added, 0 already there, 0 malformed"],
+        ["2 rows: 1 added, 0 already there, 1 malformed"],
     )
-    assert "not well-formed" in broken.stderr
+    assert f"{cut}:4: entry 2: the file ends within it" in broken.stderr
+    assert "the feed's end tag is missing" in broken.stderr
 
     huge = harness.file("huge.csv", f"title,source\n{'x' * 300_000},Wire\n{'y' * 100_000},Wire\n")
     result = await harness.command("load", huge)

@@ -10,10 +10,13 @@ from urllib.parse import urlsplit
 
 from tapewire.decimals import abbreviate
 from tapewire.log import EVERYBODY, CommandRejected
-from tapewire.runtime.contracts.insights import MAX_TAG_CHARACTERS, MAX_TAGS
+from tapewire.runtime.contracts.insights import (
+    MAX_TAG_CHARACTERS,
+    MAX_TAGS,
+    MAX_URL_CHARACTERS,
+)
 
 MAX_TICKER_CHARACTERS = 16
-MAX_URL_CHARACTERS = 1024
 MAX_USER_ID_CHARACTERS = 128
 _URL_PATTERN = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*")
 """The characters of RFC 3986."""

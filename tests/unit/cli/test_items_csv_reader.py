@@ -1,6 +1,7 @@
 """Reading CSV files of items: valid rows, malformed rows and unreadable files."""
 
 import io
+import time
 import tracemalloc
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,7 +22,8 @@ NO_DEFAULTS = ItemDefaults()
 
 def read(data: str | bytes, extra: ItemDefaults = NO_DEFAULTS) -> list[ItemRow | MalformedRow]:
     raw = data.encode() if isinstance(data, str) else data
-    return list(csv_reader.read_rows(io.BytesIO(raw), extra))
+    rows = csv_reader.read_rows(io.BytesIO(raw), extra)
+    return [row for row in rows if isinstance(row, ItemRow | MalformedRow)]
 
 
 def describe_rows(data: str | bytes) -> list[str]:
@@ -161,9 +163,40 @@ def test_a_very_long_line_is_read_in_bounded_memory(cell: str) -> None:
     assert most < 25 << 20
 
 
-def test_an_unclosed_quote_is_reported() -> None:
-    rows = describe_rows('title,source\n"never,s\nb,s\n')
-    assert rows == ["2: !unexpected end of data"]
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (['"never,s,1', "b,s,2", "c,s,3"], ["2: !", "3: b", "4: c"]),
+        (["a,s,1", 'b,"s,2', 'c,"s",3', "d,s,4"], ["2: a", "3: !", "4: c", "5: d"]),
+        (["a,s,1", '"b,s,2', 'TVs of 55",s,3', "d,s,4"], ["2: a", "3: !", '4: TVs of 55"', "5: d"]),
+        (['"a,s,1', '"b,s,2', "c,s,3"], ["2: !", "3: !", "4: c"]),
+        (['"two', 'lines",s,1', "b,s,2"], ["2: two\nlines", "4: b"]),
+        (['"a, one",s,1', '"b,s,2'], ["2: a, one", "3: !"]),
+        (['"a,s,1', "", '"b ""q""",s,2'], ["2: !", '4: b "q"']),
+    ],
+)
+def test_an_unclosed_quote_costs_only_the_row_where_it_begins(
+    lines: list[str], expected: list[str]
+) -> None:
+    """It once swallowed rows, and counted one."""
+    rows = describe_rows("title,source,id\n" + "\n".join(lines) + "\n")
+    assert [row if "!" not in row else row[: row.index("!") + 1] for row in rows] == expected
+    assert all("a quote is not closed: " in row for row in rows if "!" in row)
+
+
+def test_a_row_of_several_lines_with_a_wrong_number_of_cells_is_one_malformed_row() -> None:
+    rows = describe_rows('title,source,text\na,s,"one\ntwo\nthree",x\nb,s,t\n')
+    assert rows == ["2: !4 cells, the header has 3", "5: b"]
+
+
+def test_unclosed_quotes_are_read_in_linear_time() -> None:
+    def cost(count: int) -> float:
+        began = time.process_time()
+        read('title,source\n"' + "x,s\n" * count + 'y,"\n' * count)
+        return time.process_time() - began
+
+    cost(100)
+    assert cost(32_000) < 0.1 + 40 * cost(2_000)
 
 
 @pytest.mark.parametrize(

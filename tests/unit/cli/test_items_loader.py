@@ -4,6 +4,7 @@ in-memory log.
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -16,7 +17,7 @@ from tapewire.cli.items.loader import (
     LoadTotals,
     retry_request,
 )
-from tapewire.cli.items.rows import ItemRow, MalformedRow, UnreadableFile
+from tapewire.cli.items.rows import ItemRow, MalformedRow, Notice, Row, UnreadableFile
 from tapewire.events import CODEC
 from tapewire.log.memory import MemoryServer
 from tapewire.runtime import RequestTimeout
@@ -45,11 +46,13 @@ class LoaderHarness:
         self.batches: list[int] = []
         self.bytes: list[int] = []
         self.malformed_rows: list[str] = []
+        self.notices: list[str] = []
         self.progress: list[int] = []
         self._process = process
         self.loader = ItemLoader(
             self._ask,
             lambda line, why: self.malformed_rows.append(f"{line}: {why}"),
+            lambda line, why: self.notices.append(f"{line}: {why}"),
             lambda totals: self.progress.append(totals.rows),
         )
 
@@ -88,7 +91,7 @@ async def test_batches_are_limited_in_bytes_and_oversized_items_are_malformed(
     assert load.batches == [2, 1, 1, 1]
     assert max(load.bytes) < 300_000
     assert [one.partition(":")[0] for one in load.malformed_rows] == ["3"]
-    assert load.loader.totals == LoadTotals(added=5, malformed=1)
+    assert load.loader.totals == LoadTotals(added=5, malformed=1, faults=Counter(size=1))
 
 
 async def test_malformed_and_rejected_rows_are_reported_with_their_line(
@@ -108,7 +111,20 @@ async def test_malformed_and_rejected_rows_are_reported_with_their_line(
         "4: title must have 1 to 200 characters, not 0: ''",
         "5: tickers[0] must be ASCII letters, digits and .-^=/:_&+: \"'a b'\"",
     ]
-    assert load.loader.totals == LoadTotals(added=1, already_stored=1, malformed=3)
+    faults = Counter(format=1, title=1, tickers=1)
+    assert load.loader.totals == LoadTotals(added=1, already_stored=1, malformed=3, faults=faults)
+    assert load.loader.totals.describe_faults() == "1 by format, 1 by title, 1 by tickers"
+
+
+async def test_the_label_of_a_row_is_part_of_its_rejection_and_notices_are_no_rows(
+    process: InsightsProcess,
+) -> None:
+    load = LoaderHarness(process)
+    given: list[Row] = [Notice(1, "repaired"), ItemRow(2, new_item(""), "entry 1")]
+    await load.loader.load(iter(given))
+    assert load.notices == ["1: repaired"]
+    assert load.malformed_rows == ["2: entry 1: title must have 1 to 200 characters, not 0: ''"]
+    assert load.loader.totals.rows == 1
 
 
 async def test_rows_before_a_read_error_are_loaded(

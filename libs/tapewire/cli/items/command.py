@@ -1,7 +1,9 @@
 """The commands `tapewire items load` and `tapewire items add`."""
 
+import codecs
 import io
 import sys
+from collections import Counter
 from typing import IO, cast
 
 import click
@@ -33,9 +35,12 @@ from tapewire.runtime.contracts.insights import (
 )
 
 MAX_REPORTED_ROWS = 20
-"""Malformed rows that are reported one by one; all are counted."""
-FEED_PREFIXES = (b"<", b"\xef\xbb\xbf<", b"\xff\xfe", b"\xfe\xff")
-"""The first bytes of a feed. A CSV file begins with a letter, the first of its header."""
+"""Malformed rows, and notices, that are reported one by one; all are counted."""
+EXIT_MALFORMED_ROWS = 1
+"""Some rows were not loaded; all others are."""
+FEED_PREFIXES = (b"<", b"\xff\xfe", b"\xfe\xff", b"\0")
+"""How a feed begins, after a byte order mark of UTF-8 and blank lines. A CSV file begins with a
+letter, the first of its header."""
 
 LoadResult = tuple[LoadTotals, UnreadableFile | RequestTimeout | None]
 """What became of the rows, and the error that ended the load before the end of the file."""
@@ -64,7 +69,7 @@ def load(
     tags: tuple[str, ...],
     nats: str | None,
 ) -> None:
-    """Load FILE ('-': stdin): CSV, RSS 2.0 or Atom. Loading it again adds nothing twice.
+    """Load FILE ('-': stdin): CSV, RSS (also RDF) or Atom. Loading it again adds nothing twice.
 
     CSV is UTF-8 with a header naming any of the columns title, source, url, tickers, tags,
     sentiment (positive, neutral, negative), score (-1 to 1), timestamp (ISO 8601 with an offset),
@@ -72,7 +77,8 @@ def load(
     separated by semicolons. Without sentiment and score, title and text are scored. Without an id
     the url, or the title, makes an item unique in its source.
 
-    Malformed rows are reported with their line, counted, and skipped.
+    Malformed rows are reported with their line, counted, and skipped; the exit status is then 1,
+    and 2 if the file cannot be read to its end. Repairs of damaged feeds are reported, too.
     """
     defaults = ItemDefaults(source=source, tickers=tickers, tags=tags)
 
@@ -85,6 +91,9 @@ def load(
         raise CliError(f"stopped there: {error}; load it again for the rest", EXIT_UNAVAILABLE)
     if error is not None:
         raise CliError(f"{file.name}: {error}")
+    if totals.malformed:
+        message = f"{totals.malformed} of {totals.rows} rows were not loaded"
+        raise CliError(f"{message}: {totals.describe_faults()}", EXIT_MALFORMED_ROWS)
 
 
 @items.command()
@@ -152,12 +161,16 @@ def _read_rows(file: IO[bytes], defaults: ItemDefaults) -> Rows:
         if isinstance(file, io.BufferedReader)
         else io.BufferedReader(cast("io.RawIOBase", file))
     )
-    is_feed = buffered.peek(64).lstrip(b" \t\r\n").startswith(FEED_PREFIXES)
+    is_feed = _skip_blank(buffered.peek(64)).startswith(FEED_PREFIXES)
     return (
         feed_reader.read_rows(buffered, defaults)
         if is_feed
         else csv_reader.read_rows(buffered, defaults)
     )
+
+
+def _skip_blank(start: bytes) -> bytes:
+    return start.removeprefix(codecs.BOM_UTF8).lstrip(b" \t\r\n")
 
 
 async def _load_rows(file: IO[bytes], rows: Rows, requests: RequestClient) -> LoadResult:
@@ -177,7 +190,9 @@ async def _load_rows(file: IO[bytes], rows: Rows, requests: RequestClient) -> Lo
         )
 
     progress = _ProgressReporter(file.name)
-    loader = ItemLoader(send_batch, progress.report_malformed, progress.report_progress)
+    loader = ItemLoader(
+        send_batch, progress.report_malformed, progress.report_notice, progress.report_progress
+    )
     try:
         await loader.load(rows)
     except (UnreadableFile, RequestTimeout) as error:
@@ -188,21 +203,27 @@ async def _load_rows(file: IO[bytes], rows: Rows, requests: RequestClient) -> Lo
 
 
 class _ProgressReporter:
-    """Writes malformed rows to stderr and, on a terminal, the progress."""
+    """Writes malformed rows and notices to stderr and, on a terminal, the progress."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._reported_count = 0
+        self._reported: Counter[str] = Counter()
         self._is_progress_shown = False
 
     def report_malformed(self, line: int, reason: str) -> None:
-        self._reported_count += 1
-        if self._reported_count <= MAX_REPORTED_ROWS:
+        self._report("malformed rows", line, reason)
+
+    def report_notice(self, line: int, reason: str) -> None:
+        self._report("notices", line, f"note: {reason}")
+
+    def _report(self, kind: str, line: int, text: str) -> None:
+        self._reported[kind] += 1
+        if self._reported[kind] <= MAX_REPORTED_ROWS:
             self.finish_line()
-            click.echo(f"{self._name}:{line}: {reason}", err=True)
-        elif self._reported_count == MAX_REPORTED_ROWS + 1:
+            click.echo(f"{self._name}:{line}: {text}", err=True)
+        elif self._reported[kind] == MAX_REPORTED_ROWS + 1:
             self.finish_line()
-            click.echo(f"{self._name}: further malformed rows are only counted", err=True)
+            click.echo(f"{self._name}: further {kind} are only counted", err=True)
 
     def report_progress(self, totals: LoadTotals) -> None:
         if sys.stderr.isatty():

@@ -2,19 +2,28 @@
 
 The header names any of `COLUMNS` in any order. `title` is required, and so is `source` unless the
 command line gives it. Lists (tickers, tags) are separated by semicolons. A malformed row is
-reported and skipped, whether it has too many cells, bytes that are not UTF-8, or an unclosed field.
+reported and skipped, whether it has too many cells, bytes that are not UTF-8, or a quote that is
+not closed.
+
+A quoted cell may have line breaks, so a quote that is not closed makes rows into text of its cell.
+If a row of several lines is malformed, or if each of its lines would be a row, only its first line
+is taken for malformed, and the other lines are read again. Start at `read_rows`.
 """
 
 import csv
 import io
+from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import IO, TYPE_CHECKING
+from typing import IO
+
+import msgspec
 
 from tapewire.cli.items.rows import (
     InvalidCell,
     ItemDefaults,
     ItemRow,
     MalformedRow,
+    Row,
     Rows,
     UnreadableFile,
     parse_score,
@@ -24,51 +33,122 @@ from tapewire.cli.items.rows import (
 )
 from tapewire.runtime.contracts.insights import NewItem
 
-if TYPE_CHECKING:
-    from _csv import Reader
-
 COLUMNS = (
     "title", "source", "url", "tickers", "tags", "sentiment", "score", "timestamp", "id", "text",
 )  # fmt: skip
+_END_OF_DATA = "unexpected end of data"
+"""What `csv` says of a file that ends within quotes."""
 MAX_LINE_CHARACTERS = 2 << 20
 """How much of a line is read. A longer line is malformed in any case: it has a field above
 `csv.field_size_limit` (128 Ki characters) or more fields than there are columns."""
+
+
+class _Lines:
+    """The lines of a file, which can be given back to be read again."""
+
+    def __init__(self, text: IO[str]) -> None:
+        self._text = text
+        self._returned: deque[str] = deque()
+        self.number = 0
+        """The number of the line that was read last."""
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._returned.popleft() if self._returned else self._read_line()
+        self.number += 1
+        return line
+
+    def give_back(self, lines: list[str]) -> None:
+        """Read `lines`, which were the last ones, again."""
+        self._returned.extendleft(reversed(lines))
+        self.number -= len(lines)
+
+    def _read_line(self) -> str:
+        line = self._text.readline(MAX_LINE_CHARACTERS)
+        if not line:
+            raise StopIteration
+        rest = line
+        while rest and not rest.endswith(("\n", "\r")):
+            rest = self._text.readline(MAX_LINE_CHARACTERS)
+        return line
+
+
+class _Record(msgspec.Struct, frozen=True):
+    """The lines of one row, and its cells or the reason why it has none."""
+
+    line: int
+    lines: list[str]
+    cells: list[str]
+    error: str | None
 
 
 def read_rows(file: IO[bytes], defaults: ItemDefaults) -> Rows:
     """Yield every row after the header. Raises UnreadableFile if the header is malformed."""
     # A byte that is not UTF-8 becomes a lone surrogate, so only its row is malformed.
     text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
-    reader = csv.reader(_read_lines(text), strict=True)
-    header = _read_header(reader, defaults)
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield MalformedRow(line, str(error))
-            continue
-        if cells:
-            yield _parse_row(line, header, cells, defaults)
+    lines = _Lines(text)
+    header = _check_header(_read_record(lines), defaults)
+    while (record := _read_record(lines)) is not None:
+        if _has_unclosed_quote(record, header, defaults):
+            lines.give_back(record.lines[1:])
+            reason = f"a quote is not closed: {shorten(record.lines[0].strip())}"
+            yield MalformedRow(record.line, reason, "quote")
+        elif record.error is not None:
+            yield MalformedRow(record.line, record.error)
+        elif record.cells:
+            yield _parse_row(record.line, header, record.cells, defaults)
 
 
-def _read_lines(text: IO[str]) -> Iterator[str]:
-    while line := text.readline(MAX_LINE_CHARACTERS):
-        yield line
-        rest = line
-        while rest and not rest.endswith(("\n", "\r")):
-            rest = text.readline(MAX_LINE_CHARACTERS)
+def _read_record(lines: _Lines) -> _Record | None:
+    """Read the lines of one row; None at the end of the file."""
+    first = lines.number + 1
+    used: list[str] = []
 
+    def read() -> Iterator[str]:
+        for line in lines:
+            used.append(line)
+            yield line
 
-def _read_header(reader: "Reader", defaults: ItemDefaults) -> list[str]:
     try:
-        header = [name.strip().lower() for name in next(reader)]
+        cells = next(csv.reader(read(), strict=True))
     except StopIteration:
-        raise UnreadableFile(1, "an empty file has no header") from None
+        return None
     except csv.Error as error:
-        raise UnreadableFile(1, str(error)) from error
+        return _Record(first, used, [], str(error))
+    return _Record(first, used, cells, None)
+
+
+def _has_unclosed_quote(record: _Record, header: list[str], defaults: ItemDefaults) -> bool:
+    if record.error == _END_OF_DATA:
+        return True
+    following = record.lines[1:]
+    if not following:
+        return False
+    if record.error is not None:
+        return True
+    if len(record.cells) != len(header):
+        return any(_is_row(line, header, defaults) for line in following)
+    return len(header) > 1 and all(_is_row(line, header, defaults) for line in record.lines)
+
+
+def _is_row(line: str, header: list[str], defaults: ItemDefaults) -> bool:
+    """Whether a line is a row with a title and a source, whatever its quotes."""
+    try:
+        cells = next(csv.reader([line], quoting=csv.QUOTE_NONE))
+    except (csv.Error, StopIteration):
+        return False
+    row = _parse_row(0, header, [cell.strip('"') for cell in cells], defaults)
+    return isinstance(row, ItemRow) and bool(row.item.title and row.item.source)
+
+
+def _check_header(record: _Record | None, defaults: ItemDefaults) -> list[str]:
+    if record is None:
+        raise UnreadableFile(1, "an empty file has no header")
+    if record.error is not None:
+        raise UnreadableFile(1, record.error)
+    header = [name.strip().lower() for name in record.cells]
     known = f"the columns are {', '.join(COLUMNS)}"
     for name in header:
         if name not in COLUMNS:
@@ -81,18 +161,16 @@ def _read_header(reader: "Reader", defaults: ItemDefaults) -> list[str]:
     return header
 
 
-def _parse_row(
-    line: int, header: list[str], cells: list[str], defaults: ItemDefaults
-) -> ItemRow | MalformedRow:
+def _parse_row(line: int, header: list[str], cells: list[str], defaults: ItemDefaults) -> Row:
     if len(cells) != len(header):
-        return MalformedRow(line, f"{len(cells)} cells, the header has {len(header)}")
+        return MalformedRow(line, f"{len(cells)} cells, the header has {len(header)}", "cells")
     named = dict(zip(header, cells, strict=True))
     try:
         for name, cell in named.items():
             _check_utf8(name, cell)
         return ItemRow(line, _build_item(named, defaults))
     except InvalidCell as error:
-        return MalformedRow(line, str(error))
+        return MalformedRow(line, str(error), error.column)
 
 
 def _check_utf8(name: str, cell: str) -> None:

@@ -1,34 +1,36 @@
-"""Reads items from RSS 2.0 and Atom 1.0 (RFC 4287).
+"""Reads items from feeds: RSS 0.9x to 2.0, RDF (RSS 1.0) and Atom.
 
-The file is parsed while it is read, by defusedxml. A document that declares a DTD, and therefore
-any that declares an entity, is rejected, and nothing is ever fetched. An entry gives its title,
-link, categories (as tags), date, and its summary, which is scored for the sentiment. Long texts are
-cut as they are parsed, so an entry takes bounded memory. Start at `read_rows`; `_EntryHandler`
-receives the parser's events.
+`feed_text` decodes the file, which has a bounded size and no DTD, and `feed_sections` splits it
+into entries. Each entry is parsed by feedparser on its own, strictly or, if it is not well-formed,
+leniently. So a blemish costs at most its entry, and a row or a notice says which. Nothing is ever
+fetched. An entry gives its title, link, categories (as tags), date, and its summary, which is
+scored for the sentiment. Start at `read_rows`.
 """
 
 import html
+import io
 import re
-from collections.abc import Callable
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from functools import partial
-from typing import IO
-from xml.sax import SAXException, SAXParseException
-from xml.sax.handler import ContentHandler, feature_namespaces
-from xml.sax.xmlreader import AttributesNSImpl
+import unicodedata
+from collections.abc import Iterator
+from datetime import datetime
+from typing import IO, Any
 
-from defusedxml import DefusedXmlException
-from defusedxml.expatreader import create_parser
+import feedparser  # type: ignore[import-untyped]
+import msgspec
 
+from tapewire.cli.items.feed_dates import parse_feed_date
+from tapewire.cli.items.feed_links import UnusableLink, resolve_link
+from tapewire.cli.items.feed_sections import FeedSections, Section, split_feed
+from tapewire.cli.items.feed_text import decode_feed
 from tapewire.cli.items.rows import (
     InvalidCell,
     ItemDefaults,
     ItemRow,
     MalformedRow,
+    Notice,
+    Row,
     Rows,
     UnreadableFile,
-    parse_timestamp,
     shorten,
 )
 from tapewire.runtime.contracts.insights import (
@@ -36,213 +38,241 @@ from tapewire.runtime.contracts.insights import (
     MAX_TAG_CHARACTERS,
     MAX_TAGS,
     MAX_TITLE_CHARACTERS,
+    MAX_URL_CHARACTERS,
     NewItem,
     item_id,
 )
 
-ATOM_NAMESPACE = "http://www.w3.org/2005/Atom"
-CHUNK_BYTES = 64 << 10
-MAX_BYTES = 64 << 20
-"""A feed has a few hundred kilobytes. The parser buffers an unfinished token."""
-MAX_BUFFERED_CHARACTERS = 8 << 10
-"""Characters that are kept of one text."""
-MAX_CATEGORIES = 100
-MAX_DEPTH = 100
+MAX_BYTES = 16 << 20
+"""A feed has a few hundred kilobytes."""
+MAX_ENTRIES = 20_000
+"""Each takes about a millisecond."""
+MAX_ENTRY_CHARACTERS = 1 << 20
+"""An entry with its whole article and small pictures has less."""
+MAX_TEXT_CHARACTERS = 8 << 10
+"""Characters that are examined of one text."""
+MAX_LABEL_CHARACTERS = 60
 
-_FEED_ROOTS = {
-    (None, "rss"): ((None, "item"), 3),
-    (ATOM_NAMESPACE, "feed"): ((ATOM_NAMESPACE, "entry"), 2),
-}
-"""By root element: the element of an entry, and the depth of entries and of the feed's title."""
-_TEXT_ELEMENTS = {
-    (None, "title"): "title", (ATOM_NAMESPACE, "title"): "title",
-    (None, "link"): "link",
-    (None, "guid"): "id", (ATOM_NAMESPACE, "id"): "id",
-    (None, "category"): "category",
-    (None, "description"): "text",
-    (ATOM_NAMESPACE, "summary"): "text", (ATOM_NAMESPACE, "content"): "content",
-    (None, "pubDate"): "date",
-    (ATOM_NAMESPACE, "published"): "date", (ATOM_NAMESPACE, "updated"): "updated",
-}  # fmt: skip
 _HTML_TAG = re.compile(r"<[^<>]*>")
-
-QualifiedName = tuple[str | None, str]
-
-
-class _Entry:
-    """The texts of an entry, or of the feed itself."""
-
-    def __init__(self, line: int) -> None:
-        self.line = line
-        self.texts: dict[str, str] = {}
-        self.categories: list[str] = []
-
-    def add_text(self, name: str, text: str) -> None:
-        if name == "category":
-            if text and len(self.categories) < MAX_CATEGORIES:
-                self.categories.append(text)
-        else:
-            self.texts.setdefault(name, text)
+_INLINE_TAG = re.compile(
+    r"</?(?:a|abbr|b|big|code|del|em|font|i|ins|mark|q|s|small|span|strike|strong|sub|sup|tt|u|wbr)"
+    r"\b[^<>]*>",
+    re.IGNORECASE,
+)
+_BLOCK_TAG = re.compile(
+    r"</?(?:blockquote|br|center|div|h[1-6]|hr|img|li|ol|p|pre|ul)\b[^<>]*>", re.IGNORECASE
+)
+_DATE_KEYS = ("published", "updated", "created")
+"""Where feedparser has the dates of an entry: `dc:date` is among them."""
+_ERROR_POSITION = re.compile(r"^<unknown>:\d+:\d+: ")
+_PARSER_HEADERS = {"content-type": "application/xml; charset=utf-8"}
 
 
-class _EntryHandler(ContentHandler):
-    """Receives the parser's events and collects finished entries."""
+class _FeedContext(msgspec.Struct, frozen=True):
+    """What the rows of a feed have in common: the source's name, the address that links are
+    relative to, and the language."""
 
-    def __init__(self, current_line: Callable[[], int | None]) -> None:
-        super().__init__()
-        self._current_line = current_line
-        self.finished_entries: list[_Entry] = []
-        self.feed = _Entry(1)
-        self._entry: _Entry | None = None
-        self._entry_name: QualifiedName = (None, "")
-        self._entry_depth = 0
-        self._depth = 0
-        self._text_name: str | None = None
-        """The text being collected: all of an element at `_text_depth`, with its children."""
-        self._text_depth = 0
-        self._text_chunks: list[str] = []
-        self._remaining_characters = 0
+    source: str
+    base: str
+    language: str
 
-    @property
-    def line(self) -> int:
-        """The parser's current line."""
-        return self._current_line() or 1
 
-    def startElementNS(  # noqa: N802
-        self, name: QualifiedName, qname: str | None, attrs: AttributesNSImpl
-    ) -> None:
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise UnreadableFile(self.line, f"elements lie {MAX_DEPTH} deep within each other")
-        if self._depth == 1:
-            self._start_root(name, qname)
-        elif self._text_name is None:
-            self._start_child(name, attrs)
+class _Parsed(msgspec.Struct, frozen=True):
+    """The feed and the entries of a document as feedparser reads them, and what was not
+    well-formed in it, if anything."""
 
-    def endElementNS(self, name: QualifiedName, qname: str | None) -> None:  # noqa: ARG002, N802
-        if self._text_name is not None and self._depth == self._text_depth:
-            target = self._entry or self.feed
-            target.add_text(self._text_name, " ".join("".join(self._text_chunks).split()))
-            self._text_name = None
-        elif self._entry is not None and self._depth == self._entry_depth:
-            self.finished_entries.append(self._entry)
-            self._entry = None
-        self._depth -= 1
-
-    def characters(self, content: str) -> None:
-        if self._text_name is not None and self._remaining_characters > 0:
-            self._text_chunks.append(content[: self._remaining_characters])
-            self._remaining_characters -= len(content)
-
-    def _start_root(self, name: QualifiedName, qname: str | None) -> None:
-        if name not in _FEED_ROOTS:
-            what = shorten(qname or name[1])
-            raise UnreadableFile(self.line, f"neither RSS 2.0 nor Atom: its root is {what}")
-        self._entry_name, self._entry_depth = _FEED_ROOTS[name]
-
-    def _start_child(self, name: QualifiedName, attrs: AttributesNSImpl) -> None:
-        """Handle an element by its name and depth: images and sources have titles too."""
-        if self._entry is None and self._depth == self._entry_depth and name == self._entry_name:
-            self._entry = _Entry(self.line)
-            return
-        target = self._entry or self.feed
-        if self._depth != self._entry_depth + (self._entry is not None):
-            return
-        if name == (ATOM_NAMESPACE, "category"):
-            target.add_text("category", attrs.get((None, "term"), "").strip())
-        elif (
-            name == (ATOM_NAMESPACE, "link")
-            and attrs.get((None, "rel"), "alternate") == "alternate"
-        ):
-            target.add_text("link", attrs.get((None, "href"), "").strip())
-        elif name in _TEXT_ELEMENTS:
-            self._text_name, self._text_depth = _TEXT_ELEMENTS[name], self._depth
-            self._text_chunks, self._remaining_characters = [], MAX_BUFFERED_CHARACTERS
+    feed: dict[str, Any]
+    entries: list[dict[str, Any]]
+    flaw: str | None
 
 
 def read_rows(file: IO[bytes], defaults: ItemDefaults) -> Rows:
-    """Yield every entry of the feed.
+    """Yield every entry of the feed, and a notice of whatever is repaired.
 
     Raises:
-        UnreadableFile: The file is not a feed, or not from some line on.
+        UnreadableFile: The file is not a feed, or is longer than `MAX_BYTES`, or ends within it.
     """
-    parser = create_parser(forbid_dtd=True)
-    entries = _EntryHandler(parser.getLineNumber)
-    parser.setFeature(feature_namespaces, True)
-    parser.setContentHandler(entries)
-    size = 0
-    while chunk := file.read(CHUNK_BYTES):
-        size += len(chunk)
-        if size > MAX_BYTES:
-            raise UnreadableFile(entries.line, f"a feed has at most {MAX_BYTES >> 20} MiB")
-        yield from _run_parser_step(partial(parser.feed, chunk), entries, defaults)
-    yield from _run_parser_step(parser.close, entries, defaults)
+    data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise UnreadableFile(1, f"a feed has at most {MAX_BYTES >> 20} MiB")
+    decoded = decode_feed(data)
+    yield from decoded.notices
+    sections = split_feed(decoded.text, decoded.first_line)
+    feed = _describe_feed(sections, defaults)
+    flaws: set[str] = set()
+    for index, section in enumerate(sections.sections):
+        if index == MAX_ENTRIES:
+            raise UnreadableFile(section.line, f"a feed has at most {MAX_ENTRIES} entries")
+        is_cut = not section.is_closed and index == len(sections.sections) - 1
+        if is_cut and not sections.is_complete:
+            yield MalformedRow(section.line, f"entry {index + 1}: the file ends within it")
+        else:
+            yield from _read_section(section, index + 1, sections, feed, defaults, flaws)
+    if not sections.is_complete:
+        raise UnreadableFile(sections.last_line, "not well-formed: the feed's end tag is missing")
 
 
-def _run_parser_step(
-    step: Callable[[], object], entries: _EntryHandler, defaults: ItemDefaults
-) -> Rows:
-    """Run a step of the parser and yield its finished entries, even if the step failed."""
-    failure = None
-    try:
-        step()
-    except UnreadableFile as error:
-        failure = error
-    except SAXParseException as error:
-        line = error.getLineNumber() or entries.line
-        failure = UnreadableFile(line, f"not well-formed: {error.getMessage()}")
-    except DefusedXmlException:
-        failure = UnreadableFile(entries.line, "it declares a DTD, which feeds do not need")
-    except (SAXException, ValueError, LookupError) as error:  # such as an unknown encoding
-        failure = UnreadableFile(entries.line, str(error))
-    finished, entries.finished_entries = entries.finished_entries, []
-    for entry in finished:
-        yield _build_row(entry, entries.feed, defaults)
-    if failure is not None:
-        raise failure
-
-
-def _build_row(entry: _Entry, feed: _Entry, defaults: ItemDefaults) -> ItemRow | MalformedRow:
-    texts = entry.texts
-    source = (
-        defaults.source
-        or html.unescape(feed.texts.get("title", ""))[:MAX_SOURCE_CHARACTERS].strip()
+def _describe_feed(sections: FeedSections, defaults: ItemDefaults) -> _FeedContext:
+    feed = _parse(sections.description).feed
+    own_links = [
+        link.get("href", "")
+        for link in feed.get("links", ())
+        if link.get("rel") in ("alternate", "self")
+    ]
+    title = " ".join(html.unescape(_strip_tags(feed.get("title", ""))).split())
+    return _FeedContext(
+        source=defaults.source or _cut(_strip_controls(title), MAX_SOURCE_CHARACTERS),
+        base=next(filter(None, (feed.get("link", ""), *own_links)), ""),
+        language=feed.get("language", ""),
     )
-    text = _strip_html(texts.get("text") or texts.get("content", ""))
-    guid = texts.get("id", "")
-    link = texts.get("link") or (guid if guid.startswith(("http://", "https://")) else None)
+
+
+def _read_section(
+    section: Section,
+    number: int,
+    sections: FeedSections,
+    feed: _FeedContext,
+    defaults: ItemDefaults,
+    flaws: set[str],
+) -> Iterator[Row]:
+    """Yield the row of an entry, after notices of what is not as it should be.
+
+    `flaws` are the kinds of flaw that were noticed before; each is noticed once.
+    """
+    label = f"entry {number}"
+    if not section.has_start:
+        yield MalformedRow(section.line, f"{label}: its start tag is damaged")
+        return
+    if len(section.text) > MAX_ENTRY_CHARACTERS:
+        reason = f"{len(section.text)} characters, at most {MAX_ENTRY_CHARACTERS}"
+        yield MalformedRow(section.line, f"{label}: {reason}", "size")
+        return
+    parsed = _parse(f"{sections.start_tags}{section.text}{sections.end_tags}")
+    if not parsed.entries:
+        reason = parsed.flaw or "nothing of it can be read"
+        yield MalformedRow(section.line, f"{label}: not well-formed: {reason}")
+        return
+    entry = parsed.entries[0]
+    title = _read_title(entry)
+    label = f"{label} '{_cut(title, MAX_LABEL_CHARACTERS)}'" if title else label
+    if parsed.flaw is not None and parsed.flaw not in flaws:
+        flaws.add(parsed.flaw)
+        yield Notice(section.line, f"{label}: not well-formed: {parsed.flaw}; read as it is")
+    yield from _build_row(entry, title, section.line, label, feed, defaults)
+
+
+def _parse(document: str) -> _Parsed:
+    """Parse a document, which is never taken for an address or the name of a file."""
     try:
-        at = _parse_date(texts.get("date") or texts.get("updated", ""))
+        result = feedparser.parse(
+            io.BytesIO(document.encode()),
+            response_headers=dict(_PARSER_HEADERS),
+            resolve_relative_uris=False,
+            sanitize_html=False,
+        )
+    except Exception as error:  # whatever a damaged document provokes in the lenient parser
+        return _Parsed({}, [], f"{type(error).__name__}: {error}")
+    flaw = None
+    if result.get("bozo"):
+        flaw = _ERROR_POSITION.sub("", str(result.get("bozo_exception", "")))
+    # `dict`, because the result answers for missing keys with those of others.
+    return _Parsed(dict(result["feed"]), [dict(entry) for entry in result["entries"]], flaw)
+
+
+def _build_row(
+    entry: dict[str, Any],
+    title: str,
+    line: int,
+    label: str,
+    feed: _FeedContext,
+    defaults: ItemDefaults,
+) -> Iterator[Row]:
+    text = _read_text(entry)
+    guid = str(entry.get("id", "")).strip()
+    try:
+        at = _read_date(entry, feed.language)
     except InvalidCell as error:
-        return MalformedRow(entry.line, str(error))
+        yield MalformedRow(line, f"{label}: {error}", error.column)
+        return
+    url = None
+    if link := _find_link(entry, guid):
+        try:
+            url = resolve_link(link, feed.base)
+            if len(url) > MAX_URL_CHARACTERS:
+                raise UnusableLink(f"has {len(url)} characters, at most {MAX_URL_CHARACTERS}")
+        except UnusableLink as error:
+            url = None
+            yield Notice(line, f"{label}: its link {shorten(link)} {error}; left out")
+    whole_title = title or text
+    identity = guid or ("" if url else whole_title[MAX_TITLE_CHARACTERS:] and whole_title)
     item = NewItem(
-        title=html.unescape(texts.get("title", "")) or text[:MAX_TITLE_CHARACTERS],
-        source=source,
-        url=link,
+        title=_cut(whole_title, MAX_TITLE_CHARACTERS),
+        source=feed.source,
+        url=url,
         tickers=defaults.tickers,
-        tags=_merge_tags(entry.categories, defaults.tags),
+        tags=_read_tags(entry, defaults.tags),
         text=text,
         timestamp=at,
-        id=item_id(source, guid) if guid else None,
+        id=item_id(feed.source, identity) if identity else None,
     )
-    return ItemRow(entry.line, item)
+    yield ItemRow(line, item, label)
 
 
-def _merge_tags(categories: list[str], tags: tuple[str, ...]) -> tuple[str, ...]:
+def _read_title(entry: dict[str, Any]) -> str:
+    title = str(entry.get("title", ""))[:MAX_TEXT_CHARACTERS]
+    return " ".join(_strip_controls(html.unescape(_strip_tags(title))).split())
+
+
+def _read_text(entry: dict[str, Any]) -> str:
+    contents = entry.get("content") or [{}]
+    text = str(entry.get("summary") or contents[0].get("value", ""))[:MAX_TEXT_CHARACTERS]
+    return " ".join(_strip_controls(html.unescape(_HTML_TAG.sub(" ", text))).split())
+
+
+def _read_date(entry: dict[str, Any], language: str) -> datetime | None:
+    """The first date of the entry that can be read. Raises InvalidCell if none of several can."""
+    failure: InvalidCell | None = None
+    for key in _DATE_KEYS:
+        text = str(entry.get(key, ""))
+        if not text.strip():
+            continue
+        try:
+            return parse_feed_date(text, entry.get(f"{key}_parsed"), language)
+        except InvalidCell as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    return None
+
+
+def _find_link(entry: dict[str, Any], guid: str) -> str:
+    """The entry's link, or its id if that is one. feedparser takes any id for a link."""
+    link = str(entry.get("link", ""))
+    is_web_id = guid.startswith(("http://", "https://"))
+    return link if link and link != guid else guid if is_web_id else ""
+
+
+def _read_tags(entry: dict[str, Any], tags: tuple[str, ...]) -> tuple[str, ...]:
     """Return `tags` and as many categories as fit. Too many categories do not reject an entry."""
-    short = [one for one in categories if len(one) <= MAX_TAG_CHARACTERS]
+    terms = [
+        " ".join(_strip_controls(html.unescape(str(tag.get("term") or ""))).split())
+        for tag in entry.get("tags", ())
+    ]
+    short = [term for term in terms if 1 <= len(term.lower()) <= MAX_TAG_CHARACTERS]
     return (*tags, *list(dict.fromkeys(short))[: max(MAX_TAGS - len(tags), 0)])
 
 
-def _parse_date(text: str) -> datetime | None:
-    """Parse a date of RSS or Atom; without an offset it is UTC. Raises InvalidCell."""
-    try:
-        at = parsedate_to_datetime(text) if text else None
-    except (ValueError, TypeError, OverflowError):
-        at = parse_timestamp(text)
-    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
+def _strip_tags(text: str) -> str:
+    """Remove the HTML tags that titles have, and leave anything else between angle brackets."""
+    return _BLOCK_TAG.sub(" ", _INLINE_TAG.sub("", text))
 
 
-def _strip_html(text: str) -> str:
-    """Remove HTML tags, which summaries often contain."""
-    return " ".join(html.unescape(_HTML_TAG.sub(" ", text)).split())
+def _strip_controls(text: str) -> str:
+    return "".join(
+        " " if unicodedata.category(character) in ("Cc", "Cs") else character for character in text
+    )
+
+
+def _cut(text: str, max_characters: int) -> str:
+    """Return `text`, cut with an ellipsis if it is longer than `max_characters`."""
+    return text if len(text) <= max_characters else f"{text[: max_characters - 1].rstrip()}…"

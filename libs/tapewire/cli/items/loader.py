@@ -5,12 +5,13 @@ added. `ItemLoader` does its I/O through the functions it is given.
 """
 
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 import msgspec
 
-from tapewire.cli.items.rows import ItemRow, MalformedRow
+from tapewire.cli.items.rows import ItemRow, MalformedRow, Notice, Row
 from tapewire.events import CODEC
 from tapewire.log.backoff import Backoff, new_rng
 from tapewire.runtime import RequestTimeout
@@ -24,7 +25,7 @@ MAX_TRIES = 10
 """Over about 15 seconds, enough for a restart of the NATS server."""
 
 SendBatch = Callable[[LoadItems], Awaitable[LoadReply]]
-ReportMalformed = Callable[[int, str], None]
+ReportLine = Callable[[int, str], None]
 T = TypeVar("T")
 
 
@@ -34,6 +35,8 @@ class LoadTotals(msgspec.Struct):
     added: int = 0
     already_stored: int = 0
     malformed: int = 0
+    faults: Counter[str] = msgspec.field(default_factory=Counter)
+    """The malformed rows by the field, or the part of the format, that is at fault."""
 
     @property
     def rows(self) -> int:
@@ -45,6 +48,10 @@ class LoadTotals(msgspec.Struct):
             f"{self.malformed} malformed"
         )
 
+    def describe_faults(self) -> str:
+        """The malformed rows by their fault, the most frequent first."""
+        return ", ".join(f"{count} by {fault}" for fault, count in self.faults.most_common())
+
 
 class ItemLoader:
     """Loads one file.
@@ -52,23 +59,26 @@ class ItemLoader:
     Args:
         send_batch: Sends a batch and returns the reply.
         report_malformed: Called with the line and the reason of every malformed row.
+        report_notice: Called with the line and the text of every notice.
         report_progress: Called with the totals after each batch.
     """
 
     def __init__(
         self,
         send_batch: SendBatch,
-        report_malformed: ReportMalformed,
+        report_malformed: ReportLine,
+        report_notice: ReportLine,
         report_progress: Callable[[LoadTotals], None],
     ) -> None:
         self.totals = LoadTotals()
         self._send_batch = send_batch
         self._report_malformed = report_malformed
+        self._report_notice = report_notice
         self._report_progress = report_progress
         self._batch: list[ItemRow] = []
         self._batch_bytes = 0
 
-    async def load(self, rows: Iterable[ItemRow | MalformedRow]) -> None:
+    async def load(self, rows: Iterable[Row]) -> None:
         """Send all rows. If `rows` raises, the rows before are sent first."""
         try:
             for row in rows:
@@ -76,13 +86,16 @@ class ItemLoader:
         finally:
             await self._flush()
 
-    async def _add_row(self, row: ItemRow | MalformedRow) -> None:
+    async def _add_row(self, row: Row) -> None:
+        if isinstance(row, Notice):
+            self._report_notice(row.line, row.reason)
+            return
         if isinstance(row, MalformedRow):
-            self._reject_row(row.line, row.reason)
+            self._reject_row(row.line, row.reason, row.fault)
             return
         size = len(CODEC.encode(row.item))
         if size > MAX_ITEM_BYTES:
-            self._reject_row(row.line, f"{size} bytes, at most {MAX_ITEM_BYTES}")
+            self._reject_row(row.line, f"{size} bytes, at most {MAX_ITEM_BYTES}", "size")
             return
         if self._batch_bytes + size > MAX_BATCH_BYTES or len(self._batch) == MAX_LOADED_ITEMS:
             await self._flush()
@@ -97,11 +110,14 @@ class ItemLoader:
         self.totals.added += reply.added
         self.totals.already_stored += reply.there
         for rejected in reply.refused:
-            self._reject_row(batch[rejected.index].line, rejected.message)
+            row, field = batch[rejected.index], (rejected.path or "item").partition("[")[0]
+            prefix = f"{row.label}: " if row.label else ""
+            self._reject_row(row.line, f"{prefix}{rejected.message}", field)
         self._report_progress(self.totals)
 
-    def _reject_row(self, line: int, reason: str) -> None:
+    def _reject_row(self, line: int, reason: str, fault: str) -> None:
         self.totals.malformed += 1
+        self.totals.faults[fault] += 1
         self._report_malformed(line, reason)
 
 

@@ -14,20 +14,32 @@ from tapewire.runtime.contracts.insights import NewItem
 
 
 class ItemRow(msgspec.Struct, frozen=True):
-    """An item and the line on which it begins."""
+    """An item and the line on which it begins. `label` names the row in messages, beside the
+    line."""
 
     line: int
     item: NewItem
+    label: str = ""
 
 
 class MalformedRow(msgspec.Struct, frozen=True):
-    """A row that is not an item: the line on which it begins, and the reason."""
+    """A row that is not an item: the line on which it begins, the reason, and the field or the part
+    of the format that is at fault, by which reasons are counted."""
+
+    line: int
+    reason: str
+    fault: str = "format"
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """What the reader repaired or left out on a line. No row is lost by it."""
 
     line: int
     reason: str
 
 
-Rows = Iterator[ItemRow | MalformedRow]
+Row = ItemRow | MalformedRow | Notice
+Rows = Iterator[Row]
 
 
 class UnreadableFile(Exception):
@@ -47,7 +59,12 @@ class ItemDefaults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InvalidCell(ValueError):
-    """A cell has a text that its column does not allow."""
+    """A cell has a text that its column does not allow. The message begins with the column."""
+
+    @property
+    def column(self) -> str:
+        """The name of the column."""
+        return str(self).split(maxsplit=1)[0]
 
 
 def parse_score(text: str) -> Decimal | None:

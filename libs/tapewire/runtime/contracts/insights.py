@@ -32,6 +32,7 @@ MAX_LISTED_ITEMS = 200
 """Items of one `ItemsReply`."""
 MAX_TITLE_CHARACTERS = 200
 MAX_SOURCE_CHARACTERS = 60
+MAX_URL_CHARACTERS = 1024
 MAX_TEXT_CHARACTERS = 1000
 """Characters of a text that are read."""
 MAX_TAGS = 10
