@@ -11,15 +11,19 @@ from tapewire.events import (
     PositionClosed,
     RuleTriggered,
     StrategyEvent,
+    TradeExecuted,
     Undecodable,
     UnknownType,
 )
 from tapewire.log import EventSubject, NewEvent, RecordedEvent
 from tapewire.log.interrupted_batches import CannotComplete
 from tapewire_services.alerts.domain.interrupted_trigger import alert_of_interrupted_trigger
-from tapewire_services.orders.domain.executions import trade_of_fill
+from tapewire_services.orders.domain.executions import alert_of_trade, trade_of_fill
+from tapewire_services.orders.domain.order import subject_of_event
 from tapewire_services.strategies.domain.interrupted_decision import missing_strategy_events
-from tapewire_services.strategies.domain.strategy import subject_of_event
+from tapewire_services.strategies.domain.strategy import (
+    subject_of_event as subject_of_strategy_event,
+)
 
 
 def find_missing_events(history: Sequence[RecordedEvent]) -> Sequence[NewEvent]:
@@ -37,8 +41,10 @@ def find_missing_events(history: Sequence[RecordedEvent]) -> Sequence[NewEvent]:
         raise CannotComplete(str(error)) from error
     match event:
         case OrderFilled():
-            subject = EventSubject(user, "trades", event.order.order_id)
-            return [NewEvent(subject, trade_of_fill(event))]
+            trade = trade_of_fill(event)
+            return _to_new_events(user, [trade, alert_of_trade(trade)])
+        case TradeExecuted():
+            return _to_new_events(user, [alert_of_trade(event)])
         case RuleTriggered():
             alert = alert_of_interrupted_trigger(event)
             return [NewEvent(EventSubject(user, "alerts", alert.alert_id), alert)]
@@ -50,10 +56,14 @@ def find_missing_events(history: Sequence[RecordedEvent]) -> Sequence[NewEvent]:
     return []
 
 
+def _to_new_events(user: str, events: Sequence[Event | None]) -> list[NewEvent]:
+    return [NewEvent(subject_of_event(user, each), each) for each in events if each is not None]
+
+
 def _missing_strategy_events(user: str, history: Sequence[RecordedEvent]) -> list[NewEvent]:
     events: list[Event] = [recorded.event for recorded in history]
     strategy_events = [each for each in events if isinstance(each, StrategyEvent)]
     return [
-        NewEvent(subject_of_event(user, history[-1].event_subject.entity, each), each)
+        NewEvent(subject_of_strategy_event(user, history[-1].event_subject.entity, each), each)
         for each in missing_strategy_events(user, strategy_events)
     ]

@@ -18,6 +18,7 @@ from tapewire_services.orders.broker_runner import LEASE, MAX_STORING_TIME, Brok
 from tapewire_services.orders.domain.commands import Command
 from tapewire_services.orders.domain.order import ORDER_DECIDER
 from tapewire_services.orders.domain.order_state import State
+from tapewire_services.orders.execution_booking import FILTER, SUBSCRIPTION, ExecutionBooking
 from tapewire_services.orders.exposure_gate import ExposureGate
 from tapewire_services.orders.open_order_limit import OpenOrderLimit, count_open_orders
 from tapewire_services.orders.service import OrdersService
@@ -34,7 +35,10 @@ async def wiring(app: App) -> None:
     )
 
     # 3. The paper broker, in one process only.
-    reporter = BrokerReporter(command_handler, holds_lease=lambda: app.leases.is_held(LEASE))
+    booking = ExecutionBooking(app.log, command_handler)
+    reporter = BrokerReporter(
+        command_handler, booking, holds_lease=lambda: app.leases.is_held(LEASE)
+    )
     runner = BrokerRunner(
         app.log,
         app.views,
@@ -49,11 +53,14 @@ async def wiring(app: App) -> None:
     )
     app.run_leased(LEASE, runner.run, progress.endpoints())
 
-    # 4. The users' views and histories.
+    # 4. Executions that fitted no order when they were reported.
+    await app.subscribe_durable(SUBSCRIPTION, FILTER, booking.retry_unmatched)
+
+    # 5. The users' views and histories.
     await app.checkpoint_views(OrdersView, OrderHistory)
     await app.checkpoint_views(None, TradeHistory)
 
-    # 5. Requests, last: from here on the service answers.
+    # 6. Requests, last: from here on the service answers.
     open_order_limit = OpenOrderLimit(
         app.settings.max_open_orders,
         partial(count_open_orders, app.log, app.views),

@@ -1,17 +1,22 @@
-"""What the orders service may do on NATS. Only it writes orders and trades."""
+"""What the orders service may do on NATS. Only it writes orders and trades. It raises
+alerts about executions that do not fit their orders."""
 
 from tapewire.log.idempotency import DOMAIN as KEYS
 from tapewire.runtime.contracts import orders
 from tapewire.runtime.nats_access import service_access
 from tapewire.views import OrderHistory, OrdersView, TradeHistory
 from tapewire_services.orders.broker_runner import CHECKPOINT_NAME, LEASE
+from tapewire_services.orders.execution_booking import DOMAIN as EXECUTIONS
+from tapewire_services.orders.execution_booking import FILTER as UNMATCHED_FILTER
+from tapewire_services.orders.execution_booking import SUBSCRIPTION as UNMATCHED
 
 ACCESS = service_access(
     orders.SERVICE,
-    appends=("orders", "trades", KEYS),
+    appends=("orders", "trades", "alerts", EXECUTIONS, KEYS),
     views=(OrdersView, TradeHistory),
     histories=(OrderHistory,),
     checkpoints=(CHECKPOINT_NAME,),
     leases=(LEASE,),
     receives=("ev.*.orders.>", "px.>"),
+    durables={UNMATCHED: UNMATCHED_FILTER},
 )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
-from tapewire.events import Undecodable, UnknownType
+from tapewire.events import Order, ReportedExecution, Undecodable, UnknownType
 from tapewire.log import (
     CommandHandler,
     CommandRejected,
@@ -25,6 +25,7 @@ from tapewire_services.orders.broker import MAX_CONCURRENT_REPORTS
 from tapewire_services.orders.domain.commands import Command
 from tapewire_services.orders.domain.open_orders import OpenOrder
 from tapewire_services.orders.domain.order_state import State, UnplacedState, WorkingState
+from tapewire_services.orders.execution_booking import ExecutionBooking
 
 logger = structlog.get_logger("orders.broker")
 
@@ -32,17 +33,20 @@ logger = structlog.get_logger("orders.broker")
 class BrokerReporter:
     """Appends what a broker did to the log.
 
-    It waits while `holds_lease` returns False: another broker may then execute orders, and the
-    quotes that this one executed against may be out of date.
+    `report` waits while `holds_lease` returns False: another broker may then execute orders, and
+    the quotes that this one executed against may be out of date. What a venue executed is a fact
+    whoever holds the lease, and `report_execution` does not wait.
     """
 
     def __init__(
         self,
         command_handler: CommandHandler[State, Command],
+        booking: ExecutionBooking,
         rng: random.Random | None = None,
         holds_lease: Callable[[], bool] = lambda: True,
     ) -> None:
         self._command_handler = command_handler
+        self._booking = booking
         self._rng = rng or new_rng()
         self._holds_lease = holds_lease
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_REPORTS)
@@ -65,6 +69,22 @@ class BrokerReporter:
                 await backoff.wait()
             else:
                 return _updated_open_order(open_order, decided)
+
+    async def report_execution(self, execution: ReportedExecution) -> Order | None:
+        """Book what a venue executed, whatever the state of the order, once for each execution id.
+        Returns the order; None if the execution fits none and is kept for operators.
+
+        Retries until the log has it: the venue may then be told that it was received. Await the
+        report of one execution of an order before the next one.
+        """
+        backoff = Backoff(self._rng)
+        while True:
+            try:
+                async with self._slots:
+                    return await self._booking.report(execution)
+            except (LogError, TooManyConflicts, UnknownType, Undecodable) as error:
+                logger.warning("report.failed", command_id=execution.execution_id, error=str(error))
+                await backoff.wait()
 
     async def _decide(self, open_order: OpenOrder, command: Command) -> Versioned[State]:
         subject = EventSubject(open_order.user, "orders", open_order.order.order_id)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from tapewire.events import (
+    AlertRaised,
     Order,
     OrderEvent,
     OrderFilled,
@@ -199,6 +200,8 @@ def describe_event(new_event: NewEvent) -> str:
     event, domain = new_event.event, new_event.subject.domain
     if isinstance(event, TradeExecuted):
         return f"{domain}: trade {event.qty}@{event.price}"
+    if isinstance(event, AlertRaised):
+        return f"{domain}: {event.level.value}"
     assert isinstance(event, OrderEvent)
     name = type(event).__name__.removeprefix("Order").lower()
     order = event.order

@@ -36,6 +36,7 @@ from tapewire_services.orders.broker_runner import BrokerRunner
 from tapewire_services.orders.domain.commands import Command
 from tapewire_services.orders.domain.order import ORDER_DECIDER
 from tapewire_services.orders.domain.order_state import State
+from tapewire_services.orders.execution_booking import ExecutionBooking
 from tapewire_services.orders.open_order_limit import OpenOrderLimit, count_open_orders
 from tapewire_services.orders.service import OrdersService
 from tapewire_services.orders.symbol_check import SymbolCheck
@@ -73,10 +74,12 @@ class OrdersProcess(MemoryProcess):
             limit,
             clock,
         )
+        self.booking = ExecutionBooking(self.log, self.orders)
+        self.reporter = BrokerReporter(self.orders, self.booking, self.rng)
         self.runner = BrokerRunner(
             self.log,
             self.views,
-            BrokerReporter(self.orders, self.rng),
+            self.reporter,
             lambda: PaperBroker(self.quote_cache, clock),
             self.rng,
         )

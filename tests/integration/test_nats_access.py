@@ -61,14 +61,15 @@ ADMINISTRATION = (
     "$SYS.REQ.SERVER.PING",
 )
 REFUSED_TO_ALL_BUT: dict[str, tuple[str, ...]] = {
-    # Events: each domain has one writer.
+    # Events: each domain has one writer; orders raises alerts about executions, too.
     "ev.alice.trades.forged": ("orders",),
     "ev.alice.orders.forged": ("orders",),
     "ev.alice.positions.forged": ("positions",),
     "ev.alice.strategies.forged": ("strategies",),
     "ev.alice.decisions.forged": ("strategies",),
     "ev.alice.rules.forged": ("alerts",),
-    "ev.alice.alerts.forged": ("alerts",),
+    "ev.alice.alerts.forged": ("alerts", "orders"),
+    "ev.alice.executions.forged": ("orders",),
     "ev.alice.notifications.forged": ("alerts",),
     "ev._all.items.forged": ("insights",),
     "ev.alice.configurations.forged": ("insights",),
@@ -102,6 +103,7 @@ REFUSED_TO_ALL_BUT: dict[str, tuple[str, ...]] = {
     "view.alice.orders": ("orders",),
     "view.alice.forged": (),
     "parked.orders-view.1.ev.alice.orders.o": ("orders", "operator"),
+    "parked.unmatched-executions.1.ev._unknown.executions.e": ("orders", "operator"),
     # Republished messages come from the streams alone.
     "live.ev.alice.trades.forged": (),
     "live.px.FORGED": (),

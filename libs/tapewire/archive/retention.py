@@ -41,7 +41,7 @@ _FINISHED_BY_DOMAIN: dict[str, Callable[[Event], bool]] = {
 _STATE_IN_LAST_EVENT = frozenset({"positions", "agents"})
 """Domains of which only the last event of an entity is read."""
 _REMOVED_DOMAINS = frozenset(
-    {"trades", "alerts", "notifications", "items", "decisions", "reports", "keys"}
+    {"trades", "alerts", "notifications", "items", "decisions", "reports", "keys", "executions"}
 )
 
 

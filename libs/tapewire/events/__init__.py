@@ -31,6 +31,7 @@ from tapewire.events.catalogue import (
 from tapewire.events.codec import CODEC, Codec
 from tapewire.events.erasure import ERASURE_DOMAINS, UserErased
 from tapewire.events.event_types import BadDeclaration, Delivery, EventType, SseBinding
+from tapewire.events.executions import UNKNOWN_OWNER, ExecutionUnmatched, ReportedExecution
 from tapewire.events.fields import about
 from tapewire.events.insights import (
     Configuration,
@@ -132,6 +133,7 @@ __all__ = [
     "CODEC",
     "ERASURE_DOMAINS",
     "NO_FEE",
+    "UNKNOWN_OWNER",
     "Action",
     "AgentState",
     "AgentStatusChanged",
@@ -154,6 +156,7 @@ __all__ = [
     "Event",
     "EventType",
     "ExecutionException",
+    "ExecutionUnmatched",
     "IdempotencyKeyUsed",
     "Item",
     "ItemAnalysed",
@@ -195,6 +198,7 @@ __all__ = [
     "PositionValued",
     "PriceUpdated",
     "QuotedOffer",
+    "ReportedExecution",
     "ReportedOrder",
     "ReportedStrategy",
     "RuleArmed",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from tapewire.events.catalogue import Event, event
 from tapewire.events.fields import DOLLARS, PER_SHARE, SHARES, UTC_TIME, about
-from tapewire.events.orders import NO_FEE, Side
+from tapewire.events.orders import NO_FEE, ExecutionException, Side
 
 
 @event("trade.executed", subject="ev.{user}.trades.{orderId}")
@@ -27,3 +27,7 @@ class TradeExecuted(Event, frozen=True, kw_only=True, omit_defaults=True):
     timestamp: Annotated[datetime, about("when it was executed", UTC_TIME)]
     fee: Annotated[Decimal, about("below 0 when it is a rebate", DOLLARS)] = NO_FEE
     execution_id: Annotated[str | None, about("what the broker's venue calls it")] = None
+    exceptions: Annotated[
+        tuple[ExecutionException, ...],
+        about("why the execution does not fit its order; it counts all the same"),
+    ] = ()

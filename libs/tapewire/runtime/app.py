@@ -15,7 +15,7 @@ from typing import Any
 import nats.errors
 import structlog
 
-from tapewire.log import EVERYBODY, LogError, encode_token, pattern
+from tapewire.log import EVERYBODY, LogError, RecordedEvent, encode_token, pattern
 from tapewire.log.backoff import new_rng, retry
 from tapewire.log.history_store import HistoryType
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
@@ -194,12 +194,22 @@ class App:
         """Write checkpoints of the views of `view_type`, of the histories of `history_type`, or of
         both if they are of one domain, together with all other processes."""
         checkpointer = ViewCheckpointer(self.log, self.views, view_type, history_type)
-        subscription = await self.log.subscribe_durable(
+        await self.subscribe_durable(
             checkpointer.durable_name, pattern(domain=checkpointer.domain), checkpointer.handle
         )
+        self.spawn(checkpointer.run(), name=checkpointer.durable_name)
+
+    async def subscribe_durable(
+        self,
+        name: str,
+        filter_: str,
+        handler: Callable[[RecordedEvent], Awaitable[None]],
+    ) -> None:
+        """Handle events of the journal together with all other processes, until the service stops
+        (`EventLog.subscribe_durable`). Its health says how many are parked."""
+        subscription = await self.log.subscribe_durable(name, filter_, handler)
         self.on_stop(subscription.close)
         self.add_health_check(lambda: _describe_parked(subscription))
-        self.spawn(checkpointer.run(), name=checkpointer.durable_name)
 
     async def _serve_leased_requests(
         self, endpoints: Mapping[str, Endpoint[Any]]

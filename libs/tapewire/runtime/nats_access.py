@@ -4,7 +4,7 @@
 message server (docs/security.md). Whatever is not declared is refused. Start at `NatsAccess`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -133,6 +133,7 @@ def service_access(
     receives: Iterable[str] = (),
     shares: Iterable[str] = (),
     answers: bool = True,
+    durables: Mapping[str, str] | None = None,
 ) -> NatsAccess:
     """The access of a service: what every service does (`tapewire.runtime.main`), and what this one
     does beside that.
@@ -143,6 +144,7 @@ def service_access(
         checkpoints: names of the other checkpoints that it writes; one that ends with ``.*`` stands
             for a checkpoint for each symbol.
         leases: the leases that it stands by for (`App.run_leased`).
+        durables: its durable subscriptions beside those for views (`App.subscribe_durable`).
     """
     own_views = tuple(views)
     return NatsAccess(
@@ -172,7 +174,10 @@ def service_access(
         inspects=tuple(spec.name for spec in stream_specs()),
         receives=(f"ev.{EVERYBODY}.{AGENTS_DOMAIN}.>", *receives),
         shares=tuple(shares),
-        durables={durable_name(each): f"ev.*.{each.domain}.>" for each in own_views},
+        durables={
+            **{durable_name(each): f"ev.*.{each.domain}.>" for each in own_views},
+            **(durables or {}),
+        },
     )
 
 

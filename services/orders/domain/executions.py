@@ -8,9 +8,11 @@ trade, whatever the order's state, and its `exceptions` say what does not fit.
 from collections.abc import Sequence
 from decimal import Decimal
 
-from tapewire.decimals import WIDE_CONTEXT, abbreviate, average_price, normalize
+from tapewire.decimals import WIDE_CONTEXT, abbreviate, average_price, format_decimal, normalize
 from tapewire.events import (
     NO_FEE,
+    AlertLevel,
+    AlertRaised,
     Event,
     ExecutionException,
     Order,
@@ -36,6 +38,12 @@ from tapewire_services.orders.domain.order_state import (
     change_order,
 )
 
+_EXCEPTION_TEXTS = {
+    ExecutionException.CLOSED_ORDER: "which was closed",
+    ExecutionException.WORSE_THAN_LIMIT: "which is worse than its limit",
+    ExecutionException.OVERFILLED: "which is more than was ordered",
+}
+
 
 def trade_of_fill(filled: OrderFilled) -> TradeExecuted:
     """The trade that is stored in one atomic batch with `filled`."""
@@ -51,6 +59,26 @@ def trade_of_fill(filled: OrderFilled) -> TradeExecuted:
         timestamp=order.timestamp,
         fee=filled.fee,
         execution_id=filled.execution_id,
+        exceptions=filled.exceptions,
+    )
+
+
+def alert_of_trade(trade: TradeExecuted) -> AlertRaised | None:
+    """The alert that is stored in one atomic batch with `trade`; None if it fits its order."""
+    if not trade.exceptions:
+        return None
+    done = "bought" if trade.side is Side.BUY else "sold"
+    why = " and ".join(_EXCEPTION_TEXTS[one] for one in trade.exceptions)
+    return AlertRaised(
+        alert_id=f"{trade.trade_id}-exception",
+        level=AlertLevel.ERROR,
+        message=(
+            f"The broker {done} {format_decimal(trade.qty)} {trade.symbol} at "
+            f"{format_decimal(trade.price)} for order {trade.order_id}, {why}"
+        ),
+        symbol=trade.symbol,
+        rule_id=None,
+        timestamp=trade.timestamp,
     )
 
 
@@ -76,7 +104,8 @@ def decide_fill(state: OpenState, command: FillOrderCommand) -> list[Event]:
 
 
 def decide_execution(state: ExistingState, command: BookExecutionCommand) -> Sequence[Event]:
-    """The execution that a venue reported and its trade; nothing if it is booked already.
+    """The execution that a venue reported and its trade, with an alert if it does not fit the
+    order; nothing if it is booked already.
 
     Raises:
         CommandRejected: ``invalid`` if its numbers or ids cannot be stored; ``conflict`` if another
@@ -91,7 +120,9 @@ def decide_execution(state: ExistingState, command: BookExecutionCommand) -> Seq
         message = f"execution {command.execution_id!r} is booked as {booked[0]} at {booked[1]}"
         raise CommandRejected("conflict", message, "executionId")
     filled = _fill(state, command, qty, price, fee)
-    return [filled, trade_of_fill(filled)]
+    trade = trade_of_fill(filled)
+    alert = alert_of_trade(trade)
+    return [filled, trade] if alert is None else [filled, trade, alert]
 
 
 def _validate_numbers(

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from tapewire.events import (
+    AlertRaised,
     Event,
     Order,
     OrderAccepted,
@@ -138,18 +139,18 @@ def _decide_end(
 
 
 def _to_new_events(command: Command, events: Sequence[Event]) -> list[NewEvent]:
-    """An order's events belong to the order, its executions to the order's trades."""
-    return [
-        NewEvent(EventSubject(command.user, "orders", event.order.order_id), event)
-        if isinstance(event, OrderEvent)
-        else NewEvent(EventSubject(command.user, "trades", _order_id_of_trade(event)), event)
-        for event in events
-    ]
+    return [NewEvent(subject_of_event(command.user, event), event) for event in events]
 
 
-def _order_id_of_trade(event: Event) -> str:
-    assert isinstance(event, TradeExecuted)  # noqa: S101 - for the type checker
-    return event.order_id
+def subject_of_event(user: str, event: Event) -> EventSubject:
+    """An order's events belong to the order, its executions to the order's trades, and alerts to
+    the user's alerts."""
+    if isinstance(event, OrderEvent):
+        return EventSubject(user, "orders", event.order.order_id)
+    if isinstance(event, TradeExecuted):
+        return EventSubject(user, "trades", event.order_id)
+    assert isinstance(event, AlertRaised)  # noqa: S101 - for the type checker
+    return EventSubject(user, "alerts", event.alert_id)
 
 
 def evolve(state: State, event: Event) -> State:

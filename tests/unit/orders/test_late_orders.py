@@ -12,7 +12,6 @@ import pytest
 from tapewire.log import EventDraft
 from tapewire.log.memory import MemoryServer
 from tapewire_services.orders.broker import PaperBroker
-from tapewire_services.orders.broker_reporter import BrokerReporter
 from tapewire_services.orders.broker_runner import MAX_STORING_TIME, BrokerRunner
 from tests.harness.memory_process import make_context
 from tests.harness.orders_process import (
@@ -42,7 +41,7 @@ def exchange_process(server: MemoryServer) -> OrdersProcess:
     process.runner = BrokerRunner(
         process.log,
         process.views,
-        BrokerReporter(process.orders, process.rng),
+        process.reporter,
         lambda: PaperBroker(process.quote_cache, clock),
         process.rng,
         max_storing_time=MAX_STORING_TIME,

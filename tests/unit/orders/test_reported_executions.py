@@ -32,11 +32,13 @@ def test_an_execution_of_a_closed_order_is_booked_and_opens_nothing(
     order.when(execution("E1", "77")).then(
         f"orders: filled {status} 77/100 avg 100 by 77@100 closed_order ({reason})",
         "trades: trade 77@100",
+        "alerts: error",
     )
     order.when(execution("E2", "23", "102")).then(
         "orders: filled filled 100/100 avg 100.46 by 23@102 closed_order worse_than_limit"
         f" ({reason})",
         "trades: trade 23@102",
+        "alerts: error",
     )
 
 
@@ -45,6 +47,7 @@ def test_an_execution_worse_than_the_limit_is_booked() -> None:
     order.when(execution("E1", "4", "101.01")).then(
         "orders: filled partially_filled 4/10 avg 101.01 by 4@101.01 worse_than_limit",
         "trades: trade 4@101.01",
+        "alerts: error",
     )
 
 
@@ -53,9 +56,12 @@ def test_more_than_was_ordered_is_booked() -> None:
     order.when(execution("E2", "3", "99")).then(
         "orders: filled filled 13/10 avg 99.769231 by 3@99 closed_order overfilled",
         "trades: trade 3@99",
+        "alerts: error",
     )
     given(place("10"), accept()).when(execution("E1", "11")).then(
-        "orders: filled filled 11/10 avg 100 by 11@100 overfilled", "trades: trade 11@100"
+        "orders: filled filled 11/10 avg 100 by 11@100 overfilled",
+        "trades: trade 11@100",
+        "alerts: error",
     )
 
 

@@ -1,0 +1,183 @@
+"""Books the executions that a venue reports, and keeps those that fit no order.
+
+An execution is a fact. `ExecutionBooking.report` books it on its order, whatever the order's state,
+or appends it to the journal as `execution.unmatched`; it returns only when one of the two is
+stored. A durable subscription tries unmatched executions again (`retry_unmatched`): the order may
+have been stored meanwhile. After ten tries the event is parked, which operators are alerted of
+(`tapewire parked`).
+"""
+
+from decimal import Decimal
+
+import msgspec
+import structlog
+
+from tapewire.decimals import abbreviate
+from tapewire.events import (
+    CODEC,
+    UNKNOWN_OWNER,
+    ExecutionUnmatched,
+    Order,
+    ReportedExecution,
+)
+from tapewire.log import (
+    AlreadyStored,
+    BadSubject,
+    CommandHandler,
+    CommandRejected,
+    Conflict,
+    EventDraft,
+    EventLog,
+    EventMetadata,
+    EventSubject,
+    RecordedEvent,
+    Unavailable,
+    encode_token,
+    pattern,
+)
+from tapewire.log.ids import derive_id, event_id
+from tapewire_services.orders.domain.commands import (
+    MAX_ID_LENGTH,
+    BookExecutionCommand,
+    Command,
+)
+from tapewire_services.orders.domain.order_state import State, UnplacedState
+
+DOMAIN = "executions"
+SUBSCRIPTION = "unmatched-executions"
+FILTER = pattern(domain=DOMAIN)
+
+logger = structlog.get_logger("orders.executions")
+
+
+class ExecutionNotBooked(Exception):
+    """An unmatched execution still fits no order. The message says why."""
+
+
+class ExecutionBooking:
+    """Books executions. Every method may be called again after any failure."""
+
+    def __init__(self, log: EventLog, command_handler: CommandHandler[State, Command]) -> None:
+        self._log = log
+        self._command_handler = command_handler
+
+    async def report(self, execution: ReportedExecution) -> Order | None:
+        """Book `execution`, or keep it as unmatched. Returns the order afterwards; None if it is
+        kept.
+
+        Raises:
+            LogError, TooManyConflicts: nothing may be stored; report it again.
+        """
+        try:
+            return await self._book(execution)
+        except CommandRejected as rejection:
+            await self._keep(execution, rejection.message)
+            return None
+
+    async def retry_unmatched(self, recorded: RecordedEvent) -> None:
+        """Book an unmatched execution.
+
+        Raises:
+            ExecutionNotBooked: it still fits no order.
+        """
+        event = recorded.event
+        if not isinstance(event, ExecutionUnmatched):
+            return
+        try:
+            await self._book(event.execution)
+        except CommandRejected as rejection:
+            raise ExecutionNotBooked(rejection.message) from rejection
+
+    async def _book(self, execution: ReportedExecution) -> Order:
+        subject = await self._find_order(execution)
+        command = BookExecutionCommand(
+            id=f"{subject.entity}:execution:{derive_id(execution.execution_id)}",
+            at=execution.timestamp,
+            user=subject.owner,
+            execution_id=execution.execution_id,
+            qty=execution.qty,
+            price=execution.price,
+            fee=execution.fee,
+            venue_order_id=execution.venue_order_id,
+        )
+        booked = await self._command_handler.handle(
+            subject, command, correlation=derive_id(execution.execution_id)
+        )
+        if isinstance(booked.state, UnplacedState):
+            raise _unknown_order(execution)
+        return booked.state.order
+
+    async def _find_order(self, execution: ReportedExecution) -> EventSubject:
+        """The subject of the order. Raises CommandRejected if there is no such order."""
+        id_ = execution.order_id
+        if not 1 <= len(id_) <= MAX_ID_LENGTH:
+            raise _unknown_order(execution)
+        try:
+            if execution.user is not None:
+                subject = EventSubject(execution.user, "orders", id_)
+                if await self._log.last_sequence(str(subject)):
+                    return subject
+            filter_ = f"ev.*.orders.{encode_token(id_)}"
+        except BadSubject as error:
+            raise CommandRejected("invalid", str(error), "orderId") from error
+        last = await self._log.last_sequence(filter_)
+        if not last:
+            raise _unknown_order(execution)
+        page = await self._log.page(filter_, after=last - 1, limit=1)
+        if not page.events:
+            raise Unavailable(f"{filter_} is stored, and a replica does not have it yet")
+        return page.events[0].event_subject
+
+    async def _keep(self, execution: ReportedExecution, reason: str) -> None:
+        storable = _make_storable(execution)
+        key = derive_id(CODEC.encode(storable).decode())
+        subject = EventSubject(_owner_of(storable), DOMAIN, key)
+        draft = EventDraft(
+            subject=subject,
+            event=ExecutionUnmatched(execution=storable, reason=_make_text_storable(reason)),
+            metadata=EventMetadata(
+                id=event_id(key, subject, 0, 0), correlation=derive_id(storable.execution_id)
+            ),
+            expected_sequence=0,
+        )
+        try:
+            await self._log.append([draft])
+        except (AlreadyStored, Conflict):
+            return  # it was reported before
+        logger.error(
+            "execution.unmatched",
+            order_id=abbreviate(storable.order_id),
+            execution_id=abbreviate(storable.execution_id),
+            reason=reason,
+        )
+
+
+def _make_storable(execution: ReportedExecution) -> ReportedExecution:
+    """`execution` with 0 for what is no number, and without half surrogate pairs. The reason says
+    what it was."""
+    changes: dict[str, object] = {}
+    for field in msgspec.structs.fields(execution):
+        value = getattr(execution, field.name)
+        if isinstance(value, Decimal) and not value.is_finite():
+            changes[field.name] = Decimal(0)
+        elif isinstance(value, str):
+            changes[field.name] = _make_text_storable(value)
+    return msgspec.structs.replace(execution, **changes)
+
+
+def _make_text_storable(text: str) -> str:
+    return text.encode(errors="replace").decode()
+
+
+def _owner_of(execution: ReportedExecution) -> str:
+    try:
+        encode_token(execution.user or UNKNOWN_OWNER)
+    except BadSubject:
+        return UNKNOWN_OWNER
+    return execution.user or UNKNOWN_OWNER
+
+
+def _unknown_order(execution: ReportedExecution) -> CommandRejected:
+    return CommandRejected(
+        "not_found", f"there is no order {abbreviate(execution.order_id)!r}", "orderId"
+    )

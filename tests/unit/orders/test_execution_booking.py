@@ -1,0 +1,186 @@
+"""What a venue reports is booked or kept, whatever it says and whatever fails meanwhile."""
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from tapewire.events import (
+    UNKNOWN_OWNER,
+    AlertRaised,
+    ExecutionUnmatched,
+    OrderFilled,
+    ReportedExecution,
+    TradeExecuted,
+)
+from tapewire.log.memory import Faults, MemoryServer
+from tapewire.runtime.contracts.orders import order_id
+from tapewire_services.orders.execution_booking import FILTER, SUBSCRIPTION, ExecutionNotBooked
+from tests.harness.order_builders import START, USER
+from tests.harness.orders_process import (
+    OrdersLogSummary,
+    OrdersProcess,
+    QuoteSimulator,
+    place_request,
+    read_log_summary,
+    wait_for_log,
+)
+from tests.harness.verification import assert_verified
+
+pytestmark = pytest.mark.virtual_time
+
+
+@pytest.fixture
+async def server() -> MemoryServer:
+    return MemoryServer()
+
+
+@pytest.fixture
+async def process(server: MemoryServer) -> OrdersProcess:
+    """A process whose orders are worked by no broker of ours."""
+    await QuoteSimulator(server).publish_quote()
+    return await OrdersProcess(server).start(with_broker=False)
+
+
+def reported(
+    order: str, execution: str = "E1", qty: str = "77", price: str = "100", user: str | None = None
+) -> ReportedExecution:
+    return ReportedExecution(
+        execution_id=execution,
+        order_id=order,
+        qty=Decimal(qty),
+        price=Decimal(price),
+        timestamp=START,
+        user=user,
+    )
+
+
+async def events_of(server: MemoryServer, kind: type) -> list[object]:
+    seen = await read_log_summary(server)
+    return [one.event for one in seen.events if isinstance(one.event, kind)]
+
+
+@pytest.mark.parametrize("user", [USER, None, "somebody else"])
+async def test_an_execution_of_a_canceled_order_is_booked_with_trade_and_alert(
+    server: MemoryServer, process: OrdersProcess, user: str | None
+) -> None:
+    placed = (await process.place_order(place_request("100"))).order
+    await process.cancel_order(placed.order_id)
+    for _ in range(3):
+        order = await process.reporter.report_execution(reported(placed.order_id, user=user))
+    assert order is not None
+    assert (order.status.value, order.filled_qty) == ("canceled", Decimal(77))
+    [filled] = await events_of(server, OrderFilled)
+    [trade] = await events_of(server, TradeExecuted)
+    [alert] = await events_of(server, AlertRaised)
+    assert isinstance(filled, OrderFilled)
+    assert isinstance(trade, TradeExecuted)
+    assert isinstance(alert, AlertRaised)
+    assert (trade.qty, trade.execution_id) == (Decimal(77), "E1")
+    assert (alert.level.value, alert.symbol) == ("error", "IBM")
+    assert f"bought 77 IBM at 100 for order {placed.order_id}, which was closed" in alert.message
+    await assert_verified(server, allow_pending=True)
+    await process.kill()
+
+
+@pytest.mark.parametrize(
+    "order",
+    ["", "0" * 32, "x" * 65, "a.b", "ev.*.orders.>", "\ud800", "\n\0", "Ünbekannt", "O-1 "],
+)
+async def test_an_execution_of_an_order_that_is_not_ours_is_kept_once(
+    server: MemoryServer, process: OrdersProcess, order: str
+) -> None:
+    await process.place_order(place_request("100"))
+    for _ in range(3):
+        assert await process.reporter.report_execution(reported(order)) is None
+    await process.reporter.report_execution(reported(order, qty="78"))
+    seen = await read_log_summary(server)
+    unmatched = [one for one in seen.events if isinstance(one.event, ExecutionUnmatched)]
+    assert [one.event_subject.owner for one in unmatched] == [UNKNOWN_OWNER] * 2
+    assert [one.event.execution.qty for one in unmatched] == [77, 78]  # type: ignore[attr-defined]
+    assert not await events_of(server, OrderFilled)
+    await assert_verified(server, allow_pending=True)
+    await process.kill()
+
+
+@pytest.mark.parametrize(
+    ("execution", "reason"),
+    [
+        (reported("", qty="NaN"), "qty"),
+        (reported("", qty="0"), "qty"),
+        (reported("", price="Infinity"), "price"),
+        (reported("", execution=""), "executionId"),
+        (reported("", execution="E\r\nNats-Msg-Id: x"), "executionId"),
+    ],
+)
+async def test_a_report_that_cannot_be_booked_is_kept_with_the_reason(
+    server: MemoryServer, process: OrdersProcess, execution: ReportedExecution, reason: str
+) -> None:
+    placed = (await process.place_order(place_request("100"))).order
+    fields = {
+        name: getattr(execution, name) for name in ("execution_id", "qty", "price", "timestamp")
+    }
+    report = ReportedExecution(order_id=placed.order_id, user=USER, **fields)
+    assert await process.reporter.report_execution(report) is None
+    [unmatched] = await events_of(server, ExecutionUnmatched)
+    assert isinstance(unmatched, ExecutionUnmatched)
+    assert reason in unmatched.reason
+    await process.kill()
+
+
+async def test_an_execution_that_arrives_before_its_order_is_booked_once_the_order_is_there(
+    server: MemoryServer, process: OrdersProcess
+) -> None:
+    await process.log.subscribe_durable(SUBSCRIPTION, FILTER, process.booking.retry_unmatched)
+    early = order_id(USER, "later")
+    assert await process.reporter.report_execution(reported(early)) is None
+    await process.place_order(place_request("100", client_order_id="later"))
+
+    def is_booked(seen: OrdersLogSummary) -> bool:
+        return seen.orders[early].filled_qty == 77
+
+    await wait_for_log(server, "booked", is_booked)
+    order = await process.reporter.report_execution(reported(early))
+    assert order is not None
+    assert order.filled_qty == 77
+    await process.kill()
+
+
+async def test_an_execution_that_stays_unmatched_is_tried_again_until_it_is_parked(
+    server: MemoryServer, process: OrdersProcess
+) -> None:
+    await process.reporter.report_execution(reported("nobody's"))
+    [unmatched] = (await read_log_summary(server)).events
+    with pytest.raises(ExecutionNotBooked, match="there is no order"):
+        await process.booking.retry_unmatched(unmatched)
+    await process.kill()
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_every_execution_is_booked_exactly_once_through_faults(
+    server: MemoryServer, process: OrdersProcess, seed: int
+) -> None:
+    placed = [(await process.place_order(place_request("10"))).order for _ in range(3)]
+    faults = Faults(
+        seed=seed, max_delay_seconds=0.05, max_timeout_seconds=0.5, lost_append_rate=0.1,
+        lost_ack_rate=0.1, late_append_rate=0.1, unavailable_rate=0.1, disconnect_rate=0.05,
+        stale_read_rate=0.2,
+    )  # fmt: skip
+    reporters = [OrdersProcess(server, faults) for _ in range(2)]
+
+    async def report(reporter: OrdersProcess, order: str) -> None:
+        for number in range(15):
+            await reporter.reporter.report_execution(reported(order, f"E{number}", "1"))
+
+    await process.cancel_order(placed[0].order_id)
+    await asyncio.gather(
+        *(report(one, order.order_id) for one in reporters for order in placed),
+        process.cancel_order(placed[1].order_id),
+    )
+    seen = await read_log_summary(server)
+    assert [seen.orders[one.order_id].filled_qty for one in placed] == [15, 15, 15]
+    assert len(await events_of(server, TradeExecuted)) == 45
+    await assert_verified(server, allow_pending=True)
+    for one in reporters:
+        await one.kill()
+    await process.kill()
