@@ -3,13 +3,13 @@
 A journal that a test writes without services can then be archived as one that services have read.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 from tapewire.cli.verify import load_subscription_filters
 from tapewire.events import PositionEvent
 from tapewire.log import EventLog, LatestValueStore, RecordedEvent, Versioned, pattern
 from tapewire.log.checkpoint import shared_checkpoint_key, write_checkpoint
-from tapewire.log.ports import CATCH_UP_PAGE_BYTES, CATCH_UP_PAGE_EVENTS
+from tapewire.log.page_reader import read_pages
 from tapewire_services.alerts import armed_rule_index
 from tapewire_services.alerts.domain.armed_rules import ArmedRulesProjection
 from tapewire_services.orders import broker_runner
@@ -30,7 +30,10 @@ async def write_consumer_checkpoints(log: EventLog, checkpoint_store: LatestValu
         "rules": rules.apply,
     }
     positions = PositionRepository(log)
-    async for recorded in _read(log):
+    bounds = await log.bounds()
+    async for recorded in (
+        one async for page in read_pages(log, pattern(), after=0, up_to=bounds.last) for one in page
+    ):
         event, subject = recorded.event, recorded.event_subject
         if subject.domain in folds:
             folds[subject.domain](recorded)
@@ -55,16 +58,3 @@ async def write_consumer_checkpoints(log: EventLog, checkpoint_store: LatestValu
             as_of=bounds.last,
             state=states.get(name, b"null"),
         )
-
-
-async def _read(log: EventLog) -> AsyncIterator[RecordedEvent]:
-    """All events. The server reads pages of the whole log without looking at subjects."""
-    after, more = 0, True
-    while more:
-        page = await log.page(
-            pattern(), after=after, limit=CATCH_UP_PAGE_EVENTS, max_bytes=CATCH_UP_PAGE_BYTES
-        )
-        for recorded in page.events:
-            yield recorded
-            after = recorded.sequence
-        more = page.has_more

@@ -18,6 +18,7 @@ import pytest
 
 from tapewire import archive
 from tapewire.archive import archiver as archiver_module
+from tapewire.archive import baselines
 from tapewire.archive.archiver import Archiver, ArchiveReport, DifferencesFound
 from tapewire.archive.files import MANIFEST_NAME, ArchiveError
 from tapewire.cli.verify import load_checkpoint_checks, load_subscription_filters
@@ -252,6 +253,7 @@ class TestInterrupted:
     ) -> None:
         monkeypatch.setattr(archiver_module, "SEGMENT_EVENTS", 400)
         monkeypatch.setattr(archiver_module, "REMOVALS_PER_STEP", 300)
+        monkeypatch.setattr(baselines, "MAX_VIEWS", 7)
         before, runs = await journal.views(), 0
         while True:
             reports = 0

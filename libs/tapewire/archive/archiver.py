@@ -50,7 +50,7 @@ from tapewire.log.jetstream.journal_admin import (
 )
 from tapewire.log.jetstream.journal_removal import purge_before, remove_events
 from tapewire.log.jetstream.streams import VIEWS
-from tapewire.log.ports import CATCH_UP_PAGE_BYTES, CATCH_UP_PAGE_EVENTS
+from tapewire.log.page_reader import read_pages
 from tapewire.verify import VerificationDifference, VerificationSummary, verify
 
 REMOVALS_PER_STEP = 5_000
@@ -148,7 +148,7 @@ class Archiver:
         self._archived += await self._copy(writer, bounds, horizon.sequence, plan, baselines)
         summary = None
         if horizon.sequence > bounds.first:
-            self._baselines += await self._write_baselines(baselines)
+            self._baselines += await baselines.write(horizon.sequence - 1, self._on_progress)
             summary = await self._verify()
         retained = plan.retained()
         await record_removal(
@@ -206,14 +206,12 @@ class Archiver:
         """Read all events before the horizon, and add those to the archive that it lacks; how many
         these were."""
         start = self._check_folder(writer, bounds)
-        archived, after, pending = 0, 0, list[RecordedEvent]()
-        while after < horizon - 1:
-            events = await self._read_page(after, horizon)
+        archived, pending = 0, list[RecordedEvent]()
+        async for events in read_pages(self._log, pattern(), after=0, up_to=horizon - 1):
             for recorded in events:
                 plan.apply(recorded)
                 baselines.apply(recorded)
             pending += [recorded for recorded in events if recorded.sequence >= start]
-            after = events[-1].sequence if events else horizon - 1
             while len(pending) >= SEGMENT_EVENTS:
                 segment, pending = pending[:SEGMENT_EVENTS], pending[SEGMENT_EVENTS:]
                 writer.add(bounds.epoch, start, segment[-1].sequence, segment)
@@ -240,21 +238,6 @@ class Archiver:
                 "what is between them was archived elsewhere; use that folder, or a new one"
             )
         return writer.last + 1
-
-    async def _read_page(self, after: int, horizon: int) -> list[RecordedEvent]:
-        """The next events before the horizon; none if there are no more."""
-        page = await self._log.page(
-            pattern(), after=after, limit=CATCH_UP_PAGE_EVENTS, max_bytes=CATCH_UP_PAGE_BYTES
-        )
-        if not page.events:
-            raise Unavailable(f"a replica ends at {after}, before {horizon}: run it again")
-        return [recorded for recorded in page.events if recorded.sequence < horizon]
-
-    async def _write_baselines(self, baselines: BaselineWriter) -> int:
-        def report(examined: int, total: int) -> None:
-            self._on_progress(f"baselines: {examined:,} of {total:,} views")
-
-        return await baselines.write(report)
 
     async def _verify(self) -> VerificationSummary:
         self._on_progress("verifying: the archive together with the journal")

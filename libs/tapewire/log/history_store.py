@@ -51,6 +51,9 @@ class History(View, Protocol[R]):
     @property
     def held_row_count(self) -> int: ...
 
+    @property
+    def changed_block_count(self) -> int: ...
+
     def held_rows(self, block: int) -> list[R] | None: ...
 
     def patches(self, block: int) -> dict[int, R]: ...
@@ -98,16 +101,13 @@ async def store_history(
         LogError: the log cannot be read, or the store be written.
     """
     target = bounds or await log.bounds()
-    writers: list[_HistoryWriter] = []
+    writers: list[HistoryWriter] = []
 
     def on_step(history: History[Any], start: LoadStart) -> StepHook:
-        writers.append(
-            _HistoryWriter(checkpoint_store, history_type, owner, target, start.revision)
-        )
+        writers.append(HistoryWriter(checkpoint_store, history_type, owner, target, start.revision))
 
         async def after_step(sequence: int) -> None:
-            changed = len(history.unstored_blocks()) + len(history.patched_blocks())
-            if changed >= MAX_CHANGED_BLOCKS:
+            if history.changed_block_count >= MAX_CHANGED_BLOCKS:
                 await writers[0].store(history, sequence)
                 if writers[0].step_count == max_steps:
                     raise _StepsUsed
@@ -147,9 +147,9 @@ def _is_dense(history: History[Any], as_of: int) -> bool:
     )
 
 
-class _HistoryWriter:
+class HistoryWriter:
     """Stores one history in steps, as long as nobody else does. `revision` is that of the stored
-    checkpoint."""
+    checkpoint, `bounds` are those of the log."""
 
     def __init__(
         self,
@@ -167,7 +167,12 @@ class _HistoryWriter:
         self.step_count = 0
 
     async def store(self, history: History[Any], as_of: int) -> None:
-        """Store the changed blocks and the checkpoint, as of sequence `as_of`, as one batch."""
+        """Store the changed blocks and the checkpoint, as of sequence `as_of`, as one batch.
+
+        Raises:
+            Conflict: the stored checkpoint has another revision.
+            LogError: the store cannot be read or written.
+        """
         values: dict[str, bytes] = {}
         for block, rows in (await self._changed_blocks(history)).items():
             key = _block_key(self._history_type, self._owner, block)

@@ -5,10 +5,8 @@ checkpoint covers only events that are read. The next page is requested while th
 inspected. Start at `verify`.
 """
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -17,40 +15,18 @@ from tapewire.log import (
     EVERYBODY,
     Bounds,
     LatestValueStore,
-    Page,
     RecordedEvent,
     Unavailable,
     pattern,
 )
 from tapewire.log.checkpoint_checks import CheckpointCheck
-from tapewire.log.ports import CATCH_UP_PAGE_BYTES, CATCH_UP_PAGE_EVENTS
+from tapewire.log.page_reader import LogReader, read_page, read_pages
 from tapewire.verify.checkpoints import CheckpointVerifier
 from tapewire.verify.erasures import ErasedUsers, RecordedRemovals
 from tapewire.verify.findings import Findings, VerificationDifference
 from tapewire.verify.inspector import LogInspector, VerificationScope
 
 NO_REMOVALS = RecordedRemovals()
-MAX_READ_ATTEMPTS = 6
-"""Attempts to read a page from a lagging replica."""
-RETRY_DELAY_SECONDS = 0.05
-"""The wait before the second attempt; it doubles before each further one."""
-
-
-class LogReader(Protocol):
-    """What verification needs of a log: these methods of `EventLog`."""
-
-    async def bounds(self) -> Bounds: ...
-
-    async def page(
-        self,
-        filter: str,  # noqa: A002
-        *,
-        after: int,
-        limit: int = ...,
-        max_bytes: int = ...,
-    ) -> Page: ...
-
-    async def last_sequence(self, filter: str) -> int: ...  # noqa: A002
 
 
 class VerificationSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -107,7 +83,9 @@ async def verify(
         findings, stored, checkpoint_checks, bounds, user=user, erased_users=erased_users
     )
     inspector = LogInspector(findings, checkpoints, scope)
-    async for page in _read_pages(log, pattern(owner=user), bounds.first - 1, bounds.last):
+    async for page in read_pages(
+        log, pattern(owner=user), after=bounds.first - 1, up_to=bounds.last
+    ):
         for recorded in page:
             inspector.apply(recorded)
     now = await log.bounds()
@@ -146,7 +124,7 @@ async def _read_erasures(log: LogReader) -> list[RecordedEvent]:
     filter_ = pattern(owner=EVERYBODY, domain=ERASURE_DOMAINS[0])
     found: list[RecordedEvent] = []
     last = await log.last_sequence(filter_)
-    async for page in _read_pages(log, filter_, 0, last):
+    async for page in read_pages(log, filter_, after=0, up_to=last):
         found += page
     return found
 
@@ -178,37 +156,5 @@ async def _last_position_trade_sequence(log: LogReader) -> int:
 
 
 async def _read_event(log: LogReader, sequence: int, filter_: str = "ev.>") -> RecordedEvent:
-    page = await _read_page(log, filter_, sequence - 1, limit=1)
+    page = await read_page(log, filter_, sequence - 1, limit=1)
     return page.events[0]
-
-
-async def _read_pages(
-    log: LogReader, filter_: str, after: int, last_sequence: int
-) -> AsyncIterator[list[RecordedEvent]]:
-    """All events that match `filter_` after `after`, up to `last_sequence`. The next page is
-    requested before one is yielded."""
-    last = min(await log.last_sequence(filter_), last_sequence)
-    pending = asyncio.create_task(_read_page(log, filter_, after)) if after < last else None
-    try:
-        while pending is not None:
-            page = await pending
-            after, pending = page.events[-1].sequence, None
-            if after < last:
-                pending = asyncio.create_task(_read_page(log, filter_, after))
-                await asyncio.sleep(0)  # send the request before the page is inspected
-            yield [recorded for recorded in page.events if recorded.sequence <= last_sequence]
-    finally:
-        if pending is not None:
-            pending.cancel()
-
-
-async def _read_page(
-    log: LogReader, filter_: str, after: int, *, limit: int = CATCH_UP_PAGE_EVENTS
-) -> Page:
-    """Read at least one event, from a replica that may lag. Raises Unavailable."""
-    for attempt in range(MAX_READ_ATTEMPTS):
-        page = await log.page(filter_, after=after, limit=limit, max_bytes=CATCH_UP_PAGE_BYTES)
-        if page.events:
-            return page
-        await asyncio.sleep(RETRY_DELAY_SECONDS * 2**attempt)
-    raise Unavailable(f"{filter_} goes on after {after}, a replica does not")

@@ -96,6 +96,11 @@ class HistoryView(Generic[R]):
         patched = sum(len(patches) for patches in self._patches.values())
         return len(self._last_rows) + len(self._unstored_blocks) * self.block_rows + patched
 
+    @property
+    def changed_block_count(self) -> int:
+        """The number of full blocks that have to be stored, for the first time or again."""
+        return len(self._unstored_blocks) + len(self._patches)
+
     @classmethod
     def change_of(cls, event: Event) -> HistoryChange[R] | None:
         """What `event` changes, if anything."""

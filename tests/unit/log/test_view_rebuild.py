@@ -1,6 +1,5 @@
 """A stored view is rebuilt beside the old one, and what services store meanwhile is not lost."""
 
-from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from tapewire.log.history_store import store_history
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.view_rebuild import rebuild_view
 from tapewire.views import OrderHistory, OrdersView
+from tests.harness.interrupted_store import InterruptedStore
 from tests.harness.publishers import order_placed
 
 pytestmark = pytest.mark.virtual_time
@@ -34,21 +34,6 @@ class MisfoldedHistory(SmallOrderHistory):
         order = getattr(event, "order", None)
         if order is not None:
             super().apply(order_placed(f"{order.order_id}-again"))
-
-
-class InterruptedStore(MemoryLatestValueStore):
-    """A store in which something else happens before each of the first writes."""
-
-    before_write: tuple[Callable[[], Awaitable[object]], ...] = ()
-
-    async def put_all(
-        self, values: Mapping[str, bytes], expected_revisions: Mapping[str, int] | None = None
-    ) -> int:
-        if self.before_write:
-            first, *rest = self.before_write
-            self.before_write = tuple(rest)
-            await first()
-        return await super().put_all(values, expected_revisions)
 
 
 class Journal:

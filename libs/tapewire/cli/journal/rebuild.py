@@ -15,7 +15,7 @@ from tapewire.log import BadSubject, EventLog, pattern
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
 from tapewire.log.jetstream.journal_admin import find_recorded_losses
 from tapewire.log.jetstream.streams import VIEWS
-from tapewire.log.ports import CATCH_UP_PAGE_BYTES, CATCH_UP_PAGE_EVENTS
+from tapewire.log.page_reader import read_pages
 from tapewire.log.view_checkpoints import checkpoint_name
 from tapewire.log.view_rebuild import rebuild_view
 from tapewire.runtime import Settings
@@ -90,25 +90,16 @@ async def _list_views(
     """The types and owners of all views that have events."""
     domains = {VIEW_TYPES[name].domain for name in names}
     found: dict[tuple[str, str], None] = {}
-    bounds, after = await log.bounds(), 0
-    while after < bounds.last:
-        page = await log.page(
-            pattern(owner=user),
-            after=after,
-            limit=CATCH_UP_PAGE_EVENTS,
-            max_bytes=CATCH_UP_PAGE_BYTES,
-        )
-        if not page.events:
-            break
-        for recorded in page.events:
+    bounds = await log.bounds()
+    async for events in read_pages(log, pattern(owner=user), after=0, up_to=bounds.last):
+        for recorded in events:
             try:
                 subject = recorded.event_subject
             except BadSubject:
                 continue
             if subject.domain in domains:
                 found[subject.owner, subject.domain] = None
-        after = page.events[-1].sequence
-        progress(f"reading: {after:,} of {bounds.last:,}")
+        progress(f"reading: {events[-1].sequence if events else bounds.last:,} of {bounds.last:,}")
     return [
         (VIEW_TYPES[name], owner)
         for owner, domain in found
