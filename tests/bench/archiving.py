@@ -41,6 +41,7 @@ from tests.harness.edge import EdgeProcess, ManagedService
 from tests.harness.provisioning import ask
 from tests.harness.publishers import QuoteDriver
 from tests.harness.synthetic_log import SyntheticLog, append_synthetic_log
+from tests.harness.waiting import wait_until
 
 EVENT_COUNT = int(os.environ.get("TAPEWIRE_BENCH_EVENTS", "1000000"))
 USER_COUNT = 60
@@ -48,8 +49,10 @@ COMPARED_USERS = 10
 ARCHIVED_SHARE = 0.97
 STREAM = "/api/stream/orders"
 OPEN_STREAMS = 10
-CALM_SECONDS = 10.0
+CALM_SECONDS = 20.0
 """How long orders are measured before the archive begins."""
+SETTLE_SECONDS = 120.0
+"""How long the first order may take: services that have just started read the journal."""
 MAX_LOAD_ATTEMPTS = 20
 ORDER_PAUSE_SECONDS = 0.1
 SYMBOL = "LOAD"
@@ -106,11 +109,15 @@ async def measure_archiving() -> TableRows:
             await write_consumer_checkpoints(log, store)
             await _create_durables(connection, count + 1)
             users = generated.users[:COMPARED_USERS]
+            before = await _fold_views(log, users)
             async with _run_load(connection, server.url, folder, users[:OPEN_STREAMS]) as parts:
                 edge, load, resets = parts
+                await wait_until(
+                    "an order is placed", lambda: load.seconds, timeout_seconds=SETTLE_SECONDS
+                )
+                load.seconds.clear()
                 await asyncio.sleep(CALM_SECONDS)
                 calm, load.seconds, load.repetitions = load.seconds, [], 0
-                before = await _fold_views(log, users)
                 epoch = (await log.bounds()).epoch
                 measured = await _run_archive(server.url, folder, count, server_process)
                 busy, load.seconds = load.seconds, []
