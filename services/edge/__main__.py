@@ -71,7 +71,9 @@ async def wiring(app: App) -> None:
     app.spawn(calls.run(), name="calls")
     test_events = AdminTestEventBroadcast(broadcast)
     app.spawn(test_events.run(engine.broadcast_test_event), name="test-events")
-    changer = StreamChanger(engine.hub, engine.presence, StreamChangeExchange(broadcast))
+    changer = StreamChanger(
+        engine.hub, engine.quote_feed, engine.presence, StreamChangeExchange(broadcast)
+    )
     app.spawn(changer.run(), name="stream-changes")
 
     sessions = SessionStore(app.sessions, now, settings.session_hours)

@@ -115,6 +115,6 @@ class ContentChange:
             connection.sent(sequence)
         connection.advance(sequence)
         topics = [topic.name for topic in new.topics]
-        symbols = None if new.values.symbols is None else sorted(new.values.symbols)
+        symbols = self._shared.live_values.shown_symbols(new.values)
         updated = stream_updated_message(topics, symbols, new.values.max_rate)
         await self._writer.send([*messages, *values], updated, event_id)

@@ -26,6 +26,7 @@ from tapewire_services.edge.delivery.serializers import ApiFamily, SseMessage
 from tapewire_services.edge.delivery.serializers.dashboard import metrics_message
 from tapewire_services.edge.delivery.serializers.trading_views import (
     ConnectionCounts,
+    InitialPrices,
     PositionView,
     QuoteView,
     connection_counts_message,
@@ -93,6 +94,11 @@ class LiveValues:
             joined.enter_context(self._registry.join(spec, connection.outbox))
         return messages
 
+    def shown_symbols(self, requested: ValueSubscription) -> list[str] | None:
+        """The symbols whose prices are shown, sorted; None means all."""
+        symbols = self._quote_feed.request(requested.symbols)
+        return None if symbols is None else symbols.names()
+
     async def wait_until_loaded(self, connection: Connection) -> None:
         """Wait for what the connection's events are serialized with. Raises NotReady."""
         owner = connection.info.owner
@@ -104,10 +110,14 @@ class LiveValues:
     ) -> list[SseMessage]:
         if LiveValue.PRICES not in connection.interest.live_values:
             return []
-        quotes = [*map(self._quote_view, self._quote_feed.quotes(requested.symbols))]
-        symbols = None if requested.symbols is None else sorted(requested.symbols)
-        family = connection.route.family
-        return family.initial_price_messages(quotes, symbols, self._now())
+        symbols = self._quote_feed.request(requested.symbols)
+        opening = InitialPrices(
+            quotes=[*map(self._quote_view, self._quote_feed.quotes(symbols))],
+            symbols=None if symbols is None else symbols.names(),
+            unknown=[] if symbols is None else symbols.find_unknown(),
+            timestamp=self._now(),
+        )
+        return connection.route.family.initial_price_messages(opening)
 
     def _group_specs(
         self, connection: Connection, requested: ValueSubscription
@@ -129,7 +139,7 @@ class LiveValues:
             value=LiveValue.PRICES,
             variant=(family.name, requested),
             max_rate=requested.max_rate,
-            keys=requested.symbols,
+            keys=self._quote_feed.request(requested.symbols),
             has_busy_window=True,
             render=partial(self._render_prices, family),
         )

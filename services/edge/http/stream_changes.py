@@ -29,10 +29,11 @@ from tapewire_services.edge.delivery.hub import Hub
 from tapewire_services.edge.delivery.stream_routes import Access, LiveValue, RouteParameter
 from tapewire_services.edge.http.errors import HttpError, to_http_error, unavailable
 from tapewire_services.edge.http.stream_request import (
-    MAX_SYMBOL_CHARACTERS,
     MIN_RATE_PER_SECOND,
+    parse_symbol,
     select_topics,
 )
+from tapewire_services.edge.ingest.quote_feed import QuoteFeed
 
 CHANGE_TIMEOUT_SECONDS = 5.0
 """A stream that does not take what is sent to it for so long is not waited for."""
@@ -44,8 +45,11 @@ stream that has just opened may not be known everywhere."""
 class StreamChanger:
     """Changes the streams of all processes for clients of this one."""
 
-    def __init__(self, hub: Hub, presence: Presence, exchange: StreamChangeExchange) -> None:
+    def __init__(
+        self, hub: Hub, quotes: QuoteFeed, presence: Presence, exchange: StreamChangeExchange
+    ) -> None:
         self._hub = hub
+        self._quotes = quotes
         self._presence = presence
         self._exchange = exchange
 
@@ -72,7 +76,7 @@ class StreamChanger:
         )
         connection = self._find(client_id, user_id)
         if connection is not None:
-            return await _change_connection(connection, request)
+            return await self._change_connection(connection, request)
         is_known = self._presence.has_connection(user_id, client_id)
         timeout_seconds = CHANGE_TIMEOUT_SECONDS + 1 if is_known else SEARCH_TIMEOUT_SECONDS
         reply = await self._exchange.request(request, timeout_seconds)
@@ -90,7 +94,7 @@ class StreamChanger:
             connection = self._find(request.client_id, request.user_id)
             if connection is None:
                 raise _not_found()
-            content = await _change_connection(connection, request)
+            content = await self._change_connection(connection, request)
         except Exception as error:
             reason = to_http_error(error)
             failure = ChangeFailure(
@@ -98,6 +102,32 @@ class StreamChanger:
             )
             return ChangeReply(request_id=request.request_id, failure=failure)
         return ChangeReply(request_id=request.request_id, content=content)
+
+    async def _change_connection(
+        self, connection: Connection, request: ChangeRequest
+    ) -> ShownContent:
+        """Raises HttpError."""
+        content = resolve_change(connection, request.change)
+        is_private = any(topic.access is Access.USER for topic in content.topics)
+        if is_private and connection.info.expires_at is None:
+            # It was opened for public topics, which outlive the session.
+            connection.bind_session(request.session_id, request.expires_at)
+        if content != connection.content or connection.has_pending_change:
+            try:
+                async with asyncio.timeout(CHANGE_TIMEOUT_SECONDS):
+                    is_changed = await asyncio.shield(connection.request_content(content))
+            except TimeoutError:
+                message = "The stream takes nothing now, and changes when it does; try again"
+                raise unavailable(message) from None
+            if not is_changed:
+                raise _not_found()
+        symbols = self._quotes.request(content.values.symbols)
+        return ShownContent(
+            client_id=connection.info.client_id,
+            topics=[topic.name for topic in content.topics],
+            symbols=None if symbols is None else symbols.names(),
+            max_rate=content.values.max_rate,
+        )
 
     def _has_stream(self, client_id: str, user_id: str) -> bool:
         return self._find(client_id, user_id) is not None
@@ -108,31 +138,6 @@ class StreamChanger:
         if connection is None or connection.info.user_id != user_id or connection.info.poll:
             return None
         return connection
-
-
-async def _change_connection(connection: Connection, request: ChangeRequest) -> ShownContent:
-    """Raises HttpError."""
-    content = resolve_change(connection, request.change)
-    is_private = any(topic.access is Access.USER for topic in content.topics)
-    if is_private and connection.info.expires_at is None:
-        # It was opened for public topics, which outlive the session.
-        connection.bind_session(request.session_id, request.expires_at)
-    if content != connection.content or connection.has_pending_change:
-        try:
-            async with asyncio.timeout(CHANGE_TIMEOUT_SECONDS):
-                is_changed = await asyncio.shield(connection.request_content(content))
-        except TimeoutError:
-            message = "The stream takes nothing now, and changes when it does; try again"
-            raise unavailable(message) from None
-        if not is_changed:
-            raise _not_found()
-    symbols = content.values.symbols
-    return ShownContent(
-        client_id=connection.info.client_id,
-        topics=[topic.name for topic in content.topics],
-        symbols=None if symbols is None else sorted(symbols),
-        max_rate=content.values.max_rate,
-    )
 
 
 def resolve_change(connection: Connection, change: StreamChange) -> StreamContent:
@@ -178,12 +183,7 @@ def _check_symbols_apply(
 
 def _parse_symbols(texts: list[str]) -> frozenset[str]:
     """Raises HttpError (422)."""
-    symbols = [text.strip().upper() for text in texts]
-    for number, symbol in enumerate(symbols):
-        if not 0 < len(symbol) <= MAX_SYMBOL_CHARACTERS or "," in symbol:
-            message = f"a symbol has 1 to {MAX_SYMBOL_CHARACTERS} characters, and no comma"
-            raise HttpError(422, message, path=f"symbols[{number}]", value=texts[number])
-    return frozenset(symbols)
+    return frozenset(parse_symbol(f"symbols[{number}]", text) for number, text in enumerate(texts))
 
 
 def _not_found() -> HttpError:

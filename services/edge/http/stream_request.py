@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from tapewire.values import InvalidValue, validate_symbol
 from tapewire_services.edge.auth import (
     AccountChanged,
     Credentials,
@@ -34,7 +35,8 @@ from tapewire_services.edge.delivery.stream_routes import (
 from tapewire_services.edge.http.errors import HttpError, unauthorized
 
 MAX_SYMBOLS = 500
-MAX_SYMBOL_CHARACTERS = 32
+MAX_PARAMETER_CHARACTERS = 32
+"""Characters of a parameter's name that are compared with the known ones."""
 MIN_RATE_PER_SECOND = 0.1
 MAX_WAIT_SECONDS = 30
 """How long a long-poll may wait for an event. Many proxies end a request without an answer after a
@@ -81,7 +83,7 @@ class StreamRequest(msgspec.Struct, frozen=True):
         """
         known = {name.lower(): name for name in STREAM_PARAMETERS}
         for name in self.query.keys() - STREAM_PARAMETERS:
-            lowered = name[:MAX_SYMBOL_CHARACTERS].lower()
+            lowered = name[:MAX_PARAMETER_CHARACTERS].lower()
             similar = difflib.get_close_matches(lowered, known, 1, MISSPELLING_SIMILARITY)
             if similar:
                 message = f"Unknown query parameter; did you mean {known[similar[0]]}?"
@@ -250,23 +252,26 @@ def _parse_time(text: str, name: str) -> datetime:
 
 
 def parse_symbols(text: str | None) -> frozenset[str] | None:
-    """Comma-separated symbols, trimmed and upper-cased; None (all) when there are none.
+    """Comma-separated symbols, trimmed; None (all) when there are none.
 
     Raises:
-        Failure: too many, or one too long.
+        HttpError: 422, too many, or one that cannot be a symbol.
     """
     if text is None:
         return None
-    parts = [part.strip().upper() for part in text.split(",")]
-    found = frozenset(part for part in parts if part)
+    found = frozenset(parse_symbol("symbols", part) for part in text.split(",") if part.strip())
     if len(found) > MAX_SYMBOLS:
         raise HttpError(422, f"{len(found)} symbols, at most {MAX_SYMBOLS}", path="symbols")
-    for symbol in found:
-        if len(symbol) > MAX_SYMBOL_CHARACTERS:
-            raise HttpError(
-                422, f"a symbol has at most {MAX_SYMBOL_CHARACTERS} characters", path="symbols"
-            )
     return found or None
+
+
+def parse_symbol(path: str, text: str) -> str:
+    """A symbol, trimmed. Raises HttpError (422) if it cannot be one."""
+    try:
+        return validate_symbol("a symbol", text.strip())
+    except InvalidValue as error:
+        message = f"{error.field} {error.requirement}"
+        raise HttpError(422, message, path=path, value=text[:64]) from None
 
 
 def _parse_max_rate(text: str | None) -> float:

@@ -7,7 +7,7 @@ that was not confirmed for a while (`QuoteFreshness`). Start reading at `QuoteFe
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 
 import msgspec
 import structlog
@@ -18,6 +18,7 @@ from tapewire.log.backoff import retry
 from tapewire.log.freshness import DEFAULT_STALE_SECONDS, QuoteFreshness
 from tapewire.log.subjects import decode_token
 from tapewire.log.value_follower import ValueFollower
+from tapewire_services.edge.ingest.requested_symbols import RequestedSymbols
 
 RELOAD_INTERVAL_SECONDS = 15.0
 """Mean time between two reads of all quotes; jittered by half."""
@@ -81,7 +82,11 @@ class QuoteFeed:
             for symbol in self._freshness.expire(self._clock()):
                 self._on_stale(symbol)
 
-    def quotes(self, symbols: frozenset[str] | None) -> list[PriceUpdated]:
+    def request(self, symbols: frozenset[str] | None) -> RequestedSymbols | None:
+        """The quotes that a client means by `symbols`; None means all."""
+        return None if symbols is None else RequestedSymbols(symbols, self._quotes.__contains__)
+
+    def quotes(self, symbols: Container[str] | None) -> list[PriceUpdated]:
         """The newest quotes of `symbols`, in their alphabetical order; None means all."""
         return [
             quote

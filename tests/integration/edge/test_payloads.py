@@ -46,7 +46,7 @@ TRADING = {
     "order:fill": ORDER | words("fillQty fillPrice tradeId"),
     "trade:new": words("tradeId orderId symbol side qty price strategyId timestamp"),
     "position:update": words("snapshot positions totalValue timestamp"),
-    "price:update": PRICE | words("initializing prices"),
+    "price:update": PRICE | words("initializing prices unknown"),
     "price:stale": PRICE | words("age stale"),
     "strategy:update": words(
         "change strategyId name symbol status position message signal action confidence reasoning"
@@ -78,7 +78,7 @@ OF_A_STOP_LOSS = words(
 STRATEGIES = {
     "CONNECTED": HELLO | words("type timestamp"),
     "PING": words("type timestamp"),
-    "subscribed": words("type symbols timestamp"),
+    "subscribed": words("type symbols timestamp unknown"),
     "initial_state": STATE | {"strategies"},
     "state_update": STATE,
     "PRICE_UPDATE": words("type timestamp symbol ltp change change_percent"),

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -78,22 +79,50 @@ class TestInitialPrices:
             assert (await stream.read()).data["symbol"] == two
         assert [price["symbol"] for price in first.data["prices"]] == [one, two]
 
-    async def test_symbols_may_contain_a_dot(
+    @pytest.mark.parametrize(
+        "name",
+        ["kCOIN{}", "BRK{}.B", "EUR/USD{}", "^GSPC{}", "ES{}=F", "AAPL{}  24C00150", "a{}*>"],
+    )
+    async def test_a_symbol_is_found_by_its_exact_name(
+        self, edge: EdgeProcess, fresh: Callable[[str], str], market: QuoteDriver, name: str
+    ) -> None:
+        name = name.format(fresh(""))
+        await quoted(edge, market, name)
+        for path in (f"{PRICES}?symbols=", "/api/stream?topics=prices:"):
+            async with await edge.open_stream(f"{path}{quote(name)}") as stream:
+                first = (await stream.read()).data
+                assert [price["symbol"] for price in first["prices"]] == [name]
+                assert "unknown" not in first
+                await market.publish(name, "5")
+                assert (await stream.read()).data["symbol"] == name
+        async with edge.client() as http:
+            body = (await http.get("/api/prices", params={"symbols": name})).json()
+        assert [price["symbol"] for price in body["prices"]] == [name]
+
+    async def test_the_exact_name_wins_over_the_one_in_upper_case(
         self, edge: EdgeProcess, fresh: Callable[[str], str], market: QuoteDriver
     ) -> None:
-        name = f"{fresh('BRK')}.B"
-        await quoted(edge, market, name)
-        async with await edge.open_stream(f"{PRICES}?symbols={name}") as stream:
-            assert (await stream.read()).data["prices"][0]["symbol"] == name
-            await market.publish(name, "5")
-            assert (await stream.read()).data["symbol"] == name
+        upper = fresh("CASE").upper()
+        exact = upper.lower()
+        await quoted(edge, market, upper)
+        async with await edge.open_stream(f"{PRICES}?symbols={exact}") as stream:
+            first = (await stream.read()).data
+            assert [price["symbol"] for price in first["prices"]] == [upper]
+            await market.publish(upper, "6")
+            assert (await stream.read()).data["symbol"] == upper
+            await market.publish(exact, "7")
+            assert (await stream.read()).data["symbol"] == exact
+            await market.publish(upper, "8")
+            await market.publish(exact, "9")
+            assert (await stream.read()).data["symbol"] == exact
 
     async def test_a_symbol_may_receive_its_first_quote_later(
         self, edge: EdgeProcess, fresh: Callable[[str], str], market: QuoteDriver
     ) -> None:
         name = fresh("LATE")
         async with await edge.open_stream(f"{PRICES}?symbols={name}") as stream:
-            assert (await stream.read()).data["prices"] == []
+            first = (await stream.read()).data
+            assert (first["prices"], first["unknown"]) == ([], [name])
             await market.publish(name)
             assert (await stream.read()).data["symbol"] == name
 
@@ -228,7 +257,7 @@ class TestBadInput:
         assert b'"path":"maxRate"' in await answer.body()
         await answer.close()
 
-    @pytest.mark.parametrize("symbols", [",".join(f"S{n}" for n in range(501)), "X" * 33])
+    @pytest.mark.parametrize("symbols", [",".join(f"S{n}" for n in range(501)), "X" * 65, "%C3%89"])
     async def test_invalid_symbols_are_rejected(self, edge: EdgeProcess, symbols: Any) -> None:
         for path in (PRICES, "/api/prices"):
             answer = await edge.connect(f"{path}?symbols={symbols}")
@@ -245,7 +274,8 @@ class TestPricesOverRest:
             answer = await http.get("/api/prices", params={"symbols": f" {symbol.lower()} ,x"})
         assert answer.status_code == 200
         body = answer.json()
-        assert body.keys() == {"prices", "timestamp"}
+        assert body.keys() == {"prices", "timestamp", "unknown"}
+        assert body["unknown"] == ["x"]
         assert [price["symbol"] for price in body["prices"]] == [symbol]
         assert body["prices"][0].keys() >= FIELDS
 

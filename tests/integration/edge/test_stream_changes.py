@@ -401,7 +401,7 @@ class TestInput:
             (f"{TOPICS}prices", {"symbols": []}, "symbols"),
             (f"{TOPICS}prices", {"symbols": ["IBM", " "]}, "symbols[1]"),
             (f"{TOPICS}prices", {"symbols": ["IBM,SPY"]}, "symbols[0]"),
-            (f"{TOPICS}prices", {"symbols": ["X" * 33]}, "symbols[0]"),
+            (f"{TOPICS}prices", {"symbols": ["X" * 65]}, "symbols[0]"),
             (f"{TOPICS}prices", {"maxRate": 0}, "maxRate"),
             (f"{TOPICS}prices", {"maxRate": 10.5}, "maxRate"),
             (f"{TOPICS}prices", {"maxRate": "fast"}, "maxRate"),

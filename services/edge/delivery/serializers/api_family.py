@@ -28,6 +28,7 @@ from tapewire_services.edge.delivery.serializers.trading import (
     serialize_trading,
 )
 from tapewire_services.edge.delivery.serializers.trading_views import (
+    InitialPrices,
     PricesSnapshotPayload,
     PriceView,
     QuoteView,
@@ -63,11 +64,13 @@ class SnakeCaseConnectedPayload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SubscribedPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """The symbols that a price stream shows; None means all."""
+    """The symbols that a price stream shows; None means all. `unknown` names those that have no
+    quote; it is there if there are any."""
 
     type: str
     symbols: Sequence[str] | None
     timestamp: datetime
+    unknown: Sequence[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class PingPayload(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,9 +108,7 @@ class ApiFamily(msgspec.Struct, frozen=True, kw_only=True):
     unsequenced_serializer: Serializer = serialize_nothing
     price_message: Callable[[PriceView], SseMessage]
     stale_price_message: Callable[[QuoteView], SseMessage]
-    initial_price_messages: Callable[
-        [Sequence[QuoteView], Sequence[str] | None, datetime], list[SseMessage]
-    ]
+    initial_price_messages: Callable[[InitialPrices], list[SseMessage]]
 
 
 def _snake_case_connected(name: str) -> Callable[[ConnectedPayload], SseMessage]:
@@ -131,20 +132,26 @@ def _snake_case_control_message(
     return name, {"type": name, "timestamp": timestamp, **msgspec.structs.asdict(payload)}
 
 
-def _prices_snapshot(
-    prices: Sequence[QuoteView], _symbols: Sequence[str] | None, timestamp: datetime
-) -> list[SseMessage]:
-    snapshot = PricesSnapshotPayload(initializing=True, prices=prices, timestamp=timestamp)
+def _prices_snapshot(opening: InitialPrices) -> list[SseMessage]:
+    snapshot = PricesSnapshotPayload(
+        initializing=True,
+        prices=opening.quotes,
+        timestamp=opening.timestamp,
+        unknown=opening.unknown or msgspec.UNSET,
+    )
     return [("price:update", snapshot)]
 
 
-def _subscribed_and_prices(
-    prices: Sequence[QuoteView], symbols: Sequence[str] | None, timestamp: datetime
-) -> list[SseMessage]:
-    subscribed = SubscribedPayload(type="subscribed", symbols=symbols, timestamp=timestamp)
+def _subscribed_and_prices(opening: InitialPrices) -> list[SseMessage]:
+    subscribed = SubscribedPayload(
+        type="subscribed",
+        symbols=opening.symbols,
+        timestamp=opening.timestamp,
+        unknown=opening.unknown or msgspec.UNSET,
+    )
     return [
         ("subscribed", subscribed),
-        *((stale_price_message if one.stale else price_message)(one) for one in prices),
+        *((stale_price_message if one.stale else price_message)(one) for one in opening.quotes),
     ]
 
 
@@ -156,10 +163,10 @@ def _camel_case_stale_price(view: QuoteView) -> SseMessage:
     return "price:stale", view
 
 
-def _price_messages(
-    prices: Sequence[QuoteView], _symbols: Sequence[str] | None, _timestamp: datetime
-) -> list[SseMessage]:
-    return [(_camel_case_stale_price if one.stale else _camel_case_price)(one) for one in prices]
+def _price_messages(opening: InitialPrices) -> list[SseMessage]:
+    return [
+        (_camel_case_stale_price if one.stale else _camel_case_price)(one) for one in opening.quotes
+    ]
 
 
 def _ping_message(timestamp: datetime) -> SseMessage:

@@ -6,7 +6,7 @@ The views of single values, and the messages that are sent as snapshots or as co
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -22,12 +22,12 @@ class OrdersSnapshotPayload(msgspec.Struct, frozen=True, kw_only=True, rename="c
 
 
 class PriceView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A quote, in dollars a share."""
+    """A quote, in dollars a share. A side without an offer is None."""
 
     symbol: str
     price: Decimal
-    bid: Decimal
-    ask: Decimal
+    bid: Decimal | None
+    ask: Decimal | None
     volume: Decimal
     change: Decimal
     change_percent: Decimal
@@ -43,8 +43,22 @@ class QuoteView(PriceView, frozen=True, kw_only=True):
 
 
 class PricesSnapshotPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """`unknown` names the symbols that were asked for and have no quote; it is there if there are
+    any."""
+
     initializing: bool
     prices: Sequence[QuoteView]
+    timestamp: datetime
+    unknown: Sequence[str] | msgspec.UnsetType = msgspec.UNSET
+
+
+class InitialPrices(msgspec.Struct, frozen=True, kw_only=True):
+    """The prices that a stream begins with. `symbols` were asked for, None: all. `unknown` are
+    those of them that have no quote."""
+
+    quotes: Sequence[QuoteView]
+    symbols: Sequence[str] | None
+    unknown: Sequence[str]
     timestamp: datetime
 
 
@@ -105,13 +119,22 @@ class ConnectionCountsPayload(msgspec.Struct, frozen=True, kw_only=True, rename=
 
 def price_view(quote: PriceUpdated) -> PriceView:
     """`quote` as clients see it."""
-    return PriceView(**{name: getattr(quote, name) for name in PriceView.__struct_fields__})
+    return PriceView(**_quote_fields(quote))
 
 
 def quote_view(quote: PriceUpdated, age: float | None, *, is_stale: bool) -> QuoteView:
     """`quote`, which was confirmed `age` seconds ago, as clients see it."""
-    fields = {name: getattr(quote, name) for name in PriceView.__struct_fields__}
+    fields = _quote_fields(quote)
     return QuoteView(**fields, age=None if age is None else round(age, 3), stale=is_stale)
+
+
+def _quote_fields(quote: PriceUpdated) -> dict[str, Any]:
+    fields = {name: getattr(quote, name) for name in PriceView.__struct_fields__}
+    if not (quote.bid or quote.bid_size):
+        fields["bid"] = None
+    if not (quote.ask or quote.ask_size):
+        fields["ask"] = None
+    return fields
 
 
 def position_view(

@@ -17,16 +17,21 @@ from tapewire_services.edge.http.schema import operation, page_parameters, query
 from tapewire_services.edge.http.stream_request import MAX_SYMBOLS, parse_symbols
 
 SYMBOLS_PARAMETER = query_parameter(
-    "symbols", f"Comma-separated symbols, at most {MAX_SYMBOLS}; all symbols without it."
+    "symbols",
+    f"Comma-separated symbols, at most {MAX_SYMBOLS}; all symbols without it. A symbol that has no "
+    "quote stands for the one of its name in upper case.",
 )
 
 
 class PriceList(msgspec.Struct, frozen=True, kw_only=True):
-    """Sorted by symbol. `next` is the `cursor` of the page that follows, absent after the last."""
+    """Sorted by symbol. `next` is the `cursor` of the page that follows, absent after the last.
+    `unknown` names the symbols that were asked for and have no quote; it is there if there are
+    any."""
 
     prices: list[QuoteView]
     timestamp: datetime
     next: str | msgspec.UnsetType = msgspec.UNSET
+    unknown: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class PriceController(Controller):
@@ -42,21 +47,27 @@ class PriceController(Controller):
     )
     async def prices(self, request: HttpRequest, context: ControllerContext) -> PriceList:
         """The newest quotes, of all symbols or of those in `symbols`, and how old each is."""
-        symbols = parse_symbols(request.query_params.get("symbols"))
+        feed = context.engine.quote_feed
+        symbols = feed.request(parse_symbols(request.query_params.get("symbols")))
         if not context.engine.log_tail.ready.is_set():
             raise unavailable("The market cannot be heard now; try again")
         limit, cursor = page_query(request, MAX_SYMBOLS)
         quotes, following = page_by_key(
-            context.engine.quote_feed.quotes(symbols),
+            feed.quotes(symbols),
             lambda quote: quote.symbol,
             limit,
             cursor,
             "prices",
             maximum=MAX_SYMBOLS,
         )
-        feed = context.engine.quote_feed
+        unknown = [] if symbols is None else symbols.find_unknown()
         prices = [
             quote_view(quote, feed.quote_age(quote.symbol), is_stale=feed.is_stale(quote.symbol))
             for quote in quotes
         ]
-        return PriceList(prices=prices, timestamp=context.now(), next=following or msgspec.UNSET)
+        return PriceList(
+            prices=prices,
+            timestamp=context.now(),
+            next=following or msgspec.UNSET,
+            unknown=unknown or msgspec.UNSET,
+        )
