@@ -111,13 +111,13 @@ class LiveValues:
         if LiveValue.PRICES not in connection.interest.live_values:
             return []
         symbols = self._quote_feed.request(requested.symbols)
-        opening = InitialPrices(
+        initial = InitialPrices(
             quotes=[*map(self._quote_view, self._quote_feed.quotes(symbols))],
             symbols=None if symbols is None else symbols.names(),
             unknown=[] if symbols is None else symbols.find_unknown(),
             timestamp=self._now(),
         )
-        return connection.route.family.initial_price_messages(opening)
+        return connection.route.family.initial_price_messages(initial)
 
     def _group_specs(
         self, connection: Connection, requested: ValueSubscription

@@ -132,26 +132,26 @@ def _snake_case_control_message(
     return name, {"type": name, "timestamp": timestamp, **msgspec.structs.asdict(payload)}
 
 
-def _prices_snapshot(opening: InitialPrices) -> list[SseMessage]:
+def _prices_snapshot(initial: InitialPrices) -> list[SseMessage]:
     snapshot = PricesSnapshotPayload(
         initializing=True,
-        prices=opening.quotes,
-        timestamp=opening.timestamp,
-        unknown=opening.unknown or msgspec.UNSET,
+        prices=initial.quotes,
+        timestamp=initial.timestamp,
+        unknown=initial.unknown or msgspec.UNSET,
     )
     return [("price:update", snapshot)]
 
 
-def _subscribed_and_prices(opening: InitialPrices) -> list[SseMessage]:
+def _subscribed_and_prices(initial: InitialPrices) -> list[SseMessage]:
     subscribed = SubscribedPayload(
         type="subscribed",
-        symbols=opening.symbols,
-        timestamp=opening.timestamp,
-        unknown=opening.unknown or msgspec.UNSET,
+        symbols=initial.symbols,
+        timestamp=initial.timestamp,
+        unknown=initial.unknown or msgspec.UNSET,
     )
     return [
         ("subscribed", subscribed),
-        *((stale_price_message if one.stale else price_message)(one) for one in opening.quotes),
+        *((stale_price_message if one.stale else price_message)(one) for one in initial.quotes),
     ]
 
 
@@ -163,9 +163,9 @@ def _camel_case_stale_price(view: QuoteView) -> SseMessage:
     return "price:stale", view
 
 
-def _price_messages(opening: InitialPrices) -> list[SseMessage]:
+def _price_messages(initial: InitialPrices) -> list[SseMessage]:
     return [
-        (_camel_case_stale_price if one.stale else _camel_case_price)(one) for one in opening.quotes
+        (_camel_case_stale_price if one.stale else _camel_case_price)(one) for one in initial.quotes
     ]
 
 
