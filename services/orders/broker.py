@@ -3,7 +3,7 @@
 A broker receives the liquidity that earlier brokers consumed (`restore_consumed_liquidity`), then
 every open order in the order of the log (`add_order`, `update_order`), and reports what it does as
 commands. The paper broker accepts orders, keeps them in an `OrderBook` and executes them against
-the quotes of a `QuoteCache`.
+the quotes of a `QuoteCache`. It also reports what an order waits for that it cannot execute.
 
 An adapter of a real broker fits the same port. It sends each added order under the order's id.
 After a restart it receives every open order again and asks its venue what became of each. It
@@ -23,13 +23,18 @@ from tapewire_services.orders.domain.commands import (
     Command,
     FailOrderCommand,
     FillOrderCommand,
+    NoteWaitingCommand,
     RejectOrderCommand,
 )
 from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrder
 from tapewire_services.orders.domain.order_book import OrderBook, PendingExecution
+from tapewire_services.orders.domain.waiting_monitor import WaitingChange, WaitingMonitor
 
 MAX_CONCURRENT_REPORTS = 64
 """Reports of one broker that are in progress at the same time, each on another order."""
+MAX_CONCURRENT_WAITING_CHANGES = 16
+"""How many of them may say what an order waits for: executions need the others."""
+CHECK_WAITING_SECONDS = 0.1
 MAX_NOTIONAL = Decimal(1_000_000_000)
 """Dollars of one order; the paper broker rejects an order that is worth more."""
 
@@ -64,15 +69,28 @@ class Broker(Protocol):
 
 
 class PaperBroker:
-    """Fills orders at the best bid or ask, up to the quoted size."""
+    """Fills orders at the best bid or ask, up to the quoted size.
+
+    Args:
+        is_stale: whether the quote of a symbol is too old to execute against.
+    """
 
     def __init__(
-        self, quote_cache: QuoteCache, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        quote_cache: QuoteCache,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        is_stale: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._quote_cache = quote_cache
         self._clock = clock
+        self._is_stale = is_stale
         self._book = OrderBook()
-        self._work_queue: asyncio.Queue[OpenOrder | PendingExecution] = asyncio.Queue()
+        self._waiting = WaitingMonitor(self._book, is_stale)
+        self._waiting_changes_in_progress = 0
+        self._has_waiting_orders = asyncio.Event()
+        self._work_queue: asyncio.Queue[OpenOrder | PendingExecution | WaitingChange] = (
+            asyncio.Queue()
+        )
         self._in_progress_count = 0
 
     @property
@@ -84,6 +102,9 @@ class PaperBroker:
 
     def add_order(self, order: OpenOrder) -> None:
         self._book.add_order(order)
+        if order.order.waiting is not None:
+            self._waiting.watch_order(order, _monotonic_seconds())
+            self._has_waiting_orders.set()
         if order.accepted:
             self._match_symbol(order.order.symbol)
         else:
@@ -94,25 +115,42 @@ class PaperBroker:
         self._match_symbol(order.order.symbol)
 
     async def run(self, report: ReportCommand) -> None:
-        """The queue holds at most one item for an order, and one worker handles an item, so the
-        reports on one order never overlap."""
+        """The queue holds at most one acceptance or execution of an order, and one worker handles
+        it, so these reports on one order never overlap. A report of what an order waits for may
+        overlap with its execution, and changes nothing if it is stored later."""
         remove_listener = self._quote_cache.add_listener(self._match_symbol)
         try:
             async with asyncio.TaskGroup() as workers:
+                workers.create_task(self._report_waiting_changes())
                 for _ in range(MAX_CONCURRENT_REPORTS):
                     workers.create_task(self._run_worker(report))
         finally:
             remove_listener()
 
     def _match_symbol(self, symbol: str) -> None:
-        if not self._book.has_resting_orders(symbol):
+        if not self._book.needs_quotes(symbol):
             return
-        quote = self._quote_cache.quote(symbol)
-        if quote is None:
-            return
-        self._book.update_quote(quote)
-        for execution in self._book.match_orders(symbol):
+        quote, is_stale = self._quote_cache.quote(symbol), self._is_stale(symbol)
+        if quote is not None:
+            self._book.update_quote(quote)
+        for execution in self._book.match_orders(symbol, is_stale=is_stale):
             self._work_queue.put_nowait(execution)
+        if self._waiting.is_watching(symbol) or self._book.has_waiting_orders(
+            symbol, is_stale=is_stale
+        ):
+            self._waiting.check_symbol(symbol)
+            self._has_waiting_orders.set()
+
+    async def _report_waiting_changes(self) -> None:
+        while True:
+            await self._has_waiting_orders.wait()
+            limit = MAX_CONCURRENT_WAITING_CHANGES - self._waiting_changes_in_progress
+            for change in self._waiting.due_changes(_monotonic_seconds(), limit):
+                self._waiting_changes_in_progress += 1
+                self._work_queue.put_nowait(change)
+            if self._waiting.is_idle:
+                self._has_waiting_orders.clear()
+            await asyncio.sleep(CHECK_WAITING_SECONDS)
 
     async def _run_worker(self, report: ReportCommand) -> None:
         while True:
@@ -121,10 +159,26 @@ class PaperBroker:
             if isinstance(item, PendingExecution):
                 await self._report_execution(item, report)
                 self._match_symbol(item.open_order.order.symbol)
+            elif isinstance(item, WaitingChange):
+                await self._report_waiting(item, report)
             else:
                 await self._accept_or_reject(item, report)
                 self._match_symbol(item.order.symbol)
             self._in_progress_count -= 1
+
+    async def _report_waiting(self, change: WaitingChange, report: ReportCommand) -> None:
+        order = change.open_order
+        command = NoteWaitingCommand(
+            id=change.command_id,
+            at=self._clock(),
+            user=order.user,
+            waiting=change.waiting,
+            filled_before=order.order.filled_qty,
+        )
+        self._book.update_order(await report(order, command))
+        self._waiting_changes_in_progress -= 1
+        self._waiting.settle(change)
+        self._has_waiting_orders.set()
 
     async def _accept_or_reject(self, open_order: OpenOrder, report: ReportCommand) -> None:
         order_id, now = open_order.order.order_id, self._clock()
@@ -148,6 +202,7 @@ class PaperBroker:
                 price=execution.price,
                 filled_before=before.order.filled_qty,
                 quoted_at=execution.quoted_at,
+                offer=execution.offer,
             ),
         )
         is_filled = after.order.filled_qty > before.order.filled_qty
@@ -173,7 +228,11 @@ class PaperBroker:
         price = order.limit_price or (quote.price if quote is not None else None)
         if price is None or not price.is_finite():
             return None
-        notional = WIDE_CONTEXT.multiply(order.qty, price)
+        notional = WIDE_CONTEXT.multiply(order.qty, abs(price))
         if notional <= MAX_NOTIONAL:
             return None
         return f"{normalize(notional)} dollars are more than the account may put into one order"
+
+
+def _monotonic_seconds() -> float:
+    return asyncio.get_running_loop().time()

@@ -5,7 +5,6 @@ from one holder of the broker's lease to the next.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
 from decimal import Decimal
 
 import msgspec
@@ -49,18 +48,28 @@ class OpenOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ConsumedLiquidity(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """`qty` shares were executed, for orders of `side`, against the quote of `symbol` with the
-    timestamp `quoted_at`: the newest quote that anything was executed against."""
+    """`qty` shares were executed, for orders of `side`, against an offer of `symbol` at `price`:
+    the newest offer that anything was executed against.
+
+    `offer_number` counts the offers of the symbol and side. `offer_size` is None if only old fills
+    were executed, which did not name their offer.
+    """
 
     symbol: str
     side: Side
-    quoted_at: datetime
+    price: Decimal
+    offer_number: int
+    offer_size: Decimal | None
     qty: Decimal
+
+    def is_of(self, price: Decimal, size: Decimal) -> bool:
+        """Whether an offer of `size` at `price`, the first that a broker sees, is this one."""
+        return price == self.price and self.offer_size in (None, size)
 
 
 class _State(msgspec.Struct, frozen=True, rename="camel"):
     orders: list[OpenOrder]
-    taken: list[ConsumedLiquidity] = []
+    consumed: list[ConsumedLiquidity] = []
 
 
 class OpenOrders:
@@ -144,20 +153,30 @@ class OpenOrders:
     def decode(cls, state: bytes) -> "OpenOrders":
         """The fold that `encode` returned. Raises ValueError if `state` is something else."""
         decoded = CODEC.decode(state, _State)
-        return cls(decoded.orders, decoded.taken)
+        return cls(decoded.orders, decoded.consumed)
 
     def _add_consumed(self, event: OrderFilled) -> None:
-        order, quoted_at = event.order, event.quoted_at
-        if quoted_at is None:
+        """Offers have increasing numbers. A fill of an earlier offer may be stored late, and an
+        offer that changed is gone."""
+        key = (event.order.symbol, event.order.side)
+        before, offer, qty = self._consumed.get(key), event.offer, event.qty
+        number = offer.number if offer is not None else before.offer_number if before else 0
+        if before is not None and before.offer_number > number:
             return
-        before = self._consumed.get((order.symbol, order.side))
-        qty = event.qty
-        if before is not None and before.quoted_at > quoted_at:
-            return
-        if before is not None and before.quoted_at == quoted_at:
+        size = None if offer is None else offer.size
+        if (
+            before is not None
+            and (before.offer_number, before.offer_size) == (number, size)
+            and before.price == event.price
+        ):
             qty = WIDE_CONTEXT.add(qty, before.qty)
-        self._consumed[order.symbol, order.side] = ConsumedLiquidity(
-            symbol=order.symbol, side=order.side, quoted_at=quoted_at, qty=qty
+        self._consumed[key] = ConsumedLiquidity(
+            symbol=event.order.symbol,
+            side=event.order.side,
+            price=event.price,
+            offer_number=number,
+            offer_size=size,
+            qty=qty,
         )
 
     def _store_order(self, open_order: OpenOrder) -> OpenOrder:

@@ -100,7 +100,7 @@ async def test_the_next_broker_does_not_consume_a_quote_again(
     await process.kill()
     process = await OrdersProcess(server).start()
     later = await process.place_order(place_request("1"))
-    await wait_for_log(server, "accepted", lambda seen: len(seen.events) == 6)
+    await wait_for_log(server, "accepted", lambda seen: len(seen.events) >= 6)
     await asyncio.sleep(10)  # of virtual time
     assert order_statuses(await wait_for_log(server, "there", bool)) == [
         "partially_filled 4",
@@ -186,14 +186,14 @@ async def test_a_fill_is_decided_on_the_log_and_not_on_an_outdated_cache(
 ) -> None:
     """A process that loses the lease and wins it again has cached orders as they were. A fill that
     names what was filled since used to be rejected because of that cache, and the order failed."""
-    await feed.publish_quote("90", "100", "2")
+    await feed.publish_quote("90", "100", "0")
     one, two = OrdersProcess(server), OrdersProcess(server)
     await one.start(with_broker=False)
     await two.start(with_broker=False)
     await one.place_order(place_request("10"))
     for turn, process in enumerate([one, two, one, two, one], 1):
         lease = asyncio.create_task(process.runner.run())
-        await feed.publish_quote("90", "100", "2")
+        await feed.publish_quote("90", f"100.{turn}", "2")
         await wait_for_log(
             server,
             f"fill {turn}",

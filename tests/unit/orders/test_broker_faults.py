@@ -38,8 +38,8 @@ async def test_two_brokers_at_once_fill_nothing_twice(
     await feed.publish_quote("99", "100", "1")
     for _ in range(5):
         await brokers[0].place_order(place_request("7"))
-    for _ in range(40):
-        await feed.publish_quote("99", "100", "3")
+    for number in range(40):
+        await feed.publish_quote("99", "100", f"3.{number}")
         await asyncio.sleep(0.05)
     seen = await wait_for_log(server, "all closed", lambda seen: not seen.open_orders())
     await assert_verified(server, allow_pending=True)
@@ -78,8 +78,8 @@ async def test_the_broker_survives_an_outage_of_the_log(
     await asyncio.sleep(600)
     process.raise_task_errors()
     server.start()
-    for _ in range(100):
-        await feed.publish_quote("99", "100", "3")
+    for number in range(100):
+        await feed.publish_quote("99", "100", f"3.{number}")
         await asyncio.sleep(0.1)
     await wait_for_log(server, "filled", lambda seen: order_statuses(seen) == ["filled 10"])
     await process.kill()

@@ -1,6 +1,5 @@
 """The fold of all open orders, and its checkpoint."""
 
-from datetime import timedelta
 from decimal import Decimal
 
 import msgspec
@@ -8,7 +7,7 @@ import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
-from tapewire.events import CATALOGUE, CODEC, Side, UserErased
+from tapewire.events import CATALOGUE, CODEC, QuotedOffer, Side, UserErased
 from tapewire.log import EventMetadata, NewEvent, RecordedEvent
 from tapewire_services.orders.domain.commands import Command
 from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrder, OpenOrders
@@ -101,28 +100,48 @@ def test_a_checkpoint_at_any_point_changes_nothing(point: int) -> None:
     assert broken.consumed_liquidity() == straight.consumed_liquidity()
 
 
-def filled(qty: str, second: int, sequence: int, client: str = "c1") -> list[RecordedEvent]:
-    """An order, and a fill that consumed the quote of that second."""
-    filled_event = fill(qty)
-    filled_event = msgspec.structs.replace(
-        filled_event, quoted_at=START + timedelta(seconds=second)
-    )
+def filled(
+    qty: str, offer: QuotedOffer | None, sequence: int, client: str = "c1", price: str = "100"
+) -> list[RecordedEvent]:
+    """An order, and a fill that consumed an offer."""
+    filled_event = msgspec.structs.replace(fill(qty, price), offer=offer)
     placed = given(place("100", client_order_id=client), accept(), filled_event)
     return [recorded(one, sequence + number) for number, one in enumerate(placed.new_events)]
 
 
-def test_liquidity_consumed_from_a_quote_adds_up_and_starts_again_with_the_next_quote() -> None:
-    fold = OpenOrders()
-    fills = [("4", 1, "a"), ("3", 1, "b"), ("5", 2, "c"), ("9", 1, "late"), ("2", 2, "d")]
-    consumed: list[tuple[timedelta, str]] = []
-    for number, (qty, second, client) in enumerate(fills):
-        for event in filled(qty, second, 100 * number + 1, client):
+def fold_consumed(fills: list[tuple[str, QuotedOffer | None]], price: str = "100") -> list[str]:
+    """What is consumed after each of the fills, as ``number: qty of size``."""
+    fold, consumed = OpenOrders(), list[str]()
+    for number, (qty, offer) in enumerate(fills):
+        for event in filled(qty, offer, 100 * number + 1, f"c{number}", price):
             fold.apply(event)
-        [liquidity] = fold.consumed_liquidity()
-        consumed.append((liquidity.quoted_at - START, str(liquidity.qty)))
-    one, two = timedelta(seconds=1), timedelta(seconds=2)
-    assert consumed == [(one, "4"), (one, "7"), (two, "5"), (two, "5"), (two, "7")]
+        [one] = fold.consumed_liquidity()
+        consumed.append(f"{one.offer_number}: {one.qty} of {one.offer_size}")
     assert OpenOrders.decode(fold.encode()).consumed_liquidity() == fold.consumed_liquidity()
+    return consumed
+
+
+def test_liquidity_consumed_from_an_offer_adds_up_and_starts_again_with_the_next_offer() -> None:
+    one, two = (QuotedOffer(number=number, size=Decimal(9)) for number in (1, 2))
+    fills: list[tuple[str, QuotedOffer | None]] = [
+        ("4", one), ("3", one), ("5", two), ("9", one), ("2", two)
+    ]  # fmt: skip
+    assert fold_consumed(fills) == ["1: 4 of 9", "1: 7 of 9", "2: 5 of 9", "2: 5 of 9", "2: 7 of 9"]
+
+
+def test_old_fills_that_name_no_offer_add_up_at_their_price() -> None:
+    offer = QuotedOffer(number=1, size=Decimal(9))
+    assert fold_consumed([("4", None), ("3", None), ("2", offer)]) == [
+        "0: 4 of None",
+        "0: 7 of None",
+        "1: 2 of 9",
+    ]
+    fold = OpenOrders()
+    for number, price in enumerate(["100", "101"]):
+        for event in filled("4", None, 100 * number + 1, f"c{number}", price):
+            fold.apply(event)
+    [one] = fold.consumed_liquidity()
+    assert (one.price, one.qty) == (Decimal(101), Decimal(4))
 
 
 def test_a_state_without_consumed_liquidity_is_read() -> None:
@@ -141,7 +160,14 @@ def forget(fold: OpenOrders) -> list[OpenOrder]:
 
 
 def test_an_erased_user_has_no_open_orders_and_others_keep_theirs() -> None:
-    consumed = ConsumedLiquidity(symbol="IBM", side=Side.BUY, quoted_at=START, qty=Decimal(1))
+    consumed = ConsumedLiquidity(
+        symbol="IBM",
+        side=Side.BUY,
+        price=Decimal(100),
+        offer_number=1,
+        offer_size=Decimal(9),
+        qty=Decimal(1),
+    )
     fold = OpenOrders(consumed=[consumed])
     for one in HISTORY:
         fold.apply(one)
@@ -159,7 +185,14 @@ def test_an_erased_user_has_no_open_orders_and_others_keep_theirs() -> None:
 def test_without_the_erased_events_the_fold_is_the_same() -> None:
     """Services have folded the user's events, a verifier cannot: fills of the user consumed
     liquidity."""
-    consumed = ConsumedLiquidity(symbol="IBM", side=Side.BUY, quoted_at=START, qty=Decimal(1))
+    consumed = ConsumedLiquidity(
+        symbol="IBM",
+        side=Side.BUY,
+        price=Decimal(100),
+        offer_number=1,
+        offer_size=Decimal(9),
+        qty=Decimal(1),
+    )
     whole, rest = OpenOrders(consumed=[consumed]), OpenOrders()
     for one in HISTORY:
         whole.apply(one)

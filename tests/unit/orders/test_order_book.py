@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
-from tapewire.events import OrderStatus, PriceUpdated, Side
+from tapewire.events import OrderStatus, PriceUpdated, QuotedOffer, Side
 from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrder
 from tapewire_services.orders.domain.order_book import OrderBook, PendingExecution
 from tests.harness.order_builders import open_order, quote
@@ -61,27 +61,65 @@ def test_a_market_order_fills_at_the_ask() -> None:
     assert Market(buy, sell).on(quote("99", "100")) == ["o1 10@100", "o2 10@99"]
 
 
+def consumed(qty: str, *, price: str = "100", size: str | None = "10") -> ConsumedLiquidity:
+    """What was bought of the seventh ask."""
+    return ConsumedLiquidity(
+        symbol="IBM",
+        side=Side.BUY,
+        price=Decimal(price),
+        offer_number=7,
+        offer_size=None if size is None else Decimal(size),
+        qty=Decimal(qty),
+    )
+
+
+def restored(liquidity: ConsumedLiquidity, *orders: OpenOrder) -> Market:
+    """The market of a broker that takes over after `liquidity` was consumed."""
+    market = Market()
+    market.book.restore_consumed_liquidity([liquidity])
+    for order in orders:
+        market.book.add_order(order)
+    return market
+
+
 def test_liquidity_consumed_before_the_book_existed_is_not_available() -> None:
-    now = quote(sizes=("10", "10"))
-    consumed = ConsumedLiquidity(
-        symbol="IBM", side=Side.BUY, quoted_at=now.timestamp, qty=Decimal(7)
+    market = restored(
+        consumed("7"), open_order("10", since=1), open_order("10", since=2, side=Side.SELL)
     )
-    market = Market()
-    market.book.restore_consumed_liquidity([consumed])
-    market.book.add_order(open_order("10", since=1))
-    market.book.add_order(open_order("10", since=2, side=Side.SELL))
-    assert market.on(now) == ["o1 3@100", "o2 10@99"]
-    assert market.on(quote(sizes=("10", "10"), second=2)) == ["o1 7@100"]
+    assert market.on(quote(sizes=("10", "10"))) == ["o1 3@100", "o2 10@99"]
+    assert market.on(quote(sizes=("10", "10"), second=2)) == [], "the same offers"
+    assert market.on(quote(sizes=("10", "11"), second=3)) == ["o1 7@100"]
 
 
-def test_liquidity_consumed_from_an_older_quote_does_not_count() -> None:
-    old = quote(sizes=("10", "10"), second=1)
-    market = Market()
-    market.book.restore_consumed_liquidity(
-        [ConsumedLiquidity(symbol="IBM", side=Side.BUY, quoted_at=old.timestamp, qty=Decimal(10))]
-    )
-    market.book.add_order(open_order("10"))
-    assert market.on(quote(sizes=("10", "10"), second=2)) == ["o1 10@100"]
+def test_liquidity_consumed_from_another_offer_does_not_count() -> None:
+    for before in (consumed("10", price="99.9"), consumed("10", size="11")):
+        market = restored(before, open_order("10"))
+        assert market.on(quote(sizes=("10", "10"))) == ["o1 10@100"]
+
+
+def test_liquidity_that_old_fills_consumed_at_the_price_counts_for_any_size() -> None:
+    market = restored(consumed("7", size=None), open_order("10"))
+    assert market.on(quote(sizes=("10", "10"))) == ["o1 3@100"]
+
+
+def test_offers_are_numbered_on_from_those_of_the_last_broker() -> None:
+    """The fold of fills takes the highest number for the newest offer."""
+    for offered, number in (("10", 7), ("12", 8)):
+        market = restored(consumed("1"), open_order("2"))
+        market.book.update_quote(quote(sizes=("10", offered)))
+        [execution] = market.book.match_orders("IBM")
+        assert execution.offer == QuotedOffer(number=number, size=Decimal(offered))
+
+
+def test_a_changed_offer_is_seen_even_if_no_order_rests_when_it_changes() -> None:
+    """Otherwise an offer that comes back later passed for the one that was consumed."""
+    market = Market(open_order("10"))
+    assert market.on(quote(sizes=("0", "10"))) == ["o1 10@100"]
+    assert market.book.needs_quotes("IBM")
+    assert market.on(quote(sizes=("0", "7"))) == []
+    assert not market.book.needs_quotes("IBM"), "nothing of this offer is consumed"
+    market.book.add_order(open_order("10", since=2))
+    assert market.on(quote(sizes=("0", "10"))) == ["o2 10@100"]
 
 
 def test_a_market_order_waits_for_a_quote() -> None:
@@ -115,12 +153,14 @@ def test_an_order_larger_than_the_quoted_size_is_filled_in_parts() -> None:
     assert len(market.book) == 0
 
 
-def test_a_repeated_quote_brings_no_new_size() -> None:
-    """After a gap all quotes are read again, among them the one that is already consumed."""
+def test_an_offer_that_is_quoted_again_brings_no_new_size() -> None:
+    """A feed confirms its quotes, and a quote changes when its other side does."""
     market = Market(open_order("10"))
-    same = quote(sizes=("4", "4"))
-    assert market.on(same) == ["o1 4@100"]
-    assert market.on(same) == []
+    assert market.on(quote(sizes=("4", "4"))) == ["o1 4@100"]
+    assert market.on(quote(sizes=("4", "4"))) == []
+    assert market.on(quote(sizes=("4", "4"), second=5)) == []
+    assert market.on(quote(sizes=("4.0", "4.0"), second=-5)) == []
+    assert market.on(quote(bid="98", sizes=("9", "4"), second=6)) == []
 
 
 def test_buys_and_sells_consume_separate_sizes() -> None:
@@ -165,8 +205,8 @@ def test_an_order_in_flight_is_not_matched_and_others_are() -> None:
     book.add_order(open_order("10", since=2))
     book.update_quote(quote(sizes=("0", "4"), second=1))
     (first,) = book.match_orders("IBM")
-    book.update_quote(quote(sizes=("0", "4"), second=2))
-    assert [describe(one) for one in book.match_orders("IBM")] == ["o2 4@100"]
+    book.update_quote(quote(sizes=("0", "4"), ask="101", second=2))
+    assert [describe(one) for one in book.match_orders("IBM")] == ["o2 4@101"]
     book.update_order(filled(first, 100))
     book.settle_execution(first, is_filled=True)
     book.update_quote(quote(sizes=("0", "9"), second=3))
@@ -211,7 +251,7 @@ def test_the_id_of_a_fill_is_derived_from_the_order_and_its_filled_quantity() ->
     for each in (book, other):
         each.add_order(open_order("10", filled_qty="4"))
     book.update_quote(quote(sizes=("0", "1")))
-    other.update_quote(quote(sizes=("0", "5"), ask="90"))
+    other.update_quote(quote(sizes=("0", "5"), bid="89", ask="90"))
     assert (
         book.match_orders("IBM")[0].command_id
         == other.match_orders("IBM")[0].command_id
@@ -237,8 +277,8 @@ def test_orders_execute_at_every_price_that_a_market_has(ask: str) -> None:
 def test_symbols_are_matched_separately() -> None:
     market = Market(open_order(since=1), open_order(since=2, symbol="SPY"))
     assert market.on(quote(symbol="SPY")) == ["o2 10@100"]
-    assert market.book.has_resting_orders("IBM")
-    assert not market.book.has_resting_orders("SPY")
+    assert [one.order.order_id for one, _ in market.book.waiting_orders("IBM")] == ["o1"]
+    assert not market.book.has_waiting_orders("SPY")
 
 
 prices = st.integers(95, 105).map(str)

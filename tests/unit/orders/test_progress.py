@@ -32,11 +32,11 @@ async def test_it_is_idle_at_the_end_of_the_log_and_at_the_newest_quote() -> Non
         await get_progress(process)
     await process.start()
     await process.place_order(place_request("10"))
-    seen = await wait_for_log(server, "filled in part", lambda seen: len(seen.events) == 4)
+    seen = await wait_for_log(server, "waiting for more", lambda seen: len(seen.events) == 5)
     await asyncio.sleep(1)
     progress, quote = await get_progress(process), process.quote_cache.quote("IBM")
     assert quote is not None
-    assert (progress.busy, progress.taken) == (0, {"ev.*.orders.>": seen.events[2].sequence})
+    assert (progress.busy, progress.taken) == (0, {"ev.*.orders.>": seen.events[4].sequence})
     assert progress.quotes == {"IBM": quote.timestamp}
     await process.kill()
 

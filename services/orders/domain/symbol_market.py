@@ -1,0 +1,170 @@
+"""The market of one symbol: its ask and its bid, and the orders that rest for each. Pure.
+
+Buys execute at the ask and sells at the bid. An offer that does not change is the same offer,
+whatever its timestamp: what was executed against it is gone. It is a new offer when its price or
+its size changes, or when a trade at its price is reported and its size stays: others took from it,
+and it was filled up again.
+
+A side with price 0 and size 0 is no offer. Nothing executes against a side without a size or with a
+price out of bounds. A market is crossed when the bid is above the ask; nothing executes in it. A
+locked market, with the bid at the ask, trades. Start at `SymbolMarket.update_quote` and
+`SymbolMarket.waiting_reason`.
+"""
+
+from decimal import ROUND_DOWN, Decimal
+
+from tapewire.decimals import WIDE_CONTEXT
+from tapewire.events import Order, PriceUpdated, QuotedOffer, Side, WaitingReason
+from tapewire.values import is_price
+from tapewire_services.orders.domain.commands import QTY_PLACES
+from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrder
+
+ZERO = Decimal(0)
+_QTY_STEP = Decimal((0, (1,), -QTY_PLACES))
+_MAX_SIZE = Decimal(10**12)
+"""Shares; a larger quoted size counts as this."""
+
+PriorityKey = tuple[int, Decimal, int, str]
+
+
+class QuoteSide:
+    """The best ask or the best bid, and the orders that execute against it, by priority.
+
+    `price` is None if nothing can be executed at the quoted price, and before the first quote.
+    `remaining_size` is the part of the offer that was not executed yet.
+    """
+
+    __slots__ = ("_consumed", "_quoted", "offer", "price", "priority_keys", "remaining_size")
+
+    def __init__(self) -> None:
+        self.priority_keys: list[PriorityKey] = []
+        self.price: Decimal | None = None
+        self.offer = QuotedOffer(number=0, size=ZERO)
+        self.remaining_size = ZERO
+        self._quoted: tuple[Decimal, Decimal] | None = None
+        self._consumed: ConsumedLiquidity | None = None
+
+    @property
+    def is_consumed(self) -> bool:
+        """Whether a part of the offer was executed, or is in flight."""
+        return self.remaining_size < self.offer.size or self._consumed is not None
+
+    def restore_consumed(self, consumed: ConsumedLiquidity) -> None:
+        """Say what was executed before the first quote arrived here."""
+        self._consumed = consumed
+
+    def update(self, price: Decimal, size: Decimal) -> None:
+        """Take a quote. Nothing changes if it repeats price and size."""
+        if (price, size) != self._quoted:
+            self._quoted = (price, size)
+            self.price = price if (price or size) and is_price(price) else None
+            self.renew(ZERO if self.price is None else _executable_size(size))
+
+    def renew(self, size: Decimal) -> None:
+        """Begin a new offer of `size` shares. The first one may be consumed in part already."""
+        consumed, self._consumed = self._consumed, None
+        self.offer = QuotedOffer(number=self.offer.number + 1, size=size)
+        self.remaining_size = size
+        if consumed is None:
+            return
+        if self.price is not None and consumed.is_of(self.price, size):
+            self.offer = QuotedOffer(number=consumed.offer_number, size=size)
+            self.remaining_size = max(ZERO, WIDE_CONTEXT.subtract(size, consumed.qty))
+        else:
+            self.offer = QuotedOffer(number=consumed.offer_number + 1, size=size)
+
+
+class SymbolMarket:
+    """The market of one symbol. `asks` is what buys execute against, `bids` what sells do."""
+
+    __slots__ = ("asks", "bids", "is_crossed", "quote")
+
+    def __init__(self) -> None:
+        self.asks = QuoteSide()
+        self.bids = QuoteSide()
+        self.quote: PriceUpdated | None = None
+        self.is_crossed = False
+
+    def side_for(self, side: Side) -> QuoteSide:
+        """What orders of `side` execute against."""
+        return self.asks if side is Side.BUY else self.bids
+
+    @property
+    def needs_quotes(self) -> bool:
+        """Whether orders rest, or an offer was consumed in part: its next change must not be
+        missed."""
+        return bool(
+            self.asks.priority_keys
+            or self.bids.priority_keys
+            or self.asks.is_consumed
+            or self.bids.is_consumed
+        )
+
+    def update_quote(self, quote: PriceUpdated) -> None:
+        """Take the newest quote."""
+        before, self.quote = self.quote, quote
+        if before is quote:
+            return
+        asks, bids = self.asks, self.bids
+        asks_before, bids_before = asks.offer, bids.offer
+        asks.update(quote.ask, quote.ask_size)
+        bids.update(quote.bid, quote.bid_size)
+        self.is_crossed = (
+            asks.price is not None and bids.price is not None and bids.price > asks.price
+        )
+        if before is None or not (asks.is_consumed or bids.is_consumed):
+            return
+        traded_at = _price_of_trade(before, quote)
+        if traded_at is None:
+            return
+        if asks.offer is asks_before and asks.price is not None and traded_at >= asks.price:
+            asks.renew(asks.offer.size)
+        if bids.offer is bids_before and bids.price is not None and traded_at <= bids.price:
+            bids.renew(bids.offer.size)
+
+    def waiting_reason(self, side: Side, *, is_stale: bool) -> WaitingReason | None:
+        """Why nothing can be executed for orders of `side`; None if something can."""
+        if self.quote is None:
+            return WaitingReason.NO_QUOTE
+        if is_stale:
+            return WaitingReason.STALE_QUOTE
+        if self.is_crossed:
+            return WaitingReason.CROSSED
+        if self.side_for(side).remaining_size <= ZERO:
+            return WaitingReason.NO_OFFER
+        return None
+
+
+def priority_key(open_order: OpenOrder) -> PriorityKey:
+    """Sorts by priority: market before limit, then price, then time."""
+    order = open_order.order
+    if order.limit_price is None:
+        return (0, ZERO, open_order.since, order.order_id)
+    rank = -order.limit_price if order.side is Side.BUY else order.limit_price
+    return (1, rank, open_order.since, order.order_id)
+
+
+def is_marketable(order: Order, price: Decimal | None) -> bool:
+    """Whether the order may be executed at `price`. Without one, a limit order waits for its
+    price, and a market order for any."""
+    if order.limit_price is None:
+        return True
+    if price is None:
+        return False
+    if order.side is Side.BUY:
+        return price <= order.limit_price
+    return price >= order.limit_price
+
+
+def _executable_size(size: Decimal) -> Decimal:
+    if not size.is_finite() or size <= ZERO:
+        return ZERO
+    return min(size, _MAX_SIZE).quantize(_QTY_STEP, ROUND_DOWN, context=WIDE_CONTEXT)
+
+
+def _price_of_trade(before: PriceUpdated, quote: PriceUpdated) -> Decimal | None:
+    """The price of the last trade between two quotes; None if there was none."""
+    numbers = (before.volume, quote.volume, quote.price)
+    if not all(number.is_finite() for number in numbers):
+        return None
+    return quote.price if quote.volume > before.volume else None
