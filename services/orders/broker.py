@@ -72,20 +72,21 @@ class PaperBroker:
     """Fills orders at the best bid or ask, up to the quoted size.
 
     Args:
-        is_stale: whether the quote of a symbol is too old to execute against.
+        is_stale: whether the quote of a symbol is too old to execute against; None: as the cache
+            judges it.
     """
 
     def __init__(
         self,
         quote_cache: QuoteCache,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        is_stale: Callable[[str], bool] = lambda _: False,
+        is_stale: Callable[[str], bool] | None = None,
     ) -> None:
         self._quote_cache = quote_cache
         self._clock = clock
-        self._is_stale = is_stale
+        self._is_stale = is_stale or quote_cache.is_stale
         self._book = OrderBook()
-        self._waiting = WaitingMonitor(self._book, is_stale)
+        self._waiting = WaitingMonitor(self._book, self._is_stale)
         self._waiting_changes_in_progress = 0
         self._has_waiting_orders = asyncio.Event()
         self._work_queue: asyncio.Queue[OpenOrder | PendingExecution | WaitingChange] = (
@@ -118,14 +119,18 @@ class PaperBroker:
         """The queue holds at most one acceptance or execution of an order, and one worker handles
         it, so these reports on one order never overlap. A report of what an order waits for may
         overlap with its execution, and changes nothing if it is stored later."""
-        remove_listener = self._quote_cache.add_listener(self._match_symbol)
+        remove_listeners = (
+            self._quote_cache.add_listener(self._match_symbol),
+            self._quote_cache.add_freshness_listener(self._match_symbol),
+        )
         try:
             async with asyncio.TaskGroup() as workers:
                 workers.create_task(self._report_waiting_changes())
                 for _ in range(MAX_CONCURRENT_REPORTS):
                     workers.create_task(self._run_worker(report))
         finally:
-            remove_listener()
+            for remove_listener in remove_listeners:
+                remove_listener()
 
     def _match_symbol(self, symbol: str) -> None:
         if not self._book.needs_quotes(symbol):

@@ -53,9 +53,12 @@ clock = make_clock(START)
 
 
 class OrdersProcess(MemoryProcess):
-    """One process of the service. It runs the broker if it is started with `with_broker`."""
+    """One process of the service. It runs the broker if it is started with `with_broker`. Quotes
+    become stale only `with_staleness`."""
 
-    def __init__(self, server: MemoryServer, faults: Faults | None = None) -> None:
+    def __init__(
+        self, server: MemoryServer, faults: Faults | None = None, *, with_staleness: bool = False
+    ) -> None:
         super().__init__(server, faults)
         self.orders: CommandHandler[State, Command] = CommandHandler(
             GroupCommitLog(self.log), ORDER_DECIDER
@@ -80,7 +83,7 @@ class OrdersProcess(MemoryProcess):
             self.log,
             self.views,
             self.reporter,
-            lambda: PaperBroker(self.quote_cache, clock),
+            lambda: PaperBroker(self.quote_cache, clock, None if with_staleness else _never),
             self.rng,
         )
 
@@ -129,6 +132,10 @@ def place_request(
         limit_price=None if limit is None else Decimal(limit),
         client_order_id=client_order_id,
     )
+
+
+def _never(_: str) -> bool:
+    return False
 
 
 class QuoteSimulator:

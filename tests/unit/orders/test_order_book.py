@@ -269,7 +269,7 @@ def test_invalid_prices_and_sizes_are_not_executed() -> None:
 def test_orders_execute_at_every_price_that_a_market_has(ask: str) -> None:
     book = OrderBook()
     book.add_order(open_order())
-    book.update_quote(quote(ask=ask, sizes=("0", "10")))
+    book.update_quote(quote("-40", ask, sizes=("10", "10")))
     [execution] = book.match_orders("IBM")
     assert execution.price == Decimal(ask)
 

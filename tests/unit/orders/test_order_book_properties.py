@@ -46,7 +46,7 @@ class TakenOver(NamedTuple):
 Step = Quoted | OpenOrder | Canceled | TakenOver
 
 sides = st.tuples(
-    st.sampled_from(["0", "97", "98", "99", "100", "101"]),
+    st.sampled_from(["-1", "0", "98", "99", "100", "101"]),
     st.sampled_from(["0", "0.3", "5", "20"]),
 )
 
@@ -108,8 +108,10 @@ class ModelSide:
 
     @property
     def price(self) -> Decimal | None:
-        """The quoted price; None if the side is absent or has the price 0."""
-        return None if self.offer is None or not self.offer.price else self.offer.price
+        """The quoted price; None if the side is absent."""
+        if self.offer is None or not (self.offer.price or self.offer.size):
+            return None
+        return self.offer.price
 
 
 class Model:

@@ -65,7 +65,7 @@ def test_a_crossed_market_trades_nothing_and_a_locked_one_does() -> None:
         (quote("99", "100", sizes=("0", "9")), ["o1 5@100"], {"o2": "no_offer"}),
         (quote("99", "100", sizes=("-1", "NaN")), [], {"o1": "no_offer", "o2": "no_offer"}),
         (quote("0", "0", sizes=("0", "0")), [], {"o1": "no_offer", "o2": "no_offer"}),
-        (quote("99", "1000000.01"), ["o2 5@99"], {"o1": "no_offer"}),
+        (quote("99", "1e12"), ["o2 5@99"], {"o1": "no_offer"}),
         (quote("NaN", "Infinity"), [], {"o1": "no_offer", "o2": "no_offer"}),
     ],
 )
