@@ -272,8 +272,9 @@ class Harness:
             self._shared_edges[key] = self.start_edge(**settings)
         return self._shared_edges[key]
 
-    def start_orders(self) -> ManagedService:
-        return self.start_service("orders")
+    def start_orders(self, **settings: Any) -> ManagedService:
+        """Start the orders service. A quote that a test publishes once stays fresh for a while."""
+        return self.start_service("orders", **{"TAPEWIRE_STALE_SECONDS": "60", **settings})
 
     def start_service(self, name: str, **settings: Any) -> ManagedService:
         """Start a new process of the service `name`."""

@@ -40,7 +40,11 @@ class JournalPlatform:
         port = find_free_port()
         self.orders_url = f"http://127.0.0.1:{port}"
         settings = {"TAPEWIRE_NATS_URL": self.server.url}
-        orders_settings = {**settings, "TAPEWIRE_HEALTH_PORT": str(port)}
+        orders_settings = {
+            **settings,
+            "TAPEWIRE_HEALTH_PORT": str(port),
+            "TAPEWIRE_STALE_SECONDS": "60",  # a test publishes its quote once
+        }
         self.edge = EdgeProcess(settings, self.folder)
         self._services += [
             self.edge,

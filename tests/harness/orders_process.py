@@ -82,8 +82,7 @@ class OrdersProcess(MemoryProcess):
         self.runner = BrokerRunner(
             self.log,
             self.views,
-            self.reporter,
-            lambda: PaperBroker(self.quote_cache, clock, None if with_staleness else _never),
+            lambda: PaperBroker(self.quote_cache, clock, None if with_staleness else never_stale),
             self.rng,
         )
 
@@ -134,7 +133,8 @@ def place_request(
     )
 
 
-def _never(_: str) -> bool:
+def never_stale(_: str) -> bool:
+    """How a broker judges quotes in tests that publish each only once."""
     return False
 
 
@@ -145,6 +145,7 @@ class QuoteSimulator:
         self._quote_store = MemoryLatestValueStore(server)
         self._rng = random.Random(seed)
         self._quote_number = 0
+        self._last_published = ("IBM", b"")
 
     async def publish_quote(
         self,
@@ -160,8 +161,13 @@ class QuoteSimulator:
         published = quote(bid, ask, sizes=(size, size), second=self._quote_number, symbol=symbol)
         before = quote(second=self._quote_number - 1).timestamp
         published = msgspec.structs.replace(published, follows=before)
+        self._last_published = (symbol, CODEC.encode(published))
+        await self.repeat_quote()
+
+    async def repeat_quote(self) -> None:
+        """Confirm the last quote, as a feed does."""
         with contextlib.suppress(Unavailable):
-            await self._quote_store.put_unacknowledged(symbol, CODEC.encode(published))
+            await self._quote_store.put_unacknowledged(*self._last_published)
 
     async def run(self) -> None:
         while True:

@@ -262,6 +262,7 @@ async def test_an_order_whose_fill_is_always_rejected_fails(
     await feed.publish_quote()
     quote_cache = QuoteCache(MemoryLatestValueStore(server))
     await quote_cache.start()
+    await feed.repeat_quote()
     broker, reported = PaperBroker(quote_cache), list[Command]()
 
     async def refuse(order: OpenOrder, command: Command) -> OpenOrder:

@@ -18,6 +18,7 @@ from tests.harness.orders_process import (
     OrdersProcess,
     QuoteSimulator,
     clock,
+    never_stale,
     order_statuses,
     place_request,
     wait_for_log,
@@ -42,7 +43,7 @@ def exchange_process(server: MemoryServer) -> OrdersProcess:
         process.log,
         process.views,
         process.reporter,
-        lambda: PaperBroker(process.quote_cache, clock),
+        lambda: PaperBroker(process.quote_cache, clock, never_stale),
         process.rng,
         max_storing_time=MAX_STORING_TIME,
     )
