@@ -82,6 +82,7 @@ class OrdersProcess(MemoryProcess):
         self.runner = BrokerRunner(
             self.log,
             self.views,
+            self.reporter,
             lambda: PaperBroker(self.quote_cache, clock, None if with_staleness else never_stale),
             self.rng,
         )

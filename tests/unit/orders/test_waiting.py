@@ -64,7 +64,7 @@ async def test_a_market_order_is_not_filled_at_a_stale_quote_and_says_so(
     await process.place_order(place_request("10"))
     waiting = ["placed", "accepted", "waiting stale_quote"]
     assert await states_after(server, NOTED_SECONDS) == waiting
-    assert await states_after(server, 60) == waiting, "it is said once"
+    assert await states_after(server, 60) == waiting, "it is noted once"
     await feed.repeat_quote()
     assert await wait_until_filled(server) == [*waiting, "filled"]
     await assert_verified(server, allow_pending=True)
@@ -199,7 +199,7 @@ async def test_the_next_broker_knows_what_orders_wait_for(
     assert sorted(await states_after(server, NOTED_SECONDS)) == noted
     await process.kill()
     process = await OrdersProcess(server).start()
-    assert sorted(await states_after(server, 5)) == noted, "it is not said again"
+    assert sorted(await states_after(server, 5)) == noted, "it is not noted again"
     await process.kill()
     await feed.publish_quote("99", "101", "0")
     process = await OrdersProcess(server).start()
