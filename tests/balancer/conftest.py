@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.balancer.fleet import EdgeFleet
-from tests.harness.nginx import nginx_binary
+from tests.harness.nginx import require_nginx
 
 IS_SHORT = bool(os.environ.get("TAPEWIRE_TEST_SHORT"))
 MAX_USER_CONNECTIONS = 3
@@ -20,8 +20,7 @@ _SUMMARY_LINES = pytest.StashKey[list[str]]()
 @pytest.fixture(scope="session")
 def fleet_folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
     """Creates folders for fleets; skips the test if nginx is missing."""
-    if nginx_binary() is None:
-        pytest.skip("no nginx here; Debian and Ubuntu: apt-get install nginx-light")
+    require_nginx()
     return lambda: tmp_path_factory.mktemp("fleet")
 
 

@@ -16,7 +16,7 @@ from tests.browser.test_foreign_pages import serve_empty_page
 from tests.browser.trading_page import TradingPage
 from tests.harness.certificates import CertificateAuthority
 from tests.harness.edge import EdgeProcess, Harness
-from tests.harness.nginx import NginxProcess, nginx_binary
+from tests.harness.nginx import NginxProcess, require_nginx
 from tests.harness.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -43,8 +43,7 @@ def edge(isolated_harness: Harness) -> EdgeProcess:
 @pytest.fixture
 def https_port(edge: EdgeProcess, tmp_path: Path) -> Iterator[int]:
     """Return the port of an nginx that ends TLS in front of the edge."""
-    if nginx_binary() is None:
-        pytest.skip("no nginx here; Debian and Ubuntu: apt-get install nginx-light")
+    require_nginx()
     certificate, key = CertificateAuthority("tests").issue("edge", tmp_path)
     tls = f"sndbuf=128k ssl;\n    ssl_certificate {certificate};\n    ssl_certificate_key {key};"
     nginx = NginxProcess(tmp_path / "nginx", [edge.port], {"sndbuf=128k;": tls})

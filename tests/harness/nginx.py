@@ -16,6 +16,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pytest
+
 from tests.harness.edge import EdgeClient
 from tests.harness.nats_servers import _set_parent_death_signal
 
@@ -45,6 +47,12 @@ http {{
 def nginx_binary() -> str | None:
     """The path of nginx; Debian installs it in a folder that only root's PATH has."""
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+def require_nginx() -> None:
+    """Skip the test, or all tests of the fixture, where nginx is not installed."""
+    if nginx_binary() is None:
+        pytest.skip("no nginx here; Debian and Ubuntu: apt-get install nginx-light")
 
 
 class ReservedPort:

@@ -10,7 +10,7 @@ from playwright.async_api import Browser
 
 from tests.harness.chromium import browser, chromium  # noqa: F401  # fixtures
 from tests.harness.edge import Harness
-from tests.harness.nginx import nginx_binary
+from tests.harness.nginx import require_nginx
 from tests.hostile.trial import FULL, SHORT, HostileTrialResult, run_trial
 
 IS_SHORT = bool(os.environ.get("TAPEWIRE_TEST_SHORT"))
@@ -23,8 +23,7 @@ FIGURES = "hostile"
 
 @pytest.fixture(scope="session")
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
-    if nginx_binary() is None:
-        pytest.skip("no nginx here; Debian and Ubuntu: apt-get install nginx-light")
+    require_nginx()
     if shutil.which("curl") is None:
         pytest.skip("no curl on the PATH")
     made = Harness(tmp_path_factory.mktemp("hostile"))

@@ -40,12 +40,13 @@ from tapewire.log.jetstream import (
     provision,
 )
 from tapewire.log.jetstream.streams import MARKET
-from tapewire.runtime import RequestClient, RequestTimeout
+from tapewire.runtime import RequestClient
 from tapewire.runtime.contracts import alerts, notifications, orders
 from tests.harness import fork_server, waiting
 from tests.harness.golden_events import golden_event
 from tests.harness.nats_servers import LocalNatsServer
 from tests.harness.recorded_log import read_events
+from tests.harness.repeated_requests import request_until_answered
 
 USER = "alice"
 READY_SECONDS = 90.0
@@ -128,14 +129,7 @@ class AlertsStack:
 
     async def request(self, service: str, verb: str, request: Any, reply: type[Any]) -> Any:
         """Repeat the request under one command id until it is answered, as the edge does."""
-        command_id = new_id()
-        async with asyncio.timeout(READY_SECONDS):
-            while True:
-                with contextlib.suppress(RequestTimeout):
-                    return await self.requests.request(
-                        service, verb, request, reply, correlation="test", command_id=command_id
-                    )
-                await asyncio.sleep(0.05)
+        return await request_until_answered(self.requests, service, verb, request, reply)
 
     async def create_rule(self, price: str) -> str:
         request = alerts.CreateRule(

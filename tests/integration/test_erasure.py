@@ -8,8 +8,8 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -23,7 +23,7 @@ from tapewire.events import (
     StopLoss,
     StopLossKind,
 )
-from tapewire.log import Unavailable, encode_token, new_id, view_checkpoints
+from tapewire.log import Unavailable, encode_token, view_checkpoints
 from tapewire.log.jetstream import (
     JetStreamEventLog,
     JetStreamLatestValueStore,
@@ -32,11 +32,12 @@ from tapewire.log.jetstream import (
     stream_reads,
 )
 from tapewire.log.jetstream.streams import MARKET, VIEWS
-from tapewire.runtime import RequestClient, RequestTimeout
+from tapewire.runtime import RequestClient
 from tapewire.runtime.contracts import alerts, orders, strategies
 from tests.harness import provisioning
 from tests.harness.erasures import find_in_files
 from tests.harness.provisioning import run_command
+from tests.harness.repeated_requests import request_until_answered
 from tests.harness.stack import Stack, StackFactory
 from tests.harness.waiting import wait_until_async
 
@@ -64,17 +65,7 @@ class Platform:
         self.connection = connection
         self.log = JetStreamEventLog(connection)
         self.views = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
-        self._requests = RequestClient(connection)
-
-    async def ask(self, service: str, verb: str, request: Any, reply: Any) -> Any:
-        command_id = new_id()
-        async with asyncio.timeout(SECONDS):
-            while True:
-                with contextlib.suppress(RequestTimeout):
-                    return await self._requests.request(
-                        service, verb, request, reply, correlation="c", command_id=command_id
-                    )
-                await asyncio.sleep(0.05)
+        self.ask = partial(request_until_answered, RequestClient(connection))
 
     async def place(self, user: str, limit_price: Decimal | None = None) -> None:
         request = orders.PlaceOrder(

@@ -3,7 +3,6 @@ and a load completes while replicas are killed.
 """
 
 import asyncio
-import contextlib
 import os
 import signal
 import subprocess
@@ -17,7 +16,7 @@ import msgspec
 import pytest
 
 from tapewire.events import Item, ItemAnalysed, Sentiment
-from tapewire.log import EVERYBODY, CommandRejected, new_id, pattern
+from tapewire.log import EVERYBODY, CommandRejected, pattern
 from tapewire.log.jetstream import (
     JetStreamEventLog,
     JetStreamLatestValueStore,
@@ -26,14 +25,14 @@ from tapewire.log.jetstream import (
     provision,
 )
 from tapewire.log.jetstream.streams import VIEWS
-from tapewire.runtime import RequestClient, RequestTimeout
+from tapewire.runtime import RequestClient
 from tapewire.runtime.contracts import configurations as configuration_contracts
 from tapewire.runtime.contracts import insights as item_contracts
 from tests.harness import fork_server
 from tests.harness.fork_server import ForkedProcess
 from tests.harness.nats_servers import LocalNatsServer
 from tests.harness.recorded_log import read_events
-from tests.harness.waiting import POLL_INTERVAL_SECONDS
+from tests.harness.repeated_requests import request_until_answered
 
 WAIT_SECONDS = 60.0
 ROWS = 2000
@@ -87,16 +86,7 @@ class InsightsHarness:
 
     async def ask(self, verb: str, request: msgspec.Struct, reply: type[R]) -> R:
         """Repeat the request under one command id until it is answered, as the edge does."""
-        command_id = new_id()
-        async with asyncio.timeout(WAIT_SECONDS):
-            while True:
-                with contextlib.suppress(RequestTimeout):
-                    return await self.requests.request(
-                        "insights", verb, request, reply, correlation="test", command_id=command_id
-                    )
-                # Without a connection the request fails at once; the pause lets other tasks
-                # reconnect.
-                await asyncio.sleep(POLL_INTERVAL_SECONDS)
+        return await request_until_answered(self.requests, "insights", verb, request, reply)
 
     async def metrics(self) -> item_contracts.MetricsReply:
         return await self.ask(

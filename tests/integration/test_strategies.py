@@ -24,14 +24,15 @@ from tapewire.events import (
     StrategyStatus,
     StrategyTraded,
 )
-from tapewire.log import CommandRejected, LogError, RecordedEvent, new_id
+from tapewire.log import CommandRejected, LogError, RecordedEvent
 from tapewire.log.jetstream import JetStreamEventLog, NatsConnection, connect
-from tapewire.runtime import RequestClient, RequestTimeout
+from tapewire.runtime import RequestClient
 from tapewire.runtime.contracts import strategies as contract
 from tests.harness import fork_server
 from tests.harness.fork_server import ForkedProcess
 from tests.harness.nats_servers import LocalNatsServer
 from tests.harness.recorded_log import read_events
+from tests.harness.repeated_requests import request_until_answered
 from tests.harness.strategies_process import StrategiesLogSummary
 
 WAIT_SECONDS = 120.0
@@ -117,19 +118,9 @@ class Client:
 
     async def request(self, verb: str, request: msgspec.Struct) -> contract.StrategyReply:
         """Repeat the request until it is answered; a service that starts answers a little later."""
-        command_id = new_id()
-        async with asyncio.timeout(WAIT_SECONDS):
-            while True:
-                with contextlib.suppress(RequestTimeout):
-                    return await self._requests.request(
-                        contract.SERVICE,
-                        verb,
-                        request,
-                        contract.StrategyReply,
-                        correlation="test",
-                        command_id=command_id,
-                    )
-                await asyncio.sleep(0.1)
+        return await request_until_answered(
+            self._requests, contract.SERVICE, verb, request, contract.StrategyReply
+        )
 
     async def create_strategy(
         self, rule: StrategyRule, *, stop: StopLoss | None = None, symbol: str

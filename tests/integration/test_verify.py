@@ -3,12 +3,11 @@ checkpoint, and reports a missing NATS server.
 """
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
 from decimal import Decimal
-from typing import Any
+from functools import partial
 
 import msgspec
 import psutil
@@ -22,7 +21,6 @@ from tapewire.events import (
     StopLoss,
     StopLossKind,
 )
-from tapewire.log import new_id
 from tapewire.log.checkpoint import decode_checkpoint, encode_checkpoint
 from tapewire.log.jetstream import (
     JetStreamEventLog,
@@ -31,9 +29,10 @@ from tapewire.log.jetstream import (
     connect,
 )
 from tapewire.log.jetstream.streams import VIEWS
-from tapewire.runtime import RequestClient, RequestTimeout
+from tapewire.runtime import RequestClient
 from tapewire.runtime.contracts import alerts, orders, strategies
 from tests.harness import fork_server
+from tests.harness.repeated_requests import request_until_answered
 from tests.harness.stack import StackFactory
 
 USER, OTHER = "u.1", "ivy"
@@ -47,17 +46,7 @@ class User:
     def __init__(self, connection: NatsConnection) -> None:
         self.log = JetStreamEventLog(connection)
         self.views = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
-        self._requests = RequestClient(connection)
-
-    async def ask(self, service: str, verb: str, request: Any, reply: Any) -> Any:
-        command_id = new_id()
-        async with asyncio.timeout(SECONDS):
-            while True:
-                with contextlib.suppress(RequestTimeout):
-                    return await self._requests.request(
-                        service, verb, request, reply, correlation="c", command_id=command_id
-                    )
-                await asyncio.sleep(0.05)
+        self.ask = partial(request_until_answered, RequestClient(connection))
 
     async def order(self, number: int, user: str) -> Order:
         request = orders.PlaceOrder(
