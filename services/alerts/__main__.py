@@ -5,8 +5,10 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from tapewire.log import CommandHandler
+from tapewire.log.arrival_time import ArrivalTime
 from tapewire.log.catch_up_subscription import CatchUpSubscription, EventConsumer
 from tapewire.log.group_commit import GroupCommitLog
+from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import alerts, notifications
 from tapewire.runtime.contracts.progress import NOTIFICATION_PROGRESS
@@ -32,7 +34,8 @@ from tapewire_services.alerts.rule_trigger import RuleTrigger
 from tapewire_services.alerts.service import AlertsService
 
 
-async def wiring(app: App) -> None:
+async def wiring(app: App, arrival_time: ArrivalTime | None = None) -> None:
+    """Wire the service. `arrival_time` says when a quote counts: by default when it arrives."""
     # 1. The quotes: which symbols exist, and the prices that rules watch.
     quote_cache = await app.follow_quotes()
 
@@ -43,14 +46,14 @@ async def wiring(app: App) -> None:
     writer = NotificationWriter(log)
 
     # 3. In every process: evaluate prices, and follow which rules are armed.
-    price_monitor = PriceMonitor(quote_cache, app.views, rule_trigger)
+    price_monitor = PriceMonitor(quote_cache, app.views, rule_trigger, arrival_time=arrival_time)
     price_monitor.start()
     armed_rules = ArmedRuleIndex(app.log, app.views, price_monitor)
     app.spawn(armed_rules.subscription.run(), name="armed rules")
     app.spawn(price_monitor.restore_extremes(), name="price extremes")
 
     # 4. Each in one process only: trigger rules, and write the notifications that events cause.
-    _run_leased_triggers(app, price_monitor, armed_rules, rule_trigger)
+    _run_leased_triggers(app, quote_cache, price_monitor, armed_rules, rule_trigger)
     _run_leased_notifications(app, writer)
 
     # 5. The users' views and histories.
@@ -76,7 +79,11 @@ async def wiring(app: App) -> None:
 
 
 def _run_leased_triggers(
-    app: App, price_monitor: PriceMonitor, armed_rules: ArmedRuleIndex, rule_trigger: RuleTrigger
+    app: App,
+    quote_cache: QuoteCache,
+    price_monitor: PriceMonitor,
+    armed_rules: ArmedRuleIndex,
+    rule_trigger: RuleTrigger,
 ) -> None:
     subscriptions = _subscribe(
         app, RULE_TRIGGER_FILTERS, lambda: EventRuleConsumer(armed_rules, rule_trigger)
@@ -85,7 +92,8 @@ def _run_leased_triggers(
         [*subscriptions, armed_rules.subscription],
         flush=price_monitor.save_extremes,
         pending_count=lambda: price_monitor.pending_count,
-        quote_times=price_monitor.last_quote_times,
+        # A quote is evaluated as soon as it is cached.
+        quote_times=quote_cache.timestamps,
     )
     app.run_leased(
         "alerts",

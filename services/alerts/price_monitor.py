@@ -1,21 +1,22 @@
-"""Evaluates every quote against the armed price rules, and triggers the rules that it hits.
+"""Evaluates quotes against the armed price rules, and triggers the rules that they hit.
 
-Every process evaluates quotes. A hit stays pending until its rule is triggered in the log. The
-holder of the lease (`run`) triggers the rules of pending hits, so a process that takes over
-triggers what its predecessor could not, and no price in between is missed. Percent-move rules look
-back on past prices: `save_extremes` stores these, and `restore_extremes` loads them in a process
-that starts later.
+Every process evaluates the quotes of the symbols that rules watch, and decodes no others. A hit
+stays pending until its rule is triggered in the log. The holder of the lease (`run`) triggers the
+rules of pending hits, so a process that takes over triggers what its predecessor could not, and no
+price in between is missed. Percent-move rules look back on the prices since their symbol was first
+watched, by the times at which quotes arrived (`tapewire.log.arrival_time`). `save_extremes` stores
+these prices, and `restore_extremes` loads them in a process that starts later.
 """
 
 import asyncio
 import random
-from datetime import datetime
 
 import msgspec
 import structlog
 
 from tapewire.events import CODEC
 from tapewire.log import LatestValueStore, LogError
+from tapewire.log.arrival_time import ArrivalTime, steady_time
 from tapewire.log.backoff import Backoff, new_rng
 from tapewire.log.checkpoint import (
     read_checkpoint,
@@ -45,7 +46,10 @@ class PriceMonitor:
         checkpoint_store: LatestValueStore,
         rule_trigger: RuleTrigger,
         rng: random.Random | None = None,
+        *,
+        arrival_time: ArrivalTime | None = None,
     ) -> None:
+        self._arrival_time = arrival_time or steady_time()
         self._quote_cache = quote_cache
         self._checkpoint_store = checkpoint_store
         self._rule_trigger = rule_trigger
@@ -60,10 +64,8 @@ class PriceMonitor:
         self._save_lock = asyncio.Lock()
 
     def start(self) -> None:
-        """Evaluate the current quotes, and every later one."""
+        """Evaluate every quote of a watched symbol from now on."""
         self._quote_cache.add_listener(self._on_quote)
-        for symbol in self._quote_cache.symbols():
-            self._on_quote(symbol)
 
     def on_rule_changed(self, rule_id: str, armed: ArmedRule | None) -> None:
         """Watch for `armed`, or no longer for the rule."""
@@ -71,10 +73,15 @@ class PriceMonitor:
         if armed is None:
             self._evaluator.disarm(rule_id)
         else:
+            if armed.rule.symbol is not None and not self._watches(armed.rule.symbol):
+                self._evaluate_newest(armed.rule.symbol)
             self._record_hits(self._evaluator.arm(armed))
 
     def on_percent_move_symbols(self, symbols: set[str]) -> None:
         """Set the symbols whose past prices percent-move rules, armed or not, look back on."""
+        for symbol in symbols:
+            if not self._watches(symbol):
+                self._evaluate_newest(symbol)
         self._percent_move_symbols = symbols
         self._symbols_changed.set()
 
@@ -88,10 +95,6 @@ class PriceMonitor:
         """Hits whose rules are not triggered in the log yet, and symbols whose past prices are not
         loaded yet."""
         return len(self._pending_hits) + len(self._percent_move_symbols - self._restored_symbols)
-
-    def last_quote_times(self) -> dict[str, datetime]:
-        """The time of the last quote that was evaluated, by symbol."""
-        return self._evaluator.last_quote_times()
 
     async def save_extremes(self) -> None:
         """Store the past prices of symbols whose stored ones were loaded before. Others would
@@ -128,9 +131,16 @@ class PriceMonitor:
                 await self._symbols_changed.wait()
 
     def _on_quote(self, symbol: str) -> None:
+        if self._watches(symbol):
+            self._evaluate_newest(symbol)
+
+    def _watches(self, symbol: str) -> bool:
+        return symbol in self._percent_move_symbols or self._evaluator.watches(symbol)
+
+    def _evaluate_newest(self, symbol: str) -> None:
         quote = self._quote_cache.quote(symbol)
         if quote is not None:
-            self._record_hits(self._evaluator.on_quote(quote))
+            self._record_hits(self._evaluator.on_quote(quote, self._arrival_time(quote)))
 
     def _record_hits(self, hits: list[PriceRuleHit]) -> None:
         for hit in hits:

@@ -1,13 +1,10 @@
 """The orders service: `python -m tapewire_services.orders`."""
 
 import asyncio
-from collections.abc import Mapping
-from datetime import datetime
 from functools import partial
 
 from tapewire.log import CommandHandler, view_checkpoints
 from tapewire.log.group_commit import GroupCommitLog
-from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import orders as contract
 from tapewire.runtime.progress import ProgressReporter
@@ -49,7 +46,8 @@ async def wiring(app: App) -> None:
     progress = ProgressReporter(
         [runner.subscription],
         pending_count=runner.pending_count,
-        quote_times=lambda: quote_times(quote_cache),
+        # A broker handles a quote as soon as it is cached.
+        quote_times=quote_cache.timestamps,
     )
     app.run_leased(LEASE, runner.run, progress.endpoints())
 
@@ -87,12 +85,6 @@ async def wiring(app: App) -> None:
             contract.TRADES: Endpoint(contract.ListTrades, service.list_trades),
         }
     )
-
-
-def quote_times(quote_cache: QuoteCache) -> Mapping[str, datetime]:
-    """The time of each symbol's newest quote. A broker handles a quote as soon as it is cached."""
-    quotes = [quote_cache.quote(symbol) for symbol in quote_cache.symbols()]
-    return {quote.symbol: quote.timestamp for quote in quotes if quote is not None}
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from tapewire.log import CommandHandler
+from tapewire.log.arrival_time import ArrivalTime, steady_time
 from tapewire.log.backoff import new_rng
 from tapewire.log.group_commit import GroupCommitLog
 from tapewire.runtime import App, Endpoint, run
@@ -17,7 +18,8 @@ from tapewire_services.strategies.runner import LEASE_NAME, StrategiesRunner
 from tapewire_services.strategies.service import StrategiesService
 
 
-async def wiring(app: App) -> None:
+async def wiring(app: App, arrival_time: ArrivalTime | None = None) -> None:
+    """Wire the service. `arrival_time` says when a quote counts: by default when it arrives."""
     # 1. The quotes: which symbols exist, and the prices that rules follow.
     quote_cache = await app.follow_quotes()
 
@@ -33,6 +35,7 @@ async def wiring(app: App) -> None:
         make_decision_maker=RuleDecisionMaker,
         clock=lambda: datetime.now(UTC),
         rng=new_rng(),
+        arrival_time=arrival_time or steady_time(),
         holds_lease=lambda: app.leases.is_held(LEASE_NAME),
         is_journal_nearly_full=app.is_journal_nearly_full,
     )

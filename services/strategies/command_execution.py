@@ -25,6 +25,7 @@ from tapewire.log import (
     TooManyConflicts,
     Versioned,
 )
+from tapewire.log.arrival_time import ArrivalTime
 from tapewire.log.backoff import Backoff
 from tapewire_services.strategies.decision_maker import DecisionMakerFactory
 from tapewire_services.strategies.domain.active_strategies import TrackedStrategy
@@ -45,6 +46,7 @@ class WorkerDependencies(msgspec.Struct, frozen=True):
     `holds_lease` returns whether this process is certain to hold the runner's lease. A process that
     was suspended is not, and must not act on the quotes it still has. While
     `is_journal_nearly_full`, no strategy adds exposure, and declined decisions are not published.
+    `arrival_time` says when a quote counts: intervals between decisions are measured on it.
     """
 
     log: EventLog
@@ -53,6 +55,7 @@ class WorkerDependencies(msgspec.Struct, frozen=True):
     make_decision_maker: DecisionMakerFactory
     clock: Callable[[], datetime]
     rng: random.Random
+    arrival_time: ArrivalTime
     holds_lease: Callable[[], bool] = lambda: True
     is_journal_nearly_full: Callable[[], bool] = lambda: False
 

@@ -9,6 +9,7 @@ it. Start at `RunnerCheckpoint`.
 """
 
 import asyncio
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -33,6 +34,7 @@ CHECKPOINT_NAME = "strategies-marks"
 MIN_SAVE_INTERVAL_SECONDS = 1.0
 CHECKPOINT_STRATEGIES_PER_SECOND = 2000
 """Strategies that may be saved per second; the interval between two saves grows with more."""
+DIGEST_CHARACTERS = 16
 MAX_VALUE_BYTES = 900_000
 """Limit of a value; a larger one is saved without resume points. NATS takes a megabyte."""
 
@@ -41,14 +43,16 @@ logger = structlog.get_logger("strategies")
 
 class StrategyResumePoint(msgspec.Struct, frozen=True, rename="camel"):
     """The state of a strategy when the quote of `quoted_at`, and every earlier one, had been
-    handled: the strategy itself, its stop-loss, its last published decision, and the state of its
-    decision-maker as JSON text (None when it has none or cannot export it)."""
+    handled: the strategy itself, its stop-loss, its last published decision, the state of its
+    decision-maker as JSON text (None when it has none or cannot export it), and the digest of that
+    quote, because several quotes may have one timestamp (None in an old checkpoint)."""
 
     quoted_at: datetime
     tracked: TrackedStrategy = msgspec.field(name="member")
     stop_loss: StopLossState = msgspec.field(name="guard")
     last_published: PublishedDecision | None = msgspec.field(name="told")
     decision_maker_state: str | None = msgspec.field(name="memory")
+    quote_digest: str | None = None
 
 
 class StrategyCheckpoint(msgspec.Struct, frozen=True, rename="camel"):
@@ -63,11 +67,22 @@ def can_resume(
     resume_point: StrategyResumePoint, tracked: TrackedStrategy, quote: PriceUpdated
 ) -> bool:
     """Whether `tracked` can continue from `resume_point` without a gap: it was neither restarted
-    nor given another rule since, and `quote` is the last one handled or its direct successor."""
-    return resume_point.tracked.rule_since == tracked.rule_since and resume_point.quoted_at in (
-        quote.timestamp,
-        quote.follows,
-    )
+    nor given another rule since, and `quote` is the last one handled or its direct successor.
+
+    A feed that says which quote a quote `follows` gives each a timestamp of its own. Where the two
+    have one timestamp, they may not be neighbours.
+    """
+    if resume_point.tracked.rule_since != tracked.rule_since:
+        return False
+    quoted_at, digest = resume_point.quoted_at, resume_point.quote_digest
+    if quote.timestamp == quoted_at:
+        return digest is None or digest == digest_quote(quote)
+    return quote.follows == quoted_at
+
+
+def digest_quote(quote: PriceUpdated) -> str:
+    """A short text that tells `quote` from others with its timestamp, in every process."""
+    return hashlib.sha256(CODEC.encode(quote)).hexdigest()[:DIGEST_CHARACTERS]
 
 
 class RunnerCheckpoint:

@@ -14,7 +14,6 @@ stored.
 
 import asyncio
 from collections import deque
-from datetime import datetime, timedelta
 
 import structlog
 
@@ -45,13 +44,11 @@ from tapewire_services.strategies.runner_checkpoint import (
     StrategyCheckpoint,
     StrategyResumePoint,
     can_resume,
+    digest_quote,
 )
 
 MAX_PENDING_QUOTES = 256
 """Quotes that wait for a decision-maker; of more, the newest are kept."""
-MAX_QUOTE_REORDERING = timedelta(seconds=2)
-"""A quote that is older than the last one by at most this time is late or repeated and is ignored.
-An even older one comes from another feed, whose clock is behind."""
 
 logger = structlog.get_logger("strategies")
 
@@ -71,12 +68,12 @@ class StrategyWorker:
         self._stop_loss: StopLossState = checkpoint.stop_loss
         self._resume_point = checkpoint.resume_point
         self._decisions = DecisionSession(dependencies.make_decision_maker)
-        self._possibly_decided: tuple[datetime, Strategy] | None = None
+        self._possibly_decided: tuple[PriceUpdated, Strategy] | None = None
         """A quote that the previous worker may have handled, and the strategy as it was then."""
         self._last_placed_client_order_id: str | None = None
         self._last_published: PublishedDecision | None = None
         self._pending_quotes: deque[PriceUpdated] = deque(maxlen=MAX_PENDING_QUOTES)
-        self._last_quoted_at: datetime | None = None
+        self._last_quote: PriceUpdated | None = None
         self._has_first_quote = self._is_deciding = self._is_managing_orders = False
         self._quotes_available = asyncio.Event()
         self._strategy_changed = asyncio.Event()
@@ -86,11 +83,6 @@ class StrategyWorker:
     def tracked(self) -> TrackedStrategy:
         """The newest known version of the strategy."""
         return self._tracked
-
-    @property
-    def last_quoted_at(self) -> datetime | None:
-        """The time of the newest quote received."""
-        return self._last_quoted_at
 
     @property
     def is_busy(self) -> bool:
@@ -110,13 +102,14 @@ class StrategyWorker:
         """Record and return what the log does not hold. While a quote is being decided on, the
         resume point stays the previous one."""
         is_settled = not self._quotes_available.is_set() and not self._is_deciding
-        if self._last_quoted_at is not None and is_settled:
+        if self._last_quote is not None and is_settled:
             self._resume_point = StrategyResumePoint(
-                self._last_quoted_at,
+                self._last_quote.timestamp,
                 self._tracked,
                 self._stop_loss,
                 self._last_published,
                 self._decisions.export_state(),
+                digest_quote(self._last_quote),
             )
         return StrategyCheckpoint(self._stop_loss, self._resume_point)
 
@@ -132,7 +125,8 @@ class StrategyWorker:
         self._strategy_changed.set()
 
     def on_quote(self, quote: PriceUpdated) -> None:
-        """Receive a quote of the strategy's symbol; a late or repeated one is ignored."""
+        """Receive the next quote of the strategy's symbol. The order of the calls is the order of
+        the quotes, whatever their timestamps."""
         if not self._has_first_quote:
             self._has_first_quote = True
             newest = self._tracked
@@ -150,17 +144,13 @@ class StrategyWorker:
             return False
         self._stop_loss = point.stop_loss
         self._last_published = point.last_published
-        self._last_quoted_at = point.quoted_at
         self._decisions.resume_from(point.decision_maker_state)
-        self._possibly_decided = (quote.timestamp, point.tracked.strategy)
+        self._possibly_decided = (quote, point.tracked.strategy)
         self._tracked = point.tracked
         return True
 
     def _apply_quote(self, quote: PriceUpdated) -> None:
-        last = self._last_quoted_at
-        if last is not None and last - MAX_QUOTE_REORDERING <= quote.timestamp <= last:
-            return
-        self._last_quoted_at = quote.timestamp
+        self._last_quote = quote
         if not self._is_started:
             return
         self._stop_loss = apply_price(
@@ -235,7 +225,7 @@ class StrategyWorker:
         """The strategy as it is now or, once after a takeover, for a quote that the previous worker
         may have handled, as it was before that quote."""
         decided, self._possibly_decided = self._possibly_decided, None
-        if decided is not None and decided[0] == quote.timestamp:
+        if decided is not None and decided[0] is quote:
             return decided[1]
         return self._strategy
 
@@ -250,7 +240,7 @@ class StrategyWorker:
 
     async def _act_on_signal(self, signal: Signal, quote: PriceUpdated, strategy: Strategy) -> None:
         """Follow the signal, or publish that it was declined."""
-        reason = None
+        reason, decided_at = None, self._dependencies.arrival_time(quote)
         if signal.action is not Action.HOLD:
             reason = (
                 self._stop_loss_objection(strategy)
@@ -263,12 +253,14 @@ class StrategyWorker:
                 )
                 reason = await self._execute(command, command.id, DECISION_RETRY_SECONDS)
             if reason is None:
-                self._last_published = PublishedDecision(signal.action, quote.timestamp)
+                self._last_published = PublishedDecision(signal.action, decided_at)
                 return
-        if should_publish(self._last_published, signal.action, quote.timestamp):
-            draft = builders.build_declined_decision(self._tracked, signal, quote, reason)
+        if should_publish(self._last_published, signal.action, decided_at):
+            draft = builders.build_declined_decision(
+                self._tracked, signal, quote, strategy.orders, reason
+            )
             if await publish_decision(self._dependencies, draft):
-                self._last_published = PublishedDecision(signal.action, quote.timestamp)
+                self._last_published = PublishedDecision(signal.action, decided_at)
 
     def _stop_loss_objection(self, strategy: Strategy) -> str | None:
         """A touched stop-loss takes precedence over a signal at the same price."""

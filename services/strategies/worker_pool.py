@@ -53,16 +53,12 @@ class WorkerPool:
         return sum(worker.is_busy for worker, _ in self._workers.values())
 
     def handled_quote_times(self) -> dict[str, datetime]:
-        """The time of the newest quote that every worker of its symbol has received, by symbol."""
-        found: dict[str, datetime] = {}
-        for symbol in self._quote_cache.symbols():
-            quote = self._tradable_quote(symbol)
-            keys = self._subjects_by_symbol.get(symbol, ())
-            received = [self._workers[key][0].last_quoted_at for key in keys]
-            times = [quote.timestamp if quote is not None else None, *received]
-            if None not in times:
-                found[symbol] = min(time for time in times if time is not None)
-        return found
+        """The time of the newest quote, by symbol: workers receive a quote as it is cached."""
+        return {
+            symbol: quote.timestamp
+            for symbol in self._quote_cache.symbols()
+            if (quote := self._tradable_quote(symbol)) is not None
+        }
 
     def update(
         self, tracked: TrackedStrategy, checkpoint: StrategyCheckpoint | None = None

@@ -26,7 +26,11 @@ SERVICE_OF_LEASE = {
     "notifications": "alerts",
 }
 """The service that holds each lease."""
-MODULES = {"prices": "tests.day.stepped_prices"}
+MODULES = {
+    "prices": "tests.day.stepped_prices",
+    "alerts": "tests.day.alerts_at_market_time",
+    "strategies": "tests.day.strategies_at_market_time",
+}
 """Modules of services that are not `tapewire_services.{name}`."""
 PROJECT_FOLDER = Path(__file__).parents[2]
 NATS = "nats"

@@ -105,7 +105,7 @@ def _signal_commands(max_trades: int | None = None) -> list[Any]:
         max_trades=max_trades,
     )  # fmt: skip
     signal = ActOnSignalCommand(
-        **fields, id=decision_id(STRATEGY, at(2)), at=at(3), expected_order_count=0,
+        **fields, id=decision_id(STRATEGY, 0, at(2)), at=at(3), expected_order_count=0,
         action=Action.BUY, confidence=Decimal("0.7"), reasoning="the averages cross",
         price=Decimal(100), decided_at=at(2),
     )  # fmt: skip

@@ -126,6 +126,7 @@ class StrategiesProcess(MemoryProcess):
             make_decision_maker,
             clock,
             self.rng,
+            lambda quote: quote.timestamp,
             is_journal_nearly_full=lambda: self.is_journal_nearly_full,
         )
         self.service = StrategiesService(

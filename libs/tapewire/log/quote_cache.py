@@ -10,6 +10,7 @@ was only read from a store is stale, and so is one that was not confirmed for a 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 
 import msgspec
 import structlog
@@ -113,6 +114,11 @@ class QuoteCache:
         if quote is not None:
             self._quotes[symbol] = quote
         return quote
+
+    def timestamps(self) -> dict[str, datetime]:
+        """The timestamp of the newest quote of each symbol that can be read. It decodes them."""
+        quotes = ((symbol, self.quote(symbol)) for symbol in self._quotes)
+        return {symbol: quote.timestamp for symbol, quote in quotes if quote is not None}
 
     def sequence(self, symbol: str) -> int:
         """The place of the newest quote in MARKET; 0 if there is none. With the quote's timestamp

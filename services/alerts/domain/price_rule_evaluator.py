@@ -8,7 +8,7 @@ rules (`rolling_extremes`).
 """
 
 from bisect import bisect_left, bisect_right, insort
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from operator import itemgetter
 
@@ -22,10 +22,11 @@ from tapewire_services.alerts.domain.commands import PRICE_RULE_KINDS
 from tapewire_services.alerts.domain.rolling_extremes import ExtremesSnapshot, RollingExtremes
 
 SHOWN_PERCENT_PLACES = 2
+EPOCH_START = datetime.fromtimestamp(0, UTC)
 
 
 class PriceRuleHit(msgspec.Struct, frozen=True):
-    """A quote of time `at` hit rule `armed`."""
+    """A quote that arrived at `at` hit rule `armed`."""
 
     armed: ArmedRule
     at: datetime
@@ -58,13 +59,19 @@ class PriceRuleEvaluator:
         if armed is not None and armed.rule.symbol is not None:
             self._rules_for_symbol(armed.rule.symbol).remove_rule(armed)
 
-    def on_quote(self, quote: PriceUpdated) -> list[PriceRuleHit]:
-        """Evaluate the newest quote of a symbol. Return its hits."""
+    def watches(self, symbol: str) -> bool:
+        """Whether a rule for `symbol` is armed."""
+        found = self._rules_by_symbol.get(symbol)
+        return found is not None and found.has_rules
+
+    def on_quote(self, quote: PriceUpdated, arrived_at: datetime) -> list[PriceRuleHit]:
+        """Evaluate the newest quote of a symbol. Return its hits. Its timestamp plays no part, and
+        `arrived_at` (UTC) is not before that of the previous quote."""
         if not is_price(quote.price):
             return []
         symbol = self._rules_for_symbol(quote.symbol)
-        symbol.add_quote(quote)
-        return self._disarm_hit_rules(symbol.evaluate(quote.timestamp))
+        symbol.add_quote(quote, arrived_at)
+        return self._disarm_hit_rules(symbol.evaluate(arrived_at))
 
     def extremes_of(self, symbol: str) -> RollingExtremes:
         """The past prices of a symbol."""
@@ -73,7 +80,7 @@ class PriceRuleEvaluator:
     def merge_extremes(self, symbol: str, snapshot: ExtremesSnapshot) -> list[PriceRuleHit]:
         """Add past prices of a symbol. Return the hits of its percent-move rules, which are
         evaluated as if they were armed again."""
-        self._rules_for_symbol(symbol).extremes.merge(snapshot)
+        self._rules_for_symbol(symbol).merge_extremes(snapshot)
         moves = [
             armed
             for armed in self._armed_by_id.values()
@@ -84,14 +91,6 @@ class PriceRuleEvaluator:
             if armed.rule.rule_id in self._armed_by_id:  # not hit together with an earlier one
                 hits += self.arm(armed)
         return hits
-
-    def last_quote_times(self) -> dict[str, datetime]:
-        """The time of the last quote, by symbol."""
-        return {
-            name: symbol.last_quote.timestamp
-            for name, symbol in self._rules_by_symbol.items()
-            if symbol.last_quote is not None
-        }
 
     def disarm_all(self) -> None:
         """Remove all rules; past prices stay."""
@@ -128,7 +127,11 @@ class _SymbolRules:
         self.moves_by_window: dict[int, list[RuleThreshold]] = {}
         self.extremes = RollingExtremes()
         self.last_quote: PriceUpdated | None = None
-        self._last_quote_second = 0
+        self._arrived_at = EPOCH_START
+
+    @property
+    def has_rules(self) -> bool:
+        return bool(self.above_thresholds or self.below_thresholds or self.moves_by_window)
 
     def add_rule(self, armed: ArmedRule) -> None:
         insort(*self._threshold_of(armed))
@@ -150,19 +153,26 @@ class _SymbolRules:
         )
         return entries, (rule.price or Decimal(0), rule.rule_id)
 
-    def add_quote(self, quote: PriceUpdated) -> None:
-        """Record a quote. A quote older than the last one counts at the time of the last one."""
-        self._last_quote_second = max(self._last_quote_second, int(quote.timestamp.timestamp()))
+    def add_quote(self, quote: PriceUpdated, arrived_at: datetime) -> None:
+        """Record a quote. Past prices of a process whose clock is ahead are discarded."""
+        self._arrived_at = max(self._arrived_at, arrived_at)
         self.last_quote = quote
-        self.extremes.add_price(self._last_quote_second, quote.price)
+        second = int(self._arrived_at.timestamp())
+        self.extremes.discard_after(second)
+        self.extremes.add_price(second, quote.price)
+
+    def merge_extremes(self, snapshot: ExtremesSnapshot) -> None:
+        """Add past prices, without those that are later than the last quote."""
+        until = None if self.last_quote is None else int(self._arrived_at.timestamp())
+        self.extremes.merge(snapshot, until)
 
     def evaluate(self, at: datetime) -> list[tuple[str, datetime, str]]:
-        """The hits at `at`, or at the last quote when that is later."""
+        """The hits at `at`, or when the last quote arrived if that is later."""
         if self.last_quote is None:
             return []
-        price, at = self.last_quote.price, max(at, self.last_quote.timestamp)
+        price, at = self.last_quote.price, max(at, self._arrived_at)
         hits = self._find_level_hits(price)
-        now = max(self._last_quote_second, int(at.timestamp()))
+        now = int(at.timestamp())
         for window, entries in self.moves_by_window.items():
             hits += self._find_move_hits(now, window, entries, price)
         return [(rule_id, at, f"{self.symbol} {message}") for rule_id, message in hits]

@@ -41,6 +41,11 @@ class RollingExtremes:
         for tier in self._tiers:
             tier.add_price(second // tier.bucket_seconds, price)
 
+    def discard_after(self, second: int) -> None:
+        """Forget the prices that are later than `second`: another clock recorded them."""
+        for tier in self._tiers:
+            tier.discard_after(second // tier.bucket_seconds)
+
     def low_high_within(self, second: int, window_seconds: int) -> tuple[Decimal, Decimal] | None:
         """The lowest and highest price of the last `window_seconds`; None without a price."""
         tier = next(
@@ -56,14 +61,20 @@ class RollingExtremes:
             [[*tier.lows] for tier in self._tiers], [[*tier.highs] for tier in self._tiers]
         )
 
-    def merge(self, snapshot: ExtremesSnapshot) -> None:
-        """Add the prices of `snapshot`, which may be older, newer or the same."""
+    def merge(self, snapshot: ExtremesSnapshot, until: int | None = None) -> None:
+        """Add the prices of `snapshot` up to the second `until`. They may be older, newer or the
+        same; None adds all."""
         for tier, lows, highs in zip(self._tiers, snapshot.lows, snapshot.highs, strict=False):
-            tier.merge(lows, highs)
+            last = None if until is None else until // tier.bucket_seconds
+            tier.merge(_until(lows, last), _until(highs, last))
 
     def __len__(self) -> int:
         """The number of steps."""
         return sum(len(tier.lows) + len(tier.highs) for tier in self._tiers)
+
+
+def _until(steps: Iterable[BucketPrice], last: int | None) -> list[BucketPrice]:
+    return [step for step in steps if last is None or step[0] <= last]
 
 
 class _Tier:
@@ -82,6 +93,11 @@ class _Tier:
         for steps in (self.lows, self.highs):
             if steps[0][0] < oldest:
                 del steps[: bisect_left(steps, (oldest,))]
+
+    def discard_after(self, bucket_number: int) -> None:
+        for steps in (self.lows, self.highs):
+            while steps and steps[-1][0] > bucket_number:
+                steps.pop()
 
     def low_high_since(self, bucket_number: int) -> tuple[Decimal, Decimal] | None:
         low, high = (

@@ -35,7 +35,7 @@ def build_act_on_signal(
     """The command to follow `signal`, which was decided on `quote` and on a strategy that had
     begun `expected_order_count` orders."""
     return ActOnSignalCommand(
-        id=decision_id(tracked.strategy.strategy_id, quote.timestamp),
+        id=decision_id(tracked.strategy.strategy_id, expected_order_count, quote.timestamp),
         at=at,
         user=tracked.user,
         strategy_id=tracked.strategy.strategy_id,
@@ -95,12 +95,16 @@ def build_fail_strategy(
 
 
 def build_declined_decision(
-    tracked: TrackedStrategy, signal: Signal, quote: PriceUpdated, decline_reason: str | None
+    tracked: TrackedStrategy,
+    signal: Signal,
+    quote: PriceUpdated,
+    order_count: int,
+    decline_reason: str | None,
 ) -> EventDraft:
-    """The event that publishes a decision on which nothing is done; `decline_reason` is None for
-    a hold."""
+    """The event that publishes a decision on which nothing is done, on a strategy that had begun
+    `order_count` orders; `decline_reason` is None for a hold."""
     strategy = tracked.strategy
-    id_ = decision_id(strategy.strategy_id, quote.timestamp)
+    id_ = decision_id(strategy.strategy_id, order_count, quote.timestamp)
     decision = DecisionMade(
         decision_id=id_,
         strategy_id=strategy.strategy_id,

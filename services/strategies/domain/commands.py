@@ -158,10 +158,11 @@ Command = (
 )
 
 
-def decision_id(strategy_id: str, decided_at: datetime) -> str:
-    """The id of a decision: the strategy and the microsecond of the price it was made on. The same
-    decision, made again, has the same id."""
-    return f"{strategy_id}-{(decided_at - _EPOCH) // timedelta(microseconds=1)}"
+def decision_id(strategy_id: str, order_count: int, decided_at: datetime) -> str:
+    """The id of a decision: the strategy, the orders that it had begun, and the microsecond of the
+    price. The same decision, made again, has the same id. A decision on another price with the same
+    timestamp has another id once the first has begun an order."""
+    return f"{strategy_id}-{order_count}-{(decided_at - _EPOCH) // timedelta(microseconds=1)}"
 
 
 def decision_time(id_: str) -> datetime:

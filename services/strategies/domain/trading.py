@@ -40,7 +40,6 @@ from tapewire_services.strategies.domain.commands import (
     Command,
     EndOrderCommand,
     TriggerStopLossCommand,
-    decision_id,
 )
 from tapewire_services.strategies.domain.holding import Holding
 
@@ -102,10 +101,10 @@ def act_on_signal(strategy: Strategy, command: ActOnSignalCommand) -> Sequence[E
 
 
 def decision_of_signal(signaled: StrategySignaled, decided_at: datetime) -> DecisionMade:
-    """The decision that is stored in one atomic batch with `signaled`."""
+    """The decision that is stored in one atomic batch with `signaled`, under its command's id."""
     strategy = signaled.strategy
     return DecisionMade(
-        decision_id=decision_id(strategy.strategy_id, decided_at),
+        decision_id=signaled.command_id,
         strategy_id=strategy.strategy_id,
         symbol=strategy.symbol,
         action=signaled.action,

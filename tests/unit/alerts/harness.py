@@ -73,7 +73,13 @@ class AlertsProcess(MemoryProcess):
         self.command_handler = CommandHandler(log, RULE_DECIDER)
         self.rule_trigger = RuleTrigger(self.command_handler)
         self.notification_writer = NotificationWriter(log)
-        self.price_monitor = PriceMonitor(self.quote_cache, self.views, self.rule_trigger, self.rng)
+        self.price_monitor = PriceMonitor(
+            self.quote_cache,
+            self.views,
+            self.rule_trigger,
+            self.rng,
+            arrival_time=lambda _: clock(),
+        )
         self.armed_rules = ArmedRuleIndex(self.log, self.views, self.price_monitor, self.rng)
         self.service = AlertsService(
             self.log, self.views, self.command_handler, self.quote_cache, clock

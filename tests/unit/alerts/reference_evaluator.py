@@ -128,7 +128,7 @@ def run_both(
     for number, step in enumerate(steps):
         second += step.pause_seconds
         if isinstance(step, QuoteStep):
-            hits = evaluator.on_quote(make_quote(step.price, second))
+            hits = evaluator.on_quote(make_quote(step.price), at(second))
             reference.append(reference_evaluator.on_quote(second, step.price))
         else:
             one = numbered_rule(step.rule_number, second, f"r{step.rule_number} at {number}")

@@ -34,7 +34,9 @@ MOVE = make_armed_rule("m", RuleKind.PERCENT_MOVE, percent="5", window_seconds=6
 
 def messages(evaluator: PriceRuleEvaluator, *quotes: tuple[str, float]) -> list[str]:
     return [
-        hit.message for price, at in quotes for hit in evaluator.on_quote(make_quote(price, at))
+        hit.message
+        for price, second in quotes
+        for hit in evaluator.on_quote(make_quote(price), at(second))
     ]
 
 
@@ -72,7 +74,6 @@ def test_restored_past_prices_complete_a_move() -> None:
     assert hit.message == "IBM moved +6.00 % from 100 to 106 in 60 s"
     assert hit.at == at(30)
     assert second.merge_extremes("IBM", first.extremes_of("IBM").snapshot()) == [], "once"
-    assert second.last_quote_times() == {"IBM": at(30)}
 
 
 def test_restored_past_prices_before_the_window_hit_nothing() -> None:
@@ -86,6 +87,18 @@ def test_restored_past_prices_before_the_window_hit_nothing() -> None:
         == []
     )
     assert second.merge_extremes("IBM", first.extremes_of("IBM").snapshot()) == []
+
+
+def test_restored_past_prices_of_a_clock_that_was_ahead_hit_nothing() -> None:
+    """They used to stay in every window for as long as that clock had been ahead."""
+    ahead, evaluator = PriceRuleEvaluator(), PriceRuleEvaluator()
+    messages(ahead, ("200", 7200))
+    evaluator.merge_extremes("IBM", ahead.extremes_of("IBM").snapshot())
+    evaluator.arm(MOVE)
+    assert messages(evaluator, ("100", 0), ("104", 30)) == []
+    evaluator.merge_extremes("IBM", ahead.extremes_of("IBM").snapshot())
+    assert messages(evaluator, ("103", 31), ("99.75", 40)) == []
+    assert messages(evaluator, ("98.8", 80)) == ["IBM moved -5.00 % from 104 to 98.8 in 60 s"]
 
 
 def test_a_move_is_a_percentage_up_or_down_within_its_window() -> None:
@@ -125,7 +138,7 @@ def test_an_old_quote_does_not_count_as_a_present_move() -> None:
 def test_symbols_are_evaluated_separately() -> None:
     evaluator = PriceRuleEvaluator()
     evaluator.arm(ABOVE)
-    assert evaluator.on_quote(make_quote("200", symbol="SPY")) == []
+    assert evaluator.on_quote(make_quote("200", symbol="SPY"), at(0)) == []
 
 
 def test_rules_on_events_are_ignored() -> None:

@@ -8,7 +8,6 @@ from tapewire.log import Unavailable
 from tapewire.log.memory import MemoryServer
 from tapewire.runtime.contracts.progress import GetProgress, Progress
 from tapewire.runtime.progress import ProgressReporter
-from tapewire_services.orders.__main__ import quote_times
 from tests.harness.memory_process import make_context
 from tests.harness.orders_process import OrdersProcess, QuoteSimulator, place_request, wait_for_log
 
@@ -19,7 +18,7 @@ async def get_progress(process: OrdersProcess) -> Progress:
     reporter = ProgressReporter(
         [process.runner.subscription],
         pending_count=process.runner.pending_count,
-        quote_times=lambda: quote_times(process.quote_cache),
+        quote_times=process.quote_cache.timestamps,
     )
     return await reporter.get_progress(GetProgress(), make_context())
 

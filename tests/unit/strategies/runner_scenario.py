@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
-from tapewire.events import MovingAverageCrossover, Strategy
-from tapewire.log.memory import MemoryServer
+from tapewire.events import CODEC, MovingAverageCrossover, Strategy
+from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 from tapewire_services.strategies.decision_maker import DecisionMaker, RuleDecisionMaker
+from tests.harness.order_builders import quote
 from tests.harness.orders_process import OrdersProcess, QuoteSimulator
 from tests.harness.strategies_process import StrategiesProcess, UnreliableOrderClient
 
@@ -35,6 +36,12 @@ class RunnerScenario:
         ).start()
         await asyncio.sleep(1)  # until it has caught up, in virtual time
         return process
+
+    async def put_quote(self, price: str, second: float) -> None:
+        """Publish a quote with the timestamp `at(second)`, and wait half a second."""
+        data = CODEC.encode(quote(price, price, sizes=("100000", "100000"), second=second))
+        await MemoryLatestValueStore(self.server).put("IBM", data)
+        await asyncio.sleep(0.5)
 
     async def publish_prices(self, *prices: str, size: str = "100000") -> None:
         """Publish quotes at these prices, half a second apart."""

@@ -101,7 +101,7 @@ def test_a_signal_becomes_an_order_and_a_decision() -> None:
     assert signaled.order_id == signaled.strategy.order.order_id
     assert signaled.strategy.order.client_order_id == f"{STRATEGY_ID}-1"
     assert (signaled.price, signaled.confidence) == (Decimal("100.5"), Decimal("0.7"))
-    assert decision.decision_id == f"{STRATEGY_ID}-1381152603000000"
+    assert decision.decision_id == signaled.command_id
 
 
 def test_orders_are_numbered() -> None:

@@ -11,6 +11,7 @@ from tapewire.events import (
     CODEC,
     Action,
     Breakout,
+    StopLossExecuted,
     StopLossKind,
     Strategy,
     StrategyFailed,
@@ -220,21 +221,61 @@ async def test_a_decision_maker_receives_every_quote_since_its_last_decision(
     await process.kill()
 
 
-async def test_late_quotes_are_ignored_and_a_clock_that_is_far_behind_is_accepted(
-    scenario: RunnerScenario,
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        (100, 100, 100, 100),  # one stamp for all
+        (100, 99, 98, 40),  # a clock that is set back
+        (31_536_000, 1, 2, 3),  # a year ahead
+        (100, 98, 100, 98),  # two producers
+    ],
+)
+async def test_a_strategy_receives_every_quote_whatever_its_timestamp(
+    seconds: tuple[int, ...], scenario: RunnerScenario
 ) -> None:
     maker = ScriptedDecisionMaker()
     process = await scenario.start_process(lambda _: maker)
     await process.create_strategy(TREND)
     await asyncio.sleep(1)
-    for price, second in (("101", 100), ("102", 99), ("103", 100), ("104", 60), ("105", 61)):
-        late_quote = quote(price, price, second=second)
-        await MemoryLatestValueStore(scenario.server).put_unacknowledged(
-            "IBM", CODEC.encode(late_quote)
-        )
-        await asyncio.sleep(0.5)
+    for number, second in enumerate(seconds):
+        await scenario.put_quote(str(101 + number), second)
     received = [str(one.price) for each in maker.decision_inputs for one in each.quotes]
-    assert received == ["100", "101", "104", "105"]
+    assert received == ["100", "101", "102", "103", "104"]
+    await process.kill()
+
+
+async def test_a_stop_loss_is_touched_by_a_price_between_others_of_its_timestamp(
+    scenario: RunnerScenario,
+) -> None:
+    process = await scenario.start_process(make_buy_when_flat)
+    id_ = await process.create_strategy(TREND, stop_loss=make_stop_loss("5"), max_trades=1)
+    await wait_for_strategies_log(
+        scenario.server, "bought", lambda seen: seen.strategies[id_].position
+    )
+    for price in ("99", "40", "99"):
+        await scenario.put_quote(price, 3)
+    seen = await wait_for_strategies_log(
+        scenario.server, "sold", lambda seen: seen.events_of_type(id_, StopLossExecuted)
+    )
+    assert seen.strategies[id_].position == 0
+    await process.kill()
+
+
+async def test_signals_at_prices_with_one_timestamp_are_all_followed(
+    scenario: RunnerScenario,
+) -> None:
+    """The ids of their decisions used to be the same, so the second one counted as repeated."""
+    process = await scenario.start_process(
+        scripted_factory(Action.HOLD, Action.BUY, Action.SELL, Action.BUY, Action.SELL)
+    )
+    id_ = await process.create_strategy(TREND)
+    await asyncio.sleep(1)
+    for price in ("101", "102", "103", "104"):
+        await scenario.put_quote(price, 3)
+    seen = await read_strategies_log(scenario.server)
+    assert seen.describe_events(id_)[2:] == [
+        *("signaled", "traded buy 10", "signaled", "traded sell 10") * 2
+    ]
     await process.kill()
 
 

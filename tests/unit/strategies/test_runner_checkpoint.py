@@ -35,6 +35,8 @@ from tapewire_services.strategies.runner_checkpoint import (
     RunnerCheckpoint,
     StrategyCheckpoint,
     StrategyResumePoint,
+    can_resume,
+    digest_quote,
 )
 from tests.harness.memory_process import make_context
 from tests.harness.order_builders import quote
@@ -227,6 +229,24 @@ async def test_a_checkpoint_that_is_too_large_is_saved_without_resume_points(
     assert await RunnerCheckpoint(values, "e1").load([symbol]) == {
         subject: StrategyCheckpoint(checkpoint.stop_loss)
     }
+
+
+def test_a_resume_point_is_not_that_of_another_quote_with_its_timestamp() -> None:
+    handled, other = quote("99", "100", second=3), quote("98", "99", second=3)
+    _, _, checkpoint = sample_checkpoint()
+    assert checkpoint.resume_point is not None
+    point = msgspec.structs.replace(
+        checkpoint.resume_point, quoted_at=handled.timestamp, quote_digest=digest_quote(handled)
+    )
+    tracked = point.tracked
+    assert can_resume(point, tracked, handled)
+    assert not can_resume(point, tracked, other)
+    assert not can_resume(
+        point, tracked, msgspec.structs.replace(other, follows=handled.timestamp)
+    ), "there may be a third one between the two"
+    successor = msgspec.structs.replace(quote(second=2), follows=handled.timestamp)
+    assert can_resume(point, tracked, successor), "a clock that was set back"
+    assert not can_resume(point, tracked, quote(second=4))
 
 
 async def test_one_purchase_stays_one_after_many_takeovers(scenario: RunnerScenario) -> None:
