@@ -18,6 +18,7 @@ from tapewire.events import (
     DecisionMade,
     NotificationCreated,
     OrderEvent,
+    OrderWaiting,
     PositionEvent,
     RuleEvent,
     StrategyEvent,
@@ -30,6 +31,8 @@ WALL_CLOCK_FIELDS = frozenset(
 )
 """Fields whose values differ between runs. Market times in other fields and in the ids of decisions
 are compared."""
+BROKER_FIELDS = frozenset({"waiting", "offer"})
+"""Fields that depend on how long a broker waited, and on the offers that it has seen."""
 MAX_REPORTED_DIFFERENCES = 12
 
 CanonicalState = dict[str, Any]
@@ -48,6 +51,8 @@ def canonical_state(events: Iterable[RecordedEvent]) -> CanonicalState:
 def _state_entries(owner: str, recorded: RecordedEvent) -> Iterator[tuple[str, Any]]:
     tag, event = recorded.tag, recorded.event
     match event:
+        case OrderWaiting():
+            return  # depends on how long an order rested
         case OrderEvent():
             yield f"order {owner} {event.order.client_order_id}", (tag, _to_builtins(event))
         case TradeExecuted():
@@ -95,7 +100,7 @@ def _without_wall_clock(value: Any) -> Any:
         return {
             name: _without_wall_clock(one)
             for name, one in value.items()
-            if name not in WALL_CLOCK_FIELDS
+            if name not in WALL_CLOCK_FIELDS | BROKER_FIELDS
         }
     if isinstance(value, list | tuple):
         return [_without_wall_clock(one) for one in value]

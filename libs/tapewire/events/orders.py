@@ -180,6 +180,7 @@ class QuotedOffer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     number: Annotated[int, about("counts the offers of the symbol and side")]
     size: Annotated[Decimal, about("what was offered in all", SHARES)]
+    volume: Annotated[Decimal, about("what others had traded of the symbol by then", SHARES)]
 
 
 class OrderEvent(Event, frozen=True, kw_only=True):

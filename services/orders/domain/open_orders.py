@@ -18,6 +18,7 @@ from tapewire.events import (
     OrderFilled,
     OrderPlaced,
     OrderStatus,
+    QuotedOffer,
     Side,
     UserErased,
 )
@@ -51,20 +52,23 @@ class ConsumedLiquidity(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     """`qty` shares were executed, for orders of `side`, against an offer of `symbol` at `price`:
     the newest offer that anything was executed against.
 
-    `offer_number` counts the offers of the symbol and side. `offer_size` is None if only old fills
-    were executed, which did not name their offer.
+    `offer` is None if only old fills were executed, which did not name their offer.
     """
 
     symbol: str
     side: Side
     price: Decimal
-    offer_number: int
-    offer_size: Decimal | None
+    offer: QuotedOffer | None
     qty: Decimal
+
+    @property
+    def offer_number(self) -> int:
+        """The number of the offer; 0 without one."""
+        return 0 if self.offer is None else self.offer.number
 
     def is_of(self, price: Decimal, size: Decimal) -> bool:
         """Whether an offer of `size` at `price`, the first that a broker sees, is this one."""
-        return price == self.price and self.offer_size in (None, size)
+        return price == self.price and (self.offer is None or self.offer.size == size)
 
 
 class _State(msgspec.Struct, frozen=True, rename="camel"):
@@ -158,25 +162,15 @@ class OpenOrders:
     def _add_consumed(self, event: OrderFilled) -> None:
         """Offers have increasing numbers. A fill of an earlier offer may be stored late, and an
         offer that changed is gone."""
-        key = (event.order.symbol, event.order.side)
-        before, offer, qty = self._consumed.get(key), event.offer, event.qty
-        number = offer.number if offer is not None else before.offer_number if before else 0
-        if before is not None and before.offer_number > number:
-            return
-        size = None if offer is None else offer.size
-        if (
-            before is not None
-            and (before.offer_number, before.offer_size) == (number, size)
-            and before.price == event.price
-        ):
-            qty = WIDE_CONTEXT.add(qty, before.qty)
-        self._consumed[key] = ConsumedLiquidity(
-            symbol=event.order.symbol,
-            side=event.order.side,
-            price=event.price,
-            offer_number=number,
-            offer_size=size,
-            qty=qty,
+        order, offer, qty = event.order, event.offer, event.qty
+        before = self._consumed.get((order.symbol, order.side))
+        if before is not None:
+            if offer is not None and offer.number < before.offer_number:
+                return
+            if offer == before.offer and event.price == before.price:
+                qty = WIDE_CONTEXT.add(qty, before.qty)
+        self._consumed[order.symbol, order.side] = ConsumedLiquidity(
+            symbol=order.symbol, side=order.side, price=event.price, offer=offer, qty=qty
         )
 
     def _store_order(self, open_order: OpenOrder) -> OpenOrder:

@@ -39,7 +39,7 @@ class QuoteSide:
     def __init__(self) -> None:
         self.priority_keys: list[PriorityKey] = []
         self.price: Decimal | None = None
-        self.offer = QuotedOffer(number=0, size=ZERO)
+        self.offer = QuotedOffer(number=0, size=ZERO, volume=ZERO)
         self.remaining_size = ZERO
         self._quoted: tuple[Decimal, Decimal] | None = None
         self._consumed: ConsumedLiquidity | None = None
@@ -49,29 +49,35 @@ class QuoteSide:
         """Whether a part of the offer was executed, or is in flight."""
         return self.remaining_size < self.offer.size or self._consumed is not None
 
+    def has_traded_since(self, volume: Decimal) -> bool:
+        """Whether others have traded since the offer began. They took it if that was at its
+        price."""
+        return self.price is not None and volume != self.offer.volume
+
     def restore_consumed(self, consumed: ConsumedLiquidity) -> None:
         """Say what was executed before the first quote arrived here."""
         self._consumed = consumed
 
-    def update(self, price: Decimal, size: Decimal) -> None:
-        """Take a quote. Nothing changes if it repeats price and size."""
+    def update(self, price: Decimal, size: Decimal, volume: Decimal) -> None:
+        """Take a quote, and the day's volume at that time. Nothing changes if it repeats price and
+        size."""
         if (price, size) != self._quoted:
             self._quoted = (price, size)
             self.price = price if (price or size) and is_price(price) else None
-            self.renew(ZERO if self.price is None else _executable_size(size))
+            self._begin_offer(ZERO if self.price is None else _executable_size(size), volume)
 
-    def renew(self, size: Decimal) -> None:
-        """Begin a new offer of `size` shares. The first one may be consumed in part already."""
+    def renew(self, volume: Decimal) -> None:
+        """Begin another offer of the same price and size."""
+        self._begin_offer(self.offer.size, volume)
+
+    def _begin_offer(self, size: Decimal, volume: Decimal) -> None:
         consumed, self._consumed = self._consumed, None
-        self.offer = QuotedOffer(number=self.offer.number + 1, size=size)
+        number = self.offer.number if consumed is None else consumed.offer_number
+        self.offer = QuotedOffer(number=number + 1, size=size, volume=volume)
         self.remaining_size = size
-        if consumed is None:
-            return
-        if self.price is not None and consumed.is_of(self.price, size):
-            self.offer = QuotedOffer(number=consumed.offer_number, size=size)
+        if consumed is not None and self.price is not None and consumed.is_of(self.price, size):
+            self.offer = consumed.offer or self.offer
             self.remaining_size = max(ZERO, WIDE_CONTEXT.subtract(size, consumed.qty))
-        else:
-            self.offer = QuotedOffer(number=consumed.offer_number + 1, size=size)
 
 
 class SymbolMarket:
@@ -102,25 +108,22 @@ class SymbolMarket:
 
     def update_quote(self, quote: PriceUpdated) -> None:
         """Take the newest quote."""
-        before, self.quote = self.quote, quote
-        if before is quote:
+        if self.quote is quote:
             return
+        self.quote = quote
         asks, bids = self.asks, self.bids
-        asks_before, bids_before = asks.offer, bids.offer
-        asks.update(quote.ask, quote.ask_size)
-        bids.update(quote.bid, quote.bid_size)
+        volume = quote.volume if quote.volume.is_finite() else ZERO
+        asks.update(quote.ask, quote.ask_size, volume)
+        bids.update(quote.bid, quote.bid_size, volume)
         self.is_crossed = (
             asks.price is not None and bids.price is not None and bids.price > asks.price
         )
-        if before is None or not (asks.is_consumed or bids.is_consumed):
+        if not quote.price.is_finite():
             return
-        traded_at = _price_of_trade(before, quote)
-        if traded_at is None:
-            return
-        if asks.offer is asks_before and asks.price is not None and traded_at >= asks.price:
-            asks.renew(asks.offer.size)
-        if bids.offer is bids_before and bids.price is not None and traded_at <= bids.price:
-            bids.renew(bids.offer.size)
+        if asks.has_traded_since(volume) and quote.price >= quote.ask:
+            asks.renew(volume)
+        if bids.has_traded_since(volume) and quote.price <= quote.bid:
+            bids.renew(volume)
 
     def waiting_reason(self, side: Side, *, is_stale: bool) -> WaitingReason | None:
         """Why nothing can be executed for orders of `side`; None if something can."""
@@ -160,11 +163,3 @@ def _executable_size(size: Decimal) -> Decimal:
     if not size.is_finite() or size <= ZERO:
         return ZERO
     return min(size, _MAX_SIZE).quantize(_QTY_STEP, ROUND_DOWN, context=WIDE_CONTEXT)
-
-
-def _price_of_trade(before: PriceUpdated, quote: PriceUpdated) -> Decimal | None:
-    """The price of the last trade between two quotes; None if there was none."""
-    numbers = (before.volume, quote.volume, quote.price)
-    if not all(number.is_finite() for number in numbers):
-        return None
-    return quote.price if quote.volume > before.volume else None

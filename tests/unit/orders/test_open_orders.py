@@ -52,6 +52,7 @@ def build_history() -> list[RecordedEvent]:
 
 
 HISTORY = build_history()
+OFFER = QuotedOffer(number=1, size=Decimal(9), volume=Decimal(0))
 ERASURE = recorded_erasure("u0", 1000, "orders")
 
 
@@ -110,32 +111,27 @@ def filled(
 
 
 def fold_consumed(fills: list[tuple[str, QuotedOffer | None]], price: str = "100") -> list[str]:
-    """What is consumed after each of the fills, as ``number: qty of size``."""
+    """What is consumed after each of the fills, as ``number: qty``."""
     fold, consumed = OpenOrders(), list[str]()
     for number, (qty, offer) in enumerate(fills):
         for event in filled(qty, offer, 100 * number + 1, f"c{number}", price):
             fold.apply(event)
         [one] = fold.consumed_liquidity()
-        consumed.append(f"{one.offer_number}: {one.qty} of {one.offer_size}")
+        consumed.append(f"{one.offer_number}: {one.qty}")
     assert OpenOrders.decode(fold.encode()).consumed_liquidity() == fold.consumed_liquidity()
     return consumed
 
 
 def test_liquidity_consumed_from_an_offer_adds_up_and_starts_again_with_the_next_offer() -> None:
-    one, two = (QuotedOffer(number=number, size=Decimal(9)) for number in (1, 2))
+    one, two = OFFER, msgspec.structs.replace(OFFER, number=2)
     fills: list[tuple[str, QuotedOffer | None]] = [
         ("4", one), ("3", one), ("5", two), ("9", one), ("2", two)
     ]  # fmt: skip
-    assert fold_consumed(fills) == ["1: 4 of 9", "1: 7 of 9", "2: 5 of 9", "2: 5 of 9", "2: 7 of 9"]
+    assert fold_consumed(fills) == ["1: 4", "1: 7", "2: 5", "2: 5", "2: 7"]
 
 
 def test_old_fills_that_name_no_offer_add_up_at_their_price() -> None:
-    offer = QuotedOffer(number=1, size=Decimal(9))
-    assert fold_consumed([("4", None), ("3", None), ("2", offer)]) == [
-        "0: 4 of None",
-        "0: 7 of None",
-        "1: 2 of 9",
-    ]
+    assert fold_consumed([("4", None), ("3", None), ("2", OFFER)]) == ["0: 4", "0: 7", "1: 2"]
     fold = OpenOrders()
     for number, price in enumerate(["100", "101"]):
         for event in filled("4", None, 100 * number + 1, f"c{number}", price):
@@ -164,8 +160,7 @@ def test_an_erased_user_has_no_open_orders_and_others_keep_theirs() -> None:
         symbol="IBM",
         side=Side.BUY,
         price=Decimal(100),
-        offer_number=1,
-        offer_size=Decimal(9),
+        offer=OFFER,
         qty=Decimal(1),
     )
     fold = OpenOrders(consumed=[consumed])
@@ -189,8 +184,7 @@ def test_without_the_erased_events_the_fold_is_the_same() -> None:
         symbol="IBM",
         side=Side.BUY,
         price=Decimal(100),
-        offer_number=1,
-        offer_size=Decimal(9),
+        offer=OFFER,
         qty=Decimal(1),
     )
     whole, rest = OpenOrders(consumed=[consumed]), OpenOrders()

@@ -61,14 +61,17 @@ def test_a_market_order_fills_at_the_ask() -> None:
     assert Market(buy, sell).on(quote("99", "100")) == ["o1 10@100", "o2 10@99"]
 
 
+def offer(number: int, size: str, volume: str = "0") -> QuotedOffer:
+    return QuotedOffer(number=number, size=Decimal(size), volume=Decimal(volume))
+
+
 def consumed(qty: str, *, price: str = "100", size: str | None = "10") -> ConsumedLiquidity:
     """What was bought of the seventh ask."""
     return ConsumedLiquidity(
         symbol="IBM",
         side=Side.BUY,
         price=Decimal(price),
-        offer_number=7,
-        offer_size=None if size is None else Decimal(size),
+        offer=None if size is None else offer(7, size),
         qty=Decimal(qty),
     )
 
@@ -108,7 +111,14 @@ def test_offers_are_numbered_on_from_those_of_the_last_broker() -> None:
         market = restored(consumed("1"), open_order("2"))
         market.book.update_quote(quote(sizes=("10", offered)))
         [execution] = market.book.match_orders("IBM")
-        assert execution.offer == QuotedOffer(number=number, size=Decimal(offered))
+        assert execution.offer == offer(number, offered)
+
+
+def test_a_broker_that_takes_over_sees_that_others_took_the_offer() -> None:
+    market = restored(consumed("10"), open_order("10"))
+    same = quote(sizes=("10", "10"))
+    assert market.on(same) == []
+    assert market.on(msgspec.structs.replace(same, volume=Decimal(300))) == ["o1 10@100"]
 
 
 def test_a_changed_offer_is_seen_even_if_no_order_rests_when_it_changes() -> None:

@@ -91,8 +91,9 @@ def steps(draw: st.DrawFn) -> list[Step]:
 class ModelOffer:
     """One offer, and what was executed of it."""
 
-    def __init__(self, price: Decimal, size: Decimal) -> None:
-        self.price, self.size, self.executed = price, size, Decimal(0)
+    def __init__(self, price: Decimal, size: Decimal, volume: Decimal) -> None:
+        self.price, self.size, self.volume = price, size, volume
+        self.executed = Decimal(0)
 
 
 class ModelSide:
@@ -101,10 +102,16 @@ class ModelSide:
     def __init__(self) -> None:
         self.offer: ModelOffer | None = None
 
-    def update(self, price: Decimal, size: Decimal, *, is_traded: bool) -> None:
+    def update(
+        self, price: Decimal, size: Decimal, volume: Decimal, *, is_last_at_price: bool
+    ) -> None:
         offer = self.offer
-        if offer is None or is_traded or (price, size) != (offer.price, offer.size):
-            self.offer = ModelOffer(price, size)
+        if (
+            offer is None
+            or (price, size) != (offer.price, offer.size)
+            or (volume != offer.volume and is_last_at_price)
+        ):
+            self.offer = ModelOffer(price, size, volume)
 
     @property
     def price(self) -> Decimal | None:
@@ -122,14 +129,12 @@ class Model:
         self.last: Quoted | None = None
 
     def on_quote(self, step: Quoted) -> None:
-        before, new = self.last and self.last.quote, step.quote
-        self.last = step
-        is_traded = before is not None and new.volume > before.volume
+        self.last, new = step, step.quote
         self.sides[Side.BUY].update(
-            new.ask, new.ask_size, is_traded=is_traded and new.price >= new.ask
+            new.ask, new.ask_size, new.volume, is_last_at_price=new.price >= new.ask
         )
         self.sides[Side.SELL].update(
-            new.bid, new.bid_size, is_traded=is_traded and new.price <= new.bid
+            new.bid, new.bid_size, new.volume, is_last_at_price=new.price <= new.bid
         )
 
     @property

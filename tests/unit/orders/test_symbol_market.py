@@ -158,4 +158,14 @@ def test_an_offer_that_others_took_and_that_is_still_there_is_another_one() -> N
     assert remaining_ask(TEN, traded(TEN, "100", "0")) == "6", "no trade was reported"
     once = traded(TEN, "100", "300")
     assert remaining_ask(TEN, once, once) == "10"
-    assert remaining_ask(once, traded(TEN, "100", "200")) == "6", "a new day has begun"
+    assert remaining_ask(once, traded(TEN, "100", "200")) == "10", "a new day has begun"
+    assert remaining_ask(TEN, traded(TEN, "99", "300"), traded(TEN, "100", "400")) == "10"
+
+
+def test_a_trade_before_an_offer_was_consumed_does_not_renew_it_later() -> None:
+    market = SymbolMarket()
+    market.update_quote(TEN)
+    market.update_quote(traded(TEN, "100", "300"))
+    market.asks.remaining_size -= 4
+    market.update_quote(traded(TEN, "100", "300"))
+    assert market.asks.remaining_size == 6
