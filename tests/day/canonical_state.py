@@ -51,8 +51,8 @@ def canonical_state(events: Iterable[RecordedEvent]) -> CanonicalState:
 def _state_entries(owner: str, recorded: RecordedEvent) -> Iterator[tuple[str, Any]]:
     tag, event = recorded.tag, recorded.event
     match event:
-        case OrderWaiting():
-            return  # depends on how long an order rested
+        case OrderWaiting() | AgentStatusChanged():
+            return  # differ between runs: how long an order rested; killed processes are restarted
         case OrderEvent():
             yield f"order {owner} {event.order.client_order_id}", (tag, _to_builtins(event))
         case TradeExecuted():
@@ -77,8 +77,6 @@ def _state_entries(owner: str, recorded: RecordedEvent) -> Iterator[tuple[str, A
             notification = _to_builtins(event.notification)
             del notification["id"]  # contains a sequence, which differs between runs
             yield f"notifications {owner}", notification
-        case AgentStatusChanged():
-            return  # differs between runs: killed processes are restarted
         case _:
             yield f"other {owner} {tag}", _to_builtins(event)
 
