@@ -166,6 +166,10 @@ bench-peers: setup ## Install what bench compares with, beside .venv (nginx and 
 	@$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check \
 		-r tests/bench/peers/requirements.txt
 
+.PHONY: sentiment
+sentiment: setup ## How often the sentiment of headlines is right, beside VADER alone (ARGS='FILE.csv')
+	@$(PY) -m tests.harness.sentiment_accuracy $(or $(ARGS),../shared/data/headlines.csv)
+
 .PHONY: slow
 slow: setup ## The tests marked slow that belong to no suite of their own
 	@$(PYTEST) -m slow $(SLOW_SUITES:%=--ignore=tests/%) $(ARGS) || [ $$? -eq 5 ]

@@ -8,7 +8,7 @@ from tapewire_services.insights.configurations_service import ConfigurationsServ
 from tapewire_services.insights.domain.configurations import CONFIGURATION_DECIDER
 from tapewire_services.insights.item_queries import ItemQueries
 from tapewire_services.insights.item_writer import ItemWriter
-from tapewire_services.insights.scoring import VaderScorer
+from tapewire_services.insights.scoring import MarketScorer
 from tapewire_services.insights.service import InsightsService
 
 
@@ -20,7 +20,7 @@ async def wiring(app: App) -> None:
     await app.checkpoint_views(None, ItemHistory)
 
     # 2. The requests. They come last, because the service answers from here on.
-    items = InsightsService(app.log, app.views, ItemWriter(app.log), VaderScorer())
+    items = InsightsService(app.log, app.views, ItemWriter(app.log), MarketScorer())
     queries = ItemQueries(app.log, app.views)
     handler = CommandHandler(app.log, CONFIGURATION_DECIDER)
     user_configurations = ConfigurationsService(app.log, app.views, handler)

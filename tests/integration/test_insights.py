@@ -208,7 +208,7 @@ async def test_files_are_loaded_once_and_their_errors_are_reported(
 
     stored = await harness.all_items()
     assert [(one.title, one.sentiment, one.tickers) for one in stored] == [
-        ("IBM beats estimates and soars", Sentiment.NEUTRAL, ("IBM",)),
+        ("IBM beats estimates and soars", Sentiment.POSITIVE, ("IBM",)),
         ("Terrible crash at SPY", Sentiment.NEGATIVE, ("SPY",)),
         ("Stated", Sentiment.NEUTRAL, ("SPY",)),
         ("A wonderful day for $IBM", Sentiment.POSITIVE, ("IBM",)),
@@ -218,7 +218,7 @@ async def test_files_are_loaded_once_and_their_errors_are_reported(
     ]
     assert stored[2].score == Decimal("0.9")
     metrics = (await harness.metrics()).metrics
-    assert (metrics.total, metrics.positive, metrics.neutral, metrics.negative) == (7, 1, 4, 2)
+    assert (metrics.total, metrics.positive, metrics.neutral, metrics.negative) == (7, 2, 3, 2)
     assert [(one.tag, one.count) for one in metrics.tags] == [
         ("rss", 3), ("tech", 3), ("earnings", 1),
     ]  # fmt: skip
