@@ -139,6 +139,7 @@ def _start_engine(app: App) -> Engine:
         user_valuations=app.user_valuations,
         declared_values=app.declared_values,
         last_quotes=app.last_quotes,
+        probe=app.quotes.bounds,
         settings=app.settings,
         now=now,
     )

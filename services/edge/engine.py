@@ -7,7 +7,7 @@ first connection.
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -55,6 +55,7 @@ class Engine:
         user_valuations: Callable[[str], LatestValueStore],
         declared_values: LatestValueStore,
         last_quotes: LatestValueStore | None = None,
+        probe: Callable[[], Awaitable[object]] | None = None,
         settings: Settings,
         now: Callable[[], datetime],
         seed: int | None = None,
@@ -74,6 +75,7 @@ class Engine:
             on_stale=self._mark_stale,
             on_fresh=self._mark_fresh,
             last_quotes=None if last_quotes is None else partial(read_last_quotes, last_quotes),
+            probe=probe,
             stale_seconds=settings.stale_seconds,
         )
         self.declared_values = DeclaredValueFeed(

@@ -19,6 +19,7 @@ from tapewire.events import CODEC, PriceUpdated
 from tapewire.log.backoff import new_rng
 from tapewire.log.freshness import DEFAULT_STALE_SECONDS, QuoteFreshness
 from tapewire.log.ports import LatestValueStore, Unavailable
+from tapewire.log.quote_arrivals import QuoteArrivals
 from tapewire.log.stored_value import StoredValue
 from tapewire.log.subjects import decode_token
 from tapewire.log.value_follower import ValueFollower
@@ -37,6 +38,7 @@ class QuoteCache:
 
     Args:
         last_quotes: Quotes on disk (`tapewire.log.last_quotes`), for symbols that MARKET lost.
+        probe: See `QuoteArrivals`.
         stale_seconds: A quote that was confirmed this long ago is stale.
     """
 
@@ -46,11 +48,13 @@ class QuoteCache:
         rng: random.Random | None = None,
         *,
         last_quotes: Callable[[], Awaitable[Mapping[str, PriceUpdated]]] | None = None,
+        probe: Callable[[], Awaitable[object]] | None = None,
         stale_seconds: float = DEFAULT_STALE_SECONDS,
     ) -> None:
         self._read_last_quotes = last_quotes
         self._clock = asyncio.get_running_loop().time
         self._freshness = QuoteFreshness(stale_seconds, started_at=self._clock())
+        self._arrivals = QuoteArrivals(self._freshness, probe, self._clock)
         self._freshness_listeners: list[Callable[[str], None]] = []
         self._has_fresh_symbol = asyncio.Event()
         self._follower = ValueFollower(
@@ -76,6 +80,7 @@ class QuoteCache:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follower.run())
             group.create_task(self._report_stale_symbols())
+            group.create_task(self._arrivals.run())
 
     async def close(self) -> None:
         await self._follower.close()
@@ -152,7 +157,7 @@ class QuoteCache:
 
     def _on_arrival(self, key: str) -> None:
         symbol = decode_token(key)
-        if self._freshness.confirm(symbol, self._clock()):
+        if self._arrivals.confirm(symbol):
             self._has_fresh_symbol.set()
             # Later: a new quote in the same message must be taken over first.
             asyncio.get_running_loop().call_soon(self._report_freshness, symbol)

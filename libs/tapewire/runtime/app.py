@@ -109,6 +109,7 @@ class App:
         quote_cache = QuoteCache(
             self.quotes,
             last_quotes=lambda: read_last_quotes(self.last_quotes),
+            probe=self.quotes.bounds,
             stale_seconds=self.settings.stale_seconds,
         )
         await quote_cache.start()

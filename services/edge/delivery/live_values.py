@@ -206,8 +206,8 @@ class LiveValues:
         return b"".join(chunk)
 
     def _quote_view(self, quote: PriceUpdated) -> QuoteView:
-        symbol, feed = quote.symbol, self._quote_feed
-        return quote_view(quote, feed.quote_age(symbol), is_stale=feed.is_stale(symbol))
+        age = self._quote_feed.quote_age(quote, self._now())
+        return quote_view(quote, age, is_stale=self._quote_feed.is_stale(quote.symbol))
 
     def _render_valuations(self, family: ApiFamily, owner: str, keys: Iterable[str]) -> bytes:
         """The prices that became stale, and one frame with all positions that changed."""

@@ -8,6 +8,7 @@ that was not confirmed for a while (`QuoteFreshness`). Start reading at `QuoteFe
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Container, Mapping
+from datetime import datetime
 
 import msgspec
 import structlog
@@ -16,6 +17,7 @@ from tapewire.events import CODEC, PriceUpdated
 from tapewire.log import LatestValueStore, StoredValue
 from tapewire.log.backoff import retry
 from tapewire.log.freshness import DEFAULT_STALE_SECONDS, QuoteFreshness
+from tapewire.log.quote_arrivals import QuoteArrivals
 from tapewire.log.subjects import decode_token
 from tapewire.log.value_follower import ValueFollower
 from tapewire_services.edge.ingest.requested_symbols import RequestedSymbols
@@ -45,6 +47,7 @@ class QuoteFeed:
         on_stale: Callable[[str], None] = lambda _: None,
         on_fresh: Callable[[str], None] = lambda _: None,
         last_quotes: Callable[[], Awaitable[Mapping[str, PriceUpdated]]] | None = None,
+        probe: Callable[[], Awaitable[object]] | None = None,
         stale_seconds: float = DEFAULT_STALE_SECONDS,
     ) -> None:
         self._read_last_quotes = last_quotes
@@ -55,6 +58,7 @@ class QuoteFeed:
         self._quotes: dict[str, PriceUpdated] = {}
         self._clock = asyncio.get_running_loop().time
         self._freshness = QuoteFreshness(stale_seconds, started_at=self._clock())
+        self._arrivals = QuoteArrivals(self._freshness, probe, self._clock)
         self._follower = ValueFollower(
             quote_store,
             self._receive,
@@ -77,6 +81,11 @@ class QuoteFeed:
 
     async def watch_freshness(self) -> None:
         """Report symbols that become stale, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._arrivals.run())
+            group.create_task(self._report_stale_symbols())
+
+    async def _report_stale_symbols(self) -> None:
         while True:
             await asyncio.sleep(STALENESS_POLL_SECONDS)
             for symbol in self._freshness.expire(self._clock()):
@@ -102,9 +111,13 @@ class QuoteFeed:
         """Whether the quote of `symbol` is too old to rely on."""
         return self._freshness.is_stale(symbol, self._clock())
 
-    def quote_age(self, symbol: str) -> float | None:
-        """Seconds since the quote of `symbol` was confirmed; None if it was not."""
-        return self._freshness.age(symbol, self._clock())
+    def quote_age(self, quote: PriceUpdated, wall_time: datetime) -> float:
+        """Seconds since `quote` was confirmed. For one that was only read from a store they are
+        those since its timestamp, which is of another clock, and at least the limit."""
+        age = self._freshness.age(quote.symbol, self._clock())
+        if age is not None:
+            return age
+        return max(self._freshness.limit_seconds, (wall_time - quote.timestamp).total_seconds())
 
     def seconds_since_quote(self) -> float:
         """The time since the last quote of any symbol, or since the start without one."""
@@ -119,7 +132,7 @@ class QuoteFeed:
 
     def _confirm(self, key: str) -> None:
         symbol = decode_token(key)
-        if self._freshness.confirm(symbol, self._clock()) and symbol in self._quotes:
+        if self._arrivals.confirm(symbol) and symbol in self._quotes:
             # Later: a new quote in the same message must be taken over first.
             asyncio.get_running_loop().call_soon(self._on_fresh, symbol)
 

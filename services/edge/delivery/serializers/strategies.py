@@ -96,10 +96,9 @@ class PricePayload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StalePricePayload(PricePayload, frozen=True, kw_only=True):
-    """The quote is too old to rely on: it was last confirmed `age` seconds ago; None if it was not,
-    since this process was started."""
+    """The quote is too old to rely on: it was last confirmed `age` seconds ago."""
 
-    age: float | None
+    age: float
 
 
 class StrategyStatePayload(msgspec.Struct, frozen=True, kw_only=True):

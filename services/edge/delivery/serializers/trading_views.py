@@ -35,10 +35,10 @@ class PriceView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class QuoteView(PriceView, frozen=True, kw_only=True):
-    """A quote and its freshness. `age` is in seconds, since the quote was last confirmed; None if
-    it was not, since this process was started. A `stale` quote is too old to rely on."""
+    """A quote and its freshness. `age` is in seconds, since the quote was last confirmed to this
+    process, or since `timestamp` if it never was. A `stale` quote is too old to rely on."""
 
-    age: float | None
+    age: float
     stale: bool
 
 
@@ -122,10 +122,9 @@ def price_view(quote: PriceUpdated) -> PriceView:
     return PriceView(**_quote_fields(quote))
 
 
-def quote_view(quote: PriceUpdated, age: float | None, *, is_stale: bool) -> QuoteView:
+def quote_view(quote: PriceUpdated, age: float, *, is_stale: bool) -> QuoteView:
     """`quote`, which was confirmed `age` seconds ago, as clients see it."""
-    fields = _quote_fields(quote)
-    return QuoteView(**fields, age=None if age is None else round(age, 3), stale=is_stale)
+    return QuoteView(**_quote_fields(quote), age=round(age, 3), stale=is_stale)
 
 
 def _quote_fields(quote: PriceUpdated) -> dict[str, Any]:

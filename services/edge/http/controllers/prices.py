@@ -61,13 +61,14 @@ class PriceController(Controller):
             maximum=MAX_SYMBOLS,
         )
         unknown = [] if symbols is None else symbols.find_unknown()
+        feed, now = context.engine.quote_feed, context.now()
         prices = [
-            quote_view(quote, feed.quote_age(quote.symbol), is_stale=feed.is_stale(quote.symbol))
+            quote_view(quote, feed.quote_age(quote, now), is_stale=feed.is_stale(quote.symbol))
             for quote in quotes
         ]
         return PriceList(
             prices=prices,
-            timestamp=context.now(),
+            timestamp=now,
             next=following or msgspec.UNSET,
             unknown=unknown or msgspec.UNSET,
         )
