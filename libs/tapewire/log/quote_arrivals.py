@@ -17,7 +17,7 @@ SETTLING_SECONDS = 0.5
 """How long messages that waited go on arriving after the message server answers again."""
 PROBES_PER_LIMIT = 8
 MAX_SILENCE_SHARE = 0.5
-"""Share of the limit. What arrives so long after the last answered probe was sent is not trusted."""
+"""Share of the limit. What arrives so long after the last answered probe is not trusted."""
 
 
 class QuoteArrivals:

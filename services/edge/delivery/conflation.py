@@ -120,7 +120,7 @@ class ConflationGroup:
             )
             self._key_allowed_at.update(dict.fromkeys(ready, now + self._interval_seconds))
             chunk = self._render_chunk(ready)
-            for outbox in self.outboxes:
+            for outbox in self.outboxes if chunk else ():
                 outbox.offer_chunk(self, chunk, ready)
             self._is_writing = True
             asyncio.get_running_loop().call_soon(self._after_write, now)

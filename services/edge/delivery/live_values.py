@@ -53,6 +53,18 @@ STALE_KEY_PREFIX = "stale "
 _SINGLE_KEYS = frozenset((SINGLE_KEY,))
 
 
+class _ValuationKeys:
+    """The keys of valuations, and of those stale prices that the stream does not show as such: it
+    shows the prices of `priced_symbols` (None: of all)."""
+
+    def __init__(self, priced_symbols: frozenset[str] | None) -> None:
+        self._priced_symbols = priced_symbols
+
+    def __contains__(self, key: object) -> bool:
+        symbol = str(key).removeprefix(STALE_KEY_PREFIX)
+        return symbol == key or not (self._priced_symbols is None or symbol in self._priced_symbols)
+
+
 class LiveValues:
     """All newest-wins values of a process, as connections see them."""
 
@@ -126,7 +138,7 @@ class LiveValues:
         if LiveValue.PRICES in values:
             yield self._prices(connection.route.family, requested)
         if LiveValue.VALUATIONS in values and owner is not None:
-            yield self._valuations(connection, owner, requested.max_rate)
+            yield self._valuations(connection, owner, requested)
         if LiveValue.COUNTS in values:
             yield self._counts(include_users=connection.info.is_admin)
         if LiveValue.METRICS in values:
@@ -144,15 +156,20 @@ class LiveValues:
             render=partial(self._render_prices, family),
         )
 
-    def _valuations(self, connection: Connection, owner: str, max_rate: float) -> GroupSpec:
+    def _valuations(
+        self, connection: Connection, owner: str, requested: ValueSubscription
+    ) -> GroupSpec:
         # A connection that changes its rate leaves the group that would have sent the newest.
         has_changed = connection.has_pending_change
+        shows_prices = LiveValue.PRICES in connection.interest.live_values
+        priced_symbols = requested.symbols if shows_prices else frozenset[str]()
         return GroupSpec(
             value=LiveValue.VALUATIONS,
             owner=owner,
-            variant=max_rate,
-            max_rate=max_rate,
+            variant=(requested.max_rate, priced_symbols),
+            max_rate=requested.max_rate,
             initial_keys=self._portfolios.valued_symbols(owner) if has_changed else frozenset(),
+            keys=_ValuationKeys(priced_symbols),
             render=partial(self._render_valuations, connection.route.family, owner),
         )
 
@@ -211,15 +228,13 @@ class LiveValues:
 
     def _render_valuations(self, family: ApiFamily, owner: str, keys: Iterable[str]) -> bytes:
         """The prices that became stale, and one frame with all positions that changed."""
-        symbols = sorted(keys)
-        stale = {key: key.removeprefix(STALE_KEY_PREFIX) for key in symbols}
-        stale = {key: symbol for key, symbol in stale.items() if key != symbol}
-        frames = [
-            self._render(family.stale_price_message(self._quote_view(quote)))
-            for symbol in stale.values()
-            if (quote := self._quote_feed.quote(symbol)) and self._quote_feed.is_stale(symbol)
-        ]
-        views = [self._position_view(owner, symbol) for symbol in symbols if symbol not in stale]
+        frames, views = list[bytes](), list[PositionView]()
+        for symbol in sorted({key.removeprefix(STALE_KEY_PREFIX) for key in keys}):
+            quote = self._quote_feed.quote(symbol)
+            if STALE_KEY_PREFIX + symbol in keys and quote and self._quote_feed.is_stale(symbol):
+                frames.append(self._render(family.stale_price_message(self._quote_view(quote))))
+            else:
+                views.append(self._position_view(owner, symbol))
         if views:
             total_value = self._portfolios.total_value(owner)
             frames.append(self._render(positions_message(views, total_value, self._now())))

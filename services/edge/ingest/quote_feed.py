@@ -89,7 +89,8 @@ class QuoteFeed:
         while True:
             await asyncio.sleep(STALENESS_POLL_SECONDS)
             for symbol in self._freshness.expire(self._clock()):
-                self._on_stale(symbol)
+                if symbol in self._quotes:  # unless it could not be decoded
+                    self._on_stale(symbol)
 
     def request(self, symbols: frozenset[str] | None) -> RequestedSymbols | None:
         """The quotes that a client means by `symbols`; None means all."""
