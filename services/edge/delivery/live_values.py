@@ -6,7 +6,7 @@ counts, metrics of items, and the values that other packages declare. Start read
 `LiveValues.subscribe`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
@@ -57,7 +57,7 @@ class _ValuationKeys:
     """The keys of valuations, and of those stale prices that the stream does not show as such: it
     shows the prices of `priced_symbols` (None: of all)."""
 
-    def __init__(self, priced_symbols: frozenset[str] | None) -> None:
+    def __init__(self, priced_symbols: Container[str] | None) -> None:
         self._priced_symbols = priced_symbols
 
     def __contains__(self, key: object) -> bool:
@@ -169,7 +169,7 @@ class LiveValues:
             variant=(requested.max_rate, priced_symbols),
             max_rate=requested.max_rate,
             initial_keys=self._portfolios.valued_symbols(owner) if has_changed else frozenset(),
-            keys=_ValuationKeys(priced_symbols),
+            keys=_ValuationKeys(self._quote_feed.request(priced_symbols)),
             render=partial(self._render_valuations, connection.route.family, owner),
         )
 
