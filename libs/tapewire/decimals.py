@@ -26,11 +26,13 @@ EXACT_CONTEXT = Context(
 )
 """Raises `decimal.Inexact` instead of rounding. Holds a sum of 10^18 products of two validated
 numbers, multiplied by a third."""
-AVERAGE_PRICE_PLACES = 6
+AVERAGE_PRICE_PLACES = 8
 """Decimal places of an average price, in dollars a share."""
 HUNDRED = Decimal(100)
 PERCENT_STEP = Decimal("0.0001")
 """Changes in percent are rounded to it."""
+WIDE_PLACES = 12
+"""Decimal places that `format_rounded` shows at most."""
 MAX_SHOWN_CHARACTERS = 40
 """Characters of a bad value that an error message repeats."""
 MAX_PLAIN_DIGITS = 20
@@ -83,6 +85,23 @@ def format_decimal(value: Decimal) -> str:
     if not value.is_finite() or not -MAX_PLAIN_DIGITS <= value.adjusted() < MAX_PLAIN_DIGITS:
         return abbreviate(value)
     return f"{normalize(value):f}"
+
+
+def format_price(value: Decimal) -> str:
+    """Return a price for people, with all its digits and at least two decimal places: 182.40,
+    0.00001234."""
+    text = format_decimal(value)
+    if not value.is_finite() or "E" in text:
+        return text
+    whole, _, fraction = text.partition(".")
+    return f"{whole}.{fraction:0<2}"
+
+
+def format_rounded(value: Decimal, places: int = 4) -> str:
+    """Return a calculated number for people: rounded to `places` decimal places, or to as many
+    significant digits where it is smaller: 182.4567, 0.00001234."""
+    needed = places if not value else min(max(places, places - 1 - value.adjusted()), WIDE_PLACES)
+    return f"{round_half_even(value, needed):f}"
 
 
 def abbreviate(value: object) -> str:

@@ -7,6 +7,8 @@ import pytest
 from tapewire.decimals import (
     average_price,
     format_decimal,
+    format_price,
+    format_rounded,
     limit_places,
     normalize,
     percent_change,
@@ -43,9 +45,28 @@ def test_half_way_between_two_numbers_the_even_one_is_taken(number: str, rounded
     assert round_half_even(Decimal(number), 2) == Decimal(rounded)
 
 
-def test_an_average_price_has_six_places_and_ignores_the_current_context() -> None:
+def test_an_average_price_has_eight_places_and_ignores_the_current_context() -> None:
     with localcontext(prec=3):
-        assert average_price(Decimal(200), Decimal(3)) == Decimal("66.666667")
+        assert average_price(Decimal(200), Decimal(3)) == Decimal("66.66666667")
+
+
+@pytest.mark.parametrize(
+    ("price", "text"),
+    [("182.4", "182.40"), ("100", "100.00"), ("0.00001234", "0.00001234"), ("1E-8", "0.00000001"),
+     ("-37.63", "-37.63"), ("0", "0.00"), ("1E+3", "1000.00"), ("123456789012.12345678",) * 2,
+     ("182.450000", "182.45"), ("NaN", "NaN")],
+)  # fmt: skip
+def test_a_price_shows_as_many_digits_as_it_has(price: str, text: str) -> None:
+    assert format_price(Decimal(price)) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [("182.45678901", "182.4568"), ("0.000012345678", "0.00001235"), ("-37.6", "-37.6"),
+     ("0.0512345", "0.05123"), ("0", "0"), ("1E-20", "0"), ("1234567.89012", "1234567.8901")],
+)  # fmt: skip
+def test_a_calculated_number_shows_four_places_or_digits(number: str, text: str) -> None:
+    assert format_rounded(Decimal(number)) == text
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """An order as clients see it. Quantities are in shares, prices in dollars a share.
 
-    `timestamp` is the time of the last change, UTC. `filled_avg_price` is rounded to six places.
+    `timestamp` is the time of the last change, UTC. `filled_avg_price` is rounded to eight places.
     A field with a default is absent while it has its default.
     """
 
@@ -135,7 +135,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     filled_qty: Annotated[Decimal, about("executed so far", SHARES)]
     filled_avg_price: Annotated[
         Decimal | None,
-        about("average of what was executed, rounded to six places, null before", PER_SHARE),
+        about("average of what was executed, rounded to eight places, null before", PER_SHARE),
     ]
     strategy_id: Annotated[
         str | None, about("the strategy it is for, null when a person placed it")

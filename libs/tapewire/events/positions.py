@@ -19,7 +19,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     `quantity` is in shares, negative when short. `cost_basis` is exactly what was paid for the
     holding, in dollars; negative when short, where it is what was received. `entry_price` is the
-    average price of the holding in dollars a share, rounded to six places, or None if nothing is
+    average price of the holding in dollars a share, rounded to eight places, or None if nothing is
     held. `realized_pnl` is exactly the profit in dollars since the user's first trade in the
     symbol, after all `fees`. `timestamp` is that of the last trade.
 
@@ -38,7 +38,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     entry_price: Annotated[
         Decimal | None,
         about(
-            "average price of what is held, rounded to six places, null when nothing is", PER_SHARE
+            "average price of what is held, rounded to eight places, null when nothing is",
+            PER_SHARE,
         ),
     ]
     realized_pnl: Annotated[

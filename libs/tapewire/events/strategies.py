@@ -97,7 +97,7 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A strategy as clients see it.
 
     `quantity` is the size of each order of its rule, in shares. `position` is its holding, negative
-    when short, and `entry_price` the average price of that, rounded to six places. `order` is the
+    when short, and `entry_price` the average price of that, rounded to eight places. `order` is the
     pending order; there is never a second one. `orders` counts the orders, `trades` those that were
     executed, in part or completely, whatever the number of fills. After `max_trades` of them (None:
     no limit) the strategy is completed as soon as its stop-loss has nothing to guard. `message`
@@ -114,7 +114,7 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     status: Annotated[StrategyStatus, about("what it does")]
     position: Annotated[Decimal, about("what it holds, below 0 when short", SHARES)]
     entry_price: Annotated[
-        Decimal | None, about("average price of that, rounded to six places", PER_SHARE)
+        Decimal | None, about("average price of that, rounded to eight places", PER_SHARE)
     ]
     order: Annotated[StrategyOrder | None, about("the one under way; there is never a second")]
     orders: Annotated[int, about("how many it placed")]

@@ -9,8 +9,10 @@ product is a whole number of 10^-21 dollars (`COST_PLACES`). Only `divide_half_e
 
 from decimal import Context, Decimal
 
-QTY_PLACES, PRICE_PLACES, COST_PLACES, ENTRY_PRICE_PLACES = 9, 12, 21, 6
+QTY_PLACES, PRICE_PLACES, COST_PLACES = 9, 12, 21
 """Decimal places of each unit."""
+AVERAGE_PLACES, EARLIER_AVERAGE_PLACES = 8, 6
+"""Decimal places of average prices, now and in events of earlier versions."""
 MAX_AMOUNT = 10**12
 """The largest quantity, price or fee."""
 _MAX_EXPONENT = 90
@@ -52,7 +54,13 @@ def divide_half_even(dividend: int, divisor: int) -> int:
     return whole
 
 
-def average_price(cost: int, qty: int) -> int:
-    """The average price in units of `ENTRY_PRICE_PLACES`, of a cost and a quantity in their
-    units."""
-    return divide_half_even(cost, qty * 10 ** (COST_PLACES - QTY_PLACES - ENTRY_PRICE_PLACES))
+def average_price(cost: int, qty: int, stored: object) -> Decimal:
+    """The average price of a cost and a quantity in their units, rounded as `stored` is: to
+    `EARLIER_AVERAGE_PLACES` if that gives what is stored, else to `AVERAGE_PLACES`."""
+    earlier = _round_average(cost, qty, EARLIER_AVERAGE_PLACES)
+    return earlier if earlier == stored else _round_average(cost, qty, AVERAGE_PLACES)
+
+
+def _round_average(cost: int, qty: int, places: int) -> Decimal:
+    divisor = qty * 10 ** (COST_PLACES - QTY_PLACES - places)
+    return from_units(divide_half_even(cost, divisor), places)

@@ -20,14 +20,14 @@ ZERO = Decimal(0)
 
 class Holding(msgspec.Struct, frozen=True):
     """A position of `quantity` shares, negative when short. `cost` is what they cost, or brought in
-    when sold short, in dollars; it is never negative."""
+    when sold short, in dollars; it is negative at negative prices."""
 
     quantity: Decimal = ZERO
     cost: Decimal = ZERO
 
     @property
     def entry_price(self) -> Decimal | None:
-        """The average in dollars a share, rounded to six places; None for an empty position."""
+        """The average in dollars a share, rounded to eight places; None for an empty position."""
         if not self.quantity:
             return None
         return average_price(self.cost, abs(self.quantity))

@@ -14,8 +14,6 @@ from tapewire.decimals import AVERAGE_PRICE_PLACES, WIDE_CONTEXT, round_half_eve
 from tapewire.events import Side, StopLoss, StopLossKind, Strategy
 from tapewire_services.strategies.domain.trading import closing_side
 
-HUNDRED = Decimal(100)
-
 
 class StopLossTouch(msgspec.Struct, frozen=True):
     """`price` reached `trigger_price`."""
@@ -57,17 +55,17 @@ def apply_price(
 def calculate_trigger_price(
     stop_loss: StopLoss, side: Side, entry_price: Decimal, best_price: Decimal
 ) -> Decimal:
-    """The price, in dollars a share and rounded to six places, at which a position that was entered
-    at `entry_price` is closed by an order of `side`. `best_price` is the best price since."""
+    """The price at which a position that was entered at `entry_price` is closed by an order of
+    `side`, in dollars a share, rounded to eight places. `best_price` is the best price since."""
     reference = (
         entry_price
         if stop_loss.kind is StopLossKind.FIXED
         else _more_favorable_price(side, entry_price, best_price)
     )
-    percent = HUNDRED - stop_loss.percent if side is Side.SELL else HUNDRED + stop_loss.percent
-    return round_half_even(
-        WIDE_CONTEXT.multiply(reference, percent).scaleb(-2, WIDE_CONTEXT), AVERAGE_PRICE_PLACES
-    )
+    distance = WIDE_CONTEXT.multiply(abs(reference), stop_loss.percent).scaleb(-2, WIDE_CONTEXT)
+    move = WIDE_CONTEXT.subtract if side is Side.SELL else WIDE_CONTEXT.add
+    trigger = move(reference, distance)
+    return round_half_even(trigger, AVERAGE_PRICE_PLACES)
 
 
 def _more_favorable_price(side: Side, first: Decimal, second: Decimal) -> Decimal:

@@ -155,3 +155,16 @@ def test_control_characters_in_data_are_escaped() -> None:
 def test_a_long_line_is_not_wrapped(capsys: Any) -> None:
     Console(highlight=False, soft_wrap=True, width=40).print(Text("x" * 300))
     assert capsys.readouterr().out == "x" * 300 + "\n"
+
+
+def test_a_price_shows_all_its_digits_however_small() -> None:
+    quote = {
+        **PRICE, "symbol": "COIN/USD", "price": Decimal("1.235E-5"), "bid": None,
+        "ask": Decimal("1E-8"), "change": Decimal("-0.00000012"), "volume": Decimal("1E+6"),
+    }  # fmt: skip
+    assert format_plain("price:update", quote) == [
+        "10:30:15.250 price:update COIN/USD 0.00001235 -0.00000012 (-0.02 %) - / 0.00000001 "
+        "volume 1000000"
+    ]
+    [order] = format_plain("order:update", {**ORDER, "limitPrice": Decimal("1E-7")})
+    assert "@ 0.0000001 " in order

@@ -54,7 +54,7 @@ def test_an_execution_worse_than_the_limit_is_booked() -> None:
 def test_more_than_was_ordered_is_booked() -> None:
     order = given(place("10"), accept(), execution("E1", "10"))
     order.when(execution("E2", "3", "99")).then(
-        "orders: filled filled 13/10 avg 99.769231 by 3@99 closed_order overfilled",
+        "orders: filled filled 13/10 avg 99.76923077 by 3@99 closed_order overfilled",
         "trades: trade 3@99",
         "alerts: error",
     )

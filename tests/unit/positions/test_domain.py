@@ -78,7 +78,7 @@ def test_a_rebate_is_a_fee_below_zero() -> None:
 
 def test_a_rounded_entry_price_loses_no_money() -> None:
     third = given(buy("1", "100"), buy("2", "100.5"))
-    assert third.traded_state.position.entry_price == Decimal("100.333333")
+    assert third.traded_state.position.entry_price == Decimal("100.33333333")
     assert third.traded_state.position.cost_basis == Decimal(301)
     third.apply_trade(sell("1", "110"))
     third.apply_trade(sell("1", "110"))

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import Phase
 from hypothesis import given as examples
 from hypothesis import settings as of
@@ -94,13 +95,31 @@ def test_a_removed_stop_loss_clears_the_state() -> None:
     )
 
 
-def test_triggers_are_rounded_to_six_places() -> None:
+def test_triggers_are_rounded_to_eight_places() -> None:
     third = Decimal("33.333333")
     assert calculate_trigger_price(make_stop_loss("0.0001"), Side.SELL, third, third) == Decimal(
-        "33.3333"
+        "33.33329967"
     )
     trigger = calculate_trigger_price(make_stop_loss("33.3333"), Side.SELL, third, third)
-    assert trigger == Decimal("22.222233")
+    assert trigger == Decimal("22.22223311")
+
+
+@pytest.mark.parametrize(
+    ("entry", "side", "trigger"),
+    [
+        ("0.00001234", Side.SELL, "0.00001172"),
+        ("0.00001234", Side.BUY, "0.00001296"),
+        ("-37.63", Side.SELL, "-39.5115"),
+        ("-37.63", Side.BUY, "-35.7485"),
+        ("15000000", Side.SELL, "14250000"),
+    ],
+)
+def test_the_distance_of_a_stop_loss_is_a_part_of_the_price_whatever_its_size(
+    entry: str, side: Side, trigger: str
+) -> None:
+    price = Decimal(entry)
+    found = calculate_trigger_price(make_stop_loss("5"), side, price, price)
+    assert found == Decimal(trigger)
 
 
 def reference_touch(
@@ -114,7 +133,7 @@ def reference_touch(
             trigger = Fraction(max(seen)) * (1 - part)
         else:
             trigger = Fraction(min(seen)) * (1 + part)
-        trigger = Fraction(round(trigger * 10**6), 10**6)
+        trigger = Fraction(round(trigger * 10**8), 10**8)
         if (price <= trigger) if side is Side.SELL else (price >= trigger):
             return end, trigger
     return None

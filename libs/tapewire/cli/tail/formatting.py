@@ -12,6 +12,8 @@ from typing import Any
 
 from rich.text import Text
 
+from tapewire.decimals import format_decimal, format_price
+
 EventData = Mapping[str, Any]
 
 HIDDEN_EVENTS = frozenset({"checkpoint", "ping", "heartbeat", "PING", "stream:draining"})
@@ -79,7 +81,7 @@ def _format_order(data: EventData) -> list[Text]:
         Text(status.ljust(16), _STATUS_STYLES.get(status, "cyan")),
         *_format_side_quantity_symbol(data, "qty"),
         Text(
-            f"@ {_format_number(data['limitPrice'])}"
+            f"@ {_format_price_of(data['limitPrice'])}"
             if data.get("limitPrice") is not None
             else "market"
         ),
@@ -87,7 +89,7 @@ def _format_order(data: EventData) -> list[Text]:
     if data.get("filledQty"):
         at = data.get("filledAvgPrice")
         parts.append(Text(f"filled {_format_number(data['filledQty'])}"))
-        parts += [Text(f"at {_format_number(at)}")] if at is not None else []
+        parts += [Text(f"at {_format_price_of(at)}")] if at is not None else []
     if data.get("reason"):
         parts.append(Text(f"({escape_unprintable(data['reason'])})", "yellow"))
     return [*parts, Text(escape_unprintable(data.get("orderId", "")), _DIM_STYLE)]
@@ -97,7 +99,7 @@ def _format_fill(data: EventData) -> list[Text]:
     return [
         Text("fill".ljust(16), "bold green"),
         *_format_side_quantity_symbol(data, "fillQty"),
-        Text(f"at {_format_number(data.get('fillPrice'))}"),
+        Text(f"at {_format_price_of(data.get('fillPrice'))}"),
         Text(f"({_format_number(data.get('filledQty'))} of {_format_number(data.get('qty'))})"),
         Text(escape_unprintable(data.get("orderId", "")), _DIM_STYLE),
     ]
@@ -107,7 +109,7 @@ def _format_trade(data: EventData) -> list[Text]:
     return [
         Text("trade".ljust(16), "bold green"),
         *_format_side_quantity_symbol(data, "qty"),
-        Text(f"at {_format_number(data.get('price'))}"),
+        Text(f"at {_format_price_of(data.get('price'))}"),
         Text(escape_unprintable(data.get("tradeId", "")), _DIM_STYLE),
     ]
 
@@ -128,12 +130,12 @@ def _format_price(data: EventData) -> list[Text]:
     colour = _UP_COLOR if moved > 0 else _DOWN_COLOR if moved < 0 else ""
     return [
         Text(escape_unprintable(data.get("symbol", "")).ljust(6), "bold"),
-        Text(_format_number(data.get("price")).rjust(10), colour),
+        Text(_format_price_of(data.get("price")).rjust(10), colour),
         Text(
-            f"{_format_signed(change)} ({_format_signed(data.get('changePercent'))} %)".rjust(18),
+            f"{_format_change(change)} ({_format_percent(data.get('changePercent'))} %)".rjust(18),
             colour,
         ),
-        Text(f"{_format_number(data.get('bid'))} / {_format_number(data.get('ask'))}"),
+        Text(f"{_format_price_of(data.get('bid'))} / {_format_price_of(data.get('ask'))}"),
         Text(f"volume {_format_number(data.get('volume'))}", _DIM_STYLE),
     ]
 
@@ -167,13 +169,24 @@ def _format_value(value: Any) -> Text:
 
 
 def _format_number(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return format_decimal(value)
     return "-" if value is None else escape_unprintable(value)
 
 
-def _format_signed(value: Any) -> str:
+def _format_price_of(value: Any) -> str:
+    return format_price(value) if isinstance(value, Decimal) else _format_number(value)
+
+
+def _format_change(value: Any) -> str:
     if not isinstance(value, int | float | Decimal):
         return "-"
-    return f"{value:+.2f}"
+    sign = "-" if value < 0 else "+"
+    return f"{sign}{format_price(abs(Decimal(str(value))))}"
+
+
+def _format_percent(value: Any) -> str:
+    return f"{value:+.2f}" if isinstance(value, int | float | Decimal) else "-"
 
 
 def _format_time(timestamp: Any, now: datetime) -> str:

@@ -4,7 +4,8 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import NamedTuple
 
 _WIDE_CONTEXT = Context(prec=100, rounding=ROUND_HALF_EVEN)
-_SIX_PLACES = Decimal("0.000001")
+_STEP, _EARLIER_STEP = Decimal("0.00000001"), Decimal("0.000001")
+"""Average prices are rounded to it, now and in events of earlier versions."""
 
 
 class AverageCostHolding(NamedTuple):
@@ -13,10 +14,14 @@ class AverageCostHolding(NamedTuple):
     qty: Decimal = Decimal(0)
     average_price: Decimal = Decimal(0)
 
-    @property
-    def entry_price(self) -> Decimal | None:
-        """The average price, rounded to six places; None if nothing is held."""
-        return self.average_price.quantize(_SIX_PLACES, context=_WIDE_CONTEXT) if self.qty else None
+    def entry_price(self, stored: Decimal | None) -> Decimal | None:
+        """The average price, rounded as `stored` is; None if nothing is held."""
+        if not self.qty:
+            return None
+        earlier = self.average_price.quantize(_EARLIER_STEP, context=_WIDE_CONTEXT)
+        if earlier == stored:
+            return earlier
+        return self.average_price.quantize(_STEP, context=_WIDE_CONTEXT)
 
     def after_trade(self, qty_change: Decimal, price: Decimal) -> "AverageCostHolding":
         """The holding after a trade of `qty_change` shares (negative for a sale) at `price`."""

@@ -27,7 +27,6 @@ from tapewire.log import RecordedEvent
 from tapewire.runtime.contracts.orders import order_id
 from tapewire.verify.findings import Findings
 from tapewire.verify.fixed_point import (
-    ENTRY_PRICE_PLACES,
     PRICE_PLACES,
     QTY_PLACES,
     UnrepresentableAmount,
@@ -184,12 +183,9 @@ class OrderInvariants:
             recorded, "tradeId", event.trade_id, f"{order.order_id}-{open_order.fill_count}"
         )
         open_order.total_cost += qty * price
-        paid = (
-            from_units(average_price(open_order.total_cost, filled), ENTRY_PRICE_PLACES)
-            if filled
-            else None
-        )
-        findings.compare(recorded, "filledAvgPrice", order.filled_avg_price, paid)
+        stored = order.filled_avg_price
+        paid = average_price(open_order.total_cost, filled, stored) if filled else None
+        findings.compare(recorded, "filledAvgPrice", stored, paid)
 
     def _check_exceptions(self, recorded: RecordedEvent, event: OrderFilled, before: Order) -> None:
         """An execution without an id is one of our own, and must fit."""

@@ -22,7 +22,6 @@ from tapewire.log import RecordedEvent
 from tapewire.verify.findings import EventLocation, Findings, location_of
 from tapewire.verify.fixed_point import (
     COST_PLACES,
-    ENTRY_PRICE_PLACES,
     MAX_AMOUNT,
     PRICE_PLACES,
     QTY_PLACES,
@@ -190,7 +189,11 @@ class PositionInvariants:
                 position.cost_basis,
                 from_units(expected_event.amounts_after.cost, COST_PLACES),
             ),
-            ("entryPrice", position.entry_price, _entry_price(expected_event.amounts_after)),
+            (
+                "entryPrice",
+                position.entry_price,
+                _entry_price(expected_event.amounts_after, position.entry_price),
+            ),
             (
                 "realizedPnl",
                 position.realized_pnl,
@@ -287,9 +290,5 @@ def _to_amounts(position: Position) -> PositionAmounts:
     )
 
 
-def _entry_price(amounts: PositionAmounts) -> object:
-    return (
-        from_units(average_price(amounts.cost, amounts.qty), ENTRY_PRICE_PLACES)
-        if amounts.qty
-        else None
-    )
+def _entry_price(amounts: PositionAmounts, stored: object) -> object:
+    return average_price(amounts.cost, amounts.qty, stored) if amounts.qty else None

@@ -229,7 +229,12 @@ class StrategyInvariants:
         findings.compare(recorded, "position", now.position, before.position + signed)
         if tracked.holding is not None:
             tracked.holding = tracked.holding.after_trade(signed, event.price)
-            findings.compare(recorded, "entryPrice", now.entry_price, tracked.holding.entry_price)
+            findings.compare(
+                recorded,
+                "entryPrice",
+                now.entry_price,
+                tracked.holding.entry_price(now.entry_price),
+            )
         if whole and order.trigger_price is not None:
             tracked.filled_stop_loss_order = order
 

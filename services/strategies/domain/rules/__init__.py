@@ -18,7 +18,7 @@ from tapewire_services.strategies.domain.rules.signal import RuleState, Signal
 
 
 class Rule(Protocol):
-    """A fold over prices in dollars a share; every price is above 0."""
+    """A fold over prices in dollars a share, which may be negative."""
 
     def on_price(self, price: Decimal) -> Signal: ...
 

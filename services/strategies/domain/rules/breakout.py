@@ -6,12 +6,11 @@ grows with the distance beyond it, in proportion to the range that the price bro
 
 from decimal import Decimal
 
-from tapewire.decimals import WIDE_CONTEXT
+from tapewire.decimals import WIDE_CONTEXT, format_rounded
 from tapewire.events import Action, Breakout
 from tapewire_services.strategies.domain.rules.signal import (
     ONE,
     Signal,
-    format_rounded,
     to_confidence,
 )
 from tapewire_services.strategies.domain.rules.window_rule import WindowRule
@@ -29,8 +28,8 @@ class BreakoutRule(WindowRule):
 
     def _evaluate(self, price: Decimal) -> Signal:
         high, low, window = self._window.highest, self._window.lowest, self._window.width
-        ceiling = WIDE_CONTEXT.multiply(high, ONE + self._margin_ratio)
-        floor = WIDE_CONTEXT.multiply(low, ONE - self._margin_ratio)
+        ceiling = WIDE_CONTEXT.fma(abs(high), self._margin_ratio, high)
+        floor = WIDE_CONTEXT.subtract(low, WIDE_CONTEXT.multiply(abs(low), self._margin_ratio))
         if price > ceiling:
             reasoning = (
                 f"{format_rounded(price)} broke above {format_rounded(ceiling)}, "

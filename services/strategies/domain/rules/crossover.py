@@ -9,14 +9,13 @@ more than one in a flat market.
 
 from decimal import Decimal
 
-from tapewire.decimals import WIDE_CONTEXT
+from tapewire.decimals import WIDE_CONTEXT, format_rounded
 from tapewire.events import Action, MovingAverageCrossover
 from tapewire_services.strategies.domain.rules.price_window import PriceWindow
 from tapewire_services.strategies.domain.rules.signal import (
     RuleState,
     Signal,
     build_warm_up_signal,
-    format_rounded,
     to_confidence,
 )
 

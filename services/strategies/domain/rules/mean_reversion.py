@@ -8,11 +8,10 @@ half at k deviations and one at twice as many.
 
 from decimal import Decimal
 
-from tapewire.decimals import WIDE_CONTEXT
+from tapewire.decimals import WIDE_CONTEXT, format_rounded
 from tapewire.events import Action, MeanReversion
 from tapewire_services.strategies.domain.rules.signal import (
     Signal,
-    format_rounded,
     to_confidence,
 )
 from tapewire_services.strategies.domain.rules.window_rule import WindowRule

@@ -9,8 +9,6 @@ from tapewire.events import Action
 
 ONE = Decimal(1)
 CONFIDENCE_PLACES = 2
-REASON_PLACES = 4
-"""Decimal places of the numbers in `Signal.reasoning`."""
 
 
 class Signal(msgspec.Struct, frozen=True):
@@ -33,11 +31,6 @@ class RuleState(msgspec.Struct, frozen=True):
 def to_confidence(strength: Decimal) -> Decimal:
     """`strength` limited to 0 to 1 and rounded to two places."""
     return round_half_even(min(max(strength, Decimal(0)), ONE), CONFIDENCE_PLACES)
-
-
-def format_rounded(value: Decimal) -> str:
-    """Return `value` rounded to `REASON_PLACES`, without an exponent: 182.4567."""
-    return f"{round_half_even(value, REASON_PLACES):f}"
 
 
 def build_warm_up_signal(price_count: int, required_count: int) -> Signal:
