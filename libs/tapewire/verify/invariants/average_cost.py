@@ -14,7 +14,7 @@ class AverageCostHolding(NamedTuple):
     qty: Decimal = Decimal(0)
     average_price: Decimal = Decimal(0)
 
-    def entry_price(self, stored: Decimal | None) -> Decimal | None:
+    def rounded_as(self, stored: Decimal | None) -> Decimal | None:
         """The average price, rounded as `stored` is; None if nothing is held."""
         if not self.qty:
             return None

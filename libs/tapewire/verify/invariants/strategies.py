@@ -217,9 +217,7 @@ class StrategyInvariants:
             return
         filled = order.filled_qty + event.qty
         if event.qty <= 0 or filled > order.qty:
-            findings.report_event(
-                recorded, f"the fill of {event.qty} exceeds the unfilled quantity"
-            )
+            findings.report_event(recorded, f"the fill of {event.qty} exceeds what is unfilled")
         whole = filled >= order.qty
         left = None if whole else msgspec.structs.replace(order, filled_qty=filled)
         findings.compare(recorded, "order", now.order, left)
@@ -228,12 +226,9 @@ class StrategyInvariants:
         signed = event.qty if event.side is Side.BUY else -event.qty
         findings.compare(recorded, "position", now.position, before.position + signed)
         if tracked.holding is not None:
-            tracked.holding = tracked.holding.after_trade(signed, event.price)
+            held = tracked.holding = tracked.holding.after_trade(signed, event.price)
             findings.compare(
-                recorded,
-                "entryPrice",
-                now.entry_price,
-                tracked.holding.entry_price(now.entry_price),
+                recorded, "entryPrice", now.entry_price, held.rounded_as(now.entry_price)
             )
         if whole and order.trigger_price is not None:
             tracked.filled_stop_loss_order = order
