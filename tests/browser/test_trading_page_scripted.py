@@ -203,6 +203,43 @@ async def test_rejected_cancel_shows_the_reason(
     await expect(notices).to_contain_text("It is filled already.")
 
 
+async def test_an_order_shows_what_it_waits_for_until_it_no_longer_does(
+    server: ScriptedServer, trading_page: TradingPage
+) -> None:
+    waiting = [
+        make_order(orderId=reason, waiting=reason)
+        for reason in ("stale_quote", "crossed", "no_offer", "no_quote", "of_another_version")
+    ]
+    ended = [
+        make_order(orderId="o-filled", qty=20, filledQty=5, waiting="no_offer"),
+        make_order(orderId="o-canceled", waiting="no_offer"),
+    ]
+    server.sign_in_user("alice")
+    server.answer_call(
+        "GET /api/stream/trading",
+        lambda _: stream_answer(
+            ("order:update", {"snapshot": True, "orders": [*waiting, *ended]}),
+            ("order:fill", make_order(orderId="o-filled", qty=20, filledQty=10)),
+            ("order:update", make_order(orderId="o-canceled", status="canceled", reason="by you")),
+        ),
+    )
+
+    await trading_page.open(ORIGIN)
+
+    reasons = trading_page.orders.locator(".reason")
+    await expect(reasons).to_have_text(
+        [
+            "by you",
+            "",
+            "Waits: of_another_version",
+            "Waits: there is no quote yet",
+            "Waits: nothing is offered",
+            "Waits: the bid is above the ask",
+            "Waits: the quote is out of date",
+        ]
+    )
+
+
 async def test_no_element_overflows_at_any_screen_width(
     server: ScriptedServer, trading_page: TradingPage
 ) -> None:

@@ -6,7 +6,7 @@ import { createElement, find, setText } from "./dom.js";
 import { clearErrors, errorMessage, showError } from "./form-errors.js";
 import * as format from "./format.js";
 import { createOrderSubmitter } from "./order-submission.js";
-import { describeOrder } from "./orders.js";
+import { describeOrder, describeWaiting } from "./orders.js";
 import { showToast } from "./toasts.js";
 
 /** @typedef {import("./quotes.js").Quote} Quote */
@@ -26,6 +26,8 @@ export function createOrderTicket(panel, account, { quote, onPlaced }) {
   const submitOrder = createOrderSubmitter(account);
   /** The user whose order the ticket holds. */
   let ownerId = "";
+  /** The order that the note below the form is about; "" for none. */
+  let placedId = "";
 
   function refresh() {
     const isLimit = fields.type.value === "limit";
@@ -52,6 +54,7 @@ export function createOrderTicket(panel, account, { quote, onPlaced }) {
   async function submit() {
     clearErrors(form);
     setText(note, "");
+    placedId = "";
     const request = readForm(form);
     if (!request) return;
     const { userId } = account;
@@ -66,6 +69,7 @@ export function createOrderTicket(panel, account, { quote, onPlaced }) {
       });
       if (!isShown()) return showToast(`Placed for ${userId}: ${describeOrder(order)}.`);
       setText(note, `Placed: ${describeOrder(order)}.`);
+      placedId = order.orderId;
       onPlaced(order);
       fieldset.disabled = false;
       find("#place", form).focus();
@@ -123,12 +127,19 @@ export function createOrderTicket(panel, account, { quote, onPlaced }) {
     quoteChanged(symbol) {
       if (symbol === fields.symbol.value) refresh();
     },
+    /** @param {import("./orders.js").Order} order  its current state */
+    orderChanged(order) {
+      if (order.orderId !== placedId) return;
+      const waiting = describeWaiting(order);
+      setText(note, `Placed: ${describeOrder(order)}.${waiting && ` ${waiting}.`}`);
+    },
     /** @param {string} userId  the user who places orders; "" hides the ticket */
     show(userId) {
       panel.hidden = userId === "";
       if (userId === ownerId) return;
       clearErrors(form);
       setText(note, "");
+      placedId = "";
       fieldset.disabled = false;
       if (userId === "") return;
       // What one user has filled in is not another one's order.

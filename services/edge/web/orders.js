@@ -22,6 +22,7 @@ import * as format from "./format.js";
  * @property {number | null} filledAvgPrice
  * @property {string | null} reason
  * @property {string} timestamp
+ * @property {string} [waiting]  what it waits for, besides its price
  */
 
 export const MAX_ROWS = 200;
@@ -35,6 +36,23 @@ const STATUS_LABELS = {
   rejected: "Rejected",
   failed: "Failed",
 };
+
+/** @type {Record<string, string>} */
+const WAITING_TEXTS = {
+  stale_quote: "Waits: the quote is out of date",
+  crossed: "Waits: the bid is above the ask",
+  no_offer: "Waits: nothing is offered",
+  no_quote: "Waits: there is no quote yet",
+};
+
+/**
+ * Describe what an order waits for; "" if that is nothing but its price.
+ *
+ * @param {Order} order
+ */
+export function describeWaiting({ waiting }) {
+  return waiting ? (WAITING_TEXTS[waiting] ?? `Waits: ${waiting}`) : "";
+}
 
 /** @param {Order} order */
 export function isOpen({ status }) {
@@ -118,7 +136,7 @@ export function createOrdersTable(panel, onCancel) {
     },
     /** @param {Order} order  its current state */
     apply(order) {
-      orders.set(order.orderId, { ...orders.get(order.orderId), ...order });
+      orders.set(order.orderId, order);
       draw();
     },
     /** @param {Order} order  from a response, which may be older than the state from the stream */
@@ -175,7 +193,7 @@ function createOrderRow(initial, cancel) {
       element.dataset.status = order.status;
       element.dataset.dealt = order.filledQty > 0 ? "yes" : "no";
       setText(status, STATUS_LABELS[order.status] ?? order.status);
-      setMessage(reason, order.reason ?? "");
+      setMessage(reason, order.reason ?? describeWaiting(order));
       setText(filled, `${format.quantity(order.filledQty)} / ${format.quantity(order.qty)}`);
       bar.style.setProperty("--filled", String(order.qty ? order.filledQty / order.qty : 0));
       setText(average, format.price(order.filledAvgPrice));

@@ -114,6 +114,7 @@ const tradingEventHandlers = {
       return;
     }
     orders.apply(data);
+    ticket.orderChanged(data);
     if (data.status === "canceled") showToast(`Canceled: ${describeOrder(data)}`);
     if (data.status === "rejected" || data.status === "failed") {
       showToast(`Order ${data.status}: ${describeOrder(data)}. ${data.reason ?? ""}`, "bad");
@@ -121,6 +122,7 @@ const tradingEventHandlers = {
   },
   "order:fill"(data) {
     orders.apply(data);
+    ticket.orderChanged(data);
     notifyFill(data);
   },
   "trade:new": executions.add,

@@ -1,11 +1,19 @@
 """Harnesses with NATS and edges, shared by the tests of a worker; some tests start their own."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.publishers import EventLogDriver, QuoteDriver
+
+STALE_SYMBOL = "OLD"
+
+
+async def _publish_stale_quote(harness: Harness) -> None:
+    async with harness.market() as market:
+        await market.publish(STALE_SYMBOL, 100)
 
 
 @pytest.fixture(scope="session")
@@ -18,9 +26,11 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
 
 @pytest.fixture(scope="session")
 def orders_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
-    """Return a harness with the orders service, whose paper broker executes orders."""
+    """Return a harness with the orders service, whose paper broker executes orders. A quote of
+    `STALE_SYMBOL` was stored before the service began to listen."""
     made = Harness(tmp_path_factory.mktemp("exchange"))
     try:
+        asyncio.run(_publish_stale_quote(made))
         made.start_orders()
         yield made
     finally:

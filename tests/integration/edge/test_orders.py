@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ from tapewire.log import EventSubject, RecordedEvent
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.publishers import EventLogDriver, QuoteDriver
 from tests.harness.waiting import wait_until
+from tests.integration.edge.conftest import STALE_SYMBOL
 from tests.integration.edge.openapi_document import OPENAPI_PATH, OpenApiDocument
 
 ORDERS = "/api/stream/orders"
@@ -73,6 +75,75 @@ def buying(symbol: str, **fields: Any) -> dict[str, Any]:
 def resting(symbol: str, **fields: Any) -> dict[str, Any]:
     """Return a limit order that the market does not reach."""
     return buying(symbol, type="limit", limitPrice=1, **fields)
+
+
+class TestWaiting:
+    """Orders that rest although they could be executed at the last price say why (M3)."""
+
+    @pytest.mark.parametrize(
+        ("side", "quoted", "reason"),
+        [
+            ("buy", {"bid": 101}, "crossed"),
+            ("sell", {"bid": 101}, "crossed"),
+            ("buy", {"bid_size": 0, "ask_size": 0}, "no_offer"),
+            ("sell", {"bid": 0, "bid_size": 0}, "no_offer"),
+            ("buy", {"ask_size": Decimal("0.3")}, "no_offer"),
+            ("buy", None, "stale_quote"),
+        ],
+        ids=["crossed buy", "crossed sell", "unsized", "nobody bids", "taken", "stale"],
+    )
+    async def test_a_market_order_that_rests_says_why_on_the_stream_and_in_rest(
+        self,
+        edge: EdgeProcess,
+        cookie: str,
+        http: httpx.AsyncClient,
+        market: QuoteDriver,
+        fresh: Callable[[str], str],
+        side: str,
+        quoted: dict[str, Any] | None,
+        reason: str,
+    ) -> None:
+        symbol = STALE_SYMBOL if quoted is None else fresh("SYM")
+        if quoted is not None:
+            decimals = {name: Decimal(value) for name, value in quoted.items()}
+            await market.publish(symbol, 100, **decimals)
+        async with await edge.open_stream(ORDERS, cookie) as stream:
+            await stream.read_until("order:update")
+            order = (await http.post("/api/orders", json=buying(symbol, side=side))).json()
+            frame = await stream.read()
+            while "waiting" not in frame.data:
+                frame = await stream.read()
+            assert (frame.event, frame.data["orderId"]) == ("order:update", order["orderId"])
+            path = f"/api/orders/{order['orderId']}"
+            listed = (await http.get("/api/orders")).json()["orders"][0]
+            for shown in (frame.data, (await http.get(path)).json(), listed):
+                assert (shown["waiting"], shown["reason"]) == (reason, None)
+                assert shown["status"] in ("new", "partially_filled")
+            await http.delete(path)
+            ended = await stream.read_until("order:update")
+        assert ended.data["status"] == "canceled"
+        assert "waiting" not in ended.data
+
+    async def test_an_order_that_waited_is_filled_when_the_market_offers_something(
+        self,
+        edge: EdgeProcess,
+        cookie: str,
+        http: httpx.AsyncClient,
+        market: QuoteDriver,
+        fresh: Callable[[str], str],
+    ) -> None:
+        symbol = fresh("SYM")
+        await market.publish(symbol, 100, bid=Decimal(101))
+        async with await edge.open_stream(ORDERS, cookie) as stream:
+            await stream.read_until("order:update")
+            await http.post("/api/orders", json=buying(symbol, type="limit", limitPrice=100))
+            frame = await stream.read()
+            while "waiting" not in frame.data:
+                frame = await stream.read()
+            await market.publish(symbol, 100, bid=Decimal(100))
+            filled = await stream.read_until("order:fill")
+        assert (filled.data["fillPrice"], filled.data["status"]) == (100, "filled")
+        assert "waiting" not in filled.data
 
 
 class TestPlacing:
