@@ -116,9 +116,9 @@ class TestWaiting:
             assert (frame.event, frame.data["orderId"]) == ("order:update", order["orderId"])
             path = f"/api/orders/{order['orderId']}"
             listed = (await http.get("/api/orders")).json()["orders"][0]
-            for shown in (frame.data, (await http.get(path)).json(), listed):
-                assert (shown["waiting"], shown["reason"]) == (reason, None)
-                assert shown["status"] in ("new", "partially_filled")
+            for found in (frame.data, (await http.get(path)).json(), listed):
+                assert (found["waiting"], found["reason"]) == (reason, None)
+                assert found["status"] in ("new", "partially_filled")
             await http.delete(path)
             ended = await stream.read_until("order:update")
         assert ended.data["status"] == "canceled"
