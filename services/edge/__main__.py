@@ -10,9 +10,11 @@ import gc
 from datetime import UTC, datetime
 
 from tapewire.events import CATALOGUE
+from tapewire.log import new_id
 from tapewire.log.jetstream.journal_growth import GrowthMeter
 from tapewire.runtime import App, run
 from tapewire.runtime.broadcast import Broadcast
+from tapewire.runtime.contracts import bars
 from tapewire_services.edge.auth import SessionStore, TicketStore, build_authenticator
 from tapewire_services.edge.cluster.admin_test_event import AdminTestEventBroadcast
 from tapewire_services.edge.cluster.distributed_rate_limiter import (
@@ -38,6 +40,7 @@ from tapewire_services.edge.http.uvicorn_compat import EdgeServer
 from tapewire_services.edge.ingest.feed_faults import FeedFaultReader
 
 MAX_TICK_SECONDS = 0.5
+NEWEST_BARS_TIMEOUT_SECONDS = 1.0
 COMPRESSOR_IDLE_SECONDS = 10.0
 """A stream that is silent for so long holds no compressor. Most streams are silent mostly."""
 
@@ -131,6 +134,17 @@ async def wiring(app: App) -> None:
 
 def _start_engine(app: App) -> Engine:
     """The engine, whose tasks run."""
+
+    async def get_newest_bars(request: bars.GetNewestBars) -> bars.NewestBars:
+        return await app.requests.request(
+            bars.SERVICE,
+            bars.NEWEST,
+            request,
+            bars.NewestBars,
+            correlation=new_id(),
+            timeout_seconds=NEWEST_BARS_TIMEOUT_SECONDS,
+        )
+
     engine = Engine(
         instance=app.instance,
         log=app.log,
@@ -140,6 +154,7 @@ def _start_engine(app: App) -> Engine:
         declared_values=app.declared_values,
         last_quotes=app.last_quotes,
         probe=app.quotes.bounds,
+        get_newest_bars=get_newest_bars,
         settings=app.settings,
         now=now,
     )

@@ -17,6 +17,7 @@ import structlog
 from tapewire.log import EventLog, LatestValueStore, RecordedEvent
 from tapewire.log.last_quotes import read_last_quotes
 from tapewire.runtime import Settings, telemetry
+from tapewire.runtime.contracts.bars import GetNewestBars, NewestBars
 from tapewire_services.edge.cluster.admin_test_event import AdminTestEvent
 from tapewire_services.edge.cluster.presence import ConnectionTotals, Presence
 from tapewire_services.edge.delivery.close_reason import CloseReason
@@ -26,6 +27,7 @@ from tapewire_services.edge.delivery.live_values import STALE_KEY_PREFIX, LiveVa
 from tapewire_services.edge.delivery.snapshots import SnapshotReader
 from tapewire_services.edge.delivery.stream_routes import LiveValue
 from tapewire_services.edge.delivery.stream_service import StreamService
+from tapewire_services.edge.ingest.bar_feed import BarFeed
 from tapewire_services.edge.ingest.declared_values import DeclaredValueFeed
 from tapewire_services.edge.ingest.item_metrics import ItemMetrics
 from tapewire_services.edge.ingest.log_tail import LogTail
@@ -56,6 +58,7 @@ class Engine:
         declared_values: LatestValueStore,
         last_quotes: LatestValueStore | None = None,
         probe: Callable[[], Awaitable[object]] | None = None,
+        get_newest_bars: Callable[[GetNewestBars], Awaitable[NewestBars]],
         settings: Settings,
         now: Callable[[], datetime],
         seed: int | None = None,
@@ -81,6 +84,7 @@ class Engine:
         self.declared_values = DeclaredValueFeed(
             declared_values, partial(changed, LiveValue.DECLARED), rng
         )
+        self.bar_feed = BarFeed(get_newest_bars, partial(changed, LiveValue.BARS), rng)
         # Subscribed to the log tail before the hub: position events are serialized with the
         # positions after them.
         self.portfolios = PortfolioTracker(
@@ -127,6 +131,7 @@ class Engine:
                 portfolios=self.portfolios,
                 item_metrics=self.item_metrics,
                 declared_values=self.declared_values,
+                bar_feed=self.bar_feed,
                 connection_counts=self.presence.totals,
                 now=now,
                 retry_ms=settings.retry_ms,
@@ -156,6 +161,7 @@ class Engine:
             "quotes": self.quote_feed.run(),
             "freshness": self.quote_feed.watch_freshness(),
             "declared_values": self.declared_values.run(),
+            "bars": self.bar_feed.run(),
             "item_metrics": self.item_metrics.run(),
             "connection_counts": self._watch_connection_counts(),
         }

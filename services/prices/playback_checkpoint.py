@@ -17,6 +17,7 @@ from tapewire.log import LatestValueStore, LogError
 from tapewire.log.backoff import new_rng, retry
 from tapewire.log.checkpoint import write_checkpoint
 from tapewire.log.feed_state import CHECKPOINT_KEY, FeedState, read_feed_state
+from tapewire_services.prices.day_trades import DayTrades
 from tapewire_services.prices.feed import ReplayFeed
 
 SAVE_INTERVAL_SECONDS = 1.0
@@ -30,12 +31,14 @@ class PlaybackCheckpointer:
         self,
         feed: ReplayFeed,
         values: LatestValueStore,
+        trades: DayTrades,
         *,
         logger: FilteringBoundLogger,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._feed = feed
         self._values = values
+        self._trades = trades
         self._logger = logger
         self._now = now
 
@@ -60,13 +63,19 @@ class PlaybackCheckpointer:
         if age <= MAX_RESUME_AGE_SECONDS:
             self._logger.info("playback.resumed", feed=position.feed, ms=position.ms)
             self._feed.resume(position.ms)
+            if position.day is not None:
+                self._trades.resume_day(position.day)
 
     async def _save_periodically(self) -> None:
         while True:
             await asyncio.sleep(SAVE_INTERVAL_SECONDS)
             progress = self._feed.progress()
             position = FeedState(
-                progress.name, progress.ms, self._now(), progress.malformed_by_reason
+                progress.name,
+                progress.ms,
+                self._now(),
+                progress.malformed_by_reason,
+                self._trades.day,
             )
             state = CODEC.encode(position)
             try:

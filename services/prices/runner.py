@@ -13,6 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from tapewire.events import PriceUpdated
 from tapewire.log.freshness import DEFAULT_STALE_SECONDS
+from tapewire_services.prices.day_trades import DayTrades
 from tapewire_services.prices.domain import TopOfBook, apply_tick, build_price_updated
 from tapewire_services.prices.feed import MarketDataFeed
 from tapewire_services.prices.publisher import PriceUpdatePublisher
@@ -36,6 +37,7 @@ class FeedRunner:
         self,
         feed: MarketDataFeed,
         publisher: PriceUpdatePublisher,
+        trades: DayTrades,
         *,
         logger: FilteringBoundLogger,
         now: Callable[[], datetime] = utc_now,
@@ -45,6 +47,7 @@ class FeedRunner:
         self._stale_seconds = stale_seconds
         self._feed = feed
         self._publisher = publisher
+        self._trades = trades
         self._logger = logger
         self._now = now
         self._books: dict[str, TopOfBook] = {}
@@ -98,11 +101,14 @@ class FeedRunner:
                 if batch.is_day_start:
                     self._books.clear()
                     self._publisher.withdraw_all()
+                    self._trades.begin_day()
                 # Fold the whole batch before the first await: cancellation then loses no volume.
                 self._unpublished_symbols |= dict.fromkeys(tick.symbol for tick in batch.ticks)
                 for tick in batch.ticks:
                     book = self._books.get(tick.symbol) or TopOfBook(symbol=tick.symbol)
                     self._books[tick.symbol] = apply_tick(book, tick)
+                    if not batch.is_catch_up:
+                        self._trades.add(tick)
                 if not batch.is_catch_up:
                     await self._publish_changes()
                     await self._publisher.confirm_due()
@@ -116,8 +122,16 @@ class FeedRunner:
         at, updates = self._now(), list[PriceUpdated]()
         for symbol in symbols:
             previous = self._last_quote_times.get(symbol)
-            update = build_price_updated(self._books[symbol], at, follows=previous)
+            update = self._build_update(self._books[symbol], at, previous)
             if update is not None:
                 self._last_quote_times[symbol] = at
                 updates.append(update)
         return updates
+
+    def _build_update(
+        self, book: TopOfBook, at: datetime, previous: datetime | None
+    ) -> PriceUpdated | None:
+        if not book.is_quotable or book.price is None:
+            return None
+        trades = self._trades.pop_reportable(book.symbol, book.price)
+        return build_price_updated(book, at, previous, day=self._trades.day, trades=trades)

@@ -9,6 +9,7 @@ from tapewire_services.prices.runner import FeedRunner
 
 SERVICE = "prices"
 LEASE_NAME = "price-feed"
+BARS_LEASE_NAME = "bars"
 STATUS_ENDPOINT = "status"
 
 

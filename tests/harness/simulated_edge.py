@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.runtime import Settings
+from tapewire.runtime.contracts.bars import GetNewestBars, NewestBars
 from tapewire_services.edge.auth import SessionStore, TicketStore, build_authenticator
 from tapewire_services.edge.cluster.limits import RateLimiter
 from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES
@@ -23,6 +24,11 @@ from tests.harness.simulated_stream import SimulatedStream
 CLEANUP_INTERVAL_SECONDS = 0.25
 
 _ROUTES_BY_PATH = {route.path: route for route in STREAM_ROUTES}
+
+
+async def no_bars(request: GetNewestBars) -> NewestBars:
+    """No symbol has a bar."""
+    return NewestBars(series=[[] for _ in request.series])
 
 
 class SimulatedEdge:
@@ -52,6 +58,7 @@ class SimulatedEdge:
             quotes=self.market,
             user_valuations=self._open_valuation_store,
             declared_values=MemoryLatestValueStore(server, faults, prefix="val"),
+            get_newest_bars=no_bars,
             settings=settings,
             now=now,
             seed=seed,

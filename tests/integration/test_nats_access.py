@@ -21,7 +21,16 @@ from tapewire.log import OutcomeUnknown, RecordedEvent, Unavailable
 from tapewire.log.jetstream import JetStreamEventLog, NatsConnection
 from tapewire.log.jetstream.latest_values import JetStreamLatestValueStore
 from tapewire.log.jetstream.pending_replies import NotPermitted
-from tapewire.log.jetstream.streams import EVENTS, LEASES, PARKED, SESSIONS, TICKETS, stream_configs
+from tapewire.log.jetstream.streams import (
+    BARS,
+    EVENTS,
+    LEASES,
+    PARKED,
+    QUOTES,
+    SESSIONS,
+    TICKETS,
+    stream_configs,
+)
 from tapewire.runtime.nats_access import NatsAccess
 from tapewire.runtime.requests import Endpoint, serve_requests
 from tests.harness.secured_nats import Attacker, SecuredNats, attack, secured_cluster
@@ -79,6 +88,8 @@ REFUSED_TO_ALL_BUT: dict[str, tuple[str, ...]] = {
     "ev.alice.orders.forged.more": (),
     # Values.
     "px.FORGED": ("prices",),
+    "bars.1m.FORGED": ("prices",),
+    "bars.state.symbol.FORGED": ("prices",),
     "mk.alice.FORGED": ("positions",),
     "val.alice.loan%2Erate%2Ev1.forged": ("loans",),
     "val.alice.other.forged": (),
@@ -91,6 +102,7 @@ REFUSED_TO_ALL_BUT: dict[str, tuple[str, ...]] = {
     "$KV.leases.paper-broker": ("orders",),
     "$KV.leases.price-feed": ("prices",),
     "$KV.leases.last-quotes": ("positions",),
+    "$KV.leases.bars": ("prices",),
     "$KV.leases.strategies-runner": ("strategies",),
     "$KV.leases.forged": (),
     # Checkpoints, from which a service resumes.
@@ -111,6 +123,8 @@ REFUSED_TO_ALL_BUT: dict[str, tuple[str, ...]] = {
     "svc.orders.place": ("orders", "edge", "strategies"),
     "svc.orders.cancel": ("orders", "edge"),
     "svc.strategies.start": ("strategies", "edge"),
+    "svc.prices.bars": ("prices", "edge"),
+    "svc.prices.newest-bars": ("prices", "edge"),
     "svc.alerts.send": ("alerts", "operator", "loans"),
     "svc.insights.add": ("insights", "operator"),
     "say.test-events": ("edge",),
@@ -118,6 +132,8 @@ REFUSED_TO_ALL_BUT: dict[str, tuple[str, ...]] = {
     f"$JS.API.DIRECT.GET.{SESSIONS}.$KV.sessions.x": ("edge",),
     f"$JS.API.STREAM.MSG.GET.{SESSIONS}": ("edge",),
     f"$JS.API.DIRECT.GET.{TICKETS}": ("edge",),
+    f"$JS.API.DIRECT.GET.{QUOTES}": ("prices",),
+    f"$JS.API.DIRECT.GET.{BARS}": ("prices",),
     f"$JS.API.CONSUMER.MSG.NEXT.{EVENTS}.orders-view": ("orders",),
     f"$JS.ACK.{EVENTS}.orders-view.1.1.1.1.1": ("orders",),
 }
@@ -478,5 +494,5 @@ async def test_the_accounts_work_in_a_cluster_of_three(tmp_path: Path) -> None:
 def test_every_stream_of_the_platform_is_in_the_table() -> None:
     """A new stream must be thought of here."""
     assert {config["name"] for config in stream_configs()} == {
-        EVENTS, "MARKET", "VIEWS", PARKED, SESSIONS, LEASES, TICKETS
+        EVENTS, "MARKET", QUOTES, BARS, "VIEWS", PARKED, SESSIONS, LEASES, TICKETS
     }  # fmt: skip

@@ -228,7 +228,7 @@ class TestRoom:
 
     @pytest.fixture
     def small(self, tmp_path: Path) -> Iterator[LocalNatsServer]:
-        made = LocalNatsServer(tmp_path, max_store_bytes=500 << 20)
+        made = LocalNatsServer(tmp_path, max_store_bytes=884 << 20)
         made.start()
         yield made
         made.close()

@@ -18,6 +18,11 @@ class PriceUpdated(Event, frozen=True, kw_only=True, omit_defaults=True):
     `change_percent` is in percent, rounded to four places. `timestamp` is when the feed published
     the quote, UTC. `follows` is the timestamp of the symbol's previous quote: a reader that has
     seen that one has missed none. It is None for the first quote, or if the feed does not know.
+
+    `day` and `trades` are for bars. A quote with a `day` whose `volume` was seen before repeats
+    trades that were counted. Without a `day`, a lower volume means that counting began again.
+    `trades` are the trades since the previous quote; None if all were at `price`. Adjacent trades
+    at one price are one entry.
     """
 
     symbol: Annotated[str, about("what is quoted")]
@@ -36,4 +41,9 @@ class PriceUpdated(Event, frozen=True, kw_only=True, omit_defaults=True):
     timestamp: Annotated[datetime, about("when the feed published it", UTC_TIME)]
     follows: Annotated[
         datetime | None, about("`timestamp` of the quote published just before", UTC_TIME)
+    ] = None
+    day: Annotated[int | None, about("which day of the feed `volume` counts")] = None
+    trades: Annotated[
+        tuple[tuple[Decimal, Decimal], ...] | None,
+        about("price and size of the trades since the previous quote"),
     ] = None

@@ -20,13 +20,15 @@ class FeedState(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
     """The recording `feed` was played up to `ms` at the time `saved_at`.
 
     `ms` is milliseconds since the feed's midnight. `malformed` counts lines and parts of lines that
-    could not be taken, by reason, since the process that plays was started.
+    could not be taken, by reason, since the process that plays was started. `day` is the number of
+    the day that was played.
     """
 
     feed: str
     ms: int
     saved_at: datetime
     malformed: dict[str, int] = {}
+    day: int | None = None
 
 
 async def read_feed_state(values: LatestValueStore) -> FeedState | None:

@@ -17,6 +17,7 @@ import msgspec
 
 from tapewire_services.edge.delivery.compression import SharedCompressor
 from tapewire_services.edge.delivery.outbox import Outbox
+from tapewire_services.edge.ingest.bar_feed import BarSeries
 
 MAX_UPDATES_PER_SECOND = 10.0
 """Updates a second that a reader gets of one key at most."""
@@ -34,11 +35,12 @@ BUSY_SAMPLE_SECONDS = 1.0
 
 
 class ValueSubscription(msgspec.Struct, frozen=True):
-    """The values that a client asks for: `symbols` (None: all), each at most `max_rate` times a
-    second."""
+    """The values that a client asks for: quotes of `symbols` (None: all) and `bars` of series, each
+    at most `max_rate` times a second."""
 
     symbols: frozenset[str] | None
     max_rate: float
+    bars: frozenset[BarSeries] = frozenset()
 
 
 class ConflationGroup:

@@ -8,6 +8,7 @@ import msgspec
 from tapewire_services.edge.delivery.conflation import ValueSubscription
 from tapewire_services.edge.delivery.selection import Selection
 from tapewire_services.edge.delivery.stream_routes import (
+    BARS,
     Interest,
     StreamRoute,
     Topic,
@@ -29,6 +30,12 @@ class StreamContent(msgspec.Struct, frozen=True, kw_only=True):
     def interest(self) -> Interest:
         """What the topics show together."""
         return _combine_topics(self.topics)
+
+    @property
+    def topic_names(self) -> list[str]:
+        """The names of the topics; series of bars in the form of the query."""
+        names = [topic.name for topic in self.topics if topic is not BARS]
+        return [*names, *(f"{BARS.name}:{series}" for series in sorted(self.values.bars))]
 
 
 class LongPoll(msgspec.Struct, frozen=True, kw_only=True):

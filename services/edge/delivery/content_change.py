@@ -70,7 +70,7 @@ class ContentChange:
         logger.info(
             "stream.content_changed",
             client_id=connection.info.client_id,
-            topics=[topic.name for topic in new.topics],
+            topics=new.topic_names,
         )
 
     async def _read_snapshot(self, added: Interest) -> tuple[list[SseMessage], Bounds]:
@@ -114,7 +114,6 @@ class ContentChange:
             event_id = Cursor(self._replay.epoch, sequence)
             connection.sent(sequence)
         connection.advance(sequence)
-        topics = [topic.name for topic in new.topics]
         symbols = self._shared.live_values.shown_symbols(new.values)
-        updated = stream_updated_message(topics, symbols, new.values.max_rate)
+        updated = stream_updated_message(new.topic_names, symbols, new.values.max_rate)
         await self._writer.send([*messages, *values], updated, event_id)

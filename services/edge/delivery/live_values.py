@@ -1,7 +1,7 @@
 """Newest-wins values on streams: what each value shows.
 
 Sources in `ingest` report which value changed to the `ConflationRegistry`. A connection joins one
-group for each kind of value that its route shows: quotes, valuations of positions, connection
+group for each kind of value that its route shows: quotes, bars, valuations of positions, connection
 counts, metrics of items, and the values that other packages declare. Start reading at
 `LiveValues.subscribe`.
 """
@@ -22,6 +22,7 @@ from tapewire_services.edge.delivery.conflation_registry import (
 )
 from tapewire_services.edge.delivery.connection import Connection
 from tapewire_services.edge.delivery.frames import render_frame
+from tapewire_services.edge.delivery.live_bars import bars_group
 from tapewire_services.edge.delivery.serializers import ApiFamily, SseMessage
 from tapewire_services.edge.delivery.serializers.dashboard import metrics_message
 from tapewire_services.edge.delivery.serializers.trading_views import (
@@ -37,6 +38,7 @@ from tapewire_services.edge.delivery.serializers.trading_views import (
     valuation_view,
 )
 from tapewire_services.edge.delivery.stream_routes import LiveValue
+from tapewire_services.edge.ingest.bar_feed import BarFeed
 from tapewire_services.edge.ingest.declared_values import (
     DeclaredValue,
     DeclaredValueFeed,
@@ -76,6 +78,7 @@ class LiveValues:
         portfolios: PortfolioTracker,
         item_metrics: ItemMetrics,
         declared_values: DeclaredValueFeed,
+        bar_feed: BarFeed,
         connection_counts: Callable[[], ConnectionCounts],
         now: Callable[[], datetime],
         retry_ms: int,
@@ -85,6 +88,7 @@ class LiveValues:
         self._portfolios = portfolios
         self._item_metrics = item_metrics
         self._declared_values = declared_values
+        self._bar_feed = bar_feed
         self._connection_counts = connection_counts
         self._now = now
         self._retry_ms = retry_ms
@@ -102,6 +106,8 @@ class LiveValues:
         messages = self._initial_prices(connection, requested)
         if LiveValue.VALUATIONS in values and owner is not None:
             joined.enter_context(self._portfolios.watch(owner))
+        if LiveValue.BARS in values:
+            joined.enter_context(self._bar_feed.watch(requested.bars))
         for spec in self._group_specs(connection, requested):
             joined.enter_context(self._registry.join(spec, connection.outbox))
         return messages
@@ -137,6 +143,8 @@ class LiveValues:
         values, owner = connection.interest.live_values, connection.info.owner
         if LiveValue.PRICES in values:
             yield self._prices(connection.route.family, requested)
+        if LiveValue.BARS in values:
+            yield bars_group(self._bar_feed, requested, self._render)
         if LiveValue.VALUATIONS in values and owner is not None:
             yield self._valuations(connection, owner, requested)
         if LiveValue.COUNTS in values:
@@ -149,7 +157,7 @@ class LiveValues:
     def _prices(self, family: ApiFamily, requested: ValueSubscription) -> GroupSpec:
         return GroupSpec(
             value=LiveValue.PRICES,
-            variant=(family.name, requested),
+            variant=(family.name, requested.symbols, requested.max_rate),
             max_rate=requested.max_rate,
             keys=self._quote_feed.request(requested.symbols),
             has_busy_window=True,

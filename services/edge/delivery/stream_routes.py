@@ -59,6 +59,7 @@ class LiveValue(enum.Enum):
     VALUATIONS = "valuations"
     COUNTS = "counts"
     METRICS = "metrics"
+    BARS = "bars"
     DECLARED = "declared"
     """Values of types that other packages declare for the route."""
 
@@ -82,8 +83,8 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def delivery(self) -> Delivery:
         """How events reach a reader that is slower than the topic."""
-        lossless = self.own_domains or self.shared_domains
-        return Delivery.LOSSLESS if lossless else Delivery.NEWEST_WINS
+        has_events = self.own_domains or self.shared_domains
+        return Delivery.LOSSLESS if has_events else Delivery.NEWEST_WINS
 
 
 def _domain_set(*domains: str) -> frozenset[str]:
@@ -102,6 +103,7 @@ POSITIONS = Topic(
     live_value=LiveValue.VALUATIONS,
 )
 PRICES = Topic(name="prices", access=PUBLIC, live_value=LiveValue.PRICES)
+BARS = Topic(name="bars", access=PUBLIC, live_value=LiveValue.BARS)
 DECISIONS = Topic(
     name="ai-decisions", own_domains=_domain_set("decisions"), snapshot_kind=SnapshotKind.RECENT
 )
@@ -118,11 +120,9 @@ STRATEGY_STATES = Topic(
     snapshot_kind=SnapshotKind.STRATEGIES,
 )
 ITEMS = Topic(
-    name="items",
-    access=PUBLIC,
-    shared_domains=_domain_set("items"),
+    name="items", access=PUBLIC, shared_domains=_domain_set("items"),
     snapshot_kind=SnapshotKind.RECENT,
-)
+)  # fmt: skip
 ITEM_METRICS = Topic(name="dashboard", access=PUBLIC, live_value=LiveValue.METRICS)
 CONFIGURATIONS = Topic(name="configurations", own_domains=_domain_set("configurations"))
 INBOX = Topic(
@@ -133,7 +133,7 @@ INBOX = Topic(
 
 SELECTABLE_TOPICS = {
     topic.name: topic
-    for topic in (ORDERS, POSITIONS, PRICES, DECISIONS, STRATEGY_CHANGES, ALERTS, AGENTS)
+    for topic in (ORDERS, POSITIONS, PRICES, BARS, DECISIONS, STRATEGY_CHANGES, ALERTS, AGENTS)
 }
 """What ``?topics=`` can name."""
 
@@ -184,8 +184,8 @@ class StreamRoute(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def delivery(self) -> Delivery:
-        """Lossless when any topic is lossless."""
-        lossless = any(topic.delivery is Delivery.LOSSLESS for topic in self.topics)
+        """Lossless when any topic is."""
+        lossless = Delivery.LOSSLESS in {topic.delivery for topic in self.topics}
         return Delivery.LOSSLESS if lossless else Delivery.NEWEST_WINS
 
 

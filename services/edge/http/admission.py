@@ -33,14 +33,13 @@ from tapewire_services.edge.delivery.stream_routes import (
     RouteParameter,
     StreamRoute,
 )
+from tapewire_services.edge.http.content_request import parse_content
 from tapewire_services.edge.http.errors import HttpError, unavailable
 from tapewire_services.edge.http.stream_request import (
     StreamRequest,
     needed_session,
     parse_poll,
     parse_position,
-    parse_topics,
-    parse_value_subscription,
     resolve_owner,
     resume_id,
 )
@@ -124,8 +123,7 @@ class StreamAdmission:
             self._check_rate_limit(route, request)
         request.check_query()
         poll = parse_poll(request)
-        topics, symbols = parse_topics(route, request)
-        content = StreamContent(topics=topics, values=parse_value_subscription(request, symbols))
+        content = parse_content(route, request)
         if content.interest.is_lossless and not self._log_tail.ready.is_set():
             raise unavailable("The event log is away; connect again")
         if resumed is None or request.credentials.ticket is not None:
@@ -133,7 +131,7 @@ class StreamAdmission:
         else:
             authentication = Authentication(resumed)
         session = authentication.session
-        needed = needed_session(route, topics, session)
+        needed = needed_session(route, content.topics, session)
         owner = session.user_id if session else None
         if needed is not None:
             owner = resolve_owner(route, request, needed)
@@ -141,7 +139,7 @@ class StreamAdmission:
         if isinstance(selection, StrategySelection):
             symbols = frozenset({selection.strategy.symbol})
             values = ValueSubscription(symbols, content.values.max_rate)
-            content = StreamContent(topics=topics, values=values)
+            content = StreamContent(topics=content.topics, values=values)
         last_event_id, until = await self._replay_range(request, content.interest)
         info = ConnectionInfo(
             client_id=self._new_client_id(owner, route),

@@ -26,12 +26,12 @@ from tapewire_services.edge.delivery.conflation import (
 from tapewire_services.edge.delivery.connection import Connection
 from tapewire_services.edge.delivery.connection_info import StreamContent
 from tapewire_services.edge.delivery.hub import Hub
-from tapewire_services.edge.delivery.stream_routes import Access, LiveValue, RouteParameter
+from tapewire_services.edge.delivery.stream_routes import PRICES, Access, LiveValue, RouteParameter
+from tapewire_services.edge.http.content_request import select_topics
 from tapewire_services.edge.http.errors import HttpError, to_http_error, unavailable
 from tapewire_services.edge.http.stream_request import (
     MIN_RATE_PER_SECOND,
     parse_symbol,
-    select_topics,
 )
 from tapewire_services.edge.ingest.quote_feed import QuoteFeed
 
@@ -124,7 +124,7 @@ class StreamChanger:
         symbols = self._quotes.request(content.values.symbols)
         return ShownContent(
             client_id=connection.info.client_id,
-            topics=[topic.name for topic in content.topics],
+            topics=content.topic_names,
             symbols=None if symbols is None else symbols.names(),
             max_rate=content.values.max_rate,
         )
@@ -143,13 +143,14 @@ class StreamChanger:
 def resolve_change(connection: Connection, change: StreamChange) -> StreamContent:
     """What `connection` shows after `change`. Raises HttpError (422)."""
     current = connection.requested_content
-    topics, symbols = current.topics, current.values.symbols
+    topics, symbols, bars = current.topics, current.values.symbols, current.values.bars
     if change.topics is not msgspec.UNSET:
         if connection.route.parameter is not RouteParameter.TOPICS:
             raise HttpError(422, "The topics of this stream are fixed", path="topics")
-        topics, symbols = select_topics(
+        selected = select_topics(
             (f"topics[{number}]", text) for number, text in enumerate(change.topics)
         )
+        topics, symbols, bars = selected.topics, selected.symbols, selected.bars
     content = StreamContent(topics=topics, values=current.values)
     if change.symbols is not msgspec.UNSET:
         _check_symbols_apply(connection, change, content)
@@ -163,7 +164,7 @@ def resolve_change(connection: Connection, change: StreamChange) -> StreamConten
                 "second"
             )
             raise HttpError(422, message, path="maxRate", value=max_rate)
-    return StreamContent(topics=topics, values=ValueSubscription(symbols, max_rate))
+    return StreamContent(topics=topics, values=ValueSubscription(symbols, max_rate, bars))
 
 
 def _check_symbols_apply(
@@ -175,7 +176,9 @@ def _check_symbols_apply(
         message = "This stream shows no prices"
     elif connection.selection is not None:
         message = "The symbol of this stream is that of its strategy"
-    elif change.topics is not msgspec.UNSET and any(":" in text for text in change.topics):
+    elif change.topics is not msgspec.UNSET and any(
+        text.strip().startswith(f"{PRICES.name}:") for text in change.topics
+    ):
         message = "The topics name symbols already"
     if message is not None:
         raise HttpError(422, message, path="symbols")

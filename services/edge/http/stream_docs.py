@@ -259,7 +259,9 @@ def _parameters(route: StreamRoute) -> Iterator[dict[str, Any]]:
         topics = ", ".join(f"`{name}`" for name in SELECTABLE_TOPICS)
         yield {
             **query_parameter(
-                "topics", f"Comma-separated, of {topics}; `prices:SPY` selects a symbol."
+                "topics",
+                f"Comma-separated, of {topics}; `prices:SPY` selects a symbol, and `bars:SPY:1m` "
+                "the bars of one in an interval.",
             ),
             "required": True,
         }

@@ -3,7 +3,7 @@
 import contextlib
 import difflib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -17,16 +17,11 @@ from tapewire_services.edge.auth import (
     Session,
     check_expected_user,
 )
-from tapewire_services.edge.delivery.conflation import (
-    MAX_UPDATES_PER_SECOND,
-    ValueSubscription,
-)
+from tapewire_services.edge.delivery.conflation import MAX_UPDATES_PER_SECOND
 from tapewire_services.edge.delivery.connection_info import LongPoll
 from tapewire_services.edge.delivery.cursor import Cursor, MalformedCursor, parse_cursor
 from tapewire_services.edge.delivery.stream_routes import (
     CONNECTION_COUNTS,
-    PRICES,
-    SELECTABLE_TOPICS,
     Access,
     RouteParameter,
     StreamRoute,
@@ -143,40 +138,6 @@ def resolve_owner(route: StreamRoute, request: StreamRequest, session: Session) 
     return wanted
 
 
-def parse_topics(
-    route: StreamRoute, request: StreamRequest
-) -> tuple[tuple[Topic, ...], frozenset[str] | None]:
-    """The topics of a request, and the symbols among them: ``topics=orders,prices:IBM,prices:SPY``.
-
-    Raises:
-        Failure: none, or an unknown one.
-    """
-    if route.parameter is not RouteParameter.TOPICS:
-        return route.topics, parse_symbols(request.query.get("symbols"))
-    parts = request.query.get("topics", "").split(",")
-    return select_topics(("topics", part) for part in parts if part.strip())
-
-
-def select_topics(
-    parts: Iterable[tuple[str, str]],
-) -> tuple[tuple[Topic, ...], frozenset[str] | None]:
-    """As `parse_topics`, of texts with the paths that errors name."""
-    known = ", ".join(sorted(SELECTABLE_TOPICS))
-    chosen: dict[str, Topic] = {}
-    wanted: list[str] = []
-    everything = False
-    for path, part in parts:
-        name, _, symbol = part.strip().partition(":")
-        if name not in SELECTABLE_TOPICS or (symbol and name != PRICES.name):
-            raise HttpError(422, f"there are the topics {known}", path=path, value=part[:64])
-        chosen[name] = SELECTABLE_TOPICS[name]
-        everything |= name == PRICES.name and not symbol
-        wanted += [symbol] if symbol else []
-    if not chosen:
-        raise HttpError(422, f"say which topics, of {known}", path="topics")
-    return tuple(chosen.values()), None if everything else parse_symbols(",".join(wanted))
-
-
 def parse_poll(request: StreamRequest) -> LongPoll | None:
     """The long-poll that is asked for; None for a stream. Raises HttpError (422)."""
     if not request.is_poll:
@@ -205,13 +166,6 @@ def needed_session(
         return session
     shows_users = CONNECTION_COUNTS in topics and session is not None and session.is_admin
     return session if shows_users else None
-
-
-def parse_value_subscription(
-    request: StreamRequest, requested_symbols: frozenset[str] | None
-) -> ValueSubscription:
-    """Symbols and rate of the newest-wins values. Raises Failure."""
-    return ValueSubscription(requested_symbols, _parse_max_rate(request.query.get("maxRate")))
 
 
 def parse_position(request: StreamRequest, name: str) -> Cursor | datetime | None:
@@ -274,7 +228,7 @@ def parse_symbol(path: str, text: str) -> str:
         raise HttpError(422, message, path=path, value=text[:64]) from None
 
 
-def _parse_max_rate(text: str | None) -> float:
+def parse_max_rate(text: str | None) -> float:
     if text is None:
         return MAX_UPDATES_PER_SECOND
     try:

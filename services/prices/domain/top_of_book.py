@@ -36,6 +36,11 @@ class TopOfBook(msgspec.Struct, frozen=True, kw_only=True):
     opening_price: Decimal | None = None
 
     @property
+    def is_quotable(self) -> bool:
+        """Whether both sides of the market are known."""
+        return self.bid is not None and self.ask is not None
+
+    @property
     def price(self) -> Decimal | None:
         """The last trade; before the first one, the middle of the quote, or the side that has an
         offer; None without any."""
@@ -80,11 +85,17 @@ def apply_tick(book: TopOfBook, tick: Tick) -> TopOfBook:
 
 
 def build_price_updated(
-    book: TopOfBook, at: datetime, follows: datetime | None = None
+    book: TopOfBook,
+    at: datetime,
+    follows: datetime | None = None,
+    *,
+    day: int | None = None,
+    trades: tuple[tuple[Decimal, Decimal], ...] | None = None,
 ) -> PriceUpdated | None:
     """Return the quote to publish at the time `at`, or None until both sides are known.
 
-    `follows` is the timestamp of the symbol's previous quote.
+    `follows` is the timestamp of the symbol's previous quote; `day` and `trades` are as in
+    `PriceUpdated`.
     """
     price = book.price
     if book.bid is None or book.ask is None or price is None:
@@ -102,4 +113,6 @@ def build_price_updated(
         change_percent=percent_change(first, price),
         timestamp=at,
         follows=follows,
+        day=day,
+        trades=trades,
     )

@@ -34,7 +34,7 @@ STREAM_EVENTS = {
     "strategy:update", "ai:decision", "alert:new", "agent:status", "metrics", "checkpoint",
     "CONNECTED", "initial_state", "subscribed", "PRICE_UPDATE", "STRATEGY_STARTED",
     "STRATEGY_UPDATED", "ORDER_PLACED", "ORDER_EXECUTED", "new_item", "notification",
-    "notification:unread", "notification:read",
+    "notification:unread", "notification:read", "bar:snapshot", "bar:update",
 }  # fmt: skip
 """What the streams must have sent before they are judged."""
 MESSAGES = {
@@ -42,7 +42,7 @@ MESSAGES = {
     "position.valued.v1", "price.updated.v1", "strategy.started.v1", "decision.made.v1",
     "rule.triggered.v1", "alert.raised.v1", "notification.created.v1", "item.analysed.v1",
     "agent.status.v1", "svc.orders.place.request", "svc.orders.place.reply", "ErrorReply",
-    "Acknowledgement",
+    "Acknowledgement", "svc.prices.newest-bars.request", "svc.prices.newest-bars.reply",
 }  # fmt: skip
 """What must have been sent over NATS before it is judged."""
 
@@ -192,7 +192,8 @@ async def _fetch(edge: EdgeProcess) -> dict[str, Any]:
 def _stream_paths() -> Iterator[str]:
     for route in STREAM_ROUTES:
         if route.path == "/api/stream":
-            yield f"{route.path}?topics={','.join(SELECTABLE_TOPICS)}"
+            topics = ",".join(SELECTABLE_TOPICS).replace("bars", "bars:IBM:1s")
+            yield f"{route.path}?topics={topics}"
         else:
             yield route.path
 

@@ -15,7 +15,8 @@ from tests.harness.edge import EdgeProcess
 from tests.integration.edge.openapi_document import OPENAPI_PATH, OpenApiDocument
 
 OPEN = {
-    ("GET", "/api/prices"), ("GET", "/api/v2/metrics"), ("GET", "/api/v2/items"),
+    ("GET", "/api/prices"), ("GET", "/api/bars"), ("GET", "/api/v2/metrics"),
+    ("GET", "/api/v2/items"),
     ("POST", "/api/session"), ("GET", "/health"), ("GET", "/health/live"),
     ("GET", "/health/ready"), ("GET", "/health/sse"), ("GET", "/api/stream/metrics"),
 }  # fmt: skip
@@ -42,6 +43,8 @@ PATCHES = {
     "/api/v2/configurations/": {"name": "y"},
     "/api/stream/": {"maxRate": 1},
 }
+QUERIES = {"/api/bars": "?symbol=X&interval=1m"}
+"""Of the calls that need one."""
 JSON = {"Content-Type": "application/json"}
 _numbers = itertools.count()
 
@@ -158,7 +161,8 @@ def known(document: OpenApiDocument, path: str, method: str = "GET") -> set[str]
 LISTS = {
     "/api/orders": "orders", "/api/trades": "trades", "/api/strategies": "strategies",
     "/api/alerts": "alerts", "/api/alerts/rules": "rules", "/api/positions": "positions",
-    "/api/notifications": "notifications", "/api/prices": "prices", "/api/v2/items": "items",
+    "/api/notifications": "notifications", "/api/prices": "prices", "/api/bars": "bars",
+    "/api/v2/items": "items",
     "/api/v2/configurations": "configurations",
 }  # fmt: skip
 
@@ -189,7 +193,7 @@ async def test_every_call_is_503_with_retry_after_while_its_service_is_unavailab
             if (method, path) in OWN:
                 continue
             body = body_of(method, path) if takes else None
-            answer = await http.request(method, path, json=body)
+            answer = await http.request(method, path + QUERIES.get(path, ""), json=body)
             is_error(answer, 503, "Service Unavailable")
             document.assert_documented(answer)
             assert int(answer.headers["retry-after"]) >= 1, (method, path)

@@ -27,6 +27,7 @@ from tapewire_services.edge.delivery.replay import ReplayReader
 from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES
 from tapewire_services.edge.engine import Engine
 from tests.harness.golden_events import golden_event
+from tests.harness.simulated_edge import no_bars
 
 pytestmark = pytest.mark.virtual_time
 
@@ -66,6 +67,7 @@ def engine_of(server: MemoryServer, log: EventLog, clock: Clock) -> Engine:
         quotes=MemoryLatestValueStore(server),
         user_valuations=lambda user: MemoryLatestValueStore(server, prefix=f"mk.{user}"),
         declared_values=MemoryLatestValueStore(server, prefix="val"),
+        get_newest_bars=no_bars,
         settings=msgspec.structs.replace(Settings(), replays_at_once=AT_ONCE),
         now=clock,
         seed=1,

@@ -22,6 +22,7 @@ from tapewire_services.edge.delivery.connection_info import ConnectionInfo, Stre
 from tapewire_services.edge.delivery.outbox import FlushClock, Outbox
 from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES
 from tapewire_services.edge.engine import Engine
+from tests.harness.simulated_edge import no_bars
 
 
 @event("edgetest.rate", delivery=Delivery.NEWEST_WINS, sse="edgetest:rate")
@@ -50,6 +51,7 @@ class ValueHarness:
             quotes=MemoryLatestValueStore(self.server),
             user_valuations=lambda user: MemoryLatestValueStore(self.server, prefix=f"mk.{user}"),
             declared_values=store_type(self.server, prefix="val"),
+            get_newest_bars=no_bars,
             settings=msgspec.structs.replace(Settings(), flush_ms=1),
             now=lambda: datetime.now(UTC),
             seed=1,

@@ -13,6 +13,7 @@ from tapewire.log.checkpoint import Checkpoint, decode_checkpoint, encode_checkp
 from tapewire.log.feed_state import CHECKPOINT_KEY, FeedState
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 from tapewire_services.prices import playback_checkpoint
+from tapewire_services.prices.day_trades import DayTrades
 from tapewire_services.prices.domain import Tick
 from tapewire_services.prices.feed import ReplayFeed
 from tapewire_services.prices.playback_checkpoint import (
@@ -32,10 +33,15 @@ class Player:
         days = ScriptedDays([Tick(ms=ms, symbol="IBM") for ms in (*range(5), 80_000_000)])
         self.replay = ReplayFeed(days, logger=logger)
         self.values = MemoryLatestValueStore(server, stream="VIEWS", prefix="view")
+        self.trades = DayTrades(lambda: AT + timedelta(seconds=later))
         self.past: list[int] = []
         self.played: list[int] = []
         self._bookmark = PlaybackCheckpointer(
-            self.replay, self.values, logger=logger, now=lambda: AT + timedelta(seconds=later)
+            self.replay,
+            self.values,
+            self.trades,
+            logger=logger,
+            now=lambda: AT + timedelta(seconds=later),
         )
 
     async def play(self) -> None:
@@ -85,6 +91,22 @@ async def test_a_new_process_continues_at_the_stored_position(
     second = Player(server, logger, later=MAX_RESUME_AGE_SECONDS - 1)
     await second.while_("the past is read", lambda: second.past == [0, 1, 2, 3, 4])
     assert second.played == []
+
+
+async def test_the_day_that_is_continued_keeps_its_number(
+    server: MemoryServer, logger: Any
+) -> None:
+    """Volumes of the same day that are published again are told from those of the next one."""
+    player = Player(server, logger)
+    player.trades.resume_day(17)
+    player.trades.begin_day()
+    await player.while_(
+        "the day is kept", lambda: stored_position(server) == FeedState("days", 4, AT, day=17)
+    )
+    second = Player(server, logger, later=1)
+    await second.while_("the past is read", lambda: second.past == [0, 1, 2, 3, 4])
+    second.trades.begin_day()
+    assert second.trades.day == 17
 
 
 async def test_an_old_position_is_ignored(server: MemoryServer, logger: Any) -> None:

@@ -14,6 +14,7 @@ from tapewire.log import Unavailable
 from tapewire.log.freshness import CONFIRMATIONS_PER_LIMIT, DEFAULT_STALE_SECONDS
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 from tapewire.runtime import RequestContext
+from tapewire_services.prices.day_trades import DayTrades
 from tapewire_services.prices.domain import Tick
 from tapewire_services.prices.feed import FeedError, FeedProgress, TickBatch
 from tapewire_services.prices.publisher import PriceUpdatePublisher
@@ -76,7 +77,8 @@ class Bench:
         self.feed = ScriptedFeed()
         self.market = Market(self.server)
         self.publisher = PriceUpdatePublisher(self.market, logger=logger, clock=self.clock)
-        self.runner = FeedRunner(self.feed, self.publisher, logger=logger, now=lambda: AT)
+        trades = DayTrades(lambda: AT)
+        self.runner = FeedRunner(self.feed, self.publisher, trades, logger=logger, now=lambda: AT)
         self.service = PricesService(self.feed, self.runner, self.publisher)
         self._task: asyncio.Task[None] | None = None
 
@@ -142,6 +144,8 @@ class TestPublishing:
             change=Decimal(0),
             change_percent=Decimal("0.0000"),
             timestamp=AT,
+            day=int(AT.timestamp()),
+            trades=((Decimal(11), Decimal(5)),),
         )
 
     async def test_ticks_of_a_batch_are_one_quote_with_their_total_volume(

@@ -105,7 +105,7 @@ def _limit_changes(spec: StreamSpec, found: dict[str, Any]) -> dict[str, tuple[A
     discard = found.get("discard", "old")
     return {
         "max_bytes": (present, spec.max_bytes),
-        **({"discard": (discard, "new")} if discard != "new" else {}),
+        **({"discard": (discard, spec.discard)} if discard != spec.discard else {}),
         "metadata": (metadata, {**metadata, MAX_BYTES_METADATA: str(spec.max_bytes)}),
     }
 

@@ -11,6 +11,8 @@ import msgspec
 EVENTS = "EVENTS"
 JOURNAL = "KV_journal"
 MARKET = "MARKET"
+QUOTES = "QUOTES"
+BARS = "BARS"
 VIEWS = "VIEWS"
 PARKED = "PARKED"
 SESSIONS = "KV_sessions"
@@ -24,13 +26,20 @@ _NANOSECONDS_PER_SECOND = 1_000_000_000
 DEFAULT_JOURNAL_BYTES = 4 << 30
 _MEBIBYTE = 1 << 20
 _MAX_BYTES = {
+    QUOTES: 96 * _MEBIBYTE,
+    BARS: 384 * _MEBIBYTE,
     PARKED: 64 * _MEBIBYTE,
     JOURNAL: _MEBIBYTE,
     SESSIONS: 256 * _MEBIBYTE,
     LEASES: 8 * _MEBIBYTE,
     TICKETS: 8 * _MEBIBYTE,
 }
-"""Room that is reserved for each stream on disk, so that it lives when the journal is full."""
+"""Room that is reserved for each stream, so that it lives when the journal is full: of QUOTES in
+memory, of the others on disk."""
+QUOTES_SECONDS = 300
+"""How long the quotes of all symbols are kept, if there is room."""
+MAX_BAR_MESSAGES = 1000
+"""Messages of one symbol and interval in BARS. Each has at least one bar."""
 _VIEWS_SHARE = 4
 """The checkpoints get this part of the room of the journal."""
 
@@ -39,12 +48,13 @@ class StreamSpec(msgspec.Struct, frozen=True):
     """One stream. `required` is what Tapewire relies on: `provision` restores it and every service
     checks it. `initial` holds fields that a new stream is created with, and that belong to the
     operator from then on. `max_bytes` is the room that is reserved for it, -1 for none; a full
-    stream refuses messages."""
+    stream refuses messages, or with `discard` `old` drops its oldest ones."""
 
     name: str
     required: dict[str, Any]
     initial: dict[str, Any] = {}
     max_bytes: int = -1
+    discard: str = "new"
 
     def new_config(self, replicas: int) -> dict[str, Any]:
         """The configuration of a new stream."""
@@ -77,7 +87,11 @@ def _with_required(field: str, found: Any, required: Any) -> Any:
 
 def total_bytes(journal_bytes: int) -> int:
     """The room that all streams on disk need together; the server's store must have more."""
-    return sum(spec.max_bytes for spec in stream_specs(journal_bytes) if spec.max_bytes > 0)
+    return sum(
+        spec.max_bytes
+        for spec in stream_specs(journal_bytes)
+        if spec.max_bytes > 0 and spec.required["storage"] == "file"
+    )
 
 
 def stream_specs(journal_bytes: int = DEFAULT_JOURNAL_BYTES) -> list[StreamSpec]:
@@ -105,6 +119,32 @@ def stream_specs(journal_bytes: int = DEFAULT_JOURNAL_BYTES) -> list[StreamSpec]
                 "allow_msg_ttl": True,
                 "republish": {"src": ">", "dest": "live.>"},
             },
+        ),
+        StreamSpec(
+            QUOTES,
+            {
+                # What MARKET republishes: every quote, in the order in which it was stored.
+                "subjects": ["live.px.>"],
+                "storage": "memory",
+                "allow_direct": True,
+            },
+            {"max_age": QUOTES_SECONDS * _NANOSECONDS_PER_SECOND},
+            max_bytes=_MAX_BYTES[QUOTES],
+            discard="old",
+        ),
+        StreamSpec(
+            BARS,
+            {
+                "subjects": ["bars.>"],
+                "storage": "file",
+                "max_msgs_per_subject": MAX_BAR_MESSAGES,
+                "allow_direct": True,
+                "allow_atomic": True,
+                "allow_msg_ttl": True,
+                "allow_rollup_hdrs": True,
+            },
+            max_bytes=_MAX_BYTES[BARS],
+            discard="old",
         ),
         StreamSpec(
             VIEWS,

@@ -9,6 +9,7 @@ from typing import Any
 
 from tapewire.runtime.contracts import (
     alerts,
+    bars,
     configurations,
     insights,
     notifications,
@@ -26,12 +27,14 @@ CALLS: tuple[ServiceCall[Any, Any], ...] = (
     *notifications.CALLS,
     *insights.CALLS,
     *configurations.CALLS,
+    *bars.CALLS,
 )
 
 __all__ = [
     "CALLS",
     "ServiceCall",
     "alerts",
+    "bars",
     "configurations",
     "insights",
     "notifications",

@@ -22,6 +22,7 @@ from tapewire_services.edge.delivery.serializers.api_family import (
     SnakeCaseConnectedPayload,
     SubscribedPayload,
 )
+from tapewire_services.edge.delivery.serializers.bars import BarPayload, BarsSnapshotPayload
 from tapewire_services.edge.delivery.serializers.control_messages import (
     CHECKPOINT,
     AuthExpiredPayload,
@@ -169,6 +170,7 @@ MESSAGES_BY_FAMILY: Mapping[str, FamilyMessages] = {
                 "price:update": (PriceView, PricesSnapshotPayload),
                 "price:stale": (QuoteView,),
             },
+            "bars": {"bar:snapshot": (BarsSnapshotPayload,), "bar:update": (BarPayload,)},
             "valuations": {"position:update": (PositionsPayload,), "price:stale": (QuoteView,)},
             "counts": {"metrics": (ConnectionCountsPayload,)},
         },

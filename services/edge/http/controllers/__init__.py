@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from litestar import Controller
 
 from tapewire_services.edge.http.controllers.alerts import AlertController, AlertRuleController
+from tapewire_services.edge.http.controllers.bars import BarController
 from tapewire_services.edge.http.controllers.configurations import ConfigurationController
 from tapewire_services.edge.http.controllers.context import (
     ControllerContext,
@@ -48,6 +49,7 @@ CONTROLLERS: Sequence[type[Controller]] = (
     OrderController,
     TradeController,
     PriceController,
+    BarController,
     PositionController,
     StrategyController,
     AlertRuleController,
