@@ -1,10 +1,13 @@
 """Erasures of users, as `tapewire journal erase` appends them, and what is left in files."""
 
+import contextlib
+import gzip
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tapewire.events import CODEC
-from tapewire.log import EventLog, RecordedEvent, encode_token
+from tapewire.log import EventLog, LatestValueStore, RecordedEvent, encode_token
+from tapewire.log.checkpoint import BadCheckpoint, decode_checkpoint, join_parts
 from tapewire.log.erasures import ERASURE_TAG, make_erasure, make_erasure_drafts
 
 ERASED_AT = datetime(2026, 3, 2, 15, tzinfo=UTC)
@@ -30,10 +33,30 @@ def recorded_erasure(user: str, sequence: int, domain: str) -> RecordedEvent:
 
 
 def find_in_files(folder: Path, user: str) -> list[str]:
-    """The files below `folder` that hold the user's id, as text or as a token of a subject."""
-    forms = {user.encode(), encode_token(user).encode()}
+    """The files below `folder` that hold the user's id, as text or as a token of a subject, also
+    compressed by gzip."""
     return [
         str(file.relative_to(folder))
         for file in folder.rglob("*")
-        if file.is_file() and any(form in file.read_bytes() for form in forms)
+        if file.is_file() and _names(user, _read(file))
     ]
+
+
+async def find_in_checkpoints(store: LatestValueStore, user: str) -> list[str]:
+    """The keys of `store` whose value holds the user's id, also compressed as a checkpoint."""
+    found = []
+    for key, data in join_parts(await store.get_all()).items():
+        with contextlib.suppress(BadCheckpoint):
+            data = bytes(decode_checkpoint(data).state)
+        if _names(user, key.encode() + data):
+            found.append(key)
+    return found
+
+
+def _names(user: str, data: bytes) -> bool:
+    return user.encode() in data or encode_token(user).encode() in data
+
+
+def _read(file: Path) -> bytes:
+    data = file.read_bytes()
+    return gzip.decompress(data) if file.suffix == ".gz" else data

@@ -35,7 +35,8 @@ from tapewire.log.jetstream.streams import MARKET, VIEWS
 from tapewire.runtime import RequestClient
 from tapewire.runtime.contracts import alerts, orders, strategies
 from tests.harness import provisioning
-from tests.harness.erasures import find_in_files
+from tests.harness.erasures import find_in_checkpoints, find_in_files
+from tests.harness.nats_servers import LocalNatsServer
 from tests.harness.provisioning import run_command
 from tests.harness.repeated_requests import request_until_answered
 from tests.harness.stack import Stack, StackFactory
@@ -194,20 +195,14 @@ class Platform:
 
         await wait_until_async(f"the views of {user} do not change", is_unchanged)
 
+    async def run(self, *command: str) -> tuple[int, str]:
+        return await asyncio.to_thread(run_command, *command, "--nats", self.stack.nats_url)
+
     async def erase(self, user: str, *options: str) -> tuple[int, str]:
-        return await asyncio.to_thread(
-            run_command,
-            "journal",
-            "erase",
-            "--user",
-            user,
-            "--nats",
-            self.stack.nats_url,
-            *options,
-        )
+        return await self.run("journal", "erase", "--user", user, *options)
 
     async def verify(self) -> tuple[int, str]:
-        return await asyncio.to_thread(run_command, "verify", "--nats", self.stack.nats_url)
+        return await self.run("verify")
 
 
 @pytest.fixture
@@ -335,10 +330,42 @@ async def test_one_of_a_thousand_users_is_erased_under_load(
     assert receipt["events"] > 6 * ERASED_ORDER_COUNT, receipt
     assert await platform.views_of_all(before) == before
     assert await platform.subjects_of(ERASED) == []
-    code, output = await platform.verify()
-    assert code == 0, output
-    report(output)
+    assert await find_in_checkpoints(platform.views, ERASED) == []
+    backup, archive = tmp_path / "backup", tmp_path / "archive"
+    archive_options = ("--before", str(size), "--to", str(archive), "--min-age", "0")
+    for command in (
+        ("verify",),
+        ("journal", "backup", str(backup)),
+        ("journal", "archive", *archive_options),
+        ("verify", "--archive", str(archive)),
+    ):
+        began = time.perf_counter()
+        code, output = await platform.run(*command)
+        assert code == 0, output
+        report(f"{' '.join(command[:2])}: {time.perf_counter() - began:.1f} s; {output}")
+    assert await platform.views_of_all(before) == before
     await platform.connection.close()
     assert stack.stop() == 0
-    assert find_in_files(stack.data_dir, ERASED) == []
-    assert find_in_files(stack.data_dir, quiet_users[-1])
+    restored = await restore(backup, tmp_path / "restored")
+    for folder in (stack.data_dir, archive, backup, restored):
+        assert find_in_files(folder, ERASED) == []
+    for folder in (stack.data_dir, archive, restored):
+        assert find_in_files(folder, quiet_users[-1]), f"{folder} lacks another user"
+
+
+async def restore(backup: Path, folder: Path) -> Path:
+    """Restore a backup, whose files are compressed, to a new server; the folder of its files."""
+    server = LocalNatsServer(folder)
+    server.start()
+    try:
+        arguments = ("journal", "restore", str(backup), "--nats", server.url)
+        code, output = await asyncio.to_thread(run_command, *arguments)
+        assert code == 0, output
+        connection = await connect(server.url, "test")
+        store = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
+        assert await store.get_all()
+        assert await find_in_checkpoints(store, ERASED) == []
+        await connection.close()
+    finally:
+        server.close()
+    return folder
