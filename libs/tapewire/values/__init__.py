@@ -33,10 +33,11 @@ from tapewire.values.symbols import (
     resolve_symbol,
     validate_symbol,
 )
-from tapewire.values.times import MAX_TIME, MIN_TIME, validate_time
+from tapewire.values.times import LAST_TIME, MAX_TIME, MIN_TIME, parse_time, validate_time
 
 __all__ = [
     "ANY_NUMBER",
+    "LAST_TIME",
     "MAX_NUMBER",
     "MAX_PLACES",
     "MAX_SYMBOL_CHARACTERS",
@@ -51,6 +52,7 @@ __all__ = [
     "is_price",
     "is_symbol",
     "parse_number",
+    "parse_time",
     "resolve_symbol",
     "show_value",
     "to_decimal",

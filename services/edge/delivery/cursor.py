@@ -12,10 +12,13 @@ from datetime import UTC, datetime
 import msgspec
 
 from tapewire.log import Bounds
+from tapewire.values import MAX_TIME
 
 MAX_ID_CHARACTERS = 64
 """Longer ids are malformed."""
 MAX_SEQUENCE = 2**63 - 1
+MAX_MILLISECONDS = int(MAX_TIME.timestamp() * 1000)
+"""Message servers count time in nanoseconds; later times would mean none."""
 
 _CURSOR_PATTERN = re.compile(r"([a-z][a-z0-9]{0,23})-([0-9]{1,19})")
 _SEQUENCE_PATTERN = re.compile(r"[0-9]{1,19}")
@@ -59,7 +62,10 @@ def parse_cursor(text: str, *, epoch: str) -> Cursor | TimestampCursor:
     if _SEQUENCE_PATTERN.fullmatch(text):
         return Cursor(epoch, _parse_sequence(text))
     if found := _TIMESTAMP_PATTERN.fullmatch(text):
-        return TimestampCursor(int(found[1]))
+        milliseconds = int(found[1])
+        if milliseconds >= MAX_MILLISECONDS:
+            raise MalformedCursor(f"{text!r} is a time after {MAX_TIME.year - 1}")
+        return TimestampCursor(milliseconds)
     raise MalformedCursor(f"{text!r} is not an event id")
 
 

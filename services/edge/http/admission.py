@@ -14,6 +14,7 @@ import structlog
 
 from tapewire.log import EventLog, LogError
 from tapewire.runtime import Settings
+from tapewire.values import LAST_TIME
 from tapewire_services.edge.auth import (
     Authentication,
     Authenticator,
@@ -179,7 +180,8 @@ class StreamAdmission:
         """The event id to resume from (`Last-Event-ID` or `since`) and the sequence to end at
         (`until`). Raises HttpError, LogError or ReplayFinished."""
         requested = request.last_event_id
-        since, until = parse_position(request, "since"), parse_position(request, "until")
+        since = parse_position(request, "since")
+        until = parse_position(request, "until", latest=LAST_TIME)
         if (since is not None or until is not None) and not stream_interest.is_lossless:
             path = "since" if since is not None else "until"
             raise HttpError(422, "this stream has no past", path=path)

@@ -287,4 +287,4 @@ def _parameters(route: StreamRoute) -> Iterator[dict[str, Any]]:
         yield query_parameter("lastEventId", resumes)
         place = "An id, or a time in ISO 8601"
         yield query_parameter("since", f"{place}: replays what followed it.")
-        yield query_parameter("until", f"{place}: ends the stream there.")
+        yield query_parameter("until", f"{place}, the future for now: ends the stream there.")

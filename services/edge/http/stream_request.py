@@ -4,13 +4,13 @@ import contextlib
 import difflib
 import re
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
 
-from tapewire.values import InvalidValue, validate_symbol
+from tapewire.values import FaultReason, InvalidValue, parse_time, validate_symbol
 from tapewire_services.edge.auth import (
     AccountChanged,
     Credentials,
@@ -168,9 +168,11 @@ def needed_session(
     return session if shows_users else None
 
 
-def parse_position(request: StreamRequest, name: str) -> Cursor | datetime | None:
+def parse_position(
+    request: StreamRequest, name: str, *, latest: datetime | None = None
+) -> Cursor | datetime | None:
     """The place in the query parameter `name`: an id, or a time in ISO 8601, UTC where it says no
-    offset. Raises Failure."""
+    offset. A time after `latest` counts as `latest`. Raises HttpError (422)."""
     text = request.query.get(name)
     if text is None:
         return None
@@ -178,7 +180,14 @@ def parse_position(request: StreamRequest, name: str) -> Cursor | datetime | Non
         place = parse_cursor(text, epoch="")
         if isinstance(place, Cursor) and place.epoch:
             return place
-    return _parse_time(text, name)
+    try:
+        # A plus sign that nobody escaped is a space by now.
+        return parse_time(name, text.replace(" ", "+") if "T" in text else text, latest=latest)
+    except InvalidValue as error:
+        message = f"{name} is an id, or a time such as 2026-03-02T14:30:00Z"
+        if error.reason is not FaultReason.NOT_A_TIME:
+            message = f"{name} {error.requirement}"
+        raise HttpError(422, message, path=name, value=text[:40]) from None
 
 
 def resume_id(since: Cursor | datetime) -> str:
@@ -186,23 +195,6 @@ def resume_id(since: Cursor | datetime) -> str:
     if isinstance(since, datetime):
         return f"{int(since.timestamp() * 1000):013d}-0"
     return str(since)
-
-
-def _parse_time(text: str, name: str) -> datetime:
-    try:
-        # A plus sign that nobody escaped is a space by now.
-        at = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise HttpError(
-            422,
-            f"{name} is an id, or a time such as 2026-03-02T14:30:00Z",
-            path=name,
-            value=text[:40],
-        ) from None
-    if at.timestamp() < 0:
-        raise HttpError(422, f"{name} is a time after 1970", path=name, value=text[:40])
-    return at
 
 
 def parse_symbols(text: str | None) -> frozenset[str] | None:

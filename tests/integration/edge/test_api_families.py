@@ -678,6 +678,10 @@ class TestHistoricalReplay:
             ("since=2026-03-02T14:30:00Z&until=never", "until"),
             ("until=2026-03-02T14:30:00Z", "until"),
             ("since=0001-01-01T00:00:00%2B23:00", "since"),
+            ("since=2263-01-01", "since"),
+            ("since=9999-12-31T23:59:59-12:00", "since"),
+            ("since=1969-12-31T23:59:59Z", "since"),
+            ("since=2026-03-02&until=1969-12-31", "until"),
         ],
     )
     async def test_invalid_time_is_422_with_its_field(
@@ -687,6 +691,19 @@ class TestHistoricalReplay:
         assert answer.status == 422
         assert CODEC.decode(await answer.body(), dict)["path"] == path
         await answer.close()
+
+    @pytest.mark.parametrize("until", ["9999-12-31", "2262-04-12", "2100-01-01T00:00:00Z"])
+    async def test_an_end_in_the_future_is_the_present(
+        self, user: SignedInUser, until: str
+    ) -> None:
+        """A time that no message server can count used to be one before all events."""
+        since = datetime.now(UTC) - timedelta(seconds=60)
+        wanted = [await user.append("orders", "1", order_placed("1"))]
+        query = f"since={_utc(since)}&until={until}"
+        async with await user.open_stream(f"/api/stream/orders?{query}") as stream:
+            *events, complete = await stream.read_to_end()
+        assert [event.sequence for event in events] == wanted
+        assert complete.event == "replay:complete"
 
     async def test_price_stream_rejects_since(self, edge: EdgeProcess) -> None:
         answer = await edge.connect("/api/stream/prices?since=2026-03-02T14:30:00Z")

@@ -41,7 +41,7 @@ sequences = st.integers(0, MAX_SEQUENCE)
         ("1712345678901", Cursor("e5", 1712345678901)),
         ("1712345678901-x7Qz", TimestampCursor(1712345678901)),
         ("1712345678901-0", TimestampCursor(1712345678901)),
-        ("99999999999999-abc", TimestampCursor(99999999999999)),
+        ("9214646399999-abc", TimestampCursor(9214646399999)),
     ],
 )
 def test_valid_ids_are_parsed(text: str, expected: Cursor | TimestampCursor) -> None:
@@ -82,6 +82,14 @@ def test_any_text_is_a_cursor_or_malformed(text: str) -> None:
         assert parsed.time.year < 5139
     else:
         assert 0 <= parsed.sequence <= MAX_SEQUENCE
+
+
+@pytest.mark.parametrize("id_", ["9214646400000-a", "99999999999999-0"])
+def test_a_timestamp_that_no_message_server_can_count_is_malformed(id_: str) -> None:
+    """It used to overflow into the past, and everything was replayed."""
+    with pytest.raises(MalformedCursor):
+        parse_cursor(id_, epoch="e1")
+    assert isinstance(parse_cursor("9214646399999-a", epoch="e1"), TimestampCursor)
 
 
 def test_a_timestamp_cursor_is_in_utc() -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import fcntl
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -17,6 +17,7 @@ from tapewire.cli.verify import load_checkpoint_checks, load_subscription_filter
 from tapewire.events import CODEC
 from tapewire.log.jetstream import NatsConnection
 from tapewire.runtime import Settings
+from tapewire.values import InvalidValue, parse_time
 
 DEFAULT_MIN_AGE_SECONDS = 24 * 3600
 LOCK_NAME = "lock"
@@ -33,10 +34,9 @@ class TimeOrSequence(click.ParamType[datetime | int]):
         if value.isascii() and value.isdigit() and int(value) > 0:
             return int(value)
         try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither a sequence above 0 nor an ISO 8601 time", param, ctx)
-        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+            return parse_time("the time", value)
+        except InvalidValue as error:
+            self.fail(f"{value!r} is neither a sequence above 0 nor a time: {error}", param, ctx)
 
 
 @click.command("archive")
