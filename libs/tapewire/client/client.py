@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from tapewire.client import propagation, validation
+from tapewire.client.clock_limit import ClockLimit
 from tapewire.client.errors import InvalidArgument, ReservedEventType
 from tapewire.client.publishing import Receipt, publish, retry_until_answered
 from tapewire.client.trading_events import TradingEventPublisher
@@ -66,9 +67,11 @@ class Client(TradingEventPublisher):
         requests: RequestClient,
         retry_seconds: float = DEFAULT_RETRY_SECONDS,
         clock: Callable[[], datetime] = utc_now,
+        clock_limit: ClockLimit | None = None,
     ) -> None:
         self.source = source
         self._clock = clock
+        self.clock_limit = clock_limit or ClockLimit()
         self._log = log
         self._quotes = quotes
         self._declared_values = declared_values
@@ -117,9 +120,7 @@ class Client(TradingEventPublisher):
             )
         if once and expected_sequence not in (None, 0):
             raise InvalidArgument(
-                "expected_sequence",
-                expected_sequence,
-                "once means that the entity has no event yet",
+                "expected_sequence", expected_sequence, "once means that the entity has no event"
             )
         id_ = self._resolve_id(event_id)
         return await self._append(
@@ -224,7 +225,8 @@ class Client(TradingEventPublisher):
         *,
         in_order: bool = False,
     ) -> Subscription:
-        """Call `handler` for every event that matches `filter`, from the first event of the log.
+        """Call `handler` for every event that matches `filter`, from the first event of the log,
+        until the client or the returned subscription is closed.
 
         Each event is handled at least once, by one of the programs that are connected under this
         client's name and subscribe as `name`. If `handler` raises, the event is tried again later,
@@ -235,9 +237,6 @@ class Client(TradingEventPublisher):
             filter: A subject filter of the journal; `tapewire.pattern` makes one.
             in_order: Keep the order of each subject: while an event has failed, the later ones of
                 its subject wait. It is slower.
-
-        Returns:
-            The subscription. It ends with the client, or by ``close()``.
 
         Raises:
             InvalidArgument: `name` or `filter` is malformed.

@@ -1,9 +1,11 @@
 """`connect`: a client with a NATS connection of its own, for the duration of a block."""
 
 import contextlib
+import os
 from collections.abc import AsyncIterator
 
 from tapewire.client.client import DEFAULT_RETRY_SECONDS, Client
+from tapewire.client.clock_limit import MAX_CLOCK_AHEAD, ClockLimit
 from tapewire.client.errors import InvalidArgument
 from tapewire.client.publishing import MAX_RETRY_SECONDS
 from tapewire.client.validation import validate_client_name
@@ -16,7 +18,8 @@ from tapewire.log.jetstream.credentials import (
     without_credentials,
 )
 from tapewire.log.jetstream.streams import MARKET
-from tapewire.runtime import RequestClient, logging_setup
+from tapewire.runtime import RequestClient, Settings, logging_setup
+from tapewire.runtime.settings import BadSetting
 
 
 @contextlib.asynccontextmanager
@@ -37,8 +40,11 @@ async def connect(
         credentials: Files to sign in with (`tapewire.NatsCredentials`), read again when they are
             replaced; by default what the URL has.
 
+    A time that is further ahead of the clock than `TAPEWIRE_MAX_CLOCK_AHEAD` allows is rejected.
+
     Raises:
-        InvalidArgument: An argument is malformed, or a file of the credentials cannot be used.
+        InvalidArgument: An argument or that setting is malformed, or a file of the credentials
+            cannot be used.
         Unavailable: No server answers within `retry_seconds`.
     """
     if not isinstance(url, str) or not url:
@@ -50,6 +56,7 @@ async def connect(
             retry_seconds,
             f"must be above 0 and at most {MAX_RETRY_SECONDS:g} seconds",
         )
+    max_clock_ahead = _read_max_clock_ahead()
     _check_credentials(url, credentials)
     logging_setup.configure_embedded_logging()
     connection = await connect_nats(
@@ -62,12 +69,22 @@ async def connect(
         declared_values=_market_values(connection, "val"),
         requests=RequestClient(connection),
         retry_seconds=retry_seconds,
+        clock_limit=ClockLimit(max_clock_ahead),
     )
     try:
         yield client
     finally:
         await client.close()
         await connection.close()
+
+
+def _read_max_clock_ahead() -> float:
+    """Read the one setting that concerns clients. Raises InvalidArgument."""
+    text = os.environ.get(MAX_CLOCK_AHEAD)
+    try:
+        return Settings.from_env({} if text is None else {MAX_CLOCK_AHEAD: text}).max_clock_ahead
+    except BadSetting as error:
+        raise InvalidArgument(MAX_CLOCK_AHEAD, text, str(error)) from None
 
 
 def _check_credentials(url: str, credentials: NatsCredentials | None) -> None:

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from typing import Any, Unpack
 
 from tapewire.client import event_builders, validation
+from tapewire.client.clock_limit import ClockLimit
 from tapewire.client.event_builders import (
     AlertArguments,
     DecisionArguments,
@@ -45,9 +46,11 @@ from tapewire.values import Number
 
 
 class TradingEventPublisher(ABC):
-    """The calls. `source` is the name under which the program is connected."""
+    """The calls. `source` is the name under which the program is connected. `clock_limit` rejects
+    times that are ahead of the clock, and counts them."""
 
     source: str
+    clock_limit: ClockLimit
 
     @abstractmethod
     async def _append_event(
@@ -164,6 +167,7 @@ class TradingEventPublisher(ABC):
             self._resolve_id(arguments.get("event_id")),
         )
         event = event_builders.build_decision_made(id_, arguments)
+        self.clock_limit.check(event)
         entity = f"{self.source}/{event.strategy_id}"
         return await self._append_event(user, "decisions", entity, event, id_, once=False)
 
@@ -174,9 +178,9 @@ class TradingEventPublisher(ABC):
             validation.validate_user_id("user", arguments["user"]),
             self._resolve_id(arguments.get("event_id")),
         )
-        return await self._append_event(
-            user, "alerts", id_, event_builders.build_alert_raised(id_, arguments), id_, once=True
-        )
+        event = event_builders.build_alert_raised(id_, arguments)
+        self.clock_limit.check(event)
+        return await self._append_event(user, "alerts", id_, event, id_, once=True)
 
     async def price(self, symbol: str, price: Number, **arguments: Unpack[PriceArguments]) -> None:
         """Publish a quote of `symbol`, in dollars a share. The newest quote wins.
@@ -184,7 +188,9 @@ class TradingEventPublisher(ABC):
         `bid` and `ask` default to `price`.
         """
         check_arguments("price", PriceArguments, arguments)
-        await self._put_quote(event_builders.build_price_updated(symbol, price, arguments))
+        quote = event_builders.build_price_updated(symbol, price, arguments)
+        self.clock_limit.check(quote)
+        await self._put_quote(quote)
 
     async def _report_order(
         self,
@@ -209,6 +215,7 @@ class TradingEventPublisher(ABC):
 
     async def _report(self, event: Event, arguments: Any) -> Receipt:
         """Append a report. Reports about one strategy share an entity."""
+        self.clock_limit.check(event)
         user = validation.validate_user_id("user", arguments["user"])
         strategy = arguments.get("strategy_id")
         entity = self.source

@@ -106,6 +106,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stale_seconds: Annotated[
         float, _setting("seconds without a quote after which a symbol is stale", ge=0.3, le=3600)
     ] = DEFAULT_STALE_SECONDS
+    max_clock_ahead: Annotated[
+        float, _setting("seconds that a time from outside may be ahead of the clock", ge=0, le=3600)
+    ] = 5.0
 
     host: Annotated[str, _setting("address that the edge listens on")] = "127.0.0.1"
     port: Annotated[int, _setting("port of the edge; 0: any free port", ge=0, le=65535)] = 8000
@@ -239,13 +242,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                       "SSE_WRITE_SECONDS", gt=0)
     ] = 10.0  # fmt: skip
     quiet_seconds: Annotated[
-        float,
-        _setting(
-            "seconds without a successful write before a stream is closed",
-            "SSE_QUIET_SECONDS",
-            gt=0,
-        ),
-    ] = 300.0
+        float, _setting("seconds without a successful write before a stream is closed",
+                      "SSE_QUIET_SECONDS", gt=0)
+    ] = 300.0  # fmt: skip
     max_user_connections: Annotated[
         int,
         _setting("open streams of a user on all edge processes; one more closes the "
