@@ -10,7 +10,7 @@
 /** How long after a change of connections older quotes are dropped. */
 export const REORDER_WINDOW_MS = 5_000;
 
-/** @typedef {{symbol: string, timestamp: string}} Quote */
+/** @typedef {{symbol: string, timestamp: string, stale?: boolean, age?: number}} Quote */
 
 const QUOTE_EVENT_TYPES = new Set(["price:update", "PRICE_UPDATE"]);
 
@@ -28,7 +28,8 @@ export class QuoteOrderFilter {
   }
 
   /**
-   * The data of an event to deliver. In a list, an older quote is replaced by the delivered one.
+   * The data of an event to deliver. In a list, an older quote is replaced by the delivered one, but
+   * it is as stale as the server says.
    *
    * @param {string} type
    * @param {any} data
@@ -41,7 +42,10 @@ export class QuoteOrderFilter {
     if (Array.isArray(data.prices)) {
       /** @type {Quote[]} */
       const quotes = data.prices;
-      const prices = quotes.map((quote) => this.#newerQuoteFor(quote) ?? quote);
+      const prices = quotes.map((quote) => {
+        const newer = this.#newerQuoteFor(quote);
+        return newer ? { ...newer, stale: quote.stale, age: quote.age } : quote;
+      });
       for (const quote of prices) this.#lastDelivered.set(quote.symbol, quote);
       return { ...data, prices };
     }

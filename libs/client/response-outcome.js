@@ -4,12 +4,13 @@ import { errorFrom } from "./rest.js";
 
 /**
  * @typedef {{name: "connecting", tries: number}
- *   | {name: "live", isPolling?: true}
+ *   | {name: "live", isPolling?: true, isSilent?: true}
  *   | {name: "reconnecting", retryInMs: number, tries: number, reason: string}
  *   | {name: "signed-out", reason: string}
  *   | {name: "closed", reason: string, error: import("./rest.js").ApiError | null}} State
  * `tries` counts the failures since the last event. `isPolling`: a proxy holds streams back, and
- * events arrive by long-polling. `signed-out` and `closed` are final.
+ * events arrive by long-polling. `isSilent`: nothing has arrived for so long that the prices of the
+ * stream may be too old. `signed-out` and `closed` are final.
  */
 /** @typedef {Extract<State, {name: "signed-out" | "closed"}>} FinalState */
 /**

@@ -108,6 +108,7 @@ function request(url, type, options, position, signal) {
  * @property {import("./inactivity-timeout.js").Clock} clock
  * @property {() => number} keepaliveMs
  * @property {(block: Block) => void} onBlock
+ * @property {() => void} onBytes              anything was received
  * @property {(id: string) => void} onId       an event without data that changes the id
  * @property {(milliseconds: number) => void} onRetry
  * @property {() => void} onOpen               the response is a stream
@@ -193,6 +194,7 @@ export class StreamRequest {
       timeout.extend(this.#hasLiveComment ? keepaliveMs() * SILENT_KEEPALIVES : BUFFERING_TIMEOUT_MS);
       const { done, value } = await reader.read();
       if (done) return;
+      if (this.#heldCallbacks === null) this.#options.onBytes();
       parser.push(value);
     }
   }

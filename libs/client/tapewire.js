@@ -8,10 +8,9 @@
  *
  * EventSource gives up for good on every status but 200. This client stops on 401, honours
  * `Retry-After` on 429 and 503, reconnects with growing delays after failures and with the server's
- * `retry:` after a clean end, detects a silent connection, and always resumes by event id. When a
- * server announces that it will close the connection, the next one is opened before this one is left.
- * When a proxy holds the stream back, it goes on by long-polling, and returns to streaming when it can.
- * Start reading at `#run`, the loop.
+ * `retry:` after a clean end, detects a silent connection, and always resumes by event id. It opens
+ * the next connection before a stopping server closes this one, and polls while a proxy holds the
+ * stream back. Start reading at `#run`, the loop.
  */
 
 import { callSafely, parseJsonOrText } from "./callbacks.js";
@@ -22,6 +21,7 @@ import { Handover } from "./handover.js";
 import { Pause } from "./pause.js";
 import { PollRequest } from "./poll-request.js";
 import { isNews } from "./position.js";
+import { PriceSilence } from "./price-silence.js";
 import { QuoteOrderFilter } from "./quote-ordering.js";
 import { call } from "./rest.js";
 import { StreamRequest, requestPoll, requestStream } from "./stream-request.js";
@@ -65,6 +65,7 @@ export class Connection {
   /** @type {FinalState | null} */
   #finalState = null;
   #quoteFilter = new QuoteOrderFilter();
+  #priceSilence;
   /** @type {StreamRequest | PollRequest | null} the request whose events are delivered */
   #request = null;
   /** @type {Handover | null} opens the successor of `#request` */
@@ -82,6 +83,7 @@ export class Connection {
     this.#options = options;
     this.#clock = options.clock ?? globalThis;
     this.#pause = new Pause(this.#clock);
+    this.#priceSilence = new PriceSilence(this.#clock, () => this.#refreshLive());
     this.#position = options.lastEventId ?? "";
     this.#keepaliveMs = options.keepaliveMs ?? KEEPALIVE_MS;
     globalThis.addEventListener?.("online", this.#onOnline);
@@ -109,11 +111,7 @@ export class Connection {
     this.#pause.end();
   }
 
-  /**
-   * Advance to `id`: the caller has the events up to it from another source.
-   *
-   * @param {string} id
-   */
+  /** @param {string} id  advance to it: the caller has the events up to it from another source */
   skipTo(id) {
     this.#advancePosition(id);
   }
@@ -124,8 +122,8 @@ export class Connection {
    *
    * @param {{topics?: string[], symbols?: string[] | null, maxRate?: number}} change
    * @returns {Promise<{topics: string[], symbols: string[] | null, maxRate: number}>}
-   * @throws {import("./rest.js").ApiError} 404: no stream is open, or the client polls; 422
-   * @throws {import("./rest.js").Unreachable}
+   * @throws {import("./rest.js").ApiError | import("./rest.js").Unreachable} 404: no stream is open,
+   *   or the client polls; 422
    */
   update(change) {
     return call("PATCH", changeUrl(this.#url, this.#clientId), change, this.#options);
@@ -142,11 +140,7 @@ export class Connection {
     this.#setState(this.#finalState);
   }
 
-  /**
-   * Run a request, and those that replace it.
-   *
-   * @returns {Promise<RequestOutcome>} how the last of them ended
-   */
+  /** @returns {Promise<RequestOutcome>} how a request ended, or the last of those that replaced it */
   async #runRequests() {
     this.#request = this.#openRequest(null);
     for (;;) {
@@ -164,12 +158,11 @@ export class Connection {
       request: (signal) => requestStream(this.#url, this.#options, this.#position, signal),
       clock: this.#clock,
       keepaliveMs: () => this.#keepaliveMs,
+      onBytes: () => this.#priceSilence.onBytes(),
       onBlock: ({ type, data, id }) => this.#onEvent({ type, data: parseJsonOrText(data), id }),
       onId: (id) => this.#advancePosition(id),
       onRetry: (milliseconds) => (this.#retryMs = milliseconds),
-      onOpen: () => {
-        if (this.#state.name !== "live") this.#setState({ name: "live" });
-      },
+      onOpen: () => this.#state.name === "live" || this.#setState({ name: "live" }),
       onReady,
     });
   }
@@ -187,11 +180,7 @@ export class Connection {
     });
   }
 
-  /**
-   * Open the successor of `#request`, which the server will close soon, or which polls.
-   *
-   * @param {boolean} isPolling
-   */
+  /** @param {boolean} isPolling  `#request` polls; otherwise the server will close it soon */
   #startHandover(isPolling) {
     this.#handover ??= new Handover({
       open: () => this.#openRequest(() => this.#switchToNext()),
@@ -224,6 +213,7 @@ export class Connection {
   #onEvent({ type, data, id }) {
     if (this.#finalState !== null) return;
     this.#failures = 0;
+    this.#priceSilence.onEvent(type, data);
     if (type === DRAINING) {
       this.#startHandover(false);
       return;
@@ -292,8 +282,15 @@ export class Connection {
     this.#request?.abort();
   }
 
+  #refreshLive() {
+    if (this.#state.name !== "live") return;
+    const { isSilent: _, ...state } = this.#state;
+    this.#setState(this.#priceSilence.isSilent ? { ...state, isSilent: true } : state);
+  }
+
   /** @param {State} state */
   #setState(state) {
+    if (state.name !== "live") this.#priceSilence.stop();
     this.#state = state;
     callSafely(this.#options.onState, state);
   }

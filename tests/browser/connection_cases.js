@@ -212,6 +212,47 @@ export const cases = {
     stream.close();
   },
 
+  async "a stream with prices that falls silent is said to be silent, and no longer when it speaks"() {
+    const { last, clock, states, stream } = await connected(["stream"]);
+    await last().send('event: connected\ndata: {"keepaliveMs":30000,"pricesKeepaliveMs":1000}\n\n');
+    await last().send('event: price:update\ndata: {"symbol":"IBM"}\n\n');
+    await clock.advance(2_999);
+    equal(stream.state.isSilent, undefined, "before");
+    await last().send(": prices\n\n");
+    await clock.advance(2_999);
+    equal(stream.state.isSilent, undefined, "a comment is a sign of life");
+    await clock.advance(1);
+    equal(stream.state, { name: "live", isSilent: true }, "after");
+    await last().send(": prices\n\n");
+    equal(states.at(-1), { name: "live" }, "when it speaks again");
+    await clock.advance(3_000);
+    equal(stream.state.isSilent, true, "each time");
+    stream.close();
+  },
+
+  async "a snapshot of prices counts as prices, in both families"() {
+    for (const [connectedName, field, type] of [
+      ["connected", "pricesKeepaliveMs", "price:stale"],
+      ["CONNECTED", "prices_keepalive_ms", "PRICE_UPDATE"],
+    ]) {
+      const { last, clock, stream } = await connected(["stream"]);
+      await last().send(`event: ${connectedName}\ndata: {"${field}":1000}\n\n`);
+      await last().send(`event: ${type}\ndata: {"symbol":"IBM"}\n\n`);
+      await clock.advance(3_000);
+      equal(stream.state.isSilent, true, type);
+      stream.close();
+    }
+  },
+
+  async "a stream without prices may be silent"() {
+    const { last, clock, stream } = await connected(["stream"]);
+    await last().send('event: connected\ndata: {"keepaliveMs":30000,"pricesKeepaliveMs":1000}\n\n');
+    await last().send('id: e-1\nevent: order:update\ndata: {}\n\n');
+    await clock.advance(20_000);
+    equal(stream.state, { name: "live" }, "state");
+    stream.close();
+  },
+
   async "a request without a response times out"() {
     const { clock, states, requests, stream } = await connected(["hang"]);
     await clock.advance(9_499);

@@ -19,6 +19,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 RECOVERY_TIMEOUT_MS = 120_000
 """The page recovers within half a minute after a fault (FEATURES D7) on a machine that has nothing
 else to do; this timeout allows for a busy one."""
+STALE_TIMEOUT_MS = 8_000
+"""Quotes are stale after four seconds; this timeout allows for a busy machine."""
 
 
 @pytest.fixture
@@ -196,3 +198,28 @@ async def test_sign_out_closes_the_stream_on_every_tab(
         await expect(tab.page.get_by_label("User name")).to_be_visible()
     await expect(there.page.get_by_role("alert")).to_contain_text("Your session has ended")
     assert (await here.page.request.get(f"{stack.url}/api/session")).status == 401
+
+
+@pytest.mark.parametrize("name", ["prices", "edge"])
+async def test_frozen_prices_do_not_look_live(
+    stack: Stack, trading_page: TradingPage, user: str, name: str
+) -> None:
+    """The edge says so of a feed that stands still; of an edge that does, the page finds out."""
+    await trading_page.open_signed_in(stack.url, user)
+    await trading_page.expect_moving_quotes(seconds=60)
+    await expect(trading_page.prices).to_have_attribute("data-state", "live")
+    touch = trading_page.page.locator("#touch")
+    await expect(touch).not_to_contain_text("Not live")
+
+    pid = stack.kill(name, signal.SIGSTOP)
+    try:
+        await expect(trading_page.prices).to_have_attribute(
+            "data-state", re.compile("stale|reconnecting"), timeout=STALE_TIMEOUT_MS
+        )
+        await expect(touch).to_contain_text("Not live since")
+        await expect(trading_page.page.locator("#quotes-note")).to_contain_text("Not live")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    await expect(trading_page.prices).to_have_attribute("data-state", "live")
+    await expect(touch).not_to_contain_text("Not live")

@@ -264,3 +264,36 @@ async def test_no_element_overflows_at_any_screen_width(
         )
 
         assert sticking_out == [], f"at {width} pixels"
+
+
+async def test_the_quotes_that_the_server_calls_stale_are_marked(
+    server: ScriptedServer, trading_page: TradingPage
+) -> None:
+    ibm = {**IBM_QUOTE, "stale": True, "age": 12.0}
+    spy = {**IBM_QUOTE, "symbol": "SPY", "stale": False, "age": 0.1}
+    aig = {**IBM_QUOTE, "symbol": "AIG"}
+    server.answer_call(
+        "GET /api/stream/prices",
+        lambda _: stream_answer(
+            ("price:update", {"initializing": True, "prices": [ibm, spy]}),
+            ("price:stale", {**spy, "stale": True, "age": 4.0}),
+            ("price:update", {**IBM_QUOTE, "price": 183}),
+            ("price:update", aig),
+        ),
+    )
+    await trading_page.open(ORIGIN)
+
+    rows = trading_page.page.locator("#quotes tbody tr.stale")
+    await expect(trading_page.page.locator("#quotes tbody tr")).to_have_count(3)
+    await expect(rows).to_have_count(1)
+    await expect(rows).to_have_attribute("data-symbol", "SPY")
+
+
+async def test_the_ticket_says_that_its_quote_is_not_live(
+    server: ScriptedServer, trading_page: TradingPage
+) -> None:
+    """The stream has ended, so no quote is."""
+    await _open_with_ticket(server, trading_page)
+    await expect(trading_page.page.locator("#touch")).to_have_text(
+        re.compile("Not live since .*: Bid 181.99 · Ask 182.01")
+    )

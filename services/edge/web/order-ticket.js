@@ -16,9 +16,10 @@ import { showToast } from "./toasts.js";
  * @param {import("./account.js").Account} account
  * @param {object} callbacks
  * @param {(symbol: string) => Quote | undefined} callbacks.quote  gets the newest quote of a symbol
+ * @param {() => boolean} callbacks.isLive  whether quotes arrive at all
  * @param {(order: import("./orders.js").Order) => void} callbacks.onPlaced
  */
-export function createOrderTicket(panel, account, { quote, onPlaced }) {
+export function createOrderTicket(panel, account, { quote, isLive, onPlaced }) {
   const form = find("form", panel);
   const fields = form.elements;
   const note = find(".form-note", form);
@@ -37,7 +38,9 @@ export function createOrderTicket(panel, account, { quote, onPlaced }) {
     panel.dataset.side = fields.side.value;
     setText(find("#place", form), `${isSell ? "Sell" : "Buy"} ${symbol}`.trim());
     const market = quote(symbol);
-    setText(find("#touch", form), market ? formatBidAsk(market) : "");
+    const isStale = market !== undefined && (market.stale === true || !isLive());
+    find("#touch", form).classList.toggle("stale", isStale);
+    setText(find("#touch", form), market ? formatBidAsk(market, isStale) : "");
     setText(find("#estimate-label", form), isSell ? "Estimated proceeds" : "Estimated cost");
     const price = isLimit ? format.parseNumber(fields.limitPrice.value) : marketPrice(market, isSell);
     const qty = format.parseNumber(fields.qty.value);
@@ -123,6 +126,7 @@ export function createOrderTicket(panel, account, { quote, onPlaced }) {
       fields.qty.focus();
       fields.qty.select();
     },
+    refresh,
     /** @param {string} symbol  the symbol whose quote has changed */
     quoteChanged(symbol) {
       if (symbol === fields.symbol.value) refresh();
@@ -150,9 +154,13 @@ export function createOrderTicket(panel, account, { quote, onPlaced }) {
   };
 }
 
-/** @param {Quote} quote */
-function formatBidAsk({ bid, ask }) {
-  return `Bid ${format.price(bid)} · Ask ${format.price(ask)}`;
+/**
+ * @param {Quote} quote
+ * @param {boolean} isStale
+ */
+function formatBidAsk({ bid, ask, timestamp }, isStale) {
+  const text = `Bid ${format.price(bid)} · Ask ${format.price(ask)}`;
+  return isStale ? `Not live since ${format.timeOrDate(timestamp)}: ${text}` : text;
 }
 
 /**

@@ -16,6 +16,8 @@ import * as format from "./format.js";
  * @property {number} change
  * @property {number} changePercent
  * @property {string} timestamp
+ * @property {boolean=} stale  too old to rely on; absent while it is not
+ * @property {number=} age  seconds since it was confirmed
  */
 
 /** @typedef {"symbol" | "price" | "change" | "changePercent" | "volume"} SortKey */
@@ -113,7 +115,7 @@ export function createQuotesTable(panel, { onPick, onChange }) {
   }
 
   return {
-    /** @param {any} data  of a `price:update`: one quote, or several as `prices` */
+    /** @param {any} data  of a `price:update` or `price:stale`: one quote, or several as `prices` */
     apply(data) {
       const received = /** @type {Quote[]} */ (data.prices ?? [data]);
       if (data.initializing) {
@@ -129,6 +131,8 @@ export function createQuotesTable(panel, { onPick, onChange }) {
     },
     /** @param {string} symbol */
     quote: (symbol) => quotes.get(symbol),
+    /** Whether there are quotes, and all of them are too old to rely on. */
+    isAllStale: () => quotes.size > 0 && [...quotes.values()].every(({ stale }) => stale),
     symbols: () => [...quotes.keys()].sort(),
   };
 }
@@ -165,6 +169,8 @@ function createQuoteRow(symbol, onPick) {
     show(quote) {
       CELLS.forEach(([key, , formatValue], index) => setText(cells[index], formatValue(quote[key])));
       element.dataset.day = directionOf(quote.change);
+      element.classList.toggle("stale", quote.stale === true);
+      element.title = quote.stale ? `Not live: last price at ${format.timeOrDate(quote.timestamp)}` : "";
       if (shownQuote && quote.price !== shownQuote.price) {
         element.dataset.moved = directionOf(quote.price - shownQuote.price);
         flash(cells[0], element.dataset.moved);

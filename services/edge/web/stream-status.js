@@ -10,6 +10,7 @@ import { find, setText } from "./dom.js";
 const STATE_LABELS = {
   connecting: "connecting",
   live: "live",
+  stale: "prices not live",
   reconnecting: "reconnecting",
   "signed-out": "signed out",
   closed: "closed",
@@ -18,7 +19,7 @@ const STATE_LABELS = {
 
 /**
  * @param {string} selector  an element with the class `link` and the parts of one in index.html
- * @returns {(state: State | {name: "paused"}) => void}  shows a state on the page
+ * @returns {(state: State | {name: "paused" | "stale"}) => void}  shows a state on the page
  */
 export function createStreamStatus(selector) {
   const status = find(selector);

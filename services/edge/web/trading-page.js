@@ -60,11 +60,14 @@ const orders = createOrdersTable(find("#orders"), cancelOrder);
 const executions = createExecutionsList(find("#executions"));
 const ticket = createOrderTicket(find("#ticket"), account, {
   quote: (symbol) => quotes.quote(symbol),
+  isLive: () => arePricesLive,
   onPlaced: (order) => orders.addIfUnknown(order),
 });
 
 /** @type {Connection | null} */
 let prices = null;
+/** Whether the stream of quotes is open, and not silent. The server says which quotes are stale. */
+let arePricesLive = false;
 /** @type {Connection | null} */
 let trading = null;
 /** The user whose orders the page shows; "" for none. */
@@ -82,20 +85,33 @@ async function cancelOrder(order) {
 function openPrices() {
   if (prices) return;
   let lastPriceAt = "";
+  let shownName = "";
   prices = connect("/api/stream/prices", {
     onEvent({ type, data }) {
-      if (type !== "price:update") return;
-      lastPriceAt = data.timestamp ?? lastPriceAt;
+      if (type !== "price:update" && type !== "price:stale") return;
+      for (const { timestamp } of data.prices ?? [data]) {
+        if (timestamp > lastPriceAt) lastPriceAt = timestamp;
+      }
       quotes.apply(data);
+      if (prices) showFreshness(prices.state);
     },
-    onState(state) {
-      if (prices === null) return; // `pausePrices` shows its own state
-      showPricesState(state);
-      const isStale = state.name !== "live" && lastPriceAt !== "";
-      find("#quotes").classList.toggle("stale", isStale);
-      setText(find("#quotes-note"), isStale ? `Not live: last price at ${time(lastPriceAt)}` : "");
+    onState: (state) => {
+      if (prices) showFreshness(state); // `pausePrices` shows its own state
     },
   });
+
+  /** @param {State} state */
+  function showFreshness(state) {
+    const wasLive = arePricesLive;
+    arePricesLive = state.name === "live" && !state.isSilent;
+    const isStale = lastPriceAt !== "" && (!arePricesLive || quotes.isAllStale());
+    const shownState = isStale && state.name === "live" ? { name: /** @type {const} */ ("stale") } : state;
+    if (shownState.name !== "live" || shownName !== "live") showPricesState(shownState);
+    shownName = shownState.name;
+    find("#quotes").classList.toggle("stale", isStale);
+    setText(find("#quotes-note"), isStale ? `Not live: last price at ${time(lastPriceAt)}` : "");
+    if (wasLive !== arePricesLive) ticket.refresh();
+  }
 }
 
 function pausePrices() {
