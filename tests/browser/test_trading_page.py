@@ -200,7 +200,7 @@ async def test_sign_out_closes_the_stream_on_every_tab(
     assert (await here.page.request.get(f"{stack.url}/api/session")).status == 401
 
 
-@pytest.mark.parametrize("name", ["prices", "edge"])
+@pytest.mark.parametrize("name", ["prices", "edge-0"])
 async def test_frozen_prices_do_not_look_live(
     stack: Stack, trading_page: TradingPage, user: str, name: str
 ) -> None:
