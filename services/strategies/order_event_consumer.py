@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from tapewire.events import OrderEvent, OrderFilled, Undecodable, UnknownType
+from tapewire.events import OrderEvent, OrderFilled, OrderWaiting, Undecodable, UnknownType
 from tapewire.log import (
     BadSubject,
     CommandHandler,
@@ -21,7 +21,12 @@ from tapewire.log import (
     TooManyConflicts,
 )
 from tapewire.log.catch_up_subscription import EventConsumer
-from tapewire_services.strategies.domain.commands import ApplyFillCommand, Command, EndOrderCommand
+from tapewire_services.strategies.domain.commands import (
+    ApplyFillCommand,
+    Command,
+    EndOrderCommand,
+    NoteOrderWaitingCommand,
+)
 from tapewire_services.strategies.domain.strategy import State
 
 MAX_CONCURRENT_STRATEGIES = 64
@@ -96,6 +101,15 @@ def _to_command(recorded: RecordedEvent) -> Command | None:
             trade_id=event.trade_id,
             filled_qty=order.filled_qty,
             price=event.price,
+        )
+    if isinstance(event, OrderWaiting) and order.waiting is not None:
+        return NoteOrderWaitingCommand(
+            id=recorded.metadata.id,
+            at=order.timestamp,
+            user=user,
+            strategy_id=strategy_id,
+            order_id=order.order_id,
+            waiting=order.waiting,
         )
     if order.status.is_open:
         return None

@@ -22,9 +22,11 @@ from tapewire.events import (
     PositionEvent,
     RuleEvent,
     StrategyEvent,
+    StrategyUpdated,
     TradeExecuted,
 )
 from tapewire.log import RecordedEvent
+from tapewire_services.strategies.domain.waiting import STARTED_MESSAGE
 
 WALL_CLOCK_FIELDS = frozenset(
     {"timestamp", "createdAt", "created_at", "at", "commandId", "command_id"}
@@ -63,7 +65,7 @@ def _state_entries(owner: str, recorded: RecordedEvent) -> Iterator[tuple[str, A
                 (tag, event.trade_id, _to_builtins(event.position)),
             )
         case StrategyEvent():
-            yield f"strategy {owner} {event.strategy.strategy_id}", (tag, _to_builtins(event))
+            yield from _strategy_entries(owner, tag, event)
         case DecisionMade():
             yield f"decision {owner} {event.decision_id}", _to_builtins(event)
         case AlertRaised():
@@ -79,6 +81,17 @@ def _state_entries(owner: str, recorded: RecordedEvent) -> Iterator[tuple[str, A
             yield f"notifications {owner}", notification
         case _:
             yield f"other {owner} {tag}", _to_builtins(event)
+
+
+def _strategy_entries(owner: str, tag: str, event: StrategyEvent) -> Iterator[tuple[str, Any]]:
+    """The event without the message that an order waits, which depends on how long it did."""
+    strategy = event.strategy
+    if strategy.message is not None and " waits: " in strategy.message:
+        if isinstance(event, StrategyUpdated):
+            return
+        strategy = msgspec.structs.replace(strategy, message=STARTED_MESSAGE)
+    fields = {**_to_builtins(event), "strategy": _to_builtins(strategy)}
+    yield f"strategy {owner} {strategy.strategy_id}", (tag, fields)
 
 
 def _market_timestamp(recorded: RecordedEvent, alert: AlertRaised) -> str | None:

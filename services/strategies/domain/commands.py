@@ -19,6 +19,7 @@ from tapewire.events import (
     Side,
     StopLoss,
     StrategyRule,
+    WaitingReason,
 )
 from tapewire.values import NumberRange
 from tapewire_services.field_validation import (
@@ -130,6 +131,13 @@ class ApplyFillCommand(_Command, frozen=True, kw_only=True):
     price: Decimal
 
 
+class NoteOrderWaitingCommand(_Command, frozen=True, kw_only=True):
+    """Say that order `order_id` rests for the reason `waiting`."""
+
+    order_id: str
+    waiting: WaitingReason
+
+
 class EndOrderCommand(_Command, frozen=True, kw_only=True):
     """Record that order `order_id` has ended. `status` is None when it was never placed."""
 
@@ -153,6 +161,7 @@ Command = (
     | ActOnSignalCommand
     | TriggerStopLossCommand
     | ApplyFillCommand
+    | NoteOrderWaitingCommand
     | EndOrderCommand
     | FailStrategyCommand
 )

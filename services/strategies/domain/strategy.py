@@ -38,6 +38,7 @@ from tapewire_services.strategies.domain.commands import (
     CreateStrategyCommand,
     EndOrderCommand,
     FailStrategyCommand,
+    NoteOrderWaitingCommand,
     StartStrategyCommand,
     StopStrategyCommand,
     StrategySettings,
@@ -46,10 +47,10 @@ from tapewire_services.strategies.domain.commands import (
     validate_settings,
 )
 from tapewire_services.strategies.domain.holding import Holding
+from tapewire_services.strategies.domain.waiting import STARTED_MESSAGE, note_waiting
 
 MAX_SEEN_COMMAND_IDS = 64
 """Command ids that a strategy remembers, far more than are retried at the same time."""
-STARTED_MESSAGE = "started by the user"
 STOPPED_MESSAGE = "stopped by the user"
 
 
@@ -109,14 +110,25 @@ def _decide_change(state: CreatedStrategyState, command: Command) -> Sequence[Ev
             return trading.act_on_signal(strategy, command)
         case TriggerStopLossCommand():
             return trading.trigger_stop_loss(strategy, command)
-        case ApplyFillCommand():
-            return trading.apply_fill(strategy, state.holding, command)
-        case EndOrderCommand():
-            return trading.end_order(strategy, command)
+        case ApplyFillCommand() | NoteOrderWaitingCommand() | EndOrderCommand():
+            return _follow_order(state, command)
         case CreateStrategyCommand():
             return []
         case _:
             assert_never(command)
+
+
+def _follow_order(
+    state: CreatedStrategyState,
+    command: ApplyFillCommand | NoteOrderWaitingCommand | EndOrderCommand,
+) -> Sequence[Event]:
+    match command:
+        case ApplyFillCommand():
+            return trading.apply_fill(state.strategy, state.holding, command)
+        case NoteOrderWaitingCommand():
+            return note_waiting(state.strategy, command)
+        case EndOrderCommand():
+            return trading.end_order(state.strategy, command)
 
 
 def _build_created_event(command: CreateStrategyCommand) -> Event:

@@ -42,6 +42,7 @@ from tapewire_services.strategies.domain.commands import (
     TriggerStopLossCommand,
 )
 from tapewire_services.strategies.domain.holding import Holding
+from tapewire_services.strategies.domain.waiting import message_after_order
 
 MAX_REASON_LENGTH = 300
 """Characters of the reason for an order's end that are repeated."""
@@ -174,6 +175,7 @@ def apply_fill(strategy: Strategy, holding: Holding, command: ApplyFillCommand) 
         entry_price=after.entry_price,
         order=None if is_filled else remaining,
         trades=strategy.trades + (0 if order.filled_qty else 1),
+        message=message_after_order(strategy, order) if is_filled else strategy.message,
     )
     events: list[Event] = [
         StrategyTraded(

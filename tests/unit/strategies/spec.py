@@ -22,6 +22,7 @@ from tapewire.events import (
     StrategyEvent,
     StrategyRule,
     StrategyTraded,
+    WaitingReason,
 )
 from tapewire.log import NewEvent
 from tapewire.runtime.contracts.orders import order_id
@@ -32,6 +33,7 @@ from tapewire_services.strategies.domain.commands import (
     CreateStrategyCommand,
     EndOrderCommand,
     FailStrategyCommand,
+    NoteOrderWaitingCommand,
     StartStrategyCommand,
     StopStrategyCommand,
     StrategySettings,
@@ -153,6 +155,16 @@ def fill(order_suffix: str, filled_qty: str, price: str = "100") -> ApplyFillCom
         trade_id=f"t{order_suffix}/{filled_qty}",
         filled_qty=Decimal(filled_qty),
         price=Decimal(price),
+    )
+
+
+def note_waiting(
+    order_suffix: str, waiting: WaitingReason = WaitingReason.NO_OFFER
+) -> NoteOrderWaitingCommand:
+    return NoteOrderWaitingCommand(
+        **command_fields(f"{order_suffix} waits: {waiting.value}", 5),
+        order_id=order_id(USER, f"{STRATEGY_ID}-{order_suffix}"),
+        waiting=waiting,
     )
 
 

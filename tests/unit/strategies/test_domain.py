@@ -15,6 +15,7 @@ from tapewire.events import (
     StrategyFailed,
     StrategySignaled,
     StrategyStopped,
+    WaitingReason,
 )
 from tapewire_services.strategies.domain.strategy import (
     STRATEGY_DECIDER,
@@ -33,6 +34,7 @@ from tests.unit.strategies.spec import (
     holding_commands,
     make_settings,
     make_stop_loss,
+    note_waiting,
     sell,
     start,
     started_commands,
@@ -348,3 +350,29 @@ def test_the_state_is_the_fold_of_the_stored_events() -> None:
             again.state = STRATEGY_DECIDER.evolve(again.state, new_event.event)
     assert isinstance(again.state, CreatedStrategyState)
     assert again.state == history.state
+
+
+def test_a_strategy_says_once_that_its_order_waits_until_it_is_filled() -> None:
+    waiting = given(*started_commands(), buy()).when(note_waiting("1"))
+    strategy = waiting.then("Updated: started, order 1 buy 0/100")
+    assert strategy.strategy.message == "order s1-1 waits: no_offer"
+    strategy.when(note_waiting("1", WaitingReason.CROSSED)).then()
+    strategy.decide(fill("1", "40"))
+    assert strategy.strategy.message == "order s1-1 waits: no_offer"
+    strategy.when(note_waiting("1", WaitingReason.STALE_QUOTE)).then()
+    strategy.decide(fill("1", "100"))
+    assert strategy.strategy.message == "started by the user"
+
+
+def test_a_strategy_that_is_stopped_or_has_another_order_says_nothing_of_a_waiting_one() -> None:
+    given(*started_commands(), buy(), stop()).when(note_waiting("1")).then()
+    given(*holding_commands(), sell(order_count=1)).when(note_waiting("1")).then()
+    given(*holding_commands()).when(note_waiting("1")).then()
+
+
+def test_the_stop_loss_of_a_strategy_says_that_it_waits() -> None:
+    stopped_out = given(*holding_commands(STOPPED_AT_1), trigger_stop_loss())
+    stopped_out.decide(note_waiting("2-sl", WaitingReason.STALE_QUOTE))
+    assert stopped_out.strategy.message == "order s1-2-sl waits: stale_quote"
+    stopped_out.decide(end_order("2-sl", OrderStatus.FAILED))
+    assert stopped_out.strategy.message == "order s1-2-sl was failed: so"

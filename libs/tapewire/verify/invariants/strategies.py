@@ -39,13 +39,13 @@ from tapewire.verify.reference_index import ReferenceIndex
 
 _SETTING_FIELDS = {"name", "rule", "quantity", "stop_loss", "max_trades"}
 ALLOWED_CHANGES: dict[type[StrategyEvent], set[str]] = {
-    StrategyUpdated: _SETTING_FIELDS | {"order"},
+    StrategyUpdated: _SETTING_FIELDS | {"order", "message"},
     StrategyStarted: {"status", "message"},
     StrategyStopped: {"status", "message", "order"},
     StrategyCompleted: {"status", "message"},
     StrategyFailed: {"status", "message", "order"},
     StrategySignaled: {"order", "orders"},
-    StrategyTraded: {"position", "entry_price", "order", "trades"},
+    StrategyTraded: {"position", "entry_price", "order", "trades", "message"},
     StopLossTriggered: {"order", "orders"},
     StopLossExecuted: set(),
 }
