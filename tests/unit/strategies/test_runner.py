@@ -400,6 +400,27 @@ async def test_an_order_that_the_broker_rejects_is_an_error(scenario: RunnerScen
     await process.kill()
 
 
+async def test_a_strategy_behind_an_order_that_cannot_be_filled_says_so_until_it_is(
+    scenario: RunnerScenario,
+) -> None:
+    process = await scenario.start_process(make_buy_when_flat)
+    id_ = await process.create_strategy(TREND)
+    await scenario.publish_prices("100", "101", "102", size="0")
+    seen = await wait_for_strategies_log(
+        scenario.server, "waiting", lambda seen: "updated" in seen.describe_events(id_)
+    )
+    assert seen.strategies[id_].message == f"order {id_}-1 waits: no_offer"
+    await scenario.publish_prices("103", "104", size="0")
+    seen = await read_strategies_log(scenario.server)
+    assert seen.describe_events(id_).count("updated") == 1, "it says so once"
+    await scenario.publish_prices("104")
+    seen = await wait_for_strategies_log(
+        scenario.server, "bought", lambda seen: seen.strategies[id_].position
+    )
+    assert seen.strategies[id_].message == "started by the user"
+    await process.kill()
+
+
 async def test_an_order_that_the_user_cancels_stops_the_strategy(scenario: RunnerScenario) -> None:
     process = await scenario.start_process(make_buy_when_flat)
     id_ = await process.create_strategy(TREND)
