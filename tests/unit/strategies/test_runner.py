@@ -412,7 +412,7 @@ async def test_a_strategy_behind_an_order_that_cannot_be_filled_says_so_until_it
     assert seen.strategies[id_].message == f"order {id_}-1 waits: no_offer"
     await scenario.publish_prices("103", "104", size="0")
     seen = await read_strategies_log(scenario.server)
-    assert seen.describe_events(id_).count("updated") == 1, "it says so once"
+    assert seen.describe_events(id_).count("updated") == 1, "it is noted once"
     await scenario.publish_prices("104")
     seen = await wait_for_strategies_log(
         scenario.server, "bought", lambda seen: seen.strategies[id_].position
