@@ -1,15 +1,17 @@
 """The orders service: `python -m tapewire_services.orders`."""
 
 import asyncio
+from datetime import time
+from decimal import Decimal
 from functools import partial
 
 from tapewire.log import CommandHandler, view_checkpoints
 from tapewire.log.group_commit import GroupCommitLog
-from tapewire.runtime import App, Endpoint, run
+from tapewire.log.quote_cache import QuoteCache
+from tapewire.runtime import App, Endpoint, Settings, run
 from tapewire.runtime.contracts import orders as contract
 from tapewire.runtime.progress import ProgressReporter
 from tapewire.views import OrderHistory, OrdersView, PositionsView, TradeHistory
-from tapewire_services.orders.broker import PaperBroker
 from tapewire_services.orders.broker_reporter import BrokerReporter
 from tapewire_services.orders.broker_runner import LEASE, MAX_STORING_TIME, BrokerRunner
 from tapewire_services.orders.domain.commands import Command
@@ -18,6 +20,7 @@ from tapewire_services.orders.domain.order_state import State
 from tapewire_services.orders.execution_booking import FILTER, SUBSCRIPTION, ExecutionBooking
 from tapewire_services.orders.exposure_gate import ExposureGate
 from tapewire_services.orders.open_order_limit import OpenOrderLimit, count_open_orders
+from tapewire_services.orders.paper_broker import PaperBroker
 from tapewire_services.orders.service import OrdersService
 from tapewire_services.orders.symbol_check import SymbolCheck
 
@@ -40,7 +43,7 @@ async def wiring(app: App) -> None:
         app.log,
         app.views,
         reporter,
-        lambda: PaperBroker(quote_cache),
+        partial(_make_broker, app.settings, quote_cache),
         max_storing_time=MAX_STORING_TIME,
     )
     progress = ProgressReporter(
@@ -75,15 +78,25 @@ async def wiring(app: App) -> None:
         SymbolCheck(quote_cache, load_positions),
         open_order_limit,
         exposure_gate=ExposureGate(app.is_journal_nearly_full, load_positions),
+        broker_confirms_at_once=PaperBroker.confirms_at_once,
     )
     await app.serve_requests(
         {
             contract.PLACE: Endpoint(contract.PlaceOrder, service.place),
             contract.CANCEL: Endpoint(contract.CancelOrder, service.cancel),
+            contract.REPLACE: Endpoint(contract.ReplaceOrder, service.replace),
             contract.GET: Endpoint(contract.GetOrder, service.get),
             contract.LIST: Endpoint(contract.ListOrders, service.list),
             contract.TRADES: Endpoint(contract.ListTrades, service.list_trades),
         }
+    )
+
+
+def _make_broker(settings: Settings, quote_cache: QuoteCache) -> PaperBroker:
+    return PaperBroker(
+        quote_cache,
+        fee_per_share=Decimal(str(settings.paper_fee_per_share)),
+        day_end=time.fromisoformat(settings.paper_day_end),
     )
 
 

@@ -23,7 +23,7 @@ from tapewire.log import (
 from tapewire.log.backoff import Backoff, new_rng
 from tapewire_services.orders.broker import MAX_CONCURRENT_REPORTS
 from tapewire_services.orders.domain.commands import Command
-from tapewire_services.orders.domain.open_orders import OpenOrder
+from tapewire_services.orders.domain.open_orders import OpenOrder, loses_priority
 from tapewire_services.orders.domain.order_state import State, UnplacedState, WorkingState
 from tapewire_services.orders.execution_booking import ExecutionBooking
 
@@ -105,6 +105,13 @@ def _updated_open_order(open_order: OpenOrder, versioned: Versioned[State]) -> O
     if isinstance(state, UnplacedState) or versioned.sequence <= open_order.sequence:
         return open_order
     is_accepted = open_order.accepted or isinstance(state, WorkingState)
+    since = open_order.since
+    if loses_priority(open_order.order, state.order):
+        since = versioned.sequence
     return msgspec.structs.replace(
-        open_order, order=state.order, sequence=versioned.sequence, accepted=is_accepted
+        open_order,
+        order=state.order,
+        since=since,
+        sequence=versioned.sequence,
+        accepted=is_accepted,
     )

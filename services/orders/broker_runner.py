@@ -20,8 +20,7 @@ from tapewire.events import OrderPlaced, Undecodable, UnknownType, UserErased
 from tapewire.log import EventLog, LatestValueStore, RecordedEvent, pattern
 from tapewire.log.catch_up_subscription import CatchUpSubscription, EventConsumer
 from tapewire.log.erasures import erasure_of
-from tapewire_services.orders.broker import Broker, ReportCommand
-from tapewire_services.orders.broker_reporter import BrokerReporter
+from tapewire_services.orders.broker import Broker, BrokerReports
 from tapewire_services.orders.domain.commands import RejectOrderCommand
 from tapewire_services.orders.domain.open_orders import OpenOrder, OpenOrders
 
@@ -53,7 +52,7 @@ class BrokerRunner:
         self,
         log: EventLog,
         checkpoint_store: LatestValueStore,
-        reporter: BrokerReporter,
+        reporter: BrokerReports,
         make_broker: Callable[[], Broker],
         rng: random.Random | None = None,
         max_storing_time: timedelta | None = None,
@@ -63,7 +62,7 @@ class BrokerRunner:
             checkpoint_store,
             name=CHECKPOINT_NAME,
             filter_=ORDERS_FILTER,
-            make_consumer=lambda: BrokerConsumer(make_broker(), reporter.report, max_storing_time),
+            make_consumer=lambda: BrokerConsumer(make_broker(), reporter, max_storing_time),
             rng=rng,
         )
 
@@ -87,12 +86,12 @@ class BrokerConsumer(EventConsumer):
     def __init__(
         self,
         broker: Broker,
-        report: ReportCommand,
+        reports: BrokerReports,
         max_storing_time: timedelta | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._broker = broker
-        self._report = report
+        self._reports = reports
         self._max_storing_time = max_storing_time
         self._clock = clock
         self._late_orders: asyncio.Queue[OpenOrder] = asyncio.Queue()
@@ -116,13 +115,14 @@ class BrokerConsumer(EventConsumer):
             order = self._apply_event(recorded)
             if order is None or not self._is_caught_up:
                 continue
-            if order.since == recorded.sequence:
+            if isinstance(recorded.event, OrderPlaced):
                 self._add_order(order)
             elif not order.is_late:
                 self._broker.update_order(order)
 
     async def on_caught_up(self) -> None:
         self._broker.restore_consumed_liquidity(self._open_orders.consumed_liquidity())
+        self._broker.follow_positions(self._open_orders.positions)
         for number, order in enumerate(self._open_orders.orders(), 1):
             self._add_order(order)
             if not number % EVENTS_PER_STEP:
@@ -132,7 +132,7 @@ class BrokerConsumer(EventConsumer):
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._broker.run(self._report))
+            tasks.create_task(self._broker.run(self._reports))
             tasks.create_task(self._reject_late_orders())
 
     @property
@@ -161,7 +161,7 @@ class BrokerConsumer(EventConsumer):
                 user=late.user,
                 reason=LATE_ORDER_REASON,
             )
-            await self._report(late, command)
+            await self._reports.report(late, command)
 
     def _apply_event(self, recorded: RecordedEvent) -> OpenOrder | None:
         try:

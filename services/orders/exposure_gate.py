@@ -34,7 +34,7 @@ class ExposureGate:
     async def check(self, command: PlaceOrderCommand) -> None:
         """Raises CommandRejected if the order would add exposure while the journal is nearly
         full."""
-        if not self._is_nearly_full() or _is_stop_loss(command):
+        if not self._is_nearly_full() or command.reduce_only or _is_stop_loss(command):
             return
         position = (await self._load_positions(command.user)).position(command.symbol)
         quantity = Decimal(0) if position is None else position.quantity

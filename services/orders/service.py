@@ -1,4 +1,4 @@
-"""The requests that the orders service answers: place, cancel, get, list, trades.
+"""The requests that the orders service answers: place, cancel, replace, get, list, trades.
 
 A handler builds a command, which is the only place that reads the clock, and has it decided; or it
 reads the log.
@@ -29,6 +29,7 @@ from tapewire.runtime.contracts.orders import (
     OrderReply,
     OrdersReply,
     PlaceOrder,
+    ReplaceOrder,
     TradesReply,
     order_id,
 )
@@ -38,6 +39,8 @@ from tapewire_services.orders.domain.commands import (
     CancelOrderCommand,
     Command,
     PlaceOrderCommand,
+    ReplaceOrderCommand,
+    RequestCancelCommand,
     validate_place_order,
 )
 from tapewire_services.orders.domain.order_state import State, UnplacedState
@@ -61,9 +64,13 @@ class OrdersService:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         *,
         exposure_gate: ExposureGate | None = None,
+        broker_confirms_at_once: bool = True,
     ) -> None:
+        """`broker_confirms_at_once`: the broker can do nothing but what the journal says. Otherwise
+        a cancel and a replacement are pending until the broker has answered."""
         self._log = log
         self._exposure_gate = exposure_gate
+        self._broker_confirms_at_once = broker_confirms_at_once
         self._command_handler = command_handler
         self._symbol_check = symbol_check
         self._open_order_limit = open_order_limit
@@ -91,13 +98,32 @@ class OrdersService:
         return OrderReply(order=_require_order(placed, subject.entity), created=is_created)
 
     async def cancel(self, request: CancelOrder, context: RequestContext) -> OrderReply:
-        """Cancel the unfilled rest of the order."""
-        command = CancelOrderCommand(
-            id=context.command_id, at=self._clock(), user=request.user_id, reason=CANCELED_BY_USER
+        """Cancel the unfilled rest of the order, or ask the broker to."""
+        id_, at, user = context.command_id, self._clock(), request.user_id
+        command: Command = RequestCancelCommand(id=id_, at=at, user=user)
+        if self._broker_confirms_at_once:
+            command = CancelOrderCommand(id=id_, at=at, user=user, reason=CANCELED_BY_USER)
+        return await self._change(request, command, context)
+
+    async def replace(self, request: ReplaceOrder, context: RequestContext) -> OrderReply:
+        """Change the terms of the order, or ask the broker to."""
+        command = ReplaceOrderCommand(
+            id=context.command_id,
+            at=self._clock(),
+            user=request.user_id,
+            qty=request.qty,
+            limit_price=request.limit_price,
+            stop_price=request.stop_price,
+            needs_confirmation=not self._broker_confirms_at_once,
         )
+        return await self._change(request, command, context)
+
+    async def _change(
+        self, request: CancelOrder | ReplaceOrder, command: Command, context: RequestContext
+    ) -> OrderReply:
         subject = _order_subject(request)
-        canceled = await handle_command(self._command_handler, subject, command, context)
-        return OrderReply(order=_require_order(canceled, request.order_id))
+        changed = await handle_command(self._command_handler, subject, command, context)
+        return OrderReply(order=_require_order(changed, request.order_id))
 
     async def get(self, request: GetOrder, _: RequestContext) -> OrderReply:
         """The order as the log has it. An order of another user is not found, nor is one that was
@@ -155,10 +181,13 @@ class OrdersService:
                 context.command_id if request.client_order_id is None else request.client_order_id
             ),
             strategy_id=request.strategy_id,
+            stop_price=request.stop_price,
+            time_in_force=request.time_in_force,
+            reduce_only=request.reduce_only,
         )
 
 
-def _order_subject(request: CancelOrder | GetOrder) -> EventSubject:
+def _order_subject(request: CancelOrder | ReplaceOrder | GetOrder) -> EventSubject:
     if not 1 <= len(request.order_id) <= MAX_ID_LENGTH:
         raise _order_not_found(request.order_id)
     return EventSubject(request.user_id, "orders", request.order_id)

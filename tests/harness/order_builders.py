@@ -262,6 +262,9 @@ def open_order(
     symbol: str = "IBM",
     filled_qty: str = "0",
     is_accepted: bool = True,
+    stop: str | None = None,
+    time_in_force: TimeInForce = TimeInForce.GTC,
+    reduce_only: bool = False,
 ) -> OpenOrder:
     """An order that was placed at sequence `since`; its id is ``o{since}``."""
     return OpenOrder(
@@ -271,9 +274,12 @@ def open_order(
             client_order_id=f"c{since}",
             symbol=symbol,
             side=side,
-            type=OrderType.MARKET if limit is None else OrderType.LIMIT,
+            type=order_type(limit, stop),
             qty=Decimal(qty),
             limit_price=None if limit is None else Decimal(limit),
+            stop_price=None if stop is None else Decimal(stop),
+            time_in_force=time_in_force,
+            reduce_only=reduce_only,
             status=OrderStatus.NEW if filled_qty == "0" else OrderStatus.PARTIALLY_FILLED,
             filled_qty=Decimal(filled_qty),
             filled_avg_price=None,

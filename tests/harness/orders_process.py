@@ -28,9 +28,10 @@ from tapewire.runtime.contracts.orders import (
     CancelOrder,
     OrderReply,
     PlaceOrder,
+    order_id,
 )
 from tapewire.views import OrderHistory, OrdersView, PositionsView
-from tapewire_services.orders.broker import PaperBroker
+from tapewire_services.orders.broker import Broker
 from tapewire_services.orders.broker_reporter import BrokerReporter
 from tapewire_services.orders.broker_runner import BrokerRunner
 from tapewire_services.orders.domain.commands import Command
@@ -38,6 +39,7 @@ from tapewire_services.orders.domain.order import ORDER_DECIDER
 from tapewire_services.orders.domain.order_state import State
 from tapewire_services.orders.execution_booking import ExecutionBooking
 from tapewire_services.orders.open_order_limit import OpenOrderLimit, count_open_orders
+from tapewire_services.orders.paper_broker import PaperBroker
 from tapewire_services.orders.service import OrdersService
 from tapewire_services.orders.symbol_check import SymbolCheck
 from tests.harness.memory_process import (
@@ -79,11 +81,14 @@ class OrdersProcess(MemoryProcess):
         )
         self.booking = ExecutionBooking(self.log, self.orders)
         self.reporter = BrokerReporter(self.orders, self.booking, self.rng)
+        self.make_broker: Callable[[], Broker] = lambda: PaperBroker(
+            self.quote_cache, clock, None if with_staleness else never_stale
+        )
         self.runner = BrokerRunner(
             self.log,
             self.views,
             self.reporter,
-            lambda: PaperBroker(self.quote_cache, clock, None if with_staleness else never_stale),
+            lambda: self.make_broker(),
             self.rng,
         )
 
@@ -187,6 +192,10 @@ class OrdersLogSummary:
             for recorded in events
             if isinstance(recorded.event, OrderEvent)
         }
+
+    def order(self, client_order_id: str, user: str = USER) -> Order:
+        """An order of `user`, which must be in the log."""
+        return self.orders[order_id(user, client_order_id)]
 
     def open_orders(self) -> list[Order]:
         return [order for order in self.orders.values() if order.status.is_open]

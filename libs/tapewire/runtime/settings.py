@@ -8,10 +8,9 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-import msgspec
-
 from tapewire.log.freshness import DEFAULT_STALE_SECONDS
 from tapewire.log.jetstream.credentials import NatsCredentials
+from tapewire.runtime.broker_settings import BrokerSettings
 from tapewire.runtime.logging_setup import remember_secret
 from tapewire.runtime.setting_fields import (
     BadSetting,
@@ -25,7 +24,7 @@ from tapewire.runtime.setting_fields import setting as _setting
 __all__ = ["BadSetting", "Setting", "Settings", "describe"]
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(BrokerSettings, frozen=True, kw_only=True):
     """All settings of all services. Each service reads those that concern it."""
 
     nats_url: Annotated[str, _setting("NATS servers, comma-separated")] = "nats://127.0.0.1:4222"

@@ -5,6 +5,7 @@ from one holder of the broker's lease to the next.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
@@ -23,12 +24,14 @@ from tapewire.events import (
     UserErased,
 )
 from tapewire.log import EventSubject, RecordedEvent
+from tapewire_services.orders.domain.net_positions import NetPosition, NetPositions
 
 
 class OpenOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An order of `user` as of the event at `sequence`.
 
-    `since` is the sequence of its placing, which is its time priority. The broker's reports carry
+    `since` is its time priority: the sequence of its placing, or that of the event that gave it
+    another price or a larger quantity, or that triggered it. The broker's reports carry
     the `correlation` and `traceparent` of the placing. `is_late` says that it was stored so long
     after it was placed that it must not be executed.
     """
@@ -41,6 +44,7 @@ class OpenOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     correlation: str
     traceparent: str | None = None
     is_late: bool = False
+    placed_at: datetime | None = None
 
     @property
     def remaining_qty(self) -> Decimal:
@@ -73,6 +77,7 @@ class ConsumedLiquidity(msgspec.Struct, frozen=True, kw_only=True, rename="camel
 
 class _State(msgspec.Struct, frozen=True, rename="camel"):
     orders: list[OpenOrder]
+    positions: list[NetPosition]
     consumed: list[ConsumedLiquidity] = []
 
 
@@ -80,10 +85,14 @@ class OpenOrders:
     """The fold of all order events, ``ev.*.orders.>``."""
 
     def __init__(
-        self, orders: Iterable[OpenOrder] = (), consumed: Iterable[ConsumedLiquidity] = ()
+        self,
+        orders: Iterable[OpenOrder] = (),
+        consumed: Iterable[ConsumedLiquidity] = (),
+        positions: Iterable[NetPosition] = (),
     ) -> None:
         self._orders = {order.order.order_id: order for order in orders}
         self._consumed = {(one.symbol, one.side): one for one in consumed}
+        self.positions = NetPositions(positions)
 
     def __len__(self) -> int:
         return len(self._orders)
@@ -112,6 +121,9 @@ class OpenOrders:
             return self._store_order(_new_open_order(recorded, event.order))
         if isinstance(event, OrderFilled):
             self._add_consumed(event)
+            self.positions.apply(recorded.event_subject.owner, event)
+        if not event.order.status.is_open:
+            self.positions.close_order(recorded.event_subject.owner, event.order)
         before = self._orders.get(event.order.order_id)
         if before is None:
             return None
@@ -119,6 +131,9 @@ class OpenOrders:
             msgspec.structs.replace(
                 before,
                 order=event.order,
+                since=recorded.sequence
+                if loses_priority(before.order, event.order)
+                else before.since,
                 sequence=recorded.sequence,
                 accepted=before.accepted or isinstance(event, OrderAccepted | OrderFilled),
             )
@@ -131,6 +146,7 @@ class OpenOrders:
         longer be told from the log.
         """
         self._consumed.clear()
+        self.positions.forget_user(erasure)
         users = {one.user for one in self._orders.values()}
         erased_users = {user for user in users if erasure.concerns(user)}
         found = [one for one in self._orders.values() if one.user in erased_users]
@@ -151,13 +167,16 @@ class OpenOrders:
 
     def encode(self) -> bytes:
         """The fold as JSON."""
-        return CODEC.encode(_State(self.orders(), self.consumed_liquidity()))
+        return CODEC.encode(
+            _State(self.orders(), self.positions.positions(), self.consumed_liquidity())
+        )
 
     @classmethod
     def decode(cls, state: bytes) -> "OpenOrders":
-        """The fold that `encode` returned. Raises ValueError if `state` is something else."""
+        """The fold that `encode` returned. Raises ValueError if `state` is something else, such as
+        a fold of an earlier version, which has no positions."""
         decoded = CODEC.decode(state, _State)
-        return cls(decoded.orders, decoded.consumed)
+        return cls(decoded.orders, decoded.consumed, decoded.positions)
 
     def _add_consumed(self, event: OrderFilled) -> None:
         """Offers have increasing numbers. A fill of an earlier offer may be stored late, and an
@@ -181,6 +200,16 @@ class OpenOrders:
         return open_order
 
 
+def loses_priority(before: Order, after: Order) -> bool:
+    """Whether the order is as a new one to the book: it was triggered, or it got another price or a
+    larger quantity."""
+    return (
+        after.triggered_at != before.triggered_at
+        or after.qty > before.qty
+        or (after.limit_price, after.stop_price) != (before.limit_price, before.stop_price)
+    )
+
+
 def _new_open_order(recorded: RecordedEvent, order: Order) -> OpenOrder:
     return OpenOrder(
         user=EventSubject.parse(recorded.subject).owner,
@@ -190,4 +219,5 @@ def _new_open_order(recorded: RecordedEvent, order: Order) -> OpenOrder:
         accepted=False,
         correlation=recorded.metadata.correlation,
         traceparent=recorded.metadata.traceparent,
+        placed_at=order.timestamp,
     )

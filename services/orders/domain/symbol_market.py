@@ -7,8 +7,11 @@ and it was filled up again.
 
 A side with price 0 and size 0 is no offer. Nothing executes against a side without a size or with a
 price out of bounds. A market is crossed when the bid is above the ask; nothing executes in it. A
-locked market, with the bid at the ask, trades. Start at `SymbolMarket.update_quote` and
-`SymbolMarket.waiting_reason`.
+locked market, with the bid at the ask, trades.
+
+A stop is reached by the price of the last trade: at or above it for a buy, at or below it for a
+sell. Where nothing was traded yet, the ask counts for a buy and the bid for a sell. Start at
+`SymbolMarket.update_quote` and `SymbolMarket.waiting_reason`.
 """
 
 from decimal import ROUND_DOWN, Decimal
@@ -83,13 +86,18 @@ class QuoteSide:
 class SymbolMarket:
     """The market of one symbol. `asks` is what buys execute against, `bids` what sells do."""
 
-    __slots__ = ("asks", "bids", "is_crossed", "quote")
+    __slots__ = ("asks", "bids", "conditional_orders", "is_crossed", "quote", "stops")
 
     def __init__(self) -> None:
         self.asks = QuoteSide()
         self.bids = QuoteSide()
         self.quote: PriceUpdated | None = None
         self.is_crossed = False
+        self.stops: dict[str, OpenOrder] = {}
+        """Accepted orders whose stop price was not reached yet, by order id."""
+        self.conditional_orders: dict[str, OpenOrder] = {}
+        """Accepted orders that may have to be canceled: reduce-only ones, and those that never
+        rest."""
 
     def side_for(self, side: Side) -> QuoteSide:
         """What orders of `side` execute against."""
@@ -100,7 +108,8 @@ class SymbolMarket:
         """Whether orders rest, or an offer was consumed in part: its next change must not be
         missed."""
         return bool(
-            self.asks.priority_keys
+            self.stops
+            or self.asks.priority_keys
             or self.bids.priority_keys
             or self.asks.is_consumed
             or self.bids.is_consumed
@@ -125,6 +134,18 @@ class SymbolMarket:
         if bids.has_traded_since(volume) and quote.price <= quote.bid:
             bids.renew(volume)
 
+    def reaches(self, order: Order) -> bool:
+        """Whether the newest quote has reached the stop price of `order`."""
+        stop, quote = order.stop_price, self.quote
+        if stop is None or quote is None:
+            return False
+        price: Decimal | None = quote.price
+        if not (quote.volume.is_finite() and quote.volume > ZERO):
+            price = self.side_for(order.side).price
+        if price is None or not is_price(price):
+            return False
+        return price >= stop if order.side is Side.BUY else price <= stop
+
     def waiting_reason(self, side: Side, *, is_stale: bool) -> WaitingReason | None:
         """Why nothing can be executed for orders of `side`; None if something can."""
         if self.quote is None:
@@ -136,6 +157,11 @@ class SymbolMarket:
         if self.side_for(side).remaining_size <= ZERO:
             return WaitingReason.NO_OFFER
         return None
+
+
+def is_untriggered_stop(order: Order) -> bool:
+    """Whether the order waits for its stop price."""
+    return order.type.has_stop_price and order.triggered_at is None
 
 
 def priority_key(open_order: OpenOrder) -> PriorityKey:

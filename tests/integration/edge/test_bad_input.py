@@ -99,7 +99,7 @@ class TestInvalidFields:
             ("side", "hold"),
             ("side", 1),
             ("side", None),
-            ("type", "stop"),
+            ("type", "trailing"),
             ("type", ""),
             ("type", {}),
             ("clientOrderId", ""),

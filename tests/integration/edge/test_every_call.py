@@ -39,6 +39,7 @@ BODIES = {
     "/api/stream/test": {"message": "x"},
 }
 PATCHES = {
+    "/api/orders/": {"qty": 2},
     "/api/strategies/": {"quantity": 2},
     "/api/v2/configurations/": {"name": "y"},
     "/api/stream/": {"maxRate": 1},

@@ -8,7 +8,7 @@ from functools import partial
 import msgspec
 import pytest
 
-from tapewire.events import OrderStatus
+from tapewire.events import Order, OrderStatus, ReportedExecution
 from tapewire.log import CommandRejected
 from tapewire.log.catch_up_subscription import MIN_CHECKPOINT_EVENTS
 from tapewire.log.checkpoint import (
@@ -19,10 +19,11 @@ from tapewire.log.checkpoint import (
 )
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.quote_cache import QuoteCache
-from tapewire_services.orders.broker import PaperBroker
+from tapewire_services.orders.broker import BrokerReports
 from tapewire_services.orders.broker_runner import CHECKPOINT_NAME
 from tapewire_services.orders.domain.commands import Command, FailOrderCommand, FillOrderCommand
 from tapewire_services.orders.domain.open_orders import OpenOrder, OpenOrders
+from tapewire_services.orders.paper_broker import PaperBroker
 from tests.harness.erasures import append_erasure
 from tests.harness.order_builders import open_order
 from tests.harness.orders_process import (
@@ -263,20 +264,29 @@ async def test_an_order_whose_fill_is_always_rejected_fails(
     quote_cache = QuoteCache(MemoryLatestValueStore(server))
     await quote_cache.start()
     await feed.repeat_quote()
-    broker, reported = PaperBroker(quote_cache), list[Command]()
-
-    async def refuse(order: OpenOrder, command: Command) -> OpenOrder:
-        reported.append(command)
-        if isinstance(command, FillOrderCommand):
-            return order
-        failed = msgspec.structs.replace(order.order, status=OrderStatus.FAILED)
-        return msgspec.structs.replace(order, order=failed, sequence=order.sequence + 1)
-
+    broker, reports = PaperBroker(quote_cache), RefusedFills()
     broker.add_order(open_order())
-    working = asyncio.create_task(broker.run(refuse))
+    working = asyncio.create_task(broker.run(reports))
     await asyncio.sleep(1)
-    assert [type(command) for command in reported] == [FillOrderCommand, FailOrderCommand]
+    assert [type(command) for command in reports.commands] == [FillOrderCommand, FailOrderCommand]
     working.cancel()
+
+
+class RefusedFills(BrokerReports):
+    """Refuses every fill, and changes nothing."""
+
+    def __init__(self) -> None:
+        self.commands: list[Command] = []
+
+    async def report(self, open_order: OpenOrder, command: Command) -> OpenOrder:
+        self.commands.append(command)
+        if isinstance(command, FillOrderCommand):
+            return open_order
+        failed = msgspec.structs.replace(open_order.order, status=OrderStatus.FAILED)
+        return msgspec.structs.replace(open_order, order=failed, sequence=open_order.sequence + 1)
+
+    async def report_execution(self, execution: ReportedExecution) -> Order | None:
+        raise NotImplementedError(execution)
 
 
 async def test_the_resting_order_of_an_erased_user_is_not_executed(

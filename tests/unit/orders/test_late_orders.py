@@ -11,8 +11,8 @@ import pytest
 
 from tapewire.log import EventDraft
 from tapewire.log.memory import MemoryServer
-from tapewire_services.orders.broker import PaperBroker
 from tapewire_services.orders.broker_runner import MAX_STORING_TIME, BrokerRunner
+from tapewire_services.orders.paper_broker import PaperBroker
 from tests.harness.memory_process import make_context
 from tests.harness.orders_process import (
     OrdersProcess,

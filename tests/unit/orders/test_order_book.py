@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tapewire.events import OrderStatus, PriceUpdated, QuotedOffer, Side
 from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrder
-from tapewire_services.orders.domain.order_book import OrderBook, PendingExecution
+from tapewire_services.orders.domain.order_book import OrderBook
+from tapewire_services.orders.domain.proposals import PendingExecution
 from tests.harness.order_builders import open_order, quote
 
 

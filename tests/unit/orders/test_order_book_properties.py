@@ -22,7 +22,8 @@ from tapewire.events import (
 )
 from tapewire.log import EventMetadata, RecordedEvent
 from tapewire_services.orders.domain.open_orders import OpenOrder, OpenOrders
-from tapewire_services.orders.domain.order_book import OrderBook, PendingExecution
+from tapewire_services.orders.domain.order_book import OrderBook
+from tapewire_services.orders.domain.proposals import PendingExecution
 from tests.harness.order_builders import START, USER, open_order, quote
 
 

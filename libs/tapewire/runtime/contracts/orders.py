@@ -1,7 +1,8 @@
-"""Requests to the orders service: `svc.orders.place`, `cancel`, `get`, `list` and `trades`.
+"""Requests to the orders service: `svc.orders.place`, `cancel`, `replace`, `get`, `list`, `trades`.
 
 The service rejects requests with the codes ``invalid`` (with the path of the field in JSON:
-``qty``, ``limitPrice``, ``clientOrderId``, ``symbol``), ``not_found`` and ``conflict``.
+``qty``, ``limitPrice``, ``stopPrice``, ``clientOrderId``, ``symbol``), ``not_found`` and
+``conflict``.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
-from tapewire.events import Order, OrderType, Side, TradeExecuted
+from tapewire.events import Order, OrderType, Side, TimeInForce, TradeExecuted
 from tapewire.runtime.contracts.request import (
     PageReply,
     PageRequest,
@@ -19,7 +20,9 @@ from tapewire.runtime.contracts.request import (
 )
 
 SERVICE = "orders"
-PLACE, CANCEL, GET, LIST, TRADES = "place", "cancel", "get", "list", "trades"
+PLACE, CANCEL, REPLACE, GET, LIST, TRADES = (
+    "place", "cancel", "replace", "get", "list", "trades",
+)  # fmt: skip
 
 
 def order_id(user: str, client_order_id: str) -> str:
@@ -34,7 +37,8 @@ class PlaceOrder(RequestStruct, frozen=True, kw_only=True):
 
     `qty` is in shares (above 0, at most 1,000,000, at most 6 decimal places). `limit_price` is in
     dollars a share (above 0, at most 1,000,000, at most 4 decimal places) and is required for limit
-    orders only. `client_order_id` (1 to 64 printable ASCII characters) makes the order idempotent
+    and stop-limit orders only, `stop_price` (with the same bounds) for stop and stop-limit orders.
+    `client_order_id` (1 to 64 printable ASCII characters) makes the order idempotent
     for ever; the default is the id of the command.
     """
 
@@ -46,14 +50,31 @@ class PlaceOrder(RequestStruct, frozen=True, kw_only=True):
     limit_price: Decimal | None = None
     client_order_id: str | None = None
     strategy_id: str | None = None
+    stop_price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    reduce_only: bool = False
 
 
 class CancelOrder(RequestStruct, frozen=True, kw_only=True):
     """Cancel the unfilled part of an order; answered by `OrderReply`. ``conflict`` if it is
-    closed."""
+    closed. The order is ``pending_cancel`` until the broker has confirmed, which the paper broker
+    does at once."""
 
     user_id: UserId
     order_id: str
+
+
+class ReplaceOrder(RequestStruct, frozen=True, kw_only=True):
+    """Change the terms of an open order, which keeps its id; answered by `OrderReply`. None leaves
+    a term as it is. `qty` is the whole order and must be more than what is filled. ``conflict`` if
+    the order is closed, or if another change of it is pending. The order is ``pending_replace``
+    until the broker has confirmed."""
+
+    user_id: UserId
+    order_id: str
+    qty: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
 
 
 class GetOrder(RequestStruct, frozen=True, kw_only=True):
@@ -96,7 +117,8 @@ class TradesReply(PageReply, frozen=True, kw_only=True):
 
 PLACE_ORDER = ServiceCall(SERVICE, PLACE, PlaceOrder, OrderReply)
 CANCEL_ORDER = ServiceCall(SERVICE, CANCEL, CancelOrder, OrderReply)
+REPLACE_ORDER = ServiceCall(SERVICE, REPLACE, ReplaceOrder, OrderReply)
 GET_ORDER = ServiceCall(SERVICE, GET, GetOrder, OrderReply)
 LIST_ORDERS = ServiceCall(SERVICE, LIST, ListOrders, OrdersReply)
 LIST_TRADES = ServiceCall(SERVICE, TRADES, ListTrades, TradesReply)
-CALLS = (PLACE_ORDER, CANCEL_ORDER, GET_ORDER, LIST_ORDERS, LIST_TRADES)
+CALLS = (PLACE_ORDER, CANCEL_ORDER, REPLACE_ORDER, GET_ORDER, LIST_ORDERS, LIST_TRADES)

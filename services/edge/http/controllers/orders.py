@@ -3,10 +3,10 @@
 from decimal import Decimal
 
 import msgspec
-from litestar import Controller, delete, get, post
+from litestar import Controller, delete, get, patch, post
 from litestar.openapi.datastructures import ResponseSpec
 
-from tapewire.events import Order, OrderType, Side
+from tapewire.events import Order, OrderType, Side, TimeInForce
 from tapewire.runtime.contracts import orders as contract
 from tapewire_services.edge.auth import Session
 from tapewire_services.edge.delivery.cursor import Cursor
@@ -26,7 +26,9 @@ DEFAULT_LIMIT = 1000
 class PlaceOrderBody(
     msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
 ):
-    """An order to place. Quantities are shares, prices dollars a share."""
+    """An order to place. Quantities are shares, prices dollars a share. Limit and stop-limit orders
+    have a `limitPrice`, stop and stop-limit orders a `stopPrice`. A `reduceOnly` order only ever
+    brings the position closer to 0."""
 
     symbol: str
     side: Side
@@ -34,6 +36,20 @@ class PlaceOrderBody(
     qty: Decimal
     limit_price: Decimal | None = None
     client_order_id: str | None = None
+    stop_price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    reduce_only: bool = False
+
+
+class ReplaceOrderBody(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
+):
+    """Other terms of an order; what is absent or null stays as it is. `qty` is the whole order,
+    what is filled included."""
+
+    qty: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
 
 
 class OrderList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -64,7 +80,7 @@ class OrderController(Controller):
         self, request: HttpRequest, context: ControllerContext, session: Session
     ) -> JsonResponse[Order]:
         """Place an order: 201, or 200 with the existing order of this clientOrderId."""
-        body = await read_body(request, PlaceOrderBody, "qty", "limitPrice")
+        body = await read_body(request, PlaceOrderBody, "qty", "limitPrice", "stopPrice")
         payload = contract.PlaceOrder(user_id=session.user_id, **msgspec.structs.asdict(body))
         reply = await context.call_service(
             contract.SERVICE, contract.PLACE, payload, contract.OrderReply, request
@@ -95,6 +111,25 @@ class OrderController(Controller):
         )
         return reply.order
 
+    @patch(
+        "/{order_id:str}",
+        operation_class=operation(ReplaceOrderBody, is_command=True, error_statuses=(404,)),
+    )
+    async def replace(
+        self, request: HttpRequest, context: ControllerContext, session: Session, order_id: str
+    ) -> Order:
+        """Change quantity, limit or stop price of an open order, which keeps its id; 409 when
+        nothing is open, or when another change is pending. The status is `pending_replace` until
+        the broker has confirmed."""
+        body = await read_body(request, ReplaceOrderBody, "qty", "limitPrice", "stopPrice")
+        payload = contract.ReplaceOrder(
+            user_id=session.user_id, order_id=order_id, **msgspec.structs.asdict(body)
+        )
+        reply = await context.call_service(
+            contract.SERVICE, contract.REPLACE, payload, contract.OrderReply, request
+        )
+        return reply.order
+
     @delete(
         "/{order_id:str}",
         status_code=200,
@@ -103,7 +138,8 @@ class OrderController(Controller):
     async def cancel(
         self, request: HttpRequest, context: ControllerContext, session: Session, order_id: str
     ) -> Order:
-        """Cancel the open quantity of an order; 409 when nothing is open."""
+        """Cancel the open quantity of an order; 409 when nothing is open. The status is
+        `pending_cancel` until the broker has confirmed."""
         payload = contract.CancelOrder(user_id=session.user_id, order_id=order_id)
         reply = await context.call_service(
             contract.SERVICE, contract.CANCEL, payload, contract.OrderReply, request

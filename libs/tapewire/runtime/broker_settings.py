@@ -1,0 +1,22 @@
+"""The settings of brokers, a part of `Settings`."""
+
+from typing import Annotated
+
+import msgspec
+
+from tapewire.runtime.setting_fields import setting
+
+
+class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of brokers. The orders service reads them."""
+
+    paper_fee_per_share: Annotated[
+        float, setting("dollars that the paper broker charges for a share", ge=0, le=1000)
+    ] = 0.0
+    paper_day_end: Annotated[
+        str,
+        setting(
+            "when day orders of the paper broker expire, UTC",
+            pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
+        ),
+    ] = "00:00"

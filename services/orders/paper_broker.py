@@ -1,0 +1,284 @@
+"""The paper broker: a simulated broker that fills orders against live quotes.
+
+It accepts orders, keeps them in an `OrderBook` and executes them against the quotes of a
+`QuoteCache`. It also reports what an order waits for that it cannot execute, triggers stops, and
+cancels what must not rest any longer. Start at `PaperBroker`.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, time
+from decimal import Decimal
+
+from tapewire.decimals import WIDE_CONTEXT, normalize, round_half_even
+from tapewire.events import NO_FEE, TimeInForce
+from tapewire.log.quote_cache import QuoteCache
+from tapewire.values import MAX_PLACES
+from tapewire_services.orders.broker import MAX_CONCURRENT_REPORTS, BrokerReports
+from tapewire_services.orders.domain.commands import (
+    AcceptOrderCommand,
+    CancelOrderCommand,
+    Command,
+    FailOrderCommand,
+    FillOrderCommand,
+    NoteWaitingCommand,
+    RejectOrderCommand,
+    TriggerOrderCommand,
+)
+from tapewire_services.orders.domain.net_positions import NetPositions
+from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrder
+from tapewire_services.orders.domain.order_book import OrderBook
+from tapewire_services.orders.domain.proposals import (
+    DAY_IS_OVER,
+    NOTHING_TO_REDUCE,
+    PendingCancel,
+    PendingChange,
+    PendingExecution,
+    PendingTrigger,
+)
+from tapewire_services.orders.domain.trading_day import MIDNIGHT, end_of_day
+from tapewire_services.orders.domain.waiting_monitor import WaitingChange, WaitingMonitor
+
+MAX_CONCURRENT_WAITING_CHANGES = 16
+"""How many of them may say what an order waits for: executions need the others."""
+CHECK_EXPIRY_SECONDS = 1.0
+"""How often the broker looks for day orders that expire."""
+CHECK_WAITING_SECONDS = 0.1
+MAX_NOTIONAL = Decimal(1_000_000_000)
+"""Dollars of one order; the paper broker rejects an order that is worth more."""
+
+
+WorkItem = OpenOrder | PendingExecution | PendingChange | WaitingChange
+"""What is to be reported; an open order is to be accepted or rejected."""
+
+
+class PaperBroker:
+    """Fills orders at the best bid or ask, up to the quoted size.
+
+    Args:
+        is_stale: whether the quote of a symbol is too old to execute against; None: as the cache
+            judges it.
+        fee_per_share: dollars.
+        day_end: when day orders expire, UTC.
+    """
+
+    confirms_at_once = True
+
+    def __init__(
+        self,
+        quote_cache: QuoteCache,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        is_stale: Callable[[str], bool] | None = None,
+        *,
+        fee_per_share: Decimal = NO_FEE,
+        day_end: time = MIDNIGHT,
+    ) -> None:
+        self._quote_cache = quote_cache
+        self._clock = clock
+        self._fee_per_share = fee_per_share
+        self._day_end = day_end
+        self._day_orders: dict[str, datetime] = {}
+        """When each open day order expires."""
+        self._is_stale = is_stale or quote_cache.is_stale
+        self._book = OrderBook()
+        self._waiting = WaitingMonitor(self._book, self._is_stale)
+        self._waiting_changes_in_progress = 0
+        self._has_waiting_orders = asyncio.Event()
+        self._work_queue: asyncio.Queue[
+            OpenOrder | PendingExecution | PendingChange | WaitingChange
+        ] = asyncio.Queue()
+        self._in_progress_count = 0
+
+    @property
+    def pending_count(self) -> int:
+        return self._work_queue.qsize() + self._in_progress_count
+
+    def restore_consumed_liquidity(self, consumed: Iterable[ConsumedLiquidity]) -> None:
+        self._book.restore_consumed_liquidity(consumed)
+
+    def follow_positions(self, positions: NetPositions) -> None:
+        self._book.follow_positions(positions)
+
+    def add_order(self, order: OpenOrder) -> None:
+        self._book.add_order(order)
+        if order.order.time_in_force is TimeInForce.DAY:
+            placed_at = order.placed_at or order.order.timestamp
+            self._day_orders[order.order.order_id] = end_of_day(placed_at, self._day_end)
+        if order.order.waiting is not None:
+            self._waiting.watch_order(order, _monotonic_seconds())
+            self._has_waiting_orders.set()
+        if order.accepted:
+            self._match_symbol(order.order.symbol)
+        else:
+            self._work_queue.put_nowait(order)
+
+    def update_order(self, order: OpenOrder) -> None:
+        self._book.update_order(order)
+        if not order.order.status.is_open:
+            self._day_orders.pop(order.order.order_id, None)
+        self._match_symbol(order.order.symbol)
+
+    async def run(self, reports: BrokerReports) -> None:
+        """The queue holds at most one acceptance, execution or change of an order, and one worker
+        handles it, so these reports on one order never overlap. A report of what an order waits for
+        may overlap with its execution, and changes nothing if it is stored later."""
+        remove_listeners = (
+            self._quote_cache.add_listener(self._match_symbol),
+            self._quote_cache.add_freshness_listener(self._match_symbol),
+        )
+        try:
+            async with asyncio.TaskGroup() as workers:
+                workers.create_task(self._report_waiting_changes())
+                workers.create_task(self._expire_day_orders())
+                for _ in range(MAX_CONCURRENT_REPORTS):
+                    workers.create_task(self._run_worker(reports))
+        finally:
+            for remove_listener in remove_listeners:
+                remove_listener()
+
+    def _match_symbol(self, symbol: str) -> None:
+        if not self._book.needs_quotes(symbol):
+            return
+        quote, is_stale = self._quote_cache.quote(symbol), self._is_stale(symbol)
+        if quote is not None:
+            self._book.update_quote(quote)
+        for execution in self._book.match_orders(symbol, is_stale=is_stale):
+            self._work_queue.put_nowait(execution)
+        for change in self._book.due_changes(symbol, is_stale=is_stale):
+            self._work_queue.put_nowait(change)
+        if self._waiting.is_watching(symbol) or self._book.has_waiting_orders(
+            symbol, is_stale=is_stale
+        ):
+            self._waiting.check_symbol(symbol)
+            self._has_waiting_orders.set()
+
+    async def _report_waiting_changes(self) -> None:
+        while True:
+            await self._has_waiting_orders.wait()
+            limit = MAX_CONCURRENT_WAITING_CHANGES - self._waiting_changes_in_progress
+            for change in self._waiting.due_changes(_monotonic_seconds(), limit):
+                self._waiting_changes_in_progress += 1
+                self._work_queue.put_nowait(change)
+            if self._waiting.is_idle:
+                self._has_waiting_orders.clear()
+            await asyncio.sleep(CHECK_WAITING_SECONDS)
+
+    async def _expire_day_orders(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_EXPIRY_SECONDS)
+            now = self._clock()
+            for order_id, expires_at in list(self._day_orders.items()):
+                if now < expires_at:
+                    continue
+                cancel = self._book.propose_cancel(order_id, DAY_IS_OVER)
+                if cancel is not None:
+                    del self._day_orders[order_id]
+                    self._work_queue.put_nowait(cancel)
+
+    async def _run_worker(self, reports: BrokerReports) -> None:
+        while True:
+            item = await self._work_queue.get()
+            self._in_progress_count += 1
+            if isinstance(item, PendingExecution):
+                await self._report_execution(item, reports)
+                self._match_symbol(item.open_order.order.symbol)
+            elif isinstance(item, PendingTrigger | PendingCancel):
+                await self._report_change(item, reports)
+                self._match_symbol(item.open_order.order.symbol)
+            elif isinstance(item, WaitingChange):
+                await self._report_waiting(item, reports)
+            else:
+                await self._accept_or_reject(item, reports)
+                self._match_symbol(item.order.symbol)
+            self._in_progress_count -= 1
+
+    async def _report_waiting(self, change: WaitingChange, reports: BrokerReports) -> None:
+        order = change.open_order
+        command = NoteWaitingCommand(
+            id=change.command_id,
+            at=self._clock(),
+            user=order.user,
+            waiting=change.waiting,
+            filled_before=order.order.filled_qty,
+        )
+        self._book.update_order(await reports.report(order, command))
+        self._waiting_changes_in_progress -= 1
+        self._waiting.settle(change)
+        self._has_waiting_orders.set()
+
+    async def _accept_or_reject(self, open_order: OpenOrder, reports: BrokerReports) -> None:
+        order_id, now = open_order.order.order_id, self._clock()
+        reason = self._rejection_reason(open_order)
+        command: Command = AcceptOrderCommand(id=f"{order_id}:accept", at=now, user=open_order.user)
+        if reason is not None:
+            command = RejectOrderCommand(
+                id=f"{order_id}:reject", at=now, user=open_order.user, reason=reason
+            )
+        self._book.update_order(await reports.report(open_order, command))
+
+    async def _report_change(self, change: PendingChange, reports: BrokerReports) -> None:
+        open_order, now = change.open_order, self._clock()
+        id_, user = open_order.order.order_id, open_order.user
+        command: Command = TriggerOrderCommand(id=f"{id_}:trigger", at=now, user=user)
+        if isinstance(change, PendingCancel):
+            command = CancelOrderCommand(
+                id=f"{id_}:cancel", at=now, user=user, reason=change.reason
+            )
+        self._book.update_order(await reports.report(open_order, command))
+        self._book.settle_change(change)
+
+    async def _report_execution(self, execution: PendingExecution, reports: BrokerReports) -> None:
+        before = execution.open_order
+        after = await reports.report(
+            before,
+            FillOrderCommand(
+                id=execution.command_id,
+                at=self._clock(),
+                user=before.user,
+                qty=execution.qty,
+                price=execution.price,
+                filled_before=before.order.filled_qty,
+                quoted_at=execution.quoted_at,
+                offer=execution.offer,
+                fee=self._fee(execution.qty),
+            ),
+        )
+        is_filled = after.order.filled_qty > before.order.filled_qty
+        is_changed = after.sequence > before.sequence
+        if not is_filled and not is_changed:
+            after = await self._report_failure(after, reports)
+        self._book.update_order(after)
+        self._book.settle_execution(execution, is_filled=is_filled)
+
+    def _fee(self, qty: Decimal) -> Decimal:
+        return round_half_even(WIDE_CONTEXT.multiply(qty, self._fee_per_share), MAX_PLACES)
+
+    async def _report_failure(self, open_order: OpenOrder, reports: BrokerReports) -> OpenOrder:
+        """Fail an order whose execution was rejected although the order is open and unchanged:
+        every later attempt would be rejected too."""
+        reason = "the broker could not execute the order"
+        order_id = open_order.order.order_id
+        return await reports.report(
+            open_order,
+            FailOrderCommand(
+                id=f"{order_id}:fail", at=self._clock(), user=open_order.user, reason=reason
+            ),
+        )
+
+    def _rejection_reason(self, open_order: OpenOrder) -> str | None:
+        if not self._book.can_reduce(open_order):
+            return NOTHING_TO_REDUCE
+        order, quote = open_order.order, self._quote_cache.quote(open_order.order.symbol)
+        price = order.limit_price or order.stop_price
+        if price is None and quote is not None:
+            price = quote.price
+        if price is None or not price.is_finite():
+            return None
+        notional = WIDE_CONTEXT.multiply(order.qty, abs(price))
+        if notional <= MAX_NOTIONAL:
+            return None
+        return f"{normalize(notional)} dollars are more than the account may put into one order"
+
+
+def _monotonic_seconds() -> float:
+    return asyncio.get_running_loop().time()
