@@ -15,7 +15,7 @@ def main() -> None:
             )
             client.notify("alice", "bob", title="The nightly check", message="1 error, 0 warnings")
         try:
-            client.price("ACME", -1)
+            client.price("ACME", float("nan"))
         except tapewire.InvalidArgument as wrong:
             print(f"refused: {wrong}")
         print("checked")

@@ -297,3 +297,67 @@ async def test_the_ticket_says_that_its_quote_is_not_live(
     await expect(trading_page.page.locator("#touch")).to_have_text(
         re.compile("Not live since .*: Bid 181.99 · Ask 182.01")
     )
+
+
+DASH = "\N{EN DASH}"
+COIN = {"price": 0.00001235, "bid": 0.00001234, "ask": 0.00001236, "change": -0.00000012}
+SHOWN_QUOTES = [
+    ("IBM", {}, ["182.00", "181.99", "182.01", "-0.50", "-0.27 %", "1,200"]),
+    ("BTC/JPY", {"price": 15000000, "bid": 14999999.5, "change": 0}, ["15,000,000.00"]),
+    ("COIN/USD", COIN, ["0.00001235", "0.00001234", "0.00001236", "-0.00000012"]),
+    ("ODD", {"price": 1.00000001, "bid": 1.23456, "ask": 1e-8}, ["1.00000001", "1.23456",
+     "0.00000001"]),
+    ("OIL", {"price": -37.6, "bid": -37.63, "ask": -37.5}, ["-37.60", "-37.63", "-37.50"]),
+    ("ONE-SIDED", {"bid": None}, ["182.00", DASH, "182.01"]),
+    ("TINY", {"price": 1, "changePercent": 0.0008}, ["1.00", "181.99", "182.01", "-0.50",
+     "+0.0008 %"]),
+]  # fmt: skip
+
+
+async def test_a_quote_shows_as_many_digits_as_its_numbers_have(
+    server: ScriptedServer, trading_page: TradingPage
+) -> None:
+    quotes = [{**IBM_QUOTE, "symbol": symbol, **fields} for symbol, fields, _ in SHOWN_QUOTES]
+    feed = ("price:update", {"initializing": True, "prices": quotes})
+    server.answer_call("GET /api/stream/prices", lambda _: stream_answer(feed))
+    await trading_page.open(ORIGIN)
+
+    for symbol, _, texts in SHOWN_QUOTES:
+        cells = trading_page.page.locator(f'tr[data-symbol="{symbol}"] td')
+        for number, text in enumerate(texts):
+            await expect(cells.nth(number)).to_have_text(text)
+
+
+@pytest.mark.parametrize(
+    ("fields", "limit", "estimate"),
+    [
+        ({"ask": 182.01}, "182.01", "18,201.00"),
+        ({"ask": 0.00001236}, "0.00001236", "0.0012"),
+        ({"ask": 1e-8}, "0.00000001", "0.000001"),
+        ({"ask": 0.0000035}, "0.0000035", "0.00035"),
+        ({"ask": 123456.12345678}, "123456.12345678", "12,345,612.35"),
+        ({"ask": None}, "", DASH),
+        ({"ask": -37.5}, "", DASH),
+    ],
+)
+async def test_the_ticket_suggests_a_limit_that_it_sends_as_it_is(
+    server: ScriptedServer,
+    trading_page: TradingPage,
+    fields: dict[str, Any],
+    limit: str,
+    estimate: str,
+) -> None:
+    feed = ("price:update", {"initializing": True, "prices": [{**IBM_QUOTE, **fields}]})
+    server.answer_call("GET /api/stream/prices", lambda _: stream_answer(feed))
+    server.answer_call("POST /api/orders", lambda _: (201, make_order(type="limit")))
+    await _open_with_ticket(server, trading_page)
+
+    await trading_page.ticket.get_by_role("radio", name="Limit").check()
+
+    await expect(trading_page.ticket.get_by_label("Limit price")).to_have_value(limit)
+    await expect(trading_page.page.locator("#estimate")).to_have_text(estimate)
+    if limit:
+        await trading_page.submit_ticket()
+        await expect(trading_page.note).to_contain_text("Placed")
+        [sent] = server.request_bodies("POST /api/orders")
+        assert sent["limitPrice"] == fields["ask"]

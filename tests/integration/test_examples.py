@@ -138,7 +138,7 @@ def is_notified(stack: Stack, user: str, title: str) -> bool:
 
 def test_the_example_from_a_script_reports_an_error_and_notifies(stack: Stack) -> None:
     out = ran(stack, str(EXAMPLES / "from_a_script.py"))
-    assert out == "refused: price=-1: must be above 0\nchecked\n"
+    assert out == "refused: price=nan: must be a finite number\nchecked\n"
     [error] = [one for one in events(stack, "alice", "reports") if one.tag == "report.error.v1"]
     assert error.event.error_code == "late_data"
     assert error.metadata.correlation == "nightly-2026-03-02"

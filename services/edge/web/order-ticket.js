@@ -44,14 +44,15 @@ export function createOrderTicket(panel, account, { quote, isLive, onPlaced }) {
     setText(find("#estimate-label", form), isSell ? "Estimated proceeds" : "Estimated cost");
     const price = isLimit ? format.parseNumber(fields.limitPrice.value) : marketPrice(market, isSell);
     const qty = format.parseNumber(fields.qty.value);
-    const estimate = price && qty && qty > 0 ? price * qty : null;
+    const estimate = price !== null && qty && qty > 0 ? price * qty : null;
     setText(find("#estimate", form), format.money(estimate));
   }
 
   function suggestLimit() {
     const market = quote(fields.symbol.value);
-    if (fields.type.value !== "limit" || fields.limitPrice.value !== "" || !market) return;
-    fields.limitPrice.value = String(marketPrice(market, fields.side.value === "sell"));
+    if (fields.type.value !== "limit" || fields.limitPrice.value !== "") return;
+    const price = marketPrice(market, fields.side.value === "sell");
+    if (price !== null && price > 0) fields.limitPrice.value = format.editable(price);
   }
 
   async function submit() {

@@ -196,7 +196,7 @@ function createOrderRow(initial, cancel) {
       setMessage(reason, order.reason ?? describeWaiting(order));
       setText(filled, `${format.quantity(order.filledQty)} / ${format.quantity(order.qty)}`);
       bar.style.setProperty("--filled", String(order.qty ? order.filledQty / order.qty : 0));
-      setText(average, format.price(order.filledAvgPrice));
+      setText(average, format.averagePrice(order.filledAvgPrice));
       setText(when, format.time(order.timestamp));
       when.dateTime = order.timestamp;
       when.title = format.fullTime(order.timestamp);

@@ -10,8 +10,8 @@ import * as format from "./format.js";
  * @typedef {object} Quote
  * @property {string} symbol
  * @property {number} price
- * @property {number} bid
- * @property {number} ask
+ * @property {number | null} bid  null when nobody offers to buy
+ * @property {number | null} ask  null when nobody offers to sell
  * @property {number} volume
  * @property {number} change
  * @property {number} changePercent
