@@ -301,7 +301,7 @@ async def test_the_ticket_says_that_its_quote_is_not_live(
 
 DASH = "\N{EN DASH}"
 COIN = {"price": 0.00001235, "bid": 0.00001234, "ask": 0.00001236, "change": -0.00000012}
-SHOWN_QUOTES = [
+SHOWN_QUOTES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("IBM", {}, ["182.00", "181.99", "182.01", "-0.50", "-0.27 %", "1,200"]),
     ("BTC/JPY", {"price": 15000000, "bid": 14999999.5, "change": 0}, ["15,000,000.00"]),
     ("COIN/USD", COIN, ["0.00001235", "0.00001234", "0.00001236", "-0.00000012"]),
