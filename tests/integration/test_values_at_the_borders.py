@@ -125,14 +125,14 @@ PUBLISHED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("symbol", "given", "shown"), PUBLISHED)
+@pytest.mark.parametrize(("symbol", "given", "expected"), PUBLISHED)
 async def test_a_producer_publishes_the_values_that_its_libraries_have(
-    borders: Borders, symbol: str, given: dict[str, Any], shown: dict[str, Any]
+    borders: Borders, symbol: str, given: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     async with tapewire.connect(borders.server.url, "borders") as client:
         await client.price(TextSubclass(symbol), **given)
     quote = await borders.wait_for_quote(symbol)
-    assert {name: quote[name] for name in shown} == shown
+    assert {name: quote[name] for name in expected} == expected
     if "at" in given:
         assert datetime.fromisoformat(quote["timestamp"]) == NOW
 
