@@ -68,7 +68,7 @@ class MalformedLine(ValueError):
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
-    """A change in one symbol at `ms`, in milliseconds since the feed's midnight.
+    """A change in one symbol at `ms`, in milliseconds since the first midnight of the feed.
 
     Prices are dollars a share, sizes are shares. None means unchanged for bid and ask, and no trade
     for `last`. A side whose price and size are 0 has no offer.

@@ -13,7 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+import msgspec
+
 from tapewire_services.prices.domain import (
+    DAY_MS,
     ColumnLayout,
     LineFault,
     MalformedHeader,
@@ -27,6 +30,8 @@ MAX_LINE_BYTES = 4096
 """The longest line of a recording."""
 MAX_SYMBOLS = 10_000
 """Symbols in a recording at most; lines of further symbols count as malformed."""
+MAX_LATE_MS = 60 * 60 * 1000
+"""How late a line from before midnight may be, in milliseconds of the recording."""
 GZIP_MAGIC = b"\x1f\x8b"
 """The first bytes of a gzip file (RFC 1952, 2.3.1)."""
 
@@ -49,13 +54,15 @@ class RecordingFile:
 
     def read_day(self) -> Iterator[Tick | MalformedLine]:
         """Yield every line as a tick, or as the error that says why it is not one. What cannot be
-        taken of a tick precedes it. Empty lines are skipped.
+        taken of a tick precedes it. Empty lines are skipped. After a midnight `ms` goes on beyond a
+        day.
 
         Raises:
             FeedError: The file can no longer be opened.
         """
         symbols: set[str] = set()
         faults: list[MalformedLine] = []
+        midnights = _MidnightCounter()
         line = 1
         with self._open_after_header() as (stream, columns):
             try:
@@ -68,7 +75,7 @@ class RecordingFile:
                         if faults:
                             yield from faults
                             faults.clear()
-                        yield item
+                        yield midnights.place(item) if isinstance(item, Tick) else item
             except READ_ERRORS as error:
                 problem = f"and all after it cannot be read: {error}"
                 yield MalformedLine(line + 1, None, "", problem, LineFault.TRUNCATED)
@@ -92,6 +99,26 @@ class RecordingFile:
             f"the feed {str(self._path)!r} cannot be played: {reason}. "
             "Name a recorded feed (CSV, plain or gz), or none for the random walk."
         )
+
+
+class _MidnightCounter:
+    """Counts the midnights that a recording crosses: `ms` falls by more than half a day there. It
+    falls by less where two lines are out of order."""
+
+    def __init__(self) -> None:
+        self._last_ms = 0
+        self._offset_ms = 0
+
+    def place(self, tick: Tick) -> Tick:
+        """Return `tick`, the next of the recording, at its time since the first midnight."""
+        ms = tick.ms + self._offset_ms
+        if ms < self._last_ms - DAY_MS // 2:
+            self._offset_ms += DAY_MS
+            ms += DAY_MS
+        elif self._offset_ms and self._last_ms - MAX_LATE_MS <= ms - DAY_MS:
+            ms -= DAY_MS  # a late line of the day before
+        self._last_ms = max(self._last_ms, ms)
+        return tick if ms == tick.ms else msgspec.structs.replace(tick, ms=ms)
 
 
 def _open_file(path: Path) -> BinaryIO:

@@ -52,6 +52,27 @@ def test_malformed_lines_are_returned_with_their_number_between_ticks(tmp_path: 
     assert [item.line for item in items if isinstance(item, MalformedLine)] == [3, 7]
 
 
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ([86_399_000, 0, 1000], [86_399_000, 86_400_000, 86_401_000]),
+        ([86_399_000, 500, 86_399_900, 600], [86_399_000, 86_400_500, 86_399_900, 86_400_600]),
+        ([50_000_000, 0, 50_000_000, 0], [50_000_000, 86_400_000, 136_400_000, 172_800_000]),
+        ([2000, 1000, 3000], [2000, 1000, 3000]),
+        ([40_000_000, 0], [40_000_000, 0]),
+    ],
+    ids=["a midnight", "a late line", "two midnights", "out of order", "a line far too late"],
+)
+def test_time_goes_on_after_a_midnight(
+    times: list[int], expected: list[int], tmp_path: Path
+) -> None:
+    """The lines after it used to be due in the past, and were played all at once."""
+    lines = b"".join(b"%d,IBM,1,1,2,1,,\n" % ms for ms in times)
+    recording = RecordingFile(written(tmp_path, HEADER + lines))
+    for _ in range(2):
+        assert [item.ms for item in recording.read_day() if isinstance(item, Tick)] == expected
+
+
 def test_what_cannot_be_taken_of_a_line_precedes_its_tick(tmp_path: Path) -> None:
     path = written(tmp_path, HEADER + b"1,IBM,many,1,2,3,some,4\n" + GOOD)
     bid, last, tick, after = read(path)

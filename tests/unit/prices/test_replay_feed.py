@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import math
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from structlog.testing import LogCapture
 
 from tapewire_services.prices.domain import LineFault, MalformedLine, Tick
-from tapewire_services.prices.feed import FeedError, ReplayFeed, TickBatch
+from tapewire_services.prices.feed import FeedError, RecordingFile, ReplayFeed, TickBatch
 from tapewire_services.prices.feed.replay_feed import (
     EARLY_WAKEUP_TOLERANCE_SECONDS,
     LINES_PER_CHUNK,
@@ -62,6 +63,23 @@ class TestPace:
     ) -> None:
         feed = replay(ticks(0, 10_000), speed=speed)
         assert await played(feed, time) == [(0.0, [0]), (second, [10_000])]
+
+    async def test_a_recording_that_crosses_midnight_keeps_its_pace(
+        self, time: ManualClock, logger: Any, tmp_path: Path
+    ) -> None:
+        """65 s used to be played in 4.5."""
+        times = [(86_340_000 + second * 1000) % 86_400_000 for second in range(0, 125, 5)]
+        lines = "".join(f"{ms},IBM,1,1,2,1,,\n" for ms in times)
+        path = tmp_path / "night.csv"
+        path.write_text("ms,symbol,bid,bid_size,ask,ask_size,last,last_size\n" + lines)
+        feed = ReplayFeed(
+            RecordingFile(path), logger=logger, end="stop", clock=time, sleep=time.sleep
+        )
+        moments = [moment for moment, _ in await played(feed, time)]
+        assert moments == [float(second) for second in range(0, 125, 5)]
+        feed.resume(86_405_000)
+        resumed = [ms for _, batch in await played(feed, time) for ms in batch]
+        assert resumed[-1] == 86_460_000, "all of the first day and of the second"
 
     async def test_a_recording_that_waits_for_its_next_tick_is_heard(
         self, replay: Any, time: ManualClock
