@@ -7,7 +7,7 @@ sign that the feed hears its market: the changed quotes are published, and the o
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from structlog.typing import FilteringBoundLogger
 
@@ -18,6 +18,9 @@ from tapewire_services.prices.domain import TopOfBook, apply_tick, build_price_u
 from tapewire_services.prices.feed import MarketDataFeed
 from tapewire_services.prices.publisher import PriceUpdatePublisher
 
+MIN_TIME_STEP = timedelta(microseconds=1)
+MAX_TIME_CORRECTION = timedelta(seconds=1)
+"""A clock that is set back by more is followed."""
 SILENCE_POLL_SECONDS = 0.2
 
 
@@ -119,9 +122,10 @@ class FeedRunner:
         await self._publisher.publish(self._build_updates(changed))
 
     def _build_updates(self, symbols: Iterable[str]) -> list[PriceUpdated]:
-        at, updates = self._now(), list[PriceUpdated]()
+        now, updates = self._now(), list[PriceUpdated]()
         for symbol in symbols:
             previous = self._last_quote_times.get(symbol)
+            at = _distinct_time(now, previous)
             update = self._build_update(self._books[symbol], at, previous)
             if update is not None:
                 self._last_quote_times[symbol] = at
@@ -135,3 +139,11 @@ class FeedRunner:
             return None
         trades = self._trades.pop_reportable(book.symbol, book.price)
         return build_price_updated(book, at, previous, day=self._trades.day, trades=trades)
+
+
+def _distinct_time(now: datetime, previous: datetime | None) -> datetime:
+    """The time of a symbol's next quote: `follows` must name one quote, also where the clock did
+    not advance."""
+    if previous is None or not previous - MAX_TIME_CORRECTION < now <= previous:
+        return now
+    return previous + MIN_TIME_STEP

@@ -16,8 +16,10 @@ class PriceUpdated(Event, frozen=True, kw_only=True, omit_defaults=True):
     `price` is the last trade, or the midpoint of the quote before the first trade. `volume` counts
     since the feed's day began. `change` is against the first price of that day, and
     `change_percent` is in percent, rounded to four places. `timestamp` is when the feed published
-    the quote, UTC. `follows` is the timestamp of the symbol's previous quote: a reader that has
-    seen that one has missed none. It is None for the first quote, or if the feed does not know.
+    the quote, UTC, by its own clock. It orders nothing: the newest quote is the one that MARKET
+    holds. `follows` is the timestamp of the symbol's previous quote: a reader that has seen that
+    one has missed none. It is None for the first quote, or if the feed does not know. A feed that
+    sets it gives each quote of a symbol a timestamp of its own.
 
     `day` and `trades` are for bars. A quote with a `day` whose `volume` was seen before repeats
     trades that were counted. Without a `day`, a lower volume means that counting began again.

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -181,6 +181,26 @@ class TestPublishing:
         bench.feed.end(FeedError("the feed is gone"))
         with pytest.raises(FeedError, match="the feed is gone"):
             await bench.ended()
+
+    async def test_each_quote_follows_one_quote_whatever_the_clock_does(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """`follows` names a quote by its timestamp, so no two quotes of a symbol share one."""
+        stamps: list[tuple[datetime | None, datetime]] = []
+        for number, seconds in enumerate((0, 0, 0, -0.5, 0, 60, -3600, -3600)):
+            now = AT + timedelta(seconds=seconds)
+            monkeypatch.setattr(bench.runner, "_now", lambda now=now: now)
+            bench.feed.emit(full("IBM", last=10 + number), is_day_start=not number)
+            quote = await bench.shows("IBM", price=Decimal(10 + number))
+            stamps.append((quote.follows, quote.timestamp))
+        times = [at for _, at in stamps]
+        assert [before for before, _ in stamps] == [None, *times[:-1]]
+        assert len(set(times)) == len(times)
+        assert [at - AT for at in (times[0], *times[5:7])] == [
+            timedelta(),
+            timedelta(minutes=1),
+            -timedelta(hours=1),
+        ]
 
 
 class TestConfirmation:
