@@ -59,7 +59,12 @@ class OrdersProcess(MemoryProcess):
     become stale only `with_staleness`."""
 
     def __init__(
-        self, server: MemoryServer, faults: Faults | None = None, *, with_staleness: bool = False
+        self,
+        server: MemoryServer,
+        faults: Faults | None = None,
+        *,
+        with_staleness: bool = False,
+        confirms_at_once: bool = True,
     ) -> None:
         super().__init__(server, faults)
         self.orders: CommandHandler[State, Command] = CommandHandler(
@@ -78,6 +83,7 @@ class OrdersProcess(MemoryProcess):
             SymbolCheck(self.quote_cache, self._load_positions),
             limit,
             clock,
+            broker_confirms_at_once=confirms_at_once,
         )
         self.booking = ExecutionBooking(self.log, self.orders)
         self.reporter = BrokerReporter(self.orders, self.booking, self.rng)

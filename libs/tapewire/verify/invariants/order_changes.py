@@ -65,8 +65,6 @@ def find_forbidden_changes(before: Order, event: OrderEvent) -> Iterator[tuple[s
             and not isinstance(event, kinds)
         ):
             yield json_name, found, expected
-    if before.venue_order_id is not None and order.venue_order_id != before.venue_order_id:
-        yield "venueOrderId", order.venue_order_id, before.venue_order_id
     is_asked = isinstance(event, OrderReplaceRequested)
     if not is_asked:
         is_over = isinstance(event, _ANSWERS) or not order.status.is_open
