@@ -13,8 +13,9 @@ from tapewire.events.fields import PER_SHARE, PERCENT, SHARES, UTC_TIME, about
 class PriceUpdated(Event, frozen=True, kw_only=True, omit_defaults=True):
     """The market of one symbol. Prices are in dollars a share, sizes and volume in shares.
 
-    `price` is the last trade, or the midpoint of the quote before the first trade. `volume` counts
-    since the feed's day began. `change` is against the first price of that day, and
+    `price` is the last trade, or the midpoint of the quote before the first trade. Prices may be
+    negative. A side whose price and size are 0 has no offer. `volume` counts since the feed's day
+    began. `change` is against the first price of that day, and
     `change_percent` is in percent, rounded to four places. `timestamp` is when the feed published
     the quote, UTC, by its own clock. It orders nothing: the newest quote is the one that MARKET
     holds. `follows` is the timestamp of the symbol's previous quote: a reader that has seen that

@@ -100,7 +100,8 @@ class Settings(BrokerSettings, frozen=True, kw_only=True):
     ] = "loop"
     feed_seed: Annotated[int, _setting("seed of the random walk", ge=0)] = 1
     feed_symbols: Annotated[
-        tuple[str, ...], _setting("symbols of the feed, comma-separated; empty: all")
+        tuple[str, ...],
+        _setting("symbols of the feed by their exact names, comma-separated; empty: all"),
     ] = ()
     stale_seconds: Annotated[
         float, _setting("seconds without a quote after which a symbol is stale", ge=0.3, le=3600)

@@ -28,7 +28,8 @@ class CreateRule(RequestStruct, frozen=True, kw_only=True):
     returns the existing rule. ``conflict`` if the user has too many rules.
 
     ``price_above`` and ``price_below`` need `symbol` (1 to 64 printable ASCII characters, with a
-    quote) and `price` (dollars a share, above 0, at most 1,000,000, at most 8 decimal places).
+    quote) and `price` (dollars a share, perhaps negative, at most 12 digits before the point and 8
+    decimal places).
     ``percent_move`` needs `symbol`, `percent` (above 0, at most 1,000, at most 4 decimal places)
     and `window_seconds` (1 to 86,400). ``order_rejected``, ``strategy_error`` and ``stop_loss``
     take a `symbol`; without one they match any. Other fields must be absent. Without `level` the

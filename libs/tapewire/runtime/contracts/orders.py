@@ -36,10 +36,11 @@ class PlaceOrder(RequestStruct, frozen=True, kw_only=True):
     """Place an order for `user_id`; answered by `OrderReply`.
 
     `qty` is in shares (above 0, at most 1,000,000, at most 6 decimal places). `limit_price` is in
-    dollars a share (above 0, at most 1,000,000, at most 4 decimal places) and is required for limit
-    and stop-limit orders only, `stop_price` (with the same bounds) for stop and stop-limit orders.
-    `client_order_id` (1 to 64 printable ASCII characters) makes the order idempotent
-    for ever; the default is the id of the command.
+    dollars a share (above 0, at most 12 digits before the point and 8 decimal places) and is
+    required for limit and stop-limit orders only, `stop_price` (with the same bounds) for stop and
+    stop-limit orders. Numbers with the noise of floats, of 16 or 17 digits, are rounded to their
+    places. `client_order_id` (1 to 64 printable ASCII characters) makes the order idempotent for
+    ever; the default is the id of the command.
     """
 
     user_id: UserId
