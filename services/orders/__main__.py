@@ -50,7 +50,7 @@ async def wiring(app: App) -> None:
         [runner.subscription],
         pending_count=runner.pending_count,
         # A broker handles a quote as soon as it is cached.
-        quote_times=quote_cache.timestamps,
+        quote_times=quote_cache.fresh_timestamps,  # nothing is executed at the others
     )
     app.run_leased(LEASE, runner.run, progress.endpoints())
 

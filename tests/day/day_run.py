@@ -204,7 +204,7 @@ class _DayRun:
             f"place-{manual_order.place_order.client_order_id}",
         )
         self._orders[manual_order.user_symbol] = placed.order.order_id
-        await self._quiescence.wait_until_broker_idle()
+        await self._quiescence.wait_until_broker_idle(self._advance_market)
         if not manual_order.stays_open:
             await self._cancel_order(manual_order.user_symbol.user, placed.order.order_id)
 
@@ -227,4 +227,4 @@ class _DayRun:
             orders.OrderReply,
             f"cancel-{order_id}-{self._step}",
         )
-        await self._quiescence.wait_until_broker_idle()
+        await self._quiescence.wait_until_broker_idle(self._advance_market)

@@ -47,9 +47,26 @@ class QuiescenceDetector:
 
         `republish_quotes` publishes the newest quotes again.
         """
+        return await self._wait(PROGRESS_ENDPOINTS, republish_quotes)
+
+    async def reports_progress(self, service: str, verb: str) -> bool:
+        """Whether the service reports its progress."""
+        return await self._request_progress(service, verb) is not None
+
+    async def wait_until_broker_idle(
+        self, republish_quotes: Callable[[], Awaitable[object]]
+    ) -> None:
+        """Wait until the paper broker has nothing to do, and its quotes are fresh."""
+        await self._wait(PROGRESS_ENDPOINTS[:1], republish_quotes)
+
+    async def _wait(
+        self,
+        endpoints: tuple[tuple[str, str], ...],
+        republish_quotes: Callable[[], Awaitable[object]],
+    ) -> int:
         began = nudged = time.monotonic()
         while True:
-            left, last = await self._pending_work(PROGRESS_ENDPOINTS)
+            left, last = await self._pending_work(endpoints)
             if not left:
                 return last
             now = time.monotonic()
@@ -60,20 +77,6 @@ class QuiescenceDetector:
                 nudged = time.monotonic()
             await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
-    async def reports_progress(self, service: str, verb: str) -> bool:
-        """Whether the service reports its progress."""
-        return await self._request_progress(service, verb) is not None
-
-    async def wait_until_broker_idle(self) -> None:
-        """Wait until the paper broker has nothing to do."""
-        deadline = time.monotonic() + QUIESCENCE_TIMEOUT_SECONDS
-        while (left := (await self._pending_work(PROGRESS_ENDPOINTS[:1]))[0]) != "":
-            if time.monotonic() > deadline:
-                raise AssertionError(
-                    f"the broker is not idle within {QUIESCENCE_TIMEOUT_SECONDS:g} s: {left}"
-                )
-            await asyncio.sleep(POLL_INTERVAL_SECONDS / 3)
-
     async def _pending_work(self, endpoints: tuple[tuple[str, str], ...]) -> tuple[str, int]:
         """Return what is pending, in words, and the last sequence of the log."""
         try:
@@ -82,7 +85,7 @@ class QuiescenceDetector:
             for (service, verb), one in zip(endpoints, replies, strict=True):
                 if one is None:
                     return f"{service} does not report its {verb}", last
-                left = await self._describe_lag(one)
+                left = await self._describe_lag(one, needs_quotes=service == "orders")
                 if left:
                     return f"{service} {verb}: {left}", last
             if await self._log.last_sequence("ev.>") != last:
@@ -101,10 +104,12 @@ class QuiescenceDetector:
             timeout_seconds=PROGRESS_TIMEOUT_SECONDS,
         )
 
-    async def _describe_lag(self, progress: Progress) -> str:
+    async def _describe_lag(self, progress: Progress, *, needs_quotes: bool) -> str:
         if progress.busy:
             return f"{progress.busy} pending tasks"
-        if progress.quotes and not _covers_quotes(progress.quotes, self.newest_quotes):
+        if (needs_quotes or progress.quotes) and not _covers_quotes(
+            progress.quotes, self.newest_quotes
+        ):
             return f"quotes {progress.quotes}, not {self.newest_quotes}"
         for filter_, handled in progress.taken.items():
             wanted = await self._log.last_sequence(filter_)

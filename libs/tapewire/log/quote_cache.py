@@ -125,6 +125,11 @@ class QuoteCache:
         quotes = ((symbol, self.quote(symbol)) for symbol in self._quotes)
         return {symbol: quote.timestamp for symbol, quote in quotes if quote is not None}
 
+    def fresh_timestamps(self) -> dict[str, datetime]:
+        """The timestamps of the quotes that are not stale."""
+        timestamps = self.timestamps().items()
+        return {symbol: at for symbol, at in timestamps if not self.is_stale(symbol)}
+
     def sequence(self, symbol: str) -> int:
         """The place of the newest quote in MARKET; 0 if there is none. With the quote's timestamp
         it identifies a quote, which the timestamp alone does not."""
