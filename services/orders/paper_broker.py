@@ -7,7 +7,7 @@ cancels what must not rest any longer. Start at `PaperBroker`.
 
 import asyncio
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 
 from tapewire.decimals import WIDE_CONTEXT, normalize, round_half_even
@@ -44,6 +44,9 @@ MAX_CONCURRENT_WAITING_CHANGES = 16
 CHECK_EXPIRY_SECONDS = 1.0
 """How often the broker looks for day orders that expire."""
 CHECK_WAITING_SECONDS = 0.1
+MAX_SOURCE_LAG = timedelta(minutes=5)
+"""A quote that its producer dated longer before it was stored is an old one. A producer's clock may
+be behind, but not by so much."""
 MAX_NOTIONAL = Decimal(1_000_000_000)
 """Dollars of one order; the paper broker rejects an order that is worth more."""
 
@@ -57,7 +60,7 @@ class PaperBroker:
 
     Args:
         is_stale: whether the quote of a symbol is too old to execute against; None: as the cache
-            judges it.
+            judges it, or if it was dated more than `MAX_SOURCE_LAG` before it was stored.
         fee_per_share: dollars.
         day_end: when day orders expire, UTC.
     """
@@ -79,7 +82,7 @@ class PaperBroker:
         self._day_end = day_end
         self._day_orders: dict[str, datetime] = {}
         """When each open day order expires."""
-        self._is_stale = is_stale or quote_cache.is_stale
+        self._is_stale = is_stale or self._is_stale_quote
         self._book = OrderBook()
         self._waiting = WaitingMonitor(self._book, self._is_stale)
         self._waiting_changes_in_progress = 0
@@ -135,6 +138,10 @@ class PaperBroker:
         finally:
             for remove_listener in remove_listeners:
                 remove_listener()
+
+    def _is_stale_quote(self, symbol: str) -> bool:
+        cache = self._quote_cache
+        return cache.is_stale(symbol) or cache.source_lag(symbol) > MAX_SOURCE_LAG
 
     def _match_symbol(self, symbol: str) -> None:
         if not self._book.needs_quotes(symbol):

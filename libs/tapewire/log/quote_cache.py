@@ -10,7 +10,7 @@ was only read from a store is stale, and so is one that was not confirmed for a 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 import structlog
@@ -62,6 +62,9 @@ class QuoteCache:
         )
         self._quotes: dict[str, bytes | PriceUpdated] = {}
         self._sequences: dict[str, int] = {}
+        self._arriving_key = ""
+        self._stored_at: dict[str, datetime] = {}
+        """When the newest quotes were stored; only of those that arrived live."""
         self._listeners: list[Callable[[str], None]] = []
         self._symbol_added = asyncio.Event()
         self._symbols_complete_at: float | None = None
@@ -100,6 +103,14 @@ class QuoteCache:
     def is_stale(self, symbol: str) -> bool:
         """Whether the quote of `symbol` is too old to rely on, or there is none."""
         return self._freshness.is_stale(symbol, self._clock())
+
+    def source_lag(self, symbol: str) -> timedelta:
+        """How much later the newest quote was stored than its producer dated it. 0 if it was only
+        read from a store, since the same quote may have been stored before."""
+        quote, stored_at = self.quote(symbol), self._stored_at.get(symbol)
+        if quote is None or stored_at is None:
+            return timedelta(0)
+        return max(timedelta(0), stored_at - quote.timestamp)
 
     def quote_age(self, symbol: str) -> float | None:
         """Seconds since the quote of `symbol` was confirmed to this process; None if it never
@@ -161,7 +172,7 @@ class QuoteCache:
         return True
 
     def _on_arrival(self, key: str) -> None:
-        symbol = decode_token(key)
+        self._arriving_key, symbol = key, decode_token(key)
         if self._arrivals.confirm(symbol):
             self._has_fresh_symbol.set()
             # Later: a new quote in the same message must be taken over first.
@@ -188,6 +199,11 @@ class QuoteCache:
             self._add_symbol(symbol)
         self._quotes[symbol] = value.data
         self._sequences[symbol] = value.sequence
+        if key == self._arriving_key:
+            self._stored_at[symbol] = value.stored_at
+        else:
+            self._stored_at.pop(symbol, None)
+        self._arriving_key = ""
         for listener in tuple(self._listeners):
             listener(symbol)
 

@@ -4,14 +4,16 @@ import asyncio
 
 import pytest
 
-from tapewire.events import OrderEvent, OrderWaiting
+from tapewire.events import CODEC, OrderEvent, OrderWaiting
 from tapewire.log.freshness import DEFAULT_STALE_SECONDS
-from tapewire.log.memory import MemoryServer
+from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 from tapewire_services.orders.domain.waiting_monitor import BURST_CHANGES, SECONDS_PER_CHANGE
+from tests.harness.order_builders import quote
 from tests.harness.orders_process import (
     OrdersLogSummary,
     OrdersProcess,
     QuoteSimulator,
+    clock,
     place_request,
     read_log_summary,
     wait_for_log,
@@ -26,7 +28,8 @@ NOTED_SECONDS = 0.5
 
 @pytest.fixture
 async def server() -> MemoryServer:
-    return MemoryServer()
+    """Return a server whose clock is that of the orders and quotes."""
+    return MemoryServer(now=clock)
 
 
 @pytest.fixture
@@ -81,6 +84,25 @@ async def test_a_quote_that_was_only_stored_fills_nothing_until_it_is_confirmed(
     assert await states_after(server, NOTED_SECONDS) == waiting
     await feed.repeat_quote()
     assert await wait_until_filled(server) == [*waiting, "filled"]
+    await process.kill()
+
+
+@pytest.mark.parametrize(("seconds_old", "is_executed"), [(60, True), (600, False)])
+async def test_a_quote_of_long_ago_is_stale_when_it_arrives_and_one_of_a_late_clock_is_not(
+    server: MemoryServer, seconds_old: float, is_executed: bool
+) -> None:
+    process = await OrdersProcess(server, with_staleness=True).start()
+    await asyncio.sleep(600)
+    old = quote(second=600 - seconds_old)
+    for _ in range(3):  # confirmed by its producer, it is as old as before
+        await MemoryLatestValueStore(server).put("IBM", CODEC.encode(old))
+        await asyncio.sleep(0.5)
+    await process.place_order(place_request("10"))
+    end = "filled" if is_executed else "waiting stale_quote"
+    assert await states_after(server, NOTED_SECONDS) == ["placed", "accepted", end]
+    new = quote(second=601)
+    await MemoryLatestValueStore(server).put("IBM", CODEC.encode(new))
+    assert (await wait_until_filled(server))[-1] == "filled"
     await process.kill()
 
 
