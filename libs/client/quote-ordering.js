@@ -2,12 +2,12 @@
  * Keeps quotes from going back in time when a stream continues on another connection.
  *
  * Quotes have no ids. Two servers are rarely at the same quote, therefore the first quotes of a new
- * connection may be older than the last delivered ones. Their timestamps decide. Within one
- * connection the order of arrival is right whatever the timestamps say, because a replayed recording
- * begins with earlier times.
+ * connection may be older than the last delivered ones. Their timestamps decide, but only where they
+ * differ by as little as two servers do: a clock that is wrong by more holds no quote back. Within one
+ * connection the order of arrival is right whatever the timestamps say.
  */
 
-/** How long after a change of connections older quotes are dropped. */
+/** How long after a change of connections older quotes are dropped, and how much older they are. */
 export const REORDER_WINDOW_MS = 5_000;
 
 /** @typedef {{symbol: string, timestamp: string, stale?: boolean, age?: number}} Quote */
@@ -61,7 +61,8 @@ export class QuoteOrderFilter {
    */
   #newerQuoteFor(quote) {
     const delivered = this.#newerThanStream.get(quote.symbol);
-    if (delivered && Date.parse(delivered.timestamp) > Date.parse(quote.timestamp)) return delivered;
+    const lead = delivered ? Date.parse(delivered.timestamp) - Date.parse(quote.timestamp) : 0;
+    if (lead > 0 && lead <= REORDER_WINDOW_MS) return delivered;
     this.#newerThanStream.delete(quote.symbol);
     return undefined;
   }

@@ -335,6 +335,16 @@ export const cases = {
     stream.close();
   },
 
+  async "a quote of a clock that is ahead or was set back holds no later one back"() {
+    const { old, last, prices, stream } = await leaving(["stream"]);
+    await old.send(quote(150, "59"));
+    await last().send(CONNECTED + quote(90, "03") + LIVE);
+    equal(prices(), [150, 90], "a quote that is dated a minute ahead");
+    await last().send(quote(80, "03") + quote(70, "01"));
+    equal(prices(), [150, 90, 80, 70], "one timestamp, and an earlier one");
+    stream.close();
+  },
+
   async "an older quote in a list is replaced by the newer one"() {
     const { old, last, events, stream } = await leaving(["stream"]);
     await old.send(quote(103, "04"));

@@ -89,9 +89,10 @@ function openPrices() {
   prices = connect("/api/stream/prices", {
     onEvent({ type, data }) {
       if (type !== "price:update" && type !== "price:stale") return;
-      for (const { timestamp } of data.prices ?? [data]) {
-        if (timestamp > lastPriceAt) lastPriceAt = timestamp;
-      }
+      // The last one that arrived: what another one was dated with says nothing about it.
+      /** @type {{timestamp: string}[]} */
+      const arrived = data.prices ?? [data];
+      lastPriceAt = arrived.map(({ timestamp }) => timestamp).sort().at(-1) ?? lastPriceAt;
       quotes.apply(data);
       if (prices) showFreshness(prices.state);
     },
