@@ -44,16 +44,15 @@ class DayTrades:
             self._lots.setdefault(tick.symbol, []).append((tick.last, tick.last_size))
 
     def pop_reportable(
-        self, symbol: str, price: Decimal
+        self, symbol: str, price: Decimal | None
     ) -> tuple[tuple[Decimal, Decimal], ...] | None:
-        """Remove and return the trades that a quote of `symbol` at `price` must list. None if it
-        need not: all were at its price. The first quote with trades lists them in any case, for a
-        reader who does not know the volume before it."""
+        """Remove and return the trades that a quote of `symbol`, whose last trade was at `price`,
+        must list. None if it need not: all were at that price. The first quote with trades lists
+        them in any case, for a reader who does not know the volume before it."""
         lots = self._lots.pop(symbol, None)
         if lots is None:
             return None
-        joined = join_lots(lots)
-        if symbol in self._reported_symbols and len(joined) == 1 and joined[0][0] == price:
+        if symbol in self._reported_symbols and all(lot[0] == price for lot in lots):
             return None
         self._reported_symbols.add(symbol)
-        return joined
+        return join_lots(lots)

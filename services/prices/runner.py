@@ -135,9 +135,9 @@ class FeedRunner:
     def _build_update(
         self, book: TopOfBook, at: datetime, previous: datetime | None
     ) -> PriceUpdated | None:
-        if not book.is_quotable or book.price is None:
-            return None
-        trades = self._trades.pop_reportable(book.symbol, book.price)
+        if book.bid is None or book.ask is None:
+            return None  # its trades are reported by its first quote
+        trades = self._trades.pop_reportable(book.symbol, book.last)
         return build_price_updated(book, at, previous, day=self._trades.day, trades=trades)
 
 

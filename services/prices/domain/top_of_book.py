@@ -36,11 +36,6 @@ class TopOfBook(msgspec.Struct, frozen=True, kw_only=True):
     opening_price: Decimal | None = None
 
     @property
-    def is_quotable(self) -> bool:
-        """Whether both sides of the market are known."""
-        return self.bid is not None and self.ask is not None
-
-    @property
     def price(self) -> Decimal | None:
         """The last trade; before the first one, the middle of the quote, or the side that has an
         offer; None without any."""
