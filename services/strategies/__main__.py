@@ -1,5 +1,6 @@
 """The strategies service: `python -m tapewire_services.strategies`."""
 
+import asyncio
 from datetime import UTC, datetime
 
 from tapewire.log import CommandHandler
@@ -13,6 +14,7 @@ from tapewire_services.strategies.command_execution import WorkerDependencies
 from tapewire_services.strategies.decision_maker import RuleDecisionMaker
 from tapewire_services.strategies.domain.commands import Command
 from tapewire_services.strategies.domain.strategy import STRATEGY_DECIDER, State
+from tapewire_services.strategies.market_sight import MarketSightMonitor
 from tapewire_services.strategies.order_placement import NatsOrderClient
 from tapewire_services.strategies.runner import LEASE_NAME, StrategiesRunner
 from tapewire_services.strategies.service import StrategiesService
@@ -40,7 +42,16 @@ async def wiring(app: App, arrival_time: ArrivalTime | None = None) -> None:
         is_journal_nearly_full=app.is_journal_nearly_full,
     )
     runner = StrategiesRunner(dependencies, app.views, quote_cache)
-    app.run_leased(LEASE_NAME, runner.run, runner.progress.endpoints())
+    sight = MarketSightMonitor(
+        log, quote_cache, runner.active_strategies, dependencies.clock, app.settings.stale_seconds
+    )
+
+    async def run_and_watch() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(runner.run())
+            group.create_task(sight.run())
+
+    app.run_leased(LEASE_NAME, run_and_watch, runner.progress.endpoints())
 
     # 4. The users' views and histories.
     await app.checkpoint_views(StrategiesView, StrategyHistory)

@@ -4,12 +4,13 @@ from tapewire.log.idempotency import DOMAIN as KEYS
 from tapewire.runtime.contracts import orders, strategies
 from tapewire.runtime.nats_access import service_access
 from tapewire.views import StrategiesView, StrategyHistory
+from tapewire_services.strategies.market_sight import DOMAIN as ALERTS
 from tapewire_services.strategies.runner import FILLS_CHECKPOINT_NAME, LEASE_NAME
 from tapewire_services.strategies.runner_checkpoint import CHECKPOINT_NAME
 
 ACCESS = service_access(
     strategies.SERVICE,
-    appends=("strategies", "decisions", KEYS),
+    appends=("strategies", "decisions", ALERTS, KEYS),
     views=(StrategiesView,),
     histories=(StrategyHistory,),
     checkpoints=(LEASE_NAME, FILLS_CHECKPOINT_NAME, f"{CHECKPOINT_NAME}.*"),

@@ -21,7 +21,7 @@ from tapewire.log.erasures import erasure_of
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime.progress import ProgressReporter
 from tapewire_services.strategies.command_execution import WorkerDependencies
-from tapewire_services.strategies.domain.active_strategies import ActiveStrategies
+from tapewire_services.strategies.domain.active_strategies import ActiveStrategies, TrackedStrategy
 from tapewire_services.strategies.order_event_consumer import OrderEventConsumer
 from tapewire_services.strategies.runner_checkpoint import (
     MIN_SAVE_INTERVAL_SECONDS,
@@ -75,6 +75,10 @@ class StrategiesRunner:
             quote_times=lambda: self._strategy_events.consumer.handled_quote_times(),
         )
 
+    def active_strategies(self) -> list[TrackedStrategy]:
+        """All active strategies. Raises Unavailable before they are known."""
+        return self._strategy_events.consumer.active_strategies()
+
     async def run(self) -> None:
         """Work all active strategies until cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -125,6 +129,10 @@ class _StrategyEventConsumer(EventConsumer):
     async def save_checkpoints(self) -> None:
         """Save what the log does not hold of the strategies. Raises LogError."""
         await self._checkpoint.result().save(self._worker_pool.capture_checkpoints())
+
+    def active_strategies(self) -> list[TrackedStrategy]:
+        """The active strategies as of the last event."""
+        return self._active_strategies.get_all()
 
     def pending_count(self) -> int:
         """Busy workers, and one more if a checkpoint is not saved."""

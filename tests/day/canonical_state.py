@@ -27,6 +27,7 @@ from tapewire.events import (
 )
 from tapewire.log import RecordedEvent
 from tapewire_services.strategies.domain.waiting import STARTED_MESSAGE
+from tapewire_services.strategies.market_sight import ALERT_PREFIX as SIGHT_ALERT_PREFIX
 
 WALL_CLOCK_FIELDS = frozenset(
     {"timestamp", "createdAt", "created_at", "at", "commandId", "command_id"}
@@ -44,6 +45,8 @@ def canonical_state(events: Iterable[RecordedEvent]) -> CanonicalState:
     """Return the canonical state after `events`."""
     found: defaultdict[str, list[Any]] = defaultdict(list)
     for recorded in events:
+        if _is_about_sight(recorded):
+            continue
         owner = recorded.event_subject.owner
         for key, value in _state_entries(owner, recorded):
             found[key].append(value)
@@ -92,6 +95,16 @@ def _strategy_entries(owner: str, tag: str, event: StrategyEvent) -> Iterator[tu
         strategy = msgspec.structs.replace(strategy, message=STARTED_MESSAGE)
     fields = {**_to_builtins(event), "strategy": _to_builtins(strategy)}
     yield f"strategy {owner} {strategy.strategy_id}", (tag, fields)
+
+
+def _is_about_sight(recorded: RecordedEvent) -> bool:
+    """Whether the event says that a strategy could not see the market: the feed was killed."""
+    match recorded.event:
+        case AlertRaised(alert_id=id_):
+            return id_.startswith(SIGHT_ALERT_PREFIX)
+        case NotificationCreated(notification=notification):
+            return str(notification.payload.get("alertId")).startswith(SIGHT_ALERT_PREFIX)
+    return False
 
 
 def _market_timestamp(recorded: RecordedEvent, alert: AlertRaised) -> str | None:

@@ -77,7 +77,7 @@ REFUSED_TO_ALL_BUT: dict[str, tuple[str, ...]] = {
     "ev.alice.strategies.forged": ("strategies",),
     "ev.alice.decisions.forged": ("strategies",),
     "ev.alice.rules.forged": ("alerts",),
-    "ev.alice.alerts.forged": ("alerts", "orders"),
+    "ev.alice.alerts.forged": ("alerts", "orders", "strategies"),
     "ev.alice.executions.forged": ("orders",),
     "ev.alice.notifications.forged": ("alerts",),
     "ev._all.items.forged": ("insights",),
