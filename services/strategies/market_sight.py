@@ -58,7 +58,7 @@ class MarketSightMonitor:
         self._stale_seconds = stale_seconds
         self._stale_since: dict[str, float] = {}
         """The symbols that are stale, and when that was noticed."""
-        self._told: set[str] = set()
+        self._alerted_subjects: set[str] = set()
         """The subjects of the strategies whose users know of the loss."""
 
     async def run(self) -> None:
@@ -76,11 +76,11 @@ class MarketSightMonitor:
         strategies = [*self._active_strategies()]
         lost = self._find_lost_symbols({one.strategy.symbol for one in strategies})
         blind = {str(one.subject): one for one in strategies if one.strategy.symbol in lost}
-        self._told &= blind.keys()
+        self._alerted_subjects &= blind.keys()
         for key, tracked in blind.items():
-            if key not in self._told:
+            if key not in self._alerted_subjects:
                 await self._raise_alert(tracked)
-                self._told.add(key)
+                self._alerted_subjects.add(key)
 
     def _find_lost_symbols(self, symbols: set[str]) -> set[str]:
         now = asyncio.get_running_loop().time()
