@@ -53,6 +53,6 @@ class ClockLimit:
         raise InvalidArgument(
             "at",
             at.isoformat(),
-            f"the time{about} is {ahead_seconds:g} s ahead of this machine's clock; "
+            f"the time{about} is {ahead_seconds:.3f} s ahead of this machine's clock; "
             f"{MAX_CLOCK_AHEAD} allows {self._max_ahead_seconds:g} s",
         )
