@@ -73,6 +73,22 @@ async def test_limit_order_stays_open_until_canceled(
     await expect(row.locator(".filled-words")).to_have_text("0 / 10")
 
 
+async def test_a_stop_order_and_its_terms_are_shown_until_it_is_canceled(
+    stack: Stack, trading_page: TradingPage, user: str
+) -> None:
+    await trading_page.open_signed_in(stack.url, user)
+
+    await trading_page.place_order(qty="10")
+    row = await trading_page.place_order(
+        side="Sell", qty="10", stop="0.01", time_in_force="day", reduce_only=True
+    )
+    await expect(row.locator(".terms")).to_have_text("market, stop 0.01, day, reduce only")
+    await expect(row).to_have_attribute("data-status", "new")
+    await row.get_by_role("button", name="Cancel").click()
+
+    await expect(row).to_have_attribute("data-status", "canceled")
+
+
 async def test_a_limit_order_beyond_the_touch_fills(
     stack: Stack, trading_page: TradingPage, user: str
 ) -> None:

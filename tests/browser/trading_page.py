@@ -1,6 +1,7 @@
 """A page object for the trading page: the actions and the readings that tests use."""
 
 import re
+from typing import Any
 
 from playwright.async_api import Locator, Page, expect
 
@@ -35,7 +36,14 @@ class TradingPage:
         await expect(self.quotes.first).to_be_visible()
 
     async def fill_ticket(
-        self, *, side: str = "Buy", qty: str = "10", limit: str | None = None
+        self,
+        *,
+        side: str = "Buy",
+        qty: str = "10",
+        limit: str | None = None,
+        stop: str | None = None,
+        time_in_force: str | None = None,
+        reduce_only: bool = False,
     ) -> None:
         """Fill in the order form; keep the selected symbol."""
         await self.ticket.get_by_role("radio", name=side).check()
@@ -44,16 +52,24 @@ class TradingPage:
         await self.ticket.get_by_label("Quantity").fill(qty)
         if limit is not None:
             await self.ticket.get_by_label("Limit price").fill(limit)
+        if stop is None and time_in_force is None and not reduce_only:
+            return
+        await self.ticket.locator("summary").click()
+        if stop is not None:
+            await self.ticket.get_by_label("Stop price").fill(stop)
+        if time_in_force is not None:
+            await self.ticket.get_by_label("Time in force").select_option(time_in_force)
+        await self.ticket.get_by_label("Reduce only").set_checked(reduce_only)
 
     async def submit_ticket(self) -> None:
         await self.ticket.locator("button[type=submit]").click()
 
     async def place_order(
-        self, *, side: str = "Buy", qty: str = "10", limit: str | None = None
+        self, *, side: str = "Buy", qty: str = "10", limit: str | None = None, **terms: Any
     ) -> Locator:
         """Place an order; return its row once it appears."""
         before = await self.orders.count()
-        await self.fill_ticket(side=side, qty=qty, limit=limit)
+        await self.fill_ticket(side=side, qty=qty, limit=limit, **terms)
         await self.submit_ticket()
         await expect(self.note).to_have_text(re.compile("^Placed: "))
         await expect(self.orders).to_have_count(before + 1)

@@ -20,6 +20,9 @@ const MAX_RETRY_MS = 8_000;
  * @property {string} type
  * @property {number | string} qty
  * @property {number | string=} limitPrice
+ * @property {number | string=} stopPrice
+ * @property {string=} timeInForce
+ * @property {boolean=} reduceOnly
  */
 
 /**

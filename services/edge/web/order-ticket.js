@@ -92,7 +92,7 @@ export function createOrderTicket(panel, account, { quote, isLive, onPlaced }) {
 
   form.addEventListener("input", (/** @type {Event} */ event) => {
     const { name } = /** @type {HTMLInputElement} */ (event.target);
-    if (name === "symbol") fields.limitPrice.value = "";
+    if (name === "symbol") fields.limitPrice.value = fields.stopPrice.value = "";
     if (name === "type" || name === "symbol") suggestLimit();
     refresh();
   });
@@ -188,6 +188,12 @@ function readForm(form) {
   const request = { symbol: fields.symbol.value, side: fields.side.value, type: fields.type.value };
   const numberFields = [["qty", "Enter a number of shares, like 100."]];
   if (request.type === "limit") numberFields.push(["limitPrice", "Enter a price in dollars, like 181.50."]);
+  if (fields.stopPrice.value.trim() !== "") {
+    numberFields.push(["stopPrice", "Enter a price in dollars, like 175, or nothing."]);
+    request.type = request.type === "limit" ? "stop_limit" : "stop";
+  }
+  if (fields.timeInForce.value !== "gtc") request.timeInForce = fields.timeInForce.value;
+  if (fields.reduceOnly.checked) request.reduceOnly = true;
   if (!request.symbol) {
     showError(form, "symbol", "No symbol is known yet: wait for the first prices.");
     return null;

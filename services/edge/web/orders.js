@@ -14,9 +14,12 @@ import * as format from "./format.js";
  * @property {string} clientOrderId
  * @property {string} symbol
  * @property {"buy" | "sell"} side
- * @property {"market" | "limit"} type
+ * @property {"market" | "limit" | "stop" | "stop_limit"} type
  * @property {number} qty
  * @property {number | null} limitPrice
+ * @property {number=} stopPrice
+ * @property {string=} timeInForce  absent: until it is canceled
+ * @property {boolean=} reduceOnly
  * @property {string} status
  * @property {number} filledQty
  * @property {number | null} filledAvgPrice
@@ -31,6 +34,8 @@ export const MAX_ROWS = 200;
 const STATUS_LABELS = {
   new: "Open",
   partially_filled: "Partly filled",
+  pending_cancel: "Canceling…",
+  pending_replace: "Changing…",
   filled: "Filled",
   canceled: "Canceled",
   rejected: "Rejected",
@@ -56,17 +61,31 @@ export function describeWaiting({ waiting }) {
 
 /** @param {Order} order */
 export function isOpen({ status }) {
-  return status === "new" || status === "partially_filled";
+  return ["new", "partially_filled", "pending_cancel", "pending_replace"].includes(status);
 }
 
 /**
  * Describe an order in a few words: "Buy 100 IBM at 181.50".
  *
- * @param {Pick<Order, "side" | "qty" | "symbol" | "type" | "limitPrice">} order
+ * @param {Pick<Order, "side" | "qty" | "symbol" | "limitPrice" | "stopPrice">} order
  */
-export function describeOrder({ side, qty, symbol, type, limitPrice }) {
-  const terms = type === "limit" ? `at ${format.price(limitPrice)}` : "at the market";
-  return `${side === "buy" ? "Buy" : "Sell"} ${format.quantity(qty)} ${symbol} ${terms}`;
+export function describeOrder({ side, qty, symbol, limitPrice, stopPrice }) {
+  const terms = limitPrice == null ? "at the market" : `at ${format.price(limitPrice)}`;
+  const stop = stopPrice == null ? "" : `, stop ${format.price(stopPrice)}`;
+  return `${side === "buy" ? "Buy" : "Sell"} ${format.quantity(qty)} ${symbol} ${terms}${stop}`;
+}
+
+/**
+ * Describe the terms of an order: "limit 181.50, stop 175.00, day, reduce only".
+ *
+ * @param {Order} order
+ */
+function describeTerms({ limitPrice, stopPrice, timeInForce, reduceOnly }) {
+  const terms = [limitPrice == null ? "market" : `limit ${format.price(limitPrice)}`];
+  if (stopPrice != null) terms.push(`stop ${format.price(stopPrice)}`);
+  if (timeInForce !== undefined) terms.push(timeInForce);
+  if (reduceOnly) terms.push("reduce only");
+  return terms.join(", ");
 }
 
 /**
@@ -192,6 +211,7 @@ function createOrderRow(initial, cancel) {
     show(order) {
       element.dataset.status = order.status;
       element.dataset.dealt = order.filledQty > 0 ? "yes" : "no";
+      setText(find(".terms", element), describeTerms(order));
       setText(status, STATUS_LABELS[order.status] ?? order.status);
       setMessage(reason, order.reason ?? describeWaiting(order));
       setText(filled, `${format.quantity(order.filledQty)} / ${format.quantity(order.qty)}`);
@@ -206,13 +226,13 @@ function createOrderRow(initial, cancel) {
 }
 
 /** @param {Order} order */
-function orderDescription({ side, symbol, type, limitPrice }) {
-  const terms = type === "limit" ? `limit ${format.price(limitPrice)}` : "market";
+function orderDescription(order) {
+  const { side, symbol } = order;
   return [
     createElement("span", { class: "side", "data-side": side }, side === "buy" ? "Buy" : "Sell"),
     " ",
     createElement("span", { class: "symbol" }, symbol),
     " ",
-    createElement("span", { class: "terms" }, terms),
+    createElement("span", { class: "terms" }, describeTerms(order)),
   ];
 }
