@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Container, Iterable, Iterator
 import msgspec
 import structlog
 
-from tapewire.log import CommandRejected
+from tapewire.log import CommandRejected, LogError
 from tapewire.log.backoff import jittered
 from tapewire.runtime import RequestTimeout
 from tapewire.runtime.contracts.bars import (
@@ -140,7 +140,7 @@ class BarFeed:
         try:
             for start in range(0, len(every), MAX_SERIES):
                 await self._update(every[start : start + MAX_SERIES])
-        except (RequestTimeout, CommandRejected) as error:
+        except (RequestTimeout, CommandRejected, LogError) as error:
             if not self._is_failing:
                 logger.warning("bars.request_failed", error=str(error))
             self._is_failing = True
