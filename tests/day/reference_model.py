@@ -35,7 +35,7 @@ from tests.day.plan import DayPlan
 from tests.day.recorded_quotes import ExpectedQuote
 
 WIDE_CONTEXT = Context(prec=60)
-SIX_DECIMALS = Decimal("0.000001")
+PRICE_STEP = Decimal("0.00000001")
 CENT = Fraction(1, 100)
 NOTIFIED_EVENTS = (
     OrderFilled,
@@ -105,7 +105,7 @@ def _check_order(order: Order, fills: list[OrderFilled], trades: list[TradeExecu
         return f"{filled} filled, the order has {order.filled_qty} of {order.qty}"
     if (order.status is OrderStatus.FILLED) != (filled == order.qty):
         return f"{filled} of {order.qty} filled, the status is {order.status}"
-    average = round_to_six_decimals(paid / Fraction(filled)) if filled else None
+    average = round_to_places(paid / Fraction(filled)) if filled else None
     if filled and order.filled_avg_price != average:
         return f"the average is {average}, the order has {order.filled_avg_price}"
     return ""
@@ -198,7 +198,7 @@ def find_wrong_strategies(day: DayRecord) -> list[str]:
 
 
 def _entry_price(position: AverageCostPosition) -> Decimal | int:
-    return round_to_six_decimals(position.cost / position.quantity) if position.quantity else 0
+    return round_to_places(position.cost / position.quantity) if position.quantity else 0
 
 
 def find_wrong_notifications(day: DayRecord) -> list[str]:
@@ -217,6 +217,6 @@ def find_wrong_notifications(day: DayRecord) -> list[str]:
     ]
 
 
-def round_to_six_decimals(value: Fraction) -> Decimal:
+def round_to_places(value: Fraction) -> Decimal:
     quotient = WIDE_CONTEXT.divide(Decimal(value.numerator), Decimal(value.denominator))
-    return quotient.quantize(SIX_DECIMALS, rounding=ROUND_HALF_EVEN, context=WIDE_CONTEXT)
+    return quotient.quantize(PRICE_STEP, rounding=ROUND_HALF_EVEN, context=WIDE_CONTEXT)

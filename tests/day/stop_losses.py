@@ -25,7 +25,7 @@ from tapewire.events import (
 )
 from tapewire.log import RecordedEvent
 from tests.day.recorded_quotes import ExpectedQuote
-from tests.day.reference_model import AverageCostPosition, DayRecord, round_to_six_decimals
+from tests.day.reference_model import AverageCostPosition, DayRecord, round_to_places
 
 
 class StopLossTrigger(NamedTuple):
@@ -137,10 +137,10 @@ class _StopLossTracker:
         long = self._position.quantity > 0
         better = max if long else min
         self._best_price = price if self._best_price is None else better(self._best_price, price)
-        entry = round_to_six_decimals(self._position.cost / self._position.quantity)
+        entry = round_to_places(self._position.cost / self._position.quantity)
         reference = entry if stop.kind is StopLossKind.FIXED else better(entry, self._best_price)
         share = (100 - stop.percent if long else 100 + stop.percent) / 100
-        trigger = round_to_six_decimals(Fraction(reference) * Fraction(share))
+        trigger = round_to_places(Fraction(reference) * Fraction(share))
         if price <= trigger if long else price >= trigger:
             self._crossed_prices = (trigger, price)
             self._trigger_if_possible(step)
