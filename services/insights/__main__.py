@@ -6,6 +6,7 @@ from tapewire.runtime.contracts import configurations, insights
 from tapewire.views import ConfigurationsView, ItemHistory, MetricsView
 from tapewire_services.insights.configurations_service import ConfigurationsService
 from tapewire_services.insights.domain.configurations import CONFIGURATION_DECIDER
+from tapewire_services.insights.item_changer import ItemChanger
 from tapewire_services.insights.item_queries import ItemQueries
 from tapewire_services.insights.item_writer import ItemWriter
 from tapewire_services.insights.scoring import MarketScorer
@@ -20,13 +21,17 @@ async def wiring(app: App) -> None:
     await app.checkpoint_views(None, ItemHistory)
 
     # 2. The requests. They come last, because the service answers from here on.
-    items = InsightsService(app.log, app.views, ItemWriter(app.log), MarketScorer())
+    items = InsightsService(
+        app.log, app.views, ItemWriter(app.log), ItemChanger(app.log, app.views), MarketScorer()
+    )
     queries = ItemQueries(app.log, app.views)
     handler = CommandHandler(app.log, CONFIGURATION_DECIDER)
     user_configurations = ConfigurationsService(app.log, app.views, handler)
     await app.serve_requests(
         {
             insights.ADD: Endpoint(insights.NewItem, items.add),
+            insights.PUT: Endpoint(insights.PutItem, items.put),
+            insights.RETRACT: Endpoint(insights.RetractItem, items.retract),
             insights.LOAD: Endpoint(insights.LoadItems, items.load),
             insights.ITEMS: Endpoint(insights.ListItems, queries.items),
             insights.METRICS: Endpoint(insights.GetMetrics, items.metrics),

@@ -6,7 +6,14 @@ import msgspec
 import structlog
 
 from tapewire.decimals import abbreviate
-from tapewire.events import Item, ItemAnalysed, Undecodable, UnknownType
+from tapewire.events import (
+    Item,
+    ItemAnalysed,
+    ItemChangedEvent,
+    ItemCorrected,
+    Undecodable,
+    UnknownType,
+)
 from tapewire.log import (
     EVERYBODY,
     Bounds,
@@ -39,6 +46,7 @@ class _ItemPage(msgspec.Struct):
 
     items: list[Item]
     last_sequence: int
+    retracted: list[str] = msgspec.field(default_factory=list)
 
 
 class ItemQueries:
@@ -88,7 +96,9 @@ class ItemQueries:
         self, cursor: str | None, limit: int, accepts: ItemFilter, *, is_reset: bool = False
     ) -> ItemsReply:
         """Read the items before `cursor`, or the newest ones."""
-        page = await self._history.read_matching_page(EVERYBODY, limit, cursor, accepts)
+        page = await self._history.read_matching_page(
+            EVERYBODY, limit, cursor, lambda item: not item.retracted and accepts(item)
+        )
         return ItemsReply(
             items=page.rows[::-1],
             next=page.next,
@@ -114,6 +124,7 @@ class ItemQueries:
         more = found.last_sequence < wanted
         return ItemsReply(
             items=found.items,
+            retracted=found.retracted,
             as_of=found.last_sequence if more else max(found.last_sequence, bounds.last),
             epoch=bounds.epoch,
             more=more,
@@ -139,5 +150,7 @@ def _collect_item(recorded: RecordedEvent, accepts: ItemFilter, found: _ItemPage
     except (UnknownType, Undecodable) as error:
         logger.warning("event.skipped", sequence=recorded.sequence, error=str(error))
         return
-    if isinstance(event, ItemAnalysed) and accepts(event.item):
+    if isinstance(event, ItemAnalysed | ItemCorrected) and accepts(event.item):
         found.items.append(event.item)
+    elif isinstance(event, ItemChangedEvent) and accepts(event.previous):
+        found.retracted.append(event.item.id)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tapewire.events import Item, ItemAnalysed
+from tapewire.events import Item, ItemAnalysed, ItemChangedEvent
 from tapewire.log import (
     EVERYBODY,
     AlreadyStored,
@@ -20,7 +20,6 @@ from tapewire.log import (
     EventMetadata,
     EventSubject,
     OutcomeUnknown,
-    RecordedEvent,
     TooManyConflicts,
     Unavailable,
 )
@@ -81,32 +80,50 @@ class ItemWriter:
         return stored
 
     async def _find_stored(self, id_: str, context: RequestContext) -> StoredItem | None:
-        """Return the stored item of `id_`, or None.
+        """Return the stored item of `id_` as it is now, or None.
 
         The event's causation is the command id, so an item that this command stored before a lost
         acknowledgement or a repetition counts as created by it.
         """
-        recorded = await self._read_first(str(_item_subject(id_)))
+        recorded = await read_last_event(self._log, id_)
         if recorded is None:
             return None
-        event = recorded.event
-        if not isinstance(event, ItemAnalysed):
-            raise TypeError(f"{recorded} is no item")
-        return StoredItem(event.item, created=recorded.metadata.causation == context.command_id)
-
-    async def _read_first(self, subject: str) -> RecordedEvent | None:
-        """Return the event if the leader has one. Raises Unavailable if a replica lags too long."""
-        for attempt in range(MAX_READS):
-            page = await self._log.page(subject, after=0, limit=1)
-            if page.events:
-                return page.events[0]
-            if not await self._log.last_sequence(subject):
-                return None
-            await asyncio.sleep(INITIAL_LAG_WAIT_SECONDS * 2**attempt)
-        raise Unavailable(f"{subject} is there, and a replica does not have it yet")
+        is_own = recorded.metadata.causation == context.command_id
+        created = is_own and isinstance(recorded.event, ItemAnalysed)
+        return StoredItem(recorded.event.item, created=created)
 
 
-def _item_subject(id_: str) -> EventSubject:
+class RecordedItem(msgspec.Struct, frozen=True):
+    """The last event of an item, and where it is recorded."""
+
+    event: ItemAnalysed | ItemChangedEvent
+    sequence: int
+    metadata: EventMetadata
+
+
+async def read_last_event(log: EventLog, id_: str) -> RecordedItem | None:
+    """Return the last event of the item `id_`; None if it has none.
+
+    Raises:
+        Unavailable: A replica lags too long.
+    """
+    subject = str(item_subject(id_))
+    for attempt in range(MAX_READS):
+        sequence = await log.last_sequence(subject)
+        if not sequence:
+            return None
+        page = await log.page(subject, after=sequence - 1, limit=1)
+        if page.events:
+            recorded = page.events[0]
+            if not isinstance(recorded.event, ItemAnalysed | ItemChangedEvent):
+                raise TypeError(f"{recorded} is no item")
+            return RecordedItem(recorded.event, recorded.sequence, recorded.metadata)
+        await asyncio.sleep(INITIAL_LAG_WAIT_SECONDS * 2**attempt)
+    raise Unavailable(f"{subject} is there, and a replica does not have it yet")
+
+
+def item_subject(id_: str) -> EventSubject:
+    """The subject of the events of an item."""
     return EventSubject(EVERYBODY, DOMAIN, id_)
 
 
@@ -118,5 +135,5 @@ def _build_draft(event: ItemAnalysed, context: RequestContext) -> EventDraft:
         traceparent=context.traceparent,
     )
     return EventDraft(
-        subject=_item_subject(event.item.id), event=event, metadata=meta, expected_sequence=0
+        subject=item_subject(event.item.id), event=event, metadata=meta, expected_sequence=0
     )

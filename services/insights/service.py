@@ -1,4 +1,4 @@
-"""Handles requests that add items and count them.
+"""Handles requests that add, correct and retract items, and count them.
 
 The handlers read the clock; `domain` and `item_writer` do not.
 """
@@ -6,7 +6,9 @@ The handlers read the clock; `domain` and `item_writer` do not.
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from tapewire.events import ItemAnalysed
+import msgspec
+
+from tapewire.events import Item, ItemAnalysed
 from tapewire.log import EVERYBODY, CommandRejected, EventLog, LatestValueStore, view_checkpoints
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.insights import (
@@ -17,14 +19,20 @@ from tapewire.runtime.contracts.insights import (
     LoadReply,
     MetricsReply,
     NewItem,
+    PutItem,
     RejectedItem,
+    RetractItem,
 )
 from tapewire.views import MetricsView
 from tapewire_services.insights.domain.items import (
     ValidatedItem,
+    build_corrected_item,
     build_item_analysed,
+    validate_id,
     validate_item,
+    validate_reason,
 )
+from tapewire_services.insights.item_changer import ItemChanger
 from tapewire_services.insights.item_writer import ItemWriter
 from tapewire_services.insights.scoring import SentimentScorer
 
@@ -34,19 +42,21 @@ def utc_now() -> datetime:
 
 
 class InsightsService:
-    """The handlers of `svc.insights.add`, `load` and `metrics`."""
+    """The handlers of `svc.insights.add`, `put`, `retract`, `load` and `metrics`."""
 
     def __init__(
         self,
         log: EventLog,
         values: LatestValueStore,
         item_writer: ItemWriter,
+        item_changer: ItemChanger,
         scorer: SentimentScorer,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._log = log
         self._values = values
         self._item_writer = item_writer
+        self._item_changer = item_changer
         self._scorer = scorer
         self._clock = clock
 
@@ -56,6 +66,33 @@ class InsightsService:
         stored = await self._item_writer.add(await self._score_items([item]), context)
         result = stored[item.id]
         return ItemReply(item=result.item, created=result.created)
+
+    async def put(self, request: PutItem, context: RequestContext) -> ItemReply:
+        """Add an item, or correct the one with that id."""
+        item = validate_item(request, self._clock())
+        reason = validate_reason(request.reason)
+        [analysed] = await self._score_items([item])
+        if not request.must_exist:
+            stored = (await self._item_writer.add([analysed], context))[item.id]
+            if stored.created:
+                return ItemReply(item=stored.item, created=True)
+        computed_score = analysed.item.score
+
+        def correct(current: Item) -> Item:
+            return build_corrected_item(current, item, request, computed_score)
+
+        changed = await self._item_changer.change(item.id, correct, reason, context)
+        return ItemReply(item=changed.item, created=False, changed=changed.changed)
+
+    async def retract(self, request: RetractItem, context: RequestContext) -> ItemReply:
+        """Withdraw an item. Doing so again changes nothing."""
+
+        def retract(current: Item) -> Item:
+            return msgspec.structs.replace(current, retracted=True)
+
+        id_, reason = validate_id(request.id), validate_reason(request.reason)
+        changed = await self._item_changer.change(id_, retract, reason, context)
+        return ItemReply(item=changed.item, created=False, changed=changed.changed)
 
     async def load(self, request: LoadItems, context: RequestContext) -> LoadReply:
         """Add all well-formed items that are not stored yet. The reply lists malformed ones."""

@@ -2,7 +2,7 @@
 the log.
 
 An `InsightsProcess` is wired as in `tapewire_services.insights.__main__`, without NATS. It scores
-with the real VADER, in the event loop instead of in a thread, because the loop's time is virtual.
+with the real scorer, in the event loop instead of in a thread, because the loop's time is virtual.
 """
 
 from collections import Counter
@@ -40,9 +40,10 @@ from tapewire.runtime.contracts.insights import (
 from tapewire.views import ConfigurationsView, ItemHistory, MetricsView
 from tapewire_services.insights.configurations_service import ConfigurationsService
 from tapewire_services.insights.domain.configurations import CONFIGURATION_DECIDER
+from tapewire_services.insights.item_changer import ItemChanger
 from tapewire_services.insights.item_queries import ItemQueries
 from tapewire_services.insights.item_writer import ItemWriter
-from tapewire_services.insights.scoring import VaderScorer
+from tapewire_services.insights.scoring import MarketScorer
 from tapewire_services.insights.service import InsightsService
 from tests.harness.item_builders import START, USER
 from tests.harness.memory_process import (
@@ -54,15 +55,15 @@ from tests.harness.memory_process import (
 from tests.harness.recorded_log import read_events
 
 T = TypeVar("T")
-VADER = VaderScorer()
+SCORER = MarketScorer()
 VIEW_TYPES: tuple[Any, ...] = (MetricsView, ConfigurationsView)
 
 
 class SynchronousScorer:
-    """VADER without a thread."""
+    """The scorer without a thread."""
 
     async def score_texts(self, texts: Sequence[str]) -> Sequence[Decimal]:
-        return [VADER.score_text(text) for text in texts]
+        return [SCORER.score_text(text) for text in texts]
 
 
 clock = make_clock(START)
@@ -74,7 +75,12 @@ class InsightsProcess(MemoryProcess):
     def __init__(self, server: MemoryServer, faults: Faults | None = None) -> None:
         super().__init__(server, faults)
         self.service = InsightsService(
-            self.log, self.views, ItemWriter(self.log), SynchronousScorer(), clock
+            self.log,
+            self.views,
+            ItemWriter(self.log),
+            ItemChanger(self.log, self.views),
+            SynchronousScorer(),
+            clock,
         )
         self.item_queries = ItemQueries(self.log, self.views)
         configurations = CommandHandler(self.log, CONFIGURATION_DECIDER)

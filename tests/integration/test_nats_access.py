@@ -127,6 +127,8 @@ REFUSED_TO_ALL_BUT: dict[str, tuple[str, ...]] = {
     "svc.prices.newest-bars": ("prices", "edge"),
     "svc.alerts.send": ("alerts", "operator", "loans"),
     "svc.insights.add": ("insights", "operator"),
+    "svc.insights.put": ("insights", "edge"),
+    "svc.insights.retract": ("insights", "edge"),
     "say.test-events": ("edge",),
     # Who signs in, and what others do not show.
     f"$JS.API.DIRECT.GET.{SESSIONS}.$KV.sessions.x": ("edge",),

@@ -1,10 +1,10 @@
-"""The client of the event log: publishes events, subscribes to them, and sends requests.
+"""The client of the event log: publishes events, subscribes to them and sends requests.
 
     async with tapewire.connect("nats://127.0.0.1:4222", "my-desk") as client:
         await client.strategy_started(user="alice", strategy_id="s-1", symbol="IBM")
 
-The calls for trading events are in `trading_events`. `publishing` stores an event with retries, and
-`propagation` carries correlation ids and traces from a handled event to the calls of its handler.
+`trading_events` and `items` have the calls for those. `publishing` stores an event with retries,
+and `propagation` carries correlation ids and traces from a handled event to its handler's calls.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ import structlog
 from tapewire.client import propagation, validation
 from tapewire.client.clock_limit import ClockLimit
 from tapewire.client.errors import InvalidArgument, ReservedEventType
+from tapewire.client.items import ItemPublisher
 from tapewire.client.publishing import Receipt, publish, retry_until_answered
 from tapewire.client.trading_events import TradingEventPublisher
 from tapewire.events import CODEC, Delivery, Event, PriceUpdated
@@ -54,7 +55,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Client(TradingEventPublisher):
+class Client(TradingEventPublisher, ItemPublisher):
     """Create it with `connect`. All calls may be used by several tasks concurrently."""
 
     def __init__(
@@ -171,10 +172,10 @@ class Client(TradingEventPublisher):
         payload: dict[str, object] | None = None,
     ) -> list[str]:
         """Notify each of `users` and return the ids of the notifications. Raises as `request`."""
-        request = notifications.SendNotification(
+        sent = notifications.SendNotification(
             user_ids=users, title=title, message=message, type=type, payload=payload or {}
         )
-        return (await self.request(notifications.SEND_NOTIFICATION, request)).ids
+        return (await self.request(notifications.SEND_NOTIFICATION, sent)).ids
 
     async def request(
         self,
@@ -260,9 +261,8 @@ class Client(TradingEventPublisher):
 
     async def close(self) -> None:
         """End the subscriptions. Unhandled events go to other programs, or wait."""
-        subscriptions, self._subscriptions = self._subscriptions, []
-        for subscription in subscriptions:
-            await subscription.close()
+        while self._subscriptions:
+            await self._subscriptions.pop().close()
 
     async def _append(
         self, subject: EventSubject, event: Event, id_: str, expected_sequence: int | None

@@ -184,6 +184,9 @@ class SyncClient:
     put = _make_blocking(Client.put)
     notify = _make_blocking(Client.notify)
     request = _make_blocking(Client.request)
+    publish_item = _make_blocking(Client.publish_item)
+    correct_item = _make_blocking(Client.correct_item)
+    retract_item = _make_blocking(Client.retract_item)
 
 
 connect = SyncClient

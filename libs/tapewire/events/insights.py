@@ -21,8 +21,9 @@ class Sentiment(enum.Enum):
     NEGATIVE = "negative"
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A publication about the market. `score` is from -1 (bad) to 1 (good)."""
+class Item(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A publication about the market. `score` is from -1 (bad) to 1 (good). A retracted item is
+    not shown any more."""
 
     id: Annotated[str, about("its id")]
     title: Annotated[str, about("its headline")]
@@ -33,6 +34,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     sentiment: Annotated[Sentiment, about("whether it is good news")]
     score: Annotated[Decimal, about("how good, from -1 to 1")]
     timestamp: Annotated[datetime, about("when it was published", UTC_TIME)]
+    retracted: Annotated[bool, about("whether its publisher withdrew it")] = False
 
 
 @event("item.analysed", subject="ev._all.items.{id}")
@@ -42,6 +44,26 @@ class ItemAnalysed(Event, frozen=True, kw_only=True):
 
     item: Annotated[Item, about("the item")]
     scored: Annotated[bool, about("whether Tapewire scored it, and not its source")]
+
+
+class ItemChangedEvent(Event, frozen=True, kw_only=True):
+    """The item before and after the event. `number` is its position in the list of all items, in
+    the order of the journal, from 0."""
+
+    item: Annotated[Item, about("the item as it is afterwards")]
+    previous: Annotated[Item, about("the item as it was before")]
+    number: Annotated[int, about("its position in the list of all items, from 0")]
+    reason: Annotated[str, about("why, as its publisher says")] = ""
+
+
+@event("item.corrected", subject="ev._all.items.{id}")
+class ItemCorrected(ItemChangedEvent, frozen=True, kw_only=True):
+    """The content of an item was replaced."""
+
+
+@event("item.retracted", subject="ev._all.items.{id}")
+class ItemRetracted(ItemChangedEvent, frozen=True, kw_only=True):
+    """An item was withdrawn: it is in no list and no count any more."""
 
 
 class TagCount(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

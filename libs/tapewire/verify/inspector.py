@@ -19,6 +19,7 @@ from tapewire.events import (
     ErrorReported,
     Event,
     ItemAnalysed,
+    ItemChangedEvent,
     NotificationCreated,
     NotificationsRead,
     OrderEvent,
@@ -205,6 +206,7 @@ class LogInspector:
             (NotificationsRead, "notifications", self._check_notifications_read),
             (ConfigurationEvent, "configurations", self._check_configuration),
             (ItemAnalysed, "items", self._check_item),
+            (ItemChangedEvent, "items", self._check_item_change),
             (AgentStatusChanged, "", self._check_agent_status),
             *((kind, "reports", self._check_report) for kind in REPORT_EVENT_TYPES),
         )
@@ -263,6 +265,11 @@ class LogInspector:
         self, recorded: RecordedEvent, event: ItemAnalysed, _: RecordedEvent | None
     ) -> None:
         self._insights.check_item(recorded, event)
+
+    def _check_item_change(
+        self, recorded: RecordedEvent, event: ItemChangedEvent, _: RecordedEvent | None
+    ) -> None:
+        self._insights.check_item_change(recorded, event)
 
     def _check_report(self, recorded: RecordedEvent, event: Event, _: RecordedEvent | None) -> None:
         self._alerts.record_cause(recorded, event)

@@ -21,6 +21,7 @@ from tapewire.events import (
     Event,
     Item,
     ItemAnalysed,
+    ItemChangedEvent,
     Notification,
     NotificationCreated,
     Order,
@@ -57,10 +58,12 @@ class _State(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class HistoryChange(msgspec.Struct, Generic[R], frozen=True):
     """What an event does to a history. `key` identifies an entry that may change later; None for
-    one that never does. `is_new`: the entry is added."""
+    one that never does. `is_new`: the entry is added. `number`: the entry to replace, if the event
+    knows its number."""
 
     row: R
     key: str | None = None
+    number: int | None = None
     is_new: bool = True
     is_final: bool = True
 
@@ -110,6 +113,10 @@ class HistoryView(Generic[R]):
         """Apply one event of the domain."""
         change = self.change_of(event)
         if change is None:
+            return
+        if change.number is not None:
+            if change.number < self.row_count:
+                self._replace(change.number, change.row)
             return
         number = None if change.key is None else self._find_number(change.key)
         if number is not None:
@@ -222,12 +229,8 @@ class OrderHistory(HistoryView[Order]):
         if not isinstance(event, OrderEvent):
             return None
         order = event.order
-        return HistoryChange(
-            order,
-            key=order.order_id,
-            is_new=isinstance(event, OrderPlaced),
-            is_final=not order.status.is_open,
-        )
+        is_new, is_final = isinstance(event, OrderPlaced), not order.status.is_open
+        return HistoryChange(order, key=order.order_id, is_new=is_new, is_final=is_final)
 
 
 class TradeHistory(HistoryView[TradeExecuted]):
@@ -254,12 +257,8 @@ class StrategyHistory(HistoryView[Strategy]):
     def change_of(cls, event: Event) -> HistoryChange[Strategy] | None:
         if not isinstance(event, StrategyEvent):
             return None
-        return HistoryChange(
-            event.strategy,
-            key=event.strategy.strategy_id,
-            is_new=isinstance(event, StrategyCreated),
-            is_final=False,
-        )
+        strategy, is_new = event.strategy, isinstance(event, StrategyCreated)
+        return HistoryChange(strategy, key=strategy.strategy_id, is_new=is_new, is_final=False)
 
 
 class AlertHistory(HistoryView[AlertRaised]):
@@ -287,12 +286,15 @@ class NotificationHistory(HistoryView[Notification]):
 
 
 class ItemHistory(HistoryView[Item]):
-    """All items."""
+    """All items, in their order of arrival. A retracted one keeps its place, and says so."""
 
     domain = "items"
     name = "items-history"
     row_type = Item
+    has_changing_rows = True
 
     @classmethod
     def change_of(cls, event: Event) -> HistoryChange[Item] | None:
+        if isinstance(event, ItemChangedEvent):
+            return HistoryChange(event.item, number=event.number, is_new=False)
         return HistoryChange(event.item) if isinstance(event, ItemAnalysed) else None

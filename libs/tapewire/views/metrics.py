@@ -16,7 +16,16 @@ from typing import ClassVar, Self
 
 import msgspec
 
-from tapewire.events import CODEC, Event, Item, ItemAnalysed, Metrics, Sentiment, TagCount
+from tapewire.events import (
+    CODEC,
+    Event,
+    Item,
+    ItemAnalysed,
+    ItemChangedEvent,
+    Metrics,
+    Sentiment,
+    TagCount,
+)
 
 TOP_TAG_COUNT = 20
 MAX_TRACKED_TAGS = 2000
@@ -54,13 +63,15 @@ class MetricsView:
     def apply(self, event: Event) -> None:
         """Apply one event of the items."""
         if isinstance(event, ItemAnalysed):
-            self._sentiment_counts[event.item.sentiment.value] += 1
-            self._count_tags(event.item)
-            self._count_minute(minute_number_of(event.item.timestamp))
+            self._count(event.item, 1)
+        elif isinstance(event, ItemChangedEvent):
+            self._count(event.previous, -1)
+            self._count(event.item, 1)
 
     def metrics(self, as_of: datetime) -> Metrics:
         """The counts, with the rates as of `as_of`."""
-        shown = sorted(self._tag_counts.items(), key=lambda one: (-one[1], one[0]))[:TOP_TAG_COUNT]
+        counted = [one for one in self._tag_counts.items() if one[1] > 0]
+        shown = sorted(counted, key=lambda one: (-one[1], one[0]))[:TOP_TAG_COUNT]
         tagged = sum(self._tag_counts.values()) + self._untracked_tag_count
         day = self._count_last_minutes(as_of, MINUTES_PER_DAY)
         return Metrics(
@@ -96,14 +107,20 @@ class MetricsView:
         view._newest_minute = max(state.minutes, default=0)
         return view
 
-    def _count_tags(self, item: Item) -> None:
+    def _count(self, item: Item, step: int) -> None:
+        """Count an item (`step` 1), or take it out of the counts (-1). A retracted one is in none.
+        A tag keeps its counter, so it is found where it was counted."""
+        if item.retracted:
+            return
+        self._sentiment_counts[item.sentiment.value] += step
         for tag in item.tags:
             if tag in self._tag_counts or len(self._tag_counts) < MAX_TRACKED_TAGS:
-                self._tag_counts[tag] = self._tag_counts.get(tag, 0) + 1
+                self._tag_counts[tag] = self._tag_counts.get(tag, 0) + step
             else:
-                self._untracked_tag_count += 1
+                self._untracked_tag_count += step
+        self._count_minute(minute_number_of(item.timestamp), step)
 
-    def _count_minute(self, minute_number: int) -> None:
+    def _count_minute(self, minute_number: int, step: int) -> None:
         """The retained minutes depend on the newest one alone, so the order of the items does not
         matter."""
         if minute_number > self._newest_minute:
@@ -113,7 +130,9 @@ class MetricsView:
             ]:
                 del self._items_per_minute[old]
         if minute_number > self._newest_minute - RETAINED_MINUTES:
-            self._items_per_minute[minute_number] = self._items_per_minute.get(minute_number, 0) + 1
+            self._items_per_minute[minute_number] = (
+                self._items_per_minute.get(minute_number, 0) + step
+            )
 
     def _count_last_minutes(self, as_of: datetime, minutes: int) -> int:
         """Items of the last `minutes`, up to the minute of `as_of`. Later items do not count

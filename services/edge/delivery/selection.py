@@ -14,6 +14,7 @@ from tapewire.events import (
     ErrorReported,
     Event,
     ItemAnalysed,
+    ItemChangedEvent,
     OrderEvent,
     OrderReport,
     StopLossReport,
@@ -89,7 +90,7 @@ class StrategySelection:
 
 class ConfigurationSelection:
     """The items that match a configuration: one of its tickers, and one of its tags if it has
-    any."""
+    any. A correction is included if the item matches before or after it."""
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
@@ -104,6 +105,11 @@ class ConfigurationSelection:
 
     def includes(self, recorded: RecordedEvent) -> bool:
         event = _decode(recorded)
+        if isinstance(event, ItemChangedEvent):
+            return any(
+                configuration_matches(self._configuration, item)
+                for item in (event.previous, event.item)
+            )
         return isinstance(event, ItemAnalysed) and configuration_matches(
             self._configuration, event.item
         )

@@ -13,7 +13,7 @@ import { call } from "/client/tapewire.js";
 /** @typedef {import("/client/fallback.js").PollResult} PollResult */
 /** @typedef {import("/client/fallback.js").State} State */
 /** @typedef {import("./items.js").Item} Item */
-/** @typedef {{items: Item[], as_of: string, more: boolean, reset: boolean}} ItemPage */
+/** @typedef {{items: Item[], retracted?: string[], as_of: string, more: boolean, reset: boolean}} ItemPage */
 
 const INITIAL_ITEM_LIMIT = 50;
 const POLL_ITEM_LIMIT = 200;
@@ -53,8 +53,13 @@ async function poll(viewId, user, since) {
     call("GET", itemsUrl(viewId, query), undefined, { user }),
   ]);
   const reset = page.reset ? [{ type: "stream:reset", data: {}, id: null }] : [];
-  const items = page.items.map((item) => ({ type: "new_item", data: item, id: null }));
-  const events = [...reset, ...items, { type: "metrics", data: metrics, id: null }];
+  // A corrected item replaces its row; one that is not shown yet is added.
+  const items = page.items.flatMap((item) => [
+    { type: "item:corrected", data: item, id: null },
+    { type: "new_item", data: item, id: null },
+  ]);
+  const retracted = (page.retracted ?? []).map((id) => ({ type: "item:retracted", data: { id }, id: null }));
+  const events = [...reset, ...items, ...retracted, { type: "metrics", data: metrics, id: null }];
   return { events, asOf: page.as_of, more: page.more };
 }
 
@@ -82,6 +87,10 @@ export function createItemsFeed({ items, showMetrics, showState, onEnd }) {
   function onStreamEvent({ type, data }) {
     if (type === "new_item") {
       items.add(data);
+    } else if (type === "item:corrected") {
+      items.correct(data);
+    } else if (type === "item:retracted") {
+      items.retract(data.id);
     } else if (type === "metrics") {
       showMetrics(data);
     } else if (type === "stream:reset") {

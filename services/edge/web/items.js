@@ -55,6 +55,23 @@ export function createItemsList(panel) {
     return true;
   }
 
+  /** @param {string} id */
+  function findRows(id) {
+    const shown = /** @type {HTMLElement[]} */ ([...list.children]);
+    return [...pendingNewest, ...pendingOldest, ...shown].filter((row) => row.dataset.itemId === id);
+  }
+
+  /**
+   * @param {HTMLElement} old
+   * @param {HTMLElement | null} row  null removes it
+   */
+  function replaceRow(old, row) {
+    const replacements = row ? [row] : [];
+    pendingNewest = pendingNewest.flatMap((one) => (one === old ? replacements : [one]));
+    pendingOldest = pendingOldest.flatMap((one) => (one === old ? replacements : [one]));
+    if (old.parentElement === list) old.replaceWith(...replacements);
+  }
+
   return {
     /**
      * @param {Item} item
@@ -63,6 +80,23 @@ export function createItemsList(panel) {
     add(item, { isBackfill = false } = {}) {
       if (!addKnownId(item)) return;
       pendingNewest = [...pendingNewest.slice(1 - MAX_SHOWN), itemRow(item, isBackfill)];
+      draw();
+    },
+
+    /**
+     * Show the corrected content of an item where it stands, if it is shown.
+     *
+     * @param {Item} item
+     */
+    correct(item) {
+      const row = itemRow(item, true);
+      findRows(item.id).forEach((old) => replaceRow(old, row));
+    },
+
+    /** Remove an item that was withdrawn; it does not come back. @param {string} id */
+    retract(id) {
+      knownIds.add(id);
+      findRows(id).forEach((old) => replaceRow(old, null));
       draw();
     },
 

@@ -14,6 +14,7 @@ from tapewire.decimals import abbreviate
 from tapewire.events import Item, ItemAnalysed, Sentiment
 from tapewire.log import CommandRejected
 from tapewire.runtime.contracts.insights import (
+    MAX_REASON_CHARACTERS,
     MAX_SOURCE_CHARACTERS,
     MAX_TEXT_CHARACTERS,
     MAX_TITLE_CHARACTERS,
@@ -74,7 +75,7 @@ def validate_item(item: NewItem, at: datetime) -> ValidatedItem:
     tickers = text_validation.validate_tickers("tickers", item.tickers, MAX_TICKERS)
     sentiment, score = _reconcile_sentiment(item.sentiment, _validate_score(item.score))
     return ValidatedItem(
-        id=item_id(source, url or title) if item.id is None else _validate_id(item.id),
+        id=item_id(source, url or title) if item.id is None else validate_id(item.id),
         title=title,
         source=source,
         url=url,
@@ -102,6 +103,37 @@ def build_item_analysed(item: ValidatedItem, computed_score: Decimal | None) -> 
         raise ValueError(f"a score is a number from -1 to 1, not {computed_score}")
     score = _normalize_score(computed_score)
     return ItemAnalysed(item=_build_item(item, classify_sentiment(score), score), scored=True)
+
+
+def build_corrected_item(
+    current: Item, item: ValidatedItem, request: NewItem, computed_score: Decimal | None
+) -> Item:
+    """Return `current` with the content of `item`, which is `request` validated.
+
+    Args:
+        computed_score: The score of `item.text_to_score`, for an item without one of its own.
+    """
+    is_scored_anew = item.title != current.title or request.text.strip() != ""
+    if item.sentiment is None and not is_scored_anew:
+        item = msgspec.structs.replace(item, sentiment=current.sentiment, score=current.score)
+    if request.timestamp is None:
+        item = msgspec.structs.replace(item, timestamp=current.timestamp)
+    return build_item_analysed(item, computed_score).item
+
+
+def validate_id(value: str) -> str:
+    """Return the id of an item. Raises CommandRejected."""
+    if not 1 <= len(value) <= MAX_ID_CHARACTERS or not (value.isascii() and value.isprintable()):
+        why = f"must be 1 to {MAX_ID_CHARACTERS} printable ASCII characters"
+        raise CommandRejected("invalid", f"id {why}, not {abbreviate(ascii(value))}", "id")
+    return value
+
+
+def validate_reason(value: str) -> str:
+    """Return the reason of a correction or retraction, "" for none. Raises CommandRejected."""
+    if not value.strip():
+        return ""
+    return text_validation.validate_line("reason", value, MAX_REASON_CHARACTERS)
 
 
 def classify_sentiment(score: Decimal) -> Sentiment:
@@ -141,13 +173,6 @@ def _validate_score(value: Decimal | None) -> Decimal | None:
 def _normalize_score(score: Decimal) -> Decimal:
     """Round to six places, without trailing zeros or a negative zero."""
     return score.quantize(SCORE_QUANTUM).normalize() + 0
-
-
-def _validate_id(value: str) -> str:
-    if not 1 <= len(value) <= MAX_ID_CHARACTERS or not (value.isascii() and value.isprintable()):
-        why = f"must be 1 to {MAX_ID_CHARACTERS} printable ASCII characters"
-        raise CommandRejected("invalid", f"id {why}, not {abbreviate(ascii(value))}", "id")
-    return value
 
 
 def _validate_timestamp(value: datetime, at: datetime) -> datetime:

@@ -33,8 +33,9 @@ STREAM_EVENTS = {
     "connected", "order:update", "order:fill", "trade:new", "position:update", "price:update",
     "strategy:update", "ai:decision", "alert:new", "agent:status", "metrics", "checkpoint",
     "CONNECTED", "initial_state", "subscribed", "PRICE_UPDATE", "STRATEGY_STARTED",
-    "STRATEGY_UPDATED", "ORDER_PLACED", "ORDER_EXECUTED", "new_item", "notification",
-    "notification:unread", "notification:read", "bar:snapshot", "bar:update",
+    "STRATEGY_UPDATED", "ORDER_PLACED", "ORDER_EXECUTED", "new_item", "item:corrected",
+    "item:retracted", "notification", "notification:unread", "notification:read", "bar:snapshot",
+    "bar:update",
 }  # fmt: skip
 """What the streams must have sent before they are judged."""
 MESSAGES = {
@@ -249,6 +250,20 @@ async def _use_every_service(
             insights.LoadReply,
             correlation="descriptions",
         )
+        [item] = (await http.get("/api/v2/items")).json()["items"]
+        changed = insights.PutItem(id=item["id"], title="IBM falls", source="a", tickers=("IBM",))
+        for verb, request in (
+            (insights.PUT, changed),
+            (insights.RETRACT, insights.RetractItem(id=item["id"])),
+        ):
+            await client.request(
+                insights.SERVICE,
+                verb,
+                request,
+                insights.ItemReply,
+                correlation="descriptions",
+                command_id=f"descriptions-{verb}",
+            )
         await wait_until("the fill is notified", lambda: "notification" in names)
         unread = (await http.get("/api/notifications")).json()["notifications"]
         await post("/api/notifications/read", {"ids": [one["id"] for one in unread]})

@@ -35,6 +35,7 @@ BODIES = {
     "/api/alerts/rules": {"kind": "price_above", "symbol": "X", "price": 1},
     "/api/notifications/read": {"ids": ["x"]},
     "/api/v2/configurations": {"name": "x", "tickers": ["X"]},
+    "/api/v2/items": {"title": "x", "source": "x"},
     "/api/session": {"userId": "x"},
     "/api/stream/test": {"message": "x"},
 }

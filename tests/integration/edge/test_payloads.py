@@ -94,6 +94,8 @@ BOARDS = {
     "heartbeat": words("status timestamp"),
     "metrics": words("total positive neutral negative tags other_tags rates timestamp"),
     "new_item": words("id title source url tickers tags sentiment score timestamp"),
+    "item:corrected": words("id title source url tickers tags sentiment score timestamp"),
+    "item:retracted": words("id reason"),
     "notification": words("id type title message payload is_read created_at"),
     "notification:read": words("ids timestamp"),
     "notification:unread": words("unread timestamp"),
@@ -130,6 +132,8 @@ def _of(cast: Any, name: str) -> Event:
         changes = {"order__strategyId": cast.strategy}
     elif "item" in fields:
         changes = {"item__tickers": [TICKER]}
+        if "previous" in fields:
+            changes["previous__tickers"] = [TICKER]
     return golden_event(name, **changes)
 
 

@@ -307,6 +307,78 @@ async def test_polling_returns_the_same_items_and_counts_as_the_streams(
         assert metrics.data["rates"].keys() == after["rates"].keys()
 
 
+async def test_published_items_are_corrected_and_retracted_on_streams_lists_and_counts(
+    stack: Stack,
+    program: Client,
+    watch: Callable[..., Awaitable[Any]],
+    http: httpx.AsyncClient,
+    user: str,
+    fresh: Callable[[str], str],
+) -> None:
+    """M11: by HTTP and by the producer library, for all items and for those of a configuration."""
+    mine, source = fresh("C").upper(), fresh("wire")
+    wanted = {"name": "mine", "tickers": [mine]}
+    configuration = (await http.post("/api/v2/configurations", json=wanted)).json()["id"]
+    every = await watch("/api/v2/stream")
+    own = await watch(f"/api/v2/configurations/{configuration}/stream")
+    before = (await http.get("/api/v2/metrics")).json()
+    since = (await http.get("/api/v2/items?limit=1")).json()["as_of"]
+    body = {"id": fresh("n"), "title": "Profit rises", "source": source, "tickers": [mine]}
+    refused = await http.post("/api/v2/items", json=body)
+    assert refused.status_code == 403
+    cookies = stack.sign_in(user, ["producer"])
+    async with httpx.AsyncClient(base_url=stack.url, cookies=cookies, timeout=30) as producer:
+        for change, path in (
+            ({"title": ""}, "title"),
+            ({"score": 2}, "score"),
+            ({"timestamp": "2026-03-02T14:30:00"}, "timestamp"),
+            ({"mood": "good"}, "mood"),
+            ({"url": "ftp://x.example"}, "url"),
+        ):
+            wrong = await producer.post("/api/v2/items", json=body | change)
+            assert (wrong.status_code, wrong.json()["path"]) == (422, path), wrong.text
+        added = await producer.post("/api/v2/items", json=body)
+        assert (added.status_code, added.json()["sentiment"]) == (201, "positive")
+        again = await producer.post("/api/v2/items", json=body)
+        assert (again.status_code, again.json()) == (200, added.json())
+        corrected = await producer.post("/api/v2/items", json=body | {"title": "Profit falls"})
+        assert (corrected.status_code, corrected.json()["sentiment"]) == (200, "negative")
+        moved = await program.correct_item(
+            body["id"],
+            title="Profit falls",
+            source=source,
+            tickers=["OTHER"],
+            reason="wrong ticker",
+        )
+        assert moved.tickers == ("OTHER",)
+        polled = (
+            await http.get(f"/api/v2/items?since={since}&configuration={configuration}")
+        ).json()
+        assert polled["retracted"] == [body["id"]]
+        counts = (await http.get("/api/v2/metrics")).json()
+        assert counts["total"] - before["total"] == counts["negative"] - before["negative"] == 1
+        gone = await producer.delete(f"/api/v2/items/{body['id']}")
+        assert gone.status_code == 200, gone.text
+        late = await producer.post("/api/v2/items", json=body)
+        assert (late.status_code, (await producer.delete("/api/v2/items/x")).status_code) == (
+            404,
+            404,
+        )
+    listed = (await http.get("/api/v2/items")).json()["items"]
+    assert body["id"] not in [item["id"] for item in listed]
+    assert (await http.get("/api/v2/metrics")).json()["total"] == before["total"]
+
+    def shown(stream: Any) -> list[str]:
+        return [f.event for f in stream.received_frames if (f.data or {}).get("id") == body["id"]]
+
+    names = ["new_item", "item:corrected", "item:corrected", "item:retracted"]
+    await every.wait_for_frame("the retraction", lambda _: shown(every) == names)
+    await own.wait_for_frame("the corrections", lambda _: shown(own) == names[:3])
+    other = await program.publish_item(title="Bank names chairman", source=source)
+    assert (await program.retract_item(other.id, reason="a hoax")).retracted
+    await every.wait_for_event("item:retracted", id=other.id, reason="a hoax")
+
+
 async def test_items_are_polled_in_pages_and_an_unknown_cursor_is_reset(
     stack: Stack, http: httpx.AsyncClient, fresh: Callable[[str], str]
 ) -> None:

@@ -69,6 +69,8 @@ PROMISED: list[tuple[str, str, str]] = [
     ("ERROR", "report.error", f"{ERROR} errorMessage"),
     # Dashboard streams and notifications.
     ("new_item", "item.analysed", "id title source tickers tags sentiment score timestamp"),
+    ("item:corrected, item:retracted", "item.corrected item.retracted",
+     "id title source tickers tags sentiment score timestamp reason"),
     ("configurations", "configuration.created configuration.changed configuration.deleted",
      "id name tickers tags"),
     ("notification", "notification.created", "id type title message payload isRead createdAt"),

@@ -12,6 +12,7 @@ from tapewire.log.ports import PAGE_EVENTS
 from tapewire.runtime.contracts.configurations import GetConfiguration, ListConfigurations
 from tapewire.runtime.contracts.insights import MAX_LISTED_ITEMS, ListItems, LoadItems, NewItem
 from tapewire_services.insights.configurations_service import MAX_CONFIGURATIONS_PER_USER
+from tapewire_services.insights.item_changer import ItemChanger
 from tapewire_services.insights.item_queries import MAX_PAGES
 from tapewire_services.insights.item_writer import ItemWriter
 from tapewire_services.insights.service import InsightsService
@@ -124,7 +125,9 @@ async def test_an_invalid_score_stores_nothing(server: MemoryServer) -> None:
         MemoryEventLog(server),
         MemoryLatestValueStore(server, stream="VIEWS", prefix="view"),
     )
-    service = InsightsService(log, values, ItemWriter(log), OutOfRangeScorer(), clock)
+    service = InsightsService(
+        log, values, ItemWriter(log), ItemChanger(log, values), OutOfRangeScorer(), clock
+    )
     with pytest.raises(ValueError, match="not 7"):
         await service.add(new_item(), make_context())
     with pytest.raises(ValueError, match="zip"):

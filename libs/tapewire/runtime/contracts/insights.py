@@ -1,4 +1,5 @@
-"""Requests to the insights service about items: `svc.insights.add`, `load`, `items` and `metrics`.
+"""Requests to the insights service about items: `svc.insights.add`, `load`, `put`, `retract`,
+`items` and `metrics`.
 
 `configurations` has the requests about configurations, which the same service answers. It rejects
 requests with the codes ``invalid`` (with the path of the field in JSON: ``title``, ``tickers[3]``,
@@ -25,11 +26,13 @@ from tapewire.runtime.contracts.request import (
 
 SERVICE = "insights"
 ADD, LOAD, ITEMS, METRICS = "add", "load", "items", "metrics"
+PUT, RETRACT = "put", "retract"
 
 MAX_LOADED_ITEMS = 100
 """Items of one `LoadItems`."""
 MAX_LISTED_ITEMS = 200
 """Items of one `ItemsReply`."""
+MAX_REASON_CHARACTERS = 200
 MAX_TITLE_CHARACTERS = 200
 MAX_SOURCE_CHARACTERS = 60
 MAX_URL_CHARACTERS = 1024
@@ -77,6 +80,30 @@ class NewItem(RequestStruct, frozen=True, kw_only=True):
     id: str | None = None
 
 
+class PutItem(NewItem, frozen=True, kw_only=True):
+    """Add one item, or correct the one with that id; answered by `ItemReply`.
+
+    A correction replaces all of the content. Without `timestamp` the item keeps its own, and
+    without `sentiment` and `score` it keeps these unless its title changes or there is a `text`.
+    The same content again changes nothing. A retracted item stays retracted, and is rejected as
+    ``not_found``.
+
+    `must_exist`: reject an id that is unknown as ``not_found``. `reason` (up to 200 characters)
+    says why it is corrected.
+    """
+
+    must_exist: bool = False
+    reason: str = ""
+
+
+class RetractItem(RequestStruct, frozen=True, kw_only=True):
+    """Withdraw the item with that id; answered by `ItemReply`. It is in no list and no count any
+    more, and cannot be added again. `reason` has up to 200 characters."""
+
+    id: str
+    reason: str = ""
+
+
 class LoadItems(RequestStruct, frozen=True, kw_only=True):
     """Add 1 to 100 items; answered by `LoadReply`. A faulty item is rejected alone; the others are
     added. The request may be repeated."""
@@ -106,10 +133,12 @@ class GetMetrics(RequestStruct, frozen=True, kw_only=True):
 
 
 class ItemReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The item with that id. `created` is true if this request added it."""
+    """The item with that id. `created` is true if this request added it, `changed` if this request
+    corrected or retracted it."""
 
     item: Item
     created: bool
+    changed: bool = False
 
 
 class RejectedItem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -134,9 +163,11 @@ class ItemsReply(PageReply, frozen=True, kw_only=True):
     `as_of` and `epoch` as `since`, one for earlier items passes `next` as `cursor`. A page before a
     cursor may be short or empty although there are earlier items: few items match. `more`: there
     are later ones; ask again at once. `reset`: `since` could not be honoured (another epoch, ahead
-    of the log, or trimmed away), and these are the newest items instead."""
+    of the log, or trimmed away), and these are the newest items instead. After a `since`, `items`
+    has corrected items too, and `retracted` the ids of those that are not to be shown any more."""
 
     items: list[Item]
+    retracted: list[str] = msgspec.field(default_factory=list)
     more: bool = False
     reset: bool = False
 
@@ -151,6 +182,8 @@ class MetricsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 ADD_ITEM = ServiceCall(SERVICE, ADD, NewItem, ItemReply)
 LOAD_ITEMS = ServiceCall(SERVICE, LOAD, LoadItems, LoadReply)
+PUT_ITEM = ServiceCall(SERVICE, PUT, PutItem, ItemReply)
+RETRACT_ITEM = ServiceCall(SERVICE, RETRACT, RetractItem, ItemReply)
 LIST_ITEMS = ServiceCall(SERVICE, ITEMS, ListItems, ItemsReply)
 GET_METRICS = ServiceCall(SERVICE, METRICS, GetMetrics, MetricsReply)
-CALLS = (ADD_ITEM, LOAD_ITEMS, LIST_ITEMS, GET_METRICS)
+CALLS = (ADD_ITEM, LOAD_ITEMS, PUT_ITEM, RETRACT_ITEM, LIST_ITEMS, GET_METRICS)

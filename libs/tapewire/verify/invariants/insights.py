@@ -7,6 +7,8 @@ from tapewire.events import (
     ConfigurationDeleted,
     ConfigurationEvent,
     ItemAnalysed,
+    ItemChangedEvent,
+    ItemRetracted,
 )
 from tapewire.log import EVERYBODY, RecordedEvent
 from tapewire.verify.findings import Findings
@@ -55,6 +57,21 @@ class InsightInvariants:
         self._unique_facts.define(f"analysed {recorded.subject}", recorded.sequence)
         if not -1 <= item.score <= 1:
             findings.report_event(recorded, f"a score of {item.score}")
+
+    def check_item_change(self, recorded: RecordedEvent, event: ItemChangedEvent) -> None:
+        """Check a correction or retraction: it changes the item that its subject names, from the
+        state before it, and nothing follows a retraction."""
+        findings, item = self._findings, event.item
+        findings.compare(recorded, "id", item.id, recorded.event_subject.entity)
+        findings.compare(recorded, "previous id", event.previous.id, item.id)
+        findings.compare(recorded, "owner", recorded.event_subject.owner, EVERYBODY)
+        findings.compare(recorded, "retracted", item.retracted, isinstance(event, ItemRetracted))
+        if event.previous.retracted:
+            findings.report_event(recorded, "the item was retracted before")
+        if not -1 <= item.score <= 1:
+            findings.report_event(recorded, f"a score of {item.score}")
+        if event.number < 0:
+            findings.report_event(recorded, f"the number {event.number}")
 
     def check_agent_status(self, recorded: RecordedEvent, event: AgentStatusChanged) -> None:
         """Check the state of a service process."""

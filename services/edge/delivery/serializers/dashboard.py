@@ -1,11 +1,12 @@
-"""The serializer of the dashboard streams: ``new_item`` and ``metrics``."""
+"""The serializer of the dashboard streams: ``new_item``, ``item:corrected``, ``item:retracted`` and
+``metrics``."""
 
 from datetime import datetime
 from decimal import Decimal
 
 import msgspec
 
-from tapewire.events import Event, Item, ItemAnalysed, Metrics
+from tapewire.events import Event, Item, ItemAnalysed, ItemCorrected, ItemRetracted, Metrics
 from tapewire_services.edge.delivery.serializers.serializer import PricingContext, SseMessage
 
 
@@ -21,6 +22,13 @@ class ItemView(msgspec.Struct, frozen=True, kw_only=True):
     sentiment: str
     score: Decimal
     timestamp: datetime
+
+
+class RetractedItemView(msgspec.Struct, frozen=True, kw_only=True):
+    """The id of an item that was withdrawn, and why, as far as its publisher says."""
+
+    id: str
+    reason: str
 
 
 class ItemRates(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,4 +93,8 @@ def serialize_dashboard(event: Event, owner: str, pricing: PricingContext) -> Ss
     """The message for `event`; None when dashboards do not show it."""
     if isinstance(event, ItemAnalysed):
         return "new_item", item_view(event.item)
+    if isinstance(event, ItemCorrected):
+        return "item:corrected", item_view(event.item)
+    if isinstance(event, ItemRetracted):
+        return "item:retracted", RetractedItemView(id=event.item.id, reason=event.reason)
     return None

@@ -32,7 +32,11 @@ from tapewire_services.edge.delivery.serializers.control_messages import (
     StreamResetPayload,
     StreamUpdatedPayload,
 )
-from tapewire_services.edge.delivery.serializers.dashboard import ItemView, MetricsPayload
+from tapewire_services.edge.delivery.serializers.dashboard import (
+    ItemView,
+    MetricsPayload,
+    RetractedItemView,
+)
 from tapewire_services.edge.delivery.serializers.notifications import (
     NotificationsReadPayload,
     NotificationView,
@@ -193,7 +197,13 @@ MESSAGES_BY_FAMILY: Mapping[str, FamilyMessages] = {
     ),
     DASHBOARD.name: FamilyMessages(
         control=_DASHBOARD_CONTROL,
-        domains={"items": {"new_item": (ItemView,)}},
+        domains={
+            "items": {
+                "new_item": (ItemView,),
+                "item:corrected": (ItemView,),
+                "item:retracted": (RetractedItemView,),
+            }
+        },
         values={"metrics": {"metrics": (MetricsPayload,)}},
     ),
     NOTIFICATIONS.name: FamilyMessages(
