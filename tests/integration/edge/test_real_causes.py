@@ -323,7 +323,8 @@ async def test_published_items_are_corrected_and_retracted_on_streams_lists_and_
     own = await watch(f"/api/v2/configurations/{configuration}/stream")
     before = (await http.get("/api/v2/metrics")).json()
     since = (await http.get("/api/v2/items?limit=1")).json()["as_of"]
-    body = {"id": fresh("n"), "title": "Profit rises", "source": source, "tickers": [mine]}
+    item_id = fresh("n")
+    body = {"id": item_id, "title": "Profit rises", "source": source, "tickers": [mine]}
     refused = await http.post("/api/v2/items", json=body)
     assert refused.status_code == 403
     cookies = stack.sign_in(user, ["producer"])
@@ -344,7 +345,7 @@ async def test_published_items_are_corrected_and_retracted_on_streams_lists_and_
         corrected = await producer.post("/api/v2/items", json=body | {"title": "Profit falls"})
         assert (corrected.status_code, corrected.json()["sentiment"]) == (200, "negative")
         moved = await program.correct_item(
-            body["id"],
+            item_id,
             title="Profit falls",
             source=source,
             tickers=["OTHER"],
@@ -354,10 +355,10 @@ async def test_published_items_are_corrected_and_retracted_on_streams_lists_and_
         polled = (
             await http.get(f"/api/v2/items?since={since}&configuration={configuration}")
         ).json()
-        assert polled["retracted"] == [body["id"]]
+        assert polled["retracted"] == [item_id]
         counts = (await http.get("/api/v2/metrics")).json()
         assert counts["total"] - before["total"] == counts["negative"] - before["negative"] == 1
-        gone = await producer.delete(f"/api/v2/items/{body['id']}")
+        gone = await producer.delete(f"/api/v2/items/{item_id}")
         assert gone.status_code == 200, gone.text
         late = await producer.post("/api/v2/items", json=body)
         assert (late.status_code, (await producer.delete("/api/v2/items/x")).status_code) == (
@@ -365,11 +366,11 @@ async def test_published_items_are_corrected_and_retracted_on_streams_lists_and_
             404,
         )
     listed = (await http.get("/api/v2/items")).json()["items"]
-    assert body["id"] not in [item["id"] for item in listed]
+    assert item_id not in [item["id"] for item in listed]
     assert (await http.get("/api/v2/metrics")).json()["total"] == before["total"]
 
     def shown(stream: Any) -> list[str]:
-        return [f.event for f in stream.received_frames if (f.data or {}).get("id") == body["id"]]
+        return [f.event for f in stream.received_frames if (f.data or {}).get("id") == item_id]
 
     names = ["new_item", "item:corrected", "item:corrected", "item:retracted"]
     await every.wait_for_frame("the retraction", lambda _: shown(every) == names)
