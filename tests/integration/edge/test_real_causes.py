@@ -369,12 +369,12 @@ async def test_published_items_are_corrected_and_retracted_on_streams_lists_and_
     assert item_id not in [item["id"] for item in listed]
     assert (await http.get("/api/v2/metrics")).json()["total"] == before["total"]
 
-    def shown(stream: Any) -> list[str]:
+    def list_events_of_item(stream: Any) -> list[str]:
         return [f.event for f in stream.received_frames if (f.data or {}).get("id") == item_id]
 
     names = ["new_item", "item:corrected", "item:corrected", "item:retracted"]
-    await every.wait_for_frame("the retraction", lambda _: shown(every) == names)
-    await own.wait_for_frame("the corrections", lambda _: shown(own) == names[:3])
+    await every.wait_for_frame("the retraction", lambda _: list_events_of_item(every) == names)
+    await own.wait_for_frame("the corrections", lambda _: list_events_of_item(own) == names[:3])
     other = await program.publish_item(title="Bank names chairman", source=source)
     assert (await program.retract_item(other.id, reason="a hoax")).retracted
     await every.wait_for_event("item:retracted", id=other.id, reason="a hoax")

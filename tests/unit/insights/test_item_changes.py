@@ -85,8 +85,8 @@ async def test_the_same_content_again_changes_nothing(
 
 async def test_a_correction_keeps_what_it_does_not_give(process: InsightsProcess) -> None:
     await put(process, "Title", score=Decimal("0.75"), timestamp=at(-60))
-    kept = (await put(process, "Title", tickers=("IBM",))).item
-    assert (str(kept.score), kept.timestamp) == ("0.75", START - timedelta(seconds=60))
+    corrected = (await put(process, "Title", tickers=("IBM",))).item
+    assert (str(corrected.score), corrected.timestamp) == ("0.75", START - timedelta(seconds=60))
     assert (await put(process, "Profit slumps")).item.sentiment is Sentiment.NEGATIVE
 
 
