@@ -29,6 +29,8 @@ numbers, multiplied by a third."""
 AVERAGE_PRICE_PLACES = 8
 """Decimal places of an average price, in dollars a share."""
 HUNDRED = Decimal(100)
+PERCENT_CONTEXT = Context(prec=28, rounding=ROUND_HALF_EVEN)
+"""Exact for the difference of two prices, and quick: every quote has a change in percent."""
 PERCENT_STEP = Decimal("0.0001")
 """Changes in percent are rounded to it."""
 WIDE_PLACES = 12
@@ -55,9 +57,9 @@ def percent_change(first: Decimal, last: Decimal) -> Decimal:
     higher, also where `first` is negative. 0 where `first` is 0, which has no percentage."""
     if not first:
         return Decimal(0).quantize(PERCENT_STEP)
-    change = WIDE_CONTEXT.multiply(WIDE_CONTEXT.subtract(last, first), HUNDRED)
-    ratio = WIDE_CONTEXT.divide(change, first.copy_abs())
-    return ratio.quantize(PERCENT_STEP, context=WIDE_CONTEXT)
+    context = PERCENT_CONTEXT
+    change = context.multiply(context.subtract(last, first), HUNDRED)
+    return context.quantize(context.divide(change, first.copy_abs()), PERCENT_STEP)
 
 
 def normalize(value: Decimal) -> Decimal:

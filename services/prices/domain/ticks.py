@@ -7,6 +7,7 @@ out, and the rest of its line counts. Start at `parse_tick`.
 
 import csv
 import enum
+import functools
 import re
 from collections.abc import Callable
 from decimal import Decimal
@@ -17,6 +18,7 @@ from tapewire.values import (
     NOT_NEGATIVE,
     InvalidValue,
     NumberRange,
+    is_symbol,
     validate_number,
     validate_price,
     validate_symbol,
@@ -26,6 +28,8 @@ DAY_MS = 24 * 60 * 60 * 1000
 """Milliseconds in a day. `ms` is below it."""
 REQUIRED_COLUMNS = ("ms", "symbol", "bid", "bid_size", "ask", "ask_size", "last", "last_size")
 """The columns that a header must name."""
+SIZE_COLUMNS = {"bid": "bid_size", "ask": "ask_size", "last": "last_size"}
+"""By the column of a price, that of its size."""
 MAX_SHOWN_CHARACTERS = 60
 """Characters of a bad value that an error message repeats."""
 
@@ -33,6 +37,8 @@ _MS_PATTERN = re.compile(r"[0-9]{1,8}\Z")
 _PLAIN_NUMBER_PATTERN = re.compile(r"[0-9]{1,12}(\.[0-9]{1,8})?\Z")
 """The numbers that most lines have: they need no rounding and no check of their bounds."""
 ZERO = Decimal(0)
+_is_known_symbol = functools.lru_cache(maxsize=16_384)(is_symbol)
+"""The same symbols come again and again."""
 
 
 class LineFault(enum.StrEnum):
@@ -87,7 +93,7 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
 Pair = tuple[Decimal | None, Decimal | None]
 """A price and a size."""
 NO_OFFER: Pair = (ZERO, ZERO)
-NO_TRADE: Pair = (None, None)
+NOTHING: Pair = (None, None)
 
 
 class ColumnLayout(msgspec.Struct, frozen=True):
@@ -139,13 +145,13 @@ def parse_tick(
     at, name = _parse_ms(line, ms), _parse_symbol(line, symbol)
     bid_side = _parse_pair(line, "bid", bid, bid_size, on_fault) or NO_OFFER
     ask_side = _parse_pair(line, "ask", ask, ask_size, on_fault) or NO_OFFER
-    trade = _parse_pair(line, "last", last, last_size, on_fault)
-    if trade is None or trade == NO_OFFER:
-        trade = NO_TRADE
-    elif trade[0] is None and trade[1] is not None:
+    trade = _parse_pair(line, "last", last, last_size, on_fault) or NO_OFFER
+    if trade is NO_OFFER:
+        trade = NOTHING
+    elif trade[0] is None and trade is not NOTHING:
         problem = f"is no price, yet {last_size} shares were traded"
         on_fault(MalformedLine(line, "last", last, problem, LineFault.SIZE_WITHOUT_PRICE))
-        trade = NO_TRADE
+        trade = NOTHING
     return Tick(
         ms=at,
         symbol=name,
@@ -181,6 +187,8 @@ def _parse_ms(line: int, text: str) -> int:
 
 
 def _parse_symbol(line: int, text: str) -> str:
+    if _is_known_symbol(text):
+        return text
     try:
         return validate_symbol("symbol", text)
     except InvalidValue as error:
@@ -192,24 +200,24 @@ def _parse_pair(
 ) -> Pair | None:
     """Return the price and the size of a side or a trade; None after a fault. A price of 0 without
     a size is how feeds write that there is none."""
+    if not price and not size:
+        return NOTHING
     try:
-        pair = (
-            _parse_number(column, price, None),
-            _parse_number(f"{column}_size", size, NOT_NEGATIVE),
-        )
+        number = _parse_number(column, price, None)
+        amount = _parse_number(SIZE_COLUMNS[column], size, NOT_NEGATIVE)
     except InvalidValue as error:
         text = size if error.field.endswith("_size") else price
         on_fault(_to_line_fault(line, text, error))
         return None
-    return NO_OFFER if pair[0] == ZERO and not pair[1] else pair
+    return NO_OFFER if number is not None and not number and not amount else (number, amount)
 
 
 def _parse_number(column: str, text: str, allowed: NumberRange | None) -> Decimal | None:
     """Return a number of the range, a price where that is None; None for an empty field."""
-    if not text:
-        return None
     if _PLAIN_NUMBER_PATTERN.match(text):
         return Decimal(text)
+    if not text:
+        return None
     return (
         validate_price(column, text) if allowed is None else validate_number(column, text, allowed)
     )
