@@ -1,7 +1,7 @@
 """Refuses orders that add exposure while the journal has hardly any room left.
 
-What is left is for cancels, for orders that close positions, for stop-losses, and for fills of open
-orders.
+What is left is for cancels, for orders that close positions, for exits of strategies, and for fills
+of open orders.
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,6 @@ from decimal import Decimal
 from tapewire.events import Side
 from tapewire.log import CommandRejected
 from tapewire.log.rejection import JOURNAL_FULL
-from tapewire.runtime.contracts.strategies import STOP_LOSS_SUFFIX
 from tapewire.views import PositionsView
 from tapewire_services.orders.domain.commands import PlaceOrderCommand
 
@@ -34,7 +33,7 @@ class ExposureGate:
     async def check(self, command: PlaceOrderCommand) -> None:
         """Raises CommandRejected if the order would add exposure while the journal is nearly
         full."""
-        if not self._is_nearly_full() or command.reduce_only or _is_stop_loss(command):
+        if not self._is_nearly_full() or command.reduce_only:
             return
         position = (await self._load_positions(command.user)).position(command.symbol)
         quantity = Decimal(0) if position is None else position.quantity
@@ -46,9 +45,3 @@ class ExposureGate:
             "the journal is nearly full: only cancels and orders that close a position are taken "
             f"until an operator makes room; of {command.symbol} you hold {quantity}",
         )
-
-
-def _is_stop_loss(command: PlaceOrderCommand) -> bool:
-    """Whether a strategy's stop-loss placed the order, which closes what the strategy holds. Users
-    cannot name a strategy."""
-    return command.strategy_id is not None and command.client_order_id.endswith(STOP_LOSS_SUFFIX)

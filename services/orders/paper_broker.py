@@ -13,6 +13,7 @@ from decimal import Decimal
 from tapewire.decimals import WIDE_CONTEXT, normalize, round_half_even
 from tapewire.events import NO_FEE, TimeInForce
 from tapewire.log.quote_cache import QuoteCache
+from tapewire.runtime.contracts.orders import NOTHING_TO_REDUCE
 from tapewire.values import MAX_PLACES
 from tapewire_services.orders.broker import MAX_CONCURRENT_REPORTS, BrokerReports
 from tapewire_services.orders.domain.commands import (
@@ -30,7 +31,6 @@ from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenO
 from tapewire_services.orders.domain.order_book import OrderBook
 from tapewire_services.orders.domain.proposals import (
     DAY_IS_OVER,
-    NOTHING_TO_REDUCE,
     PendingCancel,
     PendingChange,
     PendingExecution,

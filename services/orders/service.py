@@ -22,6 +22,7 @@ from tapewire.log.history import HistoryReader
 from tapewire.runtime import RequestContext
 from tapewire.runtime.commands import handle_command
 from tapewire.runtime.contracts.orders import (
+    CANCELED_BY_USER,
     CancelOrder,
     GetOrder,
     ListOrders,
@@ -47,8 +48,6 @@ from tapewire_services.orders.domain.order_state import State, UnplacedState
 from tapewire_services.orders.exposure_gate import ExposureGate
 from tapewire_services.orders.open_order_limit import OpenOrderLimit
 from tapewire_services.orders.symbol_check import SymbolCheck
-
-CANCELED_BY_USER = "canceled by the user"
 
 
 class OrdersService:
@@ -102,7 +101,8 @@ class OrdersService:
         id_, at, user = context.command_id, self._clock(), request.user_id
         command: Command = RequestCancelCommand(id=id_, at=at, user=user)
         if self._broker_confirms_at_once:
-            command = CancelOrderCommand(id=id_, at=at, user=user, reason=CANCELED_BY_USER)
+            reason = request.reason or CANCELED_BY_USER
+            command = CancelOrderCommand(id=id_, at=at, user=user, reason=reason)
         return await self._change(request, command, context)
 
     async def replace(self, request: ReplaceOrder, context: RequestContext) -> OrderReply:

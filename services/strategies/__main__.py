@@ -70,6 +70,7 @@ async def wiring(app: App, arrival_time: ArrivalTime | None = None) -> None:
             contract.UPDATE: Endpoint(contract.UpdateStrategy, service.update),
             contract.START: Endpoint(contract.StartStrategy, service.start),
             contract.STOP: Endpoint(contract.StopStrategy, service.stop),
+            contract.DELETE: Endpoint(contract.DeleteStrategy, service.delete),
             contract.GET: Endpoint(contract.GetStrategy, service.get),
             contract.LIST: Endpoint(contract.ListStrategies, service.list),
         }

@@ -15,6 +15,10 @@ ACCESS = service_access(
     histories=(StrategyHistory,),
     checkpoints=(LEASE_NAME, FILLS_CHECKPOINT_NAME, f"{CHECKPOINT_NAME}.*"),
     leases=(LEASE_NAME,),
-    requests=(orders.PLACE_ORDER.subject, orders.GET_ORDER.subject),
+    requests=(
+        orders.PLACE_ORDER.subject,
+        orders.CANCEL_ORDER.subject,
+        orders.GET_ORDER.subject,
+    ),
     receives=("ev.*.orders.>", "ev.*.strategies.>", "px.>"),
 )

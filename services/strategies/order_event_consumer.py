@@ -10,7 +10,14 @@ from collections.abc import Sequence
 
 import structlog
 
-from tapewire.events import OrderEvent, OrderFilled, OrderWaiting, Undecodable, UnknownType
+from tapewire.events import (
+    ExecutionException,
+    OrderEvent,
+    OrderFilled,
+    OrderWaiting,
+    Undecodable,
+    UnknownType,
+)
 from tapewire.log import (
     BadSubject,
     CommandHandler,
@@ -21,6 +28,7 @@ from tapewire.log import (
     TooManyConflicts,
 )
 from tapewire.log.catch_up_subscription import EventConsumer
+from tapewire.runtime.contracts.orders import NOTHING_TO_REDUCE
 from tapewire_services.strategies.domain.commands import (
     ApplyFillCommand,
     Command,
@@ -101,6 +109,8 @@ def _to_command(recorded: RecordedEvent) -> Command | None:
             trade_id=event.trade_id,
             filled_qty=order.filled_qty,
             price=event.price,
+            side=order.side,
+            late_qty=event.qty if ExecutionException.CLOSED_ORDER in event.exceptions else None,
         )
     if isinstance(event, OrderWaiting) and order.waiting is not None:
         return NoteOrderWaitingCommand(
@@ -121,4 +131,5 @@ def _to_command(recorded: RecordedEvent) -> Command | None:
         order_id=order.order_id,
         status=order.status,
         reason=order.reason,
+        is_position_gone=order.reduce_only and order.reason == NOTHING_TO_REDUCE,
     )

@@ -1,4 +1,5 @@
-"""Places a strategy's orders with the orders service, and retries until the outcome is certain.
+"""Places and cancels a strategy's orders with the orders service, and retries until the outcome is
+certain.
 
 A strategy's order has its client order id, and therefore its order id, before it is placed. Placing
 it again, from any process, reaches the same order. So a pending order is placed until the orders
@@ -16,16 +17,23 @@ from tapewire.log.backoff import Backoff
 from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import orders
 from tapewire_services.strategies.domain.active_strategies import TrackedStrategy
-from tapewire_services.strategies.domain.command_builders import build_place_order
+from tapewire_services.strategies.domain.command_builders import (
+    build_cancel_order,
+    build_place_order,
+)
 
 logger = structlog.get_logger("strategies")
 
 
 class OrderClient(Protocol):
-    """The requests to the orders service. Both raise CommandRejected and RequestTimeout."""
+    """The requests to the orders service. All raise CommandRejected and RequestTimeout."""
 
     async def place_order(
         self, request: orders.PlaceOrder, correlation: str, command_id: str
+    ) -> None: ...
+
+    async def cancel_order(
+        self, request: orders.CancelOrder, correlation: str, command_id: str
     ) -> None: ...
 
     async def get_order(self, request: orders.GetOrder, correlation: str) -> None:
@@ -44,6 +52,18 @@ class NatsOrderClient:
         await self._request_client.request(
             orders.SERVICE,
             orders.PLACE,
+            request,
+            orders.OrderReply,
+            correlation=correlation,
+            command_id=command_id,
+        )
+
+    async def cancel_order(
+        self, request: orders.CancelOrder, correlation: str, command_id: str
+    ) -> None:
+        await self._request_client.request(
+            orders.SERVICE,
+            orders.CANCEL,
             request,
             orders.OrderReply,
             correlation=correlation,
@@ -76,6 +96,30 @@ async def place_until_answered(
             await backoff.wait()
         else:
             return None
+
+
+async def cancel_until_answered(
+    order_client: OrderClient, tracked: TrackedStrategy, order: StrategyOrder, rng: random.Random
+) -> None:
+    """Cancel `order` of `tracked`. Its end arrives as an event; an order that cannot be canceled
+    has ended."""
+    request = build_cancel_order(tracked, order)
+    command_id, backoff = f"{order.order_id}.cancel", Backoff(rng)
+    while True:
+        try:
+            await order_client.cancel_order(request, tracked.correlation, command_id)
+        except CommandRejected as error:
+            logger.info(
+                "order.cancel_rejected", client_order_id=order.client_order_id, reason=error.message
+            )
+            return
+        except RequestTimeout as error:
+            logger.warning(
+                "order.cancel_failed", client_order_id=order.client_order_id, error=str(error)
+            )
+            await backoff.wait()
+        else:
+            return
 
 
 async def _is_order_missing(

@@ -3,9 +3,9 @@
 Prices are not in the log. Without the best price so far, a trailing stop-loss that another process
 takes over would start again from the current price and trigger too late; without its last prices, a
 rule would warm up again. The runner saves both to VIEWS once a second, one value a symbol, so they
-are at most a second old. The stop-loss state is restored in any case. A rule continues from its
-resume point only if no price was missed (`can_resume`), because a gap in its window would mislead
-it. Start at `RunnerCheckpoint`.
+are at most a second old. The state of the protection is restored in any case. A rule continues from
+its resume point only if no price was missed (`can_resume`), because a gap in its window would
+mislead it. Start at `RunnerCheckpoint`.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from tapewire.log.checkpoint import (
 )
 from tapewire_services.strategies.domain.active_strategies import TrackedStrategy
 from tapewire_services.strategies.domain.decision_throttling import PublishedDecision
-from tapewire_services.strategies.domain.stop_loss import StopLossState
+from tapewire_services.strategies.domain.protection import ProtectionState
 
 CHECKPOINT_NAME = "strategies-marks"
 MIN_SAVE_INTERVAL_SECONDS = 1.0
@@ -43,23 +43,23 @@ logger = structlog.get_logger("strategies")
 
 class StrategyResumePoint(msgspec.Struct, frozen=True, rename="camel"):
     """The state of a strategy when the quote of `quoted_at`, and every earlier one, had been
-    handled: the strategy itself, its stop-loss, its last published decision, the state of its
+    handled: the strategy itself, its protection, its last published decision, the state of its
     decision-maker as JSON text (None when it has none or cannot export it), and the digest of that
     quote, because several quotes may have one timestamp (None in an old checkpoint)."""
 
     quoted_at: datetime
     tracked: TrackedStrategy = msgspec.field(name="member")
-    stop_loss: StopLossState = msgspec.field(name="guard")
+    protection: ProtectionState = msgspec.field(name="guard")
     last_published: PublishedDecision | None = msgspec.field(name="told")
     decision_maker_state: str | None = msgspec.field(name="memory")
     quote_digest: str | None = None
 
 
 class StrategyCheckpoint(msgspec.Struct, frozen=True, rename="camel"):
-    """`stop_loss` is the newest state; `resume_point` the last point at which every quote had been
+    """`protection` is the newest state; `resume_point` the last point at which every quote had been
     handled."""
 
-    stop_loss: StopLossState = msgspec.field(default=StopLossState(), name="guard")
+    protection: ProtectionState = msgspec.field(default=ProtectionState(), name="guard")
     resume_point: StrategyResumePoint | None = msgspec.field(default=None, name="place")
 
 
@@ -151,7 +151,7 @@ class RunnerCheckpoint:
             return data
         logger.warning("checkpoint.reduced", symbol=symbol, strategies=len(checkpoints))
         return self._encode_state(
-            {subject: StrategyCheckpoint(one.stop_loss) for subject, one in checkpoints.items()}
+            {subject: StrategyCheckpoint(one.protection) for subject, one in checkpoints.items()}
         )
 
     def _encode_state(self, checkpoints: dict[str, StrategyCheckpoint]) -> bytes:
@@ -165,7 +165,7 @@ def _group_by_symbol(
     """The checkpoints that hold anything."""
     found: defaultdict[str, dict[str, StrategyCheckpoint]] = defaultdict(dict)
     for symbol, subject, checkpoint in checkpoints:
-        if checkpoint.resume_point is not None or checkpoint.stop_loss.best_price is not None:
+        if checkpoint.resume_point is not None or checkpoint.protection.best_price is not None:
             found[symbol][subject] = checkpoint
     return found
 

@@ -1,4 +1,4 @@
-"""The requests that the strategies service answers: create, update, start, stop, get, list.
+"""The requests that the strategies service answers: create, update, start, stop, delete, get, list.
 
 A handler builds a command and executes it, or reads. It is the only place that reads a clock. A
 strategy also changes in the process of the runner, so a command is decided on the newest state in
@@ -25,6 +25,7 @@ from tapewire.runtime import RequestContext
 from tapewire.runtime.commands import handle_command
 from tapewire.runtime.contracts.strategies import (
     CreateStrategy,
+    DeleteStrategy,
     GetStrategy,
     ListStrategies,
     StartStrategy,
@@ -38,6 +39,7 @@ from tapewire_services.strategies.domain.commands import (
     MAX_ID_LENGTH,
     Command,
     CreateStrategyCommand,
+    DeleteStrategyCommand,
     StartStrategyCommand,
     StopStrategyCommand,
     StrategySettings,
@@ -83,6 +85,7 @@ class StrategiesService:
                 quantity=request.quantity,
                 stop_loss=request.stop_loss,
                 max_trades=request.max_trades,
+                take_profit=request.take_profit,
             )
         )
         if not await self._quote_cache.has_symbol(settings.symbol):
@@ -112,6 +115,7 @@ class StrategiesService:
             quantity=request.quantity,
             stop_loss=request.stop_loss,
             max_trades=request.max_trades,
+            take_profit=request.take_profit,
         )
         return await self._handle_command(request, command, context)
 
@@ -128,8 +132,19 @@ class StrategiesService:
         return await self._handle_command(request, command, context)
 
     async def stop(self, request: StopStrategy, context: RequestContext) -> StrategyReply:
-        """Stop the strategy."""
+        """Stop the strategy, and protect, leave or close its position."""
         command = StopStrategyCommand(
+            id=context.command_id,
+            at=self._clock(),
+            user=request.user_id,
+            strategy_id=request.strategy_id,
+            position=request.position,
+        )
+        return await self._handle_command(request, command, context)
+
+    async def delete(self, request: DeleteStrategy, context: RequestContext) -> StrategyReply:
+        """Delete the strategy. Repeating the command is answered like the first time."""
+        command = DeleteStrategyCommand(
             id=context.command_id,
             at=self._clock(),
             user=request.user_id,
@@ -140,13 +155,18 @@ class StrategiesService:
     async def get(self, request: GetStrategy, _: RequestContext) -> StrategyReply:
         """The strategy as the log has it. Another user's strategy is not found."""
         latest = await self._command_handler.load_latest(_strategy_subject(request))
-        return StrategyReply(strategy=_require_created(latest, request.strategy_id).strategy)
+        strategy = _require_created(latest, request.strategy_id).strategy
+        if strategy.status is StrategyStatus.DELETED:
+            raise _strategy_not_found(request.strategy_id)
+        return StrategyReply(strategy=strategy)
 
     async def list(self, request: ListStrategies, _: RequestContext) -> StrategiesReply:
-        """A page of the user's strategies, as they are now."""
+        """A page of the user's strategies, as they are now. Deleted ones are left out, so a page
+        may have fewer rows than `limit`."""
         page = await self._history.read_page(request.user_id, request.limit, request.cursor)
+        existing = [row for row in page.rows if row.status is not StrategyStatus.DELETED]
         return StrategiesReply(
-            strategies=page.rows, next=page.next, as_of=page.bounds.last, epoch=page.bounds.epoch
+            strategies=existing, next=page.next, as_of=page.bounds.last, epoch=page.bounds.epoch
         )
 
     async def _require_started(self, request: StartStrategy) -> None:
@@ -160,7 +180,7 @@ class StrategiesService:
 
     async def _handle_command(
         self,
-        request: UpdateStrategy | StartStrategy | StopStrategy,
+        request: UpdateStrategy | StartStrategy | StopStrategy | DeleteStrategy,
         command: Command,
         context: RequestContext,
     ) -> StrategyReply:
@@ -171,7 +191,7 @@ class StrategiesService:
 
 
 def _strategy_subject(
-    request: UpdateStrategy | StartStrategy | StopStrategy | GetStrategy,
+    request: UpdateStrategy | StartStrategy | StopStrategy | DeleteStrategy | GetStrategy,
 ) -> EventSubject:
     if not 1 <= len(request.strategy_id) <= MAX_ID_LENGTH:
         raise _strategy_not_found(request.strategy_id)

@@ -1,10 +1,10 @@
-"""Runs one active strategy: places its orders, watches its stop-loss and has its decisions made.
+"""Runs one active strategy: places its orders, protects its position and has its decisions made.
 
-`on_quote` receives quotes and applies them to the stop-loss at once; `update` receives the strategy
-as the log has it. `run` runs two loops side by side, so a slow decision-maker delays no stop-loss:
-the order loop places the pending order and triggers the stop-loss, the decision loop asks the
-decision-maker. The worker owns all state of its strategy. What it gives out is built by
-`domain/command_builders` and stored by `command_execution`.
+`on_quote` receives quotes and applies them to the protection at once; `update` receives the
+strategy as the log has it. `run` runs two loops side by side, so a slow or failing decision-maker
+delays no exit: the order loop lets `StrategyOrders` place and cancel orders and begin exits, the
+decision loop asks the decision-maker. The worker owns all state of its strategy. What it gives out
+is built by `domain/command_builders` and stored by `command_execution`.
 
 A `StrategyCheckpoint` holds what is not in the log. When a worker in another process resumes from
 it and has missed no price, it handles the newest quote as this worker would have, on the strategy
@@ -14,10 +14,12 @@ stored.
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 
 import structlog
 
-from tapewire.events import Action, PriceUpdated, Strategy, StrategyOrder, StrategyStatus
+from tapewire.events import Action, PriceUpdated, Strategy, StrategyStatus
+from tapewire.log.backoff import Backoff
 from tapewire_services.strategies.command_execution import (
     DECISION_RETRY_SECONDS,
     WorkerDependencies,
@@ -36,16 +38,17 @@ from tapewire_services.strategies.domain.decision_throttling import (
     PublishedDecision,
     should_publish,
 )
+from tapewire_services.strategies.domain.exits import closing_side
+from tapewire_services.strategies.domain.protection import ProtectionState, apply_price
 from tapewire_services.strategies.domain.rules import Signal
-from tapewire_services.strategies.domain.stop_loss import StopLossState, apply_price
-from tapewire_services.strategies.domain.trading import closing_side, rejection_reason
-from tapewire_services.strategies.order_placement import place_until_answered
+from tapewire_services.strategies.domain.trading import rejection_reason
 from tapewire_services.strategies.runner_checkpoint import (
     StrategyCheckpoint,
     StrategyResumePoint,
     can_resume,
     digest_quote,
 )
+from tapewire_services.strategies.strategy_orders import StrategyOrders
 
 MAX_PENDING_QUOTES = 256
 """Quotes that wait for a decision-maker; of more, the newest are kept."""
@@ -65,12 +68,12 @@ class StrategyWorker:
         checkpoint = checkpoint or StrategyCheckpoint()
         self._dependencies = dependencies
         self._tracked = tracked
-        self._stop_loss: StopLossState = checkpoint.stop_loss
+        self._protection: ProtectionState = checkpoint.protection
         self._resume_point = checkpoint.resume_point
         self._decisions = DecisionSession(dependencies.make_decision_maker)
         self._possibly_decided: tuple[PriceUpdated, Strategy] | None = None
         """A quote that the previous worker may have handled, and the strategy as it was then."""
-        self._last_placed_client_order_id: str | None = None
+        self._orders = StrategyOrders(dependencies, self)
         self._last_published: PublishedDecision | None = None
         self._pending_quotes: deque[PriceUpdated] = deque(maxlen=MAX_PENDING_QUOTES)
         self._last_quote: PriceUpdated | None = None
@@ -83,6 +86,11 @@ class StrategyWorker:
     def tracked(self) -> TrackedStrategy:
         """The newest known version of the strategy."""
         return self._tracked
+
+    @property
+    def protection(self) -> ProtectionState:
+        """What the prices of the position have touched."""
+        return self._protection
 
     @property
     def is_busy(self) -> bool:
@@ -98,6 +106,10 @@ class StrategyWorker:
     def _is_started(self) -> bool:
         return self._strategy.status is StrategyStatus.STARTED
 
+    def wake_after(self, seconds: float) -> None:
+        """Let the order loop look at the strategy again after `seconds`."""
+        asyncio.get_running_loop().call_later(seconds, self._strategy_changed.set)
+
     def capture_checkpoint(self) -> StrategyCheckpoint:
         """Record and return what the log does not hold. While a quote is being decided on, the
         resume point stays the previous one."""
@@ -106,12 +118,12 @@ class StrategyWorker:
             self._resume_point = StrategyResumePoint(
                 self._last_quote.timestamp,
                 self._tracked,
-                self._stop_loss,
+                self._protection,
                 self._last_published,
                 self._decisions.export_state(),
                 digest_quote(self._last_quote),
             )
-        return StrategyCheckpoint(self._stop_loss, self._resume_point)
+        return StrategyCheckpoint(self._protection, self._resume_point)
 
     def update(self, tracked: TrackedStrategy) -> None:
         """Take over the strategy as the log has it; an older version is ignored."""
@@ -142,7 +154,7 @@ class StrategyWorker:
         if point is None or not can_resume(point, self._tracked, quote):
             self._resume_point = None
             return False
-        self._stop_loss = point.stop_loss
+        self._protection = point.protection
         self._last_published = point.last_published
         self._decisions.resume_from(point.decision_maker_state)
         self._possibly_decided = (quote, point.tracked.strategy)
@@ -151,59 +163,40 @@ class StrategyWorker:
 
     def _apply_quote(self, quote: PriceUpdated) -> None:
         self._last_quote = quote
-        if not self._is_started:
-            return
-        self._stop_loss = apply_price(
-            self._stop_loss, self._strategy, self._tracked.position_since, quote.price
+        self._protection = apply_price(
+            self._protection, self._strategy, self._tracked.position_since, quote.price
         )
-        if self._stop_loss.touch is not None:
+        if self._protection.touch is not None:
             self._strategy_changed.set()
-        self._pending_quotes.append(quote)
-        self._quotes_available.set()
+        if self._is_started:
+            self._pending_quotes.append(quote)
+            self._quotes_available.set()
 
     async def run(self) -> None:
-        """Work until canceled. An unexpected error fails the strategy."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._run_order_loop())
-                group.create_task(self._run_decision_loop())
-        except ExceptionGroup as errors:
-            error = errors.exceptions[0]
-            logger.error("worker.failed", subject=str(self._tracked.subject), exc_info=error)
-            await self._fail_strategy("internal", f"{type(error).__name__}: {error}")
+        """Work until canceled. An unexpected error fails the strategy; it is protected on."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._run_loop(self._run_order_loop))
+            group.create_task(self._run_loop(self._run_decision_loop))
+
+    async def _run_loop(self, loop: Callable[[], Awaitable[None]]) -> None:
+        """Run `loop` again after each unexpected error, with growing pauses."""
+        backoff = Backoff(self._dependencies.rng)
+        while True:
+            try:
+                await loop()
+            except Exception as error:
+                logger.exception("worker.failed", subject=str(self._tracked.subject))
+                await self._fail_strategy("internal", f"{type(error).__name__}: {error}")
+            await backoff.wait()
 
     async def _run_order_loop(self) -> None:
-        """Place the pending order; trigger the stop-loss when no order is pending."""
+        """Do what the strategy's orders need, whenever it has changed or an exit was touched."""
         while True:
             self._is_managing_orders = False
             await self._strategy_changed.wait()
             self._strategy_changed.clear()
             self._is_managing_orders = True
-            order = self._strategy.order
-            if order is not None and order.client_order_id != self._last_placed_client_order_id:
-                await self._place_order(order)
-            await self._trigger_stop_loss()
-
-    async def _place_order(self, order: StrategyOrder) -> None:
-        rejection = await place_until_answered(
-            self._dependencies.order_client, self._tracked, order, self._dependencies.rng
-        )
-        self._last_placed_client_order_id = order.client_order_id
-        if rejection is not None:
-            command = builders.build_end_rejected_order(
-                self._tracked, order.order_id, rejection, self._dependencies.clock()
-            )
-            await self._execute(command, self._tracked.correlation)
-
-    async def _trigger_stop_loss(self) -> None:
-        state, side = self._stop_loss, closing_side(self._strategy)
-        if state.touch is None or side is None or self._strategy.order is not None:
-            return
-        if state.side is side and state.position_since == self._tracked.position_since:
-            command = builders.build_trigger_stop_loss(
-                self._tracked, state.touch, side, self._dependencies.clock()
-            )
-            await self._execute(command, command.id)
+            await self._orders.advance()
 
     async def _run_decision_loop(self) -> None:
         """Ask the decision-maker whenever new quotes have arrived."""
@@ -243,7 +236,7 @@ class StrategyWorker:
         reason, decided_at = None, self._dependencies.arrival_time(quote)
         if signal.action is not Action.HOLD:
             reason = (
-                self._stop_loss_objection(strategy)
+                self._exit_objection(strategy)
                 or rejection_reason(strategy, signal.action)
                 or self._dependencies.find_exposure_objection(strategy, signal.action)
             )
@@ -251,7 +244,7 @@ class StrategyWorker:
                 command = builders.build_act_on_signal(
                     self._tracked, signal, quote, strategy.orders, self._dependencies.clock()
                 )
-                reason = await self._execute(command, command.id, DECISION_RETRY_SECONDS)
+                reason = await self.execute(command, command.id, DECISION_RETRY_SECONDS)
             if reason is None:
                 self._last_published = PublishedDecision(signal.action, decided_at)
                 return
@@ -262,20 +255,22 @@ class StrategyWorker:
             if await publish_decision(self._dependencies, draft):
                 self._last_published = PublishedDecision(signal.action, decided_at)
 
-    def _stop_loss_objection(self, strategy: Strategy) -> str | None:
-        """A touched stop-loss takes precedence over a signal at the same price."""
-        if self._stop_loss.touch is None or self._stop_loss.side is not closing_side(strategy):
+    def _exit_objection(self, strategy: Strategy) -> str | None:
+        """A touched exit takes precedence over a signal at the same price."""
+        touch = self._protection.touch
+        if touch is None or self._protection.side is not closing_side(strategy):
             return None
-        return f"the stop-loss at {self._stop_loss.touch.trigger_price} was reached"
+        name = touch.reason.value.replace("_", "-")
+        return f"the {name} at {touch.trigger_price} was reached"
 
     async def _fail_strategy(self, error_code: str, details: str) -> None:
         logger.warning("strategy.failed", subject=str(self._tracked.subject), reason=details)
         command = builders.build_fail_strategy(
             self._tracked, error_code, details, self._dependencies.clock()
         )
-        await self._execute(command, command.id)
+        await self.execute(command, command.id)
 
-    async def _execute(
+    async def execute(
         self, command: Command, correlation: str, retry_seconds: float | None = None
     ) -> str | None:
         """Execute `command` and take over the strategy as it is afterwards. Return why the command

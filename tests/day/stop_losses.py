@@ -11,16 +11,13 @@ from typing import NamedTuple
 from tapewire.events import (
     OrderEvent,
     OrderFilled,
-    OrderPlaced,
     StopLossExecuted,
     StopLossKind,
     StopLossTriggered,
     Strategy,
     StrategyCompleted,
     StrategyEvent,
-    StrategyFailed,
     StrategyStarted,
-    StrategyStopped,
     TradeExecuted,
 )
 from tapewire.log import RecordedEvent
@@ -54,17 +51,21 @@ def recorded_triggers(day: DayRecord) -> list[StopLossTrigger]:
 def find_wrong_executions_of_stop_losses(day: DayRecord) -> list[str]:
     """Find stop-losses that were triggered twice, executed twice or never executed."""
     triggered, executed, open_ = list[str](), list[str](), set[str]()
+    exits = dict[str, str]()
     for recorded in day.events:
         event = recorded.event
         if isinstance(event, StopLossTriggered):
             triggered.append(event.order_id)
+            exits[event.strategy.strategy_id] = event.order_id
+        if isinstance(event, StrategyEvent) and event.strategy.exit is None:
+            exits.pop(event.strategy.strategy_id, None)
         if isinstance(event, StopLossExecuted):
             executed.append(event.order_id)
         if isinstance(event, OrderEvent):
             (open_.add if event.order.status.is_open else open_.discard)(event.order.order_id)
     wrong = [f"{one} was triggered twice" for one in triggered if triggered.count(one) > 1]
     wrong += [f"{one} was executed twice" for one in executed if executed.count(one) > 1]
-    missing = [one for one in triggered if one not in executed and one not in open_]
+    missing = [one for one in exits.values() if one not in open_]
     return wrong + [f"{one} was never executed" for one in missing]
 
 
@@ -96,10 +97,10 @@ def _track_event(
         watch = trackers.setdefault(strategy.strategy_id, _StopLossTracker(strategy))
         if isinstance(event, StrategyStarted):
             watch.start(step, known_quotes[strategy.symbol].price)
-        if isinstance(event, StrategyStopped | StrategyCompleted | StrategyFailed):
-            watch.is_started = False
+        if isinstance(event, StrategyCompleted):
+            watch.is_watching = False
     if isinstance(event, OrderEvent) and event.order.strategy_id is not None:
-        trackers[event.order.strategy_id].apply_order_event(step, event)
+        trackers[event.order.strategy_id].apply_order_event(event)
 
 
 class _StopLossTracker:
@@ -107,31 +108,28 @@ class _StopLossTracker:
 
     def __init__(self, strategy: Strategy) -> None:
         self.strategy = strategy
-        self.is_started = False
+        self.is_watching = False
         self.triggers: list[StopLossTrigger] = []
         self._position = AverageCostPosition()
-        self._has_open_order = False
         self._reset()
 
     def _reset(self) -> None:
         self._best_price: Decimal | None = None
-        self._crossed_prices: tuple[Decimal, Decimal] | None = None
         self._has_triggered = False
 
     def start(self, step: int, price: Decimal) -> None:
-        """Start the strategy at the current price."""
-        self._reset()
-        self.is_started = True
+        """Start the strategy at the current price. It is watched from then on, stopped or not."""
+        self.is_watching = True
         self.apply_price(step, price)
 
     def apply_price(self, step: int, price: Decimal) -> None:
         """Apply a price. All events of earlier steps have been applied."""
         stop = self.strategy.stop_loss
         if (
-            not self.is_started
+            not self.is_watching
             or stop is None
             or not self._position.quantity
-            or self._crossed_prices
+            or self._has_triggered
         ):
             return
         long = self._position.quantity > 0
@@ -142,18 +140,13 @@ class _StopLossTracker:
         share = (100 - stop.percent if long else 100 + stop.percent) / 100
         trigger = round_to_places(Fraction(reference) * Fraction(share))
         if price <= trigger if long else price >= trigger:
-            self._crossed_prices = (trigger, price)
-            self._trigger_if_possible(step)
+            self._has_triggered = True
+            self.triggers.append(StopLossTrigger(self.strategy.strategy_id, step, trigger, price))
 
-    def apply_order_event(self, step: int, event: OrderEvent) -> None:
+    def apply_order_event(self, event: OrderEvent) -> None:
         """Apply an event of one of the strategy's orders."""
-        if isinstance(event, OrderPlaced):
-            self._has_open_order = True
         if isinstance(event, OrderFilled):
             self._apply_fill(event)
-        if not event.order.status.is_open:
-            self._has_open_order = False
-            self._trigger_if_possible(step)
 
     def _apply_fill(self, event: OrderFilled) -> None:
         before = self._position.quantity
@@ -171,16 +164,3 @@ class _StopLossTracker:
         )
         if before * self._position.quantity <= 0:
             self._reset()
-
-    def _trigger_if_possible(self, step: int) -> None:
-        """Trigger once, as soon as no order is open, and while there is a position to close."""
-        if (
-            self._crossed_prices
-            and self.is_started
-            and not self._has_open_order
-            and not self._has_triggered
-        ):
-            self._has_triggered = True
-            self.triggers.append(
-                StopLossTrigger(self.strategy.strategy_id, step, *self._crossed_prices)
-            )

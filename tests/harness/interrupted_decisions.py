@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from tapewire.events import (
     Action,
     AlertLevel,
+    ExitReason,
     MovingAverageCrossover,
     OrderType,
     RuleKind,
@@ -35,7 +36,7 @@ from tapewire_services.strategies.domain.commands import (
     CreateStrategyCommand,
     StartStrategyCommand,
     StrategySettings,
-    TriggerStopLossCommand,
+    TriggerExitCommand,
     decision_id,
 )
 from tapewire_services.strategies.domain.strategy import STRATEGY_DECIDER, derive_strategy_id
@@ -127,8 +128,9 @@ def _stop_loss_commands() -> list[Any]:
             price=Decimal("98.5"),
         )  # fmt: skip
 
-    trigger = TriggerStopLossCommand(
-        **fields, id="stop-loss", at=at(5), expected_order_count=1, side=Side.SELL,
+    trigger = TriggerExitCommand(
+        **fields, id="stop-loss", at=at(5), expected_order_count=1,
+        reason=ExitReason.STOP_LOSS, side=Side.SELL,
         price=Decimal(98), trigger_price=Decimal(99),
     )  # fmt: skip
     return [*_signal_commands(max_trades=2), fill("1", 4), trigger, fill("2-sl", 6)]

@@ -24,11 +24,14 @@ from tapewire.events import (
     StopLoss,
     StopLossTriggered,
     Strategy,
+    StrategyClosing,
     StrategyEvent,
     StrategyRule,
     StrategySignaled,
     StrategyStatus,
     StrategyTraded,
+    TakeProfit,
+    TakeProfitTriggered,
 )
 from tapewire.log import (
     CommandHandler,
@@ -84,6 +87,14 @@ class UnreliableOrderClient:
         self.received_requests.append(request)
         with self._map_errors():
             await self.orders_process.service.place(request, make_context(command_id, correlation))
+        self._maybe_lose("the answer")
+
+    async def cancel_order(
+        self, request: order_contracts.CancelOrder, correlation: str, command_id: str
+    ) -> None:
+        self._maybe_lose("the request")
+        with self._map_errors():
+            await self.orders_process.service.cancel(request, make_context(command_id, correlation))
         self._maybe_lose("the answer")
 
     async def get_order(self, request: order_contracts.GetOrder, correlation: str) -> None:
@@ -151,6 +162,7 @@ class StrategiesProcess(MemoryProcess):
         *,
         quantity: str = "10",
         stop_loss: StopLoss | None = None,
+        take_profit: TakeProfit | None = None,
         max_trades: int | None = None,
         user: str = USER,
         symbol: str = "IBM",
@@ -164,6 +176,7 @@ class StrategiesProcess(MemoryProcess):
             quantity=Decimal(quantity),
             stop_loss=stop_loss,
             max_trades=max_trades,
+            take_profit=take_profit,
         )
         id_ = (await self.request(self.service.create, create)).strategy.strategy_id
         if is_started:
@@ -270,9 +283,13 @@ class StrategiesLogSummary:
         orders = [
             event.strategy.order
             for event in self.events_by_strategy[id_]
-            if isinstance(event, StrategySignaled | StopLossTriggered)
+            if isinstance(
+                event,
+                StrategySignaled | StopLossTriggered | TakeProfitTriggered | StrategyClosing,
+            )
         ]
-        return [(one.client_order_id, one.side, one.qty) for one in orders if one is not None]
+        begun = [(one.client_order_id, one.side, one.qty) for one in orders if one is not None]
+        return list(dict.fromkeys(begun))
 
     def describe_events(self, id_: str) -> list[str]:
         """The strategy's events, one word each."""

@@ -20,6 +20,7 @@ from tapewire.events import (
     ConfigurationChanged,
     ConfigurationCreated,
     Event,
+    ExitReason,
     Item,
     ItemAnalysed,
     Order,
@@ -225,7 +226,7 @@ class SyntheticLog:
         number = self._next_number()
         id_ = f"strategy-{number}"
         subject = EventSubject(user, "strategies", id_)
-        of = {"user": user, "strategy_id": id_}
+        of: dict[str, Any] = {"user": user, "strategy_id": id_}
         settings = plans.StrategySettings(
             name="breakout",
             symbol="IBM",
@@ -253,7 +254,7 @@ class SyntheticLog:
             self._add_signal(subject, of, Action.SELL, fill_count=1)
 
     def _add_signal(
-        self, subject: EventSubject, identity: dict[str, str], action: Action, fill_count: int
+        self, subject: EventSubject, identity: dict[str, Any], action: Action, fill_count: int
     ) -> None:
         orders = self._states[str(subject)].strategy.orders
         act = plans.ActOnSignalCommand(
@@ -270,12 +271,13 @@ class SyntheticLog:
         self._decide(STRATEGY_DECIDER, subject, act)
         self._fill_strategy_order(subject, identity, fill_count)
 
-    def _add_stop_loss(self, subject: EventSubject, identity: dict[str, str]) -> None:
+    def _add_stop_loss(self, subject: EventSubject, identity: dict[str, Any]) -> None:
         strategy = self._states[str(subject)].strategy
-        trigger = plans.TriggerStopLossCommand(
+        trigger = plans.TriggerExitCommand(
             id=f"{subject.entity}.stop-loss.{strategy.orders + 1}",
             at=self.now(),
             expected_order_count=strategy.orders,
+            reason=ExitReason.STOP_LOSS,
             side=Side.SELL,
             price=Decimal("97.5"),
             trigger_price=Decimal(98),
@@ -285,7 +287,7 @@ class SyntheticLog:
         self._fill_strategy_order(subject, identity, 1)
 
     def _fill_strategy_order(
-        self, subject: EventSubject, identity: dict[str, str], fill_count: int
+        self, subject: EventSubject, identity: dict[str, Any], fill_count: int
     ) -> None:
         """Place and fill the strategy's current order, and report the fills to the strategy."""
         order = self._states[str(subject)].strategy.order

@@ -121,7 +121,7 @@ REFUSED_TO_ALL_BUT: dict[str, tuple[str, ...]] = {
     "live.px.FORGED": (),
     # Requests.
     "svc.orders.place": ("orders", "edge", "strategies"),
-    "svc.orders.cancel": ("orders", "edge"),
+    "svc.orders.cancel": ("orders", "edge", "strategies"),
     "svc.strategies.start": ("strategies", "edge"),
     "svc.prices.bars": ("prices", "edge"),
     "svc.prices.newest-bars": ("prices", "edge"),

@@ -28,7 +28,7 @@ _FINISHED_BY_DOMAIN: dict[str, Callable[[Event], bool]] = {
     "orders": lambda event: isinstance(event, OrderEvent) and not event.order.status.is_open,
     "strategies": lambda event: (
         isinstance(event, StrategyEvent)
-        and event.strategy.status is StrategyStatus.COMPLETED
+        and event.strategy.status in (StrategyStatus.COMPLETED, StrategyStatus.DELETED)
         and event.strategy.order is None
     ),
     "rules": lambda event: isinstance(event, RuleDeleted),

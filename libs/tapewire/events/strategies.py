@@ -1,4 +1,4 @@
-"""The events of a strategy, its decisions and its stop-loss.
+"""The events of a strategy, its decisions, and the exits that protect its position.
 
 A strategy's events have the subjects ``ev.{user}.strategies.{id}`` and carry the strategy as it is
 afterwards. Its decisions, whether acted on or not, have ``ev.{user}.decisions.{id}``.
@@ -12,8 +12,9 @@ from typing import Annotated
 import msgspec
 
 from tapewire.events.catalogue import Event, event
-from tapewire.events.fields import PER_SHARE, PERCENT, SHARES, UTC_TIME, about
+from tapewire.events.fields import PER_SHARE, SHARES, UTC_TIME, about
 from tapewire.events.orders import Side
+from tapewire.events.strategy_settings import StopLoss, StrategyRule, TakeProfit
 
 
 class StrategyStatus(enum.Enum):
@@ -22,11 +23,13 @@ class StrategyStatus(enum.Enum):
     STOPPED = "stopped"
     COMPLETED = "completed"
     ERROR = "error"
+    DELETED = "deleted"
 
 
-class StopLossKind(enum.Enum):
-    FIXED = "fixed"
-    TRAILING = "trailing"
+class ExitReason(enum.Enum):
+    STOP_LOSS = "stop_loss"
+    TAKE_PROFIT = "take_profit"
+    FLATTEN = "flatten"
 
 
 class Action(enum.Enum):
@@ -35,52 +38,26 @@ class Action(enum.Enum):
     HOLD = "hold"
 
 
-class _StrategyRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="kind"):
-    """The parameters of a rule. Windows are numbers of prices."""
+class StrategyExit(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The position is being closed. A pending order that is not the closing one is canceled first.
 
+    `attempts` counts the closing orders that ended without closing it.
+    """
 
-class MovingAverageCrossover(
-    _StrategyRule, frozen=True, kw_only=True, tag="moving_average_crossover"
-):
-    """Buy when the average of the last `fast` prices rises above that of the last `slow`, sell when
-    it falls below."""
-
-    fast: Annotated[int, about("prices in the short average")]
-    slow: Annotated[int, about("prices in the long average")]
-
-
-class Breakout(_StrategyRule, frozen=True, kw_only=True, tag="breakout"):
-    """Buy `margin_percent` above the highest of the last `window` prices, sell as much below the
-    lowest."""
-
-    window: Annotated[int, about("prices looked back at")]
-    margin_percent: Annotated[Decimal, about("how far beyond them", PERCENT)] = Decimal(0)
-
-
-class MeanReversion(_StrategyRule, frozen=True, kw_only=True, tag="mean_reversion"):
-    """Buy `deviations` standard deviations below the mean of the last `window` prices, sell as far
-    above it."""
-
-    window: Annotated[int, about("prices in the mean")]
-    deviations: Annotated[Decimal, about("standard deviations away from it")]
-
-
-StrategyRule = MovingAverageCrossover | Breakout | MeanReversion
-
-
-class StopLoss(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Close the position when the price is `percent` worse than the entry (fixed) or than the best
-    price since the entry (trailing)."""
-
-    kind: Annotated[
-        StopLossKind, about("fixed: from the entry; trailing: from the best price since")
+    reason: Annotated[ExitReason, about("what began it")]
+    side: Annotated[
+        Side | None, about("of the order that closes the position, null to close any position")
     ]
-    percent: Annotated[Decimal, about("how much worse closes the position", PERCENT)]
+    trigger_price: Annotated[
+        Decimal | None, about("the price that began it, null when a person did", PER_SHARE)
+    ]
+    attempts: Annotated[int, about("closing orders that ended without closing it")] = 0
 
 
-class StrategyOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class StrategyOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A strategy's pending order: `qty` shares at the market, of which `filled_qty` are executed.
-    `trigger_price` is that of the stop-loss whose order it is, else None."""
+    `trigger_price` is that of the stop-loss or take-profit whose order it is, else None. An order
+    that `closes` the position is reduce-only."""
 
     order_id: Annotated[str, about("the order's id")]
     client_order_id: Annotated[str, about("what the strategy calls it")]
@@ -89,19 +66,35 @@ class StrategyOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     filled_qty: Annotated[Decimal, about("executed so far", SHARES)]
     trigger_price: Annotated[
         Decimal | None,
-        about("that of the stop-loss it closes the position for, else null", PER_SHARE),
+        about("that of the exit it closes the position for, else null", PER_SHARE),
     ]
+    closes: Annotated[
+        ExitReason | None, about("why it closes the position, null for an order of the rule")
+    ] = None
+
+    @property
+    def closing_reason(self) -> ExitReason | None:
+        """Why it closes the position. Orders of stop-losses from before `closes` existed are known
+        by their trigger price."""
+        if self.closes is None and self.trigger_price is not None:
+            return ExitReason.STOP_LOSS
+        return self.closes
 
 
-class Strategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Strategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A strategy as clients see it.
 
     `quantity` is the size of each order of its rule, in shares. `position` is its holding, negative
     when short, and `entry_price` the average price of that, rounded to eight places. `order` is the
     pending order; there is never a second one. `orders` counts the orders, `trades` those that were
     executed, in part or completely, whatever the number of fills. After `max_trades` of them (None:
-    no limit) the strategy is completed as soon as its stop-loss has nothing to guard. `message`
-    explains the status. `timestamp` is the time of the last change, UTC.
+    no limit) the strategy is completed as soon as its stop-loss and take-profit have nothing to
+    guard. `message` explains the status. `timestamp` is the time of the last change, UTC.
+
+    `is_protected` says whether the stop-loss and the take-profit are watched, whatever the status.
+    It is None in events from before the field existed, when only those of a started strategy were.
+    `exit` is set while the position is being closed. A field with a default is absent in JSON while
+    it has its default.
     """
 
     strategy_id: Annotated[str, about("its id")]
@@ -121,6 +114,28 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     trades: Annotated[int, about("how many of them were executed, in part or whole")]
     message: Annotated[str | None, about("why its status is what it is")]
     timestamp: Annotated[datetime, about("when it last changed", UTC_TIME)]
+    take_profit: Annotated[TakeProfit | None, about("when it takes its profit, null for never")] = (
+        None
+    )
+    is_protected: Annotated[
+        bool | None, about("whether stop-loss and take-profit are watched, in any status")
+    ] = None
+    exit: Annotated[StrategyExit | None, about("how its position is being closed, else null")] = (
+        None
+    )
+
+    @property
+    def has_protection(self) -> bool:
+        """Whether its stop-loss and its take-profit are watched."""
+        if self.is_protected is None:
+            return self.status is StrategyStatus.STARTED
+        return self.is_protected
+
+    @property
+    def guards_position(self) -> bool:
+        """Whether there is a position that a stop-loss or a take-profit is watched for."""
+        is_guarded = self.stop_loss is not None or self.take_profit is not None
+        return self.has_protection and is_guarded and self.position != 0
 
 
 class StrategyEvent(Event, frozen=True, kw_only=True):
@@ -137,7 +152,7 @@ class StrategyCreated(StrategyEvent, frozen=True, kw_only=True):
 
 @event("strategy.updated", subject="ev.{user}.strategies.{strategyId}")
 class StrategyUpdated(StrategyEvent, frozen=True, kw_only=True):
-    """Its name, rule, quantity, stop-loss or number of trades was changed."""
+    """Its settings were changed, or an order ended that changes nothing else."""
 
 
 @event("strategy.started", subject="ev.{user}.strategies.{strategyId}")
@@ -147,7 +162,8 @@ class StrategyStarted(StrategyEvent, frozen=True, kw_only=True):
 
 @event("strategy.stopped", subject="ev.{user}.strategies.{strategyId}")
 class StrategyStopped(StrategyEvent, frozen=True, kw_only=True):
-    """The strategy follows prices no more; its holding stays."""
+    """The strategy's rule follows prices no more. Its position stays, and so does its protection if
+    `strategy.isProtected`."""
 
 
 @event("strategy.completed", subject="ev.{user}.strategies.{strategyId}")
@@ -202,6 +218,45 @@ class StopLossExecuted(StrategyEvent, frozen=True, kw_only=True):
     trigger_price: Annotated[Decimal, about("where it closed the position", PER_SHARE)]
     current_price: Annotated[Decimal, about("what it was executed at", PER_SHARE)]
     order_id: Annotated[str, about("the order that closed the position")]
+
+
+@event("strategy.take_profit_triggered", subject="ev.{user}.strategies.{strategyId}")
+class TakeProfitTriggered(StrategyEvent, frozen=True, kw_only=True):
+    """`current_price` reached `trigger_price`; the order `order_id` closes the position."""
+
+    trigger_price: Annotated[Decimal, about("where it closes the position", PER_SHARE)]
+    current_price: Annotated[Decimal, about("the price that reached it", PER_SHARE)]
+    order_id: Annotated[str, about("the order that closes the position")]
+
+
+@event("strategy.take_profit_executed", subject="ev.{user}.strategies.{strategyId}")
+class TakeProfitExecuted(StrategyEvent, frozen=True, kw_only=True):
+    """The closing order of a take-profit is filled."""
+
+    trigger_price: Annotated[Decimal, about("where it closed the position", PER_SHARE)]
+    current_price: Annotated[Decimal, about("what it was executed at", PER_SHARE)]
+    order_id: Annotated[str, about("the order that closed the position")]
+
+
+@event("strategy.closing", subject="ev.{user}.strategies.{strategyId}")
+class StrategyClosing(StrategyEvent, frozen=True, kw_only=True):
+    """A closing order was begun that no trigger began: after another order had ended, after an
+    earlier closing order had failed, or to flatten the position."""
+
+    order_id: Annotated[str, about("the order that closes the position")]
+
+
+@event("strategy.position_adjusted", subject="ev.{user}.strategies.{strategyId}")
+class StrategyPositionAdjusted(StrategyEvent, frozen=True, kw_only=True):
+    """Its position became what is left of it, without an execution of its own orders."""
+
+    position_before: Annotated[Decimal, about("what it held before", SHARES)]
+    reason: Annotated[str, about("what took the rest away, in words")]
+
+
+@event("strategy.deleted", subject="ev.{user}.strategies.{strategyId}")
+class StrategyDeleted(StrategyEvent, frozen=True, kw_only=True):
+    """Its user deleted the strategy, which is in no list any more."""
 
 
 @event("decision.made", subject="ev.{user}.decisions.{strategyId}")

@@ -1,4 +1,4 @@
-"""A user's strategies, except those that were completed long ago.
+"""A user's strategies, except those that were deleted, or completed long ago.
 
 Every strategy event carries the strategy after it. The view retains the newest state of each
 strategy and drops the oldest completed one beyond `MAX_COMPLETED_STRATEGIES`.
@@ -46,6 +46,8 @@ class StrategiesView:
         self._change_count += 1
         self._active.pop(strategy.strategy_id, None)
         self._completed.pop(strategy.strategy_id, None)
+        if strategy.status is StrategyStatus.DELETED:
+            return
         if strategy.status is not StrategyStatus.COMPLETED:
             self._active[strategy.strategy_id] = (self._change_count, strategy)
             return

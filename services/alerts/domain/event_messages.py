@@ -24,6 +24,8 @@ from tapewire.events import (
     StopLossTriggered,
     Strategy,
     StrategyFailed,
+    StrategyPositionAdjusted,
+    TakeProfitTriggered,
 )
 from tapewire_services.alerts.domain import report_messages
 from tapewire_services.alerts.domain.armed_rules import TriggerCandidate
@@ -43,6 +45,8 @@ NOTIFIED_EVENT_TYPES: tuple[type[Event], ...] = (
     OrderFailed,
     StrategyFailed,
     StopLossTriggered,
+    TakeProfitTriggered,
+    StrategyPositionAdjusted,
     AlertRaised,
     *report_messages.NOTIFIED_REPORT_TYPES,
 )
@@ -69,9 +73,7 @@ def to_trigger_candidate(event: Event) -> TriggerCandidate | None:
         )
     if isinstance(event, StopLossTriggered):
         strategy = event.strategy
-        return TriggerCandidate(
-            kind, strategy.symbol, _stop_loss_message(event), strategy.timestamp
-        )
+        return TriggerCandidate(kind, strategy.symbol, _exit_message(event), strategy.timestamp)
     return report_messages.to_trigger_candidate(kind, event)
 
 
@@ -100,14 +102,15 @@ def to_notification_content(event: Event) -> NotificationContent | None:
                 _strategy_failed_message(event),
                 error,
             )
-        case StopLossTriggered():
-            stop: dict[str, Any] = {
-                "triggerPrice": event.trigger_price,
-                "currentPrice": event.current_price,
-                "orderId": event.order_id,
-            }
+        case StopLossTriggered() | TakeProfitTriggered():
+            return _build_exit_content(event)
+        case StrategyPositionAdjusted():
             return _build_strategy_content(
-                event.strategy, "stop_loss", "Stop-loss triggered", _stop_loss_message(event), stop
+                event.strategy,
+                "strategy_position_adjusted",
+                "Position of a strategy adjusted",
+                _adjusted_message(event),
+                {"positionBefore": event.position_before},
             )
         case AlertRaised():
             return _build_alert_content(event)
@@ -136,6 +139,18 @@ def _build_strategy_content(
     return NotificationContent(
         type=type_, title=title, message=message, payload=payload, at=strategy.timestamp
     )
+
+
+def _build_exit_content(event: StopLossTriggered | TakeProfitTriggered) -> NotificationContent:
+    payload: dict[str, Any] = {
+        "triggerPrice": event.trigger_price,
+        "currentPrice": event.current_price,
+        "orderId": event.order_id,
+    }
+    type_, title = "stop_loss", "Stop-loss triggered"
+    if isinstance(event, TakeProfitTriggered):
+        type_, title = "take_profit", "Take-profit triggered"
+    return _build_strategy_content(event.strategy, type_, title, _exit_message(event), payload)
 
 
 def _build_alert_content(alert: AlertRaised) -> NotificationContent:
@@ -187,9 +202,21 @@ def _strategy_failed_message(event: StrategyFailed) -> str:
     return f"{name} ({strategy.symbol}) stopped: {details}"
 
 
-def _stop_loss_message(event: StopLossTriggered) -> str:
+def _exit_message(event: StopLossTriggered | TakeProfitTriggered) -> str:
     strategy, price = event.strategy, format_decimal(event.current_price)
+    exit_, short = ("Stop-loss", "stop")
+    if isinstance(event, TakeProfitTriggered):
+        exit_, short = ("Take-profit", "target")
     return (
-        f"Stop-loss of {truncate_line(strategy.name)}: {strategy.symbol} is at {price}, "
-        f"the stop at {format_decimal(event.trigger_price)}"
+        f"{exit_} of {truncate_line(strategy.name)}: {strategy.symbol} is at {price}, "
+        f"the {short} at {format_decimal(event.trigger_price)}"
+    )
+
+
+def _adjusted_message(event: StrategyPositionAdjusted) -> str:
+    strategy = event.strategy
+    return (
+        f"{truncate_line(strategy.name)} held {format_decimal(event.position_before)} "
+        f"{strategy.symbol} and holds {format_decimal(strategy.position)}: "
+        f"{truncate_line(event.reason)}"
     )

@@ -26,10 +26,10 @@ from decimal import Decimal
 
 from tapewire.decimals import normalize
 from tapewire.events import PriceUpdated, Side, TimeInForce, WaitingReason
+from tapewire.runtime.contracts.orders import NOTHING_TO_REDUCE
 from tapewire_services.orders.domain.net_positions import NetPositions
 from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrder
 from tapewire_services.orders.domain.proposals import (
-    NOTHING_TO_REDUCE,
     PendingCancel,
     PendingChange,
     PendingExecution,

@@ -9,7 +9,6 @@ from tapewire.decimals import normalize
 from tapewire.events import QuotedOffer, TimeInForce, WaitingReason
 from tapewire_services.orders.domain.open_orders import OpenOrder
 
-NOTHING_TO_REDUCE = "reduce-only: there is no position to reduce"
 DAY_IS_OVER = "the day is over"
 
 

@@ -1,4 +1,5 @@
-"""The active strategies: those that are started or have a pending order. Pure.
+"""The active strategies: those that are started, have a pending order, are being closed or have a
+position to guard. Pure.
 
 `ActiveStrategies.apply` folds one event of ``ev.*.strategies.>``. `encode` and `decode` carry the
 fold from one holder of the runner's lease to the next, which then reads only later events.
@@ -17,14 +18,15 @@ from tapewire.events import (
     UserErased,
 )
 from tapewire.log import EventSubject, RecordedEvent
+from tapewire_services.strategies.domain.exits import PROTECTED_STATUSES
 
 
 class TrackedStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A strategy of `user` as of `sequence` of the log.
 
-    `position_since` identifies its position: a sequence that changes with every start and every
-    new position. `rule_since` identifies the run of its rule: it changes with every start and every
-    new rule. `correlation` is that of its last event.
+    `position_since` identifies its position: a sequence that changes with every new position, and
+    with every start after which prices are watched again. `rule_since` identifies the run of its
+    rule: it changes with every start and every new rule. `correlation` is that of its last event.
     """
 
     user: str
@@ -41,7 +43,14 @@ class TrackedStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     @property
     def is_active(self) -> bool:
         """Whether the strategy needs a worker."""
-        return self.strategy.status is StrategyStatus.STARTED or self.strategy.order is not None
+        strategy = self.strategy
+        is_trading = strategy.status is StrategyStatus.STARTED or strategy.order is not None
+        return is_trading or strategy.exit is not None or self.is_guarding
+
+    @property
+    def is_guarding(self) -> bool:
+        """Whether prices are watched for a stop-loss or a take-profit."""
+        return self.strategy.guards_position and self.strategy.status in PROTECTED_STATUSES
 
     def after_command(
         self, strategy: Strategy, sequence: int, correlation: str
@@ -108,7 +117,11 @@ class ActiveStrategies:
             msgspec.structs.replace(
                 one,
                 strategy=msgspec.structs.replace(
-                    one.strategy, status=StrategyStatus.STOPPED, order=None
+                    one.strategy,
+                    status=StrategyStatus.STOPPED,
+                    order=None,
+                    exit=None,
+                    is_protected=False,
                 ),
                 sequence=sequence,
             )
@@ -126,7 +139,9 @@ class ActiveStrategies:
 
 
 def _position_since(previous: TrackedStrategy | None, event: StrategyEvent, sequence: int) -> int:
-    if previous is None or isinstance(event, StrategyStarted):
+    if previous is None:
+        return sequence
+    if isinstance(event, StrategyStarted) and not previous.is_guarding:
         return sequence
     return previous.position_since if is_same_side(previous.strategy, event.strategy) else sequence
 

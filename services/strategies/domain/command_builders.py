@@ -9,17 +9,18 @@ from datetime import datetime
 
 from tapewire.events import DecisionMade, OrderType, PriceUpdated, Side, StrategyOrder
 from tapewire.log import EventDraft, EventMetadata, EventSubject
-from tapewire.runtime.contracts.orders import PlaceOrder
+from tapewire.runtime.contracts.orders import CancelOrder, PlaceOrder
 from tapewire_services.strategies.domain.active_strategies import TrackedStrategy
 from tapewire_services.strategies.domain.commands import (
     ActOnSignalCommand,
+    ContinueExitCommand,
     EndOrderCommand,
     FailStrategyCommand,
-    TriggerStopLossCommand,
+    TriggerExitCommand,
     decision_id,
 )
+from tapewire_services.strategies.domain.protection import ExitTouch
 from tapewire_services.strategies.domain.rules import Signal
-from tapewire_services.strategies.domain.stop_loss import StopLossTouch
 
 MAX_DETAILS_LENGTH = 300
 """Characters of an error's details that an event repeats."""
@@ -48,20 +49,34 @@ def build_act_on_signal(
     )
 
 
-def build_trigger_stop_loss(
-    tracked: TrackedStrategy, touch: StopLossTouch, side: Side, at: datetime
-) -> TriggerStopLossCommand:
+def build_trigger_exit(
+    tracked: TrackedStrategy, touch: ExitTouch, side: Side, at: datetime
+) -> TriggerExitCommand:
     """The command to close the position by an order of `side`."""
     strategy = tracked.strategy
-    return TriggerStopLossCommand(
-        id=f"{strategy.strategy_id}.stop-loss.{strategy.orders + 1}",
+    name = touch.reason.value.replace("_", "-")
+    return TriggerExitCommand(
+        id=f"{strategy.strategy_id}.{name}.{strategy.orders + 1}",
         at=at,
         user=tracked.user,
         strategy_id=strategy.strategy_id,
         expected_order_count=strategy.orders,
+        reason=touch.reason,
         side=side,
         price=touch.price,
         trigger_price=touch.trigger_price,
+    )
+
+
+def build_continue_exit(tracked: TrackedStrategy, at: datetime) -> ContinueExitCommand:
+    """The command to begin another closing order."""
+    strategy = tracked.strategy
+    return ContinueExitCommand(
+        id=f"{strategy.strategy_id}.close.{strategy.orders + 1}",
+        at=at,
+        user=tracked.user,
+        strategy_id=strategy.strategy_id,
+        expected_order_count=strategy.orders,
     )
 
 
@@ -134,4 +149,16 @@ def build_place_order(tracked: TrackedStrategy, order: StrategyOrder) -> PlaceOr
         qty=order.qty,
         client_order_id=order.client_order_id,
         strategy_id=tracked.strategy.strategy_id,
+        reduce_only=order.closing_reason is not None,
+    )
+
+
+def build_cancel_order(tracked: TrackedStrategy, order: StrategyOrder) -> CancelOrder:
+    """The request that cancels the strategy's pending order, because of its exit."""
+    exit_ = tracked.strategy.exit
+    cause = "its user leaves the position alone" if exit_ is None else exit_.reason.value
+    return CancelOrder(
+        user_id=tracked.user,
+        order_id=order.order_id,
+        reason=f"canceled by its strategy: {cause.replace('_', '-')}",
     )

@@ -13,14 +13,17 @@ import msgspec
 from tapewire.events import (
     Action,
     Breakout,
+    ExitReason,
     MeanReversion,
     MovingAverageCrossover,
     OrderStatus,
     Side,
     StopLoss,
     StrategyRule,
+    TakeProfit,
     WaitingReason,
 )
+from tapewire.runtime.contracts.strategies import StopPosition
 from tapewire.values import NumberRange
 from tapewire_services.field_validation import (
     validate_decimal_field,
@@ -42,6 +45,9 @@ DEVIATIONS = NumberRange(
 STOP_LOSS_PERCENT = NumberRange(
     minimum=Decimal(0), is_minimum_excluded=True, maximum=Decimal("99.9999"), places=4
 )
+TAKE_PROFIT_PERCENT = NumberRange(
+    minimum=Decimal(0), is_minimum_excluded=True, maximum=Decimal(1000), places=4
+)
 MAX_TRADES = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_NAME_LENGTH = 100
@@ -58,6 +64,7 @@ class StrategySettings(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Decimal
     stop_loss: StopLoss | None
     max_trades: int | None
+    take_profit: TakeProfit | None = None
 
 
 class _Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,11 +90,12 @@ class UpdateStrategyCommand(_Command, frozen=True, kw_only=True):
     quantity: Decimal | msgspec.UnsetType = msgspec.UNSET
     stop_loss: StopLoss | msgspec.UnsetType | None = msgspec.UNSET
     max_trades: int | msgspec.UnsetType | None = msgspec.UNSET
+    take_profit: TakeProfit | msgspec.UnsetType | None = msgspec.UNSET
 
     def apply(self, settings: StrategySettings) -> StrategySettings:
         """`settings` with the given changes."""
-        fields = ("name", "rule", "quantity", "stop_loss", "max_trades")
-        given = {name: getattr(self, name) for name in fields}
+        fields = StrategySettings.__struct_fields__
+        given = {name: getattr(self, name, msgspec.UNSET) for name in fields}
         changes = {name: value for name, value in given.items() if value is not msgspec.UNSET}
         return msgspec.structs.replace(settings, **changes)
 
@@ -97,7 +105,14 @@ class StartStrategyCommand(_Command, frozen=True, kw_only=True):
 
 
 class StopStrategyCommand(_Command, frozen=True, kw_only=True):
-    """Stop following prices."""
+    """Stop following the rule. `position` says what happens to what the strategy holds: its
+    stop-loss and take-profit are watched on, it is left alone, or it is closed."""
+
+    position: StopPosition = StopPosition.PROTECT
+
+
+class DeleteStrategyCommand(_Command, frozen=True, kw_only=True):
+    """Delete the strategy, which holds nothing and does nothing."""
 
 
 class ActOnSignalCommand(_Command, frozen=True, kw_only=True):
@@ -112,23 +127,37 @@ class ActOnSignalCommand(_Command, frozen=True, kw_only=True):
     decided_at: datetime
 
 
-class TriggerStopLossCommand(_Command, frozen=True, kw_only=True):
-    """Close the position by an order of `side`, because `price` reached `trigger_price`. The
-    command is rejected when the strategy has begun more than `expected_order_count` orders."""
+class TriggerExitCommand(_Command, frozen=True, kw_only=True):
+    """Close the position by an order of `side`, because `price` reached the `trigger_price` of the
+    stop-loss or the take-profit. The command is rejected when the strategy has begun more than
+    `expected_order_count` orders."""
 
     expected_order_count: int
+    reason: ExitReason
     side: Side
     price: Decimal
     trigger_price: Decimal
 
 
+class ContinueExitCommand(_Command, frozen=True, kw_only=True):
+    """Begin another closing order after the last one has ended without closing the position."""
+
+    expected_order_count: int
+
+
 class ApplyFillCommand(_Command, frozen=True, kw_only=True):
-    """Record that trade `trade_id` at `price` filled order `order_id` up to `filled_qty` shares."""
+    """Record that trade `trade_id` at `price` filled order `order_id` up to `filled_qty` shares.
+
+    `late_qty` is the quantity of the trade when the order had ended before: the market reported the
+    execution late, and it counts all the same.
+    """
 
     order_id: str
     trade_id: str
     filled_qty: Decimal
     price: Decimal
+    side: Side | None = None
+    late_qty: Decimal | None = None
 
 
 class NoteOrderWaitingCommand(_Command, frozen=True, kw_only=True):
@@ -139,11 +168,13 @@ class NoteOrderWaitingCommand(_Command, frozen=True, kw_only=True):
 
 
 class EndOrderCommand(_Command, frozen=True, kw_only=True):
-    """Record that order `order_id` has ended. `status` is None when it was never placed."""
+    """Record that order `order_id` has ended. `status` is None when it was never placed.
+    `is_position_gone` says that a reduce-only order found nothing left to close."""
 
     order_id: str
     status: OrderStatus | None
     reason: str | None
+    is_position_gone: bool = False
 
 
 class FailStrategyCommand(_Command, frozen=True, kw_only=True):
@@ -158,8 +189,10 @@ Command = (
     | UpdateStrategyCommand
     | StartStrategyCommand
     | StopStrategyCommand
+    | DeleteStrategyCommand
     | ActOnSignalCommand
-    | TriggerStopLossCommand
+    | TriggerExitCommand
+    | ContinueExitCommand
     | ApplyFillCommand
     | NoteOrderWaitingCommand
     | EndOrderCommand
@@ -197,6 +230,7 @@ def validate_settings(settings: StrategySettings) -> StrategySettings:
         quantity=validate_decimal_field("quantity", settings.quantity, QTY),
         stop_loss=_validate_stop_loss(settings.stop_loss),
         max_trades=max_trades,
+        take_profit=_validate_take_profit(settings.take_profit),
     )
 
 
@@ -225,3 +259,10 @@ def _validate_stop_loss(stop: StopLoss | None) -> StopLoss | None:
         return None
     percent = validate_decimal_field("stopLoss.percent", stop.percent, STOP_LOSS_PERCENT)
     return StopLoss(kind=stop.kind, percent=percent)
+
+
+def _validate_take_profit(take_profit: TakeProfit | None) -> TakeProfit | None:
+    if take_profit is None:
+        return None
+    percent = validate_decimal_field("takeProfit.percent", take_profit.percent, TAKE_PROFIT_PERCENT)
+    return TakeProfit(percent=percent)

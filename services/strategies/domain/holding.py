@@ -13,7 +13,7 @@ from tapewire.decimals import (
     average_price,
     normalize,
 )
-from tapewire.events import Side
+from tapewire.events import Side, Strategy
 
 ZERO = Decimal(0)
 
@@ -44,3 +44,11 @@ class Holding(msgspec.Struct, frozen=True):
             return Holding(quantity, WIDE_CONTEXT.multiply(abs(quantity), price))
         kept = WIDE_CONTEXT.multiply(self.cost, abs(quantity))
         return Holding(quantity, WIDE_CONTEXT.divide(kept, abs(self.quantity)))
+
+
+def holding_of(strategy: Strategy) -> Holding:
+    """The position of `strategy`, at the cost that its rounded entry price gives."""
+    if strategy.entry_price is None:
+        return Holding()
+    cost = WIDE_CONTEXT.multiply(abs(strategy.position), strategy.entry_price)
+    return Holding(strategy.position, cost)

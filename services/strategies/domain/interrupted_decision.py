@@ -1,14 +1,23 @@
 """What a strategy's event lacks whose atomic batch was stored in part. Pure.
 
-A signal lacks its decision. A fill may lack the end of its stop-loss and the completion of the
-strategy, every other change the completion alone. Start at `missing_strategy_events`.
+A signal lacks its decision. A fill may lack the end of its stop-loss or take-profit, and what
+follows it; every other change lacks what follows it: the closing order of an exit, or the
+completion of the strategy. Start at `missing_strategy_events`.
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from tapewire.decimals import normalize
-from tapewire.events import Event, StopLossExecuted, StrategyEvent, StrategySignaled, StrategyTraded
-from tapewire_services.strategies.domain import trading
+from tapewire.events import (
+    Event,
+    StopLossExecuted,
+    StrategyEvent,
+    StrategySignaled,
+    StrategyTraded,
+    TakeProfitExecuted,
+)
+from tapewire_services.strategies.domain import exits, trading
 from tapewire_services.strategies.domain.commands import (
     ApplyFillCommand,
     EndOrderCommand,
@@ -27,7 +36,7 @@ def missing_strategy_events(user: str, history: Sequence[StrategyEvent]) -> Sequ
     last = history[-1]
     if isinstance(last, StrategySignaled):
         return [trading.decision_of_signal(last, decision_time(last.command_id))]
-    if isinstance(last, StrategyTraded | StopLossExecuted):
+    if isinstance(last, StrategyTraded | StopLossExecuted | TakeProfitExecuted):
         return _missing_after_fill(user, history)
     ended = EndOrderCommand(
         id=last.command_id,
@@ -38,7 +47,7 @@ def missing_strategy_events(user: str, history: Sequence[StrategyEvent]) -> Sequ
         status=None,
         reason=None,
     )
-    return trading.complete_if_finished(last.strategy, ended)
+    return exits.proceed(last.strategy, ended)
 
 
 def _missing_after_fill(user: str, history: Sequence[StrategyEvent]) -> Sequence[Event]:
@@ -52,8 +61,8 @@ def _missing_after_fill(user: str, history: Sequence[StrategyEvent]) -> Sequence
     if not isinstance(traded, StrategyTraded) or not isinstance(state, CreatedStrategyState):
         raise ValueError("the events before the fill are not in the journal")
     order = state.strategy.order
-    if order is None:
-        raise ValueError(f"no order was under way before the fill of {traded.order_id}")
+    is_late = order is None or order.order_id != traded.order_id
+    filled_before = Decimal(0) if order is None else order.filled_qty
     command = ApplyFillCommand(
         id=command_id,
         at=traded.strategy.timestamp,
@@ -61,7 +70,9 @@ def _missing_after_fill(user: str, history: Sequence[StrategyEvent]) -> Sequence
         strategy_id=traded.strategy.strategy_id,
         order_id=traded.order_id,
         trade_id=traded.trade_id,
-        filled_qty=normalize(order.filled_qty + traded.qty),
+        filled_qty=normalize(filled_before + traded.qty),
         price=traded.price,
+        side=traded.side,
+        late_qty=traded.qty if is_late else None,
     )
     return trading.apply_fill(state.strategy, state.holding, command)[len(stored) :]

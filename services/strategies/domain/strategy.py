@@ -1,7 +1,7 @@
 """A strategy: its states, and how it decides on commands. Pure.
 
 A strategy is absent or created; its status says what it does. It has at most one pending order
-(`strategy.order`), and only the fills of that order change its position. A command that arrives
+(`strategy.order`), and only executions of its orders change its position. A command that arrives
 twice, late, or for another order changes nothing. Start at `decide`; `STRATEGY_DECIDER` is the
 decider for `tapewire.log.CommandHandler`.
 
@@ -23,35 +23,33 @@ from tapewire.events import (
     Strategy,
     StrategyCreated,
     StrategyEvent,
-    StrategyStarted,
+    StrategyPositionAdjusted,
     StrategyStatus,
-    StrategyStopped,
     StrategyTraded,
-    StrategyUpdated,
 )
 from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent
-from tapewire_services.strategies.domain import trading
+from tapewire_services.strategies.domain import exits, lifecycle, trading
 from tapewire_services.strategies.domain.commands import (
     ActOnSignalCommand,
     ApplyFillCommand,
     Command,
+    ContinueExitCommand,
     CreateStrategyCommand,
+    DeleteStrategyCommand,
     EndOrderCommand,
     FailStrategyCommand,
     NoteOrderWaitingCommand,
     StartStrategyCommand,
     StopStrategyCommand,
-    StrategySettings,
-    TriggerStopLossCommand,
+    TriggerExitCommand,
     UpdateStrategyCommand,
     validate_settings,
 )
-from tapewire_services.strategies.domain.holding import Holding
-from tapewire_services.strategies.domain.waiting import STARTED_MESSAGE, note_waiting
+from tapewire_services.strategies.domain.holding import Holding, holding_of
+from tapewire_services.strategies.domain.waiting import note_waiting
 
 MAX_SEEN_COMMAND_IDS = 64
 """Command ids that a strategy remembers, far more than are retried at the same time."""
-STOPPED_MESSAGE = "stopped by the user"
 
 
 class AbsentStrategyState(msgspec.Struct, frozen=True):
@@ -92,43 +90,52 @@ def decide(state: State, command: Command) -> Sequence[NewEvent]:
         raise CommandRejected("not_found", "there is no such strategy")
     if command.id in state.seen_command_ids:
         return []
+    if state.strategy.status is StrategyStatus.DELETED:
+        raise CommandRejected("not_found", "the strategy is deleted")
     return _to_new_events(command, _decide_change(state, command))
 
 
 def _decide_change(state: CreatedStrategyState, command: Command) -> Sequence[Event]:
-    strategy = state.strategy
     match command:
-        case StartStrategyCommand():
-            return _decide_start(strategy, command)
-        case StopStrategyCommand():
-            return _decide_stop(strategy, command)
-        case UpdateStrategyCommand():
-            return _decide_update(strategy, command)
-        case FailStrategyCommand():
-            return _decide_fail(strategy, command)
-        case ActOnSignalCommand():
-            return trading.act_on_signal(strategy, command)
-        case TriggerStopLossCommand():
-            return trading.trigger_stop_loss(strategy, command)
-        case ApplyFillCommand() | NoteOrderWaitingCommand() | EndOrderCommand():
-            return _follow_order(state, command)
         case CreateStrategyCommand():
             return []
-        case _:
-            assert_never(command)
-
-
-def _follow_order(
-    state: CreatedStrategyState,
-    command: ApplyFillCommand | NoteOrderWaitingCommand | EndOrderCommand,
-) -> Sequence[Event]:
-    match command:
         case ApplyFillCommand():
             return trading.apply_fill(state.strategy, state.holding, command)
         case NoteOrderWaitingCommand():
             return note_waiting(state.strategy, command)
         case EndOrderCommand():
             return trading.end_order(state.strategy, command)
+        case ActOnSignalCommand():
+            return trading.act_on_signal(state.strategy, command)
+        case TriggerExitCommand():
+            return exits.trigger_exit(state.strategy, command)
+        case ContinueExitCommand():
+            return exits.continue_exit(state.strategy, command)
+        case _:
+            return _decide_status(state.strategy, command)
+
+
+def _decide_status(
+    strategy: Strategy,
+    command: StartStrategyCommand
+    | StopStrategyCommand
+    | UpdateStrategyCommand
+    | DeleteStrategyCommand
+    | FailStrategyCommand,
+) -> Sequence[Event]:
+    match command:
+        case StartStrategyCommand():
+            return lifecycle.decide_start(strategy, command)
+        case StopStrategyCommand():
+            return lifecycle.decide_stop(strategy, command)
+        case UpdateStrategyCommand():
+            return lifecycle.decide_update(strategy, command)
+        case DeleteStrategyCommand():
+            return lifecycle.decide_delete(strategy, command)
+        case FailStrategyCommand():
+            return lifecycle.decide_fail(strategy, command)
+        case _:
+            assert_never(command)
 
 
 def _build_created_event(command: CreateStrategyCommand) -> Event:
@@ -149,72 +156,10 @@ def _build_created_event(command: CreateStrategyCommand) -> Event:
         trades=0,
         message=None,
         timestamp=command.at,
+        take_profit=settings.take_profit,
+        is_protected=True,
     )
     return StrategyCreated(strategy=strategy, command_id=command.id)
-
-
-def _decide_start(strategy: Strategy, command: StartStrategyCommand) -> Sequence[Event]:
-    if strategy.status is StrategyStatus.STARTED:
-        return []
-    _reject_completed(strategy)
-    if trading.is_finished(strategy):
-        message = f"it did all of its {strategy.max_trades} trades: raise maxTrades"
-        raise CommandRejected("conflict", message, "maxTrades")
-    after = trading.update_strategy(
-        strategy, command, status=StrategyStatus.STARTED, message=STARTED_MESSAGE
-    )
-    return [StrategyStarted(strategy=after, command_id=command.id)]
-
-
-def _decide_stop(strategy: Strategy, command: StopStrategyCommand) -> Sequence[Event]:
-    if strategy.status is StrategyStatus.STOPPED:
-        return []
-    if strategy.status is not StrategyStatus.STARTED:
-        raise CommandRejected(
-            "conflict", f"the strategy is not started: it is {_describe_status(strategy)}"
-        )
-    after = trading.update_strategy(
-        strategy, command, status=StrategyStatus.STOPPED, message=STOPPED_MESSAGE
-    )
-    return [StrategyStopped(strategy=after, command_id=command.id)]
-
-
-def _decide_update(strategy: Strategy, command: UpdateStrategyCommand) -> Sequence[Event]:
-    _reject_completed(strategy)
-    before = settings_of(strategy)
-    settings = validate_settings(command.apply(before))
-    limit = settings.max_trades
-    if limit is not None and limit <= strategy.trades and limit != before.max_trades:
-        message = f"maxTrades must be above the {strategy.trades} trades that are done"
-        raise CommandRejected("invalid", message, "maxTrades")
-    if settings == before:
-        return []
-    after = trading.update_strategy(strategy, command, **msgspec.structs.asdict(settings))
-    updated = StrategyUpdated(strategy=after, command_id=command.id)
-    return [updated, *trading.complete_if_finished(after, command)]
-
-
-def _decide_fail(strategy: Strategy, command: FailStrategyCommand) -> Sequence[Event]:
-    if strategy.status is not StrategyStatus.STARTED:
-        raise CommandRejected(
-            "conflict", f"the strategy is not started: it is {_describe_status(strategy)}"
-        )
-    return [trading.fail_strategy(strategy, command, command.error_code, command.details)]
-
-
-def settings_of(strategy: Strategy) -> StrategySettings:
-    """The settings that the user chose."""
-    fields = StrategySettings.__struct_fields__
-    return StrategySettings(**{name: getattr(strategy, name) for name in fields})
-
-
-def _reject_completed(strategy: Strategy) -> None:
-    if strategy.status is StrategyStatus.COMPLETED:
-        raise CommandRejected("conflict", "the strategy is completed")
-
-
-def _describe_status(strategy: Strategy) -> str:
-    return "in error" if strategy.status is StrategyStatus.ERROR else strategy.status.value
 
 
 def _to_new_events(command: Command, events: Sequence[Event]) -> list[NewEvent]:
@@ -245,6 +190,8 @@ def evolve(state: State, event: Event) -> State:
     holding = state.holding
     if isinstance(event, StrategyTraded):
         holding = holding.after_trade(event.side, event.qty, event.price)
+    if isinstance(event, StrategyPositionAdjusted):
+        holding = holding_of(strategy)
     return CreatedStrategyState(strategy, state.created_by_command_id, holding, seen)
 
 

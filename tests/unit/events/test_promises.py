@@ -63,6 +63,9 @@ PROMISED: list[tuple[str, str, str]] = [
     ("ORDER_*, reported",
      ("report.order_placed report.order_executed report.order_rejected report.order_cancelled"
       " report.order_failed"), REPORTED_ORDER),
+    ("STRATEGY_UPDATED, exits",
+     ("strategy.take_profit_triggered strategy.take_profit_executed strategy.closing"
+      " strategy.position_adjusted strategy.deleted"), "strategyId status position message"),
     ("SL_TRIGGERED", "strategy.stop_loss_triggered report.stop_loss_triggered", STOP),
     ("SL_EXECUTED", "strategy.stop_loss_executed report.stop_loss_executed", STOP),
     ("PRICE_UPDATE", "price.updated", "symbol price change changePercent"),
@@ -116,7 +119,7 @@ def test_enum_values_are_those_promised_to_clients() -> None:
         "pending_cancel", "pending_replace",
     }  # fmt: skip
     assert {one.value for one in StrategyStatus} == {
-        "created", "started", "stopped", "completed", "error",
+        "created", "started", "stopped", "completed", "error", "deleted",
     }  # fmt: skip
     assert {"price_above", "price_below", "percent_move"} <= {one.value for one in RuleKind}
 

@@ -15,11 +15,17 @@ NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
 def order(
-    side: Side, qty: str, *, name: str = "c", strategy_id: str | None = None
+    side: Side,
+    qty: str,
+    *,
+    name: str = "c",
+    strategy_id: str | None = None,
+    reduce_only: bool = False,
 ) -> PlaceOrderCommand:
     return PlaceOrderCommand(
         id="c", at=NOON, user="alice", symbol="IBM", side=side, type=OrderType.MARKET,
         qty=Decimal(qty), limit_price=None, client_order_id=name, strategy_id=strategy_id,
+        reduce_only=reduce_only,
     )  # fmt: skip
 
 
@@ -76,12 +82,15 @@ async def test_every_order_is_taken_while_there_is_room() -> None:
     await check("0", order(Side.BUY, "1"), nearly_full=False)
 
 
-async def test_a_stop_loss_is_taken_whatever_else_the_user_holds() -> None:
-    await check("-5", order(Side.SELL, "5", name="s-2-sl", strategy_id="s"))
+async def test_a_reduce_only_order_is_accepted_whatever_the_user_holds() -> None:
+    """The broker executes at most what brings the position to 0."""
+    await check("-5", order(Side.SELL, "5", reduce_only=True))
 
 
 @pytest.mark.parametrize(
-    ("name", "strategy_id"), [("s-2", "s"), ("mine-sl", None)], ids=["a signal", "a user's name"]
+    ("name", "strategy_id"),
+    [("s-2", "s"), ("s-2-sl", "s"), ("mine-sl", None)],
+    ids=["a signal", "a name", "a user's name"],
 )
 async def test_what_only_resembles_a_stop_loss_is_rejected(
     name: str, strategy_id: str | None

@@ -13,6 +13,7 @@ from tapewire.events import (
     Action,
     Breakout,
     DecisionMade,
+    ExitReason,
     MovingAverageCrossover,
     OrderStatus,
     Side,
@@ -22,22 +23,26 @@ from tapewire.events import (
     StrategyEvent,
     StrategyRule,
     StrategyTraded,
+    TakeProfit,
     WaitingReason,
 )
 from tapewire.log import NewEvent
 from tapewire.runtime.contracts.orders import order_id
+from tapewire.runtime.contracts.strategies import StopPosition
 from tapewire_services.strategies.domain.commands import (
     ActOnSignalCommand,
     ApplyFillCommand,
     Command,
+    ContinueExitCommand,
     CreateStrategyCommand,
+    DeleteStrategyCommand,
     EndOrderCommand,
     FailStrategyCommand,
     NoteOrderWaitingCommand,
     StartStrategyCommand,
     StopStrategyCommand,
     StrategySettings,
-    TriggerStopLossCommand,
+    TriggerExitCommand,
     UpdateStrategyCommand,
 )
 from tapewire_services.strategies.domain.strategy import (
@@ -69,6 +74,7 @@ def make_settings(
     max_trades: int | None = None,
     name: str = "mine",
     symbol: str = "IBM",
+    take_profit: str | None = None,
 ) -> StrategySettings:
     return StrategySettings(
         name=name,
@@ -77,6 +83,7 @@ def make_settings(
         quantity=Decimal(quantity),
         stop_loss=stop_loss,
         max_trades=max_trades,
+        take_profit=None if take_profit is None else TakeProfit(percent=Decimal(take_profit)),
     )
 
 
@@ -101,8 +108,21 @@ def start(id: str = "start") -> StartStrategyCommand:  # noqa: A002
     return StartStrategyCommand(**command_fields(id, 1))
 
 
-def stop(id: str = "stop") -> StopStrategyCommand:  # noqa: A002
-    return StopStrategyCommand(**command_fields(id, 2))
+def stop(
+    id: str = "stop",  # noqa: A002
+    position: StopPosition = StopPosition.PROTECT,
+) -> StopStrategyCommand:
+    return StopStrategyCommand(**command_fields(id, 2), position=position)
+
+
+def delete() -> DeleteStrategyCommand:
+    return DeleteStrategyCommand(**command_fields("delete", 7))
+
+
+def continue_exit(order_count: int) -> ContinueExitCommand:
+    return ContinueExitCommand(
+        **command_fields(f"close {order_count}", 8), expected_order_count=order_count
+    )
 
 
 def update(id: str = "update", **changes: Any) -> UpdateStrategyCommand:  # noqa: A002
@@ -136,11 +156,16 @@ def act(action: Action, price: str, order_count: int) -> ActOnSignalCommand:
 
 
 def trigger_stop_loss(
-    side: Side = Side.SELL, price: str = "98", trigger_price: str = "99", order_count: int = 1
-) -> TriggerStopLossCommand:
-    return TriggerStopLossCommand(
+    side: Side = Side.SELL,
+    price: str = "98",
+    trigger_price: str = "99",
+    order_count: int = 1,
+    reason: ExitReason = ExitReason.STOP_LOSS,
+) -> TriggerExitCommand:
+    return TriggerExitCommand(
         **command_fields(f"stopped out at {price}", 4),
         expected_order_count=order_count,
+        reason=reason,
         side=side,
         price=Decimal(price),
         trigger_price=Decimal(trigger_price),
@@ -168,14 +193,28 @@ def note_waiting(
     )
 
 
+def late_fill(
+    order_suffix: str, qty: str, side: Side = Side.BUY, price: str = "100"
+) -> ApplyFillCommand:
+    """`qty` shares of order `order_suffix` are reported after its end."""
+    return msgspec.structs.replace(
+        fill(order_suffix, qty, price), id=f"late {qty}", side=side, late_qty=Decimal(qty)
+    )
+
+
 def end_order(
-    order_suffix: str, status: OrderStatus | None, reason: str | None = "so"
+    order_suffix: str,
+    status: OrderStatus | None,
+    reason: str | None = "so",
+    *,
+    is_position_gone: bool = False,
 ) -> EndOrderCommand:
     return EndOrderCommand(
         **command_fields(f"{order_suffix} ended", 6),
         order_id=order_id(USER, f"{STRATEGY_ID}-{order_suffix}"),
         status=status,
         reason=reason,
+        is_position_gone=is_position_gone,
     )
 
 

@@ -18,6 +18,7 @@ from tapewire.events import (
     CODEC,
     DecisionMade,
     Event,
+    ExitReason,
     Order,
     OrderFilled,
     OrderStatus,
@@ -25,8 +26,10 @@ from tapewire.events import (
     Side,
     Strategy,
     StrategyEvent,
+    TakeProfit,
 )
 from tapewire.log import CommandRejected, EventMetadata, EventSubject, RecordedEvent
+from tapewire.runtime.contracts.strategies import StopPosition
 from tapewire.verify.findings import Findings, VerificationDifference
 from tapewire.verify.invariants.strategies import StrategyInvariants
 from tapewire.verify.reference_index import ReferenceIndex
@@ -36,7 +39,9 @@ from tests.unit.strategies.spec import (
     USER,
     StrategyHistory,
     buy,
+    continue_exit,
     create,
+    delete,
     end_order,
     fail,
     fill,
@@ -137,21 +142,30 @@ def random_command(rng: random.Random, strategy: Strategy, number: int) -> Comma
 
     def end_pending() -> Command:
         suffix = "1" if pending is None else pending.client_order_id.split("-", 1)[1]
-        return end_order(suffix, rng.choice([None, *OrderStatus]))
+        return end_order(
+            suffix, rng.choice([None, *OrderStatus]), is_position_gone=rng.random() < 0.5
+        )
+
+    def trigger() -> Command:
+        reason = rng.choice([ExitReason.STOP_LOSS, ExitReason.TAKE_PROFIT])
+        return trigger_stop_loss(closing, order_count=orders, reason=reason)
 
     closing = Side.SELL if strategy.position > 0 else Side.BUY
     choices: list[tuple[int, Callable[[], Command]]] = [
         (2, start),
-        (1, stop),
+        (1, lambda: stop(position=rng.choice(list(StopPosition)))),
+        (1, delete),
         (1, fail),
         (1, lambda: update(quantity=Decimal(rng.randrange(1, 200)))),
         (1, lambda: update(stop_loss=rng.choice([None, make_stop_loss()]))),
+        (1, lambda: update(take_profit=rng.choice([None, TakeProfit(percent=Decimal(2))]))),
         (1, lambda: update(max_trades=rng.choice([None, strategy.trades + 2]))),
         (4, lambda: buy(price, order_count=orders)),
         (4, lambda: sell(price, order_count=orders)),
-        (3, lambda: trigger_stop_loss(closing, order_count=orders)),
+        (3, trigger),
+        (1, lambda: continue_exit(orders)),
         (8, fill_pending),
-        (1, end_pending),
+        (2, end_pending),
     ]
     weights, builders = zip(*choices, strict=True)
     command = rng.choices(builders, weights)[0]()
@@ -188,5 +202,5 @@ def test_verification_finds_nothing_in_what_is_decided(seed: int) -> None:
 
 
 def test_random_commands_reach_every_kind_of_event() -> None:
-    types = {type(event) for seed in range(60) for event in decide_randomly(seed)[1]}
+    types = {type(event) for seed in range(100) for event in decide_randomly(seed)[1]}
     assert types == {*StrategyEvent.__subclasses__(), DecisionMade}

@@ -28,8 +28,8 @@ from tapewire.runtime.contracts.strategies import UpdateStrategy
 from tapewire_services.strategies import runner_checkpoint
 from tapewire_services.strategies.decision_maker import RuleDecisionMaker
 from tapewire_services.strategies.domain.active_strategies import TrackedStrategy
+from tapewire_services.strategies.domain.protection import ProtectionState
 from tapewire_services.strategies.domain.rules import RuleState, make_rule
-from tapewire_services.strategies.domain.stop_loss import StopLossState
 from tapewire_services.strategies.runner import StrategiesRunner
 from tapewire_services.strategies.runner_checkpoint import (
     RunnerCheckpoint,
@@ -202,7 +202,7 @@ def sample_checkpoint() -> tuple[str, str, StrategyCheckpoint]:
     member = TrackedStrategy(
         user=USER, strategy=strategy, sequence=2, position_since=2, rule_since=2, correlation="c"
     )
-    guard = StopLossState(2, None, Decimal(7))
+    guard = ProtectionState(2, None, Decimal(7))
     resume_point = StrategyResumePoint(at(1), member, guard, None, '{"prices":[1.50]}')
     return "IBM", str(member.subject), StrategyCheckpoint(guard, resume_point)
 
@@ -227,7 +227,7 @@ async def test_a_checkpoint_that_is_too_large_is_saved_without_resume_points(
     symbol, subject, checkpoint = sample_checkpoint()
     await RunnerCheckpoint(values, "e1").save([(symbol, subject, checkpoint)])
     assert await RunnerCheckpoint(values, "e1").load([symbol]) == {
-        subject: StrategyCheckpoint(checkpoint.stop_loss)
+        subject: StrategyCheckpoint(checkpoint.protection)
     }
 
 

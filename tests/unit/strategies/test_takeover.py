@@ -204,8 +204,11 @@ async def run_with_random_faults(
         await succession.start_process()
     for number in range(6):
         stop = make_stop_loss("4", rng.choice(list(StopLossKind))) if number % 3 else None
-        await process.create_strategy(
-            rng.choice(RULES), quantity=str(rng.randrange(1, 30)), stop_loss=stop
+        await process.create_strategy(  # whose positions must not be netted
+            rng.choice(RULES),
+            quantity=str(rng.randrange(1, 30)),
+            stop_loss=stop,
+            user=f"user-{number}",
         )
     while asyncio.get_running_loop().time() < CRASH_AFTER_SECONDS:
         await asyncio.sleep(rng.uniform(0.5, 6))

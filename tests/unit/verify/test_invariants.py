@@ -190,10 +190,10 @@ VIOLATIONS: dict[str, Violation] = {
     "a fill of another price": change_fields("strategy.traded", "the fill is", price=plus("1")),
     "a fill stored twice": repeat_event("strategy.traded", "no fill"),
     "a stop-loss executed twice": repeat_event(
-        "strategy.stop_loss_executed", "no stop-loss order was filled right before"
+        "strategy.stop_loss_executed", "no order of an exit was filled right before"
     ),
     "a stop-loss of another order": change_fields(
-        "strategy.stop_loss_executed", "the stop-loss is", orderId="x"
+        "strategy.stop_loss_executed", "the exit is", orderId="x"
     ),
     "a stop-loss for more": change_fields(
         "strategy.stop_loss_triggered", "order is", strategy__order__qty=Decimal(99)
@@ -310,7 +310,7 @@ REMOVED_EVENTS = {
     "decision.made": "its decision does not follow it",
     "position.changed": "came of the trade",
     "order.placed": "never placed",
-    "strategy.stop_loss_executed": "was not reported as executed",
+    "strategy.stop_loss_executed": "no event says that the exit was executed",
     "rule.armed": "the rule was not armed",
 }
 

@@ -24,6 +24,11 @@ PLACE, CANCEL, REPLACE, GET, LIST, TRADES = (
     "place", "cancel", "replace", "get", "list", "trades",
 )  # fmt: skip
 
+CANCELED_BY_USER = "canceled by the user"
+"""The reason of an order that its user canceled."""
+NOTHING_TO_REDUCE = "reduce-only: there is no position to reduce"
+"""The reason of a reduce-only order that was rejected, or canceled, for want of a position."""
+
 
 def order_id(user: str, client_order_id: str) -> str:
     """The id of the order that `user` calls `client_order_id`: 32 hexadecimal digits. A client has
@@ -40,7 +45,8 @@ class PlaceOrder(RequestStruct, frozen=True, kw_only=True):
     required for limit and stop-limit orders only, `stop_price` (with the same bounds) for stop and
     stop-limit orders. Numbers with the noise of floats, of 16 or 17 digits, are rounded to their
     places. `client_order_id` (1 to 64 printable ASCII characters) makes the order idempotent for
-    ever; the default is the id of the command.
+    ever; the default is the id of the command. A `reduce_only` order only brings the position in
+    its symbol closer to 0; what would not is canceled (`NOTHING_TO_REDUCE`).
     """
 
     user_id: UserId
@@ -59,10 +65,11 @@ class PlaceOrder(RequestStruct, frozen=True, kw_only=True):
 class CancelOrder(RequestStruct, frozen=True, kw_only=True):
     """Cancel the unfilled part of an order; answered by `OrderReply`. ``conflict`` if it is
     closed. The order is ``pending_cancel`` until the broker has confirmed, which the paper broker
-    does at once."""
+    does at once. A service that cancels for its user says why in `reason`."""
 
     user_id: UserId
     order_id: str
+    reason: str | None = None
 
 
 class ReplaceOrder(RequestStruct, frozen=True, kw_only=True):

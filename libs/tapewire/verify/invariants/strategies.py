@@ -1,9 +1,10 @@
-"""The invariants of strategies, their orders, their stop-losses and decisions.
+"""The invariants of strategies, their orders, their exits and decisions.
 
-A strategy is created once, and has no events after it is completed. An event changes only the
-fields in `ALLOWED_CHANGES`. Orders are numbered without gaps, with at most one pending. A holding
-changes only by fills of the pending order, each of which is applied once. Each trigger of a
-stop-loss is executed once, right after the fill that completes it.
+A strategy is created once, and has no events after it is completed, but its deletion. An event
+changes only the fields in `ALLOWED_CHANGES`. Orders are numbered without gaps, with at most one
+pending; a closing order is over exactly the position. A position changes only by executions of the
+strategy's orders, each of which is applied once, and by adjustments, which bring it to 0. A
+stop-loss or take-profit is executed right after the fill that completes its order.
 """
 
 from decimal import Decimal
@@ -12,42 +13,57 @@ import msgspec
 
 from tapewire.events import (
     DecisionMade,
+    ExecutionException,
     OrderEvent,
     OrderFilled,
     Side,
     StopLossExecuted,
     StopLossTriggered,
     Strategy,
+    StrategyClosing,
     StrategyCompleted,
     StrategyCreated,
+    StrategyDeleted,
     StrategyEvent,
     StrategyFailed,
     StrategyOrder,
+    StrategyPositionAdjusted,
     StrategySignaled,
     StrategyStarted,
     StrategyStatus,
     StrategyStopped,
     StrategyTraded,
     StrategyUpdated,
+    TakeProfitExecuted,
+    TakeProfitTriggered,
 )
 from tapewire.log import EventSubject, RecordedEvent
-from tapewire.runtime.contracts.orders import order_id
-from tapewire.runtime.contracts.strategies import STOP_LOSS_SUFFIX
 from tapewire.verify.findings import EventLocation, Findings, location_of
 from tapewire.verify.invariants.average_cost import AverageCostHolding
+from tapewire.verify.invariants.strategy_orders import (
+    check_completed,
+    check_exit_executed,
+    check_order_begun,
+    check_protected_status,
+)
 from tapewire.verify.reference_index import ReferenceIndex
 
-_SETTING_FIELDS = {"name", "rule", "quantity", "stop_loss", "max_trades"}
+_SETTING_FIELDS = {"name", "rule", "quantity", "stop_loss", "max_trades", "take_profit"}
 ALLOWED_CHANGES: dict[type[StrategyEvent], set[str]] = {
-    StrategyUpdated: _SETTING_FIELDS | {"order", "message"},
-    StrategyStarted: {"status", "message"},
-    StrategyStopped: {"status", "message", "order"},
+    StrategyUpdated: _SETTING_FIELDS | {"order", "exit", "is_protected", "message"},
+    StrategyStarted: {"status", "message", "is_protected"},
+    StrategyStopped: {"status", "message", "order", "exit", "is_protected"},
     StrategyCompleted: {"status", "message"},
-    StrategyFailed: {"status", "message", "order"},
+    StrategyFailed: {"status", "message", "order", "exit", "is_protected"},
     StrategySignaled: {"order", "orders"},
-    StrategyTraded: {"position", "entry_price", "order", "trades", "message"},
-    StopLossTriggered: {"order", "orders"},
+    StrategyTraded: {"position", "entry_price", "order", "trades", "exit", "message"},
+    StopLossTriggered: {"order", "orders", "exit"},
     StopLossExecuted: set(),
+    TakeProfitTriggered: {"order", "orders", "exit"},
+    TakeProfitExecuted: set(),
+    StrategyClosing: {"order", "orders"},
+    StrategyPositionAdjusted: {"position", "entry_price", "order", "exit", "message"},
+    StrategyDeleted: {"status", "message"},
 }
 """Fields that an event may change, besides the time."""
 STATUS_BY_EVENT: dict[type[StrategyEvent], StrategyStatus] = {
@@ -56,19 +72,21 @@ STATUS_BY_EVENT: dict[type[StrategyEvent], StrategyStatus] = {
     StrategyStopped: StrategyStatus.STOPPED,
     StrategyCompleted: StrategyStatus.COMPLETED,
     StrategyFailed: StrategyStatus.ERROR,
+    StrategyDeleted: StrategyStatus.DELETED,
 }
+UNREPORTED_EXIT = "no event says that the exit was executed"
 _STRATEGY_FIELDS = Strategy.__struct_fields__
 
 
 class _TrackedStrategy:
-    """A strategy. `filled_stop_loss_order` was filled completely by the last event."""
+    """A strategy, and the stop-loss or take-profit order that its last event filled completely."""
 
-    __slots__ = ("filled_stop_loss_order", "holding", "strategy")
+    __slots__ = ("filled_exit_order", "holding", "strategy")
 
     def __init__(self, strategy: Strategy, holding: AverageCostHolding | None) -> None:
         self.strategy = strategy
         self.holding = holding
-        self.filled_stop_loss_order: StrategyOrder | None = None
+        self.filled_exit_order: StrategyOrder | None = None
 
 
 class _UnreportedFill(msgspec.Struct, frozen=True):
@@ -82,8 +100,7 @@ class _UnreportedFill(msgspec.Struct, frozen=True):
 
 
 class StrategyInvariants:
-    """Checks strategies. `fills_processed_up_to` is the sequence that the subscription to fills has
-    reached."""
+    """Checks strategies. The subscription to fills has reached `fills_processed_up_to`."""
 
     def __init__(
         self,
@@ -104,14 +121,15 @@ class StrategyInvariants:
         return len(self._strategies)
 
     def record_fill(self, recorded: RecordedEvent, event: OrderEvent) -> None:
-        """Record a fill of a strategy's pending order."""
+        """Record a fill of a strategy's pending order, or a late one of an earlier order."""
         order = event.order
         if not isinstance(event, OrderFilled) or not order.strategy_id:
             return
         subject = str(EventSubject(recorded.event_subject.owner, "strategies", order.strategy_id))
         tracked = self._strategies.get(subject)
         pending = tracked.strategy.order if tracked is not None else None
-        if pending is not None and pending.order_id == order.order_id:
+        is_pending = pending is not None and pending.order_id == order.order_id
+        if is_pending or ExecutionException.CLOSED_ORDER in event.exceptions:
             self._unreported_fills[recorded.metadata.id] = _UnreportedFill(
                 location_of(recorded), order.order_id, event.trade_id, event.qty, event.price
             )
@@ -125,13 +143,13 @@ class StrategyInvariants:
         if isinstance(event, StrategyCreated):
             self._check_created(recorded, strategy)
         elif tracked is None:
-            if self._has_full_history:
+            if self._has_full_history and not isinstance(event, StrategyDeleted):
                 findings.report_event(recorded, "the strategy was not created, or is completed")
             self._strategies[recorded.subject] = _TrackedStrategy(strategy, None)
         else:
             self._check_transition(recorded, event, tracked)
             tracked.strategy = strategy
-        if strategy.status is StrategyStatus.COMPLETED:
+        if strategy.status in (StrategyStatus.COMPLETED, StrategyStatus.DELETED):
             self._strategies.pop(recorded.subject, None)
 
     def _check_created(self, recorded: RecordedEvent, strategy: Strategy) -> None:
@@ -148,22 +166,27 @@ class StrategyInvariants:
     ) -> None:
         findings, before, now = self._findings, tracked.strategy, event.strategy
         self._check_changed_fields(recorded, event, before)
-        filled, tracked.filled_stop_loss_order = tracked.filled_stop_loss_order, None
-        if filled is not None and not isinstance(event, StopLossExecuted):
-            what = f"stop-loss order {filled.order_id} was not reported as executed"
-            findings.report_event(recorded, what)
+        filled, tracked.filled_exit_order = tracked.filled_exit_order, None
+        if filled is not None and not isinstance(event, StopLossExecuted | TakeProfitExecuted):
+            findings.report_event(recorded, f"{UNREPORTED_EXIT} order {filled.order_id}")
         match event:
-            case StrategySignaled() | StopLossTriggered():
-                self._check_order_placed(recorded, event, before)
+            case (
+                StrategySignaled() | StopLossTriggered() | TakeProfitTriggered() | StrategyClosing()
+            ):
+                check_order_begun(findings, recorded, event, before)
             case StrategyTraded():
                 self._check_traded(recorded, event, tracked)
-            case StopLossExecuted():
-                self._check_stop_loss_executed(recorded, event, filled)
+            case StopLossExecuted() | TakeProfitExecuted():
+                check_exit_executed(
+                    findings, recorded, event, filled, is_complete=self._has_full_history
+                )
+            case StrategyPositionAdjusted():
+                self._check_adjusted(recorded, event, tracked)
             case StrategyCompleted():
-                self._check_completed(recorded, now)
-            case StrategyStopped():
-                findings.compare(recorded, "status before", before.status, StrategyStatus.STARTED)
+                check_completed(findings, recorded, now)
             case _:
+                if isinstance(event, StrategyStopped):
+                    check_protected_status(findings, recorded, before)
                 if now.order is not None and now.order != before.order:
                     findings.report_event(recorded, f"order {now.order.order_id} is unexpected")
 
@@ -174,6 +197,8 @@ class StrategyInvariants:
         may = ALLOWED_CHANGES.get(type(event), set())
         for name in _STRATEGY_FIELDS:
             found, was = getattr(now, name), getattr(before, name)
+            if name == "is_protected":
+                found, was = now.has_protection, before.has_protection
             if found != was and name not in may and name != "timestamp":
                 findings.compare(recorded, name, found, was)
         if now.timestamp < before.timestamp:
@@ -181,48 +206,19 @@ class StrategyInvariants:
         if type(event) in STATUS_BY_EVENT:
             findings.compare(recorded, "status", now.status, STATUS_BY_EVENT[type(event)])
 
-    def _check_order_placed(
-        self, recorded: RecordedEvent, event: StrategySignaled | StopLossTriggered, before: Strategy
+    def _check_adjusted(
+        self, recorded: RecordedEvent, event: StrategyPositionAdjusted, tracked: _TrackedStrategy
     ) -> None:
-        findings, now = self._findings, event.strategy
-        findings.compare(recorded, "status before", before.status, StrategyStatus.STARTED)
-        if before.order is not None:
-            findings.report_event(recorded, f"order {before.order.order_id} is pending already")
-        findings.compare(recorded, "orders", now.orders, before.orders + 1)
-        name = f"{now.strategy_id}-{before.orders + 1}"
-        side, qty, trigger = None, before.quantity, None
-        if isinstance(event, StopLossTriggered):
-            name += STOP_LOSS_SUFFIX
-            qty, trigger = abs(before.position), event.trigger_price
-            side = Side.SELL if before.position > 0 else Side.BUY
-            if not before.position or before.stop_loss is None:
-                findings.report_event(recorded, "there is nothing for a stop-loss to close")
-        else:
-            side = Side(event.action.value) if event.action.value != "hold" else None
-        id_ = order_id(recorded.event_subject.owner, name)
-        expected = (id_, name, side, qty, Decimal(0), trigger)
-        placed = msgspec.structs.astuple(now.order) if now.order is not None else None
-        findings.compare(recorded, "order", placed, expected)
-        findings.compare(recorded, "orderId", event.order_id, id_)
+        before = tracked.strategy
+        self._findings.compare(recorded, "positionBefore", event.position_before, before.position)
+        self._findings.compare(recorded, "position", event.strategy.position, Decimal(0))
+        tracked.holding = AverageCostHolding()
 
     def _check_traded(
         self, recorded: RecordedEvent, event: StrategyTraded, tracked: _TrackedStrategy
     ) -> None:
         findings, before, now = self._findings, tracked.strategy, event.strategy
         self._match_fill(recorded, event)
-        order = before.order
-        if order is None or order.order_id != event.order_id or order.side is not event.side:
-            findings.report_event(recorded, f"order {event.order_id} is not pending")
-            tracked.holding = None
-            return
-        filled = order.filled_qty + event.qty
-        if event.qty <= 0 or filled > order.qty:
-            findings.report_event(recorded, f"the fill of {event.qty} exceeds what is unfilled")
-        whole = filled >= order.qty
-        left = None if whole else msgspec.structs.replace(order, filled_qty=filled)
-        findings.compare(recorded, "order", now.order, left)
-        trades = before.trades + (0 if order.filled_qty else 1)
-        findings.compare(recorded, "trades", now.trades, trades)
         signed = event.qty if event.side is Side.BUY else -event.qty
         findings.compare(recorded, "position", now.position, before.position + signed)
         if tracked.holding is not None:
@@ -230,38 +226,33 @@ class StrategyInvariants:
             findings.compare(
                 recorded, "entryPrice", now.entry_price, held.rounded_as(now.entry_price)
             )
+        order = before.order
+        if order is None or order.order_id != event.order_id:  # a late execution
+            findings.compare(recorded, "order", now.order, order)
+            return
+        findings.compare(recorded, "side", event.side, order.side)
+        filled = order.filled_qty + event.qty
+        if event.qty <= 0:
+            findings.report_event(recorded, f"the fill is of {event.qty}")
+        whole = filled >= order.qty
+        left = None if whole else msgspec.structs.replace(order, filled_qty=filled)
+        findings.compare(recorded, "order", now.order, left)
+        trades = before.trades + (0 if order.filled_qty else 1)
+        findings.compare(recorded, "trades", now.trades, trades)
         if whole and order.trigger_price is not None:
-            tracked.filled_stop_loss_order = order
+            tracked.filled_exit_order = order
 
     def _match_fill(self, recorded: RecordedEvent, event: StrategyTraded) -> None:
         fill = self._unreported_fills.pop(event.command_id, None)
         if fill is None:
             if self._has_full_history:
-                what = f"no fill {event.command_id} is pending, or it is applied twice"
-                self._findings.report_event(recorded, what)
+                self._findings.report_event(
+                    recorded, f"no fill {event.command_id} is pending, or it is applied twice"
+                )
             return
         found = (event.order_id, event.trade_id, event.qty, event.price)
         expected = (fill.order_id, fill.trade_id, fill.qty, fill.price)
         self._findings.compare(recorded, "the fill", found, expected)
-
-    def _check_stop_loss_executed(
-        self,
-        recorded: RecordedEvent,
-        event: StopLossExecuted,
-        stop_loss_order: StrategyOrder | None,
-    ) -> None:
-        if stop_loss_order is not None:
-            found = (event.order_id, event.trigger_price)
-            expected = (stop_loss_order.order_id, stop_loss_order.trigger_price)
-            self._findings.compare(recorded, "the stop-loss", found, expected)
-        elif self._has_full_history:
-            self._findings.report_event(recorded, "no stop-loss order was filled right before")
-
-    def _check_completed(self, recorded: RecordedEvent, now: Strategy) -> None:
-        done = now.max_trades is not None and now.trades >= now.max_trades
-        guards = now.stop_loss is not None and now.position != 0
-        if not done or now.order is not None or guards:
-            self._findings.report_event(recorded, "it is completed, and has something to do")
 
     def check_decision(
         self, recorded: RecordedEvent, event: DecisionMade, signal: RecordedEvent | None
@@ -292,9 +283,6 @@ class StrategyInvariants:
             else:
                 self._findings.pending_counts["fills of strategies"] += 1
         for subject, tracked in self._strategies.items():
-            if tracked.filled_stop_loss_order is not None:
-                order_id = tracked.filled_stop_loss_order.order_id
-                self._findings.report_at(
-                    EventLocation(0, subject),
-                    f"stop-loss order {order_id} was not reported as executed",
-                )
+            if tracked.filled_exit_order is not None:
+                what = f"{UNREPORTED_EXIT} order {tracked.filled_exit_order.order_id}"
+                self._findings.report_at(EventLocation(0, subject), what)

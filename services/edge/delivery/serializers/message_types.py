@@ -46,16 +46,16 @@ from tapewire_services.edge.delivery.serializers.strategies import (
     ORDER_EVENT_NAMES,
     STOP_LOSS_EVENT_NAMES,
     STRATEGY_EVENT_NAMES,
-    InitialStatesPayload,
     PricePayload,
     StalePricePayload,
-    StrategyStatePayload,
 )
 from tapewire_services.edge.delivery.serializers.strategy_payloads import (
     ErrorPayload,
+    InitialStatesPayload,
     OrderPayload,
     StopLossPayload,
     StrategyPayload,
+    StrategyStatePayload,
 )
 from tapewire_services.edge.delivery.serializers.trading import (
     AlertPayload,

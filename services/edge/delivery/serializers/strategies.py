@@ -32,23 +32,30 @@ from tapewire.events import (
     StopLossExecuted,
     StopLossTriggered,
     Strategy,
+    StrategyClosing,
     StrategyCompleted,
     StrategyCreated,
+    StrategyDeleted,
     StrategyEvent,
     StrategyFailed,
+    StrategyPositionAdjusted,
     StrategySignaled,
     StrategyStarted,
     StrategyStopped,
     StrategyTraded,
     StrategyUpdated,
+    TakeProfitExecuted,
+    TakeProfitTriggered,
 )
 from tapewire.runtime.contracts.strategies import STOP_LOSS_SUFFIX
 from tapewire_services.edge.delivery.serializers.reports import serialize_report
 from tapewire_services.edge.delivery.serializers.serializer import PricingContext, SseMessage
 from tapewire_services.edge.delivery.serializers.strategy_payloads import (
+    InitialStatesPayload,
     OrderPayload,
     StopLossPayload,
     StrategyPayload,
+    StrategyStatePayload,
 )
 from tapewire_services.edge.delivery.serializers.trading_views import PriceView, QuoteView
 
@@ -59,6 +66,11 @@ STRATEGY_EVENT_NAMES: dict[type[Event], str] = {
     StrategyUpdated: "STRATEGY_UPDATED",
     StrategySignaled: "STRATEGY_UPDATED",
     StrategyTraded: "STRATEGY_UPDATED",
+    StrategyClosing: "STRATEGY_UPDATED",
+    StrategyPositionAdjusted: "STRATEGY_UPDATED",
+    StrategyDeleted: "STRATEGY_UPDATED",
+    TakeProfitTriggered: "STRATEGY_UPDATED",
+    TakeProfitExecuted: "STRATEGY_UPDATED",
     StrategyStarted: "STRATEGY_STARTED",
     StrategyStopped: "STRATEGY_STOPPED",
     StrategyCompleted: "STRATEGY_COMPLETED",
@@ -99,35 +111,6 @@ class StalePricePayload(PricePayload, frozen=True, kw_only=True):
     """The quote is too old to rely on: it was last confirmed `age` seconds ago."""
 
     age: float
-
-
-class StrategyStatePayload(msgspec.Struct, frozen=True, kw_only=True):
-    """The complete current state of a strategy."""
-
-    type: str
-    timestamp: datetime
-    strategy_id: str
-    user_id: str
-    status: str
-    position: Decimal
-    message: str
-    name: str
-    symbol: str
-    rule: Any
-    quantity: Decimal
-    stop_loss: Any
-    entry_price: Decimal | None
-    orders: int
-    trades: int
-
-
-class InitialStatesPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """All strategies of a user."""
-
-    type: str
-    timestamp: datetime
-    user_id: str
-    strategies: list[StrategyStatePayload]
 
 
 def serialize_strategies(event: Event, owner: str, pricing: PricingContext) -> SseMessage | None:  # noqa: ARG001
@@ -213,6 +196,8 @@ def strategy_state_payload(event_name: str, strategy: Strategy, owner: str) -> S
         rule=_to_snake_case(strategy.rule),
         quantity=strategy.quantity,
         stop_loss=None if strategy.stop_loss is None else _to_snake_case(strategy.stop_loss),
+        take_profit=None if strategy.take_profit is None else _to_snake_case(strategy.take_profit),
+        is_protected=strategy.has_protection,
         entry_price=strategy.entry_price,
         orders=strategy.orders,
         trades=strategy.trades,
@@ -247,6 +232,10 @@ def _strategy_message(event: StrategyEvent) -> str:
         return f"{event.action.value}: {event.reasoning}"
     if isinstance(event, StrategyTraded):
         return f"{event.side.value} {event.qty} at {event.price}"
+    if isinstance(event, TakeProfitTriggered | TakeProfitExecuted):
+        return f"take-profit at {event.trigger_price}: the price is {event.current_price}"
+    if isinstance(event, StrategyClosing):
+        return f"order {event.order_id} closes the position"
     return event.strategy.message or ""
 
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -73,3 +74,34 @@ class ErrorPayload(msgspec.Struct, frozen=True, kw_only=True):
     error_code: str
     error_message: str
     details: str | None
+
+
+class StrategyStatePayload(msgspec.Struct, frozen=True, kw_only=True):
+    """The complete current state of a strategy."""
+
+    type: str
+    timestamp: datetime
+    strategy_id: str
+    user_id: str
+    status: str
+    position: Decimal
+    message: str
+    name: str
+    symbol: str
+    rule: Any
+    quantity: Decimal
+    stop_loss: Any
+    take_profit: Any
+    is_protected: bool
+    entry_price: Decimal | None
+    orders: int
+    trades: int
+
+
+class InitialStatesPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """All strategies of a user."""
+
+    type: str
+    timestamp: datetime
+    user_id: str
+    strategies: list[StrategyStatePayload]

@@ -26,15 +26,20 @@ from tapewire.events import (
     PositionEvent,
     StopLossExecuted,
     StopLossTriggered,
+    StrategyClosing,
     StrategyCompleted,
     StrategyCreated,
+    StrategyDeleted,
     StrategyEvent,
     StrategyFailed,
+    StrategyPositionAdjusted,
     StrategySignaled,
     StrategyStarted,
     StrategyStopped,
     StrategyTraded,
     StrategyUpdated,
+    TakeProfitExecuted,
+    TakeProfitTriggered,
     TradeExecuted,
 )
 from tapewire_services.edge.delivery.serializers.serializer import PricingContext, SseMessage
@@ -68,7 +73,7 @@ class StrategyUpdatePayload(
     msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
 ):
     """A change of a strategy, named by `change`. A signal has `action` to `reasoning`, a stop-loss
-    its prices in dollars a share, an error its code and details."""
+    and a take-profit its prices in dollars a share, an error its code and details."""
 
     change: str
     strategy_id: str
@@ -127,7 +132,13 @@ _CHANGE_BY_EVENT: dict[type[Event], str] = {
     StrategyTraded: "traded",
     StopLossTriggered: "stop_loss_triggered",
     StopLossExecuted: "stop_loss_executed",
+    TakeProfitTriggered: "take_profit_triggered",
+    TakeProfitExecuted: "take_profit_executed",
+    StrategyClosing: "closing",
+    StrategyPositionAdjusted: "adjusted",
+    StrategyDeleted: "deleted",
 }
+_EXIT_EVENTS = StopLossTriggered | StopLossExecuted | TakeProfitTriggered | TakeProfitExecuted
 
 
 def serialize_trading(event: Event, owner: str, pricing: PricingContext) -> SseMessage | None:
@@ -226,12 +237,14 @@ def _change_fields(event: StrategyEvent) -> dict[str, Any]:
             "price": event.price,
             "order_id": event.order_id,
         }
-    if isinstance(event, StopLossTriggered | StopLossExecuted):
+    if isinstance(event, _EXIT_EVENTS):
         return {
             "trigger_price": event.trigger_price,
             "current_price": event.current_price,
             "order_id": event.order_id,
         }
+    if isinstance(event, StrategyClosing):
+        return {"order_id": event.order_id}
     if isinstance(event, StrategyFailed):
         return {"error_code": event.error_code, "details": event.details}
     return {}

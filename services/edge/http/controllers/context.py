@@ -227,6 +227,16 @@ async def read_body(request: HttpRequest, body_type: type[BodyT], *decimal_paths
     return decoded
 
 
+async def read_optional_body(request: HttpRequest, body_type: type[BodyT]) -> BodyT:
+    """The request's JSON body as `body_type`, with its defaults when there is none.
+
+    Raises:
+        HttpError: as `read_body`.
+    """
+    data = await _read_raw_body(request)
+    return decode_body(data, body_type) if data else body_type()
+
+
 async def _read_raw_body(request: HttpRequest) -> bytes:
     try:
         return await request.body()

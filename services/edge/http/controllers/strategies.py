@@ -3,9 +3,9 @@
 from decimal import Decimal
 
 import msgspec
-from litestar import Controller, get, patch, post
+from litestar import Controller, delete, get, patch, post
 
-from tapewire.events import StopLoss, Strategy, StrategyRule
+from tapewire.events import StopLoss, Strategy, StrategyRule, TakeProfit
 from tapewire.runtime.contracts import strategies as contract
 from tapewire_services.edge.auth import Session
 from tapewire_services.edge.delivery.cursor import Cursor
@@ -14,6 +14,7 @@ from tapewire_services.edge.http.controllers.context import (
     HttpRequest,
     page_query,
     read_body,
+    read_optional_body,
 )
 from tapewire_services.edge.http.responses import JsonResponse
 from tapewire_services.edge.http.schema import operation, page_parameters
@@ -21,7 +22,13 @@ from tapewire_services.edge.http.schema import operation, page_parameters
 DEFAULT_LIMIT = 1000
 """Strategies that are listed without a `limit`."""
 
-_DECIMAL_PATHS = ("quantity", "rule.marginPercent", "rule.deviations", "stopLoss.percent")
+_DECIMAL_PATHS = (
+    "quantity",
+    "rule.marginPercent",
+    "rule.deviations",
+    "stopLoss.percent",
+    "takeProfit.percent",
+)
 
 
 class StrategyBody(
@@ -33,6 +40,7 @@ class StrategyBody(
     rule: StrategyRule
     quantity: Decimal
     stop_loss: StopLoss | None = None
+    take_profit: TakeProfit | None = None
     max_trades: int | None = None
     name: str | None = None
 
@@ -40,13 +48,24 @@ class StrategyBody(
 class StrategyChange(
     msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
 ):
-    """The fields to change. A null removes the stop-loss, or the limit of trades."""
+    """The fields to change. A null removes the stop-loss, the take-profit or the limit of trades. A
+    given stop-loss or take-profit protects the position again where that was switched off."""
 
     name: str | msgspec.UnsetType = msgspec.UNSET
     rule: StrategyRule | msgspec.UnsetType = msgspec.UNSET
     quantity: Decimal | msgspec.UnsetType = msgspec.UNSET
     stop_loss: StopLoss | msgspec.UnsetType | None = msgspec.UNSET
+    take_profit: TakeProfit | msgspec.UnsetType | None = msgspec.UNSET
     max_trades: int | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class StrategyStop(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
+):
+    """What happens to the position of the strategy: ``protect`` watches its stop-loss and
+    take-profit on, ``leave`` leaves it alone, ``close`` closes it and cancels a pending order."""
+
+    position: contract.StopPosition = contract.StopPosition.PROTECT
 
 
 class StrategyList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -126,14 +145,33 @@ class StrategyController(Controller):
     @post(
         "/{strategy_id:str}/stop",
         status_code=200,
-        operation_class=operation(is_command=True, error_statuses=(404,)),
+        operation_class=operation(
+            StrategyStop, is_command=True, is_body_required=False, error_statuses=(404,)
+        ),
     )
     async def stop(
         self, request: HttpRequest, context: ControllerContext, session: Session, strategy_id: str
     ) -> Strategy:
-        """Stop a strategy. It keeps its position, whose stop-loss is no longer watched."""
-        payload = contract.StopStrategy(user_id=session.user_id, strategy_id=strategy_id)
+        """Stop a strategy's rule. Its position is protected on, left alone or closed; without a
+        body it is protected."""
+        body = await read_optional_body(request, StrategyStop)
+        payload = contract.StopStrategy(
+            user_id=session.user_id, strategy_id=strategy_id, position=body.position
+        )
         return await _call(context, contract.STOP, payload, request)
+
+    @delete(
+        "/{strategy_id:str}",
+        status_code=200,
+        operation_class=operation(is_command=True, error_statuses=(404,)),
+    )
+    async def delete_strategy(
+        self, request: HttpRequest, context: ControllerContext, session: Session, strategy_id: str
+    ) -> Strategy:
+        """Delete a strategy that is not started, holds nothing and has no pending order. The
+        response is its last state."""
+        payload = contract.DeleteStrategy(user_id=session.user_id, strategy_id=strategy_id)
+        return await _call(context, contract.DELETE, payload, request)
 
 
 async def _call(

@@ -13,9 +13,9 @@ from hypothesis import settings as of
 from hypothesis import strategies as st
 
 from tapewire.events import Side, StopLoss, StopLossKind, Strategy
-from tapewire_services.strategies.domain.stop_loss import (
-    StopLossState,
-    StopLossTouch,
+from tapewire_services.strategies.domain.protection import (
+    ExitTouch,
+    ProtectionState,
     apply_price,
     calculate_trigger_price,
 )
@@ -33,7 +33,7 @@ def holding_strategy(position: str, entry: str, stop_loss: StopLoss | None) -> S
 
 def touched_at(of: Strategy, *prices: str) -> tuple[str, str] | None:
     """The trigger and the price of the touch, or None."""
-    state = StopLossState()
+    state = ProtectionState()
     for price in prices:
         state = apply_price(state, of, 7, Decimal(price))
     touch = state.touch
@@ -75,24 +75,24 @@ def test_nothing_is_touched_without_a_position_or_a_stop_loss() -> None:
 
 def test_a_new_position_starts_a_new_state() -> None:
     stop = make_stop_loss("10", TRAILING)
-    state = apply_price(StopLossState(), holding_strategy("100", "200", stop), 1, Decimal(300))
-    assert state == StopLossState(1, Side.SELL, Decimal(300), None)
+    state = apply_price(ProtectionState(), holding_strategy("100", "200", stop), 1, Decimal(300))
+    assert state == ProtectionState(1, Side.SELL, Decimal(300), None)
     state = apply_price(state, holding_strategy("100", "200", stop), 2, Decimal(200))
-    assert state == StopLossState(2, Side.SELL, Decimal(200), None)
+    assert state == ProtectionState(2, Side.SELL, Decimal(200), None)
     state = apply_price(state, holding_strategy("-100", "200", stop), 2, Decimal(230))
-    assert state == StopLossState(
-        2, Side.BUY, Decimal(230), StopLossTouch(Decimal(220), Decimal(230))
+    assert state == ProtectionState(
+        2, Side.BUY, Decimal(230), ExitTouch(Decimal(220), Decimal(230))
     )
 
 
 def test_a_removed_stop_loss_clears_the_state() -> None:
     state = apply_price(
-        StopLossState(), holding_strategy("1", "100", make_stop_loss("1")), 1, Decimal(50)
+        ProtectionState(), holding_strategy("1", "100", make_stop_loss("1")), 1, Decimal(50)
     )
     assert state.touch
-    assert apply_price(state, holding_strategy("1", "100", None), 1, Decimal(50)) == StopLossState(
-        1, Side.SELL
-    )
+    assert apply_price(
+        state, holding_strategy("1", "100", None), 1, Decimal(50)
+    ) == ProtectionState(1, Side.SELL)
 
 
 def test_triggers_are_rounded_to_eight_places() -> None:
@@ -139,7 +139,7 @@ def reference_touch(
     return None
 
 
-ApplyPrice = Callable[[StopLossState, Strategy, int, Decimal], StopLossState]
+ApplyPrice = Callable[[ProtectionState, Strategy, int, Decimal], ProtectionState]
 
 
 def holdings(price: st.SearchStrategy[Decimal]) -> st.SearchStrategy[Any]:
@@ -155,7 +155,7 @@ HOLDINGS = st.one_of(
 )
 
 
-def check_against_reference(apply: ApplyPrice, state_type: type[Any] = StopLossState) -> None:
+def check_against_reference(apply: ApplyPrice, state_type: type[Any] = ProtectionState) -> None:
     """Fold successive positions; each must be touched as the reference says."""
 
     @of(
@@ -197,6 +197,6 @@ def test_touches_match_the_reference() -> None:
 
 def test_the_state_survives_serialization() -> None:
     state = apply_price(
-        StopLossState(), holding_strategy("1", "100", make_stop_loss("1")), 1, Decimal("98.5")
+        ProtectionState(), holding_strategy("1", "100", make_stop_loss("1")), 1, Decimal("98.5")
     )
-    assert msgspec.json.decode(msgspec.json.encode(state), type=StopLossState) == state
+    assert msgspec.json.decode(msgspec.json.encode(state), type=ProtectionState) == state
