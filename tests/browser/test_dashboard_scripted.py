@@ -198,6 +198,30 @@ async def test_item_received_twice_is_shown_once(
     assert await dashboard.item_titles() == ["Second", "The board meets", "Zeroth"]
 
 
+async def test_corrected_item_is_replaced_where_it_stands_and_retracted_one_is_gone(
+    server: ScriptedServer, dashboard: DashboardPage
+) -> None:
+    changes = [
+        ("item:corrected", make_item("i-1", title="First, corrected")),
+        ("item:retracted", {"id": "i-0", "reason": "a hoax"}),
+        ("new_item", make_item("i-0", title="Zeroth")),
+        ("item:corrected", make_item("i-9", title="Never seen here")),
+    ]
+    script_dashboard(
+        server,
+        make_item("i-0", title="Zeroth"),
+        make_item("i-1", title="First"),
+        make_item("i-2", title="Second"),
+        extra_events=changes,
+    )
+
+    await dashboard.open(ORIGIN)
+
+    await expect(dashboard.items).to_have_count(2)
+    await expect(dashboard.items.last).to_contain_text("First, corrected")
+    assert await dashboard.item_titles() == ["Second", "First, corrected"]
+
+
 @pytest.mark.parametrize(
     ("path", "label"), [("name", "Name"), ("tickers[3]", "Tickers"), ("tags", "Tags")]
 )
