@@ -34,19 +34,22 @@ def read_health(engine: Engine, streams: StreamHandler, problem: str | None = No
     if not follows_log:
         problem = "does not follow the log"
     is_ready = problem is None and not streams.is_draining
-    problem = problem or engine.quote_feed.find_silence()
-    status = "ok" if problem is None else "degraded"
-    if streams.is_draining:
-        status = "stopping"
+    reason = problem or engine.quote_feed.find_silence()
     return Health(
-        status=status,
+        status=_status(reason, streams),
         connections=len(engine.hub),
         users=engine.hub.owner_count(),
         sse=SseHealth(
-            status=status,
+            status=_status(problem, streams),
             total_connections=engine.totals().connection_count,
             listener_active=follows_log,
         ),
-        reason=problem,
+        reason=reason,
         ready=is_ready,
     )
+
+
+def _status(problem: str | None, streams: StreamHandler) -> str:
+    if streams.is_draining:
+        return "stopping"
+    return "ok" if problem is None else "degraded"

@@ -88,7 +88,7 @@ class OperationsController(Controller):
         """The number of connections, of all users and of the caller."""
         totals = context.engine.totals()
         return StreamStatus(
-            status=context.get_health().status,
+            status=context.get_health().sse.status,
             user_connections=totals.connections_per_user.get(session.user_id, 0),
             total_connections=totals.connection_count,
             active_users=totals.user_count,
