@@ -361,6 +361,24 @@ class TestStream:
             answer = await http.get(f"/api/stream?topics={topics}")
         assert (answer.status_code, answer.json()["path"]) == (422, "topics")
 
+    async def test_a_client_that_polls_gets_the_snapshot(self, platform: BarPlatform) -> None:
+        """The first answer may have the opening alone; the series is followed until the next."""
+        await platform.check_exactness()
+        found: list[str] = []
+
+        async def is_answered() -> bool:
+            answer = await http.get("/api/stream?topics=bars:IBM:1d&wait=5")
+            found[:] = [
+                event["data"]["bars"][-1]["source"]
+                for event in answer.json()["events"]
+                if event["event"] == "bar:snapshot"
+            ]
+            return bool(found)
+
+        async with httpx.AsyncClient(base_url=platform.edge.url, timeout=WAIT_SECONDS) as http:
+            await wait_until_async("a poll has the snapshot", is_answered)
+        assert found == ["trade"]
+
     async def test_an_open_stream_changes_its_series(self, platform: BarPlatform) -> None:
         cookie = await platform.edge.sign_in("alice")
         path = "/api/stream?topics=bars:IBM:1d"
