@@ -15,12 +15,11 @@ from tapewire.runtime.contracts.insights import (
     MAX_TAGS,
     MAX_URL_CHARACTERS,
 )
+from tapewire.values import InvalidValue, validate_symbol
 
-MAX_TICKER_CHARACTERS = 16
 MAX_USER_ID_CHARACTERS = 128
 _URL_PATTERN = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*")
 """The characters of RFC 3986."""
-_TICKER_PATTERN = re.compile(r"[A-Za-z0-9.^=/:_&+-]*")
 
 
 def validate_line(path: str, value: str, max_characters: int) -> str:
@@ -87,13 +86,11 @@ def _validate_each(
 
 
 def _validate_ticker(path: str, value: str) -> str:
-    ticker = value.strip()
-    if not 1 <= len(ticker) <= MAX_TICKER_CHARACTERS:
-        message = f"must have 1 to {MAX_TICKER_CHARACTERS} characters, not {len(ticker)}"
-        raise _build_rejection(path, message, ticker)
-    if not _TICKER_PATTERN.fullmatch(ticker):
-        raise _build_rejection(path, "must be ASCII letters, digits and .-^=/:_&+", ascii(ticker))
-    return ticker.upper()
+    """A ticker is the name of a symbol in upper case: news write names in any case."""
+    try:
+        return validate_symbol(path, value.strip()).upper()
+    except InvalidValue as error:
+        raise CommandRejected("invalid", str(error), path) from None
 
 
 def _validate_tag(path: str, value: str) -> str:

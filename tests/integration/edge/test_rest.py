@@ -405,7 +405,7 @@ class TestInsights:
             ({"tickers": []}, "tickers"),
             ({"tickers": "AMD"}, "tickers"),
             ({"tickers": ["AMD", ""]}, "tickers[1]"),
-            ({"tickers": ["A" * 17]}, "tickers[0]"),
+            ({"tickers": ["A" * 65]}, "tickers[0]"),
             ({"tickers": [f"T{n}" for n in range(51)]}, "tickers"),
             ({"tags": ["x" * 41]}, "tags[0]"),
             ({"tags": [f"t{n}" for n in range(11)]}, "tags"),

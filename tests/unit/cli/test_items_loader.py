@@ -22,6 +22,7 @@ from tapewire.events import CODEC
 from tapewire.log.memory import MemoryServer
 from tapewire.runtime import RequestTimeout
 from tapewire.runtime.contracts.insights import LoadItems, LoadReply
+from tapewire.values.symbols import SYMBOL_REQUIREMENT
 from tests.harness.insights_process import InsightsProcess, read_log_summary, running_process
 from tests.harness.item_builders import new_item
 
@@ -102,14 +103,14 @@ async def test_malformed_and_rejected_rows_are_reported_with_their_line(
         ItemRow(2, new_item("a")),
         MalformedRow(3, "no number"),
         ItemRow(4, new_item("")),
-        ItemRow(5, new_item("b", tickers=("a b",))),
+        ItemRow(5, new_item("b", tickers=("a,b",))),
         ItemRow(9, new_item("a")),
     ]
     await load.loader.load(iter(given))
     assert load.malformed_rows == [
         "3: no number",
         "4: title must have 1 to 200 characters, not 0: ''",
-        "5: tickers[0] must be ASCII letters, digits and .-^=/:_&+: \"'a b'\"",
+        f"5: tickers[0] {SYMBOL_REQUIREMENT}, not 'a,b'",
     ]
     faults = Counter(format=1, title=1, tickers=1)
     assert load.loader.totals == LoadTotals(added=1, already_stored=1, malformed=3, faults=faults)

@@ -24,7 +24,7 @@ class CreateConfiguration(RequestStruct, frozen=True, kw_only=True):
     """Create a configuration of `user_id`; answered by `ConfigurationReply`. Repeating the command
     returns the existing configuration. ``conflict`` if the user has 50.
 
-    `name` has 1 to 80 characters; there are 1 to 50 `tickers` of 1 to 16 ASCII characters and at
+    `name` has 1 to 80 characters; there are 1 to 50 `tickers`, names of symbols, and at
     most 10 `tags` of 1 to 40. They are trimmed, tickers become upper case and tags lower case, and
     duplicates are removed.
     """

@@ -56,7 +56,7 @@ class NewItem(RequestStruct, frozen=True, kw_only=True):
     and tags lower case, without duplicates.
 
     `title` has 1 to 200 characters, `source` 1 to 60; `url` is http or https, at most 1,024 ASCII
-    characters; there are at most 20 `tickers` of 1 to 16 ASCII characters and 10 `tags` of 1 to 40.
+    characters; there are at most 20 `tickers`, names of symbols, and 10 `tags` of 1 to 40.
     Without tickers, the cashtags (``$IBM``) of title and text are used. `timestamp` (with its
     offset, at most 10 minutes ahead) is the time of publication, by default now.
 
