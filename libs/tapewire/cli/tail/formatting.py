@@ -86,6 +86,12 @@ def _format_order(data: EventData) -> list[Text]:
             else "market"
         ),
     ]
+    if data.get("stopPrice") is not None:
+        parts.append(Text(f"stop {_format_price_of(data['stopPrice'])}"))
+    if data.get("timeInForce"):
+        parts.append(Text(escape_unprintable(data["timeInForce"])))
+    if data.get("reduceOnly"):
+        parts.append(Text("reduce only"))
     if data.get("filledQty"):
         at = data.get("filledAvgPrice")
         parts.append(Text(f"filled {_format_number(data['filledQty'])}"))
