@@ -202,7 +202,7 @@ def end_order(strategy: Strategy, command: EndOrderCommand) -> Sequence[Event]:
     if order.closing_reason is not None:
         return end_closing_order(ended, order, command, reason)
     if ended.exit is not None:
-        return _end_order_before_exit(ended, command)
+        return _end_order_before_exit(ended, order, command, reason)
     if command.status is not OrderStatus.CANCELED:
         return [fail_strategy(ended, command, f"order_{end}", reason)]
     if strategy.status is not StrategyStatus.STARTED:
@@ -213,13 +213,24 @@ def end_order(strategy: Strategy, command: EndOrderCommand) -> Sequence[Event]:
     return [event, *complete_if_finished(stopped, command)]
 
 
-def _end_order_before_exit(ended: Strategy, command: EndOrderCommand) -> Sequence[Event]:
-    """The end of the order that an exit waited for; the closing order follows at once."""
+def _end_order_before_exit(
+    ended: Strategy, order: StrategyOrder, command: EndOrderCommand, reason: str
+) -> Sequence[Event]:
+    """The end of the order that an exit waited for; the closing order follows at once.
+
+    An entry that was canceled because the stop-loss came first stops the strategy: at prices that
+    move away from its entry, its rule would go on to open the opposite position.
+    """
+    events: list[Event] = []
+    is_entry = ended.exit is not None and ended.exit.side not in (None, order.side)
+    if is_entry and ended.status is StrategyStatus.STARTED:
+        ended = update_strategy(ended, command, status=StrategyStatus.STOPPED, message=reason)
+        events = [StrategyStopped(strategy=ended, command_id=command.id)]
     if not is_exit_done(ended):
-        return proceed(ended, command)
+        return [*events, *proceed(ended, command)]
     flat = update_strategy(ended, command, exit=None)
     updated = StrategyUpdated(strategy=flat, command_id=command.id)
-    return [updated, *complete_if_finished(flat, command)]
+    return [*events, updated, *complete_if_finished(flat, command)]
 
 
 def _is_pending(strategy: Strategy, requested_id: str) -> bool:

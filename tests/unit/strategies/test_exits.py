@@ -66,11 +66,12 @@ def test_an_entry_that_is_half_filled_is_canceled_and_then_closed() -> None:
     )
     assert canceled_order_of(history.strategy) == "s1-1"
     history.when(end_order("1", OrderStatus.CANCELED)).then(
-        "Closing: started, holds 40@100, order 2-sl sell 0/40"
+        "Stopped: stopped, holds 40@100",
+        "Closing: stopped, holds 40@100, order 2-sl sell 0/40",
     )
     assert canceled_order_of(history.strategy) is None
     history.when(fill("2-sl", "40", "98")).then(
-        "Traded: started by sell 40@98", "StopLossExecuted: started"
+        "Traded: stopped by sell 40@98", "StopLossExecuted: stopped"
     )
     triggered = next(one for one in history.events if isinstance(one, StopLossTriggered))
     assert history.strategy.exit is None
@@ -258,12 +259,12 @@ def test_a_late_execution_during_an_exit_is_closed_as_well() -> None:
     history = given(*ENTRY_HALF_FILLED, trigger_stop_loss())
     history.decide(end_order("1", OrderStatus.CANCELED))
     history.when(late_fill("1", "10")).then(
-        "Traded: started by buy 10@100, holds 50@100, order 2-sl sell 0/40"
+        "Traded: stopped by buy 10@100, holds 50@100, order 2-sl sell 0/40"
     )
     history.when(fill("2-sl", "40", "98")).then(
-        "Traded: started by sell 40@98, holds 10@100",
-        "StopLossExecuted: started, holds 10@100",
-        "Closing: started, holds 10@100, order 3-sl sell 0/10",
+        "Traded: stopped by sell 40@98, holds 10@100",
+        "StopLossExecuted: stopped, holds 10@100",
+        "Closing: stopped, holds 10@100, order 3-sl sell 0/10",
     )
 
 
