@@ -20,7 +20,7 @@ TRADING_STREAM_DOMAINS = ORDER_STREAM_DOMAINS | {"positions"}
 AGENTS_DOMAIN = "agents"
 """The domains of public events that these streams show."""
 
-_OPEN_STATUSES = ("new", "partially_filled")
+_OPEN_STATUSES = ("new", "partially_filled", "pending_cancel", "pending_replace")
 
 
 class ExpectedEvent(msgspec.Struct, frozen=True):

@@ -60,8 +60,10 @@ def test_an_order_is_one_line() -> None:
 def test_the_terms_of_a_stop_are_shown() -> None:
     order = {**ORDER, "stopPrice": Decimal("180.00"), "timeInForce": "day", "reduceOnly": True}
     assert format_plain("order:update", order) == [
-        "10:30:15.250 order:update partially_filled buy 100 IBM @ 187.50 stop 180.00 day"
-        " reduce only filled 40 at 187.45 o-1"
+        (
+            "10:30:15.250 order:update partially_filled buy 100 IBM @ 187.50 stop 180.00 day"
+            " reduce only filled 40 at 187.45 o-1"
+        )
     ]
 
 
