@@ -44,13 +44,13 @@ def with_raw(field: Any, text: str) -> str:
 
 
 NO_QUANTITY = [
-    "0", "-0", "0.0", "-1", "-0.000001", "1000001", "1e7", "1e999", "1e-7", "0.0000001",
+    "0", "-0", "0.0", "-1", "-0.000001", "1e12", "1e999", "1e-9", "0.000000001",
     "1e999999999", "-1e999999999", "1e-999999999", "10000000000000000000000000000000000001",
     '"NaN"', '"Infinity"', '"-Infinity"', '"sNaN"', '"abc"', '""', '"1,000"', '" 1"', '"\u0661"',
     '"0x10"', "true", "false", "null", "[]", "[10]", "{}", '{"value":10}', '"1e999999999999999999"',
     "0." + "1" * 5000, "9" * 5000,
 ]  # fmt: skip
-"""Texts that are not valid quantities of shares."""
+"""Texts that are neither valid quantities of shares nor valid limits."""
 
 
 class TestInvalidFields:
@@ -72,11 +72,27 @@ class TestInvalidFields:
     ) -> None:
         await self.refused(http, with_raw(field, text), field)
 
-    @pytest.mark.parametrize("text", ["0.0000001", "1e-7", "0.00001", "1000000.0001"])
-    async def test_limit_price_out_of_range_or_too_precise_is_rejected(
+    @pytest.mark.parametrize("text", ["0.0000001", "1e-7", "1.2345678", "1000001", "1e7"])
+    async def test_quantity_out_of_range_or_too_precise_is_rejected(
         self, http: httpx.AsyncClient, text: str
     ) -> None:
-        await self.refused(http, with_raw("limitPrice", text), "limitPrice")
+        await self.refused(http, with_raw("qty", text), "qty")
+
+    @pytest.mark.parametrize(
+        ("field", "text", "number"),
+        [
+            ("qty", "0.30000000000000004", 0.3),
+            ("limitPrice", "182.45000000000002", 182.45),
+            ("limitPrice", "1.5E-7", 0.00000015),
+            ("limitPrice", "0.00001234", 0.00001234),
+            ("limitPrice", "15000000.12345678", 15000000.12345678),
+        ],
+    )
+    async def test_a_number_is_taken_as_programs_write_it(
+        self, http: httpx.AsyncClient, field: str, text: str, number: float
+    ) -> None:
+        answer = await http.post("/api/orders", content=with_raw(field, text))
+        assert (answer.status_code, answer.json()[field]) == (201, number)
 
     @pytest.mark.parametrize(
         ("field", "value"),
