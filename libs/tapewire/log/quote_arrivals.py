@@ -41,11 +41,9 @@ class QuoteArrivals:
 
     def confirm(self, symbol: str) -> bool:
         """A quote of `symbol` arrived. Return whether the symbol was stale, and no longer is."""
-        now = self._clock()
-        max_silence = self._freshness.limit_seconds * MAX_SILENCE_SHARE
-        if self._probe is not None and now - self._answered_probe_at > max_silence:
-            self._freshness.distrust_until(now + SETTLING_SECONDS)
-        return self._freshness.confirm(symbol, now)
+        if self._probe is not None:
+            self._distrust_after_silence()
+        return self._freshness.confirm(symbol, self._clock())
 
     async def run(self) -> None:
         """Probe the message server until cancelled."""
@@ -56,5 +54,11 @@ class QuoteArrivals:
             except LogError:
                 pass  # the connection logs its loss
             else:
+                self._distrust_after_silence()  # what waited may arrive after the answer
                 self._answered_probe_at = sent_at
             await asyncio.sleep(self._freshness.limit_seconds / PROBES_PER_LIMIT)
+
+    def _distrust_after_silence(self) -> None:
+        now = self._clock()
+        if now - self._answered_probe_at > self._freshness.limit_seconds * MAX_SILENCE_SHARE:
+            self._freshness.distrust_until(now + SETTLING_SECONDS)

@@ -66,6 +66,17 @@ async def test_quotes_that_waited_while_the_server_stood_still_are_not(
     assert not link.is_fresh()
 
 
+async def test_quotes_that_waited_are_not_if_the_answer_to_the_probe_overtakes_them(
+    link: Link,
+) -> None:
+    link.is_cut = True
+    await asyncio.sleep(60)
+    link.is_cut = False
+    await asyncio.sleep(LIMIT / 8 + 0.1)  # the next probe is answered
+    assert not link.arrivals.confirm("IBM")
+    assert not link.is_fresh()
+
+
 async def test_quotes_are_fresh_again_soon_after_the_server_answers(link: Link) -> None:
     link.answers.clear()
     await asyncio.sleep(60)
