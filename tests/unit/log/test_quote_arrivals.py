@@ -8,6 +8,7 @@ import pytest
 from tapewire.log import Unavailable
 from tapewire.log.freshness import QuoteFreshness
 from tapewire.log.quote_arrivals import SETTLING_SECONDS, QuoteArrivals
+from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.virtual_time
 LIMIT = 4.0
@@ -71,8 +72,8 @@ async def test_quotes_that_waited_are_not_if_the_answer_to_the_probe_overtakes_t
 ) -> None:
     link.is_cut = True
     await asyncio.sleep(60)
-    link.is_cut = False
-    await asyncio.sleep(LIMIT / 8 + 0.1)  # the next probe is answered
+    link.is_cut, restored_at = False, link.clock()
+    await wait_until("a probe is answered", lambda: link.arrivals._answered_probe_at >= restored_at)
     assert not link.arrivals.confirm("IBM")
     assert not link.is_fresh()
 
