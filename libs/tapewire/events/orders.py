@@ -140,7 +140,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     strategy_id: Annotated[
         str | None, about("the strategy it is for, null when a person placed it")
     ]
-    reason: Annotated[str | None, about("why it was canceled or rejected, or failed, in words")]
+    reason: Annotated[
+        str | None, about("why it waits, was canceled or rejected, or failed, in words")
+    ]
     timestamp: Annotated[datetime, about("when it last changed", UTC_TIME)]
     waiting: Annotated[
         WaitingReason | None,

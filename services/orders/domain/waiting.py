@@ -2,8 +2,16 @@
 
 import msgspec
 
-from tapewire.events import Event, Order, OrderWaiting
+from tapewire.events import Event, Order, OrderWaiting, WaitingReason
 from tapewire_services.orders.domain.commands import NoteWaitingCommand
+
+DESCRIPTIONS = {
+    WaitingReason.STALE_QUOTE: "it waits for a fresh quote: the last one is stale",
+    WaitingReason.CROSSED: "it waits for a quote that is not crossed",
+    WaitingReason.NO_OFFER: "it waits for an offer: there is none on the other side",
+    WaitingReason.NO_QUOTE: "it waits for the first quote of its symbol",
+}
+"""The reason of a waiting order, in words."""
 
 
 def decide_waiting(order: Order, command: NoteWaitingCommand) -> list[Event]:
@@ -12,6 +20,9 @@ def decide_waiting(order: Order, command: NoteWaitingCommand) -> list[Event]:
     if order.filled_qty != command.filled_before or order.waiting is command.waiting:
         return []
     after = msgspec.structs.replace(
-        order, waiting=command.waiting, timestamp=max(order.timestamp, command.at)
+        order,
+        waiting=command.waiting,
+        reason=DESCRIPTIONS[command.waiting] if command.waiting is not None else None,
+        timestamp=max(order.timestamp, command.at),
     )
     return [OrderWaiting(order=after, command_id=command.id)]
