@@ -27,7 +27,8 @@ def words(text: str) -> set[str]:
 
 ORDER = words(
     "orderId clientOrderId symbol side type qty limitPrice status filledQty filledAvgPrice"
-    " strategyId reason timestamp"
+    " strategyId reason timestamp waiting stopPrice timeInForce reduceOnly triggeredAt replacement"
+    " feeTotal venueOrderId"
 )
 POSITION = words("symbol quantity entryPrice currentPrice unrealizedPnL realizedPnL")
 PRICE = words("symbol price bid ask volume change changePercent timestamp")
@@ -36,15 +37,17 @@ HELLO = words(
 )
 STATE = words(
     "type timestamp strategy_id user_id status position message name symbol rule quantity stop_loss"
-    " entry_price orders trades"
+    " entry_price orders trades take_profit is_protected"
 )
 TRADING = {
     "connected": words(
         "clientId userId stream serverTime correlationId keepaliveMs pricesKeepaliveMs"
     ),
     "order:update": ORDER | words("snapshot orders"),
-    "order:fill": ORDER | words("fillQty fillPrice tradeId"),
-    "trade:new": words("tradeId orderId symbol side qty price strategyId timestamp"),
+    "order:fill": ORDER | words("fillQty fillPrice tradeId fee executionId exceptions"),
+    "trade:new": words(
+        "tradeId orderId symbol side qty price strategyId timestamp fee executionId exceptions"
+    ),
     "position:update": words("snapshot positions totalValue timestamp"),
     "price:update": PRICE | words("initializing prices unknown"),
     "price:stale": PRICE | words("age stale"),
@@ -71,6 +74,7 @@ OF_A_STRATEGY = words(
 )
 OF_AN_ORDER = words(
     "type timestamp strategy_id user_id order_id order_type symbol quantity price status message"
+    " waiting stop_price fee execution_id requested_quantity requested_price requested_stop_price"
 )
 OF_A_STOP_LOSS = words(
     "type timestamp strategy_id user_id symbol trigger_price current_price order_id"
@@ -84,7 +88,10 @@ STRATEGIES = {
     "PRICE_UPDATE": words("type timestamp symbol ltp change change_percent"),
     "PRICE_STALE": words("type timestamp symbol ltp change change_percent age"),
     **{f"STRATEGY_{w}": OF_A_STRATEGY for w in words("STARTED UPDATED STOPPED COMPLETED ERROR")},
-    **{f"ORDER_{w}": OF_AN_ORDER for w in words("PLACED EXECUTED REJECTED CANCELLED FAILED")},
+    **{
+        f"ORDER_{w}": OF_AN_ORDER
+        for w in words("PLACED EXECUTED REJECTED CANCELLED FAILED UPDATED")
+    },
     **{f"SL_{word}": OF_A_STOP_LOSS for word in words("TRIGGERED EXECUTED")},
     "ERROR": words("type timestamp strategy_id user_id error_code error_message details"),
     "checkpoint": set(),
@@ -104,7 +111,13 @@ BOARDS = {
 
 
 CATALOGUES = {"trading": TRADING, "strategies": STRATEGIES, "boards": BOARDS}
-SELDOM = {("strategies", "PING"), ("strategies", "state_update"), ("boards", "heartbeat")}
+SELDOM = {
+    ("strategies", "PING"),
+    ("strategies", "state_update"),
+    ("strategies", "PRICE_STALE"),
+    ("trading", "price:stale"),
+    ("boards", "heartbeat"),
+}
 """SSE events that may not have been sent when the test ends."""
 IN_OTHER_WORDS = ("type", "message")
 """Fields of the strategy streams whose names mean something else in events."""

@@ -184,7 +184,10 @@ def test_quantities_are_normalized() -> None:
 
 def test_an_order_waits_until_the_next_fill() -> None:
     order = given(place("10"), accept())
-    order.when(note_waiting()).then("orders: waiting new 0/10 waiting no_offer")
+    order.when(note_waiting()).then(
+        "orders: waiting new 0/10 waiting no_offer"
+        " (it waits for an offer: there is none on the other side)"
+    )
     order.when(fill("4")).then(
         "orders: filled partially_filled 4/10 avg 100 by 4@100", "trades: trade 4@100"
     )
@@ -202,6 +205,7 @@ def test_a_reason_to_wait_is_noted_when_it_changes() -> None:
     order.when(note_waiting(id="w2")).then()
     order.when(note_waiting(WaitingReason.STALE_QUOTE, id="w3")).then(
         "orders: waiting new 0/10 waiting stale_quote"
+        " (it waits for a fresh quote: the last one is stale)"
     )
     order.when(note_waiting(None, id="w4")).then("orders: waiting new 0/10")
 
