@@ -74,10 +74,16 @@ def can_resume(
     """
     if resume_point.tracked.rule_since != tracked.rule_since:
         return False
-    quoted_at, digest = resume_point.quoted_at, resume_point.quote_digest
-    if quote.timestamp == quoted_at:
-        return digest is None or digest == digest_quote(quote)
-    return quote.follows == quoted_at
+    if quote.timestamp == resume_point.quoted_at:
+        return is_last_handled(resume_point, quote)
+    return quote.follows == resume_point.quoted_at
+
+
+def is_last_handled(resume_point: StrategyResumePoint, quote: PriceUpdated) -> bool:
+    """Whether `quote` is the one that was handled last before the resume point."""
+    if quote.timestamp != resume_point.quoted_at:
+        return False
+    return resume_point.quote_digest in (None, digest_quote(quote))
 
 
 def digest_quote(quote: PriceUpdated) -> str:

@@ -47,6 +47,7 @@ from tapewire_services.strategies.runner_checkpoint import (
     StrategyResumePoint,
     can_resume,
     digest_quote,
+    is_last_handled,
 )
 from tapewire_services.strategies.strategy_orders import StrategyOrders
 
@@ -143,7 +144,8 @@ class StrategyWorker:
             self._has_first_quote = True
             newest = self._tracked
             if self._resume_at(quote):
-                self._apply_quote(quote)
+                if self._resume_point is None or not is_last_handled(self._resume_point, quote):
+                    self._apply_quote(quote)
                 self.update(newest)
                 return
         self._apply_quote(quote)
@@ -159,6 +161,7 @@ class StrategyWorker:
         self._decisions.resume_from(point.decision_maker_state)
         self._possibly_decided = (quote, point.tracked.strategy)
         self._tracked = point.tracked
+        self._last_quote = quote
         return True
 
     def _apply_quote(self, quote: PriceUpdated) -> None:

@@ -59,19 +59,22 @@ PRICES = ("100", "99", "98", "97", "102")
 
 
 async def describe_events_after_failover(
-    scenario: RunnerScenario, *, skipped_quotes: int
+    scenario: RunnerScenario, *, skipped_quotes: int, starts_before_price: bool = False
 ) -> list[str]:
     """The events of a crossover whose runner is killed before the price that makes it buy; the next
-    runner misses `skipped_quotes` quotes before that price."""
+    runner misses `skipped_quotes` quotes before that price, and may read the last one before it."""
     process = await scenario.start_process()
     id_ = await process.create_strategy(TREND)
     await scenario.publish_prices(*PRICES[:-1])
     await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
     await process.kill()
+    if starts_before_price:
+        process = await scenario.start_process()
     await scenario.quote_simulator.publish_quote(
         PRICES[-1], PRICES[-1], "100000", skipped_quotes=skipped_quotes
     )
-    process = await scenario.start_process()
+    if not starts_before_price:
+        process = await scenario.start_process()
     await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
     seen = await read_strategies_log(scenario.server)
     seen.assert_consistent()
@@ -82,12 +85,16 @@ async def describe_events_after_failover(
     ]
 
 
+@pytest.mark.parametrize("starts_before_price", [False, True])
 async def test_a_rule_continues_from_the_prices_of_the_previous_runner(
-    scenario: RunnerScenario,
+    scenario: RunnerScenario, starts_before_price: bool
 ) -> None:
     """A takeover used to make every rule warm up again although no price was missed, so the trades
-    of a day depended on when a process died."""
-    assert await describe_events_after_failover(scenario, skipped_quotes=0) == [
+    of a day depended on when a process died. A price that the previous runner has handled, and the
+    next one reads again, counts once."""
+    assert await describe_events_after_failover(
+        scenario, skipped_quotes=0, starts_before_price=starts_before_price
+    ) == [
         "StrategyCreated",
         "StrategyStarted",
         "the average of 2 prices, 99.5, rose above that of 4, 99",
