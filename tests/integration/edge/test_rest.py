@@ -7,6 +7,7 @@ against the OpenAPI document.
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -619,7 +620,10 @@ def test_every_documented_call_succeeds_as_documented(
             "symbol": "IBM", "side": "buy", "type": "limit", "qty": 1, "limitPrice": 1,
             "clientOrderId": "mine",
         },
+        ("PATCH", "/api/orders/{order_id}"): {"limitPrice": 2},
+        ("POST", "/api/v2/items"): {"id": f"item-of-{user}", "title": "Up", "source": "wire"},
     }  # fmt: skip
+    queries = {("GET", "/api/bars"): {"symbol": "IBM", "interval": "1m"}}
     ids: dict[str, str] = {}
     order = sorted(document.operations, key=_call_order)
     with (
@@ -631,16 +635,19 @@ def test_every_documented_call_succeeds_as_documented(
         lines = opened.iter_lines()
         first = next(line for line in lines if line.startswith("data: "))
         ids["client_id"] = json.loads(first.removeprefix("data: "))["clientId"]
-        for verb, path in [("POST", "/api/orders"), *order]:
+        twice = [("POST", "/api/orders"), ("POST", "/api/v2/items")]
+        for verb, path in [*twice, *order]:
             body = bodies.get((verb, path))
             assert body is None or document.accepts_body((verb, path), body)
-            answer = http.request(verb, path.format_map(ids), json=body)
+            query = queries.get((verb, path))
+            answer = http.request(verb, path.format_map(ids), json=body, params=query)
             assert answer.is_success, (verb, path, answer.text)
             if verb == "POST" and body is not None:
+                names = _ID_OF | ({"id": "item_id"} if path == "/api/v2/items" else {})
                 ids |= {
-                    _ID_OF.get(name, name): value
+                    names[name]: quote(str(value), safe="")
                     for name, value in answer.json().items()
-                    if name in _ID_OF
+                    if name in names
                 }
     documented = {
         (verb, path, int(status))

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import msgspec
 from litestar import Controller, delete, get, post
+from litestar.openapi import ResponseSpec
 
 from tapewire.events import Sentiment
 from tapewire.runtime.contracts import insights as contract
@@ -35,6 +36,13 @@ ITEM_QUERY_PARAMETERS = (
 
 PUBLISHER_ROLES = frozenset(("admin", "producer"))
 """The roles that may add, correct and retract items, which every user sees."""
+
+
+CORRECTED_ITEM_RESPONSE = ResponseSpec(
+    ItemView,
+    generate_examples=False,
+    description="The item with this id, corrected where its content differs.",
+)
 
 
 class ItemBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,7 +117,10 @@ class ItemController(Controller):
             next=reply.next or msgspec.UNSET,
         )
 
-    @post(operation_class=operation(ItemBody, is_command=True, error_statuses=(403, 404)))
+    @post(
+        operation_class=operation(ItemBody, is_command=True, error_statuses=(403, 404)),
+        responses={200: CORRECTED_ITEM_RESPONSE},
+    )
     async def put(
         self, request: HttpRequest, context: ControllerContext, session: Session
     ) -> JsonResponse[ItemView]:
