@@ -226,10 +226,11 @@ async def test_a_nearly_full_journal_starts_no_strategy_and_closes_positions(
         order = {"symbol": "IBM", "side": "sell", "type": "limit", "limitPrice": 1000, "qty": 10}
         assert (await http.post("/api/orders", json=order)).status_code == 201
         assert (await http.post("/api/orders", json={**order, "qty": 11})).status_code == 503
-        # What a stop-loss closes is its strategy's, whatever the user holds beside that.
+        # A reduce-only order, such as that of a stop-loss, whatever the user holds.
         protective = orders.PlaceOrder(
             user_id="alice", symbol="IBM", side=Side.SELL, type=OrderType.MARKET, qty=Decimal(50),
             client_order_id=f"{running}-2{STOP_LOSS_SUFFIX}", strategy_id=running,
+            reduce_only=True,
         )  # fmt: skip
         reply = await RequestClient(connection).request(
             orders.SERVICE, orders.PLACE, protective, orders.OrderReply, correlation="c"

@@ -28,7 +28,9 @@ from tapewire.events import (
     StopLossReportedTriggered,
     StopLossTriggered,
     StrategyFailed,
+    StrategyPositionAdjusted,
     StrategyReportedFailed,
+    TakeProfitTriggered,
 )
 from tapewire.log import RecordedEvent
 from tapewire.verify.findings import EventLocation, Findings, location_of
@@ -45,6 +47,8 @@ NOTIFICATION_DOMAIN_BY_EVENT: dict[type[Event], str] = {
     OrderFailed: "orders",
     StrategyFailed: "strategies",
     StopLossTriggered: "strategies",
+    TakeProfitTriggered: "strategies",
+    StrategyPositionAdjusted: "strategies",
     AlertRaised: "alerts",
     OrderReportedExecuted: "reports",
     OrderReportedRejected: "reports",
