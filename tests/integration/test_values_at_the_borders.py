@@ -14,11 +14,10 @@ import pytest_asyncio
 
 import tapewire
 from tests.harness.edge import EdgeProcess, ManagedService
+from tests.harness.foreign_values import ArrayScalar, DecimalSubclass, FrozenTime, TextSubclass
 from tests.harness.nats_servers import LocalNatsServer
 from tests.harness.provisioning import get, run_command
 from tests.harness.waiting import wait_until_async
-from tests.unit.values.test_numbers import ArrayScalar, DecimalSubclass, TextSubclass
-from tests.unit.values.test_texts import FrozenTime
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -6,7 +6,6 @@ from enum import IntEnum
 from fractions import Fraction
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,12 +23,9 @@ from tapewire.values import (
     validate_price,
     validate_requested_number,
 )
+from tests.harness.foreign_values import ArrayScalar, DecimalSubclass, TextSubclass
 
 QUICK_SECONDS = 0.5
-
-
-class DecimalSubclass(Decimal):
-    """As money libraries have them."""
 
 
 class FloatSubclass(float):
@@ -39,36 +35,10 @@ class FloatSubclass(float):
         return f"foreign.float({float(self)})"
 
 
-class TextSubclass(str):
-    """As the texts of array libraries."""
-
-    __slots__ = ()
-
-
 class Lots(IntEnum):
     """As an enumeration of sizes."""
 
     ROUND = 100
-
-
-class ArrayType(msgspec.Struct, frozen=True):
-    """The type of a scalar of an array library: its kind, and its size in bytes."""
-
-    kind: str
-    itemsize: int
-
-
-class ArrayScalar:
-    """A scalar as array libraries have them, known by its protocol only."""
-
-    def __init__(self, held: Any, kind: str, itemsize: int = 8) -> None:
-        self.held = held
-        self.dtype = ArrayType(kind, itemsize)
-
-    def item(self) -> Any:
-        if isinstance(self.held, list):
-            raise ValueError("it has more than one element")
-        return self.held
 
 
 FLOAT32_OF_182_45 = 182.4499969482422

@@ -20,11 +20,7 @@ from tapewire.values import (
     validate_symbol,
     validate_time,
 )
-from tests.unit.values.test_numbers import ArrayScalar, TextSubclass
-
-
-class FrozenTime(datetime):
-    """As the times of data-frame and time-freezing libraries."""
+from tests.harness.foreign_values import ArrayScalar, FrozenTime, TextSubclass
 
 
 class MissingTime(datetime):
