@@ -5,7 +5,6 @@ A call is 503 while its service is unavailable. The document describes all of th
 """
 
 import itertools
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 
 from tests.harness.edge import EdgeProcess
 from tests.integration.edge.openapi_document import OPENAPI_PATH, OpenApiDocument
+from tests.integration.edge.valid_input import BODIES, QUERIES, of_nothing
 
 OPEN = {
     ("GET", "/api/prices"), ("GET", "/api/bars"), ("GET", "/api/v2/metrics"),
@@ -29,24 +29,7 @@ OWN = {
     ("GET", "/health/ready"), ("GET", "/health/sse"), ("GET", "/api/stream/metrics"),
 }  # fmt: skip
 """Calls that the edge answers without another service."""
-BODIES = {
-    "/api/orders": {"symbol": "X", "side": "buy", "type": "market", "qty": 1},
-    "/api/strategies": {"symbol": "X", "rule": {"kind": "breakout", "window": 2}, "quantity": 1},
-    "/api/alerts/rules": {"kind": "price_above", "symbol": "X", "price": 1},
-    "/api/notifications/read": {"ids": ["x"]},
-    "/api/v2/configurations": {"name": "x", "tickers": ["X"]},
-    "/api/v2/items": {"title": "x", "source": "x"},
-    "/api/session": {"userId": "x"},
-    "/api/stream/test": {"message": "x"},
-}
-PATCHES = {
-    "/api/orders/": {"qty": 2},
-    "/api/strategies/": {"quantity": 2},
-    "/api/v2/configurations/": {"name": "y"},
-    "/api/stream/": {"maxRate": 1},
-}
-QUERIES = {"/api/bars": "?symbol=X&interval=1m"}
-"""Of the calls that need one."""
+_BODIES = {(method, of_nothing(path)): body for (method, path), body in BODIES.items()}
 JSON = {"Content-Type": "application/json"}
 _numbers = itertools.count()
 
@@ -61,16 +44,11 @@ async def document(edge: EdgeProcess) -> OpenApiDocument:
 async def calls(document: OpenApiDocument) -> list[tuple[str, str, bool]]:
     """The method and the path of every call, and whether it takes a body."""
     found = [
-        (method, re.sub(r"\{[^}]+\}", "none-such", path), "requestBody" in operation)
+        (method, of_nothing(path), "requestBody" in operation)
         for (method, path), operation in document.operations.items()
     ]
     assert len(found) >= 36, found
     return found
-
-
-def body_of(method: str, path: str) -> Any:
-    fitting = PATCHES if method == "PATCH" else BODIES
-    return next((body for start, body in fitting.items() if path.startswith(start)), None)
 
 
 def is_error(answer: Any, status: Any, error: str) -> Any:
@@ -105,7 +83,7 @@ async def test_every_call_names_the_invalid_field(
     assert len(taking) >= 9, taking
     async with edge.client(cookie) as http:
         for method, path in taking:
-            good = body_of(method, path)
+            good = _BODIES[method, path]
             odd = is_error(
                 await http.request(method, path, json={**good, "odd": 1}), 422,
                 "Unprocessable Entity",
@@ -137,7 +115,7 @@ async def test_every_call_refuses_unknown_query_parameters_by_name(
         for method, path, takes in calls:
             if path.startswith("/health") or path == "/api/stream/metrics":
                 continue
-            body = body_of(method, path) if takes else None
+            body = _BODIES[method, path] if takes else None
             paged = "limit" in known(document, path, method)
             for query, name in (
                 ("password=hunter2", "password"),
@@ -194,8 +172,10 @@ async def test_every_call_is_503_with_retry_after_while_its_service_is_unavailab
         for method, path, takes in calls:
             if (method, path) in OWN:
                 continue
-            body = body_of(method, path) if takes else None
-            answer = await http.request(method, path + QUERIES.get(path, ""), json=body)
+            body = _BODIES[method, path] if takes else None
+            query = QUERIES.get((method, path))
+            answer = await http.request(method, path, json=body, params=query)
+            assert answer.status_code == 503, (method, path, answer.text)
             is_error(answer, 503, "Service Unavailable")
             document.assert_documented(answer)
             assert int(answer.headers["retry-after"]) >= 1, (method, path)

@@ -15,10 +15,7 @@ import pytest
 from tests.harness.fork_server import run_cli
 from tests.harness.stack import Stack
 from tests.integration.edge.openapi_document import OPENAPI_PATH, OpenApiDocument
-
-CROSSOVER = {"kind": "moving_average_crossover", "fast": 3, "slow": 9}
-STRATEGY = {"symbol": "IBM", "rule": CROSSOVER, "quantity": 10}
-ABOVE = {"kind": "price_above", "symbol": "IBM", "price": 1}
+from tests.integration.edge.valid_input import ABOVE, BODIES, CROSSOVER, QUERIES, STRATEGY
 
 
 @pytest.fixture(scope="session")
@@ -606,24 +603,11 @@ def test_every_documented_call_succeeds_as_documented(
 ) -> None:
     """Make every documented call with valid input; each success status is as documented."""
     document, user = OpenApiDocument(document.document), fresh("all")
-    bodies = {
-        ("POST", "/api/strategies"): STRATEGY,
-        ("PATCH", "/api/strategies/{strategy_id}"): {"quantity": 20},
-        ("POST", "/api/alerts/rules"): ABOVE,
-        ("POST", "/api/v2/configurations"): {"name": "mine", "tickers": ["IBM"]},
-        ("PATCH", "/api/v2/configurations/{configuration_id}"): {"name": "ours"},
-        ("POST", "/api/notifications/read"): {"ids": ["none-such"]},
-        ("POST", "/api/session"): {"userId": user, "roles": ["admin"]},
-        ("POST", "/api/stream/test"): {"message": "hello"},
-        ("PATCH", "/api/stream/{client_id}"): {"topics": ["orders", "prices"]},
-        ("POST", "/api/orders"): {
-            "symbol": "IBM", "side": "buy", "type": "limit", "qty": 1, "limitPrice": 1,
-            "clientOrderId": "mine",
-        },
-        ("PATCH", "/api/orders/{order_id}"): {"limitPrice": 2},
-        ("POST", "/api/v2/items"): {"id": f"item-of-{user}", "title": "Up", "source": "wire"},
-    }  # fmt: skip
-    queries = {("GET", "/api/bars"): {"symbol": "IBM", "interval": "1m"}}
+    items, session = ("POST", "/api/v2/items"), ("POST", "/api/session")
+    bodies = BODIES | {
+        items: {**BODIES[items], "id": f"item-of-{user}"},
+        session: {"userId": user, "roles": ["admin"]},
+    }
     ids: dict[str, str] = {}
     order = sorted(document.operations, key=_call_order)
     with (
@@ -635,11 +619,11 @@ def test_every_documented_call_succeeds_as_documented(
         lines = opened.iter_lines()
         first = next(line for line in lines if line.startswith("data: "))
         ids["client_id"] = json.loads(first.removeprefix("data: "))["clientId"]
-        twice = [("POST", "/api/orders"), ("POST", "/api/v2/items")]
+        twice = [("POST", "/api/orders"), items]
         for verb, path in [*twice, *order]:
             body = bodies.get((verb, path))
             assert body is None or document.accepts_body((verb, path), body)
-            query = queries.get((verb, path))
+            query = QUERIES.get((verb, path))
             answer = http.request(verb, path.format_map(ids), json=body, params=query)
             assert answer.is_success, (verb, path, answer.text)
             if verb == "POST" and body is not None:
