@@ -27,6 +27,7 @@ class NatsLink:
         self._flowing: dict[str, asyncio.Event] = {}
         self._writers: dict[asyncio.StreamWriter, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closed = False
 
     def stall(self, name: str) -> None:
         """Forward nothing on the connections named `name`, which stay open."""
@@ -43,31 +44,33 @@ class NatsLink:
             if owner == name:
                 writer.transport.abort()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection."""
-        task = asyncio.current_task()
-        assert task is not None
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection until it ends, or the link closes."""
+        if self._is_closed:
+            writer.transport.abort()
+            return
+
+        def end(task: asyncio.Task[None]) -> None:  # also of a task that never ran
+            writer.transport.abort()
+            self._tasks.discard(task)
+
+        task = asyncio.create_task(self._connect_and_forward(reader, writer))
         self._tasks.add(task)
-        # asyncio reports a cancelled handler of a connection as an error.
-        with contextlib.suppress(OSError, asyncio.CancelledError):
-            try:
-                await self._connect_and_forward(reader, writer)
-            finally:
-                writer.transport.abort()
-                self._tasks.discard(task)
+        task.add_done_callback(end)
 
     async def _connect_and_forward(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        server_reader, server_writer = await asyncio.open_connection(*self._address)
-        try:
-            writer.write(await server_reader.readline())  # INFO
-            hello = await reader.readline()
-            found = _NAME.search(hello)
-            name = found[1].decode() if found else ""
-            await self._forward(name, hello, (reader, writer), (server_reader, server_writer))
-        finally:
-            server_writer.transport.abort()
+        with contextlib.suppress(OSError):
+            server_reader, server_writer = await asyncio.open_connection(*self._address)
+            try:
+                writer.write(await server_reader.readline())  # INFO
+                hello = await reader.readline()
+                found = _NAME.search(hello)
+                name = found[1].decode() if found else ""
+                await self._forward(name, hello, (reader, writer), (server_reader, server_writer))
+            finally:
+                server_writer.transport.abort()
 
     async def _forward(
         self,
@@ -108,8 +111,8 @@ class NatsLink:
         return self._flowing[name]
 
     async def close(self) -> None:
-        """End all connections."""
-        await asyncio.sleep(0)  # handlers of connections that were just accepted begin
+        """End all connections, and those that were just accepted as soon as they begin."""
+        self._is_closed = True
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -119,7 +122,7 @@ class NatsLink:
 async def run_nats_link(server_url: str) -> AsyncIterator[NatsLink]:
     """A link to the server at `server_url`, for as long as the block lasts."""
     link = NatsLink(server_url)
-    server = await asyncio.start_server(link.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(link.accept, "127.0.0.1", 0)
     link.url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield link

@@ -75,6 +75,8 @@ async def test_wrong_views_are_replaced_while_clients_read_and_services_write(
 
     reader = Reader(edge, await edge.sign_in(USER))
     reading = asyncio.create_task(reader.run())
+    await wait_until("the old view is read", lambda: reading.done() or reader.answers)
+    assert len(reader.last_ids) < FIRST_ORDERS, "the old view was not read before"
     placing = asyncio.create_task(_place(log, USER, ids[FIRST_ORDERS:]))
     views = ("--view", "orders", "--view", "orders-history")
     rebuilt = await asyncio.to_thread(
@@ -90,7 +92,6 @@ async def test_wrong_views_are_replaced_while_clients_read_and_services_write(
     )
     reading.cancel()
     assert {status for status, _ in reader.answers} == {200}
-    assert len(reader.answers[0][1]) < FIRST_ORDERS, "the old view was not read before"
     view, _ = await checkpoints.load(log, store, OrdersView, USER)
     assert [order.order_id for order in view.orders()] == ids
     await connection.close()

@@ -5,6 +5,7 @@ rejects times ahead of the clock.
 """
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,7 +19,6 @@ from tests.harness.publishers import QuoteDriver
 from tests.harness.stack import Stack
 from tests.harness.waiting import wait_until_async
 
-NOW = datetime.now(UTC).replace(microsecond=0)
 YEAR = timedelta(days=365)
 
 
@@ -30,8 +30,8 @@ class MarketUser:
         self._http = http
         self._quotes = quotes
 
-    async def quote(self, price: str, timestamp: datetime) -> None:
-        value = Decimal(price)
+    async def quote(self, price: object, timestamp: datetime) -> None:
+        value = Decimal(str(price))
         await self._quotes.publish(self.symbol, value, bid=value, timestamp=timestamp)
 
     async def get(self, path: str) -> Any:
@@ -47,11 +47,17 @@ class MarketUser:
 
         await wait_until_async(f"{self.symbol} at {price}", is_there)
 
-    async def wait_for(self, path: str, condition: Any) -> Any:
+    async def wait_for(
+        self, path: str, condition: Any, *, quoting: tuple[object, datetime] | None = None
+    ) -> Any:
+        """Wait for an answer of `path`; a quote that is given is confirmed meanwhile, as by its
+        feed, so it stays fresh on a busy machine."""
         answer: Any = None
 
         async def holds() -> bool:
             nonlocal answer
+            if quoting is not None:
+                await self.quote(*quoting)
             answer = await self.get(path)
             return bool(condition(answer))
 
@@ -72,12 +78,13 @@ async def user(stack: Stack, request: pytest.FixtureRequest) -> AsyncIterator[Ma
 
 async def test_screens_fills_valuations_and_rules_are_at_the_newest_price(user: MarketUser) -> None:
     """A quote that is dated a year ahead used to stay on screens while orders filled at others."""
+    now = datetime.now(UTC).replace(microsecond=0)
     for price, timestamp in (
-        ("100", NOW),
-        ("150", NOW + YEAR),
-        ("90", NOW - timedelta(seconds=60)),
-        ("80", NOW),
-        ("70", NOW),
+        (100, now),
+        (150, now + YEAR),
+        (90, now - timedelta(seconds=60)),
+        (80, now),
+        (70, now),
     ):
         await user.quote(price, timestamp)
     await user.wait_for_price(70)
@@ -85,20 +92,21 @@ async def test_screens_fills_valuations_and_rules_are_at_the_newest_price(user: 
         "/api/orders", {"symbol": user.symbol, "side": "buy", "type": "market", "qty": 1}
     )
     path = f"/api/orders/{order['orderId']}"
-    filled = await user.wait_for(path, lambda found: found["status"] == "filled")
+    filled = await user.wait_for(path, lambda found: found["status"] == "filled", quoting=(70, now))
     assert filled["filledAvgPrice"] == 70
     await user.post(
         "/api/alerts/rules", {"kind": "price_below", "symbol": user.symbol, "price": 75}
     )
-    alerts = await user.wait_for("/api/alerts", lambda found: found["alerts"])
+    alerts = await user.wait_for("/api/alerts", lambda found: found["alerts"], quoting=(70, now))
     assert "is at 70" in alerts["alerts"][0]["message"]
-    await user.quote("60", NOW - YEAR)
+    await user.quote(60, now - YEAR)
     await user.wait_for_price(60)
     await user.wait_for("/api/positions", lambda found: found["positions"][0]["currentPrice"] == 60)
 
 
 async def test_a_stop_loss_sees_each_of_several_prices_with_one_timestamp(user: MarketUser) -> None:
-    await user.quote("100", NOW)
+    now = datetime.now(UTC).replace(microsecond=0)
+    await user.quote(100, now)
     await user.wait_for_price(100)
     strategy = await user.post(
         "/api/strategies",
@@ -112,15 +120,16 @@ async def test_a_stop_loss_sees_each_of_several_prices_with_one_timestamp(user: 
     )
     path = f"/api/strategies/{strategy['strategyId']}"
     await user.post(f"{path}/start", {})
-    position = None
-    for attempt in range(100):  # until the strategy has been started in the runner, too
-        await user.quote(str(101 + attempt), NOW)
+    prices = itertools.count(101)
+
+    async def is_held() -> bool:  # not before the runner has started the strategy, too
+        await user.quote(next(prices), now)
         await asyncio.sleep(0.2)
-        position = (await user.get(path))["position"]
-        if position:
-            break
-    assert position == 100
+        return bool((await user.get(path))["position"] == 100)
+
+    await wait_until_async("the strategy has bought", is_held)
     entry = (await user.get(path))["entryPrice"]
-    for price in (entry - 0.5, entry / 2, entry - 1):
-        await user.quote(f"{price:.2f}", NOW)
-    await user.wait_for(path, lambda found: found["position"] == 0)
+    last_price = f"{entry - 1:.2f}"
+    for price in (f"{entry - 0.5:.2f}", f"{entry / 2:.2f}", last_price):
+        await user.quote(price, now)
+    await user.wait_for(path, lambda found: found["position"] == 0, quoting=(last_price, now))

@@ -206,10 +206,11 @@ async def open_stream(edge: Any, path: str, cookie: str | None = None, **how: An
 
 
 async def read_initial_frames(stream: Any) -> list[Any]:
-    """Read the first frames up to the first id, and return them without live values."""
+    """Read the first frames up to the first id, without live values and keepalive comments."""
     frames: list[Frame] = []
     while not frames or frames[-1].id is None:
         frame = await stream.read()
-        if frame.event not in VALUE_EVENTS or frame.id is not None:
+        is_value = frame.comment is not None or frame.event in VALUE_EVENTS
+        if not is_value or frame.id is not None:
             frames.append(frame)
     return frames
