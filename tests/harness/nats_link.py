@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 CHUNK_BYTES = 1 << 16
+ACCEPT_ROUNDS = 5
+"""More rounds of the event loop than asyncio takes from a connection to its handler."""
 _NAME = re.compile(rb'"name": ?"([^"]*)"')
 
 
@@ -111,8 +113,10 @@ class NatsLink:
         return self._flowing[name]
 
     async def close(self) -> None:
-        """End all connections, and those that were just accepted as soon as they begin."""
+        """End all connections."""
         self._is_closed = True
+        for _ in range(ACCEPT_ROUNDS):  # those that the listener accepted last reach `accept`
+            await asyncio.sleep(0)
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
