@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tapewire.events import (
     OrderEvent,
     OrderFilled,
+    OrderPlaced,
     StopLossExecuted,
     StopLossKind,
     StopLossTriggered,
@@ -51,21 +52,21 @@ def recorded_triggers(day: DayRecord) -> list[StopLossTrigger]:
 def find_wrong_executions_of_stop_losses(day: DayRecord) -> list[str]:
     """Find stop-losses that were triggered twice, executed twice or never executed."""
     triggered, executed, open_ = list[str](), list[str](), set[str]()
-    exits = dict[str, str]()
+    placed = set[str]()
     for recorded in day.events:
         event = recorded.event
         if isinstance(event, StopLossTriggered):
             triggered.append(event.order_id)
-            exits[event.strategy.strategy_id] = event.order_id
-        if isinstance(event, StrategyEvent) and event.strategy.exit is None:
-            exits.pop(event.strategy.strategy_id, None)
         if isinstance(event, StopLossExecuted):
             executed.append(event.order_id)
+        if isinstance(event, OrderPlaced):
+            placed.add(event.order.order_id)
         if isinstance(event, OrderEvent):
             (open_.add if event.order.status.is_open else open_.discard)(event.order.order_id)
     wrong = [f"{one} was triggered twice" for one in triggered if triggered.count(one) > 1]
     wrong += [f"{one} was executed twice" for one in executed if executed.count(one) > 1]
-    missing = [one for one in exits.values() if one not in open_]
+    # Where none was placed, the order that was pending has closed the position.
+    missing = [one for one in triggered if one in placed - open_ and one not in executed]
     return wrong + [f"{one} was never executed" for one in missing]
 
 
