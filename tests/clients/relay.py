@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
+from tests.harness.connections import serve_connections
+
 CHUNK_BYTES = 65_536
 
 RelayPlan = Callable[["RelayedRequest", asyncio.StreamWriter], Awaitable[None]]
@@ -53,7 +55,6 @@ class StreamRelay:
         self.plans: deque[RelayPlan] = deque()
         self.requests: list[RelayedRequest] = []
         self._writers: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def cut_all(self) -> None:
         """Abort every open connection."""
@@ -64,9 +65,6 @@ class StreamRelay:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Serve one connection."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         self._writers.add(writer)
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -75,7 +73,6 @@ class StreamRelay:
                 await writer.drain()
         finally:
             self._writers.discard(writer)
-            self._tasks.discard(task)
             writer.close()
 
     async def _relay_response(self, head: str, writer: asyncio.StreamWriter) -> None:
@@ -167,21 +164,11 @@ class StreamRelay:
             self._writers.discard(writer)
             writer.transport.abort()
 
-    async def close(self) -> None:
-        """Cut all connections and wait until their tasks have ended."""
-        self.cut_all()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
 
 @contextlib.asynccontextmanager
 async def run_relay(port: int) -> AsyncIterator[StreamRelay]:
     """Run a relay to `port`; its `url` is where clients connect."""
     made = StreamRelay(port)
-    server = await asyncio.start_server(made.serve_connection, "127.0.0.1", 0)
-    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with serve_connections(made.serve_connection) as own_port:
+        made.url = f"http://127.0.0.1:{own_port}"
         yield made
-    finally:
-        await made.close()
-        server.close()
-        await server.wait_closed()

@@ -17,6 +17,8 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from tests.harness.connections import serve_connections
+
 HS256_SECRET = "an-example-secret-of-forty-characters-xx"
 
 
@@ -117,10 +119,6 @@ async def serve_jwks(body: bytes) -> AsyncIterator[JwksServer]:
             await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    jwks.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/keys"
-    try:
+    async with serve_connections(answer) as port:
+        jwks.url = f"http://127.0.0.1:{port}/keys"
         yield jwks
-    finally:
-        server.close()
-        await server.wait_closed()

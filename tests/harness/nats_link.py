@@ -10,9 +10,9 @@ import re
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
+from tests.harness.connections import serve_connections
+
 CHUNK_BYTES = 1 << 16
-ACCEPT_ROUNDS = 5
-"""More rounds of the event loop than asyncio takes from a connection to its handler."""
 _NAME = re.compile(rb'"name": ?"([^"]*)"')
 
 
@@ -28,8 +28,6 @@ class NatsLink:
         self._cut_names: set[str] = set()
         self._flowing: dict[str, asyncio.Event] = {}
         self._writers: dict[asyncio.StreamWriter, str] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._is_closed = False
 
     def stall(self, name: str) -> None:
         """Forward nothing on the connections named `name`, which stay open."""
@@ -46,23 +44,8 @@ class NatsLink:
             if owner == name:
                 writer.transport.abort()
 
-    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection until it ends, or the link closes."""
-        if self._is_closed:
-            writer.transport.abort()
-            return
-
-        def end(task: asyncio.Task[None]) -> None:  # also of a task that never ran
-            writer.transport.abort()
-            self._tasks.discard(task)
-
-        task = asyncio.create_task(self._connect_and_forward(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(end)
-
-    async def _connect_and_forward(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection until one of its two sides ends."""
         with contextlib.suppress(OSError):
             server_reader, server_writer = await asyncio.open_connection(*self._address)
             try:
@@ -73,6 +56,7 @@ class NatsLink:
                 await self._forward(name, hello, (reader, writer), (server_reader, server_writer))
             finally:
                 server_writer.transport.abort()
+        writer.transport.abort()
 
     async def _forward(
         self,
@@ -112,24 +96,11 @@ class NatsLink:
             self._flowing[name].set()
         return self._flowing[name]
 
-    async def close(self) -> None:
-        """End all connections."""
-        self._is_closed = True
-        for _ in range(ACCEPT_ROUNDS):  # those that the listener accepted last reach `accept`
-            await asyncio.sleep(0)
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
 
 @contextlib.asynccontextmanager
 async def run_nats_link(server_url: str) -> AsyncIterator[NatsLink]:
     """A link to the server at `server_url`, for as long as the block lasts."""
     link = NatsLink(server_url)
-    server = await asyncio.start_server(link.accept, "127.0.0.1", 0)
-    link.url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with serve_connections(link.serve) as port:
+        link.url = f"nats://127.0.0.1:{port}"
         yield link
-    finally:
-        server.close()
-        await link.close()
