@@ -233,6 +233,7 @@ async def test_a_killed_feed_makes_every_quote_stale_once_and_the_next_one_ends_
     assert (await health(platform))[0] == "ok"
 
 
+@pytest.mark.slow
 async def test_a_suspended_message_server_makes_quotes_stale_and_revives_no_old_one(
     platform: Platform,
 ) -> None:
@@ -252,6 +253,7 @@ async def test_a_suspended_message_server_makes_quotes_stale_and_revives_no_old_
                 assert quoted_at > resumed_at - timedelta(seconds=LIMIT), recorder.path
 
 
+@pytest.mark.slow
 async def test_a_suspended_edge_shows_no_old_quote_as_live_when_it_goes_on(
     platform: Platform,
 ) -> None:
@@ -287,6 +289,7 @@ async def test_one_quote_of_a_producer_becomes_stale_by_itself_and_the_same_agai
     await connection.close()
 
 
+@pytest.mark.slow
 async def test_a_recording_that_has_ended_looks_stale_and_one_at_speed_20_does_not(
     platform: Platform,
 ) -> None:
