@@ -23,7 +23,14 @@ from tests.harness.history.expected_log import (
 )
 
 UNSEQUENCED_NAMES = frozenset(
-    {"connected", "stream:reset", "stream:draining", "auth:expired", "position:update"}
+    {
+        "connected",
+        "stream:reset",
+        "stream:draining",
+        "auth:expired",
+        "position:update",
+        "price:stale",
+    }
 )
 MAX_REQUESTED_ID_LENGTH = 64
 """The number of characters of an invalid id that a reset repeats."""
