@@ -26,6 +26,8 @@ from tests.harness.waiting import wait_until
 
 PRICES_PATH = "/api/stream/prices"
 ORDERS_PATH = "/api/stream/orders"
+CUT_SECONDS = 30.0
+"""How long to wait for a proxy to cut an idle stream."""
 LARGE_BYTES = 16 * 1024
 MAX_LARGE_EVENTS = 1000
 """Together several times the bytes that the kernel buffers between the edge and a reader."""
@@ -129,22 +131,24 @@ class TestFrames:
 
 class TestIdleStreams:
     async def test_keepalives_keep_an_idle_stream_open(
-        self, small_fleet: EdgeFleet, client_address: str
+        self, small_fleet: EdgeFleet, client_address: str, fresh: Callable[[str], str]
     ) -> None:
         """The timeout of nginx is reduced to ten seconds here. The stream is never silent for
         longer: its keepalive interval is half a second, or several seconds on a busy machine."""
         front = small_fleet.start_proxy({"proxy_read_timeout 75s;": "proxy_read_timeout 10s;"})
-        async with await front.open_stream(PRICES_PATH, source=client_address) as stream:
+        cookie = await small_fleet.sign_in(fresh("idle"))
+        async with await front.open_stream(ORDERS_PATH, cookie, source=client_address) as stream:
             for _ in range(22):
                 await stream.read_until("a comment", lambda frame: frame.comment == "keepalive")
 
     async def test_proxy_timeout_below_the_keepalive_interval_cuts_the_stream(
-        self, fleet: EdgeFleet
+        self, fleet: EdgeFleet, fresh: Callable[[str], str]
     ) -> None:
         """Proves that the timeout takes effect, which the test before this one depends on."""
         front = fleet.start_proxy({"proxy_read_timeout 75s;": "proxy_read_timeout 1s;"})
-        async with await front.open_stream(PRICES_PATH) as stream:
-            assert not (await read_to_end(stream)).is_clean
+        cookie = await fleet.sign_in(fresh("idle"))
+        async with await front.open_stream(ORDERS_PATH, cookie) as stream:
+            assert not (await asyncio.wait_for(read_to_end(stream), CUT_SECONDS)).is_clean
 
     def test_nginx_timeout_exceeds_twice_the_keepalive_interval(self) -> None:
         assert f"proxy_read_timeout {int(Settings().keepalive_interval) * 2 + 15}s;" in (
