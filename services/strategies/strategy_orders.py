@@ -4,11 +4,12 @@ What is needed follows from the strategy in the log and from what its prices hav
 another process does the same after a takeover. Start at `StrategyOrders.advance`.
 """
 
-from datetime import timedelta
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from tapewire.events import Strategy, StrategyOrder
-from tapewire_services.strategies.command_execution import WorkerDependencies
 from tapewire_services.strategies.domain import command_builders as builders
 from tapewire_services.strategies.domain.active_strategies import TrackedStrategy
 from tapewire_services.strategies.domain.commands import Command
@@ -19,6 +20,7 @@ from tapewire_services.strategies.domain.exits import (
 )
 from tapewire_services.strategies.domain.protection import ProtectionState
 from tapewire_services.strategies.order_placement import (
+    OrderClient,
     cancel_until_answered,
     place_until_answered,
 )
@@ -41,9 +43,18 @@ class OrderedStrategy(Protocol):
 class StrategyOrders:
     """The orders of one strategy in one process."""
 
-    def __init__(self, dependencies: WorkerDependencies, ordered: OrderedStrategy) -> None:
-        self._dependencies = dependencies
+    def __init__(
+        self,
+        ordered: OrderedStrategy,
+        order_client: OrderClient,
+        *,
+        clock: Callable[[], datetime],
+        rng: random.Random,
+    ) -> None:
         self._ordered = ordered
+        self._order_client = order_client
+        self._clock = clock
+        self._rng = rng
         self._last_placed_client_order_id: str | None = None
         self._last_canceled_client_order_id: str | None = None
 
@@ -62,13 +73,11 @@ class StrategyOrders:
         tracked, order = self._ordered.tracked, self._strategy.order
         if order is None or order.client_order_id == self._last_placed_client_order_id:
             return
-        rejection = await place_until_answered(
-            self._dependencies.order_client, tracked, order, self._dependencies.rng
-        )
+        rejection = await place_until_answered(self._order_client, tracked, order, self._rng)
         self._last_placed_client_order_id = order.client_order_id
         if rejection is not None:
             command = builders.build_end_rejected_order(
-                self._ordered.tracked, order.order_id, rejection, self._dependencies.clock()
+                self._ordered.tracked, order.order_id, rejection, self._clock()
             )
             await self._ordered.execute(command, self._ordered.tracked.correlation)
 
@@ -76,9 +85,7 @@ class StrategyOrders:
         order = order_to_cancel(self._strategy)
         if order is None or order.client_order_id == self._last_canceled_client_order_id:
             return
-        await cancel_until_answered(
-            self._dependencies.order_client, self._ordered.tracked, order, self._dependencies.rng
-        )
+        await cancel_until_answered(self._order_client, self._ordered.tracked, order, self._rng)
         self._last_canceled_client_order_id = order.client_order_id
 
     async def _trigger_exit(self) -> None:
@@ -89,9 +96,7 @@ class StrategyOrders:
         if tracked.strategy.exit is not None or _is_closing(tracked.strategy.order):
             return
         if state.side is side and state.position_since == tracked.position_since:
-            command = builders.build_trigger_exit(
-                tracked, state.touch, side, self._dependencies.clock()
-            )
+            command = builders.build_trigger_exit(tracked, state.touch, side, self._clock())
             await self._ordered.execute(command, command.id)
 
     async def _continue_exit(self) -> None:
@@ -99,7 +104,7 @@ class StrategyOrders:
         exit_ = self._strategy.exit
         if exit_ is None or self._strategy.order is not None:
             return
-        now = self._dependencies.clock()
+        now = self._clock()
         due = self._strategy.timestamp + timedelta(seconds=retry_delay_seconds(exit_.attempts))
         if now < due:
             self._ordered.wake_after((due - now).total_seconds())

@@ -74,7 +74,9 @@ class StrategyWorker:
         self._decisions = DecisionSession(dependencies.make_decision_maker)
         self._possibly_decided: tuple[PriceUpdated, Strategy] | None = None
         """A quote that the previous worker may have handled, and the strategy as it was then."""
-        self._orders = StrategyOrders(dependencies, self)
+        self._orders = StrategyOrders(
+            self, dependencies.order_client, clock=dependencies.clock, rng=dependencies.rng
+        )
         self._last_published: PublishedDecision | None = None
         self._pending_quotes: deque[PriceUpdated] = deque(maxlen=MAX_PENDING_QUOTES)
         self._last_quote: PriceUpdated | None = None

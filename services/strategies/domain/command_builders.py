@@ -1,8 +1,9 @@
 """Builds what the runner gives out for a strategy: commands, decisions and order requests. Pure.
 
 Every id follows from the subject of a command: the price of a decision, the number of an order, the
-event that a strategy failed after. Two runners that act at once, or a runner that repeats a command
-after a lost answer, therefore give the same command, and the log stores it once.
+event that a strategy failed or was to be closed after. Two runners that act at once, or a runner
+that repeats a command after a lost answer, therefore give the same command, and the log stores it
+once.
 """
 
 from datetime import datetime
@@ -56,7 +57,7 @@ def build_trigger_exit(
     strategy = tracked.strategy
     name = touch.reason.value.replace("_", "-")
     return TriggerExitCommand(
-        id=f"{strategy.strategy_id}.{name}.{strategy.orders + 1}",
+        id=f"{strategy.strategy_id}.{name}.{tracked.sequence}",
         at=at,
         user=tracked.user,
         strategy_id=strategy.strategy_id,

@@ -196,16 +196,17 @@ def end_closing_order(
     without it; `reason` says in words how it ended."""
     if command.is_position_gone:
         return _adjust_to_flat(strategy, command, reason)
-    closing_reason = order.closing_reason or ExitReason.FLATTEN
+    exit_, closing_reason = strategy.exit, order.closing_reason or ExitReason.FLATTEN
+    is_left = exit_ is None and order.closes is not None
+    if is_left or (exit_ is not None and is_exit_done(strategy)):
+        ended = update_strategy(strategy, command, exit=None)
+        updated = StrategyUpdated(strategy=ended, command_id=command.id)
+        return [updated, *complete_if_finished(ended, command)]
     error_code = f"{closing_reason.value}_not_executed"
     if command.status is OrderStatus.CANCELED and command.reason == CANCELED_BY_USER:
         unprotected = update_strategy(strategy, command, exit=None, is_protected=False)
         details = f"{reason}; the position is not protected any more"
         return [fail_strategy(unprotected, command, error_code, details)]
-    exit_ = strategy.exit
-    if exit_ is None and order.closes is not None:
-        updated = update_strategy(strategy, command, message=reason)
-        return [StrategyUpdated(strategy=updated, command_id=command.id)]
     if exit_ is None:  # the order of a stop-loss from before exits were stored
         exit_ = StrategyExit(
             reason=closing_reason, side=order.side, trigger_price=order.trigger_price
