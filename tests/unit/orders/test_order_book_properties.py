@@ -27,24 +27,24 @@ from tapewire_services.orders.domain.proposals import PendingExecution
 from tests.harness.order_builders import START, USER, open_order, quote
 
 
-class Quoted(NamedTuple):
+class QuoteStep(NamedTuple):
     """A quote arrives, and is stale when orders are matched with it."""
 
     quote: PriceUpdated
     is_stale: bool
 
 
-class Canceled(NamedTuple):
+class CancelStep(NamedTuple):
     """The user cancels one of the open orders."""
 
     number: int
 
 
-class TakenOver(NamedTuple):
+class TakeoverStep(NamedTuple):
     """Another broker takes over."""
 
 
-Step = Quoted | OpenOrder | Canceled | TakenOver
+Step = QuoteStep | OpenOrder | CancelStep | TakeoverStep
 
 sides = st.tuples(
     st.sampled_from(["-1", "0", "98", "99", "100", "101"]),
@@ -53,10 +53,10 @@ sides = st.tuples(
 
 
 @st.composite
-def quoted_steps(draw: st.DrawFn) -> Quoted:
+def quoted_steps(draw: st.DrawFn) -> QuoteStep:
     (bid, bid_size), (ask, ask_size) = draw(sides), draw(sides)
     made = quote(bid, ask, sizes=(bid_size, ask_size), second=draw(st.integers(-3, 3)))
-    return Quoted(
+    return QuoteStep(
         msgspec.structs.replace(
             made,
             volume=Decimal(draw(st.sampled_from([0, 0, 100, 200]))),
@@ -74,9 +74,9 @@ def steps(draw: st.DrawFn) -> list[Step]:
         if kind == "quote":
             made.append(draw(quoted_steps()))
         elif kind == "cancel":
-            made.append(Canceled(draw(st.integers(0, 5))))
+            made.append(CancelStep(draw(st.integers(0, 5))))
         elif kind == "take over":
-            made.append(TakenOver())
+            made.append(TakeoverStep())
         else:
             made.append(
                 open_order(
@@ -127,9 +127,9 @@ class Model:
 
     def __init__(self) -> None:
         self.sides = {Side.BUY: ModelSide(), Side.SELL: ModelSide()}
-        self.last: Quoted | None = None
+        self.last: QuoteStep | None = None
 
-    def on_quote(self, step: Quoted) -> None:
+    def on_quote(self, step: QuoteStep) -> None:
         self.last, new = step, step.quote
         self.sides[Side.BUY].update(
             new.ask, new.ask_size, new.volume, is_last_at_price=new.price >= new.ask
@@ -184,12 +184,12 @@ class Trial:
         self.in_flight: list[tuple[PendingExecution, ModelOffer]] = []
 
     def play(self, step: Step, outcomes: list[str]) -> None:
-        if isinstance(step, Quoted):
+        if isinstance(step, QuoteStep):
             self.model.on_quote(step)
             self.book.update_quote(step.quote)
-        elif isinstance(step, TakenOver):
+        elif isinstance(step, TakeoverStep):
             self.take_over()
-        elif isinstance(step, Canceled):
+        elif isinstance(step, CancelStep):
             self.cancel(step.number)
         else:
             self.orders[step.order.order_id] = step

@@ -47,32 +47,32 @@ from tests.harness.order_builders import START, USER, order_type, quote
 from tests.harness.verification import find_differences
 
 
-class Quoted(NamedTuple):
+class QuoteStep(NamedTuple):
     quote: PriceUpdated
 
 
-class Replaced(NamedTuple):
+class ReplaceStep(NamedTuple):
     number: int
     qty: Decimal
 
 
-class Canceled(NamedTuple):
+class CancelStep(NamedTuple):
     number: int
 
 
-class Settled(NamedTuple):
+class SettlementStep(NamedTuple):
     """One of the proposals in flight is stored, or refused."""
 
     number: int
 
 
-class Folded(NamedTuple):
-    """The book learns of the next stored events."""
+class FoldStep(NamedTuple):
+    """The book folds the next stored events."""
 
     event_count: int
 
 
-Step = Quoted | PlaceOrderCommand | Replaced | Canceled | Settled | Folded
+Step = QuoteStep | PlaceOrderCommand | ReplaceStep | CancelStep | SettlementStep | FoldStep
 prices = st.sampled_from(["98", "99", "100", "101", "102"])
 
 
@@ -87,17 +87,19 @@ def steps(draw: st.DrawFn) -> list[Step]:
                 made_quote = quote(bid, str(int(bid) + 1), sizes=(draw(sizes), draw(sizes)))
                 volume = Decimal(draw(st.sampled_from([0, 100])))
                 price = Decimal(draw(prices))
-                made.append(Quoted(msgspec.structs.replace(made_quote, volume=volume, price=price)))
+                made.append(
+                    QuoteStep(msgspec.structs.replace(made_quote, volume=volume, price=price))
+                )
             case "place":
                 made.append(draw(placements(number)))
             case "settle":
-                made.append(Settled(draw(st.integers(0, 5))))
+                made.append(SettlementStep(draw(st.integers(0, 5))))
             case "fold":
-                made.append(Folded(draw(st.integers(1, 6))))
+                made.append(FoldStep(draw(st.integers(1, 6))))
             case "replace":
-                made.append(Replaced(draw(st.integers(0, 9)), Decimal(draw(st.integers(1, 20)))))
+                made.append(ReplaceStep(draw(st.integers(0, 9)), Decimal(draw(st.integers(1, 20)))))
             case _:
-                made.append(Canceled(draw(st.integers(0, 9))))
+                made.append(CancelStep(draw(st.integers(0, 9))))
     return made
 
 
@@ -138,30 +140,30 @@ class Trial:
 
     def play(self, step: Step) -> None:
         match step:
-            case Quoted():
+            case QuoteStep():
                 self.last = step.quote
                 self.book.update_quote(step.quote)
             case PlaceOrderCommand():
                 order = self.store("", step)
                 assert order is not None
                 self.store(order.order_id, AcceptOrderCommand(id="a", at=START, user=USER))
-            case Replaced() | Canceled():
+            case ReplaceStep() | CancelStep():
                 self.request(step)
-            case Settled():
+            case SettlementStep():
                 if self.in_flight:
                     self.settle(self.in_flight.pop(step.number % len(self.in_flight)))
-            case Folded():
+            case FoldStep():
                 self.fold(step.event_count)
         self.match()
 
-    def request(self, step: Replaced | Canceled) -> None:
+    def request(self, step: ReplaceStep | CancelStep) -> None:
         """What the user asks for takes effect at once."""
         if not self.states:
             return
         id_ = list(self.states)[step.number % len(self.states)]
         name = f"{type(step).__name__}{len(self.drafts)}"
         command: Command = CancelOrderCommand(id=name, at=START, user=USER, reason="enough")
-        if isinstance(step, Replaced):
+        if isinstance(step, ReplaceStep):
             command = ReplaceOrderCommand(id=name, at=START, user=USER, qty=step.qty)
         self.store(id_, command)
 

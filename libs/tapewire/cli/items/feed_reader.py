@@ -77,7 +77,7 @@ class _FeedContext(msgspec.Struct, frozen=True):
     language: str
 
 
-class _Parsed(msgspec.Struct, frozen=True):
+class _ParsedDocument(msgspec.Struct, frozen=True):
     """The feed and the entries of a document as feedparser reads them, and what was not
     well-formed in it, if anything."""
 
@@ -161,7 +161,7 @@ def _read_section(
     yield from _build_row(entry, title, section.line, label, feed, defaults)
 
 
-def _parse(document: str) -> _Parsed:
+def _parse(document: str) -> _ParsedDocument:
     """Parse a document, which is never taken for an address or the name of a file."""
     try:
         result = feedparser.parse(
@@ -171,12 +171,12 @@ def _parse(document: str) -> _Parsed:
             sanitize_html=False,
         )
     except Exception as error:  # whatever a damaged document provokes in the lenient parser
-        return _Parsed({}, [], f"{type(error).__name__}: {error}")
+        return _ParsedDocument({}, [], f"{type(error).__name__}: {error}")
     flaw = None
     if result.get("bozo"):
         flaw = _ERROR_POSITION.sub("", str(result.get("bozo_exception", "")))
     # `dict`, because the result answers for missing keys with those of others.
-    return _Parsed(dict(result["feed"]), [dict(entry) for entry in result["entries"]], flaw)
+    return _ParsedDocument(dict(result["feed"]), [dict(entry) for entry in result["entries"]], flaw)
 
 
 def _build_row(
