@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 
 import structlog
 
+from tapewire.runtime.plugins import name_distribution
 from tapewire.runtime.settings import BadSetting
 
 ENTRY_POINT_GROUP = "tapewire.events"
@@ -43,7 +44,7 @@ def _event_modules(packages: Iterable[str]) -> Iterator[tuple[str, str]]:
     for found in sorted(
         entry_points(group=ENTRY_POINT_GROUP), key=lambda found: (found.module, found.name)
     ):
-        by = f"the distribution {found.dist.name}" if found.dist else "an installed distribution"
+        by = name_distribution(found)
         yield found.module, f"{by} (entry point {found.name!r} of {ENTRY_POINT_GROUP})"
     for package in packages:
         yield package, "TAPEWIRE_EVENT_PACKAGES"

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.harness.distributions import install_distribution
 from tests.harness.edge import SETTINGS, Harness
 from tests.harness.publishers import order_placed
 from tests.harness.sse import Frame
@@ -62,10 +63,7 @@ def package(folder: Path, source: str, name: str = "loans") -> dict[str, str]:
 def installed(folder: Path, source: str, name: str = "loans") -> dict[str, str]:
     """Write the package as pip installs it, with an entry point, and return the settings."""
     package(folder, source, name)
-    about = folder / f"{name}_events-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-events\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(f"[tapewire.events]\n{name} = {name}\n")
+    install_distribution(folder, f"{name}-events", {"tapewire.events": {name: name}})
     return {"PYTHONPATH": str(folder)}
 
 
