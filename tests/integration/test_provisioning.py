@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nats.aio.msg import Msg
 
 from tapewire.cli.up.embedded_nats import find_free_port
-from tapewire.log.jetstream import NatsConnection, connect
-from tapewire.log.jetstream.streams import stream_specs
+from tapewire.log.jetstream import NatsConnection, connect, provisioning
+from tapewire.log.jetstream.provisioning import provision_when_available
+from tapewire.log.jetstream.streams import MARKET, QUOTES, stream_specs
+from tapewire.log.ports import OutcomeUnknown, Unavailable
 from tests.harness.edge import EdgeProcess, ManagedService
 from tests.harness.nats_cluster import run_nats_cluster
 from tests.harness.nats_servers import LocalNatsServer, provision_streams
@@ -336,3 +339,40 @@ async def _restore(connection: NatsConnection, backup: tuple[dict[str, Any], lis
     for chunk in [*chunks, b""]:
         last = await connection.request(answer["deliver_subject"], chunk, timeout_seconds=30)
     return json.loads(last.data)
+
+
+class TestInterruptedProvisioning:
+    @pytest.mark.parametrize("is_sent", [False, True], ids=["not sent", "answer lost"])
+    async def test_a_later_try_loses_neither_changes_nor_the_new_epoch(
+        self,
+        broker: LocalNatsServer,
+        connection: NatsConnection,
+        monkeypatch: pytest.MonkeyPatch,
+        is_sent: bool,
+    ) -> None:
+        """Whichever request is the one that fails."""
+        provision_streams(broker.url)
+        await EventLogDriver(connection).append("nora", *orders_placed(1))
+        request, failing, count = connection.request_many, 0, 0
+
+        async def fail_once(*arguments: Any, **options: Any) -> list[Msg]:
+            nonlocal count
+            count += 1
+            if count == failing and not is_sent:
+                raise Unavailable("nothing was sent")
+            answers = await request(*arguments, **options)
+            if count == failing:
+                raise OutcomeUnknown("the answer was lost")
+            return answers
+
+        monkeypatch.setattr(provisioning, "PROVISION_RETRY_SECONDS", 0)
+        monkeypatch.setattr(connection, "request_many", fail_once)
+        while count >= failing:
+            for stream in (MARKET, QUOTES):
+                await request(f"$JS.API.STREAM.DELETE.{stream}", b"", None, lambda _: True)
+            failing, count = failing + 1, 0
+            changes = await provision_when_available(connection, wait_seconds=30, continues=False)
+            assert [line for line in changes if "server was restarted" in line], failing
+            if not is_sent:
+                assert {"MARKET: created", "QUOTES: created"} <= set(changes), failing
+        assert failing > 10, "a try makes more requests"

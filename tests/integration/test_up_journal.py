@@ -11,9 +11,11 @@ import pytest
 import tapewire
 from tapewire import contracts
 from tapewire.events import OrderType, Side
+from tapewire.log import CommandRejected
 from tapewire.log.jetstream import NotPermitted, connect
 from tests.harness.fork_server import run_cli
 from tests.harness.stack import Stack, StackFactory
+from tests.harness.waiting import wait_until_async
 
 SECONDS = 90.0
 """Timeout for slow or busy machines."""
@@ -30,17 +32,20 @@ async def test_a_program_without_a_user_publishes_and_asks(stack: Stack) -> None
         await client.price("FUND1", 100, bid=99, ask=101, bid_size=10, ask_size=10)
         receipt = await client.alert(user="nora", message="hello")
         assert not receipt.is_duplicate
-        reply = await client.request(
-            contracts.orders.PLACE_ORDER,
-            contracts.orders.PlaceOrder(
-                user_id="nora",
-                symbol="FUND1",
-                side=Side.BUY,
-                type=OrderType.MARKET,
-                qty=Decimal(1),
-            ),
+        order = contracts.orders.PlaceOrder(
+            user_id="nora", symbol="FUND1", side=Side.BUY, type=OrderType.MARKET, qty=Decimal(1)
         )
-        assert reply.order.symbol == "FUND1"
+
+        async def placed() -> str | None:
+            try:
+                return (await client.request(contracts.orders.PLACE_ORDER, order)).order.symbol
+            except CommandRejected as rejection:
+                # A service reads quotes a little later than they are stored.
+                if rejection.path == "symbol":
+                    return None
+                raise
+
+        await wait_until_async("the order is placed", placed)
 
 
 @pytest.mark.parametrize(

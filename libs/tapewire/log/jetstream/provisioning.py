@@ -46,6 +46,7 @@ async def provision(
     durables: Mapping[str, str] | None = None,
     replace_journal: bool = True,
     continues: bool = True,
+    changes: list[str] | None = None,
 ) -> list[str]:
     """Create the streams that do not exist, and restore what Tapewire relies on in the others.
 
@@ -59,6 +60,8 @@ async def provision(
             Without it, a lost journal stays missing, and services hold.
         continues: somebody knows that the server's volume was not set back. Otherwise a new epoch
             begins if the server was restarted, which shows by the loss of the streams in memory.
+        changes: takes the lines as the changes are made, for a caller that tries again after an
+            error.
 
     Returns:
         What was changed, one line a change; empty if nothing was.
@@ -67,27 +70,31 @@ async def provision(
         AppendRejected: the server rejects a configuration; the message says which and why.
         Unavailable, OutcomeUnknown: as `NatsConnection.request`.
     """
-    changes: list[str] = []
+    changes = [] if changes is None else changes
     specs = {spec.name: spec for spec in stream_specs(journal_bytes)}
     changes += await provision_stream(connection, specs.pop(JOURNAL), replicas, lower_replicas)
     recorded = (await read_journal(connection)).record
     is_lost = recorded is not None and await read_config(connection, EVENTS) is None
     if is_lost and not replace_journal:
         del specs[EVENTS]
-        changes.append(
-            "EVENTS: missing, and not created again. Restore it, or accept the loss of the "
-            "journal: `tapewire journal accept-loss`"
-        )
+    market = specs.pop(MARKET)
     for spec in specs.values():
         changes += await provision_stream(connection, spec, replicas, lower_replicas)
     for name, filter_ in (durables or {}).items() if EVENTS in specs else ():
         if await ensure_consumer(connection, name, filter_):
             changes.append(f"{EVENTS}: durable subscription {name} created")
     await ensure_record(connection, replaces=recorded if is_lost else None)
-    if not continues and recorded is not None and f"{MARKET}: created" in changes:
+    if not continues and recorded is not None and await read_config(connection, MARKET) is None:
         epoch = await begin_epoch(connection)
         if epoch is not None:
-            changes.append(f"EVENTS: epoch {epoch}, since the server was restarted")
+            changes.append(f"{EVENTS}: epoch {epoch}, since the server was restarted")
+    # Last: once it is there, a server that was restarted is not recognized any more.
+    changes += await provision_stream(connection, market, replicas, lower_replicas)
+    if EVENTS not in specs:
+        changes.append(
+            "EVENTS: missing, and not created again. Restore it, or accept the loss of the "
+            "journal: `tapewire journal accept-loss`"
+        )
     return changes
 
 
@@ -96,9 +103,10 @@ async def provision_when_available(
 ) -> list[str]:
     """`provision` with `options`, repeated for `wait_seconds` while JetStream has no leader."""
     deadline = asyncio.get_running_loop().time() + wait_seconds
+    changes: list[str] = []
     while True:
         try:
-            return await provision(connection, **options)
+            return await provision(connection, **options, changes=changes)
         except NotPermitted:
             raise
         except (Unavailable, OutcomeUnknown):
@@ -123,6 +131,7 @@ async def keep_provisioned(
         lambda is_connected: reconnected.set() if is_connected else None
     )
     monitor = MemoryStreamMonitor(connection)
+    changes: list[str] = []
     while True:
         try:
             async with asyncio.timeout(MONITOR_SECONDS):
@@ -132,12 +141,13 @@ async def keep_provisioned(
                 continue
         reconnected.clear()
         try:
-            changes = await provision(
+            await provision(
                 connection,
                 replicas=replicas,
                 journal_bytes=journal_bytes,
                 durables=durables,
                 replace_journal=False,
+                changes=changes,
             )
         except LogError as error:
             logger.warning("streams.provision_failed", error=str(error))
@@ -146,6 +156,7 @@ async def keep_provisioned(
         else:
             for change in changes:
                 on_change(change)
+            changes.clear()
 
 
 async def find_stream_problems(connection: NatsConnection) -> list[str]:
