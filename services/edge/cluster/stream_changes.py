@@ -42,12 +42,14 @@ class StreamChange(
 
 
 class ShownContent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a stream shows. `symbols` null means all."""
+    """What a stream shows. `symbols` null means all. `unknown` names those of them that have no
+    quote; it is there if there are any."""
 
     client_id: str
     topics: list[str]
     symbols: list[str] | None
     max_rate: float
+    unknown: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ChangeFailure(msgspec.Struct, frozen=True, kw_only=True):

@@ -114,6 +114,11 @@ class ContentChange:
             event_id = Cursor(self._replay.epoch, sequence)
             connection.sent(sequence)
         connection.advance(sequence)
-        symbols = self._shared.live_values.shown_symbols(new.values)
-        updated = stream_updated_message(new.topic_names, symbols, new.values.max_rate)
+        symbols = self._shared.live_values.requested_symbols(new.values)
+        updated = stream_updated_message(
+            new.topic_names,
+            None if symbols is None else symbols.names(),
+            new.values.max_rate,
+            unknown=[] if symbols is None else symbols.find_unknown(),
+        )
         await self._writer.send([*messages, *values], updated, event_id)

@@ -47,6 +47,7 @@ from tapewire_services.edge.ingest.declared_values import (
 from tapewire_services.edge.ingest.item_metrics import ItemMetrics
 from tapewire_services.edge.ingest.portfolios import PortfolioTracker
 from tapewire_services.edge.ingest.quote_feed import QuoteFeed
+from tapewire_services.edge.ingest.requested_symbols import RequestedSymbols
 
 SINGLE_VALUE_UPDATES_PER_SECOND = 1.0
 """Rate of values that are the same for all readers: connection counts and item metrics."""
@@ -112,10 +113,9 @@ class LiveValues:
             joined.enter_context(self._registry.join(spec, connection.outbox))
         return messages
 
-    def shown_symbols(self, requested: ValueSubscription) -> list[str] | None:
-        """The symbols whose prices are shown, sorted; None means all."""
-        symbols = self._quote_feed.request(requested.symbols)
-        return None if symbols is None else symbols.names()
+    def requested_symbols(self, requested: ValueSubscription) -> RequestedSymbols | None:
+        """The symbols whose prices are shown; None means all."""
+        return self._quote_feed.request(requested.symbols)
 
     async def wait_until_loaded(self, connection: Connection) -> None:
         """Wait for what the connection's events are serialized with. Raises NotReady."""

@@ -122,11 +122,13 @@ class StreamChanger:
             if not is_changed:
                 raise _not_found()
         symbols = self._quotes.request(content.values.symbols)
+        unknown = [] if symbols is None else symbols.find_unknown()
         return ShownContent(
             client_id=connection.info.client_id,
             topics=content.topic_names,
             symbols=None if symbols is None else symbols.names(),
             max_rate=content.values.max_rate,
+            unknown=unknown or msgspec.UNSET,
         )
 
     def _has_stream(self, client_id: str, user_id: str) -> bool:

@@ -268,6 +268,32 @@ class TestContent:
             after = await stream.read_until("order:update")
             assert (after.sequence, after.data["orderId"]) == (last, "after")
 
+    @pytest.mark.parametrize("is_remote", [False, True], ids=["here", "at another process"])
+    @pytest.mark.parametrize("field", ["symbols", "topics"])
+    async def test_symbols_without_a_quote_are_named(
+        self,
+        edge: EdgeProcess,
+        other: EdgeProcess,
+        cookie: str,
+        market: QuoteDriver,
+        fresh: Callable[[str], str],
+        field: str,
+        is_remote: bool,
+    ) -> None:
+        known, unknown = fresh("KNOWN").upper(), fresh("nothing")
+        await market.publish(known, 70)
+        await edge.wait_for_quotes(known)
+        prefix = "prices:" if field == "topics" else ""
+        asked = {field: [f"{prefix}{symbol}" for symbol in (known, unknown)]}
+        async with await edge.open_stream(f"{TOPICS}prices:{known}", cookie) as stream:
+            answer = await change(other if is_remote else edge, cookie, stream, **asked)
+            *_, updated = await read_through_change(stream)
+            assert answer["unknown"] == updated.data["unknown"] == [unknown]
+            answer = await change(edge, cookie, stream, topics=[f"prices:{known}"])
+            *_, updated = await read_through_change(stream)
+            assert "unknown" not in answer
+            assert "unknown" not in updated.data
+
     async def test_the_rate_changes_and_no_newest_value_is_lost(
         self,
         edge: EdgeProcess,

@@ -52,18 +52,22 @@ class ReplayCompletePayload(msgspec.Struct, frozen=True, kw_only=True, rename="c
 
 
 class StreamUpdatedPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The stream shows this from here on. `symbols` None means all."""
+    """The stream shows this from here on. `symbols` None means all. `unknown` names those of them
+    that have no quote; it is there if there are any."""
 
     topics: list[str]
     symbols: list[str] | None
     max_rate: float
+    unknown: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 def stream_updated_message(
-    topics: list[str], symbols: list[str] | None, max_rate: float
+    topics: list[str], symbols: list[str] | None, max_rate: float, *, unknown: list[str]
 ) -> ControlMessage:
     """The content of the stream was changed."""
-    payload = StreamUpdatedPayload(topics=topics, symbols=symbols, max_rate=max_rate)
+    payload = StreamUpdatedPayload(
+        topics=topics, symbols=symbols, max_rate=max_rate, unknown=unknown or msgspec.UNSET
+    )
     return "stream:updated", payload
 
 
