@@ -6,6 +6,7 @@ from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import positions as contract
 from tapewire.runtime.progress import ProgressReporter
 from tapewire.views import PositionsView
+from tapewire.views.account import AccountTerms
 from tapewire_services.positions.service import PositionsService
 from tapewire_services.positions.trade_consumer import LEASE, subscribe_to_trades
 
@@ -13,6 +14,8 @@ from tapewire_services.positions.trade_consumer import LEASE, subscribe_to_trade
 async def wiring(app: App) -> None:
     # 1. The quotes that positions are valued at.
     quote_cache = await app.follow_quotes()
+    settings = app.settings
+    terms = AccountTerms.from_settings(settings.starting_balance, settings.max_leverage)
 
     # 2. Trades become positions and valuations, in one process only.
     trades = subscribe_to_trades(app.log, app.views, app.valuations, quote_cache)
@@ -25,8 +28,13 @@ async def wiring(app: App) -> None:
     await app.checkpoint_views(PositionsView)
 
     # 5. Requests, last: from here on the service answers.
-    service = PositionsService(app.log, app.views, quote_cache)
-    await app.serve_requests({contract.LIST: Endpoint(contract.ListPositions, service.list)})
+    service = PositionsService(app.log, app.views, quote_cache, terms)
+    await app.serve_requests(
+        {
+            contract.LIST: Endpoint(contract.ListPositions, service.list),
+            contract.ACCOUNT: Endpoint(contract.GetAccount, service.account),
+        }
+    )
 
 
 if __name__ == "__main__":

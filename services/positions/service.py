@@ -2,17 +2,20 @@
 
 from decimal import Decimal
 
-from tapewire.events import Position
+from tapewire.events import Order, Position
 from tapewire.log import EventLog, LatestValueStore, view_checkpoints
 from tapewire.log.list_cursor import page_by_key
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.positions import (
+    AccountReply,
+    GetAccount,
     ListPositions,
     PositionsReply,
     ValuedPosition,
 )
-from tapewire.views import PositionsView
+from tapewire.views import OrdersView, PositionsView
+from tapewire.views.account import AccountTerms, available_power, value_account
 from tapewire.views.positions import sum_exact, value_position
 
 
@@ -20,11 +23,16 @@ class PositionsService:
     """Handles the requests `svc.positions.*`."""
 
     def __init__(
-        self, log: EventLog, checkpoint_store: LatestValueStore, quote_cache: QuoteCache
+        self,
+        log: EventLog,
+        checkpoint_store: LatestValueStore,
+        quote_cache: QuoteCache,
+        terms: AccountTerms,
     ) -> None:
         self._log = log
         self._checkpoint_store = checkpoint_store
         self._quote_cache = quote_cache
+        self._terms = terms
 
     async def list(self, request: ListPositions, _: RequestContext) -> PositionsReply:
         """A page of the user's positions as of the end of the log, at the newest prices."""
@@ -49,6 +57,39 @@ class PositionsService:
             as_of=bounds.last,
             epoch=bounds.epoch,
         )
+
+    async def account(self, request: GetAccount, _context: RequestContext) -> AccountReply:
+        """The user's account as of the end of the log, at the newest prices."""
+        user, terms = request.user_id, self._terms
+        view, bounds = await view_checkpoints.load(
+            self._log, self._checkpoint_store, PositionsView, user
+        )
+        orders: list[Order] = []
+        if terms.max_leverage is not None:
+            orders_view, _ = await view_checkpoints.load(
+                self._log, self._checkpoint_store, OrdersView, user, bounds=bounds
+            )
+            orders = orders_view.open_orders()
+        value = value_account(view, terms, self._price, self._quote_cache.is_stale)
+        return AccountReply(
+            starting_balance=terms.starting_balance,
+            cash=value.cash,
+            equity=value.equity,
+            gross_exposure=value.gross_exposure,
+            net_exposure=value.net_exposure,
+            realized_pnl=value.realized_pnl,
+            unrealized_pnl=value.unrealized_pnl,
+            fees=value.fees,
+            buying_power=available_power(view, orders, value.equity, terms, self._price),
+            stale=value.is_stale,
+            unpriced=value.unpriced,
+            as_of=bounds.last,
+            epoch=bounds.epoch,
+        )
+
+    def _price(self, symbol: str) -> Decimal | None:
+        quote = self._quote_cache.quote(symbol)
+        return None if quote is None else quote.price
 
     def _to_valued_position(self, position: Position) -> ValuedPosition:
         quote = self._quote_cache.quote(position.symbol)

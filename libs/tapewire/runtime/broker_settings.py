@@ -2,13 +2,12 @@
 
 from typing import Annotated
 
-import msgspec
-
+from tapewire.runtime.account_settings import AccountSettings
 from tapewire.runtime.setting_fields import setting
 
 
-class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of brokers. The orders service reads them."""
+class BrokerSettings(AccountSettings, frozen=True, kw_only=True):
+    """The settings of brokers, which the orders service reads, and of accounts."""
 
     paper_fee_per_share: Annotated[
         float, setting("dollars that the paper broker charges for a share", ge=0, le=1000)

@@ -175,6 +175,10 @@ class CheckpointVerifier:
     def _add_view(
         self, owner: str, name: str, view_type: ViewType[views.View], stored: DecodedCheckpoint
     ) -> None:
+        is_earlier = getattr(view_type, "is_of_earlier_version", lambda _: False)
+        if is_earlier(stored.state):
+            self.skip_counts["in the format of an earlier version"] += 1
+            return
         if not self._check_epoch_and_as_of(owner, name, stored):
             return
         if self._is_before(self._erased_users.erased_up_to(owner), stored):

@@ -36,6 +36,10 @@ class OrdersView:
             )
         ]
 
+    def open_orders(self) -> list[Order]:
+        """The open orders, in no particular order."""
+        return [order for _, order in self._open.values()]
+
     @property
     def open_order_count(self) -> int:
         return len(self._open)

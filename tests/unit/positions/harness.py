@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
 from functools import partial
 from typing import TypeVar
 
@@ -34,6 +35,7 @@ from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, 
 from tapewire.log.view_checkpointer import ViewCheckpointer
 from tapewire.runtime import RequestContext
 from tapewire.views import PositionsView
+from tapewire.views.account import AccountTerms
 from tapewire_services.positions.domain.position import PositionKey
 from tapewire_services.positions.position_repository import PositionRepository
 from tapewire_services.positions.position_valuer import PositionValuer
@@ -45,6 +47,7 @@ from tests.harness.recorded_log import read_events
 from tests.harness.verification import TRADE_WITHOUT_FILL, assert_verified
 
 T = TypeVar("T")
+TERMS = AccountTerms(starting_balance=Decimal(100_000), max_leverage=Decimal(2))
 CONTEXT = RequestContext(correlation="c", command_id="q", traceparent=None)
 
 
@@ -61,7 +64,7 @@ class PositionsProcess(MemoryProcess):
             self.log, self.views, self.valuation_store, self.quote_cache, clock, self.rng
         )
         self.projector = ViewCheckpointer(self.log, self.views, PositionsView)
-        self.service = PositionsService(self.log, self.views, self.quote_cache)
+        self.service = PositionsService(self.log, self.views, self.quote_cache, TERMS)
 
     async def start(
         self, *, holds_lease: bool = True, with_projector: bool = False

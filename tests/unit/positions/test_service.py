@@ -11,7 +11,12 @@ from tapewire.events import CODEC, Side
 from tapewire.log import Unavailable
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 from tapewire.log.view_checkpointer import MIN_CHECKPOINT_EVENTS
-from tapewire.runtime.contracts.positions import ListPositions, PositionsReply
+from tapewire.runtime.contracts.positions import (
+    AccountReply,
+    GetAccount,
+    ListPositions,
+    PositionsReply,
+)
 from tests.unit.positions.harness import (
     CONTEXT,
     PositionsProcess,
@@ -152,3 +157,51 @@ async def test_positions_are_paged_by_symbol_with_the_totals_of_all(
         await producer.append_trade(Side.BUY, "1", "0", symbol="S00")  # changed, listed already
         await wait_until_consistent(server)
     assert seen == symbols
+
+
+async def account(process: PositionsProcess, user: str = "alice") -> AccountReply:
+    return await process.service.account(GetAccount(user_id=user), CONTEXT)
+
+
+async def test_an_account_balances_at_the_newest_price(
+    server: MemoryServer, producer: TradeProducer, process: PositionsProcess
+) -> None:
+    await producer.append_trade(Side.BUY, "10", "100", "1")
+    await producer.append_trade(Side.SELL, "4", "103", "0.5")
+    await producer.append_trade(Side.BUY, "1", "1", user="bob")
+    await wait_until_consistent(server)
+    found = await account(process)
+    assert numbers(found.starting_balance, found.cash, found.equity) == "100000 99410.5 100040.5"
+    assert numbers(found.gross_exposure, found.net_exposure) == "630 630"
+    assert numbers(found.realized_pnl, found.unrealized_pnl, found.fees) == "10.5 30 1.5"
+    assert numbers(found.buying_power) == "199451"
+    assert (found.unpriced, found.as_of) == (0, server.journal.last)
+
+
+async def test_a_short_position_without_a_quote_makes_the_account_stale(
+    server: MemoryServer, producer: TradeProducer, process: PositionsProcess
+) -> None:
+    await producer.append_trade(Side.SELL, "10", "100", symbol="NEW")
+    await wait_until_consistent(server)
+    found = await account(process)
+    assert numbers(found.cash, found.equity) == "101000 100000"
+    assert numbers(found.gross_exposure, found.net_exposure) == "1000 -1000"
+    assert (found.stale, found.unpriced) == (True, 1)
+
+
+async def test_an_account_without_trades_is_its_starting_balance(process: PositionsProcess) -> None:
+    found = await account(process, "nobody")
+    assert numbers(found.cash, found.equity, found.buying_power) == "100000 100000 200000"
+    assert (found.stale, found.unpriced) == (False, 0)
+
+
+async def test_an_account_at_a_price_that_is_not_confirmed_any_more_is_stale(
+    server: MemoryServer, producer: TradeProducer, process: PositionsProcess
+) -> None:
+    await producer.append_trade(Side.BUY, "10", "100")
+    await wait_until_consistent(server)
+    await publish_quote(server, "105")
+    await asyncio.sleep(1)
+    assert not (await account(process)).stale
+    await asyncio.sleep(10)
+    assert (await account(process)).stale

@@ -1,17 +1,26 @@
-"""The request to the positions service: `svc.positions.list`.
+"""The requests to the positions service: `svc.positions.list` and `svc.positions.account`.
 
 No request changes a position; only trades do.
 """
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Annotated
 
 import msgspec
 
-from tapewire.runtime.contracts.request import PageReply, PageRequest, ServiceCall, UserId
+from tapewire.events.fields import DOLLARS, about
+from tapewire.runtime.contracts.request import (
+    PageReply,
+    PageRequest,
+    RequestStruct,
+    ServiceCall,
+    UserId,
+)
 
 SERVICE = "positions"
 LIST = "list"
+ACCOUNT = "account"
 
 
 class ListPositions(PageRequest, frozen=True, kw_only=True):
@@ -55,5 +64,64 @@ class PositionsReply(PageReply, frozen=True, kw_only=True):
     realized_pnl: Decimal = msgspec.field(name="realizedPnL")
 
 
+class GetAccount(RequestStruct, frozen=True, kw_only=True):
+    """Get a user's account; answered by `AccountReply`."""
+
+    user_id: UserId
+
+
+class AccountFigures(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An account, in dollars. `cash`, `realized_pnl` and `fees` are exact; what depends on prices
+    is rounded to six places."""
+
+    starting_balance: Annotated[Decimal, about("what the account began with", DOLLARS)]
+    cash: Annotated[
+        Decimal,
+        about(
+            "the starting balance, what was received less what was paid, fees included: below 0 "
+            "when it is borrowed",
+            DOLLARS,
+        ),
+    ]
+    equity: Annotated[Decimal, about("cash and the value of all positions", DOLLARS)]
+    gross_exposure: Annotated[
+        Decimal, about("the values of all positions, short ones counted as positive", DOLLARS)
+    ]
+    net_exposure: Annotated[
+        Decimal, about("the value of all positions, short ones counted as negative", DOLLARS)
+    ]
+    realized_pnl: Annotated[
+        Decimal, about("exactly what was gained by all trades, fees taken off", DOLLARS)
+    ] = msgspec.field(name="realizedPnL")
+    unrealized_pnl: Annotated[
+        Decimal, about("what would be gained by closing all positions now", DOLLARS)
+    ] = msgspec.field(name="unrealizedPnL")
+    fees: Annotated[
+        Decimal | None,
+        about(
+            "all that were paid, rebates taken off; null if an earlier version has dropped some",
+            DOLLARS,
+        ),
+    ]
+    buying_power: Annotated[
+        Decimal | None,
+        about("what orders may add to the exposure; null where there is no limit", DOLLARS),
+    ]
+    stale: Annotated[
+        bool, about("whether a price that this depends on is missing, or too old to rely on")
+    ]
+    unpriced: Annotated[
+        int, about("open positions without a price, which are valued at their cost")
+    ]
+
+
+class AccountReply(AccountFigures, frozen=True, kw_only=True):
+    """An account as of sequence `as_of` of the log named `epoch`, at current prices."""
+
+    as_of: int
+    epoch: str
+
+
 LIST_POSITIONS = ServiceCall(SERVICE, LIST, ListPositions, PositionsReply)
-CALLS = (LIST_POSITIONS,)
+GET_ACCOUNT = ServiceCall(SERVICE, ACCOUNT, GetAccount, AccountReply)
+CALLS = (LIST_POSITIONS, GET_ACCOUNT)

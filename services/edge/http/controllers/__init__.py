@@ -27,7 +27,7 @@ from tapewire_services.edge.http.controllers.metrics import MetricsController
 from tapewire_services.edge.http.controllers.notifications import NotificationController
 from tapewire_services.edge.http.controllers.operations import OperationsController
 from tapewire_services.edge.http.controllers.orders import OrderController
-from tapewire_services.edge.http.controllers.positions import PositionController
+from tapewire_services.edge.http.controllers.positions import AccountController, PositionController
 from tapewire_services.edge.http.controllers.prices import PriceController
 from tapewire_services.edge.http.controllers.session import SessionController
 from tapewire_services.edge.http.controllers.strategies import StrategyController
@@ -51,6 +51,7 @@ CONTROLLERS: Sequence[type[Controller]] = (
     PriceController,
     BarController,
     PositionController,
+    AccountController,
     StrategyController,
     AlertRuleController,
     AlertController,

@@ -1,4 +1,4 @@
-"""Positions: `/api/positions`."""
+"""Positions and the account: `/api/positions`, `/api/account`."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -32,6 +32,36 @@ class PositionList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     timestamp: datetime
     as_of: str
     next: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class AccountDocument(contract.AccountFigures, frozen=True, kw_only=True):
+    """An account as of the event id `as_of`, at the prices of `timestamp`."""
+
+    timestamp: datetime
+    as_of: str
+
+
+class AccountController(Controller):
+    path = "/api/account"
+    tags = ["positions"]  # noqa: RUF012 - Litestar's attribute
+
+    @get(operation_class=operation())
+    async def account(
+        self, request: HttpRequest, context: ControllerContext, session: Session
+    ) -> AccountDocument:
+        """The user's cash, equity, exposure, profits, fees and buying power, at the newest
+        prices."""
+        reply = await context.call_service(
+            contract.SERVICE,
+            contract.ACCOUNT,
+            contract.GetAccount(user_id=session.user_id),
+            contract.AccountReply,
+            request,
+        )
+        figures = {name: getattr(reply, name) for name in contract.AccountFigures.__struct_fields__}
+        return AccountDocument(
+            **figures, timestamp=context.now(), as_of=str(Cursor(reply.epoch, reply.as_of))
+        )
 
 
 class PositionController(Controller):
