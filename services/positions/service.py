@@ -104,4 +104,7 @@ class PositionsService:
             realized_pnl=position.realized_pnl,
             fees=position.fees,
             timestamp=position.timestamp,
+            stale=valuation is not None
+            and bool(position.quantity)
+            and self._quote_cache.is_stale(position.symbol),
         )

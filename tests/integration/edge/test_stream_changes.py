@@ -284,9 +284,9 @@ class TestContent:
         await market.publish(known, 70)
         await edge.wait_for_quotes(known)
         prefix = "prices:" if field == "topics" else ""
-        asked = {field: [f"{prefix}{symbol}" for symbol in (known, unknown)]}
+        wanted = {field: [f"{prefix}{symbol}" for symbol in (known, unknown)]}
         async with await edge.open_stream(f"{TOPICS}prices:{known}", cookie) as stream:
-            answer = await change(other if is_remote else edge, cookie, stream, **asked)
+            answer = await change(other if is_remote else edge, cookie, stream, **wanted)
             *_, updated = await read_through_change(stream)
             assert answer["unknown"] == updated.data["unknown"] == [unknown]
             answer = await change(edge, cookie, stream, topics=[f"prices:{known}"])

@@ -205,3 +205,29 @@ async def test_an_account_at_a_price_that_is_not_confirmed_any_more_is_stale(
     assert not (await account(process)).stale
     await asyncio.sleep(10)
     assert (await account(process)).stale
+
+
+async def test_what_is_valued_at_an_old_price_is_stale(
+    server: MemoryServer, producer: TradeProducer, process: PositionsProcess
+) -> None:
+    """A closed position, and one without a price, are not valued."""
+    await producer.append_trade(Side.BUY, "10", "100")
+    await producer.append_trade(Side.SELL, "2", "50", symbol="SPY")
+    await producer.append_trade(Side.BUY, "1", "7", symbol="NONE")
+    await producer.append_trade(Side.BUY, "1", "9", symbol="OUT")
+    await producer.append_trade(Side.SELL, "1", "9", symbol="OUT")
+    for symbol in ("IBM", "SPY", "OUT"):
+        await publish_quote(server, "105", symbol)
+    await wait_until_consistent(server)
+
+    async def stale() -> list[str]:
+        return [one.symbol for one in (await listed(process)).positions if one.stale]
+
+    await asyncio.sleep(1)
+    assert await stale() == []
+    await asyncio.sleep(3)
+    await publish_quote(server, "105", "SPY")
+    await asyncio.sleep(1)
+    assert await stale() == ["IBM"]
+    await asyncio.sleep(5)
+    assert await stale() == ["IBM", "SPY"]

@@ -29,13 +29,14 @@ class ListPositions(PageRequest, frozen=True, kw_only=True):
     user_id: UserId
 
 
-class ValuedPosition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ValuedPosition(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A position and its value in dollars.
 
     `quantity` is negative when short and 0 when closed. `entry_price` is None when closed.
     `current_price`, `value` and `unrealized_pnl` are None while the symbol has no quote.
     `realized_pnl` is after all `fees`. Values computed from prices are rounded to six places;
     `realized_pnl` and `fees` are exact. `timestamp` is that of the last trade.
+    `stale` is there when the position is valued at a price that is too old to rely on.
     """
 
     symbol: str
@@ -47,6 +48,7 @@ class ValuedPosition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     realized_pnl: Decimal = msgspec.field(name="realizedPnL")
     fees: Decimal
     timestamp: datetime
+    stale: bool = False
 
 
 class PositionsReply(PageReply, frozen=True, kw_only=True):
