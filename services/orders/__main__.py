@@ -1,17 +1,17 @@
 """The orders service: `python -m tapewire_services.orders`."""
 
 import asyncio
-from datetime import time
-from decimal import Decimal
+import os
 from functools import partial
 
 from tapewire.log import CommandHandler, view_checkpoints
 from tapewire.log.group_commit import GroupCommitLog
-from tapewire.log.quote_cache import QuoteCache
-from tapewire.runtime import App, Endpoint, Settings, run
+from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import orders as contract
 from tapewire.runtime.progress import ProgressReporter
 from tapewire.views import OrderHistory, OrdersView, PositionsView, TradeHistory
+from tapewire_services.orders.broker_choice import BrokerChoice
+from tapewire_services.orders.broker_health import BrokerHealth
 from tapewire_services.orders.broker_reporter import BrokerReporter
 from tapewire_services.orders.broker_runner import LEASE, MAX_STORING_TIME, BrokerRunner
 from tapewire_services.orders.domain.commands import Command
@@ -20,7 +20,6 @@ from tapewire_services.orders.domain.order_state import State
 from tapewire_services.orders.execution_booking import FILTER, SUBSCRIPTION, ExecutionBooking
 from tapewire_services.orders.exposure_gate import ExposureGate
 from tapewire_services.orders.open_order_limit import OpenOrderLimit, count_open_orders
-from tapewire_services.orders.paper_broker import PaperBroker
 from tapewire_services.orders.service import OrdersService
 from tapewire_services.orders.symbol_check import SymbolCheck
 
@@ -34,18 +33,24 @@ async def wiring(app: App) -> None:
         GroupCommitLog(app.log), ORDER_DECIDER
     )
 
-    # 3. The paper broker, in one process only.
+    # 3. The broker, in one process only.
     booking = ExecutionBooking(app.log, command_handler)
-    reporter = BrokerReporter(
-        command_handler, booking, holds_lease=lambda: app.leases.is_held(LEASE)
-    )
+    health = BrokerHealth()
+
+    def holds_lease() -> bool:
+        return app.leases.is_held(LEASE)
+
+    broker = BrokerChoice(app.settings, quote_cache, app.views, health, holds_lease, os.environ)
     runner = BrokerRunner(
         app.log,
         app.views,
-        reporter,
-        partial(_make_broker, app.settings, quote_cache),
+        BrokerReporter(command_handler, booking, holds_lease=holds_lease),
+        broker.make_broker,
         max_storing_time=MAX_STORING_TIME,
+        health=health,
     )
+    app.add_readiness_check(health.find_failure)
+    app.add_health_check(health.find_problem)
     progress = ProgressReporter(
         [runner.subscription],
         pending_count=runner.pending_count,
@@ -78,7 +83,7 @@ async def wiring(app: App) -> None:
         SymbolCheck(quote_cache, load_positions),
         open_order_limit,
         exposure_gate=ExposureGate(app.is_journal_nearly_full, load_positions),
-        broker_confirms_at_once=PaperBroker.confirms_at_once,
+        broker_confirms_at_once=broker.confirms_at_once,
     )
     await app.serve_requests(
         {
@@ -89,14 +94,6 @@ async def wiring(app: App) -> None:
             contract.LIST: Endpoint(contract.ListOrders, service.list),
             contract.TRADES: Endpoint(contract.ListTrades, service.list_trades),
         }
-    )
-
-
-def _make_broker(settings: Settings, quote_cache: QuoteCache) -> PaperBroker:
-    return PaperBroker(
-        quote_cache,
-        fee_per_share=Decimal(str(settings.paper_fee_per_share)),
-        day_end=time.fromisoformat(settings.paper_day_end),
     )
 
 

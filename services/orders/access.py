@@ -1,6 +1,7 @@
 """What the orders service may do on NATS. Only it writes orders and trades. It raises
 alerts about executions that do not fit their orders."""
 
+from tapewire.brokers.context import STORE_NAME as BROKER_STATE
 from tapewire.log.idempotency import DOMAIN as KEYS
 from tapewire.runtime.contracts import orders
 from tapewire.runtime.nats_access import service_access
@@ -15,7 +16,7 @@ ACCESS = service_access(
     appends=("orders", "trades", "alerts", EXECUTIONS, KEYS),
     views=(OrdersView, TradeHistory),
     histories=(OrderHistory,),
-    checkpoints=(CHECKPOINT_NAME,),
+    checkpoints=(CHECKPOINT_NAME, BROKER_STATE),
     leases=(LEASE,),
     receives=("ev.*.orders.>", "px.>"),
     durables={UNMATCHED: UNMATCHED_FILTER},

@@ -4,6 +4,9 @@ A catch-up subscription reads all order events. `BrokerConsumer` folds them into
 and passes each change to the broker; the broker's reports become events through `BrokerReporter`.
 The open orders are checkpointed, and the next holder of the lease reads only what came later.
 
+A broker may come from another package. When it fails, another one is made after a growing delay;
+requests are answered meanwhile, and the service counts as degraded.
+
 An order can be stored long after it was decided on: it waited in a message server that was
 suspended, and its user was told that the outcome is unknown. Such an order is rejected instead of
 being executed at a price that nobody has seen. Start at `BrokerRunner`.
@@ -12,19 +15,21 @@ being executed at a price that nobody has seen. Start at `BrokerRunner`.
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
+from tapewire.brokers import BadSetting, Broker, BrokerReports, OpenOrder
 from tapewire.events import OrderPlaced, Undecodable, UnknownType, UserErased
-from tapewire.log import EventLog, LatestValueStore, RecordedEvent, pattern
+from tapewire.log import EventLog, LatestValueStore, RecordedEvent, Unavailable, pattern
+from tapewire.log.backoff import Backoff, new_rng
 from tapewire.log.catch_up_subscription import CatchUpSubscription, EventConsumer
 from tapewire.log.erasures import erasure_of
-from tapewire_services.orders.broker import Broker, BrokerReports
-from tapewire_services.orders.domain.commands import RejectOrderCommand
-from tapewire_services.orders.domain.open_orders import OpenOrder, OpenOrders
+from tapewire_services.orders.broker_health import BrokerHealth
+from tapewire_services.orders.domain.open_orders import OpenOrders
 
 LEASE = "paper-broker"
+"""The lease of the broker, whichever it is: processes of earlier versions know it by this name."""
 ORDERS_FILTER = pattern(domain="orders")
 CHECKPOINT_NAME = "book"
 EVENTS_PER_STEP = 256
@@ -35,15 +40,21 @@ MAX_STORING_TIME = timedelta(seconds=10)
 a service and of the message server may differ."""
 LATE_ORDER_REASON = "it was stored too long after it was placed"
 
+STABLE_SECONDS = 10.0
+"""How long a broker must run until the failure of the one before it is forgotten."""
+
 logger = structlog.get_logger("orders.broker")
+
+BrokerMaker = Callable[[OpenOrders], Broker]
+"""Makes a broker; the argument has what earlier brokers left. Raises BadSetting."""
 
 
 class BrokerRunner:
     """Runs one broker at a time. `run` it while holding the lease.
 
     Args:
-        make_broker: returns a new broker. It is called when the lease is won and when the log was
-            recreated.
+        make_broker: returns a new broker. It is called when the lease is won, when the log was
+            recreated, and after a broker has failed.
         max_storing_time: orders that were stored later than this after their time are rejected;
             None for a log whose clock has nothing to do with that of the orders.
     """
@@ -53,22 +64,36 @@ class BrokerRunner:
         log: EventLog,
         checkpoint_store: LatestValueStore,
         reporter: BrokerReports,
-        make_broker: Callable[[], Broker],
+        make_broker: BrokerMaker,
         rng: random.Random | None = None,
         max_storing_time: timedelta | None = None,
+        health: BrokerHealth | None = None,
     ) -> None:
+        self._health = health or BrokerHealth()
+        rng = rng or new_rng()
         self.subscription = CatchUpSubscription(
             log,
             checkpoint_store,
             name=CHECKPOINT_NAME,
             filter_=ORDERS_FILTER,
-            make_consumer=lambda: BrokerConsumer(make_broker(), reporter, max_storing_time),
+            make_consumer=lambda: BrokerConsumer(
+                make_broker, reporter, max_storing_time, self._health, rng
+            ),
             rng=rng,
         )
 
     async def run(self) -> None:
-        """Work all orders until cancelled."""
-        await self.subscription.run()
+        """Work all orders until cancelled.
+
+        Raises:
+            BadSetting: the broker cannot be made with its settings.
+        """
+        try:
+            await self.subscription.run()
+        except* BadSetting as errors:
+            raise _first_error(errors) from None
+        finally:
+            self._health.clear()
 
     def pending_count(self) -> int:
         """The number of the broker's reports that wait or are in progress. Raises Unavailable
@@ -79,24 +104,31 @@ class BrokerRunner:
 class BrokerConsumer(EventConsumer):
     """Keeps one broker informed of all orders.
 
-    Until it has caught up, it only folds events. The broker then receives the liquidity that
-    earlier brokers consumed and all open orders, and from there on every change.
+    Until it has caught up, it only folds events. The broker is then made and receives all open
+    orders, and from there on every change.
     """
 
     def __init__(
         self,
-        broker: Broker,
+        make_broker: BrokerMaker,
         reports: BrokerReports,
-        max_storing_time: timedelta | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        max_storing_time: timedelta | None,
+        health: BrokerHealth,
+        rng: random.Random,
     ) -> None:
-        self._broker = broker
+        self._make_broker = make_broker
         self._reports = reports
         self._max_storing_time = max_storing_time
-        self._clock = clock
+        self._health = health
+        self._rng = rng
         self._late_orders: asyncio.Queue[OpenOrder] = asyncio.Queue()
         self._open_orders = OpenOrders()
-        self._is_caught_up = False
+        self._caught_up = asyncio.Event()
+        self._broker: Broker | None = None
+        self._lock = asyncio.Lock()
+        """Held while events are folded, and while a broker receives the open orders."""
+        self._failures: asyncio.Queue[Exception] = asyncio.Queue()
+        """What the broker raised instead of taking over an order."""
 
     def restore_state(self, state: bytes) -> None:
         self._open_orders = OpenOrders.decode(state)
@@ -105,63 +137,124 @@ class BrokerConsumer(EventConsumer):
         return self._open_orders.encode()
 
     async def handle(self, events: Sequence[RecordedEvent]) -> None:
-        for number, recorded in enumerate(events, 1):
-            if not number % EVENTS_PER_STEP:
-                await asyncio.sleep(0)
-            erasure = erasure_of(recorded)
-            if erasure is not None:
-                self._forget_user(erasure, recorded.sequence)
-                continue
-            order = self._apply_event(recorded)
-            if order is None or not self._is_caught_up:
-                continue
-            if isinstance(recorded.event, OrderPlaced):
-                self._add_order(order)
-            elif not order.is_late:
-                self._broker.update_order(order)
+        async with self._lock:
+            for number, recorded in enumerate(events, 1):
+                if not number % EVENTS_PER_STEP:
+                    await asyncio.sleep(0)
+                self._handle_event(recorded)
 
     async def on_caught_up(self) -> None:
-        self._broker.restore_consumed_liquidity(self._open_orders.consumed_liquidity())
-        self._broker.follow_positions(self._open_orders.positions)
-        for number, order in enumerate(self._open_orders.orders(), 1):
-            self._add_order(order)
-            if not number % EVENTS_PER_STEP:
-                await asyncio.sleep(0)
-        self._is_caught_up = True
-        logger.info("broker.started", orders=len(self._open_orders))
+        for order in self._open_orders.orders():
+            if order.is_late:
+                self._late_orders.put_nowait(order)
+        self._caught_up.set()
 
     async def run(self) -> None:
+        await self._caught_up.wait()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._broker.run(self._reports))
+            tasks.create_task(self._run_brokers())
             tasks.create_task(self._reject_late_orders())
 
     @property
     def pending_count(self) -> int:
-        """The number of the broker's reports that wait or are in progress."""
+        """The number of the broker's reports that wait or are in progress. Raises Unavailable
+        while there is no broker."""
+        if self._broker is None:
+            raise Unavailable("the broker does not run")
         return self._broker.pending_count + self._late_orders.qsize()
+
+    async def _run_brokers(self) -> None:
+        """Run one broker after the other: each runs until it fails."""
+        backoff, clock = Backoff(self._rng), asyncio.get_running_loop().time
+        while True:
+            started_at = clock()
+            try:
+                await self._run_broker()
+            except BadSetting:
+                raise
+            except Exception as failure:  # whatever another package may raise
+                error = _first_error(failure)
+                if _is_being_cancelled():
+                    logger.warning("broker.stop_failed", error=str(error))
+                    raise asyncio.CancelledError from failure
+            else:
+                error = RuntimeError("its run has returned")
+            finally:
+                self._broker = None
+            if clock() - started_at >= STABLE_SECONDS:
+                backoff.reset()
+            reason = f"{type(error).__name__}: {error}"
+            logger.error("broker.failed", reason=reason, exc_info=error)
+            self._health.clear()
+            self._health.set_failure(reason)
+            await backoff.wait()
+            # Without what the failed broker had proposed.
+            self._open_orders = OpenOrders.decode(self._open_orders.encode())
+
+    async def _run_broker(self) -> None:
+        self._failures = asyncio.Queue()
+        async with self._lock:
+            broker = self._make_broker(self._open_orders)
+            for number, order in enumerate(self._open_orders.orders(), 1):
+                if not order.is_late:
+                    broker.add_order(order)
+                if not number % EVENTS_PER_STEP:
+                    await asyncio.sleep(0)
+            self._broker = broker
+        logger.info("broker.started", orders=len(self._open_orders))
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(self._watch(self._failures))
+            await broker.run(self._reports)
+            watching.cancel()
+
+    async def _watch(self, failures: asyncio.Queue[Exception]) -> None:
+        """Forget the failure of the last broker after a while; raise that of this one."""
+        try:
+            async with asyncio.timeout(STABLE_SECONDS):
+                raise await failures.get()
+        except TimeoutError:
+            self._health.set_failure(None)
+        raise await failures.get()
+
+    def _handle_event(self, recorded: RecordedEvent) -> None:
+        erasure = erasure_of(recorded)
+        if erasure is not None:
+            self._forget_user(erasure, recorded.sequence)
+            return
+        order = self._apply_event(recorded)
+        if order is None or not self._caught_up.is_set():
+            return
+        if order.is_late:
+            if isinstance(recorded.event, OrderPlaced):
+                self._late_orders.put_nowait(order)
+        elif isinstance(recorded.event, OrderPlaced):
+            self._pass_on(order, is_new=True)
+        else:
+            self._pass_on(order)
 
     def _forget_user(self, erasure: UserErased, sequence: int) -> None:
         for order in self._open_orders.forget_user(erasure, sequence):
-            if self._is_caught_up and not order.is_late:
-                self._broker.update_order(order)
+            if not order.is_late:
+                self._pass_on(order)
 
-    def _add_order(self, order: OpenOrder) -> None:
-        if order.is_late:
-            self._late_orders.put_nowait(order)
-        else:
-            self._broker.add_order(order)
+    def _pass_on(self, order: OpenOrder, *, is_new: bool = False) -> None:
+        """Hand the order to the broker; one that is made later receives it then."""
+        if self._broker is None:
+            return
+        try:
+            if is_new:
+                self._broker.add_order(order)
+            else:
+                self._broker.update_order(order)
+        except Exception as error:  # whatever another package may raise
+            self._failures.put_nowait(error)
+            self._broker = None
 
     async def _reject_late_orders(self) -> None:
         while True:
             late = await self._late_orders.get()
             logger.warning("broker.late_order", order_id=late.order.order_id, user_id=late.user)
-            command = RejectOrderCommand(
-                id=f"{late.order.order_id}:reject",
-                at=self._clock(),
-                user=late.user,
-                reason=LATE_ORDER_REASON,
-            )
-            await self._reports.report(late, command)
+            await self._reports.rejected(late, LATE_ORDER_REASON)
 
     def _apply_event(self, recorded: RecordedEvent) -> OpenOrder | None:
         try:
@@ -178,3 +271,15 @@ class BrokerConsumer(EventConsumer):
         if self._max_storing_time is None or not isinstance(event, OrderPlaced):
             return False
         return recorded.time - event.order.timestamp > self._max_storing_time
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _first_error(error: BaseException) -> Exception:
+    """The error that a group of errors consists of, the first one if there are several."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error if isinstance(error, Exception) else RuntimeError(repr(error))

@@ -6,28 +6,18 @@ cancels what must not rest any longer. Start at `PaperBroker`.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
+from typing import Self
 
+from tapewire.brokers import MAX_CONCURRENT_REPORTS, Broker, BrokerReports, OpenOrder
 from tapewire.decimals import WIDE_CONTEXT, normalize, round_half_even
 from tapewire.events import NO_FEE, TimeInForce
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime.contracts.orders import NOTHING_TO_REDUCE
 from tapewire.values import MAX_PLACES
-from tapewire_services.orders.broker import MAX_CONCURRENT_REPORTS, BrokerReports
-from tapewire_services.orders.domain.commands import (
-    AcceptOrderCommand,
-    CancelOrderCommand,
-    Command,
-    FailOrderCommand,
-    FillOrderCommand,
-    NoteWaitingCommand,
-    RejectOrderCommand,
-    TriggerOrderCommand,
-)
-from tapewire_services.orders.domain.net_positions import NetPositions
-from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrder
+from tapewire_services.orders.domain.open_orders import OpenOrders
 from tapewire_services.orders.domain.order_book import OrderBook
 from tapewire_services.orders.domain.proposals import (
     DAY_IS_OVER,
@@ -55,7 +45,7 @@ WorkItem = OpenOrder | PendingExecution | PendingChange | WaitingChange
 """What is to be reported; an open order is to be accepted or rejected."""
 
 
-class PaperBroker:
+class PaperBroker(Broker):
     """Fills orders at the best bid or ask, up to the quoted size.
 
     Args:
@@ -96,11 +86,12 @@ class PaperBroker:
     def pending_count(self) -> int:
         return self._work_queue.qsize() + self._in_progress_count
 
-    def restore_consumed_liquidity(self, consumed: Iterable[ConsumedLiquidity]) -> None:
-        self._book.restore_consumed_liquidity(consumed)
-
-    def follow_positions(self, positions: NetPositions) -> None:
-        self._book.follow_positions(positions)
+    def take_over(self, open_orders: OpenOrders) -> Self:
+        """Continue where earlier brokers ended: with what they executed against the newest quotes,
+        and what users hold. Call it before any order is added. Returns the broker."""
+        self._book.restore_consumed_liquidity(open_orders.consumed_liquidity())
+        self._book.follow_positions(open_orders.positions)
+        return self
 
     def add_order(self, order: OpenOrder) -> None:
         self._book.add_order(order)
@@ -200,77 +191,45 @@ class PaperBroker:
             self._in_progress_count -= 1
 
     async def _report_waiting(self, change: WaitingChange, reports: BrokerReports) -> None:
-        order = change.open_order
-        command = NoteWaitingCommand(
-            id=change.command_id,
-            at=self._clock(),
-            user=order.user,
-            waiting=change.waiting,
-            filled_before=order.order.filled_qty,
-        )
-        self._book.update_order(await reports.report(order, command))
+        self._book.update_order(await reports.waiting(change.open_order, change.waiting))
         self._waiting_changes_in_progress -= 1
         self._waiting.settle(change)
         self._has_waiting_orders.set()
 
     async def _accept_or_reject(self, open_order: OpenOrder, reports: BrokerReports) -> None:
-        order_id, now = open_order.order.order_id, self._clock()
         reason = self._rejection_reason(open_order)
-        command: Command = AcceptOrderCommand(id=f"{order_id}:accept", at=now, user=open_order.user)
-        if reason is not None:
-            command = RejectOrderCommand(
-                id=f"{order_id}:reject", at=now, user=open_order.user, reason=reason
-            )
-        self._book.update_order(await reports.report(open_order, command))
+        if reason is None:
+            self._book.update_order(await reports.accepted(open_order))
+        else:
+            self._book.update_order(await reports.rejected(open_order, reason))
 
     async def _report_change(self, change: PendingChange, reports: BrokerReports) -> None:
-        open_order, now = change.open_order, self._clock()
-        id_, user = open_order.order.order_id, open_order.user
-        command: Command = TriggerOrderCommand(id=f"{id_}:trigger", at=now, user=user)
         if isinstance(change, PendingCancel):
-            command = CancelOrderCommand(
-                id=f"{id_}:cancel", at=now, user=user, reason=change.reason
-            )
-        self._book.update_order(await reports.report(open_order, command))
+            after = await reports.canceled(change.open_order, change.reason)
+        else:
+            after = await reports.triggered(change.open_order)
+        self._book.update_order(after)
         self._book.settle_change(change)
 
     async def _report_execution(self, execution: PendingExecution, reports: BrokerReports) -> None:
         before = execution.open_order
-        after = await reports.report(
+        after = await reports.propose_fill(
             before,
-            FillOrderCommand(
-                id=execution.command_id,
-                at=self._clock(),
-                user=before.user,
-                qty=execution.qty,
-                price=execution.price,
-                filled_before=before.order.filled_qty,
-                quoted_at=execution.quoted_at,
-                offer=execution.offer,
-                fee=self._fee(execution.qty),
-            ),
+            qty=execution.qty,
+            price=execution.price,
+            fee=self._fee(execution.qty),
+            quoted_at=execution.quoted_at,
+            offer=execution.offer,
         )
         is_filled = after.order.filled_qty > before.order.filled_qty
-        is_changed = after.sequence > before.sequence
-        if not is_filled and not is_changed:
-            after = await self._report_failure(after, reports)
+        if not is_filled and after.sequence == before.sequence:
+            # It was refused although the order is open and unchanged: so would every later one be.
+            after = await reports.failed(after, "the broker could not execute the order")
         self._book.update_order(after)
         self._book.settle_execution(execution, is_filled=is_filled)
 
     def _fee(self, qty: Decimal) -> Decimal:
         return round_half_even(WIDE_CONTEXT.multiply(qty, self._fee_per_share), MAX_PLACES)
-
-    async def _report_failure(self, open_order: OpenOrder, reports: BrokerReports) -> OpenOrder:
-        """Fail an order whose execution was rejected although the order is open and unchanged:
-        every later attempt would be rejected too."""
-        reason = "the broker could not execute the order"
-        order_id = open_order.order.order_id
-        return await reports.report(
-            open_order,
-            FailOrderCommand(
-                id=f"{order_id}:fail", at=self._clock(), user=open_order.user, reason=reason
-            ),
-        )
 
     def _rejection_reason(self, open_order: OpenOrder) -> str | None:
         if not self._book.can_reduce(open_order):

@@ -42,6 +42,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
     "tapewire.views": ("tapewire.decimals", "tapewire.events", "tapewire.views"),
     "tapewire.log": ("tapewire.events", "tapewire.log"),
     "tapewire.runtime": ("tapewire.events", "tapewire.log", "tapewire.runtime"),
+    "tapewire.brokers": ("tapewire.events", "tapewire.log", "tapewire.runtime", "tapewire.brokers"),
     "tapewire.verify": (
         "tapewire.events",
         "tapewire.views",
@@ -67,6 +68,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
     "tapewire.cli": ("tapewire",),
     **{
         f"{SERVICES}.{name}": (
+            "tapewire.brokers",
             "tapewire.decimals",
             "tapewire.events",
             "tapewire.views",

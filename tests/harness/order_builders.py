@@ -7,6 +7,7 @@ event into such a line.
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from tapewire.brokers import OpenOrder
 from tapewire.events import (
     AlertRaised,
     Order,
@@ -39,7 +40,6 @@ from tapewire_services.orders.domain.commands import (
     RequestCancelCommand,
     TriggerOrderCommand,
 )
-from tapewire_services.orders.domain.open_orders import OpenOrder
 from tapewire_services.orders.domain.order import ORDER_DECIDER
 from tapewire_services.orders.domain.order_state import State, UnplacedState
 from tests.harness.command_history import CommandHistory

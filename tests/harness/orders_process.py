@@ -31,9 +31,8 @@ from tapewire.runtime.contracts.orders import (
     order_id,
 )
 from tapewire.views import OrderHistory, OrdersView, PositionsView
-from tapewire_services.orders.broker import Broker
 from tapewire_services.orders.broker_reporter import BrokerReporter
-from tapewire_services.orders.broker_runner import BrokerRunner
+from tapewire_services.orders.broker_runner import BrokerMaker, BrokerRunner
 from tapewire_services.orders.domain.commands import Command
 from tapewire_services.orders.domain.order import ORDER_DECIDER
 from tapewire_services.orders.domain.order_state import State
@@ -86,15 +85,15 @@ class OrdersProcess(MemoryProcess):
             broker_confirms_at_once=confirms_at_once,
         )
         self.booking = ExecutionBooking(self.log, self.orders)
-        self.reporter = BrokerReporter(self.orders, self.booking, self.rng)
-        self.make_broker: Callable[[], Broker] = lambda: PaperBroker(
+        self.reporter = BrokerReporter(self.orders, self.booking, self.rng, clock=clock)
+        self.make_broker: BrokerMaker = lambda open_orders: PaperBroker(
             self.quote_cache, clock, None if with_staleness else never_stale
-        )
+        ).take_over(open_orders)
         self.runner = BrokerRunner(
             self.log,
             self.views,
             self.reporter,
-            lambda: self.make_broker(),
+            lambda open_orders: self.make_broker(open_orders),
             self.rng,
         )
 

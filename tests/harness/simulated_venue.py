@@ -7,23 +7,12 @@ passes them on. Start at `SimulatedVenue.execute`.
 
 import asyncio
 import random
-from collections.abc import Iterable
 from decimal import Decimal
 
 import msgspec
 
+from tapewire.brokers import Broker, BrokerReports, OpenOrder
 from tapewire.events import OrderStatus, ReportedExecution
-from tapewire_services.orders.broker import BrokerReports
-from tapewire_services.orders.domain.commands import (
-    AcceptOrderCommand,
-    CancelOrderCommand,
-    Command,
-    ConfirmReplaceCommand,
-    RejectCancelCommand,
-    RejectReplaceCommand,
-)
-from tapewire_services.orders.domain.net_positions import NetPositions
-from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrder
 from tests.harness.order_builders import START
 
 
@@ -69,8 +58,21 @@ class SimulatedVenue:
         order.executions.append(execution)
         return execution
 
+    def replace(self, order: VenueOrder, qty: Decimal) -> bool:
+        """Whether the order now has `qty` shares in all."""
+        if qty != order.qty and not (order.is_working and qty > order.filled_qty):
+            return False
+        order.qty = qty
+        return True
 
-class VenueBroker:
+    def cancel(self, order: VenueOrder) -> bool:
+        """Whether the rest of the order is canceled now."""
+        if order.is_working:
+            order.is_working, order.is_canceled = False, True
+        return order.is_canceled
+
+
+class VenueBroker(Broker):
     """Adapts a `SimulatedVenue` to the port. Reports take up to `max_delay` seconds."""
 
     confirms_at_once = False
@@ -85,12 +87,6 @@ class VenueBroker:
     @property
     def pending_count(self) -> int:
         return self._requests.qsize()
-
-    def restore_consumed_liquidity(self, consumed: Iterable[ConsumedLiquidity]) -> None:
-        pass
-
-    def follow_positions(self, positions: NetPositions) -> None:
-        pass
 
     def add_order(self, order: OpenOrder) -> None:
         self._latest[order.order.order_id] = order
@@ -108,48 +104,24 @@ class VenueBroker:
             tasks.create_task(self._report_executions(reports))
 
     async def _answer_requests(self, reports: BrokerReports) -> None:
+        """Answer each request by what the venue does by the time that it has arrived."""
         while True:
             open_order = await self._requests.get()
             venue_order = self._venue.receive(open_order)
             await asyncio.sleep(self._venue.rng.uniform(0, self._max_delay))
-            for command in self._answers(open_order, venue_order):
-                await reports.report(open_order, command)
-
-    def _answers(self, open_order: OpenOrder, venue_order: VenueOrder) -> list[Command]:
-        """What the venue does by the time that the request has arrived."""
-        order, user = open_order.order, open_order.user
-        id_ = f"{order.order_id}:{open_order.sequence}"
-        answers: list[Command] = []
-        if not open_order.accepted:
-            answers.append(
-                AcceptOrderCommand(
-                    id=f"{order.order_id}:accept", at=START, user=user, venue_order_id="V"
-                )
-            )
-        if order.replacement is not None:
-            wanted = order.replacement.qty
-            if wanted == venue_order.qty or (
-                venue_order.is_working and wanted > venue_order.filled_qty
-            ):
-                venue_order.qty = wanted
-                answers.append(ConfirmReplaceCommand(id=f"{id_}:replaced", at=START, user=user))
-            else:
-                answers.append(
-                    RejectReplaceCommand(
-                        id=f"{id_}:kept", at=START, user=user, reason="too late to replace"
-                    )
-                )
-        if order.status is OrderStatus.PENDING_CANCEL:
-            command: Command = RejectCancelCommand(
-                id=f"{id_}:rejected", at=START, user=user, reason="too late to cancel"
-            )
-            if venue_order.is_working or venue_order.is_canceled:
-                venue_order.is_working, venue_order.is_canceled = False, True
-                command = CancelOrderCommand(
-                    id=f"{id_}:canceled", at=START, user=user, reason="canceled by the user"
-                )
-            answers.append(command)
-        return answers
+            order = open_order.order
+            if not open_order.accepted:
+                await reports.accepted(open_order, "V")
+            if order.replacement is not None:
+                if self._venue.replace(venue_order, order.replacement.qty):
+                    await reports.replaced(open_order)
+                else:
+                    await reports.replace_rejected(open_order, "too late to replace")
+            if order.status is OrderStatus.PENDING_CANCEL:
+                if self._venue.cancel(venue_order):
+                    await reports.canceled(open_order, "canceled by the user")
+                else:
+                    await reports.cancel_rejected(open_order, "too late to cancel")
 
     async def _report_executions(self, reports: BrokerReports) -> None:
         """Report each execution late, and some of them twice."""
@@ -159,5 +131,5 @@ class VenueBroker:
                 for execution in list(venue_order.executions):
                     if execution.execution_id in self._reported and self._venue.rng.random() < 0.9:
                         continue
-                    await reports.report_execution(execution)
+                    await reports.executed(execution)
                     self._reported.add(execution.execution_id)

@@ -107,6 +107,7 @@ REFUSED_TO_ALL_BUT: dict[str, tuple[str, ...]] = {
     "$KV.leases.forged": (),
     # Checkpoints, from which a service resumes.
     "view._all.book": ("orders",),
+    "view._all.broker-state.acme.session": ("orders",),
     "view._all.positions": ("positions",),
     "view._all.last-quotes.IBM": ("positions",),
     "view._all.strategies-runner": ("strategies",),

@@ -7,7 +7,17 @@ from tapewire.runtime.setting_fields import setting
 
 
 class BrokerSettings(AccountSettings, frozen=True, kw_only=True):
-    """The settings of brokers, which the orders service reads, and of accounts."""
+    """The settings of brokers, which the orders service reads, and of accounts. A broker of another
+    package reads its own from the environment."""
+
+    broker: Annotated[
+        str,
+        setting(
+            "the broker that executes orders: paper, or the name of an installed one "
+            "(docs/brokers.md)",
+            min_length=1,
+        ),
+    ] = "paper"
 
     paper_fee_per_share: Annotated[
         float, setting("dollars that the paper broker charges for a share", ge=0, le=1000)

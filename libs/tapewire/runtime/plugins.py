@@ -6,26 +6,35 @@ with it ends the start of the service with `BadSetting`, which names the setting
 and the fault. Start at `create_plugin`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from tapewire.runtime.settings import BadSetting
 
 
-def create_plugin(group: str, name: str, context: object, *, port: type, setting: str) -> Any:
+def create_plugin(
+    group: str,
+    name: str,
+    context: object,
+    *,
+    port: type,
+    setting: str,
+    built_in: Iterable[str] = (),
+) -> Any:
     """Return what the plug-in `name` of `group` makes of `context`.
 
     Args:
         port: The protocol class that the adapter must fit: it has every public method of it.
         setting: The environment variable that names the plug-in.
+        built_in: Names that need no plug-in, for the message about an unknown one.
 
     Raises:
         BadSetting: No distribution has such a plug-in, or several have; it cannot be imported; it
             is not callable; it raises an exception; or what it returns lacks a method of `port`. A
             `BadSetting` of the plug-in is passed on.
     """
-    found = _find(group, name, setting)
+    found = _find(group, name, setting, built_in)
     factory = _load(found, setting)
     try:
         adapter = factory(context)
@@ -51,7 +60,7 @@ def name_distribution(found: EntryPoint) -> str:
     return f"the distribution {found.dist.name}" if found.dist else "an installed distribution"
 
 
-def _find(group: str, name: str, setting: str) -> EntryPoint:
+def _find(group: str, name: str, setting: str, built_in: Iterable[str]) -> EntryPoint:
     installed = entry_points(group=group)
     matches = sorted({each.value: each for each in installed if each.name == name}.items())
     if len(matches) == 1:
@@ -59,7 +68,7 @@ def _find(group: str, name: str, setting: str) -> EntryPoint:
     if matches:
         owners = " and ".join(name_distribution(each) for _, each in matches)
         raise BadSetting(f"{setting}={name!r}: {owners} register it: uninstall one of them")
-    names = ", ".join(sorted({each.name for each in installed})) or "none"
+    names = ", ".join(sorted({*built_in, *(each.name for each in installed)})) or "none"
     raise BadSetting(
         f"{setting}={name!r}: no installed distribution registers an entry point of this name in "
         f"the group {group!r}; the names are: {names}"

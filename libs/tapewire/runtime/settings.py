@@ -1,7 +1,8 @@
 """Settings: environment variables with defaults, which `tapewire settings` prints.
 
 `Settings.from_env` reads them all at once and rejects bad values, naming the variable and the
-value. Nothing else in Tapewire reads the environment. Start at `Settings`.
+value. Nothing else in Tapewire reads the environment, except brokers of other packages, which have
+settings of their own. Start at `Settings`.
 """
 
 import os

@@ -36,8 +36,6 @@ QTY = NumberRange(minimum=Decimal(0), is_minimum_excluded=True, maximum=MAX_QTY,
 """Shares of an order, and of a fill by a simulated broker."""
 MAX_ID_LENGTH = 64
 """Characters of a client order id and of a strategy id."""
-MAX_VENUE_ID_LENGTH = 128
-"""Characters of the ids that a venue gives to orders and executions."""
 
 
 class OrderCommand(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ trade, whatever the order's state, and its `exceptions` say what does not fit.
 from collections.abc import Sequence
 from decimal import Decimal
 
+from tapewire.brokers import MAX_VENUE_ID_LENGTH
 from tapewire.decimals import WIDE_CONTEXT, abbreviate, average_price, format_decimal, normalize
 from tapewire.events import (
     NO_FEE,
@@ -25,7 +26,6 @@ from tapewire.log import CommandRejected
 from tapewire.values import ANY_NUMBER, POSITIVE
 from tapewire_services.field_validation import validate_decimal_field, validate_text_field
 from tapewire_services.orders.domain.commands import (
-    MAX_VENUE_ID_LENGTH,
     QTY,
     BookExecutionCommand,
     FillOrderCommand,

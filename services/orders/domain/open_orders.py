@@ -5,11 +5,11 @@ from one holder of the broker's lease to the next.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
 from decimal import Decimal
 
 import msgspec
 
+from tapewire.brokers import OpenOrder
 from tapewire.decimals import WIDE_CONTEXT
 from tapewire.events import (
     CODEC,
@@ -25,31 +25,6 @@ from tapewire.events import (
 )
 from tapewire.log import EventSubject, RecordedEvent
 from tapewire_services.orders.domain.net_positions import NetPosition, NetPositions
-
-
-class OpenOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An order of `user` as of the event at `sequence`.
-
-    `since` is its time priority: the sequence of its placing, or that of the event that gave it
-    another price or a larger quantity, or that triggered it. The broker's reports carry
-    the `correlation` and `traceparent` of the placing. `is_late` says that it was stored so long
-    after it was placed that it must not be executed.
-    """
-
-    user: str
-    order: Order
-    since: int
-    sequence: int
-    accepted: bool
-    correlation: str
-    traceparent: str | None = None
-    is_late: bool = False
-    placed_at: datetime | None = None
-
-    @property
-    def remaining_qty(self) -> Decimal:
-        """Shares that are not filled yet."""
-        return self.order.qty - self.order.filled_qty
 
 
 class ConsumedLiquidity(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

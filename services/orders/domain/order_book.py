@@ -14,8 +14,7 @@ Nothing executes against a quote that is stale or crossed, or against a side wit
 `waiting_orders` says which orders rest for such a reason; waiting for the limit price is none.
 
 `match_orders` proposes executions, `due_changes` triggers and cancels. An order in flight takes
-part in no other proposal until `settle_execution` or `settle_change`; the log's state of an order
-arrives through `update_order`. Start at `match_orders`.
+part in no other proposal until it is settled. Start at `match_orders`.
 """
 
 from bisect import bisect_left, insort
@@ -24,11 +23,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 
+from tapewire.brokers import OpenOrder
 from tapewire.decimals import normalize
 from tapewire.events import PriceUpdated, Side, TimeInForce, WaitingReason
 from tapewire.runtime.contracts.orders import NOTHING_TO_REDUCE
 from tapewire_services.orders.domain.net_positions import NetPositions
-from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrder
+from tapewire_services.orders.domain.open_orders import ConsumedLiquidity
 from tapewire_services.orders.domain.proposals import (
     PendingCancel,
     PendingChange,

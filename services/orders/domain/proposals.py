@@ -5,9 +5,8 @@ from decimal import Decimal
 
 import msgspec
 
-from tapewire.decimals import normalize
+from tapewire.brokers import OpenOrder
 from tapewire.events import QuotedOffer, TimeInForce, WaitingReason
-from tapewire_services.orders.domain.open_orders import OpenOrder
 
 DAY_IS_OVER = "the day is over"
 
@@ -21,13 +20,6 @@ class PendingExecution(msgspec.Struct, frozen=True, kw_only=True):
     price: Decimal
     offer: QuotedOffer
     quoted_at: datetime
-
-    @property
-    def command_id(self) -> str:
-        """Equal for two brokers that propose the same part of the same order, so only one of them
-        fills it."""
-        order = self.open_order.order
-        return f"{order.order_id}:fill:{normalize(order.filled_qty)}"
 
 
 class PendingTrigger(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,11 +16,12 @@ sell. Where nothing was traded yet, the ask counts for a buy and the bid for a s
 
 from decimal import ROUND_DOWN, Decimal
 
+from tapewire.brokers import OpenOrder
 from tapewire.decimals import WIDE_CONTEXT
 from tapewire.events import Order, PriceUpdated, QuotedOffer, Side, WaitingReason
 from tapewire.values import is_price
 from tapewire_services.orders.domain.commands import QTY_PLACES
-from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrder
+from tapewire_services.orders.domain.open_orders import ConsumedLiquidity
 
 ZERO = Decimal(0)
 _QTY_STEP = Decimal((0, (1,), -QTY_PLACES))

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from tapewire.brokers import OpenOrder
 from tapewire.events import Order, WaitingReason
-from tapewire_services.orders.domain.open_orders import OpenOrder
 from tapewire_services.orders.domain.order_book import OrderBook
 
 HOLD_SECONDS = 0.3
@@ -30,11 +30,6 @@ class WaitingChange(msgspec.Struct, frozen=True, kw_only=True):
 
     open_order: OpenOrder
     waiting: WaitingReason | None
-
-    @property
-    def command_id(self) -> str:
-        """Equal for two brokers that propose a change of the same state of the order."""
-        return f"{self.open_order.order.order_id}:waiting:{self.open_order.sequence}"
 
 
 class _WaitingOrder:

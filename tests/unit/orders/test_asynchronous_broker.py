@@ -37,7 +37,7 @@ async def start_process(
     server: MemoryServer, venue: SimulatedVenue, max_delay: float = 0.0
 ) -> OrdersProcess:
     process = OrdersProcess(server, confirms_at_once=False)
-    process.make_broker = lambda: VenueBroker(venue, max_delay)
+    process.make_broker = lambda _: VenueBroker(venue, max_delay)
     return await process.start()
 
 

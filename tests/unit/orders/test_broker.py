@@ -8,7 +8,8 @@ from functools import partial
 import msgspec
 import pytest
 
-from tapewire.events import Order, OrderStatus, ReportedExecution
+from tapewire.brokers import OpenOrder
+from tapewire.events import OrderStatus
 from tapewire.log import CommandRejected
 from tapewire.log.catch_up_subscription import MIN_CHECKPOINT_EVENTS
 from tapewire.log.checkpoint import (
@@ -19,10 +20,9 @@ from tapewire.log.checkpoint import (
 )
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.quote_cache import QuoteCache
-from tapewire_services.orders.broker import BrokerReports
+from tapewire_services.orders.broker_reporter import BrokerReporter
 from tapewire_services.orders.broker_runner import CHECKPOINT_NAME
-from tapewire_services.orders.domain.commands import Command, FailOrderCommand, FillOrderCommand
-from tapewire_services.orders.domain.open_orders import OpenOrder, OpenOrders
+from tapewire_services.orders.domain.open_orders import OpenOrders
 from tapewire_services.orders.paper_broker import PaperBroker
 from tests.harness.erasures import append_erasure
 from tests.harness.order_builders import open_order
@@ -268,25 +268,24 @@ async def test_an_order_whose_fill_is_always_rejected_fails(
     broker.add_order(open_order())
     working = asyncio.create_task(broker.run(reports))
     await asyncio.sleep(1)
-    assert [type(command) for command in reports.commands] == [FillOrderCommand, FailOrderCommand]
+    assert reports.reported == ["fill", "the broker could not execute the order"]
     working.cancel()
 
 
-class RefusedFills(BrokerReports):
+class RefusedFills(BrokerReporter):
     """Refuses every fill, and changes nothing."""
 
     def __init__(self) -> None:
-        self.commands: list[Command] = []
+        self.reported: list[str] = []
 
-    async def report(self, open_order: OpenOrder, command: Command) -> OpenOrder:
-        self.commands.append(command)
-        if isinstance(command, FillOrderCommand):
-            return open_order
-        failed = msgspec.structs.replace(open_order.order, status=OrderStatus.FAILED)
-        return msgspec.structs.replace(open_order, order=failed, sequence=open_order.sequence + 1)
+    async def propose_fill(self, order: OpenOrder, **_: object) -> OpenOrder:
+        self.reported.append("fill")
+        return order
 
-    async def report_execution(self, execution: ReportedExecution) -> Order | None:
-        raise NotImplementedError(execution)
+    async def failed(self, order: OpenOrder, reason: str) -> OpenOrder:
+        self.reported.append(reason)
+        failed = msgspec.structs.replace(order.order, status=OrderStatus.FAILED)
+        return msgspec.structs.replace(order, order=failed, sequence=order.sequence + 1)
 
 
 async def test_the_resting_order_of_an_erased_user_is_not_executed(

@@ -67,7 +67,7 @@ async def test_an_execution_of_a_canceled_order_is_booked_with_trade_and_alert(
     placed = (await process.place_order(place_request("100"))).order
     await process.cancel_order(placed.order_id)
     for _ in range(3):
-        order = await process.reporter.report_execution(reported(placed.order_id, user=user))
+        order = await process.reporter.executed(reported(placed.order_id, user=user))
     assert order is not None
     assert (order.status.value, order.filled_qty) == ("canceled", Decimal(77))
     [filled] = await events_of(server, OrderFilled)
@@ -92,8 +92,8 @@ async def test_an_execution_of_an_order_that_is_not_ours_is_kept_once(
 ) -> None:
     await process.place_order(place_request("100"))
     for _ in range(3):
-        assert await process.reporter.report_execution(reported(order)) is None
-    await process.reporter.report_execution(reported(order, qty="78"))
+        assert await process.reporter.executed(reported(order)) is None
+    await process.reporter.executed(reported(order, qty="78"))
     seen = await read_log_summary(server)
     unmatched = [one for one in seen.events if isinstance(one.event, ExecutionUnmatched)]
     assert [one.event_subject.owner for one in unmatched] == [UNKNOWN_OWNER] * 2
@@ -121,7 +121,7 @@ async def test_a_report_that_cannot_be_booked_is_kept_with_the_reason(
         name: getattr(execution, name) for name in ("execution_id", "qty", "price", "timestamp")
     }
     report = ReportedExecution(order_id=placed.order_id, user=USER, **fields)
-    assert await process.reporter.report_execution(report) is None
+    assert await process.reporter.executed(report) is None
     [unmatched] = await events_of(server, ExecutionUnmatched)
     assert isinstance(unmatched, ExecutionUnmatched)
     assert reason in unmatched.reason
@@ -133,14 +133,14 @@ async def test_an_execution_that_arrives_before_its_order_is_booked_once_the_ord
 ) -> None:
     await process.log.subscribe_durable(SUBSCRIPTION, FILTER, process.booking.retry_unmatched)
     early = order_id(USER, "later")
-    assert await process.reporter.report_execution(reported(early)) is None
+    assert await process.reporter.executed(reported(early)) is None
     await process.place_order(place_request("100", client_order_id="later"))
 
     def is_booked(seen: OrdersLogSummary) -> bool:
         return seen.orders[early].filled_qty == 77
 
     await wait_for_log(server, "booked", is_booked)
-    order = await process.reporter.report_execution(reported(early))
+    order = await process.reporter.executed(reported(early))
     assert order is not None
     assert order.filled_qty == 77
     await process.kill()
@@ -149,7 +149,7 @@ async def test_an_execution_that_arrives_before_its_order_is_booked_once_the_ord
 async def test_an_execution_that_stays_unmatched_is_tried_again_until_it_is_parked(
     server: MemoryServer, process: OrdersProcess
 ) -> None:
-    await process.reporter.report_execution(reported("nobody's"))
+    await process.reporter.executed(reported("nobody's"))
     [unmatched] = (await read_log_summary(server)).events
     with pytest.raises(ExecutionNotBooked, match="there is no order"):
         await process.booking.retry_unmatched(unmatched)
@@ -170,7 +170,7 @@ async def test_every_execution_is_booked_exactly_once_through_faults(
 
     async def report(reporter: OrdersProcess, order: str) -> None:
         for number in range(15):
-            await reporter.reporter.report_execution(reported(order, f"E{number}", "1"))
+            await reporter.reporter.executed(reported(order, f"E{number}", "1"))
 
     await process.cancel_order(placed[0].order_id)
     await asyncio.gather(

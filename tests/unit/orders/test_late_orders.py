@@ -43,7 +43,9 @@ def exchange_process(server: MemoryServer) -> OrdersProcess:
         process.log,
         process.views,
         process.reporter,
-        lambda: PaperBroker(process.quote_cache, clock, never_stale),
+        lambda open_orders: PaperBroker(process.quote_cache, clock, never_stale).take_over(
+            open_orders
+        ),
         process.rng,
         max_storing_time=MAX_STORING_TIME,
     )

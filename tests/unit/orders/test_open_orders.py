@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
+from tapewire.brokers import OpenOrder
 from tapewire.events import CATALOGUE, CODEC, QuotedOffer, Side, UserErased
 from tapewire.log import EventMetadata, NewEvent, RecordedEvent
 from tapewire_services.orders.domain.commands import Command
-from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrder, OpenOrders
+from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrders
 from tests.harness.erasures import recorded_erasure
 from tests.harness.order_builders import START, OrderHistory, accept, cancel, fill, given, place
 

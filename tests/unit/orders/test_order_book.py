@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
+from tapewire.brokers import OpenOrder
 from tapewire.events import OrderStatus, PriceUpdated, QuotedOffer, Side
-from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrder
+from tapewire_services.orders.domain.open_orders import ConsumedLiquidity
 from tapewire_services.orders.domain.order_book import OrderBook
 from tapewire_services.orders.domain.proposals import PendingExecution
 from tests.harness.order_builders import open_order, quote
@@ -255,19 +256,6 @@ def test_an_older_state_of_an_order_is_ignored() -> None:
     market.book.update_order(msgspec.structs.replace(open_order("4"), sequence=2))
     assert len(market.book) == 0
     assert market.on(quote(second=1)) == []
-
-
-def test_the_id_of_a_fill_is_derived_from_the_order_and_its_filled_quantity() -> None:
-    book, other = OrderBook(), OrderBook()
-    for each in (book, other):
-        each.add_order(open_order("10", filled_qty="4"))
-    book.update_quote(quote(sizes=("0", "1")))
-    other.update_quote(quote(sizes=("0", "5"), bid="89", ask="90"))
-    assert (
-        book.match_orders("IBM")[0].command_id
-        == other.match_orders("IBM")[0].command_id
-        == "o1:fill:4"
-    )
 
 
 def test_invalid_prices_and_sizes_are_not_executed() -> None:

@@ -11,6 +11,7 @@ import msgspec
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
+from tapewire.brokers import OpenOrder
 from tapewire.events import (
     CATALOGUE,
     CODEC,
@@ -21,7 +22,7 @@ from tapewire.events import (
     WaitingReason,
 )
 from tapewire.log import EventMetadata, RecordedEvent
-from tapewire_services.orders.domain.open_orders import OpenOrder, OpenOrders
+from tapewire_services.orders.domain.open_orders import OpenOrders
 from tapewire_services.orders.domain.order_book import OrderBook
 from tapewire_services.orders.domain.proposals import PendingExecution
 from tests.harness.order_builders import START, USER, open_order, quote
@@ -251,7 +252,7 @@ class Trial:
     def store_fill(self, execution: PendingExecution, after: OpenOrder) -> None:
         event = OrderFilled(
             order=after.order,
-            command_id=execution.command_id,
+            command_id="fill",
             trade_id="t",
             qty=execution.qty,
             price=execution.price,

@@ -43,9 +43,9 @@ class PaperTrial:
 
     async def start(self, **broker: Any) -> "PaperTrial":
         await self.feed.publish_quote("99", "100")
-        self.process.make_broker = lambda: PaperBroker(
+        self.process.make_broker = lambda open_orders: PaperBroker(
             self.process.quote_cache, clock, lambda _: False, **broker
-        )
+        ).take_over(open_orders)
         await self.process.start()
         return self
 

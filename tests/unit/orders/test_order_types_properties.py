@@ -11,6 +11,7 @@ import msgspec
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
+from tapewire.brokers import OpenOrder
 from tapewire.events import (
     CATALOGUE,
     CODEC,
@@ -33,7 +34,7 @@ from tapewire_services.orders.domain.commands import (
     ReplaceOrderCommand,
     TriggerOrderCommand,
 )
-from tapewire_services.orders.domain.open_orders import OpenOrder, OpenOrders, loses_priority
+from tapewire_services.orders.domain.open_orders import OpenOrders, loses_priority
 from tapewire_services.orders.domain.order import ORDER_DECIDER
 from tapewire_services.orders.domain.order_book import OrderBook
 from tapewire_services.orders.domain.order_state import PlacedState, State, UnplacedState
@@ -246,7 +247,7 @@ class Trial:
         id_ = before.order.order_id
         if isinstance(proposal, PendingExecution):
             command: Command = FillOrderCommand(
-                id=proposal.command_id, at=START, user=USER, qty=proposal.qty,
+                id=f"{id_}:fill:{before.order.filled_qty}", at=START, user=USER, qty=proposal.qty,
                 price=proposal.price, filled_before=before.order.filled_qty, offer=proposal.offer,
             )  # fmt: skip
         elif isinstance(proposal, PendingCancel):

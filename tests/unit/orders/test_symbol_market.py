@@ -6,8 +6,8 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from tapewire.brokers import OpenOrder
 from tapewire.events import PriceUpdated, Side
-from tapewire_services.orders.domain.open_orders import OpenOrder
 from tapewire_services.orders.domain.order_book import OrderBook
 from tapewire_services.orders.domain.symbol_market import SymbolMarket
 from tests.harness.order_builders import open_order, quote

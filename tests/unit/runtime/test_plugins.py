@@ -90,6 +90,11 @@ def test_a_setting_that_the_plugin_refuses_is_its_own_error() -> None:
         create_plugin(GROUP, "refusing", None, port=Port, setting=SETTING)
 
 
+def test_an_unknown_name_is_told_what_needs_no_plugin() -> None:
+    with pytest.raises(BadSetting, match=r"the names are: acme, .*half, .*none, paper, "):
+        create_plugin(GROUP, "nome", None, port=Port, setting=SETTING, built_in=["paper", "none"])
+
+
 def test_no_plugin_installed_at_all_is_said() -> None:
     with pytest.raises(BadSetting, match=r"the names are: none$"):
         create_plugin("tapewire.nothing", "acme", None, port=Port, setting=SETTING)
