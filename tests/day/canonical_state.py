@@ -7,7 +7,7 @@ state contains every event, so a missing or repeated event changes it. Start at 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -17,7 +17,10 @@ from tapewire.events import (
     AlertRaised,
     DecisionMade,
     NotificationCreated,
+    Order,
+    OrderCanceled,
     OrderEvent,
+    OrderReplaced,
     OrderWaiting,
     PositionEvent,
     RuleEvent,
@@ -28,9 +31,10 @@ from tapewire.events import (
 from tapewire.log import RecordedEvent
 from tapewire_services.strategies.domain.waiting import STARTED_MESSAGE
 from tapewire_services.strategies.market_sight import ALERT_PREFIX as SIGHT_ALERT_PREFIX
+from tests.day.manual_trading import RACE_REASON
 
 WALL_CLOCK_FIELDS = frozenset(
-    {"timestamp", "createdAt", "created_at", "at", "commandId", "command_id"}
+    {"timestamp", "createdAt", "created_at", "at", "commandId", "command_id", "triggeredAt"}
 )
 """Fields whose values differ between runs. Market times in other fields and in the ids of decisions
 are compared."""
@@ -44,22 +48,37 @@ CanonicalState = dict[str, Any]
 def canonical_state(events: Iterable[RecordedEvent]) -> CanonicalState:
     """Return the canonical state after `events`."""
     found: defaultdict[str, list[Any]] = defaultdict(list)
+    events = [*events]
+    raced_orders = _find_raced_orders(events)
     for recorded in events:
         if _is_about_sight(recorded):
             continue
         owner = recorded.event_subject.owner
-        for key, value in _state_entries(owner, recorded):
+        for key, value in _state_entries(owner, recorded, raced_orders):
             found[key].append(value)
     return {key: _sort_notifications(key, values) for key, values in sorted(found.items())}
 
 
-def _state_entries(owner: str, recorded: RecordedEvent) -> Iterator[tuple[str, Any]]:
+def _find_raced_orders(events: Iterable[RecordedEvent]) -> frozenset[str]:
+    """The orders that were canceled while they were replaced. Either request may win."""
+    return frozenset(
+        recorded.event.order.order_id
+        for recorded in events
+        if isinstance(recorded.event, OrderCanceled) and recorded.event.order.reason == RACE_REASON
+    )
+
+
+def _state_entries(
+    owner: str, recorded: RecordedEvent, raced_orders: Container[str]
+) -> Iterator[tuple[str, Any]]:
     tag, event = recorded.tag, recorded.event
     match event:
         case OrderWaiting() | AgentStatusChanged():
             return  # differ between runs: how long an order rested; killed processes are restarted
         case OrderEvent():
-            yield f"order {owner} {event.order.client_order_id}", (tag, _to_builtins(event))
+            yield from _order_entries(
+                owner, tag, event, is_raced=event.order.order_id in raced_orders
+            )
         case TradeExecuted():
             yield f"trade {owner} {event.trade_id}", _to_builtins(event)
         case PositionEvent():
@@ -84,6 +103,23 @@ def _state_entries(owner: str, recorded: RecordedEvent) -> Iterator[tuple[str, A
             yield f"notifications {owner}", notification
         case _:
             yield f"other {owner} {tag}", _to_builtins(event)
+
+
+def _order_entries(
+    owner: str, tag: str, event: OrderEvent, *, is_raced: bool
+) -> Iterator[tuple[str, Any]]:
+    """The event; of an order that is canceled while it is replaced, only what both ends have."""
+    order = event.order
+    key = f"order {owner} {order.client_order_id}"
+    if not is_raced:
+        yield key, (tag, {**_to_builtins(event), "order": _to_builtins(_without_waiting(order))})
+    elif not isinstance(event, OrderReplaced):
+        yield key, (tag, order.status.value, str(order.filled_qty))
+
+
+def _without_waiting(order: Order) -> Order:
+    """The order without what it waits for, which depends on how long it did."""
+    return order if order.waiting is None else msgspec.structs.replace(order, reason=None)
 
 
 def _strategy_entries(owner: str, tag: str, event: StrategyEvent) -> Iterator[tuple[str, Any]]:

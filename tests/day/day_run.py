@@ -1,8 +1,9 @@
 """Runs a day from its opening to its end.
 
 In each step the market moves, the consequences settle, and the users act as planned. Kills happen
-at any time from the request of a step to the end of the users' actions. Users act only when all
-consequences of the step have settled, so they act the same in every run. Start at `run_day`.
+at any time from the request of a step to the end of the users' actions; orders that never rest are
+placed after that. Users act only when all consequences of the step have settled, so they act the
+same in every run. Start at `run_day`.
 """
 
 import time
@@ -12,10 +13,11 @@ from tapewire.cli.verify import load_checkpoint_checks
 from tapewire.log import CommandRejected, RecordedEvent
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, connect
 from tapewire.runtime import RequestClient
-from tapewire.runtime.contracts import alerts, orders, strategies
+from tapewire.runtime.contracts import alerts, strategies
 from tapewire.verify import VerificationSummary, verify
 from tapewire_services.prices.service import SERVICE as PRICES
-from tests.day.plan import DayPlan, ManualOrder, PlannedStrategy, UserSymbol, arm_rule_command
+from tests.day.manual_trading import ManualTrading
+from tests.day.plan import DayPlan, PlannedStrategy, arm_rule_command
 from tests.day.process_killer import ProcessKiller
 from tests.day.quiescence import DayFigures, QuiescenceDetector
 from tests.day.recorded_quotes import MARKET_OPEN_MS, RECORDING_PATH
@@ -47,7 +49,7 @@ async def run_day(plan: DayPlan, folder: Path, replicas: int = 1) -> DayResult:
             requester = RetryingRequester(RequestClient(connection))
             quiescence = QuiescenceDetector(log, requester)
             killer = ProcessKiller(processes, LeaseReader(connection), quiescence)
-            day = _DayRun(plan, requester, quiescence, killer)
+            day = _DayRun(plan, processes, requester, quiescence, killer)
             began = time.monotonic()
             await day.run()
             day.result.figures.duration_seconds = time.monotonic() - began
@@ -76,18 +78,20 @@ class _DayRun:
     def __init__(
         self,
         plan: DayPlan,
+        processes: ServiceProcesses,
         requester: RetryingRequester,
         quiescence: QuiescenceDetector,
         killer: ProcessKiller,
     ) -> None:
         self.result = DayResult()
         self._plan = plan
+        self._processes = processes
         self._requester = requester
         self._quiescence = quiescence
         self._killer = killer
         self._strategies: dict[str, str] = {}
         self._rules: list[tuple[str, str]] = []
-        self._orders: dict[UserSymbol, str] = {}
+        self._manual_trading = ManualTrading(plan, requester, quiescence, self._advance_market)
         self._step = 0
 
     async def run(self) -> None:
@@ -100,8 +104,16 @@ class _DayRun:
                 await self._create_strategies_and_rules()
             await self._run_user_actions()
             await killing
-            self.result.step_end_sequences.append(await self._wait_until_quiescent())
+            end_sequence = await self._wait_until_quiescent()
+            if self._manual_trading.has_immediate_orders(number):
+                await self._manual_trading.run_orders(number, immediate=True)
+                end_sequence = await self._wait_until_quiescent()
+            self.result.step_end_sequences.append(end_sequence)
             self.result.figures.step_count += 1
+        if self._plan.size.expires_day_orders:
+            await self._processes.end_trading_day()
+            await self._manual_trading.wait_until_day_orders_expired()
+            self.result.step_end_sequences[-1] = await self._wait_until_quiescent()
 
     async def _advance_market(self) -> StepReply:
         every, number = self._plan.size.step_ms, self._step
@@ -150,8 +162,7 @@ class _DayRun:
                 await self._send_strategy_command(
                     strategies.START, start, f"start-{planned.command_name}"
                 )
-        for manual_order in self._plan.manual_orders_by_step[self._step]:
-            await self._run_manual_order(manual_order)
+        await self._manual_trading.run_orders(self._step, immediate=False)
         if self._step in self._plan.rearm_steps:
             # A rule that was just triggered by a rejection is armed again too.
             await self._wait_until_quiescent()
@@ -166,14 +177,19 @@ class _DayRun:
                 )
 
     async def _stop_strategy(self, planned: PlannedStrategy) -> None:
-        """Stop the strategy and cancel its open order."""
+        """Stop the strategy and cancel its open order, unless that closes its position."""
         id_, user = self._strategies[planned.command_name], planned.create.user_id
-        stop = strategies.StopStrategy(user_id=user, strategy_id=id_)
+        stop = strategies.StopStrategy(
+            user_id=user, strategy_id=id_, position=planned.stop_position
+        )
         stopped = await self._send_strategy_command(
             strategies.STOP, stop, f"stop-{planned.command_name}"
         )
-        if isinstance(stopped, strategies.StrategyReply) and stopped.strategy.order is not None:
-            await self._cancel_order(user, stopped.strategy.order.order_id)
+        if planned.stop_position is strategies.StopPosition.CLOSE:
+            await self._wait_until_quiescent()
+        elif isinstance(stopped, strategies.StrategyReply) and stopped.strategy.order is not None:
+            order_id = stopped.strategy.order.order_id
+            await self._manual_trading.cancel(user, order_id, self._step)
 
     async def _send_strategy_command(
         self,
@@ -188,43 +204,3 @@ class _DayRun:
             strategies.StrategyReply,
             f"{command_name}-{self._step}",
         )
-
-    async def _run_manual_order(self, manual_order: ManualOrder) -> None:
-        """Place or cancel one order and wait: orders of one step then have a defined order."""
-        open_ = self._orders.get(manual_order.user_symbol)
-        if open_ is not None and await self._is_order_open(manual_order.user_symbol.user, open_):
-            if manual_order.cancels_open_order:
-                await self._cancel_order(manual_order.user_symbol.user, open_)
-            return
-        placed = await self._requester.request_until_answered(
-            orders.SERVICE,
-            orders.PLACE,
-            manual_order.place_order,
-            orders.OrderReply,
-            f"place-{manual_order.place_order.client_order_id}",
-        )
-        self._orders[manual_order.user_symbol] = placed.order.order_id
-        await self._quiescence.wait_until_broker_idle(self._advance_market)
-        if not manual_order.stays_open:
-            await self._cancel_order(manual_order.user_symbol.user, placed.order.order_id)
-
-    async def _is_order_open(self, user: str, order_id: str) -> bool:
-        found = await self._requester.request_until_answered(
-            orders.SERVICE,
-            orders.GET,
-            orders.GetOrder(user_id=user, order_id=order_id),
-            orders.OrderReply,
-            "get",
-        )
-        return found.order.status.is_open
-
-    async def _cancel_order(self, user: str, order_id: str) -> None:
-        """Cancel an order; a rejection because it is closed is ignored."""
-        await self._requester.request_or_rejection(
-            orders.SERVICE,
-            orders.CANCEL,
-            orders.CancelOrder(user_id=user, order_id=order_id),
-            orders.OrderReply,
-            f"cancel-{order_id}-{self._step}",
-        )
-        await self._quiescence.wait_until_broker_idle(self._advance_market)

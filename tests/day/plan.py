@@ -1,11 +1,11 @@
 """The plan of a day: the users' strategies, manual orders and alert rules.
 
-In each symbol a user has either a strategy or manual orders, so the trades of a position have one
-order. All strategies of a symbol together order less than the smallest size ever quoted. These two
-rules make the day deterministic, because the order of two simultaneous orders is undefined. One
-strategy orders much more than is offered (`LARGE_ORDER_QTY`) in the first half of the day, when no
-other order rests in its symbol; its orders are filled in parts. The plan is made from a seed and
-the recording, and does not depend on a run.
+In each symbol a user has either a strategy or manual orders, and at most one open order, so the
+trades of a position have one order. All orders that rest in a symbol are together for less than the
+smallest size ever quoted. These two rules make the day deterministic, because the order of two
+simultaneous orders is undefined. One strategy orders much more than is offered (`LARGE_ORDER_QTY`)
+in the first half of the day, when no other order rests in its symbol; its orders are filled in
+parts. The plan is made from a seed and the recording, and does not depend on a run.
 """
 
 import random
@@ -18,16 +18,15 @@ from tapewire.events import (
     Breakout,
     MeanReversion,
     MovingAverageCrossover,
-    OrderType,
     RuleKind,
-    Side,
     StopLoss,
     StopLossKind,
     StrategyRule,
+    TakeProfit,
 )
 from tapewire.runtime.contracts.alerts import ArmRule, CreateRule
-from tapewire.runtime.contracts.orders import PlaceOrder
-from tapewire.runtime.contracts.strategies import CreateStrategy
+from tapewire.runtime.contracts.strategies import CreateStrategy, StopPosition
+from tests.day.manual_orders import ManualOrder, UserSymbol, plan_manual_orders
 from tests.day.recorded_quotes import QuotesBySymbol, read_steps
 
 SYMBOLS = ("AIG", "BAC", "IBM", "SPY")
@@ -47,49 +46,39 @@ STRATEGY_RULES: tuple[StrategyRule, ...] = (
     MeanReversion(window=8, deviations=Decimal("1.5")),
 )
 STOP_LOSS_PERCENTS = ("0.03", "0.05", "0.08", "0.12", "0.2")
-"""Distances of stop-losses in per cent: about the price change of a minute."""
+"""Distances of stop-losses and take-profits in per cent: about the price change of a minute."""
+FEE_PER_SHARE = Decimal("0.005")
+"""Dollars."""
 
 
 class DaySize(msgspec.Struct, frozen=True, kw_only=True):
-    """Steps of `step_ms` of market time, and the number of kills."""
+    """Steps of `step_ms` of market time, and the number of kills. At the end of the day day orders
+    expire if it `expires_day_orders`, which takes up to a minute."""
 
     step_ms: int
     step_count: int
     kill_count: int
     replica_kill_count: int
+    expires_day_orders: bool
 
 
-SHORT = DaySize(step_ms=60_000, step_count=24, kill_count=6, replica_kill_count=5)
-FULL = DaySize(step_ms=60_000, step_count=390, kill_count=60, replica_kill_count=20)
-
-
-class UserSymbol(msgspec.Struct, frozen=True):
-    """A user who trades a symbol manually: places an order, or cancels the open one."""
-
-    user: str
-    symbol: str
-
-
-class ManualOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """An order to place unless the user has an open one in the symbol.
-
-    If there is an open order, it is canceled if `cancels_open_order`. Unless `stays_open`, the part
-    that is not filled immediately is canceled."""
-
-    user_symbol: UserSymbol
-    place_order: PlaceOrder
-    cancels_open_order: bool
-    stays_open: bool
+SHORT = DaySize(
+    step_ms=60_000, step_count=24, kill_count=6, replica_kill_count=5, expires_day_orders=False
+)
+FULL = DaySize(
+    step_ms=60_000, step_count=390, kill_count=60, replica_kill_count=20, expires_day_orders=True
+)
 
 
 class PlannedStrategy(msgspec.Struct, frozen=True, kw_only=True):
     """A strategy: the command that creates it, and the steps after which it is started and
-    stopped."""
+    stopped. `stop_position` is what happens to its position then."""
 
     command_name: str
     create: CreateStrategy
     start_steps: tuple[int, ...]
     stop_steps: tuple[int, ...]
+    stop_position: StopPosition
 
 
 class PlannedKill(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +125,14 @@ class DayPlan(msgspec.Struct, frozen=True, kw_only=True):
             strategies=strategies,
             alert_rules=_plan_alert_rules(rng, market, strategies),
             manual_orders_by_step=[
-                _plan_manual_orders(rng, cells, market, step) for step in range(size.step_count)
+                plan_manual_orders(
+                    rng,
+                    cells,
+                    market,
+                    step,
+                    symbols_without_resting=(LARGE_ORDER_SYMBOL,) * (2 * step <= size.step_count),
+                )
+                for step in range(size.step_count)
             ],
             rearm_steps=list(range(4, size.step_count, 5)),
             kills={},
@@ -147,7 +143,9 @@ def _plan_strategy(
     rng: random.Random, size: DaySize, symbol: str, number: int, user: str
 ) -> PlannedStrategy:
     half, whale = size.step_count // 2, symbol == LARGE_ORDER_SYMBOL and number == 0
-    stop = None
+    stop = profit = None
+    if number % 2 == 1:
+        profit = TakeProfit(percent=Decimal(rng.choice(STOP_LOSS_PERCENTS)))
     if number != STRATEGIES_PER_SYMBOL - 1:
         kind = (StopLossKind.FIXED, StopLossKind.TRAILING)[number % 2]
         stop = StopLoss(kind=kind, percent=Decimal(rng.choice(STOP_LOSS_PERCENTS)))
@@ -158,6 +156,7 @@ def _plan_strategy(
         rule=STRATEGY_RULES[number],
         quantity=LARGE_ORDER_QTY if whale else quantity,
         stop_loss=stop,
+        take_profit=profit,
         max_trades=None if stop is not None else 2 + size.step_count // 40,
     )
     begin = half + 1 if symbol == LARGE_ORDER_SYMBOL and not whale else 0
@@ -167,7 +166,11 @@ def _plan_strategy(
     if whale:
         starts, stops = (0,), (half,)
     return PlannedStrategy(
-        command_name=f"make-{symbol}-{number}", create=make, start_steps=starts, stop_steps=stops
+        command_name=f"make-{symbol}-{number}",
+        create=make,
+        start_steps=starts,
+        stop_steps=stops,
+        stop_position=StopPosition.CLOSE if number in (1, 4) else StopPosition.PROTECT,
     )
 
 
@@ -197,58 +200,6 @@ def _plan_alert_rules(
         make = strategy.create
         rules.append(CreateRule(user_id=make.user_id, kind=RuleKind.STOP_LOSS, symbol=make.symbol))
     return [(f"rule-{number}", rule) for number, rule in enumerate(rules)]
-
-
-def _plan_manual_orders(
-    rng: random.Random,
-    user_symbols: list[UserSymbol],
-    quotes_by_step: list[QuotesBySymbol],
-    step: int,
-) -> list[ManualOrder]:
-    return [
-        _plan_manual_order(rng, cell, quotes_by_step, step, number)
-        for number, cell in enumerate(user_symbols)
-        if rng.random() < 0.3
-    ]
-
-
-def _plan_manual_order(
-    rng: random.Random,
-    user_symbol: UserSymbol,
-    quotes_by_step: list[QuotesBySymbol],
-    step: int,
-    number: int,
-) -> ManualOrder:
-    """Plan one order: mostly a limit near the touch; sometimes a market order, one of more than is
-    offered, or one of more than the account can pay."""
-    quote = quotes_by_step[step].get(user_symbol.symbol) or quotes_by_step[0][user_symbol.symbol]
-    side, fate = rng.choice(list(Side)), rng.random()
-    touch = quote.ask if side is Side.BUY else quote.bid
-    off = Decimal(rng.randrange(-2, 6)) / 100 * (-1 if side is Side.BUY else 1)
-    limit: Decimal | None = touch + off
-    qty, keep = Decimal(rng.randrange(1, 3)), True
-    if fate < 0.15:
-        qty, limit, keep = Decimal(rng.randrange(1, 3)), None, False
-    elif fate < 0.3:
-        qty, limit, keep = Decimal(100_000), None, False
-    elif fate < 0.36:
-        qty, limit = Decimal(1_000_000), Decimal(5000)
-    if user_symbol.symbol == LARGE_ORDER_SYMBOL and step <= len(quotes_by_step) // 2:
-        keep = False
-    return ManualOrder(
-        user_symbol=user_symbol,
-        place_order=PlaceOrder(
-            user_id=user_symbol.user,
-            symbol=user_symbol.symbol,
-            side=side,
-            type=OrderType.MARKET if limit is None else OrderType.LIMIT,
-            qty=qty,
-            limit_price=limit,
-            client_order_id=f"{user_symbol.symbol}-{step}-{number}",
-        ),
-        cancels_open_order=rng.random() < 0.4,
-        stays_open=keep,
-    )
 
 
 def arm_rule_command(user: str, rule_id: str) -> ArmRule:

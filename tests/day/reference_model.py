@@ -1,8 +1,8 @@
 """The expected results of a day, computed from the recording and the trades only.
 
 This module uses neither the services nor their arithmetic: sums are fractions. Start at
-`DayRecord`: the events of a run, divided at the ends of its steps. Stop-losses are in
-`stop_losses`.
+`DayRecord`: the events of a run, divided at the ends of its steps. Stop-losses and take-profits are
+in `protection`, the terms of orders in `order_terms`.
 """
 
 from bisect import bisect_left
@@ -28,10 +28,12 @@ from tapewire.events import (
     Strategy,
     StrategyEvent,
     StrategyFailed,
+    StrategyPositionAdjusted,
+    TakeProfitTriggered,
     TradeExecuted,
 )
 from tapewire.log import RecordedEvent
-from tests.day.plan import DayPlan
+from tests.day.plan import FEE_PER_SHARE, DayPlan
 from tests.day.recorded_quotes import ExpectedQuote
 
 WIDE_CONTEXT = Context(prec=60)
@@ -43,6 +45,8 @@ NOTIFIED_EVENTS = (
     OrderFailed,
     StrategyFailed,
     StopLossTriggered,
+    TakeProfitTriggered,
+    StrategyPositionAdjusted,
     AlertRaised,
 )
 
@@ -96,8 +100,8 @@ def find_wrong_orders(day: DayRecord) -> list[str]:
 
 
 def _check_order(order: Order, fills: list[OrderFilled], trades: list[TradeExecuted]) -> str:
-    fill_facts = [(one.trade_id, one.qty, one.price) for one in fills]
-    if fill_facts != [(one.trade_id, one.qty, one.price) for one in trades]:
+    fill_facts = [(one.trade_id, one.qty, one.price, one.fee) for one in fills]
+    if fill_facts != [(one.trade_id, one.qty, one.price, one.fee) for one in trades]:
         return f"fills {fill_facts} and trades {trades}"
     filled = sum((one.qty for one in fills), Decimal(0))
     paid = sum((Fraction(one.qty) * Fraction(one.price) for one in fills), Fraction(0))
@@ -105,6 +109,8 @@ def _check_order(order: Order, fills: list[OrderFilled], trades: list[TradeExecu
         return f"{filled} filled, the order has {order.filled_qty} of {order.qty}"
     if (order.status is OrderStatus.FILLED) != (filled == order.qty):
         return f"{filled} of {order.qty} filled, the status is {order.status}"
+    if order.fee_total != filled * FEE_PER_SHARE:
+        return f"the fees of {filled} shares are {order.fee_total}"
     average = round_to_places(paid / Fraction(filled)) if filled else None
     if filled and order.filled_avg_price != average:
         return f"the average is {average}, the order has {order.filled_avg_price}"
@@ -135,7 +141,8 @@ def _touch_price(quote: ExpectedQuote, side: Side) -> tuple[Decimal, Decimal]:
 
 
 class AverageCostPosition:
-    """A position by average cost. `cash` is the money received minus the money paid."""
+    """A position by average cost. `cash` is the money received minus the money paid, fees
+    included, and so is `realized`, the profit of what was closed."""
 
     def __init__(self) -> None:
         self.quantity = self.cost = self.realized = self.cash = Fraction(0)
@@ -143,7 +150,9 @@ class AverageCostPosition:
     def apply(self, trade: TradeExecuted) -> None:
         qty, price = Fraction(trade.qty), Fraction(trade.price)
         change = qty if trade.side is Side.BUY else -qty
-        self.cash -= change * price
+        fee = Fraction(trade.qty * FEE_PER_SHARE)
+        self.cash -= change * price + fee
+        self.realized -= fee
         if self.quantity * change < 0:
             closed = min(abs(change), abs(self.quantity)) * (1 if change > 0 else -1)
             share = self.cost * closed / self.quantity

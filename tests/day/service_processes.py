@@ -10,10 +10,12 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tapewire.log import Unavailable, encode_token
 from tapewire.log.jetstream import JetStreamLatestValueStore, NatsConnection
+from tests.day.plan import FEE_PER_SHARE
 from tests.harness.nats_servers import LocalNatsServer, _set_parent_death_signal
 
 SERVICES = ("prices", "orders", "positions", "strategies", "alerts")
@@ -34,6 +36,9 @@ MODULES = {
 """Modules of services that are not `tapewire_services.{name}`."""
 PROJECT_FOLDER = Path(__file__).parents[2]
 NATS = "nats"
+DAY_END_SETTING = "TAPEWIRE_PAPER_DAY_END"
+DAY_LENGTH = timedelta(hours=12)
+"""Longer than any run. Day orders expire when `end_trading_day` says so."""
 EXIT_TIMEOUT_SECONDS = 60.0
 
 
@@ -47,6 +52,10 @@ class ServiceProcesses:
         self._feed = feed
         self._nats_server = LocalNatsServer(folder, provisioned=True)
         self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._settings = {
+            "TAPEWIRE_PAPER_FEE_PER_SHARE": str(FEE_PER_SHARE),
+            DAY_END_SETTING: f"{datetime.now(UTC) + DAY_LENGTH:%H:%M}",
+        }
 
     @contextlib.asynccontextmanager
     async def run_all(self) -> AsyncIterator["ServiceProcesses"]:
@@ -78,6 +87,7 @@ class ServiceProcesses:
             "TAPEWIRE_NATS_URL": self.url,
             "TAPEWIRE_FEED": str(self._feed),
             "TAPEWIRE_INSTANCE": name,
+            **self._settings,
         }
         with (self._folder / f"{name}.log").open("ab") as log:
             self._processes[name] = await asyncio.create_subprocess_exec(
@@ -91,6 +101,20 @@ class ServiceProcesses:
                 stderr=log,
                 preexec_fn=_set_parent_death_signal,
             )
+
+    async def end_trading_day(self) -> None:
+        """Let the trading day end at the next full minute, and restart the orders services, which
+        learn it as a setting."""
+        now = datetime.now(UTC)
+        day_end = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+        await asyncio.sleep((day_end - now).total_seconds())
+        self._settings[DAY_END_SETTING] = f"{day_end:%H:%M}"
+        for number in range(self.replicas):
+            name = f"orders-{number}"
+            process = self._processes[name]
+            process.terminate()
+            await asyncio.wait_for(process.wait(), EXIT_TIMEOUT_SECONDS)
+            await self.start(name)
 
     async def kill(self, name: str) -> None:
         """Kill a process with SIGKILL and wait for its exit."""

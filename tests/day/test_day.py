@@ -4,10 +4,13 @@ from collections import Counter
 
 import pytest
 
-from tapewire.events import OrderFilled, OrderStatus
+from tapewire.events import OrderEvent, OrderFilled, OrderStatus
 from tests.day.canonical_state import canonical_state, find_differences
 from tests.day.conftest import DISTURBED, IS_SHORT, TWO_REPLICAS, UNDISTURBED, WITH_KILLS, DayRuns
+from tests.day.manual_trading import RACE_REASON
+from tests.day.order_terms import find_wrong_reductions, find_wrong_terms
 from tests.day.planted_violations import PLANTED_VIOLATIONS, with_last_repeated, without_last
+from tests.day.protection import expected_triggers, find_wrong_exits, recorded_triggers
 from tests.day.reference_model import (
     DayRecord,
     find_wrong_executions,
@@ -17,11 +20,6 @@ from tests.day.reference_model import (
     find_wrong_strategies,
 )
 from tests.day.service_processes import SERVICE_OF_LEASE
-from tests.day.stop_losses import (
-    expected_triggers,
-    find_wrong_executions_of_stop_losses,
-    recorded_triggers,
-)
 
 ALL_RUNS = (UNDISTURBED, *DISTURBED)
 MAX_TAKEOVER_SECONDS = 15.0
@@ -43,10 +41,12 @@ def test_a_disturbed_day_ends_in_the_same_state_as_an_undisturbed_day(
 
 
 @pytest.mark.parametrize("run", ALL_RUNS)
-def test_every_expected_stop_loss_is_triggered_exactly_once(day_runs: DayRuns, run: str) -> None:
+def test_every_expected_exit_of_a_strategy_is_triggered_exactly_once(
+    day_runs: DayRuns, run: str
+) -> None:
     day = _day_record(day_runs, run)
     assert recorded_triggers(day) == expected_triggers(day)
-    assert find_wrong_executions_of_stop_losses(day) == []
+    assert find_wrong_exits(day) == []
 
 
 @pytest.mark.parametrize("run", ALL_RUNS)
@@ -70,6 +70,13 @@ def test_orders_match_their_executions_and_no_liquidity_is_used_twice(
     day = _day_record(day_runs, run)
     assert find_wrong_orders(day) == []
     assert find_wrong_executions(day) == []
+
+
+@pytest.mark.parametrize("run", ALL_RUNS)
+def test_orders_of_every_type_keep_their_terms(day_runs: DayRuns, run: str) -> None:
+    day = _day_record(day_runs, run)
+    assert find_wrong_terms(day) == []
+    assert find_wrong_reductions(day) == []
 
 
 @pytest.mark.parametrize("run", ALL_RUNS)
@@ -102,6 +109,10 @@ def test_the_day_contains_all_kinds_of_events_and_kills(day_runs: DayRuns) -> No
         "position.closed.v1": 1,
         "order.canceled.v1": 0.5,
         "order.rejected.v1": 0.1,
+        "order.triggered.v1": 0.2,
+        "order.replaced.v1": 0.2,
+        "strategy.take_profit_executed.v1": 0.1,
+        "strategy.closing.v1": 0.04,
     }
     assert not {tag: tags[tag] for tag, rate in least.items() if tags[tag] < rate * size.step_count}
     parts = [
@@ -112,6 +123,23 @@ def test_the_day_contains_all_kinds_of_events_and_kills(day_runs: DayRuns) -> No
     assert max(Counter(parts).values()) > 1, "no order was filled in several parts"
     assert day_runs.results[WITH_KILLS].figures.kills >= size.kill_count - 2
     assert not [error for one in day_runs.results.values() for error in one.errors]
+
+
+def test_the_day_contains_orders_of_every_kind_with_every_end(day_runs: DayRuns) -> None:
+    """A kind is a type, a time in force or reduce-only."""
+    orders = {
+        recorded.event.order.order_id: recorded.event.order
+        for recorded in day_runs.results[UNDISTURBED].events
+        if isinstance(recorded.event, OrderEvent) and recorded.event.order.strategy_id is None
+    }
+    found = {RACE_REASON for order in orders.values() if order.reason == RACE_REASON}
+    for order in orders.values():
+        kinds = [order.type.value, order.time_in_force.value]
+        kinds += ["reduce_only"] if order.reduce_only else []
+        found |= {f"{kind} {order.status.value}" for kind in kinds}
+    kinds = ("market", "limit", "stop", "stop_limit", "gtc", "day", "ioc", "fok", "reduce_only")
+    ends = {f"{kind} {end}" for kind in kinds for end in ("filled", "canceled")}
+    assert not (ends | {"reduce_only rejected", "limit rejected", RACE_REASON}) - found
 
 
 @pytest.mark.parametrize("name", PLANTED_VIOLATIONS)
