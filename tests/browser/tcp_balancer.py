@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 
+from tests.harness.connections import serve_connections
+
 CHUNK_BYTES = 65_536
 
 
@@ -34,6 +36,9 @@ class TcpBalancer:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_copy_stream(reader, far_writer))
                 group.create_task(_copy_stream(far_reader, writer))
+        except asyncio.CancelledError:
+            far_writer.transport.abort()
+            raise
         finally:
             self._writers -= ends
 
@@ -61,15 +66,12 @@ async def _copy_stream(source: asyncio.StreamReader, sink: asyncio.StreamWriter)
 @contextlib.asynccontextmanager
 async def listen(balancer: TcpBalancer) -> AsyncIterator[str]:
     """Listen, and yield the URL of `balancer`."""
-    server = await asyncio.start_server(balancer.serve_connection, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        balancer.ports = []
-        server.close()
-        balancer.cut_all()
-        await server.wait_closed()
+    async with serve_connections(balancer.serve_connection) as port:
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            balancer.ports = []
+            balancer.cut_all()
 
 
 @contextlib.asynccontextmanager

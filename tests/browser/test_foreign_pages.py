@@ -12,6 +12,7 @@ from playwright.async_api import BrowserContext, Page, Request
 
 from tests.browser.conftest import OpenPage
 from tests.browser.network_link import run_network_link
+from tests.harness.connections import serve_connections
 from tests.harness.edge import USE_DEFAULT, Harness
 from tests.harness.publishers import order_placed
 from tests.harness.waiting import wait_until_async
@@ -64,15 +65,17 @@ async def serve_empty_page() -> AsyncIterator[tuple[str, list[str]]]:
     heads: list[str] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        try:
+            heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        except asyncio.IncompleteReadError:  # browsers open connections in advance
+            return
         body = b"<!doctype html><link rel=icon href=data:,><body>"
         head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n"
         writer.write(head + body)
         writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", heads
+    async with serve_connections(answer) as port:
+        yield f"http://127.0.0.1:{port}/", heads
 
 
 async def test_a_page_on_another_port_changes_nothing(

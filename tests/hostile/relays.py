@@ -5,6 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
+from tests.harness.connections import serve_connections
+
 CHUNK_BYTES = 65_536
 HELD_BYTES = 4096
 SLICE_BYTES = 7
@@ -60,20 +62,14 @@ class RelayProxy:
     def __init__(self, port: int, relay: Relay) -> None:
         self._port = port
         self._relay = relay
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve_connection(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         try:
-            # Only `close` cancels it; a cancelled callback is reported by asyncio.
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                 await self._serve(reader, writer)
         finally:
-            self._tasks.discard(task)
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -96,20 +92,9 @@ class RelayProxy:
             sending.cancel()
             far_writer.transport.abort()
 
-    async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
 
 @contextlib.asynccontextmanager
 async def run_relay(port: int, relay: Relay) -> AsyncIterator[str]:
     """Run a proxy before the edge at `port`; yield its URL."""
-    proxy = RelayProxy(port, relay)
-    server = await asyncio.start_server(proxy.serve_connection, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        await proxy.close()
-        await server.wait_closed()
+    async with serve_connections(RelayProxy(port, relay).serve_connection) as proxy_port:
+        yield f"http://127.0.0.1:{proxy_port}"
