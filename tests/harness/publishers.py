@@ -38,14 +38,19 @@ from tapewire.log.jetstream import (
 )
 from tapewire.log.jetstream.streams import MARKET, VIEWS
 from tapewire.log.view_checkpoints import load, save
+from tapewire.runtime.contracts import orders
+from tapewire.runtime.contracts.progress import PROGRESS, GetProgress, Progress
+from tapewire.runtime.requests import RequestClient, RequestTimeout
 from tapewire.views import OrdersView
 from tests.harness.recorded_log import read_events
+from tests.harness.waiting import wait_until_async
 
 
 class QuoteDriver:
     """Publishes quotes to the stream MARKET."""
 
     def __init__(self, connection: NatsConnection) -> None:
+        self._requests = RequestClient(connection)
         self._values = JetStreamLatestValueStore(
             connection, stream=MARKET, prefix="px", live_prefix="live.px"
         )
@@ -56,6 +61,16 @@ class QuoteDriver:
         await self._values.put(encode_token(symbol), CODEC.encode(made))
         return made
 
+    async def list_symbol(self, symbol: str, ask: object = "100", **fields: Any) -> PriceUpdated:
+        """Publish the first quote of a symbol; return once the orders service has received it.
+
+        A stored quote is not enough: a busy orders service may still reject an order of the symbol
+        as unknown.
+        """
+        made = await self.publish(symbol, ask, **fields)
+        await wait_until_tradable(self._requests, symbol)
+        return made
+
     async def publish_without_ack(
         self, symbol: str, ask: object = "100", **fields: Any
     ) -> PriceUpdated:
@@ -63,6 +78,26 @@ class QuoteDriver:
         made = make_quote(symbol, ask, **fields)
         await self._values.put_unacknowledged(encode_token(symbol), CODEC.encode(made))
         return made
+
+
+async def wait_until_tradable(requests: RequestClient, symbol: str) -> None:
+    """Wait until the orders service has a fresh quote of `symbol`."""
+    progress: Progress | RequestTimeout | None = None
+
+    async def has_quote() -> bool:
+        nonlocal progress
+        try:
+            progress = await requests.request(
+                orders.SERVICE, PROGRESS, GetProgress(), Progress, correlation="c-test"
+            )
+        except RequestTimeout as error:  # nobody has the broker's lease yet
+            progress = error
+            return False
+        return symbol in progress.quotes
+
+    await wait_until_async(
+        f"the orders service has a quote of {symbol}", has_quote, describe_last=lambda: progress
+    )
 
 
 def make_quote(symbol: str, ask: object = "100", **fields: Any) -> PriceUpdated:

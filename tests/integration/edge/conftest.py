@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 
+import httpx
 import pytest
 
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.publishers import EventLogDriver, QuoteDriver
+from tests.integration.edge.openapi_document import OPENAPI_PATH, OpenApiDocument
 
 STALE_SYMBOL = "OLD"
 
@@ -67,3 +69,26 @@ def alice(fresh: Callable[[str], str]) -> str:
 async def cookie(edge: EdgeProcess, alice: str) -> str:
     """Return the session of alice at the edge of the test."""
     return await edge.sign_in(alice)
+
+
+@pytest.fixture
+async def http(edge: EdgeProcess, cookie: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Return a client of alice that checks each response against the OpenAPI document."""
+    async with edge.client(cookie) as client:
+        document = OpenApiDocument((await client.get(OPENAPI_PATH)).json())
+
+        async def check(response: httpx.Response) -> None:
+            await response.aread()
+            document.assert_documented(response)
+
+        client.event_hooks["response"] = [check]
+        yield client
+
+
+@pytest.fixture
+async def symbol(fresh: Callable[[str], str], market: QuoteDriver) -> str:
+    """Return a symbol with an ask of 100 and a bid of 99, for 1,000 shares each. The harness must
+    have the orders service."""
+    name = fresh("SYM")
+    await market.list_symbol(name, 100)
+    return name

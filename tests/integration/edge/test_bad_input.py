@@ -24,7 +24,7 @@ def edge(orders_harness: Harness) -> EdgeProcess:
 @pytest.fixture
 async def cookie(orders_harness: Harness, edge: EdgeProcess, fresh: Callable[[str], str]) -> str:
     async with orders_harness.market() as market:
-        await market.publish("GOOD")
+        await market.list_symbol("GOOD")
     return await edge.sign_in(fresh("alice"))
 
 

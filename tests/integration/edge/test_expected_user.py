@@ -72,8 +72,7 @@ class TestCalls:
         edge, alice, symbol = orders_harness.shared_edge(), fresh("alice"), fresh("S").upper()
         order = {"symbol": symbol, "side": "buy", "type": "limit", "qty": 1, "limitPrice": 1}
         async with orders_harness.market() as market:
-            await market.publish(symbol, 10)
-        await edge.wait_for_quotes(symbol)
+            await market.list_symbol(symbol, 10)
         async with edge.client(await edge.sign_in(alice)) as http:
             placed = await http.post("/api/orders", json=order, headers=names_of(alice))
             assert placed.status_code == 201

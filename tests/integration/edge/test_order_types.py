@@ -1,6 +1,5 @@
 """Order types, time in force, replacement and reduce-only over REST, and on the streams."""
 
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -9,47 +8,13 @@ import pytest
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.publishers import QuoteDriver
 from tests.harness.waiting import wait_until_async
-from tests.integration.edge.openapi_document import OPENAPI_PATH, OpenApiDocument
 
 STOP = {"side": "sell", "type": "stop", "qty": 10, "stopPrice": 50}
 
 
-@pytest.fixture
-def edge(orders_harness: Harness) -> EdgeProcess:
-    return orders_harness.shared_edge()
-
-
-@pytest.fixture
-async def market(orders_harness: Harness, edge: EdgeProcess) -> AsyncIterator[QuoteDriver]:  # noqa: ARG001 - the edge creates the streams
-    async with orders_harness.market() as opened:
-        yield opened
-
-
-@pytest.fixture
-async def cookie(edge: EdgeProcess, fresh: Callable[[str], str]) -> str:
-    return await edge.sign_in(fresh("alice"))
-
-
-@pytest.fixture
-async def http(edge: EdgeProcess, cookie: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Return a client that checks each response against the OpenAPI document."""
-    async with edge.client(cookie) as client:
-        document = OpenApiDocument((await client.get(OPENAPI_PATH)).json())
-
-        async def judged(answer: Any) -> None:
-            await answer.aread()
-            document.assert_documented(answer)
-
-        client.event_hooks["response"] = [judged]
-        yield client
-
-
-@pytest.fixture
-async def symbol(fresh: Callable[[str], str], market: QuoteDriver) -> str:
-    """Return a symbol with an ask of 100 and a bid of 99, for 1,000 shares each."""
-    name = fresh("SYM")
-    await market.publish(name, 100)
-    return name
+@pytest.fixture(scope="session")
+def harness(orders_harness: Harness) -> Harness:
+    return orders_harness
 
 
 async def place(http: httpx.AsyncClient, symbol: str, **fields: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Orders over REST, the paper broker that fills them, and their stream (R1, C17, C19)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -13,59 +13,14 @@ from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.publishers import EventLogDriver, QuoteDriver
 from tests.harness.waiting import wait_until
 from tests.integration.edge.conftest import STALE_SYMBOL
-from tests.integration.edge.openapi_document import OPENAPI_PATH, OpenApiDocument
 
 ORDERS = "/api/stream/orders"
 JSON = {"Content-Type": "application/json"}
 
 
-@pytest.fixture
-def edge(orders_harness: Harness) -> EdgeProcess:
-    return orders_harness.shared_edge()
-
-
-@pytest.fixture
-async def market(orders_harness: Harness, edge: EdgeProcess) -> AsyncIterator[QuoteDriver]:  # noqa: ARG001 - the edge creates the streams
-    async with orders_harness.market() as opened:
-        yield opened
-
-
-@pytest.fixture
-async def journal(orders_harness: Harness, edge: EdgeProcess) -> AsyncIterator[EventLogDriver]:  # noqa: ARG001
-    async with orders_harness.journal() as opened:
-        yield opened
-
-
-@pytest.fixture
-def user(fresh: Callable[[str], str]) -> str:
-    return fresh("alice")
-
-
-@pytest.fixture
-async def cookie(edge: EdgeProcess, user: str) -> str:
-    return await edge.sign_in(user)
-
-
-@pytest.fixture
-async def http(edge: EdgeProcess, cookie: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Return a client that checks each response against the OpenAPI document."""
-    async with edge.client(cookie) as client:
-        document = OpenApiDocument((await client.get(OPENAPI_PATH)).json())
-
-        async def judged(answer: Any) -> None:
-            await answer.aread()
-            document.assert_documented(answer)
-
-        client.event_hooks["response"] = [judged]
-        yield client
-
-
-@pytest.fixture
-async def symbol(fresh: Callable[[str], str], market: QuoteDriver) -> str:
-    """Return a symbol with an ask of 100 and a bid of 99, for 1,000 shares each."""
-    name = fresh("SYM")
-    await market.publish(name, 100)
-    return name
+@pytest.fixture(scope="session")
+def harness(orders_harness: Harness) -> Harness:
+    return orders_harness
 
 
 def buying(symbol: str, **fields: Any) -> dict[str, Any]:
@@ -106,7 +61,7 @@ class TestWaiting:
         symbol = STALE_SYMBOL if quoted is None else fresh("SYM")
         if quoted is not None:
             decimals = {name: Decimal(value) for name, value in quoted.items()}
-            await market.publish(symbol, 100, **decimals)
+            await market.list_symbol(symbol, 100, **decimals)
         async with await edge.open_stream(ORDERS, cookie) as stream:
             await stream.read_until("order:update")
             order = (await http.post("/api/orders", json=buying(symbol, side=side))).json()
@@ -134,7 +89,7 @@ class TestWaiting:
         fresh: Callable[[str], str],
     ) -> None:
         symbol = fresh("SYM")
-        await market.publish(symbol, 100, bid=Decimal(101))
+        await market.list_symbol(symbol, 100, bid=Decimal(101))
         async with await edge.open_stream(ORDERS, cookie) as stream:
             await stream.read_until("order:update")
             await http.post("/api/orders", json=buying(symbol, type="limit", limitPrice=100))
@@ -230,23 +185,23 @@ class TestPlacing:
 
 class TestIdempotency:
     async def test_repeating_a_request_returns_the_same_order(
-        self, http: httpx.AsyncClient, symbol: str, journal: EventLogDriver, user: str
+        self, http: httpx.AsyncClient, symbol: str, journal: EventLogDriver, alice: str
     ) -> None:
         body = resting(symbol, clientOrderId="c-1")
         first = await http.post("/api/orders", json=body)
         second = await http.post("/api/orders", json=body)
         assert (first.status_code, second.status_code) == (201, 200)
         assert second.json()["orderId"] == first.json()["orderId"]
-        placed = [r for r in await journal.read_user(user) if r.tag.startswith("order.placed")]
+        placed = [r for r in await journal.read_user(alice) if r.tag.startswith("order.placed")]
         assert len(placed) == 1
 
     async def test_concurrent_repeats_place_one_order(
-        self, http: httpx.AsyncClient, symbol: str, journal: EventLogDriver, user: str
+        self, http: httpx.AsyncClient, symbol: str, journal: EventLogDriver, alice: str
     ) -> None:
         body = resting(symbol, clientOrderId="c-1")
         answers = await asyncio.gather(*(http.post("/api/orders", json=body) for _ in range(20)))
         assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
-        placed = [r for r in await journal.read_user(user) if r.tag.startswith("order.placed")]
+        placed = [r for r in await journal.read_user(alice) if r.tag.startswith("order.placed")]
         assert len(placed) == 1
 
     async def test_a_repeat_returns_the_current_state_of_the_order(
@@ -271,7 +226,7 @@ class TestIdempotency:
     ) -> None:
         if "symbol" in change:
             change = {"symbol": fresh("OTHER")}
-            await market.publish(change["symbol"])
+            await market.list_symbol(change["symbol"])
         body = resting(symbol, clientOrderId="c-1")
         await http.post("/api/orders", json=body)
         answer = await http.post("/api/orders", json={**body, **change})
@@ -375,7 +330,7 @@ class TestReading:
 
 class TestCorrelationIds:
     async def test_every_event_of_a_request_carries_its_correlation_id(
-        self, http: httpx.AsyncClient, symbol: str, journal: EventLogDriver, user: str
+        self, http: httpx.AsyncClient, symbol: str, journal: EventLogDriver, alice: str
     ) -> None:
         answer = await http.post(
             "/api/orders", json=buying(symbol), headers={"X-Correlation-ID": "trace-this.1"}
@@ -385,7 +340,7 @@ class TestCorrelationIds:
 
         async def all_there() -> None:
             while len(events) < 4:
-                events[:] = await journal.read_user(user)
+                events[:] = await journal.read_user(alice)
 
         await asyncio.wait_for(all_there(), 60)
         assert [EventSubject.parse(event.subject).domain for event in events] == [
@@ -395,14 +350,14 @@ class TestCorrelationIds:
         assert all(event.metadata.causation for event in events)
 
     async def test_an_invalid_correlation_id_is_replaced(
-        self, http: httpx.AsyncClient, symbol: str, journal: EventLogDriver, user: str
+        self, http: httpx.AsyncClient, symbol: str, journal: EventLogDriver, alice: str
     ) -> None:
         answer = await http.post(
             "/api/orders", json=resting(symbol), headers={"X-Correlation-ID": "not valid!"}
         )
         given = answer.headers["x-correlation-id"]
         assert given != "not valid!"
-        assert (await journal.read_user(user))[0].metadata.correlation == given
+        assert (await journal.read_user(alice))[0].metadata.correlation == given
 
     async def test_every_kind_of_response_carries_the_correlation_id(
         self, http: httpx.AsyncClient, edge: EdgeProcess

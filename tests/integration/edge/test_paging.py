@@ -141,8 +141,7 @@ async def check_filled(harness: Harness, edge: EdgeProcess, user: str) -> None:
         harness.market() as market,
         edge.client(await edge.sign_in(user)) as http,
     ):
-        await market.publish("FILL", 10)
-        await edge.wait_for_quotes("FILL")
+        await market.list_symbol("FILL", 10)
         id_ = (await http.post("/api/orders", json=order)).json()["orderId"]
 
         async def is_filled() -> object:
