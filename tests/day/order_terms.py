@@ -59,8 +59,8 @@ def find_wrong_terms(day: DayRecord) -> list[str]:
     for order_id, steps in history.items():
         first = steps[0].event.order
         place = planned[owners[order_id], first.client_order_id]
-        asked = (place.type, place.qty, place.limit_price, place.stop_price, place.reduce_only)
-        found = [] if asked == (*_terms(first), first.reduce_only) else [f"is not {place}"]
+        requested = (place.type, place.qty, place.limit_price, place.stop_price, place.reduce_only)
+        found = [] if requested == (*_terms(first), first.reduce_only) else [f"is not {place}"]
         found += _check_changes(steps)
         found += _check_trigger(steps, market)
         found += _check_fills(steps)

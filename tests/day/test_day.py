@@ -137,8 +137,8 @@ def test_the_day_contains_orders_of_every_kind_with_every_end(day_runs: DayRuns)
         kinds = [order.type.value, order.time_in_force.value]
         kinds += ["reduce_only"] if order.reduce_only else []
         found |= {f"{kind} {order.status.value}" for kind in kinds}
-    kinds = ("market", "limit", "stop", "stop_limit", "gtc", "day", "ioc", "fok", "reduce_only")
-    ends = {f"{kind} {end}" for kind in kinds for end in ("filled", "canceled")}
+    all_kinds = ("market", "limit", "stop", "stop_limit", "gtc", "day", "ioc", "fok", "reduce_only")
+    ends = {f"{kind} {end}" for kind in all_kinds for end in ("filled", "canceled")}
     assert not (ends | {"reduce_only rejected", "limit rejected", RACE_REASON}) - found
 
 
