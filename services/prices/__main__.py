@@ -1,11 +1,13 @@
 """The wiring of the price service: `python -m tapewire_services.prices`."""
 
+import os
+
 from tapewire.log.jetstream.bar_streams import BarStore, QuoteHistory
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import bars as contract
 from tapewire_services.prices.bars import BarBook, BarBuilder, BarsService
 from tapewire_services.prices.day_trades import DayTrades
-from tapewire_services.prices.feed import create_replay_feed
+from tapewire_services.prices.feed import ReplayFeed, create_feed
 from tapewire_services.prices.playback_checkpoint import PlaybackCheckpointer
 from tapewire_services.prices.publisher import PriceUpdatePublisher
 from tapewire_services.prices.runner import FeedRunner, utc_now
@@ -21,7 +23,7 @@ from tapewire_services.prices.service import (
 
 async def wiring(app: App) -> None:
     # 1. The feed that the settings ask for. A feed that cannot be played ends the start here.
-    feed = create_replay_feed(app.settings, app.logger)
+    feed, faults = create_feed(app.settings, os.environ, app.logger)
     app.on_stop(feed.close)
 
     # 2. The publisher. A NATS server that was restarted comes back without quotes, so the
@@ -32,10 +34,18 @@ async def wiring(app: App) -> None:
 
     # 3. The status, answered by every process of the service.
     trades = DayTrades(utc_now)
-    runner = FeedRunner(feed, publisher, trades, logger=app.logger, stale_seconds=stale_seconds)
-    app.add_health_check(runner.find_silence)
-    app.spawn(runner.watch_silence(app.status_reporter.report_health), name="feed silence")
-    service = PricesService(feed, runner, publisher)
+    runner = FeedRunner(
+        feed,
+        publisher,
+        trades,
+        faults,
+        logger=app.logger,
+        is_continuous=isinstance(feed, ReplayFeed),
+        stale_seconds=stale_seconds,
+    )
+    app.add_health_check(runner.find_problem)
+    app.spawn(runner.watch_problem(app.status_reporter.report_health), name="feed problems")
+    service = PricesService(runner, publisher, faults)
     await app.serve_requests({STATUS_ENDPOINT: Endpoint(GetStatus, service.status)})
 
     # 4. Build the bars of all symbols while this process holds the lease of the bars, which may be
@@ -54,12 +64,17 @@ async def wiring(app: App) -> None:
         },
     )
 
-    # 5. Play while this process holds the lease; resume a recording where it stopped.
-    if app.settings.feed:
-        checkpointer = PlaybackCheckpointer(feed, app.views, trades, logger=app.logger)
-        app.run_leased(LEASE_NAME, lambda: checkpointer.run(runner.run))
-    else:
-        app.run_leased(LEASE_NAME, runner.run)
+    # 5. Play while this process holds the lease; resume a recording where it stopped. The random
+    #    walk begins anew: to read what it was would take long.
+    checkpointer = PlaybackCheckpointer(
+        runner.progress,
+        app.views,
+        trades,
+        faults,
+        resume=feed.resume if app.settings.feed and isinstance(feed, ReplayFeed) else None,
+        logger=app.logger,
+    )
+    app.run_leased(LEASE_NAME, lambda: checkpointer.run(runner.run))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 
-from tapewire_services.prices.domain import Tick
+from tapewire.feeds import ValidTick
 from tapewire_services.prices.domain.bars import join_lots
 
 
@@ -38,7 +38,7 @@ class DayTrades:
         self._lots.clear()
         self._reported_symbols.clear()
 
-    def add(self, tick: Tick) -> None:
+    def add(self, tick: ValidTick) -> None:
         """Collect the trade of `tick`, if it is one and has a size."""
         if tick.last is not None and tick.last_size:
             self._lots.setdefault(tick.symbol, []).append((tick.last, tick.last_size))

@@ -34,11 +34,16 @@ SERVICE_NAMES = ("alerts", "edge", "insights", "orders", "positions", "prices", 
 
 FIELD_VALIDATION = f"{SERVICES}.field_validation"
 
+PLUGIN_PORTS = {"prices": ("tapewire.feeds",)}
+"""By service: the ports of its plug-ins, which packages outside of the project implement."""
+
 ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
     "tapewire": ("tapewire.events", "tapewire.client"),
     "tapewire.decimals": (),
     "tapewire.values": ("tapewire.decimals", "tapewire.values"),
     "tapewire.events": ("tapewire.values", "tapewire.events"),
+    "tapewire.feeds": ("tapewire.feeds", "tapewire.values"),
+    "tapewire.testing": ("tapewire.feeds", "tapewire.values", "tapewire.testing"),
     "tapewire.views": ("tapewire.decimals", "tapewire.events", "tapewire.views"),
     "tapewire.log": ("tapewire.events", "tapewire.log"),
     "tapewire.runtime": ("tapewire.events", "tapewire.log", "tapewire.runtime"),
@@ -76,6 +81,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
             "tapewire.runtime",
             "tapewire.values",
             FIELD_VALIDATION,
+            *PLUGIN_PORTS.get(name, ()),
             f"{SERVICES}.{name}",
         )
         for name in SERVICE_NAMES

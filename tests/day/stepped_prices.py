@@ -15,10 +15,11 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from tapewire.events import CODEC, PriceUpdated
+from tapewire.feeds import HEARTBEAT_SECONDS
 from tapewire.log import LatestValueStore, Unavailable, encode_token
 from tapewire.runtime import App, Endpoint, RequestContext, run
-from tapewire_services.prices.domain import Tick, TopOfBook, apply_tick, build_price_updated
-from tapewire_services.prices.feed import HEARTBEAT_SECONDS, RecordingFile, TickSource
+from tapewire_services.prices.domain import RecordedTick, TopOfBook, apply_tick, build_price_updated
+from tapewire_services.prices.feed import RecordingFile, TickSource
 from tapewire_services.prices.publisher import PriceUpdatePublisher
 from tapewire_services.prices.service import LEASE_NAME, SERVICE
 
@@ -89,7 +90,7 @@ class SteppedMarket:
         return [update for update in updates if update is not None]
 
     def _rewind(self) -> None:
-        self._ticks = (item for item in self._source.read_day() if isinstance(item, Tick))
+        self._ticks = (item for item in self._source.read_day() if isinstance(item, RecordedTick))
         self._next_tick = next(self._ticks, None)
         self._position_ms = 0
         self._books: dict[str, TopOfBook] = {}

@@ -91,6 +91,7 @@ class Settings(BrokerSettings, frozen=True, kw_only=True):
                "packages are found through their entry points"),
     ] = ()  # fmt: skip
 
+    feed_source: Annotated[str, _setting("installed feed of quotes; empty: TAPEWIRE_FEED")] = ""
     feed: Annotated[str, _setting("recorded market data to replay; empty: a random walk")] = ""
     feed_speed: Annotated[
         float,

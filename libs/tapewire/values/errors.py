@@ -18,6 +18,7 @@ class FaultReason(enum.StrEnum):
     NO_TIME_ZONE = "no_time_zone"
     TIME_OUT_OF_RANGE = "time_out_of_range"
     NOT_A_SYMBOL = "not_a_symbol"
+    SIZE_WITHOUT_PRICE = "size_without_price"
 
 
 class InvalidValue(ValueError):

@@ -12,10 +12,15 @@ from tapewire_services.prices.domain.ticks import (
     LineFault,
     MalformedHeader,
     MalformedLine,
-    Tick,
+    RecordedTick,
     parse_tick,
 )
-from tapewire_services.prices.domain.top_of_book import TopOfBook, apply_tick, build_price_updated
+from tapewire_services.prices.domain.top_of_book import (
+    TopOfBook,
+    apply_tick,
+    build_price_updated,
+    forget_quote,
+)
 
 __all__ = [
     "DAY_MS",
@@ -26,9 +31,10 @@ __all__ = [
     "MalformedHeader",
     "MalformedLine",
     "RandomWalk",
-    "Tick",
+    "RecordedTick",
     "TopOfBook",
     "apply_tick",
     "build_price_updated",
+    "forget_quote",
     "parse_tick",
 ]

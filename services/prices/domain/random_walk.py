@@ -13,7 +13,7 @@ from decimal import Decimal
 
 import msgspec
 
-from tapewire_services.prices.domain.ticks import DAY_MS, Tick
+from tapewire_services.prices.domain.ticks import DAY_MS, RecordedTick
 
 LOT_SIZE = 100
 """Shares. Sizes in the book are multiples of it."""
@@ -59,12 +59,12 @@ class RandomWalk:
             _SymbolWalk(seed, symbol) for symbol in dict.fromkeys(symbols or DEFAULT_SYMBOLS)
         ]
 
-    def read_day(self) -> Iterator[Tick]:
+    def read_day(self) -> Iterator[RecordedTick]:
         """Yield the ticks of the next day in order of time. Prices continue from the day before."""
         return heapq.merge(*(path.generate_day() for path in self._symbol_walks), key=_tick_time)
 
 
-def _tick_time(tick: Tick) -> int:
+def _tick_time(tick: RecordedTick) -> int:
     return tick.ms
 
 
@@ -83,7 +83,7 @@ class _SymbolWalk:
         self._bid_lots = self._draw_lots()
         self._ask_lots = self._draw_lots()
 
-    def generate_day(self) -> Iterator[Tick]:
+    def generate_day(self) -> Iterator[RecordedTick]:
         ms = 0
         yield self._build_tick(ms)
         while (ms := ms + 1 + int(self._random.expovariate(1 / MEAN_TICK_INTERVAL_MS))) < DAY_MS:
@@ -93,14 +93,14 @@ class _SymbolWalk:
                 else self._change_quote(ms)
             )
 
-    def _change_quote(self, ms: int) -> Tick:
+    def _change_quote(self, ms: int) -> RecordedTick:
         """Change the sizes, and half the time the price and the spread too."""
         if self._random.random() < 0.5:
             self._move_price(self._choose_direction())
         self._bid_lots, self._ask_lots = self._draw_lots(), self._draw_lots()
         return self._build_tick(ms)
 
-    def _make_trade(self, ms: int) -> Tick:
+    def _make_trade(self, ms: int) -> RecordedTick:
         """A buyer lifts the ask or a seller hits the bid, for at most the size shown there."""
         buys = self._choose_direction() > 0
         price, shown = (self._ask, self._ask_lots) if buys else (self._bid, self._bid_lots)
@@ -129,8 +129,10 @@ class _SymbolWalk:
     def _draw_lots(self) -> int:
         return 1 + int(self._random.expovariate(1 / self._profile.typical_lots))
 
-    def _build_tick(self, ms: int, price: int | None = None, lots: int | None = None) -> Tick:
-        return Tick(
+    def _build_tick(
+        self, ms: int, price: int | None = None, lots: int | None = None
+    ) -> RecordedTick:
+        return RecordedTick(
             ms=ms,
             symbol=self._symbol,
             bid=_dollars(self._bid),

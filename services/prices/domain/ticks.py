@@ -1,44 +1,28 @@
 """Parses one line of a recorded feed into a tick, and says what of it cannot be taken.
 
 The first line of a recording names its columns, in any order, and may name further ones. Numbers
-and symbols are what `tapewire.values` takes. A side of the market or a trade with a fault is left
+and symbols are what `tapewire.feeds` takes. A side of the market or a trade with a fault is left
 out, and the rest of its line counts. Start at `parse_tick`.
 """
 
 import csv
 import enum
-import functools
 import re
 from collections.abc import Callable
-from decimal import Decimal
 
 import msgspec
 
-from tapewire.values import (
-    NOT_NEGATIVE,
-    InvalidValue,
-    NumberRange,
-    is_symbol,
-    validate_number,
-    validate_price,
-    validate_symbol,
-)
+from tapewire.feeds.ticks import ValidTick, validate_side, validate_tick_symbol, validate_trade
+from tapewire.values import InvalidValue
 
 DAY_MS = 24 * 60 * 60 * 1000
 """Milliseconds in a day. `ms` is below it."""
 REQUIRED_COLUMNS = ("ms", "symbol", "bid", "bid_size", "ask", "ask_size", "last", "last_size")
 """The columns that a header must name."""
-SIZE_COLUMNS = {"bid": "bid_size", "ask": "ask_size", "last": "last_size"}
-"""By the column of a price, that of its size."""
 MAX_SHOWN_CHARACTERS = 60
 """Characters of a bad value that an error message repeats."""
 
 _MS_PATTERN = re.compile(r"[0-9]{1,8}\Z")
-_PLAIN_NUMBER_PATTERN = re.compile(r"[0-9]{1,12}(\.[0-9]{1,8})?\Z")
-"""The numbers that most lines have: they need no rounding and no check of their bounds."""
-ZERO = Decimal(0)
-_is_known_symbol = functools.lru_cache(maxsize=16_384)(is_symbol)
-"""The same symbols come again and again."""
 
 
 class LineFault(enum.StrEnum):
@@ -48,8 +32,6 @@ class LineFault(enum.StrEnum):
     FIELD_COUNT = "field_count"
     TOO_LONG = "too_long"
     NOT_A_TIME = "not_a_time"
-    SIZE_WITHOUT_PRICE = "size_without_price"
-    TOO_MANY_SYMBOLS = "too_many_symbols"
     TRUNCATED = "truncated"
 
 
@@ -73,27 +55,10 @@ class MalformedLine(ValueError):
         self.reason = reason
 
 
-class Tick(msgspec.Struct, frozen=True, kw_only=True):
-    """A change in one symbol at `ms`, in milliseconds since the first midnight of the feed.
-
-    Prices are dollars a share, sizes are shares. None means unchanged for bid and ask, and no trade
-    for `last`. A side whose price and size are 0 has no offer.
-    """
+class RecordedTick(ValidTick, frozen=True, kw_only=True):
+    """A tick at `ms`, in milliseconds since the first midnight of the recording."""
 
     ms: int
-    symbol: str
-    bid: Decimal | None = None
-    bid_size: Decimal | None = None
-    ask: Decimal | None = None
-    ask_size: Decimal | None = None
-    last: Decimal | None = None
-    last_size: Decimal | None = None
-
-
-Pair = tuple[Decimal | None, Decimal | None]
-"""A price and a size."""
-NO_OFFER: Pair = (ZERO, ZERO)
-NOTHING: Pair = (None, None)
 
 
 class ColumnLayout(msgspec.Struct, frozen=True):
@@ -126,7 +91,7 @@ class ColumnLayout(msgspec.Struct, frozen=True):
 
 def parse_tick(
     columns: ColumnLayout, line: int, raw: bytes, on_fault: Callable[[MalformedLine], None]
-) -> Tick:
+) -> RecordedTick:
     """Parse line number `line`; the header is line 1.
 
     A side with a fault has no offer, and a trade with a fault is none; `on_fault` is called with
@@ -139,20 +104,17 @@ def parse_tick(
     if len(fields) != columns.field_count:
         problem = f"has {len(fields)} fields, not {columns.field_count}"
         raise MalformedLine(line, None, ",".join(fields), problem, LineFault.FIELD_COUNT)
-    ms, symbol, bid, bid_size, ask, ask_size, last, last_size = [
-        fields[index].strip() for index in columns.indexes
-    ]
+    ms, symbol, *numbers = [fields[index].strip() for index in columns.indexes]
+    bid, bid_size, ask, ask_size, last, last_size = [text or None for text in numbers]
+
+    def handle_fault(error: InvalidValue) -> None:
+        on_fault(_to_malformed_line(line, error))
+
     at, name = _parse_ms(line, ms), _parse_symbol(line, symbol)
-    bid_side = _parse_pair(line, "bid", bid, bid_size, on_fault) or NO_OFFER
-    ask_side = _parse_pair(line, "ask", ask, ask_size, on_fault) or NO_OFFER
-    trade = _parse_pair(line, "last", last, last_size, on_fault) or NO_OFFER
-    if trade is NO_OFFER:
-        trade = NOTHING
-    elif trade[0] is None and trade is not NOTHING:
-        problem = f"is no price, yet {last_size} shares were traded"
-        on_fault(MalformedLine(line, "last", last, problem, LineFault.SIZE_WITHOUT_PRICE))
-        trade = NOTHING
-    return Tick(
+    bid_side = validate_side("bid", bid, bid_size, handle_fault)
+    ask_side = validate_side("ask", ask, ask_size, handle_fault)
+    trade = validate_trade(last, last_size, handle_fault)
+    return RecordedTick(
         ms=at,
         symbol=name,
         bid=bid_side[0],
@@ -187,41 +149,12 @@ def _parse_ms(line: int, text: str) -> int:
 
 
 def _parse_symbol(line: int, text: str) -> str:
-    if _is_known_symbol(text):
-        return text
     try:
-        return validate_symbol("symbol", text)
+        return validate_tick_symbol(text)
     except InvalidValue as error:
-        raise _to_line_fault(line, text, error) from None
+        raise _to_malformed_line(line, error) from None
 
 
-def _parse_pair(
-    line: int, column: str, price: str, size: str, on_fault: Callable[[MalformedLine], None]
-) -> Pair | None:
-    """Return the price and the size of a side or a trade; None after a fault. A price of 0 without
-    a size is how feeds write that there is none."""
-    if not price and not size:
-        return NOTHING
-    try:
-        number = _parse_number(column, price, None)
-        amount = _parse_number(SIZE_COLUMNS[column], size, NOT_NEGATIVE)
-    except InvalidValue as error:
-        text = size if error.field.endswith("_size") else price
-        on_fault(_to_line_fault(line, text, error))
-        return None
-    return NO_OFFER if number is not None and not number and not amount else (number, amount)
-
-
-def _parse_number(column: str, text: str, allowed: NumberRange | None) -> Decimal | None:
-    """Return a number of the range, a price where that is None; None for an empty field."""
-    if _PLAIN_NUMBER_PATTERN.match(text):
-        return Decimal(text)
-    if not text:
-        return None
-    return (
-        validate_price(column, text) if allowed is None else validate_number(column, text, allowed)
-    )
-
-
-def _to_line_fault(line: int, text: str, error: InvalidValue) -> MalformedLine:
+def _to_malformed_line(line: int, error: InvalidValue) -> MalformedLine:
+    text = "" if error.value is None else str(error.value)
     return MalformedLine(line, error.field, text, error.requirement, error.reason)

@@ -13,8 +13,8 @@ import msgspec
 
 from tapewire.decimals import percent_change, round_half_even
 from tapewire.events import PriceUpdated
+from tapewire.feeds.ticks import ValidTick
 from tapewire.values import MAX_PLACES
-from tapewire_services.prices.domain.ticks import Tick
 
 ZERO = Decimal(0)
 
@@ -60,7 +60,7 @@ class TopOfBook(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.ask) or (self.ask is not None and bool(self.ask_size))
 
 
-def apply_tick(book: TopOfBook, tick: Tick) -> TopOfBook:
+def apply_tick(book: TopOfBook, tick: ValidTick) -> TopOfBook:
     """Return `book` after `tick`, a tick of the same symbol."""
     after = TopOfBook(
         symbol=book.symbol,
@@ -69,14 +69,27 @@ def apply_tick(book: TopOfBook, tick: Tick) -> TopOfBook:
         bid_size=book.bid_size if tick.bid_size is None else tick.bid_size,
         ask_size=book.ask_size if tick.ask_size is None else tick.ask_size,
         last=book.last if tick.last is None else tick.last,
-        volume=book.volume if tick.last_size is None else book.volume + tick.last_size,
-        opening_price=book.opening_price,
+        volume=_volume_after(book, tick),
+        opening_price=book.opening_price if tick.day_open is None else tick.day_open,
     )
     if after.opening_price is None and (
         after.last is not None or (after.has_bid and after.has_ask)
     ):
         return msgspec.structs.replace(after, opening_price=after.price)
     return after
+
+
+def _volume_after(book: TopOfBook, tick: ValidTick) -> Decimal:
+    if tick.volume is not None:
+        return tick.volume
+    return book.volume if tick.last_size is None else book.volume + tick.last_size
+
+
+def forget_quote(book: TopOfBook) -> TopOfBook:
+    """Return `book` without its sides: what they are now is not known."""
+    return TopOfBook(
+        symbol=book.symbol, last=book.last, volume=book.volume, opening_price=book.opening_price
+    )
 
 
 def build_price_updated(

@@ -1,31 +1,19 @@
-"""Market data feeds: the port that a vendor's adapter implements, and a feed that replays ticks.
+"""Market data feeds that come with the service, and the choice of one.
 
-`port` defines a feed. `replay_feed` plays a source of ticks at any speed. Sources are a
-`recording_file` and the random walk of `tapewire_services.prices.domain`; `factory` picks one by
-the settings. Start at `port`, then read `replay_feed`.
+`tapewire.feeds` defines a feed. `replay_feed` plays a source of ticks at any speed. Sources are a
+`recording_file` and the random walk of `tapewire_services.prices.domain`. `factory` makes the feed
+that the settings name. Start at `factory`.
 """
 
-from tapewire_services.prices.feed.factory import create_replay_feed
-from tapewire_services.prices.feed.port import (
-    HEARTBEAT_SECONDS,
-    FeedError,
-    FeedProgress,
-    MarketDataFeed,
-    TickBatch,
-    TickSource,
-)
+from tapewire_services.prices.feed.factory import create_feed, create_replay_feed
 from tapewire_services.prices.feed.recording_file import RecordingFile
-from tapewire_services.prices.feed.replay_feed import EndBehavior, ReplayFeed
+from tapewire_services.prices.feed.replay_feed import EndBehavior, ReplayFeed, TickSource
 
 __all__ = [
-    "HEARTBEAT_SECONDS",
     "EndBehavior",
-    "FeedError",
-    "FeedProgress",
-    "MarketDataFeed",
     "RecordingFile",
     "ReplayFeed",
-    "TickBatch",
     "TickSource",
+    "create_feed",
     "create_replay_feed",
 ]

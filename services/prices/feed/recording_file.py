@@ -15,21 +15,19 @@ from typing import BinaryIO, cast
 
 import msgspec
 
+from tapewire.feeds import FeedError
 from tapewire_services.prices.domain import (
     DAY_MS,
     ColumnLayout,
     LineFault,
     MalformedHeader,
     MalformedLine,
-    Tick,
+    RecordedTick,
     parse_tick,
 )
-from tapewire_services.prices.feed.port import FeedError
 
 MAX_LINE_BYTES = 4096
 """The longest line of a recording."""
-MAX_SYMBOLS = 10_000
-"""Symbols in a recording at most; lines of further symbols count as malformed."""
 MAX_LATE_MS = 60 * 60 * 1000
 """How late a line from before midnight may be, in milliseconds of the recording."""
 GZIP_MAGIC = b"\x1f\x8b"
@@ -52,7 +50,7 @@ class RecordingFile:
         with self._open_after_header():
             pass
 
-    def read_day(self) -> Iterator[Tick | MalformedLine]:
+    def read_day(self) -> Iterator[RecordedTick | MalformedLine]:
         """Yield every line as a tick, or as the error that says why it is not one. What cannot be
         taken of a tick precedes it. Empty lines are skipped. After a midnight `ms` goes on beyond a
         day.
@@ -60,7 +58,6 @@ class RecordingFile:
         Raises:
             FeedError: The file can no longer be opened.
         """
-        symbols: set[str] = set()
         faults: list[MalformedLine] = []
         midnights = _MidnightCounter()
         line = 1
@@ -71,11 +68,11 @@ class RecordingFile:
                     if not _is_complete_line(stream, raw):
                         yield _build_line_too_long(line, raw)
                     elif raw.strip():
-                        item = _parse_line(columns, line, raw, symbols, faults.append)
+                        item = _parse_line(columns, line, raw, faults.append)
                         if faults:
                             yield from faults
                             faults.clear()
-                        yield midnights.place(item) if isinstance(item, Tick) else item
+                        yield midnights.place(item) if isinstance(item, RecordedTick) else item
             except READ_ERRORS as error:
                 problem = f"and all after it cannot be read: {error}"
                 yield MalformedLine(line + 1, None, "", problem, LineFault.TRUNCATED)
@@ -109,7 +106,7 @@ class _MidnightCounter:
         self._last_ms = 0
         self._offset_ms = 0
 
-    def place(self, tick: Tick) -> Tick:
+    def place(self, tick: RecordedTick) -> RecordedTick:
         """Return `tick`, the next of the recording, at its time since the first midnight."""
         ms = tick.ms + self._offset_ms
         if ms < self._last_ms - DAY_MS // 2:
@@ -145,19 +142,9 @@ def _build_line_too_long(line: int, raw: bytes) -> MalformedLine:
 
 
 def _parse_line(
-    columns: ColumnLayout,
-    line: int,
-    raw: bytes,
-    symbols: set[str],
-    on_fault: Callable[[MalformedLine], None],
-) -> Tick | MalformedLine:
+    columns: ColumnLayout, line: int, raw: bytes, on_fault: Callable[[MalformedLine], None]
+) -> RecordedTick | MalformedLine:
     try:
-        tick = parse_tick(columns, line, raw, on_fault)
+        return parse_tick(columns, line, raw, on_fault)
     except MalformedLine as bad:
         return bad
-    if tick.symbol not in symbols:
-        if len(symbols) == MAX_SYMBOLS:
-            problem = f"is one symbol more than {MAX_SYMBOLS}"
-            return MalformedLine(line, "symbol", tick.symbol, problem, LineFault.TOO_MANY_SYMBOLS)
-        symbols.add(tick.symbol)
-    return tick

@@ -9,13 +9,12 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator
-from typing import Literal
+from typing import Literal, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from tapewire_services.prices.domain import MalformedLine, Tick
-from tapewire_services.prices.feed.fault_log import FeedFaultLog
-from tapewire_services.prices.feed.port import FeedError, FeedProgress, TickBatch, TickSource
+from tapewire.feeds import FaultLog, FeedError, FeedProgress, TickBatch
+from tapewire_services.prices.domain import LineFault, MalformedLine, RecordedTick
 
 LINES_PER_CHUNK = 256
 """Lines read before other tasks get a turn: a few milliseconds of work."""
@@ -31,8 +30,21 @@ LONG_WAIT_SECONDS = 60.0
 EndBehavior = Literal["loop", "stop"]
 
 
+class TickSource(Protocol):
+    """Ticks that carry their own time, one day at a time, for `ReplayFeed` to play."""
+
+    @property
+    def name(self) -> str: ...
+
+    def read_day(self) -> Iterator[RecordedTick | MalformedLine]:
+        """Yield the ticks of the next day in order of time. May raise FeedError."""
+
+
 class ReplayFeed:
     """Plays `source` at `speed` times real time.
+
+    Unlike a feed of a live market, it misses nothing while it is not called: a second call of
+    `stream_batches` continues where the first one stopped, and neither skips nor repeats a tick.
 
     The due time of a tick counts from the first tick of its day, so delays are caught up with and
     do not add up.
@@ -41,6 +53,7 @@ class ReplayFeed:
         end: What follows a day: `loop` the next day, `stop` nothing.
         symbols: The symbols to play; empty means all. One that the source does not have stands for
             the one of that name in upper case.
+        faults: Counts the lines and parts of lines that cannot be taken.
         heartbeat_seconds: An empty batch follows this long after a batch, since a recording whose
             next tick is not due is heard all the same.
 
@@ -53,6 +66,7 @@ class ReplayFeed:
         source: TickSource,
         *,
         logger: FilteringBoundLogger,
+        faults: FaultLog | None = None,
         speed: float = 1.0,
         end: EndBehavior = "loop",
         symbols: Collection[str] = (),
@@ -72,8 +86,8 @@ class ReplayFeed:
         self._sleep = sleep
         self._heartbeat_seconds = heartbeat_seconds
 
-        self._items: Iterator[Tick | MalformedLine] | None = None
-        self._pending_tick: Tick | None = None
+        self._items: Iterator[RecordedTick | MalformedLine] | None = None
+        self._pending_tick: RecordedTick | None = None
         """A tick that was read but is not due yet."""
         self._time_origin: tuple[float, int] | None = None
         """A reading of the clock and the `ms` that is due at it; None: set by the next tick."""
@@ -82,7 +96,7 @@ class ReplayFeed:
         """The `ms` up to which another process has played the day; None: not resuming."""
         self._has_ended = False
         self._day_number = self._last_tick_ms = self._row_count = 0
-        self._faults = FeedFaultLog(self._logger, clock)
+        self._faults = faults or FaultLog(self._logger, clock)
         self._counts_at_day_start = (0, 0)
         self._symbols_seen: set[str] = set()
         """The symbols that have had a tick today."""
@@ -99,7 +113,7 @@ class ReplayFeed:
                 self._logger.info("feed.waiting", seconds=round(wait), ms=self._last_tick_ms)
             while wait > self._heartbeat_seconds:
                 await self._sleep(self._heartbeat_seconds)
-                yield TickBatch(())
+                yield TickBatch()
                 wait = next_due - self._clock()
             await self._sleep(max(0.0, wait))
 
@@ -108,11 +122,9 @@ class ReplayFeed:
         return FeedProgress(
             name=self._source.name,
             rows=self._row_count,
-            malformed=self._faults.counts.total(),
-            malformed_by_reason=dict(self._faults.counts),
+            ended=self._has_ended,
             day=self._day_number,
             ms=self._last_tick_ms,
-            ended=self._has_ended,
         )
 
     def resume(self, ms: int) -> None:
@@ -131,7 +143,7 @@ class ReplayFeed:
 
     def _read_due_batch(self) -> tuple[TickBatch, float]:
         """Return the ticks that are due, and the clock time at which more may be due."""
-        ticks: list[Tick] = []
+        ticks: list[RecordedTick] = []
         next_due = now = self._clock()
         is_catch_up = self._catch_up_until_ms is not None
         for _ in range(LINES_PER_CHUNK):
@@ -140,7 +152,7 @@ class ReplayFeed:
                 next_due = now + self._finish_day()
                 break
             if isinstance(item, MalformedLine):
-                self._faults.record(item)
+                self._handle_fault(item)
             elif is_catch_up and item.ms > (self._catch_up_until_ms or 0):
                 self._pending_tick = item
                 self._time_origin, self._catch_up_until_ms = (
@@ -161,9 +173,14 @@ class ReplayFeed:
                 self._last_tick_ms = self._last_tick_ms if is_catch_up else item.ms
         is_day_start = self._is_day_start_pending and bool(ticks)
         self._is_day_start_pending = self._is_day_start_pending and not ticks
-        return TickBatch(tuple(ticks), is_day_start, is_catch_up), next_due
+        return TickBatch(tuple(ticks), is_day_start=is_day_start, is_catch_up=is_catch_up), next_due
 
-    def _next_item(self) -> Tick | MalformedLine | None:
+    def _handle_fault(self, fault: MalformedLine) -> None:
+        self._faults.record(fault.reason, str(fault))
+        if fault.reason == LineFault.TRUNCATED:
+            self._logger.error("feed.truncated", line=fault.line, reason=str(fault))
+
+    def _next_item(self) -> RecordedTick | MalformedLine | None:
         """Return the pending tick or the next item; None at the end of the day."""
         if self._pending_tick is not None:
             tick, self._pending_tick = self._pending_tick, None
@@ -172,11 +189,11 @@ class ReplayFeed:
             self._begin_day()
         assert self._items is not None  # noqa: S101
         item = next(self._items, None)
-        if isinstance(item, Tick):
+        if isinstance(item, RecordedTick):
             self._row_count += 1
         return item
 
-    def _due_time(self, tick: Tick, now: float) -> float:
+    def _due_time(self, tick: RecordedTick, now: float) -> float:
         """The clock time at which `tick` is due. The first tick of a day is due at once."""
         if self._time_origin is None:
             self._time_origin = (now, tick.ms)

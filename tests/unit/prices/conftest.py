@@ -8,7 +8,13 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from tapewire_services.prices.domain import MalformedLine, Tick
+from tapewire.feeds import FaultLog, TickBatch
+from tapewire_services.prices.domain import MalformedLine, RecordedTick
+
+
+def times(batch: TickBatch) -> list[int]:
+    """The times of the ticks of a recording."""
+    return [tick.ms for tick in batch.ticks if isinstance(tick, RecordedTick)]
 
 
 class ManualClock:
@@ -32,11 +38,11 @@ class ScriptedDays:
 
     name = "days"
 
-    def __init__(self, *days: Sequence[Tick | MalformedLine]) -> None:
+    def __init__(self, *days: Sequence[RecordedTick | MalformedLine]) -> None:
         self._days = list(days)
         self.days_started = 0
 
-    def read_day(self) -> Iterator[Tick | MalformedLine]:
+    def read_day(self) -> Iterator[RecordedTick | MalformedLine]:
         items = self._days[min(self.days_started, len(self._days) - 1)]
         self.days_started += 1
         return iter(items)
@@ -50,6 +56,11 @@ def time() -> ManualClock:
 @pytest.fixture
 def capture() -> LogCapture:
     return LogCapture()
+
+
+@pytest.fixture
+def faults(logger: Any, time: ManualClock) -> FaultLog:
+    return FaultLog(logger, time)
 
 
 @pytest.fixture

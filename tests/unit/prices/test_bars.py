@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from structlog.testing import LogCapture
 
 from tapewire.events import CODEC, PriceUpdated
+from tapewire.feeds import FaultLog
 from tapewire.log.jetstream.bar_streams import StoredQuote
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 from tapewire.runtime.contracts.bars import INTERVAL_SECONDS
 from tapewire_services.prices.bars.book import BarBook, decode_bars
 from tapewire_services.prices.day_trades import DayTrades
-from tapewire_services.prices.domain import RandomWalk, Tick
+from tapewire_services.prices.domain import RandomWalk, RecordedTick
 from tapewire_services.prices.domain.bars import PriceBar, SymbolBars, fold_quote, merge_bars
 from tapewire_services.prices.feed import RecordingFile, ReplayFeed
 from tapewire_services.prices.publisher import PriceUpdatePublisher
@@ -39,7 +40,7 @@ HISTORY = "e1"
 
 
 async def publish_day(
-    ticks: Sequence[Tick], logger: Any, capture: LogCapture
+    ticks: Sequence[RecordedTick], logger: Any, capture: LogCapture
 ) -> list[PriceUpdated]:
     """The quotes that the price service publishes of a day, in order."""
     clock = ManualClock()
@@ -56,7 +57,7 @@ async def publish_day(
         lambda _, value: quotes.append(CODEC.decode(value.data, PriceUpdated)), lambda _: None
     )
     publisher = PriceUpdatePublisher(market, logger=logger)
-    runner = FeedRunner(feed, publisher, DayTrades(now), logger=logger, now=now)
+    runner = FeedRunner(feed, publisher, DayTrades(now), FaultLog(logger), logger=logger, now=now)
     running = asyncio.create_task(runner.run())
     await wait_until(
         "the day is played",
@@ -75,7 +76,9 @@ def store(quotes: Sequence[PriceUpdated]) -> list[StoredQuote]:
     ]
 
 
-def calculate_bars(ticks: Sequence[Tick], quotes: Sequence[PriceUpdated], seconds: int) -> Any:
+def calculate_bars(
+    ticks: Sequence[RecordedTick], quotes: Sequence[PriceUpdated], seconds: int
+) -> Any:
     """By symbol and start: open, high, low, close and volume of the trades, each at the time of the
     first quote that counts it; without any trade of the middles of the quotes."""
     bars: dict[tuple[str, int], list[Decimal]] = {}
@@ -148,17 +151,21 @@ def build_bars(owners: Sequence[Sequence[StoredQuote]], rng: random.Random | Non
     }
 
 
-def synthetic_day(seed: int, seconds: int) -> list[Tick]:
+def synthetic_day(seed: int, seconds: int) -> list[RecordedTick]:
     """Ticks of a random walk, with bursts: several trades of a symbol in a millisecond."""
-    rng, ticks = random.Random(seed), list[Tick]()
+    rng, ticks = random.Random(seed), list[RecordedTick]()
     for tick in RandomWalk(seed, ("IBM", "BRK.B")).read_day():
         if tick.ms > seconds * 1000:
             return ticks
         ticks.append(tick)
         if rng.random() < 0.2 and tick.last is not None:
             ticks += [
-                Tick(ms=tick.ms, symbol=tick.symbol, last=tick.last + rng.choice((-1, 0, 1)),
-                     last_size=Decimal(rng.choice((1, 100))))
+                RecordedTick(
+                    ms=tick.ms,
+                    symbol=tick.symbol,
+                    last=tick.last + rng.choice((-1, 0, 1)),
+                    last_size=Decimal(rng.choice((1, 100))),
+                )
                 for _ in range(rng.randint(1, 30))
             ]  # fmt: skip
     return ticks
@@ -166,15 +173,17 @@ def synthetic_day(seed: int, seconds: int) -> list[Tick]:
 
 class TestExactness:
     @pytest.fixture(params=["recorded", "synthetic"])
-    def ticks(self, request: pytest.FixtureRequest) -> list[Tick]:
+    def ticks(self, request: pytest.FixtureRequest) -> list[RecordedTick]:
         if request.param == "synthetic":
             return synthetic_day(3, 400)
         if not RECORDED_TICKS.is_file():
             pytest.skip(f"the recorded market data is not at {DATA}")
-        return [one for one in RecordingFile(RECORDED_TICKS).read_day() if isinstance(one, Tick)]
+        return [
+            one for one in RecordingFile(RECORDED_TICKS).read_day() if isinstance(one, RecordedTick)
+        ]
 
     async def test_each_bar_is_what_the_ticks_say_whoever_folded_them(
-        self, ticks: list[Tick], logger: Any, capture: LogCapture
+        self, ticks: list[RecordedTick], logger: Any, capture: LogCapture
     ) -> None:
         quotes = await publish_day(ticks, logger, capture)
         stored = store(quotes)

@@ -9,19 +9,20 @@ import msgspec
 import pytest
 
 from tapewire.events import CODEC
+from tapewire.feeds import FaultLog
 from tapewire.log.checkpoint import Checkpoint, decode_checkpoint, encode_checkpoint
 from tapewire.log.feed_state import CHECKPOINT_KEY, FeedState
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 from tapewire_services.prices import playback_checkpoint
 from tapewire_services.prices.day_trades import DayTrades
-from tapewire_services.prices.domain import Tick
+from tapewire_services.prices.domain import RecordedTick
 from tapewire_services.prices.feed import ReplayFeed
 from tapewire_services.prices.playback_checkpoint import (
     MAX_RESUME_AGE_SECONDS,
     PlaybackCheckpointer,
 )
 from tests.harness.waiting import wait_until
-from tests.unit.prices.conftest import ScriptedDays
+from tests.unit.prices.conftest import ScriptedDays, times
 
 AT = datetime(2024, 5, 6, 13, 30, tzinfo=UTC)
 
@@ -30,23 +31,26 @@ class Player:
     """A process that plays five ticks, a millisecond apart, of a day that does not end."""
 
     def __init__(self, server: MemoryServer, logger: Any, later: float = 0.0) -> None:
-        days = ScriptedDays([Tick(ms=ms, symbol="IBM") for ms in (*range(5), 80_000_000)])
+        days = ScriptedDays([RecordedTick(ms=ms, symbol="IBM") for ms in (*range(5), 80_000_000)])
         self.replay = ReplayFeed(days, logger=logger)
         self.values = MemoryLatestValueStore(server, stream="VIEWS", prefix="view")
         self.trades = DayTrades(lambda: AT + timedelta(seconds=later))
         self.past: list[int] = []
         self.played: list[int] = []
+        self.faults = FaultLog(logger)
         self._bookmark = PlaybackCheckpointer(
-            self.replay,
+            self.replay.progress,
             self.values,
             self.trades,
+            self.faults,
+            resume=self.replay.resume,
             logger=logger,
             now=lambda: AT + timedelta(seconds=later),
         )
 
     async def play(self) -> None:
         async for beat in self.replay.stream_batches():
-            (self.past if beat.is_catch_up else self.played).extend(tick.ms for tick in beat.ticks)
+            (self.past if beat.is_catch_up else self.played).extend(times(beat))
 
     async def while_(self, what: str, condition: Callable[[], object]) -> None:
         task = asyncio.create_task(self._bookmark.run(self.play))

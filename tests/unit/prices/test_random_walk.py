@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapewire_services.prices.domain import DAY_MS, DEFAULT_SYMBOLS, RandomWalk, Tick
+from tapewire_services.prices.domain import DAY_MS, DEFAULT_SYMBOLS, RandomWalk, RecordedTick
 
 CENT = Decimal("0.01")
 
 
-def minutes(walk: RandomWalk, count: float) -> list[Tick]:
+def minutes(walk: RandomWalk, count: float) -> list[RecordedTick]:
     return list(takewhile(lambda tick: tick.ms < count * 60_000, walk.read_day()))
 
 

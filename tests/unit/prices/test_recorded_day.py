@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tapewire_services.prices.domain import Tick, TopOfBook, apply_tick, build_price_updated
+from tapewire.feeds import FaultLog
+from tapewire_services.prices.domain import RecordedTick, TopOfBook, apply_tick, build_price_updated
 from tapewire_services.prices.feed import RecordingFile, ReplayFeed
 from tests.unit.prices.conftest import ManualClock
 
@@ -24,9 +25,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def ticks(path: Path) -> Iterator[Tick]:
+def ticks(path: Path) -> Iterator[RecordedTick]:
     for item in RecordingFile(path).read_day():
-        assert isinstance(item, Tick), str(item)
+        assert isinstance(item, RecordedTick), str(item)
         yield item
 
 
@@ -73,16 +74,23 @@ def test_the_day_ends_with_the_closing_quotes() -> None:
 
 @pytest.mark.parametrize("speed", [20, 1000, 1e6])
 async def test_the_replay_takes_the_days_duration_divided_by_the_speed(
-    speed: float, time: ManualClock, logger: Any
+    speed: float, time: ManualClock, logger: Any, faults: FaultLog
 ) -> None:
     feed = ReplayFeed(
-        RecordingFile(SECONDS), logger=logger, speed=speed, end="stop", clock=time, sleep=time.sleep
+        RecordingFile(SECONDS),
+        logger=logger,
+        faults=faults,
+        speed=speed,
+        end="stop",
+        clock=time,
+        sleep=time.sleep,
     )
     played = 0
     async for beat in feed.stream_batches():
         played += len(beat.ticks)
     progress = feed.progress()
-    assert (played, progress.rows, progress.malformed) == (74_154, 74_154, 0)
+    assert (played, progress.rows) == (74_154, 74_154)
+    assert faults.counts == {}
     assert progress.ms == 57_599_000
     assert time.now == pytest.approx((57_599_000 - 34_200_000) / 1000 / speed, abs=0.01)
 

@@ -12,20 +12,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import LogCapture
 
-from tapewire_services.prices.domain import LineFault, MalformedLine, Tick
-from tapewire_services.prices.feed import FeedError, RecordingFile, ReplayFeed, TickBatch
+from tapewire.feeds import FaultLog, FeedError, TickBatch
+from tapewire_services.prices.domain import LineFault, MalformedLine, RecordedTick
+from tapewire_services.prices.feed import RecordingFile, ReplayFeed
 from tapewire_services.prices.feed.replay_feed import (
     EARLY_WAKEUP_TOLERANCE_SECONDS,
     LINES_PER_CHUNK,
     MIN_WAIT_SECONDS,
 )
-from tests.unit.prices.conftest import ManualClock, ScriptedDays
+from tests.unit.prices.conftest import ManualClock, ScriptedDays, times
 
 Played = list[tuple[float, list[int]]]
 
 
-def ticks(*times: int, symbol: str = "IBM") -> list[Tick]:
-    return [Tick(ms=ms, symbol=symbol) for ms in times]
+def ticks(*times: int, symbol: str = "IBM") -> list[RecordedTick]:
+    return [RecordedTick(ms=ms, symbol=symbol) for ms in times]
 
 
 def bad(line: int, reason: str = "not_a_number") -> MalformedLine:
@@ -42,10 +43,7 @@ def replay(time: ManualClock, logger: Any) -> Any:
 
 
 async def played(replay: ReplayFeed, time: ManualClock) -> Played:
-    return [
-        (round(time.now, 3), [tick.ms for tick in beat.ticks])
-        async for beat in replay.stream_batches()
-    ]
+    return [(round(time.now, 3), times(beat)) async for beat in replay.stream_batches()]
 
 
 class TestPace:
@@ -113,7 +111,7 @@ class TestPace:
     ) -> None:
         feed, seen = replay(ticks(*range(0, 10_000, 1000))), []
         async for beat in feed.stream_batches():
-            seen.append((round(time.now, 3), [tick.ms for tick in beat.ticks]))
+            seen.append((round(time.now, 3), times(beat)))
             if len(seen) == 1:
                 time.now += 4.5  # the reader was busy, or the process was stopped
         assert seen[:3] == [(0.0, [0]), (4.5, [1000, 2000, 3000, 4000]), (5.0, [5000])]
@@ -126,7 +124,7 @@ class TestPace:
         each tick was late by the reader's processing time."""
         feed, seen = replay(ticks(*range(0, 10_000, 1000))), []
         async for beat in feed.stream_batches():
-            seen.append((round(time.now, 3), beat.ticks[0].ms))
+            seen.append((round(time.now, 3), times(beat)[0]))
             time.now += 0.4
         assert seen == [(float(second), second * 1000) for second in range(10)]
 
@@ -165,7 +163,7 @@ class TestFairness:
     @pytest.mark.parametrize("rubbish", [False, True])
     async def test_other_tasks_run_between_chunks(self, logger: Any, rubbish: bool) -> None:
         lines = 50 * LINES_PER_CHUNK
-        items = [bad(n) if rubbish else Tick(ms=n, symbol="IBM") for n in range(lines)]
+        items = [bad(n) if rubbish else RecordedTick(ms=n, symbol="IBM") for n in range(lines)]
         feed = ReplayFeed(
             ScriptedDays([*items, *ticks(lines)]), logger=logger, speed=1e9, end="stop"
         )
@@ -208,7 +206,7 @@ class TestDays:
         async with contextlib.aclosing(feed.stream_batches()) as beats:
             while len(seen) < 5:
                 beat = await anext(beats)
-                seen.append((time.now, beat.is_day_start, [tick.ms for tick in beat.ticks]))
+                seen.append((time.now, beat.is_day_start, times(beat)))
         assert seen == [
             (0.0, True, [0]),
             (0.5, False, [1000]),
@@ -272,9 +270,7 @@ class TestContinuing:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        assert [[t.ms for t in beat.ticks] async for beat in feed.stream_batches()] == [
-            [10_000_000]
-        ]
+        assert [times(beat) async for beat in feed.stream_batches()] == [[10_000_000]]
 
     async def test_a_closed_feed_emits_nothing(self, replay: Any, time: ManualClock) -> None:
         feed = replay(ticks(0, 1000))
@@ -294,11 +290,11 @@ class TestContinuing:
         self, logger: Any, gaps: list[int], speed: float, busy: list[float], breaks: set[int]
     ) -> None:
         """This holds for any speed, any delays of the reader and any number of interruptions."""
-        times = [sum(gaps[: n + 1]) for n in range(len(gaps))]
+        due = [sum(gaps[: n + 1]) for n in range(len(gaps))]
         clock = ManualClock()
         seen: list[tuple[float, int]] = []
         feed = ReplayFeed(
-            ScriptedDays(ticks(*times)),
+            ScriptedDays(ticks(*due)),
             logger=logger,
             speed=speed,
             end="stop",
@@ -311,29 +307,29 @@ class TestContinuing:
             while not feed.progress().ended:
                 async with contextlib.aclosing(feed.stream_batches()) as running:
                     async for beat in running:
-                        seen.extend((clock.now, tick.ms) for tick in beat.ticks)
+                        seen.extend((clock.now, ms) for ms in times(beat))
                         clock.now += busy[beats] if beats < len(busy) else 0
                         beats += 1
                         if beats in breaks:
                             break
 
         asyncio.run(play())
-        assert [ms for _, ms in seen] == times
+        assert [ms for _, ms in seen] == due
         if not breaks:
             assert all(
-                at >= (ms - times[0]) / 1000 / speed - EARLY_WAKEUP_TOLERANCE_SECONDS - 1e-6
+                at >= (ms - due[0]) / 1000 / speed - EARLY_WAKEUP_TOLERANCE_SECONDS - 1e-6
                 for at, ms in seen
             )
 
 
 class TestReports:
     async def test_malformed_lines_are_counted_and_skipped(
-        self, replay: Any, time: ManualClock
+        self, replay: Any, time: ManualClock, faults: FaultLog
     ) -> None:
-        feed = replay([*ticks(0), bad(3), *ticks(1000), bad(5)])
+        feed = replay([*ticks(0), bad(3), *ticks(1000), bad(5)], faults=faults)
         assert await played(feed, time) == [(0.0, [0]), (1.0, [1000])]
         progress = feed.progress()
-        assert (progress.rows, progress.malformed, progress.ms) == (2, 2, 1000)
+        assert (progress.rows, faults.counts.total(), progress.ms) == (2, 2, 1000)
         assert (progress.name, progress.day, progress.ended) == ("days", 1, True)
 
     async def test_malformed_lines_are_logged_with_line_and_reason(
@@ -341,27 +337,28 @@ class TestReports:
     ) -> None:
         await played(replay([bad(3), *ticks(0)]), time)
         assert capture.entries[0] == {
-            "event": "feed.malformed_line",
+            "event": "feed.fault",
             "log_level": "warning",
             "level": "warning",
             "feed": "days",
-            "line": 3,
+            "fault": "not_a_number",
             "reason": "line 3, column bid: 'x' is not a number",
         }
 
     async def test_every_reason_is_counted_and_logged_however_often_others_came(
-        self, replay: Any, time: ManualClock, capture: LogCapture
+        self, replay: Any, time: ManualClock, capture: LogCapture, faults: FaultLog
     ) -> None:
-        feed = replay([*(bad(n) for n in range(500)), bad(500, "not_a_symbol"), *ticks(0)])
+        items = [*(bad(n) for n in range(500)), bad(500, "not_a_symbol"), *ticks(0)]
+        feed = replay(items, faults=faults)
         await played(feed, time)
         assert [entry["event"] for entry in capture.entries] == [
-            "feed.malformed_line",
-            "feed.malformed_line",
-            "feed.malformed_lines",
+            "feed.fault",
+            "feed.fault",
+            "feed.faults",
             "feed.day_finished",
         ]
         counts = {"not_a_number": 500, "not_a_symbol": 1}
-        assert capture.entries[-2]["counts"] == counts == feed.progress().malformed_by_reason
+        assert capture.entries[-2]["counts"] == counts == faults.counts
         totals = capture.entries[-1]
         assert (totals["rows"], totals["malformed"], totals["symbols"]) == (1, 501, 1)
 
@@ -370,7 +367,7 @@ class TestReports:
     ) -> None:
         day = [item for n in range(1000) for item in (bad(n), *ticks(n * 1000))]
         await played(replay(day, symbols=("IBM",)), time)
-        summaries = [one for one in capture.entries if one["event"] == "feed.malformed_lines"]
+        summaries = [one for one in capture.entries if one["event"] == "feed.faults"]
         assert len(summaries) in range(16, 19)
         assert summaries[-1]["counts"] == {"not_a_number": 1000}
 
@@ -393,7 +390,7 @@ class TestResuming:
         feed.resume(2500)
         assert feed.progress().ms == 2500
         seen = [
-            (time.now, beat.is_catch_up, beat.is_day_start, [tick.ms for tick in beat.ticks])
+            (time.now, beat.is_catch_up, beat.is_day_start, times(beat))
             async for beat in feed.stream_batches()
         ]
         assert seen == [
@@ -411,7 +408,7 @@ class TestResuming:
         past, seen = 0, list[int]()
         async for beat in feed.stream_batches():
             past += len(beat.ticks) if beat.is_catch_up else 0
-            seen += [] if beat.is_catch_up else [tick.ms for tick in beat.ticks]
+            seen += [] if beat.is_catch_up else times(beat)
             assert feed.progress().ms >= lines, "the position went back"
         assert (past, seen, time.now) == (lines, [lines + 999], 0.999)
 
@@ -427,5 +424,5 @@ class TestResuming:
         async with contextlib.aclosing(feed.stream_batches()) as beats:
             for _ in range(3):
                 beat = await anext(beats)
-                seen.append((beat.is_catch_up, beat.is_day_start, [tick.ms for tick in beat.ticks]))
+                seen.append((beat.is_catch_up, beat.is_day_start, times(beat)))
         assert seen == [(True, True, [0, 1000]), (False, True, [0]), (False, False, [1000])]

@@ -13,7 +13,7 @@ from tapewire_services.prices.domain import (
     ColumnLayout,
     MalformedHeader,
     MalformedLine,
-    Tick,
+    RecordedTick,
     parse_tick,
 )
 
@@ -25,20 +25,20 @@ def ignore(_: MalformedLine) -> None:
     """Take what can be taken."""
 
 
-def parse(text: str) -> tuple[Tick, list[MalformedLine]]:
+def parse(text: str) -> tuple[RecordedTick, list[MalformedLine]]:
     """The tick of a line, and what of it cannot be taken."""
     faults: list[MalformedLine] = []
     return parse_tick(USUAL, 17, text.encode(), faults.append), faults
 
 
-def line(text: str) -> Tick:
+def line(text: str) -> RecordedTick:
     tick, faults = parse(text)
     assert faults == []
     return tick
 
 
 def test_a_complete_line_is_parsed_exactly() -> None:
-    assert line("34200000,BAC,13.90,41300,13.91,14900,13.91,19800\n") == Tick(
+    assert line("34200000,BAC,13.90,41300,13.91,14900,13.91,19800\n") == RecordedTick(
         ms=34200000,
         symbol="BAC",
         bid=Decimal("13.90"),
@@ -51,17 +51,17 @@ def test_a_complete_line_is_parsed_exactly() -> None:
 
 
 def test_empty_fields_are_missing_values() -> None:
-    assert line("34200019,BAC,,,,,13.91,2000") == Tick(
+    assert line("34200019,BAC,,,,,13.91,2000") == RecordedTick(
         ms=34200019, symbol="BAC", last=Decimal("13.91"), last_size=Decimal(2000)
     )
-    assert line("34200020,AIG,49.03,100,,,,") == Tick(
+    assert line("34200020,AIG,49.03,100,,,,") == RecordedTick(
         ms=34200020, symbol="AIG", bid=Decimal("49.03"), bid_size=Decimal(100)
     )
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
 def test_line_endings_and_spaces_around_fields_do_not_matter(ending: str) -> None:
-    assert line(f" 1 , IBM ,181.85, 200,,,,{ending}") == Tick(
+    assert line(f" 1 , IBM ,181.85, 200,,,,{ending}") == RecordedTick(
         ms=1, symbol="IBM", bid=Decimal("181.85"), bid_size=Decimal(200)
     )
 
@@ -74,7 +74,9 @@ def test_columns_are_found_by_name_in_any_order() -> None:
     columns = ColumnLayout.from_header(
         b"\xef\xbb\xbfvenue,Symbol,MS,last_size,last,ask_size,ask,bid_size,bid\r\n"
     )
-    assert parse_tick(columns, 2, b"XNYS,IBM,5,,,300,182.06,400,181.85\r\n", ignore) == Tick(
+    assert parse_tick(
+        columns, 2, b"XNYS,IBM,5,,,300,182.06,400,181.85\r\n", ignore
+    ) == RecordedTick(
         ms=5,
         symbol="IBM",
         bid=Decimal("181.85"),
@@ -130,7 +132,7 @@ def test_a_malformed_line_raises_with_line_column_and_value(
     assert column is None or f"column {column}" in str(caught.value)
 
 
-def quote_of(tick: Tick) -> list[object]:
+def quote_of(tick: RecordedTick) -> list[object]:
     return [tick.bid, tick.bid_size, tick.ask, tick.ask_size]
 
 
@@ -242,7 +244,7 @@ def test_written_ticks_are_parsed_back(
     last: Decimal | None,
     last_size: Decimal | None,
 ) -> None:
-    wanted = Tick(
+    wanted = RecordedTick(
         ms=ms,
         symbol=symbol,
         bid=bid,

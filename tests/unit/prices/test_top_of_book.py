@@ -8,20 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapewire.events import PriceUpdated
-from tapewire_services.prices.domain import Tick, TopOfBook, apply_tick, build_price_updated
+from tapewire.feeds import ValidTick
+from tapewire_services.prices.domain import TopOfBook, apply_tick, build_price_updated
 
 AT = datetime(2024, 5, 6, 13, 30, tzinfo=UTC)
 
 
-def tick(**values: str) -> Tick:
-    return Tick(ms=0, symbol="IBM", **{name: Decimal(text) for name, text in values.items()})
+def tick(**values: str) -> ValidTick:
+    return ValidTick(symbol="IBM", **{name: Decimal(text) for name, text in values.items()})
 
 
-def folded(*ticks: Tick) -> TopOfBook:
+def folded(*ticks: ValidTick) -> TopOfBook:
     return reduce(apply_tick, ticks, TopOfBook(symbol="IBM"))
 
 
-def quoted(*ticks: Tick) -> PriceUpdated:
+def quoted(*ticks: ValidTick) -> PriceUpdated:
     published = build_price_updated(folded(*ticks), AT)
     assert published is not None
     return published
@@ -96,8 +97,7 @@ def test_change_percent_has_four_decimal_places() -> None:
 PRICES = st.none() | st.decimals("0.000001", "999999999", places=6)
 SIZES = st.none() | st.decimals(0, 999999999, places=6)
 TICKS = st.builds(
-    Tick,
-    ms=st.just(0),
+    ValidTick,
     symbol=st.just("IBM"),
     bid=PRICES,
     bid_size=SIZES,
@@ -109,7 +109,9 @@ TICKS = st.builds(
 
 
 @given(st.lists(TICKS, max_size=40))
-def test_volume_is_the_exact_sum_of_trades_and_quotes_are_complete(ticks: list[Tick]) -> None:
+def test_volume_is_the_exact_sum_of_trades_and_quotes_are_complete(
+    ticks: list[ValidTick],
+) -> None:
     """Numbers that the parser accepts cannot overflow the arithmetic."""
     book = folded(*ticks)
     assert book.volume == sum((t.last_size for t in ticks if t.last_size is not None), Decimal(0))
