@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 from tapewire.events import (
     Event,
+    OrderExecutionCorrected,
     OrderFilled,
     PositionClosed,
     RuleTriggered,
     StrategyEvent,
+    TradeCorrected,
     TradeExecuted,
     Undecodable,
     UnknownType,
@@ -18,6 +20,7 @@ from tapewire.events import (
 from tapewire.log import EventSubject, NewEvent, RecordedEvent
 from tapewire.log.interrupted_batches import CannotComplete
 from tapewire_services.alerts.domain.interrupted_trigger import alert_of_interrupted_trigger
+from tapewire_services.orders.domain.corrections import alert_of_correction, trade_of_correction
 from tapewire_services.orders.domain.executions import alert_of_trade, trade_of_fill
 from tapewire_services.orders.domain.order import subject_of_event
 from tapewire_services.strategies.domain.interrupted_decision import missing_strategy_events
@@ -45,6 +48,11 @@ def find_missing_events(history: Sequence[RecordedEvent]) -> Sequence[NewEvent]:
             return _to_new_events(user, [trade, alert_of_trade(trade)])
         case TradeExecuted():
             return _to_new_events(user, [alert_of_trade(event)])
+        case OrderExecutionCorrected():
+            corrected = trade_of_correction(event)
+            return _to_new_events(user, [corrected, alert_of_correction(corrected)])
+        case TradeCorrected():
+            return _to_new_events(user, [alert_of_correction(event)])
         case RuleTriggered():
             alert = alert_of_interrupted_trigger(event)
             return [NewEvent(EventSubject(user, "alerts", alert.alert_id), alert)]

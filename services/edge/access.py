@@ -4,7 +4,12 @@ from tapewire.log.jetstream.streams import SESSIONS, TICKETS
 from tapewire.runtime.contracts import CALLS
 from tapewire.runtime.nats_access import service_access
 
-_NOT_FOR_BROWSERS = ("svc.alerts.send", "svc.insights.add", "svc.insights.load")
+_NOT_FOR_BROWSERS = (
+    "svc.alerts.send",
+    "svc.insights.add",
+    "svc.insights.load",
+    "svc.orders.correct",
+)
 
 ACCESS = service_access(
     "edge",

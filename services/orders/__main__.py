@@ -90,6 +90,7 @@ async def wiring(app: App) -> None:
             contract.PLACE: Endpoint(contract.PlaceOrder, service.place),
             contract.CANCEL: Endpoint(contract.CancelOrder, service.cancel),
             contract.REPLACE: Endpoint(contract.ReplaceOrder, service.replace),
+            contract.CORRECT: Endpoint(contract.CorrectExecution, service.correct),
             contract.GET: Endpoint(contract.GetOrder, service.get),
             contract.LIST: Endpoint(contract.ListOrders, service.list),
             contract.TRADES: Endpoint(contract.ListTrades, service.list_trades),

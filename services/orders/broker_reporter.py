@@ -26,6 +26,7 @@ from tapewire.events import (
     Order,
     OrderTerms,
     QuotedOffer,
+    ReportedCorrection,
     ReportedExecution,
     Undecodable,
     UnknownType,
@@ -67,7 +68,7 @@ class BrokerReporter(BrokerReports):
 
     A report waits while `holds_lease` returns False: another broker may then execute orders, and
     the quotes that this one executed against may be out of date. What a venue executed is a fact
-    whoever holds the lease, and `executed` does not wait.
+    whoever holds the lease: `executed` and `execution_corrected` do not wait.
     """
 
     def __init__(
@@ -102,13 +103,19 @@ class BrokerReporter(BrokerReports):
         return await self.failed(after, reason) if after.order.status.is_open else after
 
     async def executed(self, execution: ReportedExecution) -> Order | None:
+        return await self._book(execution)
+
+    async def execution_corrected(self, correction: ReportedCorrection) -> Order | None:
+        return await self._book(correction)
+
+    async def _book(self, reported: ReportedExecution | ReportedCorrection) -> Order | None:
         backoff = Backoff(self._rng)
         while True:
             try:
                 async with self._slots:
-                    return await self._booking.report(execution)
+                    return await self._booking.report(reported)
             except (LogError, TooManyConflicts, UnknownType, Undecodable) as error:
-                logger.warning("report.failed", command_id=execution.execution_id, error=str(error))
+                logger.warning("report.failed", command_id=reported.execution_id, error=str(error))
                 await backoff.wait()
 
     async def canceled(self, order: OpenOrder, reason: str) -> OpenOrder:
@@ -170,9 +177,11 @@ class BrokerReporter(BrokerReports):
         offer: QuotedOffer | None = None,
     ) -> OpenOrder:
         filled_before = order.order.filled_qty
+        # After a correction the same quantity may be filled before another part.
+        suffix = f":{order.corrections}" if order.corrections else ""
         command = FillOrderCommand(
             # Equal for two brokers that propose the same part, so only one of them fills it.
-            id=f"{order.order.order_id}:fill:{normalize(filled_before)}",
+            id=f"{order.order.order_id}:fill:{normalize(filled_before)}{suffix}",
             at=self._clock(),
             user=order.user,
             qty=qty,
@@ -245,4 +254,5 @@ def _updated_open_order(open_order: OpenOrder, versioned: Versioned[State]) -> O
         since=since,
         sequence=versioned.sequence,
         accepted=is_accepted,
+        corrections=state.executions.correction_count,
     )

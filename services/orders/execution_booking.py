@@ -1,13 +1,16 @@
-"""Books the executions that a venue reports, and keeps those that fit no order.
+"""Books the executions that a venue reports and their corrections, and keeps those that fit no
+order.
 
 An execution is a fact. `ExecutionBooking.report` books it on its order, whatever the order's state,
-or appends it to the journal as `execution.unmatched`; it returns only when one of the two is
-stored. A durable subscription tries unmatched executions again (`retry_unmatched`): the order may
-have been stored meanwhile. After ten tries the event is parked, which operators are alerted of
-(`tapewire parked`).
+or appends it to the journal as `execution.unmatched` (a correction as
+`execution.correction_unmatched`); it returns only when one of the two is stored. A durable
+subscription tries what is unmatched again (`retry_unmatched`): the order, or the execution that is
+corrected, may have been stored meanwhile. After ten tries the event is parked, which operators are
+alerted of (`tapewire parked`).
 """
 
 from decimal import Decimal
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -16,8 +19,11 @@ from tapewire.decimals import abbreviate
 from tapewire.events import (
     CODEC,
     UNKNOWN_OWNER,
+    CorrectionUnmatched,
+    Event,
     ExecutionUnmatched,
     Order,
+    ReportedCorrection,
     ReportedExecution,
 )
 from tapewire.log import (
@@ -40,6 +46,7 @@ from tapewire_services.orders.domain.commands import (
     MAX_ID_LENGTH,
     BookExecutionCommand,
     Command,
+    CorrectExecutionCommand,
 )
 from tapewire_services.orders.domain.order_state import State, UnplacedState
 
@@ -50,8 +57,12 @@ FILTER = pattern(domain=DOMAIN)
 logger = structlog.get_logger("orders.executions")
 
 
+Reported = ReportedExecution | ReportedCorrection
+"""What a venue says that it executed, or that it executed otherwise."""
+
+
 class ExecutionNotBooked(Exception):
-    """An unmatched execution still fits no order. The message says why."""
+    """An unmatched execution or correction still fits no order. The message says why."""
 
 
 class ExecutionBooking:
@@ -61,60 +72,54 @@ class ExecutionBooking:
         self._log = log
         self._command_handler = command_handler
 
-    async def report(self, execution: ReportedExecution) -> Order | None:
-        """Book `execution`, or keep it as unmatched. Returns the order afterwards; None if it is
+    async def report(self, reported: Reported) -> Order | None:
+        """Book `reported`, or keep it as unmatched. Returns the order afterwards; None if it is
         kept.
 
         Raises:
             LogError, TooManyConflicts: nothing may be stored; report it again.
         """
         try:
-            return await self._book(execution)
+            return await self._book(reported)
         except CommandRejected as rejection:
-            await self._keep(execution, rejection.message)
+            await self._keep(reported, rejection.message)
             return None
 
     async def retry_unmatched(self, recorded: RecordedEvent) -> None:
-        """Book an unmatched execution.
+        """Book an unmatched execution or correction.
 
         Raises:
             ExecutionNotBooked: it still fits no order.
         """
         event = recorded.event
-        if not isinstance(event, ExecutionUnmatched):
+        if isinstance(event, ExecutionUnmatched):
+            reported: Reported = event.execution
+        elif isinstance(event, CorrectionUnmatched):
+            reported = event.correction
+        else:
             return
         try:
-            await self._book(event.execution)
+            await self._book(reported)
         except CommandRejected as rejection:
             raise ExecutionNotBooked(rejection.message) from rejection
 
-    async def _book(self, execution: ReportedExecution) -> Order:
-        subject = await self._find_order(execution)
-        command = BookExecutionCommand(
-            id=f"{subject.entity}:execution:{derive_id(execution.execution_id)}",
-            at=execution.timestamp,
-            user=subject.owner,
-            execution_id=execution.execution_id,
-            qty=execution.qty,
-            price=execution.price,
-            fee=execution.fee,
-            venue_order_id=execution.venue_order_id,
-        )
-        booked = await self._command_handler.handle(
-            subject, command, correlation=derive_id(execution.execution_id)
-        )
+    async def _book(self, reported: Reported) -> Order:
+        subject = await self.find_order(reported.order_id, reported.user)
+        correlation = derive_id(reported.execution_id)
+        command = _build_command(reported, subject)
+        booked = await self._command_handler.handle(subject, command, correlation=correlation)
         if isinstance(booked.state, UnplacedState):
-            raise _unknown_order(execution)
+            raise _unknown_order(reported.order_id)
         return booked.state.order
 
-    async def _find_order(self, execution: ReportedExecution) -> EventSubject:
-        """The subject of the order. Raises CommandRejected if there is no such order."""
-        id_ = execution.order_id
+    async def find_order(self, id_: str, user: str | None = None) -> EventSubject:
+        """The subject of the order `id_`, which may be that of `user`. Raises CommandRejected if
+        there is no such order."""
         if not 1 <= len(id_) <= MAX_ID_LENGTH:
-            raise _unknown_order(execution)
+            raise _unknown_order(id_)
         try:
-            if execution.user is not None:
-                subject = EventSubject(execution.user, "orders", id_)
+            if user is not None:
+                subject = EventSubject(user, "orders", id_)
                 if await self._log.last_sequence(str(subject)):
                     return subject
             filter_ = f"ev.*.orders.{encode_token(id_)}"
@@ -122,19 +127,25 @@ class ExecutionBooking:
             raise CommandRejected("invalid", str(error), "orderId") from error
         last = await self._log.last_sequence(filter_)
         if not last:
-            raise _unknown_order(execution)
+            raise _unknown_order(id_)
         page = await self._log.page(filter_, after=last - 1, limit=1)
         if not page.events:
             raise Unavailable(f"{filter_} is stored, and a replica does not have it yet")
         return page.events[0].event_subject
 
-    async def _keep(self, execution: ReportedExecution, reason: str) -> None:
-        storable = _make_storable(execution)
+    async def _keep(self, reported: Reported, reason: str) -> None:
+        storable = _make_storable(reported)
         key = derive_id(CODEC.encode(storable).decode())
         subject = EventSubject(_owner_of(storable), DOMAIN, key)
+        reason = _make_text_storable(reason)
+        event: Event
+        if isinstance(storable, ReportedExecution):
+            event = ExecutionUnmatched(execution=storable, reason=reason)
+        else:
+            event = CorrectionUnmatched(correction=storable, reason=reason)
         draft = EventDraft(
             subject=subject,
-            event=ExecutionUnmatched(execution=storable, reason=_make_text_storable(reason)),
+            event=event,
             metadata=EventMetadata(
                 id=event_id(key, subject, 0, 0), correlation=derive_id(storable.execution_id)
             ),
@@ -152,7 +163,35 @@ class ExecutionBooking:
         )
 
 
-def _make_storable(execution: ReportedExecution) -> ReportedExecution:
+def _build_command(reported: Reported, subject: EventSubject) -> Command:
+    if isinstance(reported, ReportedExecution):
+        return BookExecutionCommand(
+            id=f"{subject.entity}:execution:{derive_id(reported.execution_id)}",
+            at=reported.timestamp,
+            user=subject.owner,
+            execution_id=reported.execution_id,
+            qty=reported.qty,
+            price=reported.price,
+            fee=reported.fee,
+            venue_order_id=reported.venue_order_id,
+        )
+    return CorrectExecutionCommand(
+        id=f"{subject.entity}:correction:{derive_id(CODEC.encode(reported).decode())}",
+        at=reported.timestamp,
+        user=subject.owner,
+        execution_id=reported.execution_id,
+        correction_id=reported.correction_id,
+        qty=reported.qty,
+        price=reported.price,
+        fee=reported.fee,
+        is_busted=reported.is_busted,
+    )
+
+
+ReportedT = TypeVar("ReportedT", bound=Reported)
+
+
+def _make_storable(execution: ReportedT) -> ReportedT:
     """`execution` with 0 for what is no number, and without half surrogate pairs. The reason says
     what it was."""
     changes: dict[str, object] = {}
@@ -169,7 +208,7 @@ def _make_text_storable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _owner_of(execution: ReportedExecution) -> str:
+def _owner_of(execution: Reported) -> str:
     try:
         encode_token(execution.user or UNKNOWN_OWNER)
     except BadSubject:
@@ -177,7 +216,5 @@ def _owner_of(execution: ReportedExecution) -> str:
     return execution.user or UNKNOWN_OWNER
 
 
-def _unknown_order(execution: ReportedExecution) -> CommandRejected:
-    return CommandRejected(
-        "not_found", f"there is no order {abbreviate(execution.order_id)!r}", "orderId"
-    )
+def _unknown_order(id_: str) -> CommandRejected:
+    return CommandRejected("not_found", f"there is no order {abbreviate(id_)!r}", "orderId")

@@ -1,4 +1,4 @@
-"""The requests that the orders service answers: place, cancel, replace, get, list, trades.
+"""The requests that the orders service answers: place, cancel, replace, get, list, trades, correct.
 
 A handler builds a command, which is the only place that reads the clock, and has it decided; or it
 reads the log.
@@ -24,6 +24,7 @@ from tapewire.runtime.commands import handle_command
 from tapewire.runtime.contracts.orders import (
     CANCELED_BY_USER,
     CancelOrder,
+    CorrectExecution,
     GetOrder,
     ListOrders,
     ListTrades,
@@ -39,12 +40,14 @@ from tapewire_services.orders.domain.commands import (
     MAX_ID_LENGTH,
     CancelOrderCommand,
     Command,
+    CorrectExecutionCommand,
     PlaceOrderCommand,
     ReplaceOrderCommand,
     RequestCancelCommand,
     validate_place_order,
 )
 from tapewire_services.orders.domain.order_state import State, UnplacedState
+from tapewire_services.orders.execution_booking import ExecutionBooking
 from tapewire_services.orders.exposure_gate import ExposureGate
 from tapewire_services.orders.open_order_limit import OpenOrderLimit
 from tapewire_services.orders.symbol_check import SymbolCheck
@@ -71,6 +74,7 @@ class OrdersService:
         self._exposure_gate = exposure_gate
         self._broker_confirms_at_once = broker_confirms_at_once
         self._command_handler = command_handler
+        self._booking = ExecutionBooking(log, command_handler)
         self._symbol_check = symbol_check
         self._open_order_limit = open_order_limit
         self._order_history = HistoryReader(log, checkpoint_store, OrderHistory)
@@ -117,6 +121,25 @@ class OrdersService:
             needs_confirmation=not self._broker_confirms_at_once,
         )
         return await self._change(request, command, context)
+
+    async def correct(self, request: CorrectExecution, context: RequestContext) -> OrderReply:
+        """Correct or bust an execution, whoever's order it is of."""
+        id_ = request.order_id or (request.trade_id or "").rpartition("-")[0]
+        subject = await self._booking.find_order(id_)
+        command = CorrectExecutionCommand(
+            id=context.command_id,
+            at=self._clock(),
+            user=subject.owner,
+            execution_id=request.execution_id,
+            trade_id=request.trade_id,
+            correction_id=request.correction_id,
+            qty=request.qty,
+            price=request.price,
+            fee=request.fee,
+            is_busted=request.is_busted,
+        )
+        changed = await handle_command(self._command_handler, subject, command, context)
+        return OrderReply(order=_require_order(changed, id_))
 
     async def _change(
         self, request: CancelOrder | ReplaceOrder, command: Command, context: RequestContext

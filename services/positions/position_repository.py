@@ -8,7 +8,8 @@ trades, which `tapewire.verify` relies on.
 The cached positions are only a guess. An append states, for each position, the sequence that it was
 decided on. If another process appended in between, the positions are read again (the last event is
 the whole state) and the page is decided again; trades that the log already holds then make no
-event. Start at `PositionRepository.apply_trades`.
+event. A correction of a trade is decided on all trades of its user in the symbol, which are read
+from the log. Start at `PositionRepository.apply_trades`.
 """
 
 import asyncio
@@ -18,7 +19,14 @@ from typing import NamedTuple
 
 import structlog
 
-from tapewire.events import Position, TradeExecuted, Undecodable, UnknownType, UserErased
+from tapewire.events import (
+    Position,
+    PositionEvent,
+    TradeCorrected,
+    Undecodable,
+    UnknownType,
+    UserErased,
+)
 from tapewire.log import (
     AlreadyStored,
     BadSubject,
@@ -31,11 +39,15 @@ from tapewire.log import (
     RecordedEvent,
     Unavailable,
     Versioned,
+    pattern,
 )
+from tapewire.log.page_reader import read_pages
 from tapewire.log.ports import MAX_BATCH_EVENTS
+from tapewire_services.positions.domain.corrections import Trade, refold_position
 from tapewire_services.positions.domain.position import (
     POSITION_DECIDER,
-    ApplyTradeCommand,
+    Command,
+    CorrectPositionCommand,
     PositionKey,
     State,
     TradedState,
@@ -55,10 +67,10 @@ logger = structlog.get_logger("positions")
 
 
 class _PendingTrade(NamedTuple):
-    """A trade to apply, and the metadata of its event."""
+    """A trade or its correction to apply, and the metadata of its event."""
 
     key: PositionKey
-    command: ApplyTradeCommand
+    command: Command
     metadata: EventMetadata
 
 
@@ -98,7 +110,8 @@ class PositionRepository:
         Raises:
             LogError: Not everything is stored. Any process may apply the same events again.
         """
-        trades = [trade for trade in map(_parse_trade, events) if trade is not None]
+        parsed = [await self._parse_trade(recorded) for recorded in events]
+        trades = [trade for trade in parsed if trade is not None]
         for start in range(0, len(trades), MAX_TRADES_PER_APPEND):
             await self._append_events(trades[start : start + MAX_TRADES_PER_APPEND])
         after = await self._load_all({trade.key for trade in trades})
@@ -161,17 +174,62 @@ class PositionRepository:
         self._open.pop(key, None)
         self._closed.pop(key, None)
 
-
-def _parse_trade(recorded: RecordedEvent) -> _PendingTrade | None:
-    try:
-        event, user = recorded.event, recorded.event_subject.owner
-        if not isinstance(event, TradeExecuted):
+    async def _parse_trade(self, recorded: RecordedEvent) -> _PendingTrade | None:
+        try:
+            event, user = recorded.event, recorded.event_subject.owner
+            if not isinstance(event, Trade):
+                return None
+            key, id_ = PositionKey(user, event.symbol), recorded.metadata.id
+            if isinstance(event, TradeCorrected):
+                position = await self._refold_position(key, recorded.sequence, event)
+                command: Command = CorrectPositionCommand(
+                    id=id_,
+                    user=user,
+                    sequence=recorded.sequence,
+                    correction=event,
+                    position=position,
+                )
+            else:
+                command = build_trade_command(id_, user, recorded.sequence, event)
+        except (UnknownType, Undecodable, BadSubject, CommandRejected) as error:
+            logger.error("event.skipped", sequence=recorded.sequence, error=str(error))
             return None
-        command = build_trade_command(recorded.metadata.id, user, recorded.sequence, event)
-    except (UnknownType, Undecodable, BadSubject, CommandRejected) as error:
-        logger.error("event.skipped", sequence=recorded.sequence, error=str(error))
+        return _PendingTrade(key, command, recorded.metadata)
+
+    async def _refold_position(
+        self, key: PositionKey, sequence: int, correction: TradeCorrected
+    ) -> Position:
+        """The position after `correction`, whose event is at `sequence`."""
+        history: list[tuple[int, Trade]] = []
+        base, after = await self._find_base(key)
+        filter_ = pattern(owner=key.user, domain="trades")
+        async for events in read_pages(self._log, filter_, after=after, up_to=sequence):
+            for recorded in events:
+                event = _decode_trade(recorded)
+                if event is not None and event.symbol == key.symbol:
+                    history.append((recorded.sequence, event))
+        return refold_position(base, key.user, history, correction)
+
+    async def _find_base(self, key: PositionKey) -> tuple[State, int]:
+        """The state and the sequence of the last trade from which on the log has every trade: the
+        beginning, unless the log was trimmed."""
+        state, bounds = POSITION_DECIDER.initial_state, await self._log.bounds()
+        if bounds.first > 1:
+            subject = str(key.subject)
+            async for events in read_pages(self._log, subject, after=0, up_to=bounds.last):
+                for recorded in events:
+                    event = recorded.event
+                    if isinstance(event, PositionEvent) and event.trade_sequence < bounds.first:
+                        state = POSITION_DECIDER.evolve(state, event)
+        return state, state.trade_sequence if isinstance(state, TradedState) else 0
+
+
+def _decode_trade(recorded: RecordedEvent) -> Trade | None:
+    try:
+        event = recorded.event
+    except (UnknownType, Undecodable):
         return None
-    return _PendingTrade(PositionKey(user, event.symbol), command, recorded.metadata)
+    return event if isinstance(event, Trade) else None
 
 
 def _decide_trades(
@@ -198,9 +256,7 @@ def _decide_trades(
     return drafts, after
 
 
-def _event_metadata(
-    command: ApplyTradeCommand, trade_metadata: EventMetadata, number: int
-) -> EventMetadata:
+def _event_metadata(command: Command, trade_metadata: EventMetadata, number: int) -> EventMetadata:
     """The id depends on the trade alone, so every process appends the event under the same id."""
     return EventMetadata(
         id=f"{command.id or 'trade'}.{command.sequence}.{number}",

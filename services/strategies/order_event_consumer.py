@@ -13,6 +13,7 @@ import structlog
 from tapewire.events import (
     ExecutionException,
     OrderEvent,
+    OrderExecutionCorrected,
     OrderFilled,
     OrderWaiting,
     Undecodable,
@@ -32,6 +33,7 @@ from tapewire.runtime.contracts.orders import NOTHING_TO_REDUCE
 from tapewire_services.strategies.domain.commands import (
     ApplyFillCommand,
     Command,
+    CorrectFillCommand,
     EndOrderCommand,
     NoteOrderWaitingCommand,
 )
@@ -111,6 +113,19 @@ def _to_command(recorded: RecordedEvent) -> Command | None:
             price=event.price,
             side=order.side,
             late_qty=event.qty if ExecutionException.CLOSED_ORDER in event.exceptions else None,
+        )
+    if isinstance(event, OrderExecutionCorrected):
+        return CorrectFillCommand(
+            id=recorded.metadata.id,
+            at=order.timestamp,
+            user=user,
+            strategy_id=strategy_id,
+            order_id=order.order_id,
+            trade_id=event.trade_id,
+            side=order.side,
+            before=event.before,
+            after=event.after,
+            is_order_closed=not order.status.is_open,
         )
     if isinstance(event, OrderWaiting) and order.waiting is not None:
         return NoteOrderWaitingCommand(

@@ -12,12 +12,14 @@ from tapewire.events import (
     AlertRaised,
     Order,
     OrderEvent,
+    OrderExecutionCorrected,
     OrderFilled,
     OrderStatus,
     OrderType,
     PriceUpdated,
     Side,
     TimeInForce,
+    TradeCorrected,
     TradeExecuted,
     WaitingReason,
 )
@@ -29,6 +31,7 @@ from tapewire_services.orders.domain.commands import (
     CancelOrderCommand,
     Command,
     ConfirmReplaceCommand,
+    CorrectExecutionCommand,
     FailOrderCommand,
     FillOrderCommand,
     NoteWaitingCommand,
@@ -155,6 +158,38 @@ def execution(
     )
 
 
+def correct(
+    execution_id: str | None,
+    qty: str | None = None,
+    price: str | None = None,
+    *,
+    fee: str | None = None,
+    trade_id: str | None = None,
+    correction_id: str | None = None,
+    is_busted: bool = False,
+    id: str | None = None,  # noqa: A002
+) -> CorrectExecutionCommand:
+    """An execution is corrected, or busted."""
+    named = f"{execution_id or trade_id} {correction_id} {qty} {price} {fee} {is_busted}"
+    return CorrectExecutionCommand(
+        id=f"correct {named}" if id is None else id,
+        at=at(5),
+        user=USER,
+        execution_id=execution_id,
+        trade_id=trade_id,
+        correction_id=correction_id,
+        qty=None if qty is None else Decimal(qty),
+        price=None if price is None else Decimal(price),
+        fee=None if fee is None else Decimal(fee),
+        is_busted=is_busted,
+    )
+
+
+def bust(execution_id: str, correction_id: str | None = None) -> CorrectExecutionCommand:
+    """An execution never happened."""
+    return correct(execution_id, correction_id=correction_id, is_busted=True)
+
+
 def request_cancel(id: str = "cx") -> RequestCancelCommand:  # noqa: A002
     return RequestCancelCommand(id=id, at=at(3), user=USER)
 
@@ -200,6 +235,9 @@ def describe_event(new_event: NewEvent) -> str:
     event, domain = new_event.event, new_event.subject.domain
     if isinstance(event, TradeExecuted):
         return f"{domain}: trade {event.qty}@{event.price}"
+    if isinstance(event, TradeCorrected):
+        before = event.before
+        return f"{domain}: trade {before.qty}@{before.price} is {event.qty}@{event.price}"
     if isinstance(event, AlertRaised):
         return f"{domain}: {event.level.value}"
     assert isinstance(event, OrderEvent)
@@ -211,6 +249,8 @@ def describe_event(new_event: NewEvent) -> str:
     if isinstance(event, OrderFilled):
         line += f" by {event.qty}@{event.price}"
         line += "".join(f" {one.value}" for one in event.exceptions)
+    if isinstance(event, OrderExecutionCorrected):
+        line += f" fees {order.fee_total}" if order.fee_total else ""
     if order.waiting is not None:
         line += f" waiting {order.waiting.value}"
     return line if order.reason is None else f"{line} ({order.reason})"
@@ -299,8 +339,10 @@ __all__ = [
     "USER",
     "accept",
     "at",
+    "bust",
     "cancel",
     "confirm_replace",
+    "correct",
     "execution",
     "fail",
     "fill",

@@ -16,6 +16,7 @@ from tapewire.log import NewEvent
 from tapewire_services.positions.domain.position import (
     POSITION_DECIDER,
     ApplyTradeCommand,
+    Command,
     State,
     TradedState,
     build_trade_command,
@@ -70,7 +71,7 @@ def describe_event(new_event: NewEvent) -> str:
     return line + (f" (by this {event.realized:f})" if isinstance(event, PositionClosed) else "")
 
 
-class PositionHistory(CommandHistory[State, ApplyTradeCommand]):
+class PositionHistory(CommandHistory[State, Command]):
     """The trades of one user in one symbol, numbered from 1."""
 
     decider = POSITION_DECIDER
@@ -88,7 +89,7 @@ class PositionHistory(CommandHistory[State, ApplyTradeCommand]):
 
     def when_traded(
         self, trade_event: TradeExecuted, number: int | None = None
-    ) -> PendingCommand[Self, ApplyTradeCommand]:
+    ) -> PendingCommand[Self, Command]:
         """As `when`, for the next trade, or trade `number` again."""
         return self.when(self._build_command(trade_event, number))
 

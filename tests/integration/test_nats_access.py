@@ -123,6 +123,7 @@ REFUSED_TO_ALL_BUT: dict[str, tuple[str, ...]] = {
     # Requests.
     "svc.orders.place": ("orders", "edge", "strategies"),
     "svc.orders.cancel": ("orders", "edge", "strategies"),
+    "svc.orders.correct": ("orders",),
     "svc.strategies.start": ("strategies", "edge"),
     "svc.prices.bars": ("prices", "edge"),
     "svc.prices.newest-bars": ("prices", "edge"),

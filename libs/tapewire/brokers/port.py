@@ -13,6 +13,7 @@ from tapewire.events import (
     Order,
     OrderTerms,
     QuotedOffer,
+    ReportedCorrection,
     ReportedExecution,
     WaitingReason,
 )
@@ -32,7 +33,8 @@ class OpenOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     another price or a larger quantity, or that triggered it. `accepted` says whether a broker has
     accepted it. Reports carry the `correlation` and `traceparent` of the placing. `is_late` says
     that it was stored so long after it was placed that it must not be executed; a broker receives
-    no such order.
+    no such order. `corrections` counts those of its executions: when it grows, what is filled may
+    have become less.
     """
 
     user: str
@@ -44,6 +46,7 @@ class OpenOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     traceparent: str | None = None
     is_late: bool = False
     placed_at: datetime | None = None
+    corrections: int = 0
 
     @property
     def remaining_qty(self) -> Decimal:
@@ -74,6 +77,12 @@ class BrokerReports(Protocol):
         state and whoever holds the lease, once for each `execution_id`. Returns the order; None if
         the execution fits none and is kept for operators. In both cases it is stored, and the venue
         may be told that it was received."""
+
+    async def execution_corrected(self, correction: ReportedCorrection) -> Order | None:
+        """The venue corrected an execution, or busted it. That is a fact as an execution is, and is
+        booked once for each `correction_id`. It may be reported before its execution. Returns as
+        `executed`. A closed order does not work again: a venue that does work it on reports another
+        order."""
 
     async def canceled(self, order: OpenOrder, reason: str) -> OpenOrder:
         """Nothing more is executed of the order, whether or not anybody asked for that."""

@@ -23,6 +23,7 @@ COMMANDS = {
     "items": "items.command",
     "verify": "verify",
     "parked": "parked",
+    "execution": "execution",
     "journal": "journal.command",
     "protocol": "protocol.command",
 }

@@ -31,7 +31,13 @@ from tapewire.events.catalogue import (
 from tapewire.events.codec import CODEC, Codec
 from tapewire.events.erasure import ERASURE_DOMAINS, UserErased
 from tapewire.events.event_types import BadDeclaration, Delivery, EventType, SseBinding
-from tapewire.events.executions import UNKNOWN_OWNER, ExecutionUnmatched, ReportedExecution
+from tapewire.events.executions import (
+    UNKNOWN_OWNER,
+    CorrectionUnmatched,
+    ExecutionUnmatched,
+    ReportedCorrection,
+    ReportedExecution,
+)
 from tapewire.events.fields import about
 from tapewire.events.insights import (
     Configuration,
@@ -52,12 +58,14 @@ from tapewire.events.keys import IdempotencyKeyUsed
 from tapewire.events.orders import (
     NO_FEE,
     ExecutionException,
+    ExecutionTerms,
     Order,
     OrderAccepted,
     OrderCanceled,
     OrderCancelRejected,
     OrderCancelRequested,
     OrderEvent,
+    OrderExecutionCorrected,
     OrderFailed,
     OrderFilled,
     OrderPlaced,
@@ -79,6 +87,7 @@ from tapewire.events.positions import (
     Position,
     PositionChanged,
     PositionClosed,
+    PositionCorrected,
     PositionEvent,
     PositionOpened,
     PositionValued,
@@ -139,7 +148,7 @@ from tapewire.events.strategy_settings import (
     TakeProfit,
 )
 from tapewire.events.system import AgentState, AgentStatusChanged
-from tapewire.events.trades import TradeExecuted
+from tapewire.events.trades import TradeCorrected, TradeExecuted, TradeRow
 
 __all__ = [
     "CATALOGUE",
@@ -163,12 +172,14 @@ __all__ = [
     "ConfigurationCreated",
     "ConfigurationDeleted",
     "ConfigurationEvent",
+    "CorrectionUnmatched",
     "DecisionMade",
     "Delivery",
     "ErrorReported",
     "Event",
     "EventType",
     "ExecutionException",
+    "ExecutionTerms",
     "ExecutionUnmatched",
     "ExitReason",
     "IdempotencyKeyUsed",
@@ -189,6 +200,7 @@ __all__ = [
     "OrderCancelRequested",
     "OrderCanceled",
     "OrderEvent",
+    "OrderExecutionCorrected",
     "OrderFailed",
     "OrderFilled",
     "OrderPlaced",
@@ -210,11 +222,13 @@ __all__ = [
     "Position",
     "PositionChanged",
     "PositionClosed",
+    "PositionCorrected",
     "PositionEvent",
     "PositionOpened",
     "PositionValued",
     "PriceUpdated",
     "QuotedOffer",
+    "ReportedCorrection",
     "ReportedExecution",
     "ReportedOrder",
     "ReportedStrategy",
@@ -262,7 +276,9 @@ __all__ = [
     "TakeProfitExecuted",
     "TakeProfitTriggered",
     "TimeInForce",
+    "TradeCorrected",
     "TradeExecuted",
+    "TradeRow",
     "Undecodable",
     "UnknownType",
     "UserErased",

@@ -1,4 +1,4 @@
-"""Executions that a venue reported and that could not be booked on an order.
+"""Executions and corrections that a venue reported and that could not be booked on an order.
 
 They are facts all the same, and are kept until they are booked or an operator drops them: see
 `tapewire parked`. What could be booked is an `order.filled` and a `trade.executed`.
@@ -46,4 +46,34 @@ class ExecutionUnmatched(Event, frozen=True, kw_only=True):
     that does not help."""
 
     execution: Annotated[ReportedExecution, about("what the venue reported")]
+    reason: Annotated[str, about("why it could not be booked")]
+
+
+class ReportedCorrection(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
+):
+    """A correction of an execution, or its bust, as a venue reports it. Nothing of it is validated.
+
+    `execution_id` is that of the execution, or of an earlier correction of it. `correction_id` is
+    the key of idempotency; without one, a correction that changes nothing is ignored. A `qty`,
+    `price` or `fee` of None stays as it is.
+    """
+
+    execution_id: Annotated[str, about("what the venue calls what is corrected")]
+    order_id: Annotated[str, about("the order as the venue names it, usually `orderId`")]
+    timestamp: Annotated[datetime, about("when it was corrected", UTC_TIME)]
+    correction_id: Annotated[str | None, about("what the venue calls the correction")] = None
+    qty: Annotated[Decimal | None, about("what changed hands", SHARES)] = None
+    price: Annotated[Decimal | None, about("at which price", PER_SHARE)] = None
+    fee: Annotated[Decimal | None, about("below 0 when it is a rebate", DOLLARS)] = None
+    is_busted: Annotated[bool, about("whether the execution is undone")] = False
+    user: Annotated[str | None, about("whose order it is")] = None
+
+
+@event("execution.correction_unmatched", subject="ev.{user}.executions.{executionKey}")
+class CorrectionUnmatched(Event, frozen=True, kw_only=True):
+    """A correction could not be booked. It is tried again, because its execution may have been
+    booked meanwhile, and parked with an alert to operators if that does not help."""
+
+    correction: Annotated[ReportedCorrection, about("what the venue reported")]
     reason: Annotated[str, about("why it could not be booked")]

@@ -177,6 +177,19 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     venue_order_id: Annotated[str | None, about("what the broker's venue calls it")] = None
 
 
+class ExecutionTerms(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What an execution is booked as. A busted one has the quantity 0 and no fee."""
+
+    qty: Annotated[Decimal, about("what changed hands, 0 if it was busted", SHARES)]
+    price: Annotated[Decimal, about("at which price", PER_SHARE)]
+    fee: Annotated[Decimal, about("below 0 when it is a rebate", DOLLARS)]
+
+    @property
+    def is_busted(self) -> bool:
+        """Whether the execution is undone."""
+        return not self.qty
+
+
 class QuotedOffer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One offer of the paper broker's market: an ask or a bid from its appearance to its change."""
 
@@ -229,6 +242,20 @@ class OrderFilled(OrderEvent, frozen=True, kw_only=True, omit_defaults=True):
         tuple[ExecutionException, ...],
         about("why the execution does not fit the order; it counts all the same"),
     ] = ()
+
+
+@event("order.execution_corrected", subject="ev.{user}.orders.{orderId}")
+class OrderExecutionCorrected(OrderEvent, frozen=True, kw_only=True, omit_defaults=True):
+    """The venue or an operator corrected an execution of the order, or busted it: `after` has the
+    quantity 0. The order's sums are as if it had always been executed like this. A closed order is
+    not opened again; one that was filled and no longer is becomes canceled."""
+
+    trade_id: Annotated[str, about("the execution's id, that of its trade.executed")]
+    before: Annotated[ExecutionTerms, about("what it was booked as until now")]
+    after: Annotated[ExecutionTerms, about("what it is booked as from here on")]
+    number: Annotated[int, about("counts the corrections of the order, from 1")]
+    execution_id: Annotated[str | None, about("what the broker's venue calls the execution")] = None
+    correction_id: Annotated[str | None, about("what the venue calls the correction")] = None
 
 
 @event("order.canceled", subject="ev.{user}.orders.{orderId}")

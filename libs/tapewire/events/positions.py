@@ -78,6 +78,12 @@ class PositionClosed(PositionEvent, frozen=True, kw_only=True):
     realized: Annotated[Decimal, about("what its trade changed `realizedPnl` by", DOLLARS)]
 
 
+@event("position.corrected", subject="ev.{user}.positions.{symbol}")
+class PositionCorrected(PositionEvent, frozen=True, kw_only=True):
+    """The trade `trade_id` was corrected or busted. The position is what all trades of the symbol
+    make of it with the correction; `trade_sequence` is that of the trade.corrected."""
+
+
 @event("position.valued", subject="mk.{user}.{symbol}", delivery=Delivery.NEWEST_WINS)
 class PositionValued(Event, frozen=True, kw_only=True):
     """The current value of a position: a newest-wins value in MARKET, not an event of the journal.

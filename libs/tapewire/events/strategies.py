@@ -13,7 +13,7 @@ import msgspec
 
 from tapewire.events.catalogue import Event, event
 from tapewire.events.fields import PER_SHARE, SHARES, UTC_TIME, about
-from tapewire.events.orders import Side
+from tapewire.events.orders import ExecutionTerms, Side
 from tapewire.events.strategy_settings import StopLoss, StrategyRule, TakeProfit
 
 
@@ -247,11 +247,14 @@ class StrategyClosing(StrategyEvent, frozen=True, kw_only=True):
 
 
 @event("strategy.position_adjusted", subject="ev.{user}.strategies.{strategyId}")
-class StrategyPositionAdjusted(StrategyEvent, frozen=True, kw_only=True):
-    """Its position became what is left of it, without an execution of its own orders."""
+class StrategyPositionAdjusted(StrategyEvent, frozen=True, kw_only=True, omit_defaults=True):
+    """Its position changed without an execution of its own orders: nothing is left of it, or an
+    execution was corrected."""
 
     position_before: Annotated[Decimal, about("what it held before", SHARES)]
-    reason: Annotated[str, about("what took the rest away, in words")]
+    reason: Annotated[str, about("what changed it, in words")]
+    trade_id: Annotated[str | None, about("the trade that was corrected")] = None
+    terms: Annotated[ExecutionTerms | None, about("what that trade counts as from here on")] = None
 
 
 @event("strategy.deleted", subject="ev.{user}.strategies.{strategyId}")

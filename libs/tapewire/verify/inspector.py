@@ -29,6 +29,7 @@ from tapewire.events import (
     StopLossReport,
     StrategyEvent,
     StrategyReport,
+    TradeCorrected,
     TradeExecuted,
     Undecodable,
     UnknownType,
@@ -197,6 +198,7 @@ class LogInspector:
         return (
             (OrderEvent, "orders", self._check_order),
             (TradeExecuted, "trades", self._check_trade),
+            (TradeCorrected, "trades", self._check_trade_correction),
             (PositionEvent, "positions", self._check_position),
             (StrategyEvent, "strategies", self._check_strategy),
             (DecisionMade, "decisions", self._strategies.check_decision),
@@ -223,6 +225,12 @@ class LogInspector:
     ) -> None:
         self._orders.check_trade(recorded, event, fill)
         self._positions.apply_trade(recorded, event)
+
+    def _check_trade_correction(
+        self, recorded: RecordedEvent, event: TradeCorrected, cause: RecordedEvent | None
+    ) -> None:
+        self._orders.check_trade_correction(recorded, event, cause)
+        self._positions.apply_correction(recorded, event)
 
     def _check_position(
         self, recorded: RecordedEvent, event: PositionEvent, _: RecordedEvent | None

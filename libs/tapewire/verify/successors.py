@@ -1,9 +1,9 @@
 """Checks events that are stored together with a successor in one atomic batch.
 
-A fill is followed by its trade, a trigger by its alert, and a signal by its decision, each at the
-next sequence. At most one event therefore waits for its successor. A server whose store was full
-may have stored the first of the two only; `tapewire journal repair` then appends the other one
-later, under the id that it would have had.
+A fill is followed by its trade, a correction by that of its trade, a trigger by its alert, and a
+signal by its decision, each at the next sequence. At most one event therefore waits for its
+successor. A server whose store was full may have stored the first of the two only; `tapewire
+journal repair` then appends the other one later, under the id that it would have had.
 """
 
 import msgspec
@@ -13,9 +13,11 @@ from tapewire.events import (
     AlertRaised,
     DecisionMade,
     Event,
+    OrderExecutionCorrected,
     OrderFilled,
     RuleTriggered,
     StrategySignaled,
+    TradeCorrected,
     TradeExecuted,
 )
 from tapewire.log import BatchPart, RecordedEvent, following_event_id, is_interrupted
@@ -23,6 +25,7 @@ from tapewire.verify.findings import Findings, location_of
 
 REQUIRED_SUCCESSORS: dict[type[Event], tuple[type[Event], str]] = {
     OrderFilled: (TradeExecuted, "trade"),
+    OrderExecutionCorrected: (TradeCorrected, "correction"),
     RuleTriggered: (AlertRaised, "alert"),
     StrategySignaled: (DecisionMade, "decision"),
 }

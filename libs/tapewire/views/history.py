@@ -30,7 +30,9 @@ from tapewire.events import (
     Strategy,
     StrategyCreated,
     StrategyEvent,
+    TradeCorrected,
     TradeExecuted,
+    TradeRow,
 )
 
 BLOCK_ROWS = 256
@@ -233,16 +235,18 @@ class OrderHistory(HistoryView[Order]):
         return HistoryChange(order, key=order.order_id, is_new=is_new, is_final=is_final)
 
 
-class TradeHistory(HistoryView[TradeExecuted]):
-    """One user's trades."""
+class TradeHistory(HistoryView[TradeRow]):
+    """One user's trades and their corrections. The row of a corrected trade stays as it is."""
 
     domain = "trades"
     name = "trades-history"
-    row_type = TradeExecuted
+    row_type = TradeRow
 
     @classmethod
-    def change_of(cls, event: Event) -> HistoryChange[TradeExecuted] | None:
-        return HistoryChange(event) if isinstance(event, TradeExecuted) else None
+    def change_of(cls, event: Event) -> HistoryChange[TradeRow] | None:
+        if not isinstance(event, TradeExecuted | TradeCorrected):
+            return None
+        return HistoryChange(TradeRow.of(event))
 
 
 class StrategyHistory(HistoryView[Strategy]):

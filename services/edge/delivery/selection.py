@@ -21,6 +21,7 @@ from tapewire.events import (
     Strategy,
     StrategyEvent,
     StrategyReport,
+    TradeCorrected,
     TradeExecuted,
     Undecodable,
     UnknownType,
@@ -77,7 +78,9 @@ class StrategySelection:
             return self._is_selected(event.strategy.strategy_id)
         if isinstance(event, OrderEvent | OrderReport):
             return self._is_selected(event.order.strategy_id)
-        if isinstance(event, TradeExecuted | DecisionMade | StopLossReport | ErrorReported):
+        if isinstance(
+            event, TradeExecuted | TradeCorrected | DecisionMade | StopLossReport | ErrorReported
+        ):
             return self._is_selected(event.strategy_id)
         return recorded.event_subject.owner == EVERYBODY
 

@@ -14,6 +14,7 @@ const MAX_ROWS = 50;
  * @property {number} qty
  * @property {number} price
  * @property {string} timestamp
+ * @property {{ qty: number, price: number } | undefined} before  what a correction replaces
  */
 
 /** @param {HTMLElement} panel */
@@ -44,14 +45,16 @@ export function createExecutionsList(panel) {
 }
 
 /** @param {Trade} trade */
-function executionRow({ tradeId, side, qty, symbol, price, timestamp }) {
+function executionRow({ tradeId, side, qty, symbol, price, timestamp, before }) {
   const when = createElement("time", { datetime: timestamp, title: format.fullTime(timestamp) });
   when.textContent = format.time(timestamp);
+  let what = side === "buy" ? "Bought" : "Sold";
+  if (before !== undefined) what = qty === 0 ? "Busted" : "Corrected";
   return createElement(
     "li",
     { "data-trade-id": tradeId },
-    createElement("span", { class: "side", "data-side": side }, side === "buy" ? "Bought" : "Sold"),
-    createElement("span", { class: "dealt" }, `${format.quantity(qty)} ${symbol}`),
+    createElement("span", { class: "side", "data-side": side }, what),
+    createElement("span", { class: "dealt" }, `${format.quantity(qty || before?.qty || qty)} ${symbol}`),
     createElement("span", { class: "at num" }, format.price(price)),
     when,
   );

@@ -143,6 +143,11 @@ const tradingEventHandlers = {
     notifyFill(data);
   },
   "trade:new": executions.add,
+  "trade:corrected"(data) {
+    executions.add(data);
+    const what = data.qty === 0 ? "busted" : "corrected";
+    showToast(`The broker ${what} an execution of ${data.symbol}.`, "bad");
+  },
   "stream:reset": () => showToast("Your orders were reloaded: the server could not resume the stream."),
   "connection:limit": () =>
     showToast("Too many tabs are open. This tab has stopped; reload it to continue.", "bad"),

@@ -105,6 +105,23 @@ class BookExecutionCommand(OrderCommand, frozen=True, kw_only=True):
     venue_order_id: str | None = None
 
 
+class CorrectExecutionCommand(OrderCommand, frozen=True, kw_only=True):
+    """An execution of the order is corrected, or undone if `is_busted`. That is a fact too: it is
+    booked whatever the state of the order, once for each `correction_id`.
+
+    The execution is named by `trade_id`, or by `execution_id`, which may also be the id of an
+    earlier correction of it. None for a number leaves it as it is.
+    """
+
+    execution_id: str | None = None
+    trade_id: str | None = None
+    correction_id: str | None = None
+    qty: Decimal | None = None
+    price: Decimal | None = None
+    fee: Decimal | None = None
+    is_busted: bool = False
+
+
 class NoteWaitingCommand(OrderCommand, frozen=True, kw_only=True):
     """The order rests for the reason `waiting`, or for none, since `filled_before` shares were
     executed."""
@@ -168,7 +185,7 @@ ChangeCommand = (
     | FailOrderCommand
 )
 """The commands that only an open order takes."""
-Command = PlaceOrderCommand | BookExecutionCommand | ChangeCommand
+Command = PlaceOrderCommand | BookExecutionCommand | CorrectExecutionCommand | ChangeCommand
 
 
 def validate_place_order(command: PlaceOrderCommand) -> PlaceOrderCommand:

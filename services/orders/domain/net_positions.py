@@ -1,9 +1,9 @@
 """What each user holds of each symbol, and how much of it an order may still close. Pure.
 
-`NetPositions` folds the fills of the journal. An execution that the broker has proposed is reserved
-until its fill is folded, or was refused: several reduce-only orders together never close more than
-there is, and an order that the user places beside them counts as well. Start at
-`NetPositions.reducible_qty`.
+`NetPositions` folds the fills of the journal and their corrections. An execution that the broker
+has proposed is reserved until its fill is folded, or was refused: several reduce-only orders
+together never close more than there is, and an order that the user places beside them counts as
+well. Start at `NetPositions.reducible_qty`.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.decimals import WIDE_CONTEXT, normalize
-from tapewire.events import Order, OrderFilled, Side, UserErased
+from tapewire.events import Order, OrderExecutionCorrected, OrderFilled, Side, UserErased
 
 ZERO = Decimal(0)
 
@@ -30,7 +30,7 @@ ExecutionKey = tuple[str, Decimal]
 
 
 class NetPositions:
-    """The positions of all users, from fills."""
+    """The positions of all users, from fills and their corrections."""
 
     def __init__(self, positions: Iterable[NetPosition] = ()) -> None:
         self._quantities = {(one.user, one.symbol): one.qty for one in positions}
@@ -43,14 +43,21 @@ class NetPositions:
             for (user, symbol), qty in self._quantities.items()
         ]
 
-    def apply(self, user: str, event: OrderFilled) -> None:
-        """Fold one fill. It ends the reservation of its execution."""
+    def apply(self, user: str, event: OrderFilled | OrderExecutionCorrected) -> None:
+        """Fold one fill, which ends the reservation of its execution, or one correction."""
         order = event.order
         key = (user, order.symbol)
-        signed = event.qty if order.side is Side.BUY else -event.qty
+        traded = (
+            event.qty
+            if isinstance(event, OrderFilled)
+            else WIDE_CONTEXT.subtract(event.after.qty, event.before.qty)
+        )
+        signed = traded if order.side is Side.BUY else -traded
         qty = normalize(WIDE_CONTEXT.add(self._quantities.pop(key, ZERO), signed))
         if qty:
             self._quantities[key] = qty
+        if not isinstance(event, OrderFilled):
+            return
         for execution in list(self._reservations.get(key, ())):
             if execution[0] == order.order_id and execution[1] <= order.filled_qty:
                 self._release(key, execution)

@@ -16,6 +16,7 @@ from tapewire.events import (
     Order,
     OrderAccepted,
     OrderEvent,
+    OrderExecutionCorrected,
     OrderFilled,
     OrderPlaced,
     OrderStatus,
@@ -96,6 +97,7 @@ class OpenOrders:
             return self._store_order(_new_open_order(recorded, event.order))
         if isinstance(event, OrderFilled):
             self._add_consumed(event)
+        if isinstance(event, OrderFilled | OrderExecutionCorrected):
             self.positions.apply(recorded.event_subject.owner, event)
         if not event.order.status.is_open:
             self.positions.close_order(recorded.event_subject.owner, event.order)
@@ -111,6 +113,9 @@ class OpenOrders:
                 else before.since,
                 sequence=recorded.sequence,
                 accepted=before.accepted or isinstance(event, OrderAccepted | OrderFilled),
+                corrections=event.number
+                if isinstance(event, OrderExecutionCorrected)
+                else before.corrections,
             )
         )
 

@@ -5,9 +5,10 @@ Closed. Start at `decide`; `ORDER_DECIDER` is the decider.
 
 Three keys make commands idempotent. The order's id is derived from its user and clientOrderId, so
 placing it again reaches the same order. An execution that a venue reports has an id, and is booked
-once. Each state also has the ids of the last `MAX_SEEN_COMMAND_IDS` commands. Deciding one of them
-again changes nothing. An older command is harmless too: a second acceptance changes nothing, a
-closed order stays closed, and a fill states the quantity that was filled before it.
+once; so is its correction. Each state also has the ids of the last `MAX_SEEN_COMMAND_IDS` commands.
+Deciding one of them again changes nothing. An older command is harmless too: a second acceptance
+changes nothing, a closed order stays closed, and a fill states the quantity that was filled before
+it.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from tapewire.events import (
     OrderCanceled,
     OrderCancelRequested,
     OrderEvent,
+    OrderExecutionCorrected,
     OrderFailed,
     OrderFilled,
     OrderPlaced,
@@ -29,6 +31,7 @@ from tapewire.events import (
     OrderReplaceRequested,
     OrderStatus,
     OrderTriggered,
+    TradeCorrected,
     TradeExecuted,
 )
 from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent
@@ -40,6 +43,7 @@ from tapewire_services.orders.domain.commands import (
     CancelOrderCommand,
     ChangeCommand,
     Command,
+    CorrectExecutionCommand,
     FailOrderCommand,
     FillOrderCommand,
     NoteWaitingCommand,
@@ -48,6 +52,7 @@ from tapewire_services.orders.domain.commands import (
     TriggerOrderCommand,
     validate_place_order,
 )
+from tapewire_services.orders.domain.corrections import decide_correction
 from tapewire_services.orders.domain.executions import decide_execution, decide_fill
 from tapewire_services.orders.domain.order_state import (
     ClosedState,
@@ -79,6 +84,8 @@ def decide(state: State, command: Command) -> Sequence[NewEvent]:
         return _to_new_events(command, decide_execution(state, command))
     if command.id in state.seen_command_ids:
         return []
+    if isinstance(command, CorrectExecutionCommand):
+        return _to_new_events(command, decide_correction(state, command))
     if isinstance(state, ClosedState):
         raise CommandRejected("conflict", f"the order is {state.order.status.value} already")
     return _to_new_events(command, _decide_change(state, command))
@@ -147,7 +154,7 @@ def subject_of_event(user: str, event: Event) -> EventSubject:
     the user's alerts."""
     if isinstance(event, OrderEvent):
         return EventSubject(user, "orders", event.order.order_id)
-    if isinstance(event, TradeExecuted):
+    if isinstance(event, TradeExecuted | TradeCorrected):
         return EventSubject(user, "trades", event.order_id)
     assert isinstance(event, AlertRaised)  # noqa: S101 - for the type checker
     return EventSubject(user, "alerts", event.alert_id)
@@ -164,6 +171,8 @@ def evolve(state: State, event: Event) -> State:
     executions = state.executions
     if isinstance(event, OrderFilled):
         executions = executions.add(event)
+    if isinstance(event, OrderExecutionCorrected):
+        executions = executions.correct(event)
     kind: type[PlacedState | WorkingState | ClosedState] = WorkingState
     if not order.status.is_open:
         kind = ClosedState

@@ -11,7 +11,8 @@ fraction of a cent from one closing trade to a later one: the average of a holdi
 may be off by 10^-9 dollars, that of one share by 10^-18.
 
 Trades arrive in the order of the log, each with its sequence. A position remembers the sequence of
-its last trade; applying an earlier trade again changes nothing.
+its last trade; applying an earlier trade again changes nothing. A correction of a trade replaces
+the position by the one that `corrections` computes from all trades.
 """
 
 from collections.abc import Sequence
@@ -32,9 +33,11 @@ from tapewire.events import (
     Position,
     PositionChanged,
     PositionClosed,
+    PositionCorrected,
     PositionEvent,
     PositionOpened,
     Side,
+    TradeCorrected,
     TradeExecuted,
 )
 from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent
@@ -74,6 +77,20 @@ class ApplyTradeCommand(msgspec.Struct, frozen=True, kw_only=True):
     trade: TradeExecuted
 
 
+class CorrectPositionCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """The trade of `user` that `correction` names, whose event has this id and sequence, is
+    corrected; all trades up to there make `position`."""
+
+    id: str
+    user: str
+    sequence: int
+    correction: TradeCorrected
+    position: Position
+
+
+Command = ApplyTradeCommand | CorrectPositionCommand
+
+
 class UntradedState(msgspec.Struct, frozen=True):
     """No trade yet."""
 
@@ -95,10 +112,17 @@ class Lot(NamedTuple):
     cost: Decimal
 
 
-def decide(state: State, command: ApplyTradeCommand) -> Sequence[NewEvent]:
+def decide(state: State, command: Command) -> Sequence[NewEvent]:
     """Returns one event, two if the trade goes through zero, none if it was applied before."""
     if isinstance(state, TradedState) and command.sequence <= state.trade_sequence:
         return []
+    if isinstance(command, CorrectPositionCommand):
+        corrected = PositionCorrected(
+            position=command.position,
+            trade_id=command.correction.trade_id,
+            trade_sequence=command.sequence,
+        )
+        return [NewEvent(PositionKey(command.user, command.correction.symbol).subject, corrected)]
     trade = command.trade
     subject = PositionKey(command.user, trade.symbol).subject
     return [
@@ -114,7 +138,7 @@ def evolve(state: State, event: Event) -> State:
     return TradedState(event.position, event.trade_sequence)
 
 
-POSITION_DECIDER: Decider[State, ApplyTradeCommand] = Decider(
+POSITION_DECIDER: Decider[State, Command] = Decider(
     initial_state=UntradedState(), decide=decide, evolve=evolve
 )
 

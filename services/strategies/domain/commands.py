@@ -13,6 +13,7 @@ import msgspec
 from tapewire.events import (
     Action,
     Breakout,
+    ExecutionTerms,
     ExitReason,
     MeanReversion,
     MovingAverageCrossover,
@@ -160,6 +161,17 @@ class ApplyFillCommand(_Command, frozen=True, kw_only=True):
     late_qty: Decimal | None = None
 
 
+class CorrectFillCommand(_Command, frozen=True, kw_only=True):
+    """Record that trade `trade_id` of an order of `side` counts as `after` instead of `before`."""
+
+    order_id: str
+    trade_id: str
+    side: Side
+    before: ExecutionTerms
+    after: ExecutionTerms
+    is_order_closed: bool
+
+
 class NoteOrderWaitingCommand(_Command, frozen=True, kw_only=True):
     """Say that order `order_id` rests for the reason `waiting`."""
 
@@ -194,6 +206,7 @@ Command = (
     | TriggerExitCommand
     | ContinueExitCommand
     | ApplyFillCommand
+    | CorrectFillCommand
     | NoteOrderWaitingCommand
     | EndOrderCommand
     | FailStrategyCommand

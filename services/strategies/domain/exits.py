@@ -85,12 +85,15 @@ def is_exit_done(strategy: Strategy) -> bool:
 
 
 def order_to_cancel(strategy: Strategy) -> StrategyOrder | None:
-    """The pending order that an exit waits for, or the closing order of an exit that was ended by
-    its user; None when nothing is to be canceled."""
+    """The pending order that an exit waits for, the closing order of an exit that was ended by its
+    user, or one that would close more than is held after a correction; None when nothing is to be
+    canceled."""
     order = strategy.order
     if order is None or order.closing_reason is None:
         return order if strategy.exit is not None else None
-    return order if order.closes is not None and strategy.exit is None else None
+    if order.closes is None:
+        return None
+    return order if strategy.exit is None or _is_too_large(strategy, order) else None
 
 
 def trigger_exit(strategy: Strategy, command: TriggerExitCommand) -> Sequence[Event]:
@@ -202,6 +205,9 @@ def end_closing_order(
         ended = update_strategy(strategy, command, exit=None)
         updated = StrategyUpdated(strategy=ended, command_id=command.id)
         return [updated, *complete_if_finished(ended, command)]
+    if exit_ is not None and _is_too_large(strategy, order):
+        updated = StrategyUpdated(strategy=strategy, command_id=command.id)
+        return [updated, *proceed(strategy, command)]
     error_code = f"{closing_reason.value}_not_executed"
     if command.status is OrderStatus.CANCELED and command.reason == CANCELED_BY_USER:
         unprotected = update_strategy(strategy, command, exit=None, is_protected=False)
@@ -228,6 +234,11 @@ def _adjust_to_flat(strategy: Strategy, command: EndOrderCommand, reason: str) -
         reason=message,
     )
     return [event, *complete_if_finished(adjusted, command)]
+
+
+def _is_too_large(strategy: Strategy, order: StrategyOrder) -> bool:
+    """Whether the closing order would close more than is held."""
+    return order.qty - order.filled_qty > abs(strategy.position)
 
 
 def _build_closing_order(strategy: Strategy, command: Command) -> StrategyOrder:

@@ -16,6 +16,8 @@ from tapewire.decimals import (
 from tapewire.events import Side, Strategy
 
 ZERO = Decimal(0)
+MAX_RECENT_TRADES = 64
+"""Trades that are remembered to compute what a correction of one makes of the position."""
 
 
 class Holding(msgspec.Struct, frozen=True):
@@ -44,6 +46,47 @@ class Holding(msgspec.Struct, frozen=True):
             return Holding(quantity, WIDE_CONTEXT.multiply(abs(quantity), price))
         kept = WIDE_CONTEXT.multiply(self.cost, abs(quantity))
         return Holding(quantity, WIDE_CONTEXT.divide(kept, abs(self.quantity)))
+
+
+class StrategyTrade(msgspec.Struct, frozen=True):
+    """An execution of one of the strategy's orders."""
+
+    trade_id: str
+    side: Side
+    qty: Decimal
+    price: Decimal
+
+
+class RecentTrades(msgspec.Struct, frozen=True):
+    """The last trades of a strategy, at most `MAX_RECENT_TRADES`, and its position before them."""
+
+    base: Holding = Holding()
+    trades: tuple[StrategyTrade, ...] = ()
+
+    def add(self, trade: StrategyTrade) -> "RecentTrades":
+        """The trades with one more."""
+        base, trades = self.base, (*self.trades, trade)
+        if len(trades) > MAX_RECENT_TRADES:
+            oldest, *_ = trades
+            base, trades = base.after_trade(oldest.side, oldest.qty, oldest.price), trades[1:]
+        return RecentTrades(base, trades)
+
+    def correct(self, trade_id: str, qty: Decimal, price: Decimal) -> "RecentTrades | None":
+        """The trades with one of them corrected; None if it is none of them."""
+        found = [number for number, one in enumerate(self.trades) if one.trade_id == trade_id]
+        if not found:
+            return None
+        corrected = msgspec.structs.replace(self.trades[found[0]], qty=qty, price=price)
+        trades = (*self.trades[: found[0]], corrected, *self.trades[found[0] + 1 :])
+        return RecentTrades(self.base, trades)
+
+    def fold(self) -> Holding:
+        """The position after all of them."""
+        holding = self.base
+        for one in self.trades:
+            if one.qty:
+                holding = holding.after_trade(one.side, one.qty, one.price)
+        return holding
 
 
 def holding_of(strategy: Strategy) -> Holding:

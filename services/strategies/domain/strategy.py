@@ -34,6 +34,7 @@ from tapewire_services.strategies.domain.commands import (
     ApplyFillCommand,
     Command,
     ContinueExitCommand,
+    CorrectFillCommand,
     CreateStrategyCommand,
     DeleteStrategyCommand,
     EndOrderCommand,
@@ -45,7 +46,13 @@ from tapewire_services.strategies.domain.commands import (
     UpdateStrategyCommand,
     validate_settings,
 )
-from tapewire_services.strategies.domain.holding import Holding, holding_of
+from tapewire_services.strategies.domain.corrections import correct_fill
+from tapewire_services.strategies.domain.holding import (
+    Holding,
+    RecentTrades,
+    StrategyTrade,
+    holding_of,
+)
 from tapewire_services.strategies.domain.waiting import note_waiting
 
 MAX_SEEN_COMMAND_IDS = 64
@@ -57,12 +64,13 @@ class AbsentStrategyState(msgspec.Struct, frozen=True):
 
 
 class CreatedStrategyState(msgspec.Struct, frozen=True):
-    """The strategy exists; `holding` is its position at its exact cost."""
+    """The strategy exists; `holding` is its position at its exact cost, after `recent_trades`."""
 
     strategy: Strategy
     created_by_command_id: str
     holding: Holding
     seen_command_ids: tuple[str, ...]
+    recent_trades: RecentTrades = RecentTrades()
 
 
 State = AbsentStrategyState | CreatedStrategyState
@@ -101,6 +109,8 @@ def _decide_change(state: CreatedStrategyState, command: Command) -> Sequence[Ev
             return []
         case ApplyFillCommand():
             return trading.apply_fill(state.strategy, state.holding, command)
+        case CorrectFillCommand():
+            return correct_fill(state.strategy, state.recent_trades, command)
         case NoteOrderWaitingCommand():
             return note_waiting(state.strategy, command)
         case EndOrderCommand():
@@ -187,12 +197,21 @@ def evolve(state: State, event: Event) -> State:
         if command == state.seen_command_ids[-1]
         else (*state.seen_command_ids[1 - MAX_SEEN_COMMAND_IDS :], command)
     )
-    holding = state.holding
+    holding, recent = state.holding, state.recent_trades
     if isinstance(event, StrategyTraded):
         holding = holding.after_trade(event.side, event.qty, event.price)
+        recent = recent.add(StrategyTrade(event.trade_id, event.side, event.qty, event.price))
     if isinstance(event, StrategyPositionAdjusted):
         holding = holding_of(strategy)
-    return CreatedStrategyState(strategy, state.created_by_command_id, holding, seen)
+        recent = _correct_trades(recent, event) or RecentTrades(holding)
+    return CreatedStrategyState(strategy, state.created_by_command_id, holding, seen, recent)
+
+
+def _correct_trades(recent: RecentTrades, event: StrategyPositionAdjusted) -> RecentTrades | None:
+    """The trades after the correction of one of them; None if it is none of them."""
+    if event.trade_id is None or event.terms is None:
+        return None
+    return recent.correct(event.trade_id, event.terms.qty, event.terms.price)
 
 
 STRATEGY_DECIDER: Decider[State, Command] = Decider(

@@ -48,6 +48,10 @@ TRADING = {
     "trade:new": words(
         "tradeId orderId symbol side qty price strategyId timestamp fee executionId exceptions"
     ),
+    "trade:corrected": words(
+        "tradeId orderId symbol side qty price strategyId timestamp before number fee executionId"
+        " correctionId"
+    ),
     "position:update": words("snapshot positions totalValue timestamp"),
     "price:update": PRICE | words("initializing prices unknown"),
     "price:stale": PRICE | words("age stale"),

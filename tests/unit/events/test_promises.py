@@ -30,10 +30,15 @@ PROMISED: list[tuple[str, str, str]] = [
      ("order.cancel_requested order.cancel_rejected order.replace_requested order.replaced"
       " order.replace_rejected order.triggered"),
      f"{ORDER} stopPrice timeInForce reduceOnly triggeredAt replacement feeTotal venueOrderId"),
+    ("order:update, corrected executions", "order.execution_corrected", f"{ORDER} feeTotal"),
+    ("trade:corrected", "trade.corrected",
+     ("tradeId orderId symbol side qty price strategyId timestamp before fee executionId"
+      " correctionId")),
     ("order:fill", "order.filled", f"{ORDER} price qty tradeId fee executionId exceptions"),
     ("trade:new", "trade.executed",
      "tradeId orderId symbol side qty price strategyId timestamp fee executionId"),
-    ("position:update", "position.opened position.changed position.closed", POSITION),
+    ("position:update", "position.opened position.changed position.closed position.corrected",
+     POSITION),
     ("position:update, revalued", "position.valued", f"{POSITION} currentPrice unrealizedPnl"),
     ("price:update", "price.updated", "symbol price bid ask volume change changePercent timestamp"),
     ("ai:decision", "decision.made",
@@ -59,7 +64,8 @@ PROMISED: list[tuple[str, str, str]] = [
     ("ORDER_UPDATED", "order.waiting", f"{ORDER} waiting"),
     ("ORDER_UPDATED, requests and stops",
      ("order.cancel_requested order.cancel_rejected order.replace_requested order.replaced"
-      " order.replace_rejected order.triggered"), f"{ORDER} stopPrice replacement"),
+      " order.replace_rejected order.triggered order.execution_corrected"),
+     f"{ORDER} stopPrice replacement"),
     ("ORDER_*, reported",
      ("report.order_placed report.order_executed report.order_rejected report.order_cancelled"
       " report.order_failed"), REPORTED_ORDER),
@@ -108,6 +114,7 @@ def test_every_event_type_is_promised_or_listed_as_private() -> None:
         "key.used",
         "user.erased",
         "execution.unmatched",
+        "execution.correction_unmatched",
     }
     ours = {kind.name for kind in CATALOGUE.event_types() if kind.package == "tapewire"}
     assert ours - promised - own == set(), "add the event type to PROMISED or to the private types"

@@ -16,6 +16,7 @@ from tapewire.events import (
     OrderPlaced,
     OrderStatus,
     TradeExecuted,
+    TradeRow,
 )
 from tapewire.log import CommandRejected, EventDraft, EventMetadata, EventSubject, new_id
 from tapewire.log.history import HistoryReader
@@ -201,7 +202,7 @@ async def test_several_trades_of_one_order_are_all_listed(journal: Journal) -> N
     await store_history(journal.log, journal.store, SmallTradeHistory, USER)
     first = await journal.trades.read_page(USER, 6, None)
     second = await journal.trades.read_page(USER, 6, first.next)
-    assert [*first.rows, *second.rows] == trades[::-1]
+    assert [*first.rows, *second.rows] == [TradeRow.of(one) for one in trades[::-1]]
     assert second.next is None
 
 

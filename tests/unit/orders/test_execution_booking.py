@@ -3,14 +3,18 @@
 import asyncio
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from tapewire.events import (
     UNKNOWN_OWNER,
     AlertRaised,
+    CorrectionUnmatched,
     ExecutionUnmatched,
     OrderFilled,
+    ReportedCorrection,
     ReportedExecution,
+    TradeCorrected,
     TradeExecuted,
 )
 from tapewire.log.memory import Faults, MemoryServer
@@ -183,4 +187,96 @@ async def test_every_execution_is_booked_exactly_once_through_faults(
     await assert_verified(server, allow_pending=True)
     for one in reporters:
         await one.kill()
+    await process.kill()
+
+
+def corrected(
+    order: str,
+    execution: str = "E1",
+    qty: str | None = None,
+    *,
+    correction: str | None = "C1",
+    is_busted: bool = False,
+) -> ReportedCorrection:
+    return ReportedCorrection(
+        execution_id=execution,
+        order_id=order,
+        timestamp=START,
+        correction_id=correction,
+        qty=None if qty is None else Decimal(qty),
+        is_busted=is_busted,
+    )
+
+
+@pytest.mark.parametrize("correction", ["C1", None])
+async def test_a_corrected_execution_of_a_closed_order_is_booked_once(
+    server: MemoryServer, process: OrdersProcess, correction: str | None
+) -> None:
+    placed = (await process.place_order(place_request("100"))).order
+    await process.reporter.executed(reported(placed.order_id, qty="100"))
+    for _ in range(3):
+        order = await process.reporter.execution_corrected(
+            corrected(placed.order_id, qty="60", correction=correction)
+        )
+    assert order is not None
+    assert (order.status.value, order.filled_qty) == ("canceled", Decimal(60))
+    [trade] = await events_of(server, TradeCorrected)
+    assert isinstance(trade, TradeCorrected)
+    assert (trade.qty, trade.before.qty, trade.execution_id) == (Decimal(60), Decimal(100), "E1")
+    [alert] = await events_of(server, AlertRaised)
+    assert isinstance(alert, AlertRaised)
+    assert "corrected an execution: it bought 100 at 100 IBM" in alert.message
+    assert "it is 60 at 100" in alert.message
+    await assert_verified(server, allow_pending=True)
+    await process.kill()
+
+
+@pytest.mark.parametrize("is_busted", [True, False])
+async def test_a_correction_that_comes_before_its_execution_waits_for_it(
+    server: MemoryServer, process: OrdersProcess, is_busted: bool
+) -> None:
+    placed = (await process.place_order(place_request("100"))).order
+    report = corrected(placed.order_id, qty=None if is_busted else "60", is_busted=is_busted)
+    for _ in range(2):
+        assert await process.reporter.execution_corrected(report) is None
+    await process.reporter.executed(reported(placed.order_id))
+    await process.log.subscribe_durable(SUBSCRIPTION, FILTER, process.booking.retry_unmatched)
+    await wait_for_log(
+        server,
+        "the correction is booked",
+        lambda log: any(isinstance(one.event, TradeCorrected) for one in log.events),
+    )
+    [kept] = await events_of(server, CorrectionUnmatched)
+    [trade] = await events_of(server, TradeCorrected)
+    assert isinstance(kept, CorrectionUnmatched)
+    assert isinstance(trade, TradeCorrected)
+    assert trade.qty == (Decimal(0) if is_busted else Decimal(60))
+    assert "no execution 'E1'" in kept.reason
+    await assert_verified(server, allow_pending=True)
+    await process.kill()
+
+
+@pytest.mark.parametrize(
+    "correction",
+    [
+        corrected("0" * 32, is_busted=True),
+        corrected("\ud800", is_busted=True),
+        corrected("", execution="E\n", is_busted=True),
+        corrected("", qty="NaN"),
+        corrected("", qty="-3"),
+    ],
+)
+async def test_a_correction_that_cannot_be_booked_is_kept_once(
+    server: MemoryServer, process: OrdersProcess, correction: ReportedCorrection
+) -> None:
+    placed = (await process.place_order(place_request("100"))).order
+    await process.reporter.executed(reported(placed.order_id))
+    if not correction.order_id:
+        correction = msgspec.structs.replace(correction, order_id=placed.order_id)
+    for _ in range(3):
+        assert await process.reporter.execution_corrected(correction) is None
+    [kept] = await events_of(server, CorrectionUnmatched)
+    assert isinstance(kept, CorrectionUnmatched)
+    assert kept.reason
+    assert not await events_of(server, TradeCorrected)
     await process.kill()

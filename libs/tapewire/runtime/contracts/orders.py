@@ -1,4 +1,5 @@
-"""Requests to the orders service: `svc.orders.place`, `cancel`, `replace`, `get`, `list`, `trades`.
+"""Requests to the orders service: `svc.orders.place`, `cancel`, `replace`, `get`, `list`, `trades`,
+and `correct` for operators.
 
 The service rejects requests with the codes ``invalid`` (with the path of the field in JSON:
 ``qty``, ``limitPrice``, ``stopPrice``, ``clientOrderId``, ``symbol``), ``not_found`` and
@@ -10,7 +11,7 @@ from decimal import Decimal
 
 import msgspec
 
-from tapewire.events import Order, OrderType, Side, TimeInForce, TradeExecuted
+from tapewire.events import Order, OrderType, Side, TimeInForce, TradeRow
 from tapewire.runtime.contracts.request import (
     PageReply,
     PageRequest,
@@ -20,8 +21,8 @@ from tapewire.runtime.contracts.request import (
 )
 
 SERVICE = "orders"
-PLACE, CANCEL, REPLACE, GET, LIST, TRADES = (
-    "place", "cancel", "replace", "get", "list", "trades",
+PLACE, CANCEL, REPLACE, GET, LIST, TRADES, CORRECT = (
+    "place", "cancel", "replace", "get", "list", "trades", "correct",
 )  # fmt: skip
 
 CANCELED_BY_USER = "canceled by the user"
@@ -85,6 +86,25 @@ class ReplaceOrder(RequestStruct, frozen=True, kw_only=True):
     stop_price: Decimal | None = None
 
 
+class CorrectExecution(RequestStruct, frozen=True, kw_only=True):
+    """An operator corrects an execution of an order, or busts it; answered by `OrderReply`.
+
+    The execution is named by `trade_id`, or by `order_id` and `execution_id`. `qty`, `price` and
+    `fee` are what it is from here on; None leaves one as it is. `is_busted`: it never happened.
+    Repeating a correction changes nothing. ``not_found`` if there is no such execution,
+    ``conflict`` if it is busted, or if `correction_id` names another correction.
+    """
+
+    order_id: str | None = None
+    execution_id: str | None = None
+    trade_id: str | None = None
+    correction_id: str | None = None
+    qty: Decimal | None = None
+    price: Decimal | None = None
+    fee: Decimal | None = None
+    is_busted: bool = False
+
+
 class GetOrder(RequestStruct, frozen=True, kw_only=True):
     """Get the current state of one order; answered by `OrderReply`."""
 
@@ -118,15 +138,24 @@ class OrdersReply(PageReply, frozen=True, kw_only=True):
 
 
 class TradesReply(PageReply, frozen=True, kw_only=True):
-    """Trades, the newest first."""
+    """Trades and their corrections, the newest first."""
 
-    trades: list[TradeExecuted]
+    trades: list[TradeRow]
 
 
 PLACE_ORDER = ServiceCall(SERVICE, PLACE, PlaceOrder, OrderReply)
 CANCEL_ORDER = ServiceCall(SERVICE, CANCEL, CancelOrder, OrderReply)
 REPLACE_ORDER = ServiceCall(SERVICE, REPLACE, ReplaceOrder, OrderReply)
 GET_ORDER = ServiceCall(SERVICE, GET, GetOrder, OrderReply)
+CORRECT_EXECUTION = ServiceCall(SERVICE, CORRECT, CorrectExecution, OrderReply)
 LIST_ORDERS = ServiceCall(SERVICE, LIST, ListOrders, OrdersReply)
 LIST_TRADES = ServiceCall(SERVICE, TRADES, ListTrades, TradesReply)
-CALLS = (PLACE_ORDER, CANCEL_ORDER, REPLACE_ORDER, GET_ORDER, LIST_ORDERS, LIST_TRADES)
+CALLS = (
+    PLACE_ORDER,
+    CANCEL_ORDER,
+    REPLACE_ORDER,
+    GET_ORDER,
+    LIST_ORDERS,
+    LIST_TRADES,
+    CORRECT_EXECUTION,
+)

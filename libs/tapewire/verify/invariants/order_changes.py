@@ -16,6 +16,7 @@ from tapewire.events import (
     OrderCancelRejected,
     OrderCancelRequested,
     OrderEvent,
+    OrderExecutionCorrected,
     OrderFailed,
     OrderFilled,
     OrderPlaced,
@@ -36,9 +37,9 @@ _CHANGING_EVENTS: dict[str, tuple[type[OrderEvent], ...]] = {
     "limit_price": (OrderReplaced,),
     "stop_price": (OrderReplaced,),
     "triggered_at": (OrderTriggered,),
-    "filled_qty": (OrderFilled,),
-    "filled_avg_price": (OrderFilled,),
-    "fee_total": (OrderFilled,),
+    "filled_qty": (OrderFilled, OrderExecutionCorrected),
+    "filled_avg_price": (OrderFilled, OrderExecutionCorrected),
+    "fee_total": (OrderFilled, OrderExecutionCorrected),
 }
 """The events that may change a field."""
 _JSON_NAMES = {field.name: field.encode_name for field in msgspec.structs.fields(Order)}
@@ -81,6 +82,8 @@ def expected_status(before: Order, event: OrderEvent) -> OrderStatus:
     if fixed is not None:
         return fixed
     order = event.order
+    if isinstance(event, OrderExecutionCorrected):
+        return _status_after_correction(before, event)
     if isinstance(event, OrderFilled):
         wanted = order.qty if before.replacement is None else before.replacement.qty
         if order.filled_qty >= max(order.qty, wanted):
@@ -95,6 +98,19 @@ def expected_status(before: Order, event: OrderEvent) -> OrderStatus:
     if before.status is OrderStatus.PENDING_CANCEL and not isinstance(event, OrderCancelRejected):
         return before.status
     return OrderStatus.PARTIALLY_FILLED if order.filled_qty else OrderStatus.NEW
+
+
+def _status_after_correction(before: Order, event: OrderExecutionCorrected) -> OrderStatus:
+    """A closed order stays closed, and canceled is what was filled and no longer is."""
+    filled_qty, was = event.order.filled_qty, before.status
+    asked = before.qty if before.replacement is None else before.replacement.qty
+    if filled_qty >= max(before.qty, asked):
+        return OrderStatus.FILLED
+    if was is OrderStatus.FILLED:
+        return OrderStatus.CANCELED
+    if was not in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED):
+        return was
+    return OrderStatus.PARTIALLY_FILLED if filled_qty else OrderStatus.NEW
 
 
 def expected_exceptions(before: Order, event: OrderFilled) -> tuple[ExecutionException, ...]:

@@ -5,7 +5,9 @@ changes only when it is replaced. It is accepted at most once, never filled beyo
 worse than its limit, and has no events after it is closed. It waits only once it is accepted, and
 no longer after a fill or its end. An execution that a venue reported is
 the exception: it counts, once, and says why it does not fit. Each fill has the next number, is
-followed by one trade with the same values, and leaves the exact sum and average of all fills.
+followed by one trade with the same values, and leaves the exact sum and average of all fills. A
+correction names what the execution was booked as, and leaves the sums as if it had always been
+like this. See `execution_corrections`.
 """
 
 from collections import OrderedDict
@@ -15,12 +17,14 @@ from tapewire.events import (
     OrderAccepted,
     OrderCancelRequested,
     OrderEvent,
+    OrderExecutionCorrected,
     OrderFilled,
     OrderPlaced,
     OrderRejected,
     OrderReplaced,
     OrderReplaceRequested,
     OrderWaiting,
+    TradeCorrected,
     TradeExecuted,
 )
 from tapewire.log import RecordedEvent
@@ -33,6 +37,11 @@ from tapewire.verify.fixed_point import (
     average_price,
     from_units,
     to_units,
+)
+from tapewire.verify.invariants.execution_corrections import (
+    BookedFills,
+    check_corrected_trade,
+    check_correction,
 )
 from tapewire.verify.invariants.order_changes import (
     expected_exceptions,
@@ -54,12 +63,20 @@ class _OpenOrder:
     """An open order. `cost` is the exact cost of its fills; None if the log does not reach back to
     them."""
 
-    __slots__ = ("fill_count", "is_accepted", "order", "recent_command_ids", "total_cost")
+    __slots__ = (
+        "fill_count",
+        "fills",
+        "is_accepted",
+        "order",
+        "recent_command_ids",
+        "total_cost",
+    )
 
     def __init__(self, order: Order, total_cost: int | None, command_id: str) -> None:
         self.order = order
         self.total_cost = total_cost
         self.fill_count = 0
+        self.fills = BookedFills()
         self.is_accepted = False
         self.recent_command_ids = [command_id]
 
@@ -87,7 +104,8 @@ class OrderInvariants:
             self._check_placed(recorded, event)
             return
         known = self._open_orders.get(recorded.subject)
-        if known is None and isinstance(event, OrderFilled) and event.execution_id is not None:
+        is_late = isinstance(event, OrderFilled) and event.execution_id is not None
+        if known is None and (is_late or isinstance(event, OrderExecutionCorrected)):
             known = self._closed_orders.get(recorded.subject)
             if known is None and not order.status.is_open:
                 return
@@ -141,6 +159,11 @@ class OrderInvariants:
         if isinstance(event, OrderFilled):
             self._check_fill(recorded, event, open_order)
             return
+        if isinstance(event, OrderExecutionCorrected):
+            open_order.total_cost = check_correction(
+                findings, recorded, event, before, open_order.fills, open_order.total_cost
+            )
+            return
         if isinstance(event, OrderAccepted | OrderRejected) and open_order.is_accepted:
             findings.report_event(recorded, "the order was accepted before")
         open_order.is_accepted = open_order.is_accepted or not isinstance(event, _REQUESTS)
@@ -163,6 +186,7 @@ class OrderInvariants:
         findings, before, order = self._findings, open_order.order, event.order
         open_order.is_accepted = True
         open_order.fill_count += 1
+        open_order.fills.add(event)
         try:
             qty, price = to_units(event.qty, QTY_PLACES), to_units(event.price, PRICE_PLACES)
             was = to_units(before.filled_qty, QTY_PLACES)
@@ -201,6 +225,15 @@ class OrderInvariants:
             findings.report_event(
                 recorded, f"filled {event.qty} at {event.price} of {before.qty}: {what}"
             )
+
+    def check_trade_correction(
+        self, recorded: RecordedEvent, trade: TradeCorrected, cause: RecordedEvent | None
+    ) -> None:
+        """Check the correction of a trade and the event of its order right before it."""
+        if cause is not None:
+            check_corrected_trade(self._findings, recorded, trade, cause)
+        elif self._has_full_history:
+            self._findings.report_event(recorded, "no correction of an order comes right before")
 
     def check_trade(
         self, recorded: RecordedEvent, trade: TradeExecuted, fill: RecordedEvent | None

@@ -1,81 +1,52 @@
-"""The invariants of positions: each position is the exact fold of all trades.
+"""The invariants of positions: each position is the exact fold of all trades, as they count now.
 
 Every trade results in one event of its user's position in its symbol, or in two if it goes through
 zero, in the order of the trades. Amounts are computed in whole numbers of 10^-21 dollars. A trade
-without its event is missing if events of later trades exist, else it is pending.
+without its event is missing if events of later trades exist, else it is pending. A correction of a
+trade results in one event, with the fold of all trades as if the trade had always been like this.
 """
 
 from collections import deque
-from datetime import datetime
-from typing import NamedTuple
 
 from tapewire.events import (
-    Position,
-    PositionChanged,
     PositionClosed,
+    PositionCorrected,
     PositionEvent,
-    PositionOpened,
-    Side,
+    TradeCorrected,
     TradeExecuted,
 )
 from tapewire.log import RecordedEvent
-from tapewire.verify.findings import EventLocation, Findings, location_of
+from tapewire.verify.findings import Findings
 from tapewire.verify.fixed_point import (
     COST_PLACES,
-    MAX_AMOUNT,
-    PRICE_PLACES,
     QTY_PLACES,
     UnrepresentableAmount,
     average_price,
-    divide_half_even,
     from_units,
-    to_units,
 )
-
-COST_ROUNDING_FACTOR = 10 ** (COST_PLACES - 18)
-"""The divisor that rounds a cost to 18 places."""
-MAX_SYMBOL_LENGTH = 64
-
-
-class PositionAmounts(NamedTuple):
-    """Shares and dollars in whole numbers of their units."""
-
-    qty: int = 0
-    cost: int = 0
-    realized: int = 0
-    fees: int = 0
-
-
-class FixedPointTrade(NamedTuple):
-    """A trade in whole numbers. `qty` is negative for a sale."""
-
-    location: EventLocation
-    event_id: str
-    trade_id: str
-    qty: int
-    price: int
-    fee: int
-    timestamp: datetime
-
-
-class ExpectedPositionEvent(NamedTuple):
-    """An event that a trade results in."""
-
-    event_type: type[PositionEvent]
-    amounts_after: PositionAmounts
-    trade: FixedPointTrade
-    realized: int | None
+from tapewire.verify.invariants.position_amounts import (
+    ExpectedPositionEvent,
+    FixedPointTrade,
+    PositionAmounts,
+    expected_position_events,
+    to_amounts,
+    to_fixed_point,
+    to_fixed_point_trade,
+)
+from tapewire.verify.trade_lines import TradeLines
 
 
 class _ExpectedPosition:
-    """A position. Before its first event in a trimmed log, `held` is None and trades wait."""
+    """A position. Before its first event in a trimmed log, `amounts` is None and trades wait.
+    `history` has all trades for corrections."""
 
-    __slots__ = ("amounts", "deferred_trades", "expected_events")
+    __slots__ = ("amounts", "deferred_trades", "expected_events", "history")
 
     def __init__(self, amounts: PositionAmounts | None) -> None:
         self.amounts = amounts
         self.expected_events: deque[ExpectedPositionEvent] = deque()
         self.deferred_trades: list[FixedPointTrade] = []
+        self.history = TradeLines()
 
 
 class PositionInvariants:
@@ -97,7 +68,7 @@ class PositionInvariants:
     def apply_trade(self, recorded: RecordedEvent, trade: TradeExecuted) -> None:
         """Apply a trade."""
         try:
-            fixed_trade = _to_fixed_point_trade(recorded, trade)
+            fixed_trade = to_fixed_point_trade(recorded, trade)
         except UnrepresentableAmount as error:
             self._findings.report_event(recorded, f"the trade cannot be applied: {error}")
             return
@@ -115,9 +86,32 @@ class PositionInvariants:
     def _apply_trade(
         self, expected: _ExpectedPosition, amounts: PositionAmounts, trade: FixedPointTrade
     ) -> None:
+        expected.history.add(trade.trade_id, trade.qty, trade.price, trade.fee)
         dues = expected_position_events(amounts, trade)
         expected.expected_events.extend(dues)
         expected.amounts = dues[-1].amounts_after
+
+    def apply_correction(self, recorded: RecordedEvent, correction: TradeCorrected) -> None:
+        """Apply a correction of a trade. In a trimmed log its position is accepted as it is."""
+        key = (recorded.event_subject.owner, correction.symbol)
+        book = self._positions.get(key)
+        if book is None or book.amounts is None or not self._has_full_history:
+            if book is not None:
+                book.amounts = None
+            return
+        try:
+            trade = to_fixed_point(recorded, correction)
+        except UnrepresentableAmount as error:
+            self._findings.report_event(recorded, f"the correction cannot be applied: {error}")
+            return
+        if not book.history.replace(trade.trade_id, trade.qty, trade.price, trade.fee):
+            self._findings.report_event(recorded, f"there is no trade {trade.trade_id}")
+        amounts = PositionAmounts()
+        for qty, price, fee in book.history.trades():
+            part = trade._replace(qty=qty, price=price, fee=fee)
+            amounts = expected_position_events(amounts, part)[-1].amounts_after
+        book.expected_events.append(ExpectedPositionEvent(PositionCorrected, amounts, trade, None))
+        book.amounts = amounts
 
     def check_position(self, recorded: RecordedEvent, event: PositionEvent) -> None:
         """Check an event of a position."""
@@ -162,7 +156,7 @@ class PositionInvariants:
         if isinstance(event, PositionClosed):
             return
         try:
-            expected.amounts = _to_amounts(event.position)
+            expected.amounts = to_amounts(event.position)
         except UnrepresentableAmount as error:
             self._findings.report_event(recorded, str(error))
             return
@@ -228,66 +222,6 @@ class PositionInvariants:
                     self._report_missing(due)
                 else:
                     self._findings.pending_counts["trades into positions"] += 1
-
-
-def expected_position_events(
-    amounts: PositionAmounts, trade: FixedPointTrade
-) -> list[ExpectedPositionEvent]:
-    """The events that the trade results in, given the holding."""
-    cost, fees = trade.qty * trade.price, amounts.fees + trade.fee
-    less_fee = amounts.realized - trade.fee
-    if not amounts.qty or (amounts.qty > 0) == (trade.qty > 0):
-        kind = PositionChanged if amounts.qty else PositionOpened
-        more = PositionAmounts(amounts.qty + trade.qty, amounts.cost + cost, less_fee, fees)
-        return [ExpectedPositionEvent(kind, more, trade, None)]
-    left = amounts.qty + trade.qty
-    if left and (left > 0) == (amounts.qty > 0):
-        share = (
-            divide_half_even(amounts.cost * -trade.qty, amounts.qty * COST_ROUNDING_FACTOR)
-            * COST_ROUNDING_FACTOR
-        )
-        gain = -cost - share
-        less = PositionAmounts(left, amounts.cost - share, less_fee + gain, fees)
-        return [ExpectedPositionEvent(PositionChanged, less, trade, None)]
-    gain = amounts.qty * trade.price - amounts.cost - trade.fee
-    closed = PositionAmounts(0, 0, amounts.realized + gain, fees)
-    dues = [ExpectedPositionEvent(PositionClosed, closed, trade, gain)]
-    if left:
-        beyond = closed._replace(qty=left, cost=left * trade.price)
-        dues.append(ExpectedPositionEvent(PositionOpened, beyond, trade, None))
-    return dues
-
-
-def _to_fixed_point_trade(recorded: RecordedEvent, trade: TradeExecuted) -> FixedPointTrade:
-    qty, price, fee = (
-        to_units(trade.qty, QTY_PLACES),
-        to_units(trade.price, PRICE_PLACES),
-        to_units(trade.fee, PRICE_PLACES),
-    )
-    if not 0 < qty <= MAX_AMOUNT * 10**QTY_PLACES:
-        raise UnrepresentableAmount(f"a quantity of {trade.qty}")
-    if max(abs(price), abs(fee)) > MAX_AMOUNT * 10**PRICE_PLACES:
-        raise UnrepresentableAmount(f"a price of {trade.price}, a fee of {trade.fee}")
-    if not 1 <= len(trade.symbol) <= MAX_SYMBOL_LENGTH:
-        raise UnrepresentableAmount(f"a symbol of {len(trade.symbol)} characters")
-    return FixedPointTrade(
-        location_of(recorded),
-        recorded.metadata.id,
-        trade.trade_id,
-        qty if trade.side is Side.BUY else -qty,
-        price,
-        fee * 10 ** (COST_PLACES - PRICE_PLACES),
-        trade.timestamp,
-    )
-
-
-def _to_amounts(position: Position) -> PositionAmounts:
-    return PositionAmounts(
-        to_units(position.quantity, QTY_PLACES),
-        to_units(position.cost_basis, COST_PLACES),
-        to_units(position.realized_pnl, COST_PLACES),
-        to_units(position.fees, COST_PLACES),
-    )
 
 
 def _entry_price(amounts: PositionAmounts, stored: object) -> object:

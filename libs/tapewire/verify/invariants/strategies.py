@@ -3,8 +3,9 @@
 A strategy is created once, and has no events after it is completed, but its deletion. An event
 changes only the fields in `ALLOWED_CHANGES`. Orders are numbered without gaps, with at most one
 pending; a closing order is over exactly the position. A position changes only by executions of the
-strategy's orders, each of which is applied once, and by adjustments, which bring it to 0. A
-stop-loss or take-profit is executed right after the fill that completes its order.
+strategy's orders, each of which is applied once, and by adjustments, which bring it to 0 or follow
+from the correction of an execution. A stop-loss or take-profit is executed right after the fill
+that completes its order.
 """
 
 from decimal import Decimal
@@ -15,6 +16,7 @@ from tapewire.events import (
     DecisionMade,
     ExecutionException,
     OrderEvent,
+    OrderExecutionCorrected,
     OrderFilled,
     Side,
     StopLossExecuted,
@@ -40,6 +42,7 @@ from tapewire.events import (
 from tapewire.log import EventSubject, RecordedEvent
 from tapewire.verify.findings import EventLocation, Findings, location_of
 from tapewire.verify.invariants.average_cost import AverageCostHolding
+from tapewire.verify.invariants.strategy_corrections import StrategyCorrections
 from tapewire.verify.invariants.strategy_orders import (
     check_completed,
     check_exit_executed,
@@ -62,7 +65,7 @@ ALLOWED_CHANGES: dict[type[StrategyEvent], set[str]] = {
     TakeProfitTriggered: {"order", "orders", "exit"},
     TakeProfitExecuted: set(),
     StrategyClosing: {"order", "orders"},
-    StrategyPositionAdjusted: {"position", "entry_price", "order", "exit", "message"},
+    StrategyPositionAdjusted: {"position", "entry_price", "order", "exit", "message", "status"},
     StrategyDeleted: {"status", "message"},
 }
 """Fields that an event may change, besides the time."""
@@ -116,6 +119,7 @@ class StrategyInvariants:
         self._has_full_history = has_full_history
         self._strategies: dict[str, _TrackedStrategy] = {}
         self._unreported_fills: dict[str, _UnreportedFill] = {}
+        self._corrections = StrategyCorrections(findings, has_full_history=has_full_history)
 
     def __len__(self) -> int:
         return len(self._strategies)
@@ -123,6 +127,8 @@ class StrategyInvariants:
     def record_fill(self, recorded: RecordedEvent, event: OrderEvent) -> None:
         """Record a fill of a strategy's pending order, or a late one of an earlier order."""
         order = event.order
+        if isinstance(event, OrderExecutionCorrected) and order.strategy_id:
+            self._corrections.record(recorded, event)
         if not isinstance(event, OrderFilled) or not order.strategy_id:
             return
         subject = str(EventSubject(recorded.event_subject.owner, "strategies", order.strategy_id))
@@ -143,7 +149,9 @@ class StrategyInvariants:
         if isinstance(event, StrategyCreated):
             self._check_created(recorded, strategy)
         elif tracked is None:
-            if self._has_full_history and not isinstance(event, StrategyDeleted):
+            if self._has_full_history and not isinstance(
+                event, StrategyDeleted | StrategyPositionAdjusted
+            ):
                 findings.report_event(recorded, "the strategy was not created, or is completed")
             self._strategies[recorded.subject] = _TrackedStrategy(strategy, None)
         else:
@@ -211,8 +219,15 @@ class StrategyInvariants:
     ) -> None:
         before = tracked.strategy
         self._findings.compare(recorded, "positionBefore", event.position_before, before.position)
-        self._findings.compare(recorded, "position", event.strategy.position, Decimal(0))
-        tracked.holding = AverageCostHolding()
+        after, held = event.strategy, Decimal(0)
+        if event.trade_id is None:
+            self._findings.compare(recorded, "status", after.status, before.status)
+        else:
+            held = before.position + self._corrections.match(recorded, event)
+        self._findings.compare(recorded, "position", after.position, held)
+        is_held = after.entry_price is not None
+        self._findings.compare(recorded, "having an entry price", is_held, bool(after.position))
+        tracked.holding = AverageCostHolding(after.position, after.entry_price or Decimal(0))
 
     def _check_traded(
         self, recorded: RecordedEvent, event: StrategyTraded, tracked: _TrackedStrategy

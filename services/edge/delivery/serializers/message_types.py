@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from tapewire.events import AgentStatusChanged, Order, TradeExecuted
+from tapewire.events import AgentStatusChanged, Order, TradeCorrected, TradeExecuted
 from tapewire_services.edge.delivery.serializers.api_family import (
     DASHBOARD,
     NOTIFICATIONS,
@@ -157,7 +157,10 @@ MESSAGES_BY_FAMILY: Mapping[str, FamilyMessages] = {
         control=_CAMEL_CASE_CONTROL,
         domains={
             "orders": {"order:update": (Order,), "order:fill": (OrderFillPayload,)},
-            "trades": {"trade:new": (TradeExecuted,)},
+            "trades": {
+                "trade:new": (TradeExecuted,),
+                "trade:corrected": (TradeCorrected,),
+            },
             "positions": {"position:update": (PositionsPayload,)},
             "strategies": {"strategy:update": (StrategyUpdatePayload,)},
             "decisions": {"ai:decision": (DecisionPayload,)},

@@ -19,6 +19,7 @@ from tapewire.events import (
     OrderCancelRejected,
     OrderCancelRequested,
     OrderEvent,
+    OrderExecutionCorrected,
     OrderFailed,
     OrderFilled,
     OrderPlaced,
@@ -93,6 +94,7 @@ ORDER_EVENT_NAMES: dict[type[Event], str] = {
     OrderReplaced: "ORDER_UPDATED",
     OrderReplaceRejected: "ORDER_UPDATED",
     OrderTriggered: "ORDER_UPDATED",
+    OrderExecutionCorrected: "ORDER_UPDATED",
 }
 
 

@@ -40,6 +40,7 @@ from tapewire.events import (
     StrategyUpdated,
     TakeProfitExecuted,
     TakeProfitTriggered,
+    TradeCorrected,
     TradeExecuted,
 )
 from tapewire_services.edge.delivery.serializers.serializer import PricingContext, SseMessage
@@ -159,6 +160,8 @@ def serialize_trading(event: Event, owner: str, pricing: PricingContext) -> SseM
         return "order:update", event.order
     if isinstance(event, TradeExecuted):
         return "trade:new", event
+    if isinstance(event, TradeCorrected):
+        return "trade:corrected", event
     if isinstance(event, PositionEvent):
         position = event.position
         return positions_message(

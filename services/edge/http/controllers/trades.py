@@ -3,7 +3,7 @@
 import msgspec
 from litestar import Controller, get
 
-from tapewire.events import TradeExecuted
+from tapewire.events import TradeRow
 from tapewire.runtime.contracts import orders as contract
 from tapewire_services.edge.auth import Session
 from tapewire_services.edge.delivery.cursor import Cursor
@@ -19,10 +19,10 @@ DEFAULT_LIMIT = 1000
 
 
 class TradeList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Trades as of `as_of`, an event id that a stream can resume from. `next` is the `cursor`
-    of the page that follows, absent after the last one."""
+    """Trades and their corrections as of `as_of`, an event id that a stream can resume from. `next`
+    is the `cursor` of the page that follows, absent after the last one."""
 
-    trades: list[TradeExecuted]
+    trades: list[TradeRow]
     as_of: str
     next: str | msgspec.UnsetType = msgspec.UNSET
 
@@ -35,7 +35,9 @@ class TradeController(Controller):
     async def list_trades(
         self, request: HttpRequest, context: ControllerContext, session: Session
     ) -> TradeList:
-        """All trades of the user, the newest first."""
+        """All trades of the user and their corrections, the newest first. A correction is a row
+        with the trade's `tradeId`, the numbers that it counts as from there on (`qty` 0: busted),
+        and `before`."""
         limit, cursor = page_query(request, DEFAULT_LIMIT)
         payload = contract.ListTrades(user_id=session.user_id, limit=limit, cursor=cursor)
         reply = await context.call_service(
