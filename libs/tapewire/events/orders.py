@@ -184,11 +184,6 @@ class ExecutionTerms(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     price: Annotated[Decimal, about("at which price", PER_SHARE)]
     fee: Annotated[Decimal, about("below 0 when it is a rebate", DOLLARS)]
 
-    @property
-    def is_busted(self) -> bool:
-        """Whether the execution is undone."""
-        return not self.qty
-
 
 class QuotedOffer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One offer of the paper broker's market: an ask or a bid from its appearance to its change."""

@@ -80,8 +80,9 @@ class TradeRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
     correction_id: Annotated[str | None, about("what the venue calls the correction")] = None
 
     @classmethod
-    def of(cls, event: TradeExecuted | TradeCorrected) -> "TradeRow":
-        """The row of `event`."""
-        return cls(
-            **{name: getattr(event, name) for name in event.__struct_fields__ if name != "number"}
-        )
+    def of(cls, event: Event) -> "TradeRow | None":
+        """The row of `event`; None if it is neither a trade nor a correction."""
+        if not isinstance(event, TradeExecuted | TradeCorrected):
+            return None
+        names = [name for name in event.__struct_fields__ if name != "number"]
+        return cls(**{name: getattr(event, name) for name in names})

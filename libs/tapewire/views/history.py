@@ -30,8 +30,6 @@ from tapewire.events import (
     Strategy,
     StrategyCreated,
     StrategyEvent,
-    TradeCorrected,
-    TradeExecuted,
     TradeRow,
 )
 
@@ -244,9 +242,7 @@ class TradeHistory(HistoryView[TradeRow]):
 
     @classmethod
     def change_of(cls, event: Event) -> HistoryChange[TradeRow] | None:
-        if not isinstance(event, TradeExecuted | TradeCorrected):
-            return None
-        return HistoryChange(TradeRow.of(event))
+        return None if (row := TradeRow.of(event)) is None else HistoryChange(row)
 
 
 class StrategyHistory(HistoryView[Strategy]):

@@ -9,6 +9,7 @@ again only by a new order. Start at `decide_correction`.
 from collections.abc import Sequence
 from decimal import Decimal
 
+from tapewire.brokers import MAX_VENUE_ID_LENGTH
 from tapewire.decimals import WIDE_CONTEXT, average_price, format_decimal, normalize
 from tapewire.events import (
     NO_FEE,
@@ -24,7 +25,7 @@ from tapewire.events import (
 from tapewire.log import CommandRejected
 from tapewire.values import ANY_NUMBER, POSITIVE
 from tapewire_services.field_validation import validate_decimal_field, validate_text_field
-from tapewire_services.orders.domain.commands import MAX_VENUE_ID_LENGTH, CorrectExecutionCommand
+from tapewire_services.orders.domain.commands import CorrectExecutionCommand
 from tapewire_services.orders.domain.order_state import ExistingState, change_order
 
 
@@ -59,7 +60,7 @@ def decide_correction(state: ExistingState, command: CorrectExecutionCommand) ->
         raise CommandRejected("conflict", message, "correctionId")
     if after == before:
         return []
-    if before.is_busted:
+    if not before.qty:
         raise CommandRejected("conflict", "the execution is busted: it cannot be corrected")
     corrected = _correct(state, command, number, before, after)
     trade = trade_of_correction(corrected)
@@ -95,7 +96,7 @@ def _correct(
     status = status_after_correction(state, filled_qty)
     reason = order.reason
     if status is OrderStatus.CANCELED and order.status is OrderStatus.FILLED:
-        reason = "an execution was busted" if after.is_busted else "an execution was corrected"
+        reason = "an execution was busted" if not after.qty else "an execution was corrected"
     names = {index: id_ for id_, index in executions.numbers.items()}
     return OrderExecutionCorrected(
         order=change_order(

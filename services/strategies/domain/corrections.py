@@ -95,7 +95,7 @@ def _order_after(order: StrategyOrder | None, command: CorrectFillCommand) -> St
 def _describe(command: CorrectFillCommand) -> str:
     done = "buying" if command.side is Side.BUY else "selling"
     was = f"the execution of {done} {_describe_terms(command.before)}"
-    if command.after.is_busted:
+    if not command.after.qty:
         return f"{was} was busted"
     return f"{was} was corrected to {_describe_terms(command.after)}"
 

@@ -20,11 +20,13 @@ from tapewire.log.checkpoint import (
 )
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.quote_cache import QuoteCache
+from tapewire.runtime.contracts.orders import CorrectExecution
 from tapewire_services.orders.broker_reporter import BrokerReporter
 from tapewire_services.orders.broker_runner import CHECKPOINT_NAME
 from tapewire_services.orders.domain.open_orders import OpenOrders
 from tapewire_services.orders.paper_broker import PaperBroker
 from tests.harness.erasures import append_erasure
+from tests.harness.memory_process import make_context
 from tests.harness.order_builders import open_order
 from tests.harness.orders_process import (
     OrdersLogSummary,
@@ -303,4 +305,22 @@ async def test_the_resting_order_of_an_erased_user_is_not_executed(
     await asyncio.sleep(5)
     seen = await wait_for_log(server, "there", bool)
     assert order_statuses(seen) == ["new 0", "filled 10"]
+    await process.kill()
+
+
+async def test_what_is_busted_of_a_working_order_is_executed_again(
+    server: MemoryServer, feed: QuoteSimulator
+) -> None:
+    """The part that is proposed again has the same place in the order as the busted one."""
+    await feed.publish_quote("99", "100", "4")
+    process = await OrdersProcess(server).start()
+    placed = (await process.place_order(place_request("10"))).order
+    await wait_for_log(server, "4 filled", partial(has_filled, "4/10"))
+    for number in (1, 2):
+        busted = CorrectExecution(trade_id=f"{placed.order_id}-{number}", is_busted=True)
+        order = (await process.service.correct(busted, make_context())).order
+        assert (order.status, order.filled_qty) == (OrderStatus.NEW, Decimal(0))
+        await feed.publish_quote("99", "101", f"{3 + number}")
+        await wait_for_log(server, "filled again", partial(has_filled, f"{3 + number}/10"))
+    await assert_verified(server, allow_pending=True)
     await process.kill()

@@ -246,12 +246,12 @@ async def test_a_correction_that_comes_before_its_execution_waits_for_it(
         "the correction is booked",
         lambda log: any(isinstance(one.event, TradeCorrected) for one in log.events),
     )
-    [kept] = await events_of(server, CorrectionUnmatched)
+    [unmatched] = await events_of(server, CorrectionUnmatched)
     [trade] = await events_of(server, TradeCorrected)
-    assert isinstance(kept, CorrectionUnmatched)
+    assert isinstance(unmatched, CorrectionUnmatched)
     assert isinstance(trade, TradeCorrected)
     assert trade.qty == (Decimal(0) if is_busted else Decimal(60))
-    assert "no execution 'E1'" in kept.reason
+    assert "no execution 'E1'" in unmatched.reason
     await assert_verified(server, allow_pending=True)
     await process.kill()
 
@@ -275,8 +275,8 @@ async def test_a_correction_that_cannot_be_booked_is_kept_once(
         correction = msgspec.structs.replace(correction, order_id=placed.order_id)
     for _ in range(3):
         assert await process.reporter.execution_corrected(correction) is None
-    [kept] = await events_of(server, CorrectionUnmatched)
-    assert isinstance(kept, CorrectionUnmatched)
-    assert kept.reason
+    [unmatched] = await events_of(server, CorrectionUnmatched)
+    assert isinstance(unmatched, CorrectionUnmatched)
+    assert unmatched.reason
     assert not await events_of(server, TradeCorrected)
     await process.kill()

@@ -18,11 +18,11 @@ from tapewire.events import (
     TradeExecuted,
 )
 from tapewire.log import EventDraft, EventMetadata, EventSubject
-from tapewire.log.memory import MemoryEventLog, MemoryServer
+from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire_services.positions.domain.corrections import refold_position
 from tapewire_services.positions.domain.position import POSITION_DECIDER, PositionKey
 from tests.harness.position_builders import at, given, trade
-from tests.harness.verification import TRADE_WITHOUT_FILL, assert_verified
+from tests.harness.verification import TRADE_WITHOUT_FILL, assert_verified, find_differences
 from tests.unit.positions.harness import PositionsProcess, last_positions, read_all_events
 
 pytestmark = pytest.mark.virtual_time
@@ -230,3 +230,30 @@ async def test_a_correction_repeated_by_another_process_changes_nothing() -> Non
     assert [type(one.event).__name__ for one in events].count(PositionCorrected.__name__) == 1
     assert len(events) == 3
     assert POSITION_DECIDER.evolve(POSITION_DECIDER.initial_state, events[-1].event)
+
+
+@pytest.mark.parametrize("field", ["quantity", "cost_basis", "realized_pnl", "fees"])
+async def test_verification_notices_a_wrong_corrected_position(field: str) -> None:
+    book, server = Book(), MemoryServer()
+    book.execute(Side.BUY, "10", "100")
+    book.bust(book.execute(Side.BUY, "5", "90", "1"))
+    process = PositionsProcess(server)
+    consumer, _ = process.make_consumer()
+    await append(server, book.events[:2], 0)
+    log = MemoryEventLog(server)
+    await consumer.handle((await log.page("ev.*.trades.>", after=0)).events)
+    await append(server, book.events[2:], 2)
+    [correction] = (await log.page("ev.*.trades.>", after=4)).events
+    position = msgspec.structs.replace(book.expected(), timestamp=book.events[2].timestamp)
+    wrong = msgspec.structs.replace(position, **{field: getattr(position, field) + Decimal("1e-9")})
+    event = PositionCorrected(
+        position=wrong, trade_id=book.events[2].trade_id, trade_sequence=correction.sequence
+    )
+    metadata = EventMetadata(id="p", correlation="c", causation=correction.metadata.id)
+    await log.append([EventDraft(subject=KEY.subject, event=event, metadata=metadata)])
+    ignored = [TRADE_WITHOUT_FILL, CORRECTION_WITHOUT_ORDER]
+    differences, _ = await find_differences(
+        log, MemoryLatestValueStore(server, prefix="view"), ignored=ignored
+    )
+    name = {"quantity": "quantity", "cost_basis": "costBasis", "realized_pnl": "realizedPnl"}
+    assert any(f"{name.get(field, field)} is" in one for one in differences), differences

@@ -54,9 +54,9 @@ def check_correction(
     elif total_cost is not None:
         findings.report_event(recorded, f"the order has no fill {event.trade_id}")
     fills.terms[event.trade_id] = event.after
-    if event.before.is_busted:
+    if not event.before.qty:
         findings.report_event(recorded, "the execution is busted already")
-    if event.after.qty < 0 or (event.after.is_busted and event.after.fee):
+    if event.after.qty < 0 or (not event.after.qty and event.after.fee):
         findings.report_event(recorded, f"{event.after.qty} shares are no execution")
     try:
         was_qty, was_price, was_fee = _to_units(event.before)

@@ -3,9 +3,8 @@
 A strategy is created once, and has no events after it is completed, but its deletion. An event
 changes only the fields in `ALLOWED_CHANGES`. Orders are numbered without gaps, with at most one
 pending; a closing order is over exactly the position. A position changes only by executions of the
-strategy's orders, each of which is applied once, and by adjustments, which bring it to 0 or follow
-from the correction of an execution. A stop-loss or take-profit is executed right after the fill
-that completes its order.
+strategy's orders, each applied once, and by adjustments, which bring it to 0 or follow from the
+correction of an execution. A stop-loss or take-profit is executed right after its last fill.
 """
 
 from decimal import Decimal
@@ -149,9 +148,8 @@ class StrategyInvariants:
         if isinstance(event, StrategyCreated):
             self._check_created(recorded, strategy)
         elif tracked is None:
-            if self._has_full_history and not isinstance(
-                event, StrategyDeleted | StrategyPositionAdjusted
-            ):
+            may_follow = isinstance(event, StrategyDeleted | StrategyPositionAdjusted)
+            if self._has_full_history and not may_follow:
                 findings.report_event(recorded, "the strategy was not created, or is completed")
             self._strategies[recorded.subject] = _TrackedStrategy(strategy, None)
         else:
@@ -217,16 +215,15 @@ class StrategyInvariants:
     def _check_adjusted(
         self, recorded: RecordedEvent, event: StrategyPositionAdjusted, tracked: _TrackedStrategy
     ) -> None:
-        before = tracked.strategy
+        before, after, held = tracked.strategy, event.strategy, Decimal(0)
         self._findings.compare(recorded, "positionBefore", event.position_before, before.position)
-        after, held = event.strategy, Decimal(0)
         if event.trade_id is None:
             self._findings.compare(recorded, "status", after.status, before.status)
         else:
             held = before.position + self._corrections.match(recorded, event)
         self._findings.compare(recorded, "position", after.position, held)
-        is_held = after.entry_price is not None
-        self._findings.compare(recorded, "having an entry price", is_held, bool(after.position))
+        priced = after.entry_price is not None
+        self._findings.compare(recorded, "having an entry price", priced, bool(after.position))
         tracked.holding = AverageCostHolding(after.position, after.entry_price or Decimal(0))
 
     def _check_traded(
