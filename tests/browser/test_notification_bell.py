@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.dashboard_page import DashboardPage, NotificationBell
@@ -124,10 +124,13 @@ async def test_tabs_share_one_stream_and_another_tab_takes_it_over(
 
 
 async def test_browser_notification_is_shown_if_permitted(
-    stack: Stack, context: BrowserContext, page: Page, user: str, publisher: PageEventPublisher
+    stack: Stack, page: Page, user: str, publisher: PageEventPublisher
 ) -> None:
-    await context.grant_permissions(["notifications"], origin=stack.url)
-    await page.add_init_script(RECORD_NOTIFICATIONS_SCRIPT)
+    # Not every Chromium without a user interface can be given the permission.
+    await page.add_init_script(
+        RECORD_NOTIFICATIONS_SCRIPT
+        + "Object.defineProperty(Notification, 'permission', {get: () => 'granted'});"
+    )
     bell = await _open_dashboard(stack, page, user)
 
     id_ = await publisher.publish_notification(user, "<b>Filled</b>", "10 IBM")
