@@ -30,7 +30,7 @@ class BrokerChoice:
     Args:
         values: the store that keeps what a broker saves.
         holds_lease: whether this process holds the broker's lease.
-        environ: the environment variables, for the settings of brokers of other packages.
+        environment: the environment variables, for the settings of brokers of other packages.
 
     Raises:
         BadSetting: there is no such broker, it cannot be used, or its settings are bad.
@@ -43,7 +43,7 @@ class BrokerChoice:
         values: LatestValueStore,
         health: BrokerHealth,
         holds_lease: Callable[[], bool],
-        environ: Mapping[str, str],
+        environment: Mapping[str, str],
     ) -> None:
         name = settings.broker
         self._settings = settings
@@ -51,7 +51,7 @@ class BrokerChoice:
         logger = structlog.get_logger(f"orders.broker.{name}")
         self._context = BrokerContext(
             name=name,
-            environ=environ,
+            environment=environment,
             store=BrokerStore(values, name, logger, holds_lease),
             logger=logger,
             clock=lambda: datetime.now(UTC),

@@ -69,7 +69,7 @@ class BrokerRunner:
         max_storing_time: timedelta | None = None,
         health: BrokerHealth | None = None,
     ) -> None:
-        self._health = health or BrokerHealth()
+        self.health = health or BrokerHealth()
         rng = rng or new_rng()
         self.subscription = CatchUpSubscription(
             log,
@@ -77,7 +77,7 @@ class BrokerRunner:
             name=CHECKPOINT_NAME,
             filter_=ORDERS_FILTER,
             make_consumer=lambda: BrokerConsumer(
-                make_broker, reporter, max_storing_time, self._health, rng
+                make_broker, reporter, max_storing_time, self.health, rng
             ),
             rng=rng,
         )
@@ -93,7 +93,7 @@ class BrokerRunner:
         except* BadSetting as errors:
             raise _first_error(errors) from None
         finally:
-            self._health.clear()
+            self.health.clear()
 
     def pending_count(self) -> int:
         """The number of the broker's reports that wait or are in progress. Raises Unavailable

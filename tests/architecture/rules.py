@@ -34,7 +34,7 @@ SERVICE_NAMES = ("alerts", "edge", "insights", "orders", "positions", "prices", 
 
 FIELD_VALIDATION = f"{SERVICES}.field_validation"
 
-PLUGIN_PORTS = {"prices": ("tapewire.feeds",)}
+PLUGIN_PORTS = {"orders": ("tapewire.brokers",), "prices": ("tapewire.feeds",)}
 """By service: the ports of its plug-ins, which packages outside of the project implement."""
 
 ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
@@ -43,7 +43,6 @@ ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
     "tapewire.values": ("tapewire.decimals", "tapewire.values"),
     "tapewire.events": ("tapewire.values", "tapewire.events"),
     "tapewire.feeds": ("tapewire.feeds", "tapewire.values"),
-    "tapewire.testing": ("tapewire.feeds", "tapewire.values", "tapewire.testing"),
     "tapewire.views": ("tapewire.decimals", "tapewire.events", "tapewire.views"),
     "tapewire.log": ("tapewire.events", "tapewire.log"),
     "tapewire.runtime": ("tapewire.events", "tapewire.log", "tapewire.runtime"),
@@ -71,9 +70,19 @@ ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
         "tapewire.client",
     ),
     "tapewire.cli": ("tapewire",),
+    "tapewire.testing": (
+        "tapewire.brokers",
+        "tapewire.events",
+        "tapewire.feeds",
+        "tapewire.log",
+        "tapewire.runtime",
+        "tapewire.testing",
+        "tapewire.values",
+        "tapewire.views",
+        f"{SERVICES}.orders",
+    ),
     **{
         f"{SERVICES}.{name}": (
-            "tapewire.brokers",
             "tapewire.decimals",
             "tapewire.events",
             "tapewire.views",

@@ -76,7 +76,7 @@ class BrokerContext(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         name: what `TAPEWIRE_BROKER` calls it.
-        environ: the environment variables; an adapter reads settings of its own from there.
+        environment: the environment variables; an adapter reads settings of its own from there.
         store: values that outlive the process.
         logger: a structlog logger.
         clock: returns the time in UTC.
@@ -85,7 +85,7 @@ class BrokerContext(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    environ: Mapping[str, str]
+    environment: Mapping[str, str]
     store: BrokerStore
     logger: FilteringBoundLogger
     clock: Callable[[], datetime]

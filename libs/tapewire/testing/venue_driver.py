@@ -1,0 +1,87 @@
+"""What the author of a broker writes to have it tested: how to make it, and to drive its venue."""
+
+import abc
+from collections.abc import Mapping
+from decimal import Decimal
+
+from tapewire.brokers import Broker, BrokerContext
+
+
+class NotDriven(Exception):
+    """The venue cannot do this, or its driver does not know how: the test is skipped."""
+
+
+class VenueDriver(abc.ABC):
+    """Drives the venue of a broker under test: an acceptor, a simulator or a test system.
+
+    It outlives its brokers. An order is named by Tapewire's `orderId`. A method that concerns an
+    order, or a request to cancel or replace it, first waits until that has arrived. The tests that
+    need a method which is not overridden are skipped.
+    """
+
+    symbol: str = "IBM"
+    """What the venue trades."""
+    environment: Mapping[str, str] = {}
+    """The settings of the broker."""
+
+    @abc.abstractmethod
+    def make_broker(self, context: BrokerContext) -> Broker:
+        """A new broker, as Tapewire makes it."""
+
+    async def start(self) -> None:
+        """Start the venue. `environment` may be complete only then."""
+
+    async def stop(self) -> None:
+        """Stop the venue, and release what it holds."""
+
+    async def accept(self, order_id: str) -> None:
+        """Accept the order."""
+        raise NotDriven("accept")
+
+    async def reject(self, order_id: str, reason: str) -> None:
+        """Reject the order, which is not accepted."""
+        raise NotDriven("reject")
+
+    async def execute(self, order_id: str, qty: Decimal, price: Decimal) -> None:
+        """Execute a part of an accepted order, and report it at once."""
+        raise NotDriven("execute")
+
+    async def execute_unknown_order(self, qty: Decimal, price: Decimal) -> None:
+        """Report the execution of an order that Tapewire never sent."""
+        raise NotDriven("execute_unknown_order")
+
+    async def repeat_last_execution(self) -> None:
+        """Report the last execution once more, with the same id."""
+        raise NotDriven("repeat_last_execution")
+
+    async def cancel(self, order_id: str) -> None:
+        """Cancel the order, as it was asked to."""
+        raise NotDriven("cancel")
+
+    async def reject_cancel(self, order_id: str, reason: str) -> None:
+        """Refuse to cancel the order, as it was asked to."""
+        raise NotDriven("reject_cancel")
+
+    async def cancel_unasked(self, order_id: str, reason: str) -> None:
+        """Cancel an order that nobody asked to cancel."""
+        raise NotDriven("cancel_unasked")
+
+    async def replace(self, order_id: str) -> None:
+        """Replace the terms of the order, as it was asked to."""
+        raise NotDriven("replace")
+
+    async def reject_replace(self, order_id: str, reason: str) -> None:
+        """Refuse to replace the terms of the order, as it was asked to."""
+        raise NotDriven("reject_replace")
+
+    async def disconnect(self) -> None:
+        """Break the connection. What is executed from now on is reported after `reconnect`."""
+        raise NotDriven("disconnect")
+
+    async def reconnect(self) -> None:
+        """Accept connections again."""
+        raise NotDriven("reconnect")
+
+    async def count_orders(self, order_id: str) -> int:
+        """How many orders the venue works, or has worked, for this one."""
+        raise NotDriven("count_orders")
