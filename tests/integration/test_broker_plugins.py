@@ -88,7 +88,7 @@ class Platform:
             return service["state"] == "degraded" and text in service["detail"]
 
         await wait_until_async(
-            f"the orders service says {text}", is_said, describe_last=lambda: service
+            f"the reason of the orders service is {text}", is_said, describe_last=lambda: service
         )
 
 
@@ -159,8 +159,8 @@ async def test_a_broker_of_another_package_executes_the_orders_of_the_platform(
     assert (parked["subscription"], parked["attempts"]) == ("unmatched-executions", 2)
     assert "there is no order 'unknown'" in parked["error"]
     sequence = str(parked["sequence"])
-    shown = await platform.run("parked", "show", "unmatched-executions", sequence)
-    assert '"qty":3,"price":100' in shown.replace(" ", "")
+    details = await platform.run("parked", "show", "unmatched-executions", sequence)
+    assert '"qty":3,"price":100' in details.replace(" ", "")
     await platform.run("parked", "drop", "unmatched-executions", sequence)
 
     # The venue is away: status says so, and requests are answered; then it goes on.
