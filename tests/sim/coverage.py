@@ -55,6 +55,13 @@ REQUIRED_COUNTS = (
     "fault: recreate unseen",
     "fault: sever",
     "fault: trim",
+    "stored: alert.raised.v1",
+    "stored: order.cancel_rejected.v1",
+    "stored: order.cancel_requested.v1",
+    "stored: order.replace_rejected.v1",
+    "stored: order.replace_requested.v1",
+    "stored: order.replaced.v1",
+    "stored: order.triggered.v1",
     "writer: Unavailable",
 )
 """What must have happened at least once over all seeds."""

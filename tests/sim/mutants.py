@@ -1,4 +1,5 @@
-"""Broken variants of the edge: each loses, repeats or misplaces events in its own way.
+"""Broken variants of the edge: each loses, repeats or misplaces events in its own way. The last one
+is of the decider of orders.
 
 The simulation must detect every one of them within a few seeds; otherwise it proves nothing. A
 mutant changes as little of the real code as possible.
@@ -9,6 +10,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
+
+from tapewire.events import OrderFilled, TradeExecuted
 from tapewire.log import EVERYBODY, Bounds, Page, RecordedEvent, view_checkpoints
 from tapewire_services.edge.delivery import cursor, replay
 from tapewire_services.edge.delivery.catch_up import StreamSession
@@ -20,6 +24,7 @@ from tapewire_services.edge.delivery.replay import ReplayPage, ReplayReader
 from tapewire_services.edge.delivery.snapshots import SnapshotReader
 from tapewire_services.edge.delivery.stream_routes import Interest
 from tapewire_services.edge.ingest.log_tail import LogTail, NotReady
+from tapewire_services.orders.domain import executions
 
 MUTANTS: "dict[str, tuple[Any, str, Any]]" = {}
 """The replaced methods of each mutant, by its name."""
@@ -48,6 +53,7 @@ _original_fall_behind = Connection.fall_behind
 _original_read_page = ReplayReader.read_page
 _original_take_snapshot = SnapshotReader.read_snapshot
 _original_publish = Hub.publish
+_original_trade_of_fill = executions.trade_of_fill
 
 
 @mutant(LogTail, "_receive")
@@ -221,3 +227,9 @@ async def snapshot_has_wrong_id(
 def hub_drops_public_events(hub: Hub, recorded: RecordedEvent) -> None:
     if recorded.event_subject.owner != EVERYBODY:
         _original_publish(hub, recorded)
+
+
+@mutant(executions, "trade_of_fill")
+def decider_stores_another_trade(filled: OrderFilled) -> TradeExecuted:
+    trade = _original_trade_of_fill(filled)
+    return msgspec.structs.replace(trade, qty=trade.qty + 1)

@@ -84,6 +84,11 @@ class SimulationPlan(msgspec.Struct, frozen=True, kw_only=True):
             client_behaviors=tuple(_random_behavior(rng) for _ in range(20)),
         )
 
+    @property
+    def loses_events(self) -> bool:
+        """Whether deciders cannot read all events of an order later."""
+        return bool(self.trim_interval_seconds or self.log_recreation_count)
+
     def rng_for(self, name: str) -> random.Random:
         """A random generator for `name`; its draws do not depend on those of others."""
         return random.Random(f"{name} {self.seed}")

@@ -30,8 +30,10 @@ class SimulatedServer(MemoryServer):
         """Every event that was ever stored."""
         return ExpectedLog([*self._past_epochs, self._current_epoch()])
 
+    def recorded_events(self) -> list[RecordedEvent]:
+        """Every event of the newest log, trimmed ones too."""
+        return [*self._trimmed_events, *self.journal._events]
+
     def _current_epoch(self) -> LogIncarnation:
         journal = self.journal
-        return LogIncarnation(
-            journal.epoch, [*self._trimmed_events, *journal._events], first=journal.first
-        )
+        return LogIncarnation(journal.epoch, self.recorded_events(), first=journal.first)

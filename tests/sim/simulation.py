@@ -2,7 +2,8 @@
 
 Everything is real except time, randomness, the server and the sockets. Edges follow a log in
 memory, clients read their streams, deciders write events, and faults occur as the plan says. Then
-the faults stop, all clients catch up, and the history checker judges what each client received.
+the faults stop, all clients catch up, and the history checker judges what each client received. The
+verifier judges the orders, as `tapewire verify` does.
 """
 
 import asyncio
@@ -15,11 +16,12 @@ from typing import Any
 
 import msgspec
 
-from tapewire.log import LogError
+from tapewire.log import LogError, RecordedEvent
 from tapewire.log.memory import MemoryEventLog
 from tapewire_services.edge.auth import Session
 from tests.harness.history import ExpectedLog, StreamOpened, check_history
 from tests.harness.simulated_edge import SimulatedEdge
+from tests.harness.verification import find_recorded_differences
 from tests.harness.virtual_time import run
 from tests.sim.client import SimulatedClient
 from tests.sim.coverage import LOG_TAIL_RESTARTED
@@ -35,6 +37,7 @@ SIGN_IN_RETRY_SECONDS = 0.1
 CATCH_UP_TIMEOUT_SECONDS = 40.0
 """The time by which every client must have caught up; most need one second."""
 POLL_INTERVAL_SECONDS = 0.5
+ORDER_DOMAINS = frozenset({"orders", "trades", "alerts"})
 
 
 class SimulationResult(msgspec.Struct, kw_only=True):
@@ -57,13 +60,20 @@ def run_simulation(
     # Parts of the edge draw jitter from the global random generator.
     random.seed(seed)
     with redirect_logging(write_log_line), count_rare_events(counts), patch_size_limits(plan):
-        return run(_run_simulation(plan, counts))
+        result, orders = run(_run_simulation(plan, counts))
+    counts.update(f"stored: {recorded.tag}" for recorded in orders)
+    if not plan.loses_events:
+        result.violations += find_recorded_differences(orders)
+    return result
 
 
-async def _run_simulation(plan: SimulationPlan, counts: Counter[str]) -> SimulationResult:
+async def _run_simulation(
+    plan: SimulationPlan, counts: Counter[str]
+) -> tuple[SimulationResult, list[RecordedEvent]]:
+    """The result, and the events of orders in the newest log."""
     world = Simulation(plan, counts)
     await world.run()
-    return world.find_violations()
+    return world.find_violations(), world.recorded_orders()
 
 
 class Simulation:
@@ -154,6 +164,14 @@ class Simulation:
             if all(has_received_all(truth, client) for client in self._clients):
                 return
             await asyncio.sleep(POLL_INTERVAL_SECONDS)
+
+    def recorded_orders(self) -> list[RecordedEvent]:
+        """What the deciders stored in the newest log: orders, their trades and their alerts."""
+        return [
+            recorded
+            for recorded in self._server.recorded_events()
+            if recorded.event_subject.domain in ORDER_DOMAINS
+        ]
 
     def find_violations(self) -> SimulationResult:
         """Judge the run."""

@@ -41,7 +41,7 @@ def test_every_client_receives_all_events_under_faults(
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_simulation_detects_a_broken_edge(name: str) -> None:
+def test_simulation_detects_a_broken_edge_or_decider(name: str) -> None:
     with apply_mutant(name):
         assert any(run_simulation(seed).violations for seed in range(1, MUTANT_SEEDS + 1)), (
             f"{name} passes"

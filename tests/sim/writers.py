@@ -1,8 +1,8 @@
 """Writers: the real order decider, on logs with conflicts and lost acknowledgements.
 
-Two processes decide on the same orders, so each one's cached state is sometimes outdated. Each
-order is placed, accepted, filled in parts and possibly canceled. A command that met a fault is
-repeated until it is decided.
+Two processes decide on the same orders, so each one's cached state is sometimes outdated. What
+happens to an order is in `order_lifecycle`. A command that met a fault is repeated until it is
+decided.
 """
 
 import asyncio
@@ -10,9 +10,8 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from decimal import Decimal
 
-from tapewire.events import AgentState, AgentStatusChanged, OrderType, Side
+from tapewire.events import AgentState, AgentStatusChanged
 from tapewire.log import (
     EVERYBODY,
     CommandHandler,
@@ -26,15 +25,10 @@ from tapewire.log import (
     Versioned,
 )
 from tapewire.runtime.contracts.orders import order_id
-from tapewire_services.orders.domain.commands import (
-    AcceptOrderCommand,
-    CancelOrderCommand,
-    Command,
-    FillOrderCommand,
-    PlaceOrderCommand,
-)
+from tapewire_services.orders.domain.commands import Command, PlaceOrderCommand
 from tapewire_services.orders.domain.order import ORDER_DECIDER
 from tapewire_services.orders.domain.order_state import ClosedState, State, UnplacedState
+from tests.sim.order_lifecycle import OrderLifecycle
 
 RETRY_DELAY_SECONDS = 0.3
 HIDDEN_DOMAIN = "notes"
@@ -58,36 +52,36 @@ class EventWriter:
         self._counts = counts
 
     async def run_order(self, user: str, number: int, delay_seconds: float) -> None:
-        """Run the lifecycle of one order, starting after `delay_seconds`."""
-        rng = self._rng
-        client, qty = f"c{number}", Decimal(rng.randint(1, 400))
-        fills, cancels = rng.randint(0, 4), rng.random() < 0.3
+        """Run the life of one order, starting after `delay_seconds`."""
         await asyncio.sleep(delay_seconds)
-        at = self._now()
-        subject = EventSubject(user, "orders", order_id(user, client))
-        commands: list[Command] = [
-            PlaceOrderCommand(
-                id=f"{client}-p", at=at, user=user, symbol="BRK.B", side=Side.BUY,
-                type=OrderType.MARKET, qty=qty, limit_price=None, client_order_id=client,
-            ),
-            AcceptOrderCommand(id=f"{client}-a", at=at, user=user),
-        ]  # fmt: skip
-        filled = Decimal(0)
-        for number_ in range(fills):
-            part = min(qty - filled, Decimal(rng.randint(1, 200)))
-            if part > 0:
-                commands.append(
-                    FillOrderCommand(id=f"{client}-f{number_}", at=at, user=user, qty=part,
-                         price=Decimal(rng.randint(1, 99_999)) / 100, filled_before=filled)
-                )  # fmt: skip
-                filled += part
-        if cancels:
-            commands.append(CancelOrderCommand(id=f"{client}-x", at=at, user=user, reason="enough"))
-        for command in commands:
+        life = OrderLifecycle.from_rng(self._rng, user, f"c{number}", self._now())
+        subject = EventSubject(user, "orders", order_id(user, life.place.client_order_id))
+        if await self._handle_command(subject, life.place) is None:
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._report(subject, life))
+            for request, answer in life.user_requests:
+                group.create_task(self._request(subject, request, answer))
+
+    async def _report(self, subject: EventSubject, life: OrderLifecycle) -> None:
+        """Report what the broker does. Only a venue reports an execution of a closed order."""
+        for command in life.broker_reports:
             known = await self._handle_command(subject, command)
-            if known is None or isinstance(known.state, ClosedState | UnplacedState):
+            if known is not None and (
+                isinstance(known.state, UnplacedState)
+                or (isinstance(known.state, ClosedState) and not life.has_venue)
+            ):
                 return
-            await asyncio.sleep(rng.expovariate(8))
+            await asyncio.sleep(self._rng.expovariate(8))
+
+    async def _request(
+        self, subject: EventSubject, request: Command, answer: Command | None
+    ) -> None:
+        """Send a request of the user at any time, and later the broker's answer to it."""
+        await asyncio.sleep(self._rng.expovariate(4))
+        if await self._handle_command(subject, request) is not None and answer is not None:
+            await asyncio.sleep(self._rng.expovariate(8))
+            await self._handle_command(subject, answer)
 
     async def _handle_command(
         self, subject: EventSubject, command: Command

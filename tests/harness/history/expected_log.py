@@ -20,6 +20,7 @@ TRADING_STREAM_DOMAINS = ORDER_STREAM_DOMAINS | {"positions"}
 AGENTS_DOMAIN = "agents"
 """The domains of public events that these streams show."""
 
+_TRADE_NAMES = {"trade.executed.v1": "trade:new", "trade.corrected.v1": "trade:corrected"}
 _OPEN_STATUSES = ("new", "partially_filled", "pending_cancel", "pending_replace")
 
 
@@ -47,6 +48,9 @@ class _StoredEvent(msgspec.Struct, rename="camel"):
     trade_id: msgspec.Raw = _ABSENT
     qty: msgspec.Raw = _ABSENT
     price: msgspec.Raw = _ABSENT
+    fee: msgspec.Raw = _ABSENT
+    execution_id: msgspec.Raw = _ABSENT
+    exceptions: msgspec.Raw = _ABSENT
 
 
 class _Order(msgspec.Struct, rename="camel"):
@@ -70,14 +74,13 @@ def expected_event(recorded: RecordedEvent) -> ExpectedEvent:
     if subject.domain == "positions":
         held = bytes(_event_decoder.decode(recorded.data).position)
         return msgspec.structs.replace(nothing, name="position:update", data=held)
-    if recorded.tag == "trade.executed.v1":
-        return msgspec.structs.replace(nothing, name="trade:new", data=recorded.data)
+    if recorded.tag in _TRADE_NAMES:
+        return msgspec.structs.replace(nothing, name=_TRADE_NAMES[recorded.tag], data=recorded.data)
     stored = _event_decoder.decode(recorded.data)
     name, data = "order:update", bytes(stored.order)
     order = _order_decoder.decode(data)
     if recorded.tag == "order.filled.v1":
-        fill = (bytes(stored.qty), bytes(stored.price), bytes(stored.trade_id))
-        name, data = "order:fill", data[:-1] + b',"fillQty":%b,"fillPrice":%b,"tradeId":%b}' % fill
+        name, data = "order:fill", data[:-1] + _fill_fields(stored) + b"}"
     return msgspec.structs.replace(
         nothing,
         name=name,
@@ -85,6 +88,19 @@ def expected_event(recorded: RecordedEvent) -> ExpectedEvent:
         order_id=order.order_id,
         is_open=order.status in _OPEN_STATUSES,
     )
+
+
+def _fill_fields(stored: _StoredEvent) -> bytes:
+    """What a fill adds to the order. What the event lacks, the client does not receive."""
+    fields = {
+        b"fillQty": stored.qty,
+        b"fillPrice": stored.price,
+        b"tradeId": stored.trade_id,
+        b"fillFee": stored.fee,
+        b"executionId": stored.execution_id,
+        b"exceptions": stored.exceptions,
+    }
+    return b"".join(b',"%b":%b' % (name, bytes(raw)) for name, raw in fields.items() if bytes(raw))
 
 
 class LogIncarnation:
