@@ -18,15 +18,18 @@ from tapewire.log import EventLog, LatestValueStore, RecordedEvent
 from tapewire.log.last_quotes import read_last_quotes
 from tapewire.runtime import Settings, telemetry
 from tapewire.runtime.contracts.bars import GetNewestBars, NewestBars
+from tapewire.views.account import AccountTerms
 from tapewire_services.edge.cluster.admin_test_event import AdminTestEvent
 from tapewire_services.edge.cluster.presence import ConnectionTotals, Presence
 from tapewire_services.edge.delivery.close_reason import CloseReason
 from tapewire_services.edge.delivery.conflation_registry import ConflationRegistry
+from tapewire_services.edge.delivery.cursor import Cursor
 from tapewire_services.edge.delivery.hub import Hub
 from tapewire_services.edge.delivery.live_values import STALE_KEY_PREFIX, LiveValues
 from tapewire_services.edge.delivery.snapshots import SnapshotReader
 from tapewire_services.edge.delivery.stream_routes import LiveValue
 from tapewire_services.edge.delivery.stream_service import StreamService
+from tapewire_services.edge.ingest.account_feed import AccountFeed
 from tapewire_services.edge.ingest.bar_feed import BarFeed
 from tapewire_services.edge.ingest.declared_values import DeclaredValueFeed
 from tapewire_services.edge.ingest.item_metrics import ItemMetrics
@@ -98,6 +101,16 @@ class Engine:
             ),
             rng=rng,
         )
+        self.accounts = AccountFeed(
+            views=views,
+            log_tail=self.log_tail,
+            portfolios=self.portfolios,
+            terms=AccountTerms.from_settings(settings.starting_balance, settings.max_leverage),
+            on_change=lambda owner, is_urgent: changed(
+                LiveValue.ACCOUNT, owner=owner, is_urgent=is_urgent
+            ),
+            rng=rng,
+        )
         self.hub = Hub(
             keepalive_seconds=settings.keepalive_interval,
             write_seconds=settings.write_seconds,
@@ -129,6 +142,8 @@ class Engine:
                 registry=self._changes,
                 quote_feed=self.quote_feed,
                 portfolios=self.portfolios,
+                accounts=self.accounts,
+                get_as_of=self._end_of_log,
                 item_metrics=self.item_metrics,
                 declared_values=self.declared_values,
                 bar_feed=self.bar_feed,
@@ -161,6 +176,7 @@ class Engine:
             "quotes": self.quote_feed.run(),
             "freshness": self.quote_feed.watch_freshness(),
             "declared_values": self.declared_values.run(),
+            "accounts": self.accounts.run(),
             "bars": self.bar_feed.run(),
             "item_metrics": self.item_metrics.run(),
             "connection_counts": self._watch_connection_counts(),
@@ -219,9 +235,14 @@ class Engine:
             if span is not None:
                 span.set_attribute("tapewire.receivers", receivers)
 
+    def _end_of_log(self) -> str:
+        """The event id of the end of the log tail."""
+        return str(Cursor(self.log_tail.epoch, self.log_tail.last_sequence))
+
     def _mark_stale(self, symbol: str) -> None:
         self._changes.mark_changed(LiveValue.PRICES, symbol, is_urgent=True)
         self.portfolios.mark_stale(symbol)
+        self.accounts.mark_stale(symbol)
 
     def _mark_fresh(self, symbol: str) -> None:
         self._changes.mark_changed(LiveValue.PRICES, symbol)

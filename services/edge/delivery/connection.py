@@ -20,7 +20,7 @@ from tapewire_services.edge.delivery.outbox import Outbox
 from tapewire_services.edge.delivery.selection import Selection
 from tapewire_services.edge.delivery.stream_routes import Interest, LiveValue
 
-PRICE_VALUES = frozenset((LiveValue.PRICES, LiveValue.VALUATIONS))
+PRICE_VALUES = frozenset((LiveValue.PRICES, LiveValue.VALUATIONS, LiveValue.ACCOUNT))
 """Values that mislead when they are old."""
 
 logger = structlog.get_logger("edge.connection")

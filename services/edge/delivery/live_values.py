@@ -1,8 +1,8 @@
 """Newest-wins values on streams: what each value shows.
 
 Sources in `ingest` report which value changed to the `ConflationRegistry`. A connection joins one
-group for each kind of value that its route shows: quotes, bars, valuations of positions, connection
-counts, metrics of items, and the values that other packages declare. Start reading at
+group for each kind of value that its route shows: quotes, bars, valuations of positions, accounts,
+connection counts, metrics of items, and the values that other packages declare. Start reading at
 `LiveValues.subscribe`.
 """
 
@@ -22,6 +22,7 @@ from tapewire_services.edge.delivery.conflation_registry import (
 )
 from tapewire_services.edge.delivery.connection import Connection
 from tapewire_services.edge.delivery.frames import render_frame
+from tapewire_services.edge.delivery.live_account import account_group
 from tapewire_services.edge.delivery.live_bars import bars_group
 from tapewire_services.edge.delivery.serializers import ApiFamily, SseMessage
 from tapewire_services.edge.delivery.serializers.dashboard import metrics_message
@@ -38,6 +39,7 @@ from tapewire_services.edge.delivery.serializers.trading_views import (
     valuation_view,
 )
 from tapewire_services.edge.delivery.stream_routes import LiveValue
+from tapewire_services.edge.ingest.account_feed import AccountFeed
 from tapewire_services.edge.ingest.bar_feed import BarFeed
 from tapewire_services.edge.ingest.declared_values import (
     DeclaredValue,
@@ -69,7 +71,8 @@ class _ValuationKeys:
 
 
 class LiveValues:
-    """All newest-wins values of a process, as connections see them."""
+    """All newest-wins values of a process, as connections see them. `get_as_of` is called for the
+    event id of the end of the log tail."""
 
     def __init__(
         self,
@@ -77,6 +80,8 @@ class LiveValues:
         registry: ConflationRegistry,
         quote_feed: QuoteFeed,
         portfolios: PortfolioTracker,
+        accounts: AccountFeed,
+        get_as_of: Callable[[], str],
         item_metrics: ItemMetrics,
         declared_values: DeclaredValueFeed,
         bar_feed: BarFeed,
@@ -87,6 +92,8 @@ class LiveValues:
         self._registry = registry
         self._quote_feed = quote_feed
         self._portfolios = portfolios
+        self._accounts = accounts
+        self._get_as_of = get_as_of
         self._item_metrics = item_metrics
         self._declared_values = declared_values
         self._bar_feed = bar_feed
@@ -107,6 +114,8 @@ class LiveValues:
         messages = self._initial_prices(connection, requested)
         if LiveValue.VALUATIONS in values and owner is not None:
             joined.enter_context(self._portfolios.watch(owner))
+        if LiveValue.ACCOUNT in values and owner is not None:
+            joined.enter_context(self._accounts.watch(owner))
         if LiveValue.BARS in values:
             joined.enter_context(self._bar_feed.watch(requested.bars))
         for spec in self._group_specs(connection, requested):
@@ -147,6 +156,10 @@ class LiveValues:
             yield bars_group(self._bar_feed, requested, self._render)
         if LiveValue.VALUATIONS in values and owner is not None:
             yield self._valuations(connection, owner, requested)
+        if LiveValue.ACCOUNT in values and owner is not None:
+            yield account_group(
+                self._accounts, owner, get_as_of=self._get_as_of, now=self._now, render=self._render
+            )
         if LiveValue.COUNTS in values:
             yield self._counts(include_users=connection.info.is_admin)
         if LiveValue.METRICS in values:

@@ -57,6 +57,7 @@ class LiveValue(enum.Enum):
 
     PRICES = "prices"
     VALUATIONS = "valuations"
+    ACCOUNT = "account"
     COUNTS = "counts"
     METRICS = "metrics"
     BARS = "bars"
@@ -102,6 +103,7 @@ POSITIONS = Topic(
     snapshot_kind=SnapshotKind.POSITIONS,
     live_value=LiveValue.VALUATIONS,
 )
+ACCOUNT = Topic(name="account", live_value=LiveValue.ACCOUNT)
 PRICES = Topic(name="prices", access=PUBLIC, live_value=LiveValue.PRICES)
 BARS = Topic(name="bars", access=PUBLIC, live_value=LiveValue.BARS)
 DECISIONS = Topic(
@@ -131,10 +133,8 @@ INBOX = Topic(
     snapshot_kind=SnapshotKind.UNREAD,
 )
 
-SELECTABLE_TOPICS = {
-    topic.name: topic
-    for topic in (ORDERS, POSITIONS, PRICES, BARS, DECISIONS, STRATEGY_CHANGES, ALERTS, AGENTS)
-}
+_PRIVATE_TOPICS = (ORDERS, POSITIONS, ACCOUNT, DECISIONS, STRATEGY_CHANGES, ALERTS, AGENTS)
+SELECTABLE_TOPICS = {topic.name: topic for topic in (*_PRIVATE_TOPICS, PRICES, BARS)}
 """What ``?topics=`` can name."""
 
 
@@ -211,7 +211,7 @@ STREAM_ROUTES: Sequence[StreamRoute] = (
     _route("/api/stream/orders", "orders", USER, TRADING, ORDERS, AGENTS),
     _route("/api/stream/positions", "positions", USER, TRADING, POSITIONS, AGENTS),
     _route("/api/stream/prices", "prices", PUBLIC, TRADING, PRICES, PUBLIC_STATUS),
-    _route("/api/stream/trading", "trading", USER, TRADING, ORDERS, POSITIONS, AGENTS,
+    _route("/api/stream/trading", "trading", USER, TRADING, ORDERS, POSITIONS, ACCOUNT, AGENTS,
            parameter=RouteParameter.USER),
     _route("/api/stream/ai-decisions", "ai-decisions", USER, TRADING, DECISIONS, AGENTS),
     _route("/api/stream/strategies", "strategies", USER, TRADING, STRATEGY_CHANGES, AGENTS),

@@ -125,10 +125,8 @@ class PortfolioTracker:
 
     def total_value(self, owner: str) -> Decimal | None:
         """See `PricingContext`; None unless the positions of `owner` are loaded."""
-        portfolio = self._by_owner.get(owner)
-        if portfolio is None or portfolio.view is None:
-            return None
-        return total_market_value(portfolio.view.positions(), self.price)
+        view = self.view(owner)
+        return None if view is None else total_market_value(view.open_positions(), self.price)
 
     def is_stale(self, symbol: str) -> bool:
         """See `PricingContext`."""
@@ -152,9 +150,14 @@ class PortfolioTracker:
             if symbol in portfolio.valuations and portfolio.valuations[symbol].quantity
         ]
 
+    def view(self, owner: str) -> PositionsView | None:
+        """The positions of `owner`, as of the log tail; None until they are loaded."""
+        portfolio = self._by_owner.get(owner)
+        return None if portfolio is None else portfolio.view
+
     def position(self, owner: str, symbol: str) -> Position | None:
         """What `owner` holds of `symbol`, as of the log tail."""
-        view = self._by_owner[owner].view
+        view = self.view(owner)
         return None if view is None else view.position(symbol)
 
     def valuation(self, owner: str, symbol: str) -> PositionValued:

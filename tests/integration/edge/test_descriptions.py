@@ -31,6 +31,7 @@ SERVICES = ("prices", "orders", "positions", "strategies", "alerts", "insights")
 USER = "alice"
 STREAM_EVENTS = {
     "connected", "order:update", "order:fill", "trade:new", "position:update", "price:update",
+    "account:update",
     "strategy:update", "ai:decision", "alert:new", "agent:status", "metrics", "checkpoint",
     "CONNECTED", "initial_state", "subscribed", "PRICE_UPDATE", "STRATEGY_STARTED",
     "STRATEGY_UPDATED", "ORDER_PLACED", "ORDER_EXECUTED", "new_item", "item:corrected",

@@ -53,6 +53,10 @@ TRADING = {
         " correctionId"
     ),
     "position:update": words("snapshot positions totalValue timestamp"),
+    "account:update": words(
+        "startingBalance cash equity grossExposure netExposure realizedPnL unrealizedPnL fees"
+        " buyingPower stale unpriced timestamp asOf"
+    ),
     "price:update": PRICE | words("initializing prices unknown"),
     "price:stale": PRICE | words("age stale"),
     "strategy:update": words(

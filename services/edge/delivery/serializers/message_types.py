@@ -65,6 +65,7 @@ from tapewire_services.edge.delivery.serializers.trading import (
     StrategyUpdatePayload,
 )
 from tapewire_services.edge.delivery.serializers.trading_views import (
+    AccountView,
     ConnectionCountsPayload,
     OrdersSnapshotPayload,
     PositionsPayload,
@@ -179,6 +180,7 @@ MESSAGES_BY_FAMILY: Mapping[str, FamilyMessages] = {
             },
             "bars": {"bar:snapshot": (BarsSnapshotPayload,), "bar:update": (BarPayload,)},
             "valuations": {"position:update": (PositionsPayload,), "price:stale": (QuoteView,)},
+            "account": {"account:update": (AccountView,)},
             "counts": {"metrics": (ConnectionCountsPayload,)},
         },
     ),

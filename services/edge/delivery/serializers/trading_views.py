@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tapewire.events import Order, Position, PositionValued, PriceUpdated
+from tapewire.runtime.contracts.positions import AccountFigures
 from tapewire.views.positions import value_position
 from tapewire_services.edge.delivery.serializers.serializer import SseMessage
 
@@ -88,6 +89,13 @@ class PositionsSnapshotPayload(PositionsPayload, frozen=True, kw_only=True):
     """All positions of a user."""
 
     snapshot: bool = True
+
+
+class AccountView(AccountFigures, frozen=True, kw_only=True):
+    """An account as of the event id `as_of`, at the prices of `timestamp`."""
+
+    timestamp: datetime
+    as_of: str
 
 
 class ConnectionCounts(Protocol):
@@ -190,6 +198,17 @@ def positions_message(
     """Positions that changed, and the value of all positions in dollars."""
     payload = PositionsPayload(positions=positions, total_value=total_value, timestamp=timestamp)
     return "position:update", payload
+
+
+def account_view(figures: AccountFigures, as_of: str, timestamp: datetime) -> AccountView:
+    """`figures` as clients see them."""
+    fields = {name: getattr(figures, name) for name in AccountFigures.__struct_fields__}
+    return AccountView(**fields, as_of=as_of, timestamp=timestamp)
+
+
+def account_message(account: AccountView) -> SseMessage:
+    """The account of a user."""
+    return "account:update", account
 
 
 def connection_counts_message(

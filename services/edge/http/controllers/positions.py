@@ -9,6 +9,7 @@ from litestar import Controller, get
 from tapewire.runtime.contracts import positions as contract
 from tapewire_services.edge.auth import Session
 from tapewire_services.edge.delivery.cursor import Cursor
+from tapewire_services.edge.delivery.serializers.trading_views import AccountView, account_view
 from tapewire_services.edge.http.controllers.context import (
     ControllerContext,
     HttpRequest,
@@ -34,13 +35,6 @@ class PositionList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     next: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class AccountDocument(contract.AccountFigures, frozen=True, kw_only=True):
-    """An account as of the event id `as_of`, at the prices of `timestamp`."""
-
-    timestamp: datetime
-    as_of: str
-
-
 class AccountController(Controller):
     path = "/api/account"
     tags = ["positions"]  # noqa: RUF012 - Litestar's attribute
@@ -48,7 +42,7 @@ class AccountController(Controller):
     @get(operation_class=operation())
     async def account(
         self, request: HttpRequest, context: ControllerContext, session: Session
-    ) -> AccountDocument:
+    ) -> AccountView:
         """The user's cash, equity, exposure, profits, fees and buying power, at the newest
         prices."""
         reply = await context.call_service(
@@ -58,10 +52,7 @@ class AccountController(Controller):
             contract.AccountReply,
             request,
         )
-        figures = {name: getattr(reply, name) for name in contract.AccountFigures.__struct_fields__}
-        return AccountDocument(
-            **figures, timestamp=context.now(), as_of=str(Cursor(reply.epoch, reply.as_of))
-        )
+        return account_view(reply, str(Cursor(reply.epoch, reply.as_of)), context.now())
 
 
 class PositionController(Controller):
