@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 
 from tapewire.log import CommandHandler, view_checkpoints
@@ -10,10 +12,12 @@ from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import orders as contract
 from tapewire.runtime.progress import ProgressReporter
 from tapewire.views import OrderHistory, OrdersView, PositionsView, TradeHistory
+from tapewire.views.account import AccountTerms
 from tapewire_services.orders.broker_choice import BrokerChoice
 from tapewire_services.orders.broker_health import BrokerHealth
 from tapewire_services.orders.broker_reporter import BrokerReporter
 from tapewire_services.orders.broker_runner import LEASE, MAX_STORING_TIME, BrokerRunner
+from tapewire_services.orders.buying_power import BuyingPowerCheck
 from tapewire_services.orders.domain.commands import Command
 from tapewire_services.orders.domain.order import ORDER_DECIDER
 from tapewire_services.orders.domain.order_state import State
@@ -76,6 +80,13 @@ async def wiring(app: App) -> None:
     async def load_positions(user: str) -> PositionsView:
         return (await view_checkpoints.load(app.log, app.views, PositionsView, user))[0]
 
+    def price(symbol: str) -> Decimal | None:
+        quote = quote_cache.quote(symbol)
+        return None if quote is None else quote.price
+
+    settings = app.settings
+    terms = AccountTerms.from_settings(settings.starting_balance, settings.max_leverage)
+    buying_power = BuyingPowerCheck(app.log, app.views, terms, price, lambda: datetime.now(UTC))
     service = OrdersService(
         app.log,
         app.views,
@@ -83,6 +94,7 @@ async def wiring(app: App) -> None:
         SymbolCheck(quote_cache, load_positions),
         open_order_limit,
         exposure_gate=ExposureGate(app.is_journal_nearly_full, load_positions),
+        buying_power=None if terms.max_leverage is None else buying_power,
         broker_confirms_at_once=broker.confirms_at_once,
     )
     await app.serve_requests(

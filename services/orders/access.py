@@ -4,9 +4,10 @@ alerts about executions that do not fit their orders."""
 from tapewire.brokers.context import STORE_NAME as BROKER_STATE
 from tapewire.log.idempotency import DOMAIN as KEYS
 from tapewire.runtime.contracts import orders
-from tapewire.runtime.nats_access import service_access
+from tapewire.runtime.nats_access import service_access, user_checkpoint_subjects
 from tapewire.views import OrderHistory, OrdersView, TradeHistory
 from tapewire_services.orders.broker_runner import CHECKPOINT_NAME, LEASE
+from tapewire_services.orders.buying_power import CHECKPOINT_NAME as RESERVATIONS
 from tapewire_services.orders.execution_booking import DOMAIN as EXECUTIONS
 from tapewire_services.orders.execution_booking import FILTER as UNMATCHED_FILTER
 from tapewire_services.orders.execution_booking import SUBSCRIPTION as UNMATCHED
@@ -16,6 +17,7 @@ ACCESS = service_access(
     appends=("orders", "trades", "alerts", EXECUTIONS, KEYS),
     views=(OrdersView, TradeHistory),
     histories=(OrderHistory,),
+    stores=user_checkpoint_subjects(RESERVATIONS),
     checkpoints=(CHECKPOINT_NAME, BROKER_STATE),
     leases=(LEASE,),
     receives=("ev.*.orders.>", "px.>"),

@@ -8,6 +8,8 @@ import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import msgspec
+
 from tapewire.decimals import abbreviate
 from tapewire.events import Order, OrderType
 from tapewire.log import (
@@ -36,6 +38,7 @@ from tapewire.runtime.contracts.orders import (
     order_id,
 )
 from tapewire.views import OrderHistory, TradeHistory
+from tapewire_services.orders.buying_power import BuyingPowerCheck
 from tapewire_services.orders.domain.commands import (
     MAX_ID_LENGTH,
     CancelOrderCommand,
@@ -45,7 +48,9 @@ from tapewire_services.orders.domain.commands import (
     ReplaceOrderCommand,
     RequestCancelCommand,
     validate_place_order,
+    validate_replacement,
 )
+from tapewire_services.orders.domain.order import new_order
 from tapewire_services.orders.domain.order_state import State, UnplacedState
 from tapewire_services.orders.execution_booking import ExecutionBooking
 from tapewire_services.orders.exposure_gate import ExposureGate
@@ -66,12 +71,14 @@ class OrdersService:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         *,
         exposure_gate: ExposureGate | None = None,
+        buying_power: BuyingPowerCheck | None = None,
         broker_confirms_at_once: bool = True,
     ) -> None:
         """`broker_confirms_at_once`: the broker can do nothing but what the journal says. Otherwise
         a cancel and a replacement are pending until the broker has answered."""
         self._log = log
         self._exposure_gate = exposure_gate
+        self._buying_power = buying_power
         self._broker_confirms_at_once = broker_confirms_at_once
         self._command_handler = command_handler
         self._booking = ExecutionBooking(log, command_handler)
@@ -90,7 +97,10 @@ class OrdersService:
         )
         if self._exposure_gate is not None:
             await self._exposure_gate.check(command)
-        async with self._reserve_room(command, subject):
+        async with (
+            self._reserve_room(command, subject),
+            self._reserve_buying_power(command.user, new_order(command), subject, command.id),
+        ):
             placed = await handle_command(
                 self._command_handler, subject, command, context, is_new=True
             )
@@ -120,7 +130,12 @@ class OrdersService:
             stop_price=request.stop_price,
             needs_confirmation=not self._broker_confirms_at_once,
         )
-        return await self._change(request, command, context)
+        if self._buying_power is None:
+            return await self._change(request, command, context)
+        subject = _order_subject(request)
+        order = await self._load_replaced(subject, command)
+        async with self._reserve_buying_power(request.user_id, order, subject, command.id):
+            return await self._change(request, command, context)
 
     async def correct(self, request: CorrectExecution, context: RequestContext) -> OrderReply:
         """Correct or bust an execution, whoever's order it is of."""
@@ -187,6 +202,35 @@ class OrdersService:
             return not isinstance(loaded.state, UnplacedState)
 
         return self._open_order_limit.reserve(command.user, is_repeated)
+
+    def _reserve_buying_power(
+        self, user: str, order: Order | None, subject: EventSubject, command_id: str
+    ) -> contextlib.AbstractAsyncContextManager[None]:
+        """Reserve what `order` may add to the exposure; nothing without a limit or an order."""
+        if self._buying_power is None or order is None:
+            return contextlib.nullcontext()
+
+        async def is_repeated() -> bool:
+            state = (await self._command_handler.load_latest(subject)).state
+            return not isinstance(state, UnplacedState) and (
+                order.replacement is None or command_id in state.seen_command_ids
+            )
+
+        return self._buying_power.reserve(user, order, is_repeated)
+
+    async def _load_replaced(
+        self, subject: EventSubject, command: ReplaceOrderCommand
+    ) -> Order | None:
+        """The order with the terms that `command` asks for; None if the command will be rejected
+        for another reason."""
+        state = (await self._command_handler.load_latest(subject)).state
+        if isinstance(state, UnplacedState) or not state.order.status.is_open:
+            return None
+        try:
+            terms = validate_replacement(state.order, command)
+        except CommandRejected:
+            return None
+        return msgspec.structs.replace(state.order, replacement=terms)
 
     def _build_place_command(
         self, request: PlaceOrder, context: RequestContext

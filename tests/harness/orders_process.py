@@ -31,8 +31,10 @@ from tapewire.runtime.contracts.orders import (
     order_id,
 )
 from tapewire.views import OrderHistory, OrdersView, PositionsView
+from tapewire.views.account import AccountTerms
 from tapewire_services.orders.broker_reporter import BrokerReporter
 from tapewire_services.orders.broker_runner import BrokerMaker, BrokerRunner
+from tapewire_services.orders.buying_power import BuyingPowerCheck
 from tapewire_services.orders.domain.commands import Command
 from tapewire_services.orders.domain.order import ORDER_DECIDER
 from tapewire_services.orders.domain.order_state import State
@@ -64,6 +66,7 @@ class OrdersProcess(MemoryProcess):
         *,
         with_staleness: bool = False,
         confirms_at_once: bool = True,
+        terms: AccountTerms | None = None,
     ) -> None:
         super().__init__(server, faults)
         self.orders: CommandHandler[State, Command] = CommandHandler(
@@ -82,6 +85,11 @@ class OrdersProcess(MemoryProcess):
             SymbolCheck(self.quote_cache, self._load_positions),
             limit,
             clock,
+            buying_power=(
+                None
+                if terms is None
+                else BuyingPowerCheck(self.log, self.views, terms, self._price, clock)
+            ),
             broker_confirms_at_once=confirms_at_once,
         )
         self.booking = ExecutionBooking(self.log, self.orders)
@@ -96,6 +104,10 @@ class OrdersProcess(MemoryProcess):
             lambda open_orders: self.make_broker(open_orders),
             self.rng,
         )
+
+    def _price(self, symbol: str) -> Decimal | None:
+        quoted = self.quote_cache.quote(symbol)
+        return None if quoted is None else quoted.price
 
     async def _load_positions(self, user: str) -> PositionsView:
         return (await load(self.log, self.views, PositionsView, user))[0]

@@ -163,7 +163,7 @@ def service_access(
             *(
                 subject
                 for each in (*own_views, *histories)
-                for subject in _checkpoint_subjects(f"view.*.{checkpoint_name(each)}")
+                for subject in user_checkpoint_subjects(checkpoint_name(each))
             ),
             *(f"$KV.journal.{key}" for key in (MARK_KEY, LOSS_KEY)),
             *(f"$KV.leases.{encode_token(each)}" for each in (AGENTS_LEASE, *leases)),
@@ -179,6 +179,11 @@ def service_access(
             **(durables or {}),
         },
     )
+
+
+def user_checkpoint_subjects(name: str) -> tuple[str, str]:
+    """The subjects of the checkpoints `name` of all users."""
+    return _checkpoint_subjects(f"view.*.{name}")
 
 
 def _checkpoint_subjects(subject: str) -> tuple[str, str]:

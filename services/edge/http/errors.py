@@ -20,7 +20,7 @@ from tapewire.events import CODEC
 from tapewire.events.decode_errors import first_unknown_field, split_error_path, value_at
 from tapewire.log import CommandRejected, LogError
 from tapewire.log.idempotency import KEY_REUSED
-from tapewire.log.rejection import JOURNAL_FULL
+from tapewire.log.rejection import BUYING_POWER, JOURNAL_FULL
 from tapewire.runtime import Outcome, RequestTimeout
 from tapewire.runtime.correlation import CORRELATION_HEADER, ensure_correlation_id
 from tapewire_services.edge.auth import (
@@ -52,13 +52,15 @@ _STATUS_BY_REJECTION_CODE = {
     "invalid": 422,
     KEY_REUSED: 422,
     JOURNAL_FULL: 503,
+    BUYING_POWER: 422,
 }
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The body of every error. `error` is the name of the status, or `account_changed` (409): the
-    request is meant for another user than the session's. `path` names the field or parameter at
-    fault, `value` is what the client sent for it, unless that is long.
+    """The body of every error. `error` is the name of the status, `account_changed` (409): the
+    request is meant for another user than the session's, or `buying_power` (422): the order could
+    exceed the limit of the account. `path` names the field or parameter at fault, `value` is what
+    the client sent for it, unless that is long.
 
     A command that was not answered (503) has an `outcome`: `not_done` (nothing was done, and
     nothing will be), or `unknown`. The same request with `idempotencyKey` is carried out at most
@@ -220,7 +222,8 @@ def rejection_to_http_error(rejection: CommandRejected, request: Any = None) -> 
             value_at(msgspec.to_builtins(request, builtin_types=(Decimal,)), rejection.path)
         )
     status = _STATUS_BY_REJECTION_CODE.get(rejection.code, 422)
-    return HttpError(status, rejection.message, path=rejection.path, value=value)
+    error = BUYING_POWER if rejection.code == BUYING_POWER else None
+    return HttpError(status, rejection.message, path=rejection.path, value=value, error=error)
 
 
 def to_http_error(error: Exception) -> HttpError:

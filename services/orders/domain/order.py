@@ -92,7 +92,7 @@ def decide(state: State, command: Command) -> Sequence[NewEvent]:
 
 
 def _decide_place(state: State, command: PlaceOrderCommand) -> Sequence[NewEvent]:
-    order = _new_order(command)
+    order = new_order(command)
     if isinstance(state, UnplacedState):
         return _to_new_events(command, [OrderPlaced(order=order, command_id=command.id)])
     if _order_terms(state.placed) != _order_terms(order):
@@ -188,7 +188,8 @@ ORDER_DECIDER: Decider[State, Command] = Decider(
 )
 
 
-def _new_order(command: PlaceOrderCommand) -> Order:
+def new_order(command: PlaceOrderCommand) -> Order:
+    """The order that `command` places."""
     return Order(
         order_id=order_id(command.user, command.client_order_id),
         client_order_id=command.client_order_id,

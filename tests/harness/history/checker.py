@@ -29,6 +29,7 @@ UNSEQUENCED_NAMES = frozenset(
         "stream:draining",
         "auth:expired",
         "position:update",
+        "account:update",
         "price:stale",
     }
 )

@@ -15,7 +15,7 @@ from tapewire.views import NotificationsView, OrdersView, PositionsView, Strateg
 from tests.harness.sse import Frame
 from tests.integration.edge.user_scenario import TICKER, UserScenario
 
-VALUE_EVENTS = ("metrics", "price:update", "PRICE_UPDATE", "subscribed")
+VALUE_EVENTS = ("metrics", "account:update", "price:update", "PRICE_UPDATE", "subscribed")
 """Frames of newest-wins values, which may arrive at any time."""
 
 # The state that a client knows after some frames, and the same state from the log.
