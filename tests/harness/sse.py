@@ -175,6 +175,10 @@ class SseStream:
         self.frames.append(frame)
         return frame
 
+    async def read_numbered(self) -> Frame:
+        """The next frame with an id: a value without one may arrive at any time."""
+        return await self.read_until("a frame with an id", lambda frame: frame.id)
+
     async def read_until(
         self,
         description: str,

@@ -38,6 +38,7 @@ from tapewire.log import BadSubject, Bounds, RecordedEvent
 from tapewire.verify.checkpoints import CheckpointVerifier
 from tapewire.verify.erasures import ErasedUsers
 from tapewire.verify.findings import Findings, VerificationDifference
+from tapewire.verify.invariants.accounts import AccountInvariants
 from tapewire.verify.invariants.alerts import NOTIFICATION_DOMAINS, AlertInvariants
 from tapewire.verify.invariants.insights import InsightInvariants
 from tapewire.verify.invariants.orders import OrderInvariants
@@ -84,13 +85,11 @@ class LogInspector:
         self._scope = scope
         self._successors = SuccessorChecker(findings, reads_all=scope.user is None)
         self.event_ids, self.unique_facts = ReferenceIndex(), ReferenceIndex()
-        has_full_history, cursors = scope.has_full_history, checkpoints.cursors
+        is_full, cursors = scope.has_full_history, checkpoints.cursors
         notified_up_to = {
             domain: cursors.get(name, 0) for domain, name in NOTIFICATION_CHECKPOINTS.items()
         }
-        self._orders = OrderInvariants(
-            findings, self.unique_facts, has_full_history=has_full_history
-        )
+        self._orders = OrderInvariants(findings, self.unique_facts, has_full_history=is_full)
         self._positions = PositionInvariants(
             findings,
             last_position_trade_sequence=scope.last_position_trade_sequence,
@@ -100,18 +99,17 @@ class LogInspector:
             findings,
             self.unique_facts,
             fills_processed_up_to=cursors.get(FILLS_CHECKPOINT, 0),
-            has_full_history=has_full_history,
+            has_full_history=is_full,
         )
         self._alerts = AlertInvariants(
             findings,
             self.event_ids,
             self.unique_facts,
             notified_up_to=notified_up_to,
-            has_full_history=has_full_history,
+            has_full_history=is_full,
         )
-        self._insights = InsightInvariants(
-            findings, self.unique_facts, has_full_history=has_full_history
-        )
+        self._insights = InsightInvariants(findings, self.unique_facts, has_full_history=is_full)
+        self._accounts = AccountInvariants(findings, has_full_history=is_full)
         self._invariants_by_type: dict[type[Event], tuple[str, Invariant]] = {}
         self.event_count = 0
         self.unknown_type_counts: Counter[str] = Counter()
@@ -141,6 +139,7 @@ class LogInspector:
         if domain and recorded.event_subject.domain != domain:
             self._findings.report_event(recorded, f"{recorded.tag} belongs to {domain}")
         check(recorded, event, predecessor)
+        self._accounts.apply(recorded, event)
 
     def _decode(self, recorded: RecordedEvent) -> Event | None:
         try:
@@ -191,6 +190,7 @@ class LogInspector:
         self._positions.finish()
         self._strategies.finish()
         self._alerts.finish()
+        self._accounts.finish()
         self._checkpoints.finish()
 
     def _invariants(self) -> tuple[tuple[type[Event], str, Any], ...]:

@@ -200,7 +200,7 @@ class TestEvents:
         async with await edge.open_stream(path, cookie) as stream:
             await stream.read_until("order:update")
             await journal.append(alice, *events, **how)
-            return [await stream.read() for _ in events]
+            return [await stream.read_numbered() for _ in events]
 
     @pytest.mark.parametrize("path", [ORDERS, "/api/stream/trading"])
     async def test_order_events_become_updates_and_fills(
@@ -325,7 +325,7 @@ class TestUserIdParameter:
             snapshot = await stream.read_until("order:update")
             assert snapshot.data["orders"][0]["orderId"] == "theirs"
             last = await journal.append(alice, order_placed("next"))
-            assert (await stream.read()).sequence == last
+            assert (await stream.read_numbered()).sequence == last
 
     async def test_all_connections_of_a_user_receive_every_event(
         self, harness: Harness, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
@@ -338,6 +338,6 @@ class TestUserIdParameter:
             await stream.read_until("order:update")
         last = await journal.append(alice, *orders_placed(3))
         for stream in streams:
-            frames = [await stream.read() for _ in range(3)]
+            frames = [await stream.read_numbered() for _ in range(3)]
             assert frames[-1].sequence == last
             await stream.close()
