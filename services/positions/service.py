@@ -1,15 +1,20 @@
 """The requests that the positions service answers. None of them changes anything."""
 
+import math
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from tapewire.events import Order, Position
-from tapewire.log import EventLog, LatestValueStore, view_checkpoints
-from tapewire.log.list_cursor import page_by_key
+from tapewire.log import CommandRejected, EventLog, LatestValueStore, view_checkpoints
+from tapewire.log.list_cursor import check_limit, decode_key, encode_key, page_by_key
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.positions import (
     AccountReply,
+    EquityPoint,
+    EquityReply,
     GetAccount,
+    ListEquity,
     ListPositions,
     PositionsReply,
     ValuedPosition,
@@ -17,6 +22,8 @@ from tapewire.runtime.contracts.positions import (
 from tapewire.views import OrdersView, PositionsView
 from tapewire.views.account import AccountTerms, available_power, value_account
 from tapewire.views.positions import sum_exact, value_position
+from tapewire_services.positions.domain.equity_curve import EquitySample
+from tapewire_services.positions.equity_store import EquityStore
 
 
 class PositionsService:
@@ -33,6 +40,7 @@ class PositionsService:
         self._checkpoint_store = checkpoint_store
         self._quote_cache = quote_cache
         self._terms = terms
+        self._curves = EquityStore(checkpoint_store)
 
     async def list(self, request: ListPositions, _: RequestContext) -> PositionsReply:
         """A page of the user's positions as of the end of the log, at the newest prices."""
@@ -87,6 +95,19 @@ class PositionsService:
             epoch=bounds.epoch,
         )
 
+    async def list_equity(self, request: ListEquity, _: RequestContext) -> EquityReply:
+        """A page of the user's equity curve, the newest sample first."""
+        check_limit(request.limit)
+        before = None if request.cursor is None else _decode_cursor(request.cursor)
+        since = 0 if request.since is None else math.ceil(request.since.timestamp())
+        bounds = await self._log.bounds()
+        samples = await self._curves.read_samples(
+            request.user_id, bounds, before=before, since=since, limit=request.limit + 1
+        )
+        page = samples[: request.limit]
+        following = encode_key("equity", str(page[-1].time)) if len(samples) > len(page) else None
+        return EquityReply(points=[_to_point(sample) for sample in page], next=following)
+
     def _price(self, symbol: str) -> Decimal | None:
         quote = self._quote_cache.quote(symbol)
         return None if quote is None else quote.price
@@ -108,3 +129,21 @@ class PositionsService:
             and bool(position.quantity)
             and self._quote_cache.is_stale(position.symbol),
         )
+
+
+def _to_point(sample: EquitySample) -> EquityPoint:
+    return EquityPoint(
+        timestamp=datetime.fromtimestamp(sample.time, UTC),
+        equity=sample.equity,
+        cash=sample.cash,
+        stale=sample.is_stale,
+    )
+
+
+def _decode_cursor(cursor: str) -> int:
+    """The time before which samples are wanted. Raises CommandRejected."""
+    match decode_key(cursor, "equity"):
+        case (text,) if text.isdecimal():
+            return int(text)
+    message = "cursor is the `next` of an earlier page of the equity curve"
+    raise CommandRejected("invalid", message, "cursor")

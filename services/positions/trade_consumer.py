@@ -6,6 +6,7 @@ next holder of the lease reads only the trades since. Without a checkpoint (it m
 server accepts) all trades are applied again, which changes nothing. Start at `subscribe_to_trades`.
 """
 
+import asyncio
 import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from tapewire.log.catch_up_subscription import CatchUpSubscription, EventConsume
 from tapewire.log.erasures import split_at_erasures
 from tapewire.log.quote_cache import QuoteCache
 from tapewire_services.positions.domain.position import PositionKey, TradedState
+from tapewire_services.positions.equity_sampler import EquitySampler
 from tapewire_services.positions.position_repository import PositionRepository
 from tapewire_services.positions.position_valuer import PositionValuer
 
@@ -35,14 +37,17 @@ def subscribe_to_trades(
     quote_cache: QuoteCache,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     rng: random.Random | None = None,
+    make_sampler: Callable[[], EquitySampler] | None = None,
 ) -> "CatchUpSubscription[TradeConsumer]":
-    """The subscription that applies all trades to positions and values the open ones. Run it while
-    holding the lease."""
+    """The subscription that applies all trades to positions, values the open ones, and samples the
+    users' equity if there is a `make_sampler`. Run it while holding the lease."""
 
     def make_consumer() -> TradeConsumer:
         repository = PositionRepository(log)
         return TradeConsumer(
-            repository, PositionValuer(repository, valuation_store, quote_cache, clock, rng)
+            repository,
+            PositionValuer(repository, valuation_store, quote_cache, clock, rng),
+            None if make_sampler is None else make_sampler(),
         )
 
     return CatchUpSubscription(
@@ -71,17 +76,24 @@ class _PositionRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class TradeConsumer(EventConsumer):
-    """Applies trades to positions and keeps the valuer up to date."""
+    """Applies trades to positions and keeps the valuer and the sampler up to date."""
 
-    def __init__(self, repository: PositionRepository, valuer: PositionValuer) -> None:
+    def __init__(
+        self,
+        repository: PositionRepository,
+        valuer: PositionValuer,
+        sampler: EquitySampler | None = None,
+    ) -> None:
         self._repository = repository
         self._valuer = valuer
+        self._sampler = sampler
+        self._caught_up = asyncio.Event()
 
     def restore_state(self, state: bytes) -> None:
         for row in CODEC.decode(state, list[_PositionRow]):
             key, traded = _from_row(row)
             self._repository.cache_position(key, Versioned(traded, row.sequence))
-            self._valuer.update_position(key, traded.position)
+            self._update_position(key, traded.position)
 
     def serialize_state(self) -> bytes:
         rows = [
@@ -94,16 +106,32 @@ class TradeConsumer(EventConsumer):
     async def handle(self, events: Sequence[RecordedEvent]) -> None:
         for part, erasure in split_at_erasures(events):
             for key, position in (await self._repository.apply_trades(part)).items():
-                self._valuer.update_position(key, position)
+                self._update_position(key, position)
             if erasure is not None:
                 self._repository.forget_user(erasure)
                 self._valuer.forget_user(erasure)
+                if self._sampler is not None:
+                    self._sampler.forget_user(erasure)
 
     async def on_caught_up(self) -> None:
         self._valuer.mark_caught_up()
+        self._caught_up.set()
 
     async def run(self) -> None:
-        await self._valuer.run()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._valuer.run())
+            tasks.create_task(self._sample())
+
+    async def _sample(self) -> None:
+        """Sample equity once all positions are known."""
+        await self._caught_up.wait()
+        if self._sampler is not None:
+            await self._sampler.run()
+
+    def _update_position(self, key: PositionKey, position: Position) -> None:
+        self._valuer.update_position(key, position)
+        if self._sampler is not None:
+            self._sampler.update_position(key, position)
 
 
 def decode_checkpoint_rows(state: bytes) -> list[dict[str, Any]]:

@@ -115,6 +115,8 @@ REFUSED_TO_ALL_BUT: dict[str, tuple[str, ...]] = {
     "view._all.moves.IBM": ("alerts",),
     "view.alice.orders": ("orders",),
     "view.alice.buying-power": ("orders",),
+    "view.alice.equity": ("positions",),
+    "view.alice.equity.recent-3": ("positions",),
     "view.alice.forged": (),
     "parked.orders-view.1.ev.alice.orders.o": ("orders", "operator"),
     "parked.unmatched-executions.1.ev._unknown.executions.e": ("orders", "operator"),

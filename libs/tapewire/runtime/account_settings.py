@@ -22,3 +22,6 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True):
             le=1000,
         ),
     ] = 0.0
+    equity_interval: Annotated[
+        float, setting("seconds between samples of equity curves; 0: none", ge=0, le=86_400)
+    ] = 60.0

@@ -8,13 +8,14 @@ Buying power is what is left of the exposure that an account may have: its equit
 leverage, less its potential exposure (`potential_exposure`), which counts open orders too.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
+from typing import Protocol
 
 import msgspec
 
 from tapewire.decimals import WIDE_CONTEXT, normalize, round_half_even
-from tapewire.events import Order, Side
+from tapewire.events import Order, Position, Side
 from tapewire.views.positions import MONEY_PLACES, PositionsView, sum_exact
 
 ZERO = Decimal(0)
@@ -58,8 +59,21 @@ class AccountValue(msgspec.Struct, frozen=True, kw_only=True):
     is_stale: bool
 
 
+class PositionTotals(Protocol):
+    """What an account is derived from; `PositionsView` is one. `realized_pnl` and `fees` are those
+    of all positions, open or not."""
+
+    @property
+    def realized_pnl(self) -> Decimal: ...
+
+    @property
+    def fees(self) -> Decimal | None: ...
+
+    def open_positions(self) -> Collection[Position]: ...
+
+
 def value_account(
-    view: PositionsView,
+    view: PositionTotals,
     terms: AccountTerms,
     price: PriceOf,
     is_stale_price: Callable[[str], bool],

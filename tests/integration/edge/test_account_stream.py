@@ -1,7 +1,8 @@
 """The account on streams: shown at once after a trade, never live when prices are not."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -36,6 +37,22 @@ async def hold(
     )
 
 
+@contextlib.asynccontextmanager
+async def quoting(market: QuoteDriver, symbol: str, price: int) -> AsyncIterator[None]:
+    """Quote `symbol` again and again, as a feed does, during the block."""
+
+    async def publish() -> None:
+        while True:
+            await market.publish(symbol, price)
+            await asyncio.sleep(STALE_SECONDS / 10)
+
+    task = asyncio.create_task(publish())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
 async def read_account(stream: Any, **expected: Any) -> Frame:
     """Read until the account has the `expected` figures."""
 
@@ -64,20 +81,20 @@ async def test_the_account_follows_trades_prices_and_staleness(
         assert (first.data["cash"], first.data["buyingPower"]) == (50_000, 100_000)
         assert not first.data["stale"]
 
-        await market.publish(symbol, 100)
         last = await hold(journal, alice, symbol, -10, -990, realized="-2")
-        sold = await read_account(stream, cash=50_988, equity=49_988, stale=False)
+        async with quoting(market, symbol, 100):
+            sold = await read_account(stream, cash=50_988, equity=49_988, stale=False)
         assert (sold.data["grossExposure"], sold.data["netExposure"]) == (1000, -1000)
         assert (sold.data["unrealizedPnL"], sold.data["realizedPnL"]) == (-10, -2)
         assert (sold.data["fees"], sold.data["buyingPower"]) == (2, 98_976)
         assert sold.data["asOf"] == f"{stream.frames[-1].data['asOf'].partition('-')[0]}-{last}"
 
-        await market.publish(symbol, 90)
-        await read_account(stream, equity=50_088, stale=False)
+        async with quoting(market, symbol, 90):
+            await read_account(stream, equity=50_088, stale=False)
         stale = await read_account(stream, equity=50_088, stale=True)
         assert stale.data["unpriced"] == 0
-        await market.publish(symbol, 90)
-        await read_account(stream, equity=50_088, stale=False)
+        async with quoting(market, symbol, 90):
+            await read_account(stream, equity=50_088, stale=False)
 
 
 async def test_what_is_held_without_a_quote_is_counted_and_others_are_not_shown(

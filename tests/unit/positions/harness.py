@@ -37,6 +37,7 @@ from tapewire.runtime import RequestContext
 from tapewire.views import PositionsView
 from tapewire.views.account import AccountTerms
 from tapewire_services.positions.domain.position import PositionKey
+from tapewire_services.positions.equity_sampler import EquitySampler
 from tapewire_services.positions.position_repository import PositionRepository
 from tapewire_services.positions.position_valuer import PositionValuer
 from tapewire_services.positions.service import PositionsService
@@ -57,11 +58,24 @@ clock = make_clock(START)
 class PositionsProcess(MemoryProcess):
     """One process of the service. It holds the lease if it is started with `holds_lease`."""
 
-    def __init__(self, server: MemoryServer, faults: Faults | None = None) -> None:
+    def __init__(
+        self,
+        server: MemoryServer,
+        faults: Faults | None = None,
+        *,
+        equity_interval: float | None = None,
+    ) -> None:
         super().__init__(server, faults)
         self.valuation_store = self._open_store(prefix="mk")
+        self._equity_interval = equity_interval
         self.trades = subscribe_to_trades(
-            self.log, self.views, self.valuation_store, self.quote_cache, clock, self.rng
+            self.log,
+            self.views,
+            self.valuation_store,
+            self.quote_cache,
+            clock,
+            self.rng,
+            None if equity_interval is None else self._make_sampler,
         )
         self.projector = ViewCheckpointer(self.log, self.views, PositionsView)
         self.service = PositionsService(self.log, self.views, self.quote_cache, TERMS)
@@ -78,6 +92,16 @@ class PositionsProcess(MemoryProcess):
         if holds_lease:
             self.spawn(self.trades.run())
         return self
+
+    def _make_sampler(self) -> EquitySampler:
+        return EquitySampler(
+            self.log,
+            self.views,
+            self.quote_cache,
+            TERMS,
+            interval_seconds=self._equity_interval or 0.0,
+            now=clock,
+        )
 
     def make_valuer(self, valuation_store: LatestValueStore | None = None) -> PositionValuer:
         """A valuer beside the one of the subscription."""

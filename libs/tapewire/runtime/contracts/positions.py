@@ -1,4 +1,4 @@
-"""The requests to the positions service: `svc.positions.list` and `svc.positions.account`.
+"""The requests to the positions service: `svc.positions.list`, `account` and `equity`.
 
 No request changes a position; only trades do.
 """
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from tapewire.events.fields import DOLLARS, about
+from tapewire.events.fields import DOLLARS, UTC_TIME, about
 from tapewire.runtime.contracts.request import (
     PageReply,
     PageRequest,
@@ -21,6 +21,7 @@ from tapewire.runtime.contracts.request import (
 SERVICE = "positions"
 LIST = "list"
 ACCOUNT = "account"
+EQUITY = "equity"
 
 
 class ListPositions(PageRequest, frozen=True, kw_only=True):
@@ -124,6 +125,34 @@ class AccountReply(AccountFigures, frozen=True, kw_only=True):
     epoch: str
 
 
+class ListEquity(PageRequest, frozen=True, kw_only=True):
+    """List the equity curve of a user, the newest sample first: those that are not before `since`,
+    from `cursor` on; answered by `EquityReply`."""
+
+    user_id: UserId
+    since: datetime | None = None
+
+
+class EquityPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """An account at `timestamp`. Until the next point, nothing changed at the times of samples."""
+
+    timestamp: Annotated[datetime, about("when it was sampled", UTC_TIME)]
+    equity: Annotated[Decimal, about("cash and the value of all positions", DOLLARS)]
+    cash: Annotated[Decimal, about("as in the account", DOLLARS)]
+    stale: Annotated[
+        bool, about("whether a price that the equity depends on was missing or too old")
+    ]
+
+
+class EquityReply(msgspec.Struct, frozen=True, kw_only=True):
+    """Points of an equity curve, the newest first. `next` is the `cursor` of the older ones, None
+    after the last that is kept."""
+
+    points: list[EquityPoint]
+    next: str | None = None
+
+
 LIST_POSITIONS = ServiceCall(SERVICE, LIST, ListPositions, PositionsReply)
 GET_ACCOUNT = ServiceCall(SERVICE, ACCOUNT, GetAccount, AccountReply)
-CALLS = (LIST_POSITIONS, GET_ACCOUNT)
+LIST_EQUITY = ServiceCall(SERVICE, EQUITY, ListEquity, EquityReply)
+CALLS = (LIST_POSITIONS, GET_ACCOUNT, LIST_EQUITY)

@@ -1,4 +1,4 @@
-"""Positions and the account: `/api/positions`, `/api/account`."""
+"""Positions and the account: `/api/positions`, `/api/account`, `/api/account/equity`."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -7,6 +7,7 @@ import msgspec
 from litestar import Controller, get
 
 from tapewire.runtime.contracts import positions as contract
+from tapewire.values import InvalidValue, parse_time
 from tapewire_services.edge.auth import Session
 from tapewire_services.edge.delivery.cursor import Cursor
 from tapewire_services.edge.delivery.serializers.trading_views import AccountView, account_view
@@ -15,10 +16,13 @@ from tapewire_services.edge.http.controllers.context import (
     HttpRequest,
     page_query,
 )
-from tapewire_services.edge.http.schema import operation, page_parameters
+from tapewire_services.edge.http.errors import HttpError
+from tapewire_services.edge.http.schema import operation, page_parameters, query_parameter
 
 DEFAULT_LIMIT = 1000
 """Positions that are listed without a `limit`."""
+DEFAULT_POINTS = 500
+"""Points of an equity curve that are listed without a `limit`."""
 
 
 class PositionList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -32,6 +36,14 @@ class PositionList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     realized_pnl: Decimal = msgspec.field(name="realizedPnL")
     timestamp: datetime
     as_of: str
+    next: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class EquityCurve(msgspec.Struct, frozen=True, kw_only=True):
+    """Points of an equity curve, the newest first. `next` is the `cursor` of the older ones, absent
+    after the last that is kept."""
+
+    points: list[contract.EquityPoint]
     next: str | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -53,6 +65,40 @@ class AccountController(Controller):
             request,
         )
         return account_view(reply, str(Cursor(reply.epoch, reply.as_of)), context.now())
+
+    @get(
+        "/equity",
+        operation_class=operation(
+            query_parameters=[
+                query_parameter("since", "A time in ISO 8601: lists no earlier points."),
+                *page_parameters(DEFAULT_POINTS),
+            ]
+        ),
+    )
+    async def equity(
+        self, request: HttpRequest, context: ControllerContext, session: Session
+    ) -> EquityCurve:
+        """The user's equity curve, the newest point first: a day of samples, and then one of each
+        sixty. Where nothing changed, there are none."""
+        limit, cursor = page_query(request, DEFAULT_POINTS)
+        payload = contract.ListEquity(
+            user_id=session.user_id, limit=limit, cursor=cursor, since=_parse_since(request)
+        )
+        reply = await context.call_service(
+            contract.SERVICE, contract.EQUITY, payload, contract.EquityReply, request
+        )
+        return EquityCurve(points=reply.points, next=reply.next or msgspec.UNSET)
+
+
+def _parse_since(request: HttpRequest) -> datetime | None:
+    """Raises HttpError (422) unless `since` is a time."""
+    text = request.query_params.get("since")
+    if text is None:
+        return None
+    try:
+        return parse_time("since", text)
+    except InvalidValue as error:
+        raise HttpError(422, str(error), path="since", value=text[:64]) from None
 
 
 class PositionController(Controller):
