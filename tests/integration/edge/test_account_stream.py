@@ -113,8 +113,10 @@ async def test_what_is_held_without_a_quote_is_counted_and_others_are_not_shown(
         await read_account(hers, unpriced=2)
         await hold(journal, bob, fresh("NONE"), 1, 7)
         await read_account(his, cash=49_993)
-        shown = [frame.data["cash"] for frame in his.frames if frame.event == "account:update"]
-        assert set(shown) == {50_000, 49_993}
+        cash_values = [
+            frame.data["cash"] for frame in his.frames if frame.event == "account:update"
+        ]
+        assert set(cash_values) == {50_000, 49_993}
 
 
 async def test_orders_reserve_buying_power_while_they_are_open(

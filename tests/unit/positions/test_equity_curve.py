@@ -39,7 +39,7 @@ from tests.unit.positions.harness import (
 pytestmark = pytest.mark.virtual_time
 
 INTERVAL = 60.0
-KEPT = BLOCK_SAMPLES * (KEPT_BLOCKS["recent"] + 1)
+RECENT_SAMPLES = BLOCK_SAMPLES * (KEPT_BLOCKS["recent"] + 1)
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ async def test_a_curve_of_a_journal_that_is_no_more_begins_anew(
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(1, 4 * KEPT))
+@given(st.integers(1, 4 * RECENT_SAMPLES))
 def test_what_is_kept_is_bounded_and_is_the_newest(count: int) -> None:
     head, stored = CurveHead(), dict[str, object]()
     for time in range(count):
@@ -218,15 +218,15 @@ def test_what_is_kept_is_bounded_and_is_the_newest(count: int) -> None:
 async def test_a_long_curve_is_fine_at_its_end_and_coarse_before(server: MemoryServer) -> None:
     store = EquityStore(MemoryLatestValueStore(server, stream="VIEWS", prefix="view"))
     bounds = await PositionsProcess(server).log.bounds()
-    count = 3 * KEPT
+    count = 3 * RECENT_SAMPLES
     for time in range(count):
         sample = EquitySample(time, Decimal(time), Decimal(0))
         await store.add_samples({"alice": sample}, bounds)
     found = await store.read_samples("alice", bounds, before=None, since=0, limit=10**6)
     times = [sample.time for sample in found]
     assert times == sorted(set(times), reverse=True)
-    fine = [time for time in times if times[0] - time < KEPT - BLOCK_SAMPLES]
+    fine = [time for time in times if times[0] - time < RECENT_SAMPLES - BLOCK_SAMPLES]
     assert fine == list(range(count - 1, count - 1 - len(fine), -1))
-    coarse = [time for time in times if time < count - KEPT]
+    coarse = [time for time in times if time < count - RECENT_SAMPLES]
     assert coarse == list(range(coarse[0], 0, -BLOCK_SAMPLES))
     assert coarse[-1] == BLOCK_SAMPLES - 1
