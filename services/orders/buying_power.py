@@ -16,12 +16,21 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 import structlog
 
 from tapewire.decimals import WIDE_CONTEXT, format_decimal
-from tapewire.events import CODEC, Order, OrderTerms, PositionEvent, Side, TradeExecuted
+from tapewire.events import (
+    CODEC,
+    Order,
+    OrderTerms,
+    PositionEvent,
+    Side,
+    TradeCorrected,
+    TradeExecuted,
+)
 from tapewire.log import (
     Bounds,
     CommandRejected,
@@ -66,6 +75,16 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
 
     order: Order
     expires_at: datetime
+
+
+class _TradeEffect(NamedTuple):
+    """What a trade, or its correction, changes: shares (below 0 for a sale), their cost, the
+    fee."""
+
+    symbol: str
+    qty: Decimal
+    paid: Decimal
+    fee: Decimal
 
 
 class _Account(msgspec.Struct, frozen=True):
@@ -190,12 +209,10 @@ class BuyingPowerCheck:
         held = holdings_of(positions)
         amounts = [self._terms.starting_balance, positions.realized_pnl]
         amounts += [-one.cost for one in held.values()]
-        for trade in await self._read_trades(user, applied, bounds):
-            qty = trade.qty if trade.side is Side.BUY else -trade.qty
-            paid = WIDE_CONTEXT.multiply(qty, trade.price)
-            amounts += [-paid, -trade.fee]
-            before = held.get(trade.symbol, HeldQuantity(ZERO, ZERO))
-            held[trade.symbol] = HeldQuantity(
+        for symbol, qty, paid, fee in await self._read_trades(user, applied, bounds):
+            amounts += [-paid, -fee]
+            before = held.get(symbol, HeldQuantity(ZERO, ZERO))
+            held[symbol] = HeldQuantity(
                 WIDE_CONTEXT.add(before.qty, qty), WIDE_CONTEXT.add(before.cost, paid)
             )
         known = {order.order_id: order for order in orders.orders()}
@@ -219,13 +236,17 @@ class BuyingPowerCheck:
                 applied = max(applied, event.trade_sequence)
         return applied
 
-    async def _read_trades(self, user: str, after: int, bounds: Bounds) -> list[TradeExecuted]:
+    async def _read_trades(self, user: str, after: int, bounds: Bounds) -> list[_TradeEffect]:
         filter_ = pattern(owner=user, domain="trades")
         if not await has_events(self._log, filter_, after, bounds.last):
             return []
         found = []
         async for page in read_pages(self._log, filter_, after=after, up_to=bounds.last):
-            found += [one.event for one in page if isinstance(one.event, TradeExecuted)]
+            found += [
+                _effect_of(one.event)
+                for one in page
+                if isinstance(one.event, TradeExecuted | TradeCorrected)
+            ]
         return found
 
     async def _read_reservations(self, user: str) -> tuple[list[Reservation], int]:
@@ -276,6 +297,18 @@ def _has_terms(order: Order, terms: OrderTerms) -> bool:
     """Whether the order has these terms, or was asked to have them."""
     current = OrderTerms(qty=order.qty, limit_price=order.limit_price, stop_price=order.stop_price)
     return terms in (current, order.replacement)
+
+
+def _effect_of(trade: TradeExecuted | TradeCorrected) -> _TradeEffect:
+    qty, paid, fee = trade.qty, WIDE_CONTEXT.multiply(trade.qty, trade.price), trade.fee
+    if isinstance(trade, TradeCorrected):
+        was = trade.before
+        qty = WIDE_CONTEXT.subtract(qty, was.qty)
+        paid = WIDE_CONTEXT.subtract(paid, WIDE_CONTEXT.multiply(was.qty, was.price))
+        fee = WIDE_CONTEXT.subtract(fee, was.fee)
+    if trade.side is Side.SELL:
+        qty, paid = qty.copy_negate(), paid.copy_negate()
+    return _TradeEffect(trade.symbol, qty, paid, fee)
 
 
 def _dollars(amount: Decimal) -> str:

@@ -8,8 +8,15 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from tapewire.events import Order, OrderStatus, Side
-from tapewire.log import CommandRejected
+from tapewire.events import (
+    ExecutionTerms,
+    Order,
+    OrderStatus,
+    Side,
+    TradeCorrected,
+    TradeExecuted,
+)
+from tapewire.log import CommandRejected, EventDraft, EventMetadata, EventSubject
 from tapewire.log.checkpoint import checkpoint_key, decode_checkpoint, write_checkpoint
 from tapewire.log.memory import Faults, MemoryServer
 from tapewire.runtime.contracts.orders import OrderReply, PlaceOrder, ReplaceOrder
@@ -23,6 +30,7 @@ from tests.harness.orders_process import (
     place_request,
     wait_for_log,
 )
+from tests.harness.recorded_log import read_events
 
 pytestmark = pytest.mark.virtual_time
 
@@ -102,6 +110,36 @@ async def test_a_trade_counts_before_it_is_a_position(
     await fill_market_order(process, server, side="sell", qty="200", name="e")
     await fill_market_order(process, server, side="sell", qty="200", name="f")
     await refuse(process, place_request("1", side=Side.SELL, client_order_id="g"))
+
+
+async def test_a_busted_trade_counts_no_more_before_the_position_is_corrected(
+    process: OrdersProcess, server: MemoryServer
+) -> None:
+    await fill_market_order(process, server, qty="200", name="a")
+    await refuse(process, bid("1", "b"))
+    events = await read_events(process.log, "ev.*.trades.>")
+    trade = events[0].event
+    assert isinstance(trade, TradeExecuted)
+    correction = TradeCorrected(
+        trade_id=trade.trade_id,
+        order_id=trade.order_id,
+        symbol=trade.symbol,
+        side=trade.side,
+        qty=Decimal(0),
+        price=trade.price,
+        strategy_id=None,
+        timestamp=trade.timestamp,
+        before=ExecutionTerms(qty=trade.qty, price=trade.price, fee=trade.fee),
+        number=1,
+    )
+    draft = EventDraft(
+        subject=EventSubject(USER, "trades", trade.order_id),
+        event=correction,
+        metadata=EventMetadata(id="bust", correlation="c"),
+    )
+    await process.log.append([draft])
+    await process.place_order(bid("400", "c"))
+    await refuse(process, bid("1", "d"))
 
 
 async def test_what_reduces_passes_although_the_account_is_beyond_its_limit(

@@ -2,13 +2,20 @@
 
 An account is derived from positions (`tapewire.views.account`): its cash is the starting balance
 and ``realizedPnl - costBasis`` of all positions together. Here the cash is summed up from the
-trades alone, without averages and positions, in whole numbers of 10^-21 dollars. Both must be the
-same as of the last trade that the user's positions contain.
+trades and their corrections alone, without averages and positions, in whole numbers of 10^-21
+dollars. Both must be the same as of the last trade that the user's positions contain.
 """
 
 from collections import defaultdict, deque
 
-from tapewire.events import Event, PositionEvent, Side, TradeExecuted
+from tapewire.events import (
+    Event,
+    ExecutionTerms,
+    PositionEvent,
+    Side,
+    TradeCorrected,
+    TradeExecuted,
+)
 from tapewire.log import RecordedEvent
 from tapewire.verify.findings import Findings
 from tapewire.verify.fixed_point import (
@@ -20,6 +27,7 @@ from tapewire.verify.fixed_point import (
     to_units,
 )
 
+_TRADES = TradeExecuted | TradeCorrected
 _FEE_FACTOR = int(10 ** (COST_PLACES - PRICE_PLACES))
 
 
@@ -48,11 +56,11 @@ class AccountInvariants:
 
     def apply(self, recorded: RecordedEvent, event: Event) -> None:
         """Add an event of trades or positions; others change nothing."""
-        if not (self._has_full_history and isinstance(event, TradeExecuted | PositionEvent)):
+        if not (self._has_full_history and isinstance(event, _TRADES | PositionEvent)):
             return
         flows = self._by_user[recorded.event_subject.owner]
         try:
-            if isinstance(event, TradeExecuted):
+            if isinstance(event, _TRADES):
                 flows.pending.append((recorded.sequence, _received(event)))
                 return
             position = event.position
@@ -78,8 +86,17 @@ class AccountInvariants:
                 )
 
 
-def _received(trade: TradeExecuted) -> int:
-    """What a sale brought or, below 0, a purchase cost, less the fee."""
-    amount = to_units(trade.qty, QTY_PLACES) * to_units(trade.price, PRICE_PLACES)
-    fee = to_units(trade.fee, PRICE_PLACES) * _FEE_FACTOR
-    return (amount if trade.side is Side.SELL else -amount) - fee
+def _received(trade: TradeExecuted | TradeCorrected) -> int:
+    """What a sale brought or, below 0, a purchase cost, less the fee; of a correction, the
+    difference to what the trade counted as before."""
+    terms = ExecutionTerms(qty=trade.qty, price=trade.price, fee=trade.fee)
+    received = _received_by(trade.side, terms)
+    if isinstance(trade, TradeCorrected):
+        received -= _received_by(trade.side, trade.before)
+    return received
+
+
+def _received_by(side: Side, terms: ExecutionTerms) -> int:
+    amount = to_units(terms.qty, QTY_PLACES) * to_units(terms.price, PRICE_PLACES)
+    fee = to_units(terms.fee, PRICE_PLACES) * _FEE_FACTOR
+    return (amount if side is Side.SELL else -amount) - fee
