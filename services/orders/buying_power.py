@@ -16,7 +16,6 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -26,36 +25,24 @@ from tapewire.events import (
     CODEC,
     Order,
     OrderTerms,
-    PositionEvent,
-    Side,
-    TradeCorrected,
-    TradeExecuted,
 )
 from tapewire.log import (
-    Bounds,
     CommandRejected,
     Conflict,
     EventLog,
     LatestValueStore,
     LogError,
     Unavailable,
-    pattern,
-    view_checkpoints,
 )
 from tapewire.log.checkpoint import checkpoint_key, read_checkpoint_revision, write_checkpoint
-from tapewire.log.event_search import has_events
-from tapewire.log.page_reader import read_pages
 from tapewire.log.rejection import BUYING_POWER
-from tapewire.views import OrdersView, PositionsView
 from tapewire.views.account import (
     AccountTerms,
-    HeldQuantity,
     PriceOf,
     exposure_limit,
-    holdings_of,
     potential_exposure,
 )
-from tapewire.views.positions import sum_exact
+from tapewire_services.orders.account_reader import AccountAtSequence, AccountReader
 
 CHECKPOINT_NAME = "buying-power"
 RESERVATION_SECONDS = 30
@@ -77,32 +64,6 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
-class _TradeEffect(NamedTuple):
-    """What a trade, or its correction, changes: shares (below 0 for a sale), their cost, the
-    fee."""
-
-    symbol: str
-    qty: Decimal
-    paid: Decimal
-    fee: Decimal
-
-
-class _Account(msgspec.Struct, frozen=True):
-    """An account at one sequence of the journal, with the trades that positions lack."""
-
-    cash: Decimal
-    held: dict[str, HeldQuantity]
-    orders: dict[str, Order]
-    known_orders: dict[str, Order]
-
-    def equity(self, price: PriceOf) -> Decimal:
-        values = [self.cash]
-        for symbol, one in self.held.items():
-            quoted = price(symbol)
-            values.append(one.cost if quoted is None else WIDE_CONTEXT.multiply(one.qty, quoted))
-        return sum_exact(values)
-
-
 class BuyingPowerCheck:
     """Checks orders against the maximal leverage of `terms`, at the prices of `price`. `now` is the
     wall time."""
@@ -115,7 +76,7 @@ class BuyingPowerCheck:
         price: PriceOf,
         now: Callable[[], datetime],
     ) -> None:
-        self._log = log
+        self._accounts = AccountReader(log, checkpoint_store, terms.starting_balance)
         self._store = checkpoint_store
         self._terms = terms
         self._price = price
@@ -160,7 +121,7 @@ class BuyingPowerCheck:
         for _ in range(MAX_ATTEMPTS):
             # First the reservations: an order whose reservation is gone is in the journal by now.
             reservations, revision = await self._read_reservations(user)
-            account = await self._load_account(user)
+            account = await self._accounts.load(user)
             if account is None:
                 continue
             kept = [*_pending(reservations, account, self._now())]
@@ -175,7 +136,9 @@ class BuyingPowerCheck:
             return
         raise Unavailable("the account kept changing while an order was checked")
 
-    def _check(self, account: _Account, reservations: Sequence[Reservation], order: Order) -> None:
+    def _check(
+        self, account: AccountAtSequence, reservations: Sequence[Reservation], order: Order
+    ) -> None:
         orders = {**account.orders, **{one.order.order_id: one.order for one in reservations}}
         before = potential_exposure(account.held, orders.values(), self._price)
         orders[order.order_id] = order
@@ -193,61 +156,6 @@ class BuyingPowerCheck:
             "orders always pass"
         )
         raise CommandRejected(BUYING_POWER, message, "qty")
-
-    async def _load_account(self, user: str) -> _Account | None:
-        """The account at the end of the journal; None if it has changed while it was read."""
-        bounds = await self._log.bounds()
-        positions, _ = await view_checkpoints.load(
-            self._log, self._store, PositionsView, user, bounds=bounds
-        )
-        orders, _ = await view_checkpoints.load(
-            self._log, self._store, OrdersView, user, bounds=bounds
-        )
-        applied = await self._applied_trade_sequence(user, bounds)
-        if applied is None:
-            return None
-        held = holdings_of(positions)
-        amounts = [self._terms.starting_balance, positions.realized_pnl]
-        amounts += [-one.cost for one in held.values()]
-        for symbol, qty, paid, fee in await self._read_trades(user, applied, bounds):
-            amounts += [-paid, -fee]
-            before = held.get(symbol, HeldQuantity(ZERO, ZERO))
-            held[symbol] = HeldQuantity(
-                WIDE_CONTEXT.add(before.qty, qty), WIDE_CONTEXT.add(before.cost, paid)
-            )
-        known = {order.order_id: order for order in orders.orders()}
-        open_orders = {id_: order for id_, order in known.items() if order.status.is_open}
-        return _Account(sum_exact(amounts), held, open_orders, known)
-
-    async def _applied_trade_sequence(self, user: str, bounds: Bounds) -> int | None:
-        """The sequence of the last trade that the positions contain; None if there are later
-        positions than `bounds`. Archived trades are all applied."""
-        filter_ = pattern(owner=user, domain=PositionsView.domain)
-        last = await self._log.last_sequence(filter_)
-        if last > bounds.last:
-            return None
-        applied = bounds.first - 1
-        if last:
-            page = await self._log.page(filter_, after=last - 1, limit=1)
-            if not page.events:
-                raise Unavailable(f"{filter_} reaches {last}, where a replica ends")
-            event = page.events[-1].event
-            if isinstance(event, PositionEvent):
-                applied = max(applied, event.trade_sequence)
-        return applied
-
-    async def _read_trades(self, user: str, after: int, bounds: Bounds) -> list[_TradeEffect]:
-        filter_ = pattern(owner=user, domain="trades")
-        if not await has_events(self._log, filter_, after, bounds.last):
-            return []
-        found = []
-        async for page in read_pages(self._log, filter_, after=after, up_to=bounds.last):
-            found += [
-                _effect_of(one.event)
-                for one in page
-                if isinstance(one.event, TradeExecuted | TradeCorrected)
-            ]
-        return found
 
     async def _read_reservations(self, user: str) -> tuple[list[Reservation], int]:
         checkpoint, revision = await read_checkpoint_revision(
@@ -279,7 +187,7 @@ class BuyingPowerCheck:
 
 
 def _pending(
-    reservations: Sequence[Reservation], account: _Account, now: datetime
+    reservations: Sequence[Reservation], account: AccountAtSequence, now: datetime
 ) -> Iterator[Reservation]:
     """The reservations whose orders are not in the journal as they were reserved."""
     for one in reservations:
@@ -297,18 +205,6 @@ def _has_terms(order: Order, terms: OrderTerms) -> bool:
     """Whether the order has these terms, or was asked to have them."""
     current = OrderTerms(qty=order.qty, limit_price=order.limit_price, stop_price=order.stop_price)
     return terms in (current, order.replacement)
-
-
-def _effect_of(trade: TradeExecuted | TradeCorrected) -> _TradeEffect:
-    qty, paid, fee = trade.qty, WIDE_CONTEXT.multiply(trade.qty, trade.price), trade.fee
-    if isinstance(trade, TradeCorrected):
-        was = trade.before
-        qty = WIDE_CONTEXT.subtract(qty, was.qty)
-        paid = WIDE_CONTEXT.subtract(paid, WIDE_CONTEXT.multiply(was.qty, was.price))
-        fee = WIDE_CONTEXT.subtract(fee, was.fee)
-    if trade.side is Side.SELL:
-        qty, paid = qty.copy_negate(), paid.copy_negate()
-    return _TradeEffect(trade.symbol, qty, paid, fee)
 
 
 def _dollars(amount: Decimal) -> str:
