@@ -45,16 +45,23 @@ def find_recorded_differences(events: Sequence[RecordedEvent]) -> list[str]:
     """
 
     async def find() -> list[str]:
-        server = MemoryServer()
-        for one in events:
-            draft = EventDraft(subject=one.event_subject, event=one.event, metadata=one.metadata)
-            server.journal.store([draft], [one.data], at=0.0, time=one.time)
+        server = server_with_events(events)
         differences, _ = await find_differences(
             MemoryEventLog(server), MemoryLatestValueStore(server, prefix="view")
         )
         return differences
 
     return virtual_time.run(find())
+
+
+def server_with_events(events: Sequence[RecordedEvent]) -> MemoryServer:
+    """A server whose journal holds `events`, with the bytes that were recorded. Call it within an
+    event loop."""
+    server = MemoryServer()
+    for one in events:
+        draft = EventDraft(subject=one.event_subject, event=one.event, metadata=one.metadata)
+        server.journal.store([draft], [one.data], at=0.0, time=one.time)
+    return server
 
 
 async def assert_verified(
