@@ -299,6 +299,28 @@ async def test_the_ticket_says_that_its_quote_is_not_live(
     )
 
 
+@pytest.mark.parametrize(
+    ("buying_power", "text"),
+    [
+        (None, "Equity 1,000,250.50 · Cash -20.00"),
+        (1500, "Equity 1,000,250.50 · Cash -20.00 · Buying power 1,500.00"),
+    ],
+)
+async def test_the_account_is_one_line_that_is_not_live_without_its_stream(
+    server: ScriptedServer, trading_page: TradingPage, buying_power: int | None, text: str
+) -> None:
+    """The stream has ended, and so have its prices."""
+    account = {"equity": 1000250.5, "cash": -20, "buyingPower": buying_power, "stale": False}
+    server.sign_in_user("alice")
+    server.answer_call(
+        "GET /api/stream/trading", lambda _: stream_answer(("account:update", account))
+    )
+    await trading_page.open(ORIGIN)
+    line = trading_page.page.locator("#account-figures")
+    await expect(line).to_have_text(f"Not live: {text}")
+    await expect(line).to_have_class(re.compile("stale"))
+
+
 DASH = "\N{EN DASH}"
 COIN = {"price": 0.00001235, "bid": 0.00001234, "ask": 0.00001236, "change": -0.00000012}
 SHOWN_QUOTES: list[tuple[str, dict[str, Any], list[str]]] = [

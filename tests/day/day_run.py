@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 from tapewire.cli.verify import load_checkpoint_checks
-from tapewire.log import CommandRejected, RecordedEvent
+from tapewire.log import EVERYBODY, CommandRejected, RecordedEvent
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, connect
 from tapewire.runtime import RequestClient
-from tapewire.runtime.contracts import alerts, strategies
+from tapewire.runtime.contracts import alerts, positions, strategies
 from tapewire.verify import VerificationSummary, verify
 from tapewire_services.prices.service import SERVICE as PRICES
 from tests.day.manual_trading import ManualTrading
@@ -38,6 +38,8 @@ class DayResult:
         self.verified: VerificationSummary | None = None
         self.verification_differences: list[str] = []
         self.errors: list[str] = []
+        self.accounts: dict[str, positions.AccountReply] = {}
+        """By user, at the end of the day."""
 
 
 async def run_day(plan: DayPlan, folder: Path, replicas: int = 1) -> DayResult:
@@ -56,6 +58,7 @@ async def run_day(plan: DayPlan, folder: Path, replicas: int = 1) -> DayResult:
             day.result.figures.kills = processes.kill_count
             day.result.figures.takeover_seconds = killer.takeover_seconds
             await read_new_events(log, day.result.events)
+            await day.read_accounts()
             day.result.figures.event_count = len(day.result.events)
             views = JetStreamLatestValueStore(connection, stream="VIEWS", prefix="view")
             day.result.verified = await verify(
@@ -114,6 +117,18 @@ class _DayRun:
             await self._processes.end_trading_day()
             await self._manual_trading.wait_until_day_orders_expired()
             self.result.step_end_sequences[-1] = await self._wait_until_quiescent()
+
+    async def read_accounts(self) -> None:
+        """Read the accounts of all users who traded."""
+        for user in {recorded.event_subject.owner for recorded in self.result.events}:
+            if user != EVERYBODY:
+                self.result.accounts[user] = await self._requester.request_until_answered(
+                    positions.SERVICE,
+                    positions.ACCOUNT,
+                    positions.GetAccount(user_id=user),
+                    positions.AccountReply,
+                    f"account-{user}",
+                )
 
     async def _advance_market(self) -> StepReply:
         every, number = self._plan.size.step_ms, self._step

@@ -1,10 +1,13 @@
 """A recorded day ends in the expected state, whichever processes are killed during the day."""
 
 from collections import Counter
+from decimal import Decimal
 
+import msgspec
 import pytest
 
 from tapewire.events import OrderEvent, OrderFilled, OrderStatus
+from tests.day.accounts import find_wrong_accounts
 from tests.day.canonical_state import canonical_state, find_differences
 from tests.day.conftest import DISTURBED, IS_SHORT, TWO_REPLICAS, UNDISTURBED, WITH_KILLS, DayRuns
 from tests.day.manual_trading import RACE_REASON
@@ -52,6 +55,23 @@ def test_every_expected_exit_of_a_strategy_is_triggered_exactly_once(
 @pytest.mark.parametrize("run", ALL_RUNS)
 def test_positions_reconcile_with_trades_to_the_cent(day_runs: DayRuns, run: str) -> None:
     assert find_wrong_positions(_day_record(day_runs, run)) == []
+
+
+@pytest.mark.parametrize("run", ALL_RUNS)
+def test_accounts_reconcile_with_trades_to_the_cent(day_runs: DayRuns, run: str) -> None:
+    outcome = day_runs.results[run]
+    assert len(outcome.accounts) > 1
+    prices = {
+        symbol: quote.price
+        for quotes in day_runs.plan.quotes_by_step
+        for symbol, quote in quotes.items()
+    }
+    assert find_wrong_accounts(outcome.events, outcome.accounts, prices) == []
+    user, account = next(iter(outcome.accounts.items()))
+    for field in ("cash", "equity", "fees"):
+        changed = {field: (getattr(account, field) or 0) + Decimal("0.01")}
+        wrong = {user: msgspec.structs.replace(account, **changed)}
+        assert find_wrong_accounts(outcome.events, outcome.accounts | wrong, prices)
 
 
 @pytest.mark.parametrize("run", ALL_RUNS)

@@ -10,6 +10,7 @@
 import { connect } from "/client/tapewire.js";
 
 import { createAccount } from "./account.js";
+import { createAccountFigures } from "./account-figures.js";
 import { find, setText } from "./dom.js";
 import { createExecutionsList } from "./executions.js";
 import { createFillNotifier } from "./fill-toasts.js";
@@ -57,6 +58,7 @@ const quotes = createQuotesTable(find("#quotes"), {
   },
 });
 const orders = createOrdersTable(find("#orders"), cancelOrder);
+const accountFigures = createAccountFigures(find("#account-figures"));
 const executions = createExecutionsList(find("#executions"));
 const ticket = createOrderTicket(find("#ticket"), account, {
   quote: (symbol) => quotes.quote(symbol),
@@ -142,6 +144,7 @@ const tradingEventHandlers = {
     ticket.orderChanged(data);
     notifyFill(data);
   },
+  "account:update": accountFigures.apply,
   "trade:new": executions.add,
   "trade:corrected"(data) {
     executions.add(data);
@@ -162,6 +165,7 @@ function openTrading(userId) {
     onState(state) {
       if (trading !== stream && state.name === "closed") return; // replaced by a newer connection
       showTradingState(state);
+      accountFigures.streamChanged(state);
       if (state.name === "signed-out") account.handleLostStream(userId);
     },
   });
@@ -176,6 +180,7 @@ function showSignedIn(userId, isByForm) {
   if (userId !== shownUserId) {
     orders.clear("Loading your orders…");
     executions.clear();
+    accountFigures.clear();
     shownUserId = userId;
   }
   setText(find("#user"), userId);
@@ -193,6 +198,7 @@ function showSignedOut() {
   showTradingState({ name: "signed-out", reason: "" });
   orders.clear(SIGNED_OUT_ORDERS);
   executions.clear();
+  accountFigures.clear();
   shownUserId = "";
   find("#account").hidden = true;
   ticket.show("");
