@@ -22,7 +22,7 @@ class RecoveryContract(TrialClass):
             await trial.start_service()
             await trial.venue.execute(id_, Decimal(10), PRICE)
             await trial.wait_for_status(id_, "filled", "10")
-            assert await trial.venue.count_orders(id_) == 1
+            assert len(await trial.venue.find_orders(id_)) == 1
 
     async def test_an_order_that_is_placed_without_a_broker_is_sent_by_the_next_one(self) -> None:
         async with self.start_trial() as trial:
@@ -73,6 +73,19 @@ class RecoveryContract(TrialClass):
             await trial.wait_for_status(id_, "filled", "10")
             assert len(await trial.trades(id_)) == 3
 
+    async def test_what_the_venue_decides_while_disconnected_is_known_afterwards(self) -> None:
+        async with self.start_trial(answers=True) as trial:
+            id_ = await trial.place()
+            await trial.wait_until_sent(id_)
+            await trial.venue.disconnect()
+            await trial.venue.accept(id_)
+            await trial.venue.reconnect()
+            await trial.wait_until_accepted(id_)
+            await trial.venue.disconnect()
+            await trial.venue.cancel_unasked(id_, "the market closes")
+            await trial.venue.reconnect()
+            await trial.wait_for_status(id_, "canceled")
+
     async def test_an_order_that_is_placed_while_disconnected_is_sent_afterwards(self) -> None:
         async with self.start_trial(answers=True) as trial:
             await trial.venue.disconnect()
@@ -82,7 +95,7 @@ class RecoveryContract(TrialClass):
             await trial.venue.reconnect()
             await trial.venue.accept(id_)
             await trial.wait_until_accepted(id_)
-            assert await trial.venue.count_orders(id_) == 1
+            assert len(await trial.venue.find_orders(id_)) == 1
 
     async def test_what_is_executed_while_the_journal_is_away_is_booked_once(self) -> None:
         async with self.start_trial(answers=True) as trial:

@@ -81,6 +81,8 @@ class RequestContract(TrialClass):
                 await trial.venue.replace(id_)
             order = await trial.wait_for_status(id_, "new")
             assert (order.qty, order.limit_price) == (Decimal(12), Decimal(91))
+            [at_venue] = await trial.venue.find_orders(id_)
+            assert (at_venue.qty, at_venue.limit_price) == (Decimal(12), Decimal(91))
             await trial.venue.execute(id_, Decimal(12), Decimal(91))
             await trial.wait_for_status(id_, "filled", "12")
 

@@ -63,8 +63,10 @@ class BrokerTrial:
 
     async def stop(self) -> None:
         """Stop the service and the venue."""
-        await self.stop_service()
-        await self.venue.stop()
+        try:
+            await self.stop_service()
+        finally:
+            await self.venue.stop()
 
     async def start_service(self) -> None:
         """Start a process of the service, which makes a broker."""
@@ -181,6 +183,12 @@ class BrokerTrial:
             lambda order: (order.status.value, order.filled_qty) == (status, Decimal(filled)),
             f"{status} with {filled} filled",
         )
+
+    async def wait_until_sent(self, order_id: str) -> None:
+        """Wait until the venue has the order."""
+        async with asyncio.timeout(self._timeout_seconds):
+            while not await self.venue.find_orders(order_id):
+                await asyncio.sleep(POLL_SECONDS)
 
     async def wait_until_accepted(self, order_id: str) -> None:
         """Wait until a broker has accepted the order."""

@@ -15,9 +15,9 @@ from tapewire.events import Side
 from tapewire.testing.broker_recovery import RecoveryContract
 from tapewire.testing.broker_requests import RequestContract
 from tapewire.testing.broker_trial import BrokerTrial
-from tapewire.testing.venue_driver import NotDriven, VenueDriver
+from tapewire.testing.venue_driver import NotDriven, VenueDriver, VenueOrder
 
-__all__ = ["BrokerContract", "BrokerTrial", "NotDriven", "VenueDriver"]
+__all__ = ["BrokerContract", "BrokerTrial", "NotDriven", "VenueDriver", "VenueOrder"]
 
 PRICE = Decimal(100)
 
@@ -31,7 +31,11 @@ class BrokerContract(RequestContract, RecoveryContract):
             await trial.venue.accept(id_)
             await trial.wait_until_accepted(id_)
             assert (await trial.order(id_)).status.value == "new"
-            assert await trial.venue.count_orders(id_) == 1
+            assert await trial.venue.find_orders(id_) == [
+                VenueOrder(
+                    symbol=trial.venue.symbol, side=Side.BUY, qty=Decimal(10), limit_price=PRICE
+                )
+            ]
 
     async def test_a_rejected_order_says_why(self) -> None:
         async with self.start_trial() as trial:
@@ -57,6 +61,7 @@ class BrokerContract(RequestContract, RecoveryContract):
             await trial.venue.execute(id_, Decimal(10), PRICE)
             await trial.wait_for_status(id_, "filled", "10")
             assert [one.side for one in await trial.trades(id_)] == [Side.SELL]
+            assert [one.side for one in await trial.venue.find_orders(id_)] == [Side.SELL]
 
     async def test_executions_in_parts_are_as_many_trades_at_their_own_prices(self) -> None:
         async with self.start_trial() as trial:

@@ -4,11 +4,23 @@ import abc
 from collections.abc import Mapping
 from decimal import Decimal
 
+import msgspec
+
 from tapewire.brokers import Broker, BrokerContext
+from tapewire.events import Side
 
 
 class NotDriven(Exception):
     """The venue cannot do this, or its driver does not know how: the test is skipped."""
+
+
+class VenueOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """The terms of an order at the venue. `qty` is the whole order, what is filled included."""
+
+    symbol: str
+    side: Side
+    qty: Decimal
+    limit_price: Decimal | None
 
 
 class VenueDriver(abc.ABC):
@@ -82,6 +94,6 @@ class VenueDriver(abc.ABC):
         """Accept connections again."""
         raise NotDriven("reconnect")
 
-    async def count_orders(self, order_id: str) -> int:
-        """How many orders the venue works, or has worked, for this one."""
-        raise NotDriven("count_orders")
+    async def find_orders(self, order_id: str) -> list[VenueOrder]:
+        """The orders that the venue works, or has worked, for this one; it does not wait."""
+        raise NotDriven("find_orders")

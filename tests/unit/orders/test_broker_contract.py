@@ -7,7 +7,7 @@ import pytest
 from tapewire.brokers import Broker, BrokerContext
 from tapewire.events import Side
 from tapewire.log import CommandRejected
-from tapewire.testing.brokers import BrokerContract, BrokerTrial, NotDriven, VenueDriver
+from tapewire.testing.brokers import BrokerContract, BrokerTrial, NotDriven, VenueDriver, VenueOrder
 from tapewire_services.orders.domain.open_orders import OpenOrders
 from tapewire_services.orders.paper_broker import PaperBroker
 
@@ -37,9 +37,17 @@ class PaperVenue(VenueDriver):
         await self.trial.publish_quote(bid=bid, ask=ask, size=Decimal(0))
         await self.trial.publish_quote(bid=bid, ask=ask, size=qty)
 
-    async def count_orders(self, order_id: str) -> int:
+    async def find_orders(self, order_id: str) -> list[VenueOrder]:
         """The order in the journal is the one that is worked."""
-        return len({(await self.trial.order(order_id)).order_id})
+        order = await self.trial.order(order_id)
+        return [
+            VenueOrder(
+                symbol=order.symbol,
+                side=order.side,
+                qty=order.qty,
+                limit_price=order.limit_price,
+            )
+        ]
 
 
 class PaperTrial(BrokerTrial):
