@@ -34,6 +34,9 @@ START_TIMEOUT_SECONDS = 90.0
 STOP_TIMEOUT_SECONDS = 60.0
 RESPONSE_TIMEOUT_SECONDS = 60.0
 """Allows for a slow or busy machine."""
+KEEPALIVE_SECONDS = 1.0
+"""How long clients keep an idle connection. The edge closes one after 5 s. So would httpx, and then
+it sometimes sends a request on a connection that is being closed."""
 SETTINGS = {
     "TAPEWIRE_LOG_FORMAT": "json",
     "TAPEWIRE_SIGN_IN": "on",
@@ -163,7 +166,11 @@ class EdgeClient:
         """A client for ordinary requests, signed in by `cookie`."""
         cookies = {"session": cookie} if cookie is not None else None
         return httpx.AsyncClient(
-            base_url=self.url, cookies=cookies, trust_env=False, timeout=RESPONSE_TIMEOUT_SECONDS
+            base_url=self.url,
+            cookies=cookies,
+            trust_env=False,
+            timeout=RESPONSE_TIMEOUT_SECONDS,
+            limits=httpx.Limits(max_connections=100, keepalive_expiry=KEEPALIVE_SECONDS),
         )
 
     async def wait_until_followed(self, sequence: int) -> None:

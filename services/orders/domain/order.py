@@ -161,12 +161,13 @@ def subject_of_event(user: str, event: Event) -> EventSubject:
 
 
 def evolve(state: State, event: Event) -> State:
-    """Fold one event of the order's own subject."""
+    """Fold one event of the order's own subject. If the first events were removed from the log, the
+    order is what the first one that remains says."""
     if not isinstance(event, OrderEvent):
         return state
     order, command_id = event.order, event.command_id
     if isinstance(state, UnplacedState):
-        return PlacedState(order, order, command_id, (command_id,))
+        state = PlacedState(order, order, command_id, ())
     seen = (*state.seen_command_ids[1 - MAX_SEEN_COMMAND_IDS :], command_id)
     executions = state.executions
     if isinstance(event, OrderFilled):
@@ -177,7 +178,7 @@ def evolve(state: State, event: Event) -> State:
     if not order.status.is_open:
         kind = ClosedState
     elif isinstance(state, PlacedState) and isinstance(
-        event, OrderCancelRequested | OrderReplaceRequested | OrderReplaced
+        event, OrderPlaced | OrderCancelRequested | OrderReplaceRequested | OrderReplaced
     ):
         kind = PlacedState
     return kind(order, state.placed, state.placed_by_command_id, seen, executions)

@@ -4,10 +4,11 @@ from decimal import Decimal
 
 import pytest
 
-from tapewire.events import OrderFilled, OrderPlaced, TradeExecuted, WaitingReason
-from tapewire.log import EventSubject
+from tapewire.events import OrderEvent, OrderFilled, OrderPlaced, TradeExecuted, WaitingReason
+from tapewire.log import CommandRejected, EventSubject
 from tapewire_services.orders.domain.commands import Command
-from tapewire_services.orders.domain.order_state import ClosedState, WorkingState
+from tapewire_services.orders.domain.order import decide, evolve
+from tapewire_services.orders.domain.order_state import ClosedState, UnplacedState, WorkingState
 from tests.harness.order_builders import (
     USER,
     accept,
@@ -58,6 +59,22 @@ def test_a_fill_implies_that_the_order_was_accepted() -> None:
     order = given(place("10"), fill("4"))
     assert isinstance(order.state, WorkingState)
     order.when(reject()).then_rejected("conflict")
+
+
+@pytest.mark.parametrize("end", [cancel(), reject(), fill("10")], ids=["cancel", "reject", "fill"])
+def test_an_order_whose_first_events_were_removed_stays_closed(end: Command) -> None:
+    events = [one for one in given(place("10"), end).events if isinstance(one, OrderEvent)]
+    state = evolve(UnplacedState(), events[-1])
+    assert isinstance(state, ClosedState)
+    with pytest.raises(CommandRejected, match="already"):
+        decide(state, cancel(id="later"))
+
+
+def test_an_order_whose_first_events_were_removed_works_on() -> None:
+    [_, accepted] = given(place("10"), accept()).events
+    state = evolve(UnplacedState(), accepted)
+    assert isinstance(state, WorkingState)
+    assert state.order.status.is_open
 
 
 def test_the_average_price_is_rounded_once_from_the_exact_sum() -> None:
