@@ -315,12 +315,12 @@ async def test_what_is_busted_of_a_working_order_is_executed_again(
     await feed.publish_quote("99", "100", "4")
     process = await OrdersProcess(server).start()
     placed = (await process.place_order(place_request("10"))).order
-    await wait_for_log(server, "4 filled", partial(has_filled, "4/10"))
+    await wait_for_log(server, "4 filled", partial(has_filled, "4"))
     for number in (1, 2):
         busted = CorrectExecution(trade_id=f"{placed.order_id}-{number}", is_busted=True)
         order = (await process.service.correct(busted, make_context())).order
         assert (order.status, order.filled_qty) == (OrderStatus.NEW, Decimal(0))
         await feed.publish_quote("99", "101", f"{3 + number}")
-        await wait_for_log(server, "filled again", partial(has_filled, f"{3 + number}/10"))
+        await wait_for_log(server, "filled again", partial(has_filled, f"{3 + number}"))
     await assert_verified(server, allow_pending=True)
     await process.kill()
