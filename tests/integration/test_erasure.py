@@ -45,6 +45,8 @@ from tests.harness.waiting import wait_until_async
 ERASED, QUIET, BUSY = "erin.of the/past", "quentin", "bess"
 SECONDS = 120.0
 COMMAND_TIMEOUT_SECONDS = 900.0
+LOAD_INTERVAL_SECONDS = 0.05
+"""Between two orders of the busy user."""
 USER_COUNT = 1_000
 ERASED_ORDER_COUNT = 150
 VIEW_TYPES = (
@@ -235,6 +237,7 @@ async def test_a_user_is_erased_under_load_without_a_trace(
         count = 0
         while not is_over.is_set():
             await platform.place(BUSY)
+            await asyncio.sleep(LOAD_INTERVAL_SECONDS)
             count += 1
         return count
 
