@@ -70,20 +70,20 @@ class PositionsView:
         self._open: dict[str, tuple[int, Position]] = {}
         self._closed: dict[str, tuple[int, Position]] = {}
         self._dropped: dict[str, _Dropped] = {}
-        self._realized_pnl = self._fees = Decimal(0)
-        self._unknown_fee_count = 0
+        self._totals: tuple[Decimal, Decimal | None] | None = None
+        """Profit and fees of all positions; None after a change."""
 
     @property
     def realized_pnl(self) -> Decimal:
         """The exact profit in dollars of all trades of the user, after fees."""
-        return normalize(self._realized_pnl)
+        return self._sum_up()[0]
 
     @property
     def fees(self) -> Decimal | None:
         """The exact fees in dollars of all trades of the user, rebates taken off. None if a
         checkpoint of an earlier version has dropped some (`tapewire journal rebuild` mends that).
         """
-        return None if self._unknown_fee_count else normalize(self._fees)
+        return self._sum_up()[1]
 
     def apply(self, event: Event) -> None:
         """Apply one event of the user's positions."""
@@ -110,11 +110,9 @@ class PositionsView:
 
     def encode(self) -> bytes:
         forgotten = {symbol: one.realized_pnl for symbol, one in self._dropped.items()}
-        fees: dict[str, Decimal] | msgspec.UnsetType = {
-            symbol: one.fees for symbol, one in self._dropped.items() if one.fees
-        }
-        if self._unknown_fee_count or not forgotten:
-            fees = msgspec.UNSET
+        fees: dict[str, Decimal] | msgspec.UnsetType = msgspec.UNSET
+        if forgotten and all(one.fees is not None for one in self._dropped.values()):
+            fees = {symbol: one.fees for symbol, one in self._dropped.items() if one.fees}
         return CODEC.encode(_State(self.positions(), forgotten, fees))
 
     @classmethod
@@ -123,7 +121,7 @@ class PositionsView:
         fees = None if state.forgotten_fees is msgspec.UNSET else state.forgotten_fees
         for symbol, realized_pnl in state.forgotten.items():
             fee = None if fees is None else fees.get(symbol, Decimal(0))
-            view._drop(symbol, _Dropped(realized_pnl, fee))
+            view._dropped[symbol] = _Dropped(realized_pnl, fee)
         for position in state.positions:
             view._upsert(position)
         return view
@@ -135,35 +133,28 @@ class PositionsView:
 
     def _upsert(self, position: Position) -> None:
         self._change_count += 1
-        self._remove(position.symbol)
-        entry = (self._change_count, position)
-        (self._open if position.quantity else self._closed)[position.symbol] = entry
-        self._add(position.realized_pnl, position.fees)
-        if len(self._closed) > MAX_CLOSED_POSITIONS:
-            oldest = self._closed[next(iter(self._closed))][1]
-            self._remove(oldest.symbol)
-            self._drop(oldest.symbol, _Dropped(oldest.realized_pnl, oldest.fees))
-
-    def _drop(self, symbol: str, dropped: _Dropped) -> None:
-        self._dropped[symbol] = dropped
-        self._unknown_fee_count += dropped.fees is None
-        self._add(dropped.realized_pnl, dropped.fees or Decimal(0))
-
-    def _remove(self, symbol: str) -> None:
-        """Take what is known of `symbol` out of the view and its totals."""
-        known = self._open.pop(symbol, None) or self._closed.pop(symbol, None)
-        if known is not None:
-            self._add(known[1].realized_pnl.copy_negate(), known[1].fees.copy_negate())
+        self._totals = None
+        for known in (self._open, self._closed, self._dropped):
+            known.pop(position.symbol, None)
+        if position.quantity:
+            self._open[position.symbol] = (self._change_count, position)
             return
-        dropped = self._dropped.pop(symbol, None)
-        if dropped is not None:
-            self._unknown_fee_count -= dropped.fees is None
-            fees = dropped.fees or Decimal(0)
-            self._add(dropped.realized_pnl.copy_negate(), fees.copy_negate())
+        self._closed[position.symbol] = (self._change_count, position)
+        if len(self._closed) > MAX_CLOSED_POSITIONS:
+            oldest = self._closed.pop(next(iter(self._closed)))[1]
+            self._dropped[oldest.symbol] = _Dropped(oldest.realized_pnl, oldest.fees)
 
-    def _add(self, realized_pnl: Decimal, fees: Decimal) -> None:
-        self._realized_pnl = WIDE_CONTEXT.add(self._realized_pnl, realized_pnl)
-        self._fees = WIDE_CONTEXT.add(self._fees, fees)
+    def _sum_up(self) -> tuple[Decimal, Decimal | None]:
+        """Profit and fees of all positions."""
+        if self._totals is None:
+            every = [one for known in (self._open, self._closed) for _, one in known.values()]
+            dropped = self._dropped.values()
+            gained = [*(one.realized_pnl for one in every), *(one.realized_pnl for one in dropped)]
+            paid = [one.fees for one in dropped if one.fees is not None]
+            are_known = len(paid) == len(dropped)
+            fees = sum_exact([*(one.fees for one in every), *paid]) if are_known else None
+            self._totals = sum_exact(gained), fees
+        return self._totals
 
 
 def _change_number(entry: tuple[int, Position]) -> int:
