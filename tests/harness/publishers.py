@@ -68,8 +68,27 @@ class QuoteDriver:
         as unknown.
         """
         made = await self.publish(symbol, ask, **fields)
-        await wait_until_tradable(self._requests, symbol)
+        await self.wait_until_tradable(symbol)
         return made
+
+    async def wait_until_tradable(self, symbol: str) -> None:
+        """Wait until the orders service has a fresh quote of `symbol`."""
+        progress: Progress | RequestTimeout | None = None
+
+        async def has_quote() -> bool:
+            nonlocal progress
+            try:
+                progress = await self._requests.request(
+                    orders.SERVICE, PROGRESS, GetProgress(), Progress, correlation="c-test"
+                )
+            except RequestTimeout as error:  # nobody has the broker's lease yet
+                progress = error
+                return False
+            return symbol in progress.quotes
+
+        await wait_until_async(
+            f"the orders service has a quote of {symbol}", has_quote, describe_last=lambda: progress
+        )
 
     async def publish_without_ack(
         self, symbol: str, ask: object = "100", **fields: Any
@@ -78,26 +97,6 @@ class QuoteDriver:
         made = make_quote(symbol, ask, **fields)
         await self._values.put_unacknowledged(encode_token(symbol), CODEC.encode(made))
         return made
-
-
-async def wait_until_tradable(requests: RequestClient, symbol: str) -> None:
-    """Wait until the orders service has a fresh quote of `symbol`."""
-    progress: Progress | RequestTimeout | None = None
-
-    async def has_quote() -> bool:
-        nonlocal progress
-        try:
-            progress = await requests.request(
-                orders.SERVICE, PROGRESS, GetProgress(), Progress, correlation="c-test"
-            )
-        except RequestTimeout as error:  # nobody has the broker's lease yet
-            progress = error
-            return False
-        return symbol in progress.quotes
-
-    await wait_until_async(
-        f"the orders service has a quote of {symbol}", has_quote, describe_last=lambda: progress
-    )
 
 
 def make_quote(symbol: str, ask: object = "100", **fields: Any) -> PriceUpdated:

@@ -37,9 +37,9 @@ from tests.harness.position_builders import quote, trade
 from tests.harness.recorded_log import read_events
 from tests.harness.verification import TRADE_WITHOUT_FILL, find_differences
 
-BACKLOG_TRADE_COUNT = 10_000
+BACKLOG_TRADE_COUNT = 4_000
 """Trades in the log before a process starts; the rate is measured on them."""
-LIVE_TRADE_COUNT = 3_000
+LIVE_TRADE_COUNT = 1_500
 """The least number of trades that are appended while processes run, die and take over."""
 TRADES_PER_APPEND = 50
 """Trades of one append."""

@@ -30,6 +30,10 @@ class MarketUser:
         self._http = http
         self._quotes = quotes
 
+    async def wait_until_tradable(self) -> None:
+        """Wait until the orders service has a quote of the symbol."""
+        await self._quotes.wait_until_tradable(self.symbol)
+
     async def quote(self, price: object, timestamp: datetime) -> None:
         value = Decimal(str(price))
         await self._quotes.publish(self.symbol, value, bid=value, timestamp=timestamp)
@@ -88,6 +92,7 @@ async def test_screens_fills_valuations_and_rules_are_at_the_newest_price(user: 
     ):
         await user.quote(price, timestamp)
     await user.wait_for_price(70)
+    await user.wait_until_tradable()
     order = await user.post(
         "/api/orders", {"symbol": user.symbol, "side": "buy", "type": "market", "qty": 1}
     )
