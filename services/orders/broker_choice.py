@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, time
 from decimal import Decimal
 
+import msgspec
 import structlog
 
 from tapewire.brokers import BadSetting, Broker, BrokerContext, BrokerStore
@@ -55,10 +56,12 @@ class BrokerChoice:
             store=BrokerStore(values, name, logger, holds_lease),
             logger=logger,
             clock=lambda: datetime.now(UTC),
-            set_problem=health.set_problem,
+            set_problem=lambda _: None,
         )
         self.confirms_at_once = self.make_broker(OpenOrders()).confirms_at_once
         """Whether cancels and replacements take effect when they are requested."""
+        # Only the problems of a broker that runs are those of the service.
+        self._context = msgspec.structs.replace(self._context, set_problem=health.set_problem)
 
     def make_broker(self, open_orders: OpenOrders) -> Broker:
         """A new broker, which continues where earlier ones ended. Raises BadSetting."""
