@@ -143,6 +143,12 @@ async def test_a_broker_of_another_package_executes_the_orders_of_the_platform(
     await venue.cancel(second)
     await platform.wait_for(second, "canceled", "0")
 
+    # What the venue cannot do is rejected, with the reason.
+    order = {"symbol": "AAPL", "side": "sell", "type": "stop", "qty": "10", "stopPrice": "90"}
+    stop = (await platform.user.post("/api/orders", json=order)).json()["orderId"]
+    rejected = await platform.wait_for(stop, "rejected", "0")
+    assert rejected["reason"] == "Acme takes market and limit orders (GTC) only"
+
     # The orders service is killed: what is executed meanwhile is booked by the next broker.
     third = await platform.place()
     await venue.accept(third)
