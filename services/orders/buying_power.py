@@ -6,13 +6,13 @@ orders count, and so do trades that the positions service has not applied yet.
 
 An order that is being placed is not in the journal yet. Before that, it is reserved in a value of
 its user, which is replaced only at the revision that was read: of two processes that check at the
-same time, one sees the other's order. A reservation ends when its order is seen in the journal, or
+same time, one sees the other's order. Orders of a user that arrive while one is checked are checked
+together after it. A reservation ends when its order is seen in the journal, or
 was rejected, or after `RESERVATION_SECONDS`. Start at `BuyingPowerCheck.reserve`.
 """
 
 import asyncio
 import contextlib
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -50,8 +50,8 @@ RESERVATION_SECONDS = 30
 takes."""
 MAX_ATTEMPTS = 20
 """How often a check is repeated because the account has changed meanwhile."""
-MAX_USERS = 10_000
-"""Users whose orders wait for each other; the one who placed nothing for longest is dropped."""
+MAX_BATCH = 100
+"""Orders of a user that are checked together."""
 ZERO = Decimal(0)
 
 logger = structlog.get_logger("orders.buying_power")
@@ -81,7 +81,9 @@ class BuyingPowerCheck:
         self._terms = terms
         self._price = price
         self._now = now
-        self._locks: OrderedDict[str, asyncio.Lock] = OrderedDict()
+        self._queues: dict[str, list[tuple[Order, asyncio.Future[None]]]] = {}
+        """By user: the orders that wait for a check."""
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     @contextlib.asynccontextmanager
     async def reserve(
@@ -97,27 +99,50 @@ class BuyingPowerCheck:
         if self._terms.max_leverage is None or order.reduce_only:
             yield
             return
-        async with self._lock_of(user):
-            try:
-                await self._check_and_reserve(user, order)
-            except CommandRejected:
-                if not await is_repeated():
-                    raise
+        try:
+            await self._check_and_reserve(user, order)
+        except CommandRejected:
+            if not await is_repeated():
+                raise
         try:
             yield
         except CommandRejected:
             await self._release(user, order)
             raise
 
-    def _lock_of(self, user: str) -> asyncio.Lock:
-        """Orders of a user that arrive at this process are checked one after another."""
-        lock = self._locks.setdefault(user, asyncio.Lock())
-        self._locks.move_to_end(user)
-        if len(self._locks) > MAX_USERS:
-            self._locks.popitem(last=False)
-        return lock
-
     async def _check_and_reserve(self, user: str, order: Order) -> None:
+        """Check the order together with the others of the user that wait meanwhile."""
+        queue = self._queues.setdefault(user, [])
+        checked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue.append((order, checked))
+        if user not in self._tasks:
+            self._tasks[user] = asyncio.create_task(self._check_queue(user))
+        await checked
+
+    async def _check_queue(self, user: str) -> None:
+        queue = self._queues[user]
+        try:
+            while queue:
+                batch = queue[:MAX_BATCH]
+                del queue[:MAX_BATCH]
+                try:
+                    results = await self._check_batch(user, [order for order, _ in batch])
+                except Exception as error:
+                    results = [error] * len(batch)
+                for (_, checked), result in zip(batch, results, strict=True):
+                    if checked.done():
+                        continue
+                    if result is None:
+                        checked.set_result(None)
+                    else:
+                        checked.set_exception(result)
+        finally:
+            del self._queues[user], self._tasks[user]
+
+    async def _check_batch(
+        self, user: str, orders: Sequence[Order]
+    ) -> list[CommandRejected | None] | list[Exception]:
+        """Reserve those of `orders` that pass. Returns why each other one does not."""
         for _ in range(MAX_ATTEMPTS):
             # First the reservations: an order whose reservation is gone is in the journal by now.
             reservations, revision = await self._read_reservations(user)
@@ -125,16 +150,25 @@ class BuyingPowerCheck:
             if account is None:
                 continue
             kept = [*_pending(reservations, account, self._now())]
-            self._check(account, kept, order)
-            expires_at = self._now() + timedelta(seconds=RESERVATION_SECONDS)
+            results = [self._add_reservation(account, kept, order) for order in orders]
             try:
-                await self._write(
-                    user, [*kept, Reservation(order=order, expires_at=expires_at)], revision
-                )
+                if None in results:
+                    await self._write(user, kept, revision)
             except Conflict:
                 continue
-            return
+            return results
         raise Unavailable("the account kept changing while an order was checked")
+
+    def _add_reservation(
+        self, account: AccountAtSequence, reservations: list[Reservation], order: Order
+    ) -> CommandRejected | None:
+        try:
+            self._check(account, reservations, order)
+        except CommandRejected as rejection:
+            return rejection
+        expires_at = self._now() + timedelta(seconds=RESERVATION_SECONDS)
+        reservations.append(Reservation(order=order, expires_at=expires_at))
+        return None
 
     def _check(
         self, account: AccountAtSequence, reservations: Sequence[Reservation], order: Order
@@ -177,13 +211,16 @@ class BuyingPowerCheck:
 
     async def _release(self, user: str, order: Order) -> None:
         """End the reservation of an order that was rejected. It ends by itself if this fails."""
-        try:
-            async with self._lock_of(user):
+        for _ in range(MAX_ATTEMPTS):
+            try:
                 reservations, revision = await self._read_reservations(user)
                 kept = [one for one in reservations if one.order != order]
                 await self._write(user, kept, revision)
-        except LogError as error:
-            logger.info("buying_power.not_released", user_id=user, error=str(error))
+            except Conflict:
+                continue
+            except LogError as error:
+                logger.info("buying_power.not_released", user_id=user, error=str(error))
+            return
 
 
 def _pending(
