@@ -47,6 +47,7 @@ class PriceUpdatePublisher:
         self._logger = logger
         self._interval_seconds = stale_seconds / CONFIRMATIONS_PER_LIMIT
         self._clock = clock
+        self._keys: dict[str, str] = {}
         self._quotes: dict[str, bytes] = {}
         self._published_at: dict[str, float] = {}
         """The quotes that hold, the one that was published longest ago first."""
@@ -64,7 +65,8 @@ class PriceUpdatePublisher:
             if published_at > due_before:
                 break
             due.append(key)
-        await self._publish_keys(due)
+        if due:
+            await self._publish_keys(due)
 
     def confirm_all_soon(self, is_connected: bool = True) -> None:
         """Let the next `confirm_due` publish every quote: the message server may have lost them. A
@@ -77,17 +79,21 @@ class PriceUpdatePublisher:
         self._published_at.clear()
 
     def _remember_quote(self, update: PriceUpdated) -> str:
-        key = encode_token(update.symbol)
+        key = self._keys.get(update.symbol)
+        if key is None:
+            key = self._keys[update.symbol] = encode_token(update.symbol)
         self._quotes[key] = CODEC.encode(update)
         return key
 
     async def _publish_keys(self, keys: Iterable[str]) -> None:
+        now = self._clock()
         for number, key in enumerate(keys, start=1):
             self._published_at.pop(key, None)
-            self._published_at[key] = self._clock()
+            self._published_at[key] = now
             try:
                 await self._market.put_unacknowledged(key, self._quotes[key])
             except LogError:
                 self.lost_count += 1  # the connection logs its loss; all are confirmed after it
             if number % PUBLISH_BATCH_SIZE == 0:
                 await asyncio.sleep(0)
+                now = self._clock()

@@ -8,7 +8,7 @@ border at which the ticks of a feed are checked.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -156,7 +156,7 @@ class FeedRunner:
                 if self.progress().ended:
                     self._logger.info("feed.ended", symbols=len(self._books))
                     return
-                raise FeedError("it has stopped, and does not say that it has ended")
+                raise FeedError("its stream has ended, although the feed has not")
             except Exception as error:
                 is_first = self._failure is None
                 if is_first:
@@ -202,12 +202,16 @@ class FeedRunner:
             if tick.last_size and not batch.is_catch_up:
                 self._trades.add(tick)
 
-    def _check_ticks(self, batch: TickBatch) -> Iterator[ValidTick]:
+    def _check_ticks(self, batch: TickBatch) -> list[ValidTick]:
         """The ticks that can be taken; the others are counted. Trades of a snapshot are not new."""
-        for tick in batch.ticks:
-            valid = tick if isinstance(tick, ValidTick) else self._validate(tick)
-            if valid is not None:
-                yield msgspec.structs.replace(valid, last_size=None) if batch.is_snapshot else valid
+        ticks = [
+            valid
+            for tick in batch.ticks
+            if (valid := tick if isinstance(tick, ValidTick) else self._validate(tick)) is not None
+        ]
+        if batch.is_snapshot:
+            return [msgspec.structs.replace(tick, last_size=None) for tick in ticks]
+        return ticks
 
     def _validate(self, tick: object) -> ValidTick | None:
         if not isinstance(tick, Tick):
@@ -233,29 +237,25 @@ class FeedRunner:
         await self._publisher.publish(self._build_updates(changed))
 
     def _build_updates(self, symbols: Iterable[str]) -> list[PriceUpdated]:
-        now, updates = self._now(), list[PriceUpdated]()
+        now, day, updates = self._now(), self._trades.day, list[PriceUpdated]()
         for symbol in symbols:
+            book = self._books[symbol]
+            if book.bid is None or book.ask is None:
+                continue  # its trades are reported by its first quote
             previous = self._last_quote_times.get(symbol)
             at = _distinct_time(now, previous)
-            update = self._build_update(self._books[symbol], at, previous)
+            trades = self._trades.pop_reportable(symbol, book.last)
+            update = build_price_updated(book, at, previous, day=day, trades=trades)
             if update is not None:
                 self._last_quote_times[symbol] = at
                 updates.append(update)
         return updates
 
-    def _build_update(
-        self, book: TopOfBook, at: datetime, previous: datetime | None
-    ) -> PriceUpdated | None:
-        if book.bid is None or book.ask is None:
-            return None  # its trades are reported by its first quote
-        trades = self._trades.pop_reportable(book.symbol, book.last)
-        return build_price_updated(book, at, previous, day=self._trades.day, trades=trades)
-
 
 def _distinct_time(now: datetime, previous: datetime | None) -> datetime:
     """The time of a symbol's next quote: `follows` must name one quote, also where the clock did
     not advance."""
-    if previous is None or not previous - MAX_TIME_CORRECTION < now <= previous:
+    if previous is None or now > previous or now <= previous - MAX_TIME_CORRECTION:
         return now
     return previous + MIN_TIME_STEP
 

@@ -5,7 +5,6 @@ returns a `ValidTick`, and says what of the tick cannot be taken. Start at `Tick
 """
 
 import functools
-import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
@@ -24,11 +23,6 @@ from tapewire.values import (
 )
 
 ZERO = Decimal(0)
-SIZE_FIELDS = {"bid": "bid_size", "ask": "ask_size", "last": "last_size"}
-"""By the field of a price, that of its size."""
-
-_PLAIN_NUMBER_PATTERN = re.compile(r"[0-9]{1,12}(\.[0-9]{1,8})?\Z")
-"""The texts of most numbers: they need no rounding and no check of their bounds."""
 _is_known_symbol = functools.lru_cache(maxsize=16_384)(is_symbol)
 """The same symbols come again and again."""
 
@@ -89,7 +83,7 @@ class ValidTick(Tick, frozen=True, kw_only=True):
 Pair = tuple[Decimal | None, Decimal | None]
 """A price and a size."""
 NO_OFFER: Pair = (ZERO, ZERO)
-NOTHING: Pair = (None, None)
+NO_TRADE: Pair = (None, None)
 FaultHandler = Callable[[InvalidValue], None]
 
 
@@ -134,36 +128,45 @@ def validate_tick_symbol(text: str) -> str:
 def validate_side(
     name: str, price: Number | None, size: Number | None, on_fault: FaultHandler
 ) -> Pair:
-    """Return price and size of the side `name` of a market, which is ``bid`` or ``ask``. A price of
-    0 without a size is how feeds write that there is no offer."""
-    return _validate_pair(name, price, size, on_fault) or NO_OFFER
+    """Return price and size of the side `name` of a market, which is ``bid`` or ``ask``."""
+    try:
+        return to_side(
+            _validate_number(name, price, None),
+            _validate_number(f"{name}_size", size, NOT_NEGATIVE),
+        )
+    except InvalidValue as error:
+        on_fault(error)
+        return NO_OFFER
 
 
 def validate_trade(price: Number | None, size: Number | None, on_fault: FaultHandler) -> Pair:
     """Return price and size of a trade, which are None if there is none."""
-    trade = _validate_pair("last", price, size, on_fault) or NO_OFFER
-    if trade is NO_OFFER:
-        return NOTHING
-    if trade[0] is None and trade is not NOTHING:
-        problem = f"must be a price, since {size} shares were traded"
-        on_fault(InvalidValue("last", price, problem, FaultReason.SIZE_WITHOUT_PRICE))
-        return NOTHING
-    return trade
-
-
-def _validate_pair(
-    name: str, price: Number | None, size: Number | None, on_fault: FaultHandler
-) -> Pair | None:
-    """Return price and size; None after a fault."""
-    if price is None and size is None:
-        return NOTHING
     try:
-        number = _validate_number(name, price, None)
-        amount = _validate_number(SIZE_FIELDS[name], size, NOT_NEGATIVE)
+        return to_trade(
+            _validate_number("last", price, None),
+            _validate_number("last_size", size, NOT_NEGATIVE),
+        )
     except InvalidValue as error:
         on_fault(error)
-        return None
-    return NO_OFFER if number is not None and not number and not amount else (number, amount)
+        return NO_TRADE
+
+
+def to_side(price: Decimal | None, size: Decimal | None) -> Pair:
+    """Return a side of valid numbers. A price of 0 without a size is how feeds write that there is
+    no offer."""
+    return NO_OFFER if price is not None and not price and not size else (price, size)
+
+
+def to_trade(price: Decimal | None, size: Decimal | None) -> Pair:
+    """Return a trade of valid numbers. A price of 0 without a size is none.
+
+    Raises:
+        InvalidValue: A size without a price.
+    """
+    if price is None and size is not None:
+        problem = f"must be a price, since {size:f} shares were traded"
+        raise InvalidValue("last", price, problem, FaultReason.SIZE_WITHOUT_PRICE)
+    return (price, size) if price or size else NO_TRADE
 
 
 def _validate_number(
@@ -172,6 +175,4 @@ def _validate_number(
     """Return a number of the range, a price where that is None; None for None."""
     if value is None:
         return None
-    if type(value) is str and _PLAIN_NUMBER_PATTERN.match(value):
-        return Decimal(value)
     return validate_price(name, value) if allowed is None else validate_number(name, value, allowed)

@@ -7,12 +7,22 @@ out, and the rest of its line counts. Start at `parse_tick`.
 
 import csv
 import enum
+import functools
 import re
 from collections.abc import Callable
+from decimal import Decimal
 
 import msgspec
 
-from tapewire.feeds.ticks import ValidTick, validate_side, validate_tick_symbol, validate_trade
+from tapewire.feeds.ticks import (
+    Pair,
+    ValidTick,
+    to_side,
+    to_trade,
+    validate_side,
+    validate_tick_symbol,
+    validate_trade,
+)
 from tapewire.values import InvalidValue
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -23,6 +33,7 @@ MAX_SHOWN_CHARACTERS = 60
 """Characters of a bad value that an error message repeats."""
 
 _MS_PATTERN = re.compile(r"[0-9]{1,8}\Z")
+_PLAIN_NUMBER_PATTERN = re.compile(r"[0-9]{1,12}(\.[0-9]{1,8})?\Z")
 
 
 class LineFault(enum.StrEnum):
@@ -105,24 +116,59 @@ def parse_tick(
         problem = f"has {len(fields)} fields, not {columns.field_count}"
         raise MalformedLine(line, None, ",".join(fields), problem, LineFault.FIELD_COUNT)
     ms, symbol, *numbers = [fields[index].strip() for index in columns.indexes]
-    bid, bid_size, ask, ask_size, last, last_size = [text or None for text in numbers]
+    at, name = _parse_ms(line, ms), _parse_symbol(line, symbol)
+    (bid, bid_size), (ask, ask_size), (last, last_size) = _parse_pairs(line, numbers, on_fault)
+    return RecordedTick(
+        ms=at,
+        symbol=name,
+        bid=bid,
+        bid_size=bid_size,
+        ask=ask,
+        ask_size=ask_size,
+        last=last,
+        last_size=last_size,
+    )
+
+
+def _parse_pairs(
+    line: int, texts: list[str], on_fault: Callable[[MalformedLine], None]
+) -> tuple[Pair, Pair, Pair]:
+    """Return bid, ask and trade; `texts` are price and size of each."""
+    try:
+        bid, bid_size, ask, ask_size, last, last_size = [_parse_plain_number(t) for t in texts]
+        return to_side(bid, bid_size), to_side(ask, ask_size), to_trade(last, last_size)
+    except ValueError:
+        return _validate_pairs(line, texts, on_fault)
+
+
+@functools.lru_cache(maxsize=16_384)
+def _parse_plain_number(text: str) -> Decimal | None:
+    """Return the number of most fields, which needs no rounding and no check of its bounds; None
+    for an empty field. Prices and sizes come again and again.
+
+    Raises:
+        ValueError: The text is not of that form.
+    """
+    if _PLAIN_NUMBER_PATTERN.match(text):
+        return Decimal(text)
+    if text:
+        raise ValueError(text)
+    return None
+
+
+def _validate_pairs(
+    line: int, texts: list[str], on_fault: Callable[[MalformedLine], None]
+) -> tuple[Pair, Pair, Pair]:
+    """Like `_parse_pairs`, for any texts."""
 
     def handle_fault(error: InvalidValue) -> None:
         on_fault(_to_malformed_line(line, error))
 
-    at, name = _parse_ms(line, ms), _parse_symbol(line, symbol)
-    bid_side = validate_side("bid", bid, bid_size, handle_fault)
-    ask_side = validate_side("ask", ask, ask_size, handle_fault)
-    trade = validate_trade(last, last_size, handle_fault)
-    return RecordedTick(
-        ms=at,
-        symbol=name,
-        bid=bid_side[0],
-        bid_size=bid_side[1],
-        ask=ask_side[0],
-        ask_size=ask_side[1],
-        last=trade[0],
-        last_size=trade[1],
+    bid, bid_size, ask, ask_size, last, last_size = [text or None for text in texts]
+    return (
+        validate_side("bid", bid, bid_size, handle_fault),
+        validate_side("ask", ask, ask_size, handle_fault),
+        validate_trade(last, last_size, handle_fault),
     )
 
 
@@ -142,10 +188,10 @@ def _split_fields(text: str) -> list[str]:
 
 
 def _parse_ms(line: int, text: str) -> int:
-    if not _MS_PATTERN.match(text) or int(text) >= DAY_MS:
+    if not _MS_PATTERN.match(text) or (ms := int(text)) >= DAY_MS:
         problem = f"is not a whole number from 0 to {DAY_MS - 1}"
         raise MalformedLine(line, "ms", text, problem, LineFault.NOT_A_TIME)
-    return int(text)
+    return ms
 
 
 def _parse_symbol(line: int, text: str) -> str:

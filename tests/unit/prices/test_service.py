@@ -381,7 +381,7 @@ class TestFailures:
             (FeedError("the key has expired"), "FeedError: the key has expired"),
             (ConnectionResetError("by peer"), "ConnectionResetError: by peer"),
             (KeyError("bid"), "KeyError: 'bid'"),
-            (None, "FeedError: it has stopped, and does not say that it has ended"),
+            (None, "FeedError: its stream has ended, although the feed has not"),
             ({"bid": 1}, "FeedError: it has yielded {'bid': 1}, which is no TickBatch"),
             (TickBatch(7), "TypeError: 'int' object is not iterable"),  # type: ignore[arg-type]
         ],

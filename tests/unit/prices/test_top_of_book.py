@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import reduce
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tapewire.decimals import percent_change
 from tapewire.events import PriceUpdated
 from tapewire.feeds import ValidTick
 from tapewire_services.prices.domain import TopOfBook, apply_tick, build_price_updated
@@ -92,6 +93,16 @@ def test_a_trade_without_a_size_changes_the_price_only() -> None:
 def test_change_percent_has_four_decimal_places() -> None:
     published = quoted(tick(last="3"), BID, ASK, tick(last="4"))
     assert str(published.change_percent) == "33.3333"
+
+
+@given(
+    st.decimals("-999999999999.99999999", "999999999999.99999999", places=8),
+    st.decimals("-999999999999.99999999", "999999999999.99999999", places=8),
+)
+@example(Decimal(0), Decimal(5))
+def test_change_percent_is_that_of_producers(first: Decimal, last: Decimal) -> None:
+    published = quoted(BID, ASK, ValidTick(symbol="IBM", last=last, day_open=first))
+    assert str(published.change_percent) == str(percent_change(first, last))
 
 
 PRICES = st.none() | st.decimals("0.000001", "999999999", places=6)
