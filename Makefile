@@ -19,7 +19,7 @@ VENV ?= .venv
 PYTHON ?=
 PYTHONS := python3.13 python3.12 python3.11 python3 python
 ARGS ?=
-# The short form of sim, faults, cluster, day, balancer, hostile, soak and bench; the suites read it as
+# The short form of sim, faults, cluster, day, balancer, hostile, fix, soak and bench; the suites read it as
 # TAPEWIRE_TEST_SHORT.
 SHORT ?=
 export TAPEWIRE_TEST_SHORT := $(SHORT)
@@ -32,7 +32,7 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 # Without stored bytecode, each worker would compile all test modules and each process all services.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(PY) -m pytest
 PARALLEL := -n $(WORKERS) --dist worksteal
-SLOW_SUITES := sim faults cluster day balancer hostile soak bench
+SLOW_SUITES := sim faults cluster day balancer hostile fix soak bench
 
 # ---------------------------------------------------------------------------------------------
 # Set-up
@@ -151,6 +151,17 @@ balancer: setup ## Two and four edges behind nginx, restarted under load (SHORT=
 .PHONY: hostile
 hostile: setup ## Streams behind proxies that buffer, cut, hold or strip (SHORT=1: 10 s)
 	@$(call suite,hostile,)
+
+# QuickFIX is installed beside .venv, like the adapter. Without a wheel of it the tests skip, saying so;
+# `make fix FIX_ENGINE=quickfix==1.16.0` builds the original, which takes minutes.
+FIX_ENGINE := quickfix-py==0.0.3
+INSTALL_FIX := $(PY) -m pip install --quiet --disable-pip-version-check --upgrade --target $(VENV)/fix
+.PHONY: fix
+fix: setup ## The FIX adapter against QuickFIX, with lost connections (SHORT=1: without the trial)
+	@$(INSTALL_FIX) --no-deps --no-build-isolation ./examples/fix_broker
+	@$(INSTALL_FIX) --no-deps $(if $(findstring -py,$(FIX_ENGINE)),--only-binary :all:) $(FIX_ENGINE) || \
+		echo "tests/fix: $(FIX_ENGINE) cannot be installed; its tests skip"
+	@$(call suite,fix,$(if $(SHORT),-n 2,-s))
 
 .PHONY: soak
 soak: setup ## 200,000 connects and disconnects: nothing of the edge grows (SHORT=1: 3,500)

@@ -1,0 +1,93 @@
+"""`FixBroker`: the port of Tapewire on one side, a FIX session on the other. Start at `run`."""
+
+import asyncio
+from datetime import timedelta
+from functools import partial
+
+from tapewire.brokers import Broker, BrokerContext, BrokerReports, OpenOrder
+
+from fix_broker.connection import FixConnection
+from fix_broker.execution_reports import order_id_of
+from fix_broker.messages import BadField, Message, Tag
+from fix_broker.order_lanes import OrderLanes
+from fix_broker.order_reporter import OrderReporter
+from fix_broker.session_events import LoggedOn, OrdersInDoubt, Received, SessionEvent
+from fix_broker.settings import read_settings
+from fix_broker.venue_order import VenueOrder
+
+
+class FixBroker(Broker):
+    """Executes orders at a venue of FIX 4.4."""
+
+    confirms_at_once = False
+
+    def __init__(self, context: BrokerContext) -> None:
+        """Read the settings. Raises BadSetting."""
+        self._settings = read_settings(context.environ)
+        self._context = context
+        self._logger = context.logger
+        self._connection = FixConnection(self._settings, context)
+        self._orders: dict[str, VenueOrder] = {}
+        self._lanes = OrderLanes()
+
+    @property
+    def pending_count(self) -> int:
+        return self._lanes.job_count
+
+    def add_order(self, order: OpenOrder) -> None:
+        added = VenueOrder(
+            order,
+            self._settings.account,
+            self._context.clock,
+            is_new=self._connection.is_logged_on and not order.accepted,
+        )
+        self._orders[added.order_id] = added
+        self._send_what_is_due(added)
+
+    def update_order(self, order: OpenOrder) -> None:
+        known = self._orders.get(order.order.order_id)
+        if known is not None:
+            known.update(order)
+            self._send_what_is_due(known)
+
+    async def run(self, reports: BrokerReports) -> None:
+        max_order_age = timedelta(seconds=self._settings.max_order_age_seconds)
+        reporter = OrderReporter(self._context, reports, max_order_age)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._lanes.run())
+            tasks.create_task(self._connection.run(partial(self._handle_event, reporter)))
+
+    def _handle_event(self, reporter: OrderReporter, event: SessionEvent) -> None:
+        match event:
+            case LoggedOn() | OrdersInDoubt():
+                for order in list(self._orders.values()):
+                    order.doubt()
+                    self._send_what_is_due(order)
+            case Received():
+                order_id = _find_order_id(event)
+                self._lanes.submit(order_id, partial(self._process, reporter, order_id, event))
+
+    async def _process(self, reporter: OrderReporter, order_id: str, received: Received) -> None:
+        message, order = received.message, self._orders.get(order_id)
+        try:
+            if order is None:
+                await reporter.handle_without_order(message)
+            else:
+                await reporter.handle(order, received)
+                self._send_what_is_due(order)
+        except BadField as error:
+            self._logger.error("fix.bad_message", type=message.type, reason=str(error))
+            self._connection.reject(message, error)
+        self._connection.end_processing(received.receipt)
+
+    def _send_what_is_due(self, order: VenueOrder) -> None:
+        while self._connection.is_logged_on and (message := order.next_message()) is not None:
+            self._connection.send(message)
+        if order.is_done:
+            self._orders.pop(order.order_id, None)
+
+
+def _find_order_id(received: Received) -> str:
+    """The order that a message is on; empty if it is on none."""
+    message: Message = received.rejected or received.message
+    return order_id_of(message.get(Tag.CL_ORD_ID) or "")

@@ -1,0 +1,287 @@
+"""The FIX broker at a venue on QuickFIX: orders, races, lost connections, and what is sent again."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from fix_broker import connection
+
+from tapewire.events import ExecutionUnmatched, Order, OrderType, Side, TimeInForce, TradeExecuted
+from tapewire.log.memory import MemoryServer
+from tapewire.runtime.contracts.orders import PlaceOrder, ReplaceOrder, order_id
+from tests.fix.broker_process import FixOrdersProcess
+from tests.fix.foreign_venue import ForeignVenue, Link, run_foreign_venue, run_link
+from tests.harness.memory_process import make_context
+from tests.harness.order_builders import USER
+from tests.harness.orders_process import (
+    OrdersLogSummary,
+    QuoteSimulator,
+    place_request,
+    wait_for_log,
+)
+from tests.harness.verification import assert_verified
+
+
+class Trial:
+    """A venue, a link to it, and a process whose broker uses both."""
+
+    def __init__(self, server: MemoryServer, venue: ForeignVenue, link: Link) -> None:
+        self.server, self.venue, self.link = server, venue, link
+        self.process = FixOrdersProcess(server, link.port)
+
+    async def start(self) -> None:
+        await self.process.start()
+
+    async def restart(self) -> None:
+        """Kill the process, and start another one."""
+        await self.process.kill()
+        self.process = FixOrdersProcess(self.server, self.link.port)
+        await self.start()
+
+    async def place(self, name: str, qty: str = "100", limit: str | None = "100") -> str:
+        """Place an order; its id."""
+        request = place_request(qty, limit=limit, client_order_id=name)
+        return (await self.process.place_order(request)).order.order_id
+
+    async def place_at_venue(self, name: str, qty: str = "100") -> str:
+        """Place an order, and wait until the venue has accepted it; its id."""
+        id_ = await self.place(name, qty)
+        await self.until(name, lambda order: order.venue_order_id is not None)
+        return id_
+
+    async def replace(self, id_: str, **terms: Decimal) -> None:
+        request = ReplaceOrder(user_id=USER, order_id=id_, **terms)
+        await self.process.service.replace(request, make_context())
+
+    async def until(self, name: str, condition: object) -> OrdersLogSummary:
+        """Wait until the order `name` fits: it has the status and filled quantity in a text, or
+        meets a condition."""
+
+        def fits(seen: OrdersLogSummary) -> bool:
+            order = seen.orders.get(order_id(USER, name))
+            if order is None:
+                return False
+            if callable(condition):
+                return bool(condition(order))
+            return f"{order.status.value} {order.filled_qty}" == condition
+
+        return await wait_for_log(self.server, f"{name}: {condition}", fits)
+
+    async def order(self, name: str) -> Order:
+        return (await wait_for_log(self.server, name, lambda _: True)).order(name)
+
+    def assert_no_faults(self) -> None:
+        """The engine rejected nothing, and no order was sent twice."""
+        assert self.venue.look()["faults"] == []
+
+
+@pytest.fixture
+async def trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Trial]:
+    # A killed process has no time to log out.
+    monkeypatch.setattr(connection, "LOGOUT_SECONDS", 0.0)
+    async with AsyncExitStack() as stack:
+        venue = stack.enter_context(run_foreign_venue(tmp_path))
+        link = await stack.enter_async_context(run_link(venue.port))
+        server = MemoryServer()
+        await QuoteSimulator(server).publish_quote()
+        trial = Trial(server, venue, link)
+        await trial.start()
+        try:
+            yield trial
+            trial.process.raise_task_errors()
+            trial.assert_no_faults()
+            await assert_verified(server, allow_pending=True)
+        finally:
+            await trial.process.kill()
+
+
+def executions(seen: OrdersLogSummary) -> list[str | None]:
+    return [one.event.execution_id for one in seen.events if isinstance(one.event, TradeExecuted)]
+
+
+async def test_orders_of_all_types_are_accepted_executed_and_rejected(trial: Trial) -> None:
+    for number, type_ in enumerate(OrderType):
+        for time_in_force in TimeInForce:
+            request = PlaceOrder(
+                user_id=USER,
+                symbol="IBM",
+                side=Side.BUY,
+                type=type_,
+                qty=Decimal("10.5"),
+                limit_price=Decimal("100.25") if type_.has_limit_price else None,
+                stop_price=Decimal("99.75") if type_.has_stop_price else None,
+                time_in_force=time_in_force,
+                client_order_id=f"o-{number}-{time_in_force.value}",
+            )
+            await trial.process.place_order(request)
+    venue = await trial.venue.wait_for("16 orders", lambda seen: len(seen["orders"]) == 16)
+    terms = {(one["qty"], one["price"], one["stop"]) for one in venue["orders"].values()}
+    assert terms == {
+        ("10.5", "None", "None"),
+        ("10.5", "100.25", "None"),
+        ("10.5", "None", "99.75"),
+        ("10.5", "100.25", "99.75"),
+    }
+    id_ = order_id(USER, "o-1-gtc")
+    trial.venue.execute(id_, "4", "100.25", fields={12: "0.01", 13: "1"})
+    trial.venue.execute(id_, "6.5", "100.20", times=3)
+    seen = await trial.until("o-1-gtc", "filled 10.5")
+    assert seen.order("o-1-gtc").fee_total == Decimal("0.04")
+    assert len(executions(seen)) == len(set(executions(seen))) == 2
+    trial.venue.do("policy", order="reject")
+    await trial.place("refused")
+    seen = await trial.until("refused", "rejected 0")
+    assert seen.order("refused").reason == "not today"
+
+
+async def test_a_cancel_races_with_fills(trial: Trial) -> None:
+    trial.venue.do("policy", cancel="wait")
+    first, second = await trial.place_at_venue("first"), await trial.place_at_venue("second")
+    for id_ in (first, second):
+        assert (await trial.process.cancel_order(id_)).status.value == "pending_cancel"
+    await trial.venue.wait_for("both asked", lambda seen: len(seen["waiting"]) == 2)
+    trial.venue.execute(first, "77")
+    trial.venue.execute(second, "100")
+    trial.venue.do("policy", cancel="do")
+    trial.venue.do("decide")
+    await trial.until("first", "canceled 77")
+    await trial.until("second", "filled 100")
+
+
+async def test_a_replaced_order_is_canceled_under_its_newest_id(trial: Trial) -> None:
+    id_ = await trial.place_at_venue("o")
+    for qty in ("150", "120"):
+        await trial.replace(id_, qty=Decimal(qty), limit_price=Decimal("101.5"))
+        await trial.until("o", lambda order, qty=qty: order.qty == Decimal(qty))
+    trial.venue.do("policy", replace="refuse")
+    await trial.replace(id_, qty=Decimal(10))
+    seen = await trial.until("o", lambda order: order.reason == "too late")
+    assert seen.order("o").qty == Decimal(120)
+    trial.venue.execute(id_, "20", "101.5")
+    await trial.process.cancel_order(id_)
+    await trial.until("o", "canceled 20")
+    assert len(trial.venue.look()["orders"][id_]["ids"]) == 3
+
+
+async def test_a_refused_cancel_lets_the_order_work_on(trial: Trial) -> None:
+    id_ = await trial.place_at_venue("o")
+    trial.venue.do("policy", cancel="refuse")
+    for _ in range(2):
+        await trial.process.cancel_order(id_)
+        await trial.until("o", lambda order: order.status.value == "new" and order.reason)
+    trial.venue.execute(id_, "100")
+    await trial.until("o", "filled 100")
+
+
+async def test_what_the_venue_does_unasked_is_reported(trial: Trial) -> None:
+    expired, canceled = await trial.place_at_venue("e"), await trial.place_at_venue("c")
+    triggered = await trial.place_at_venue("t")
+    trial.venue.do("end", order=expired, status="C")
+    trial.venue.do("end", order=canceled, status="4")
+    trial.venue.do("report", order=triggered, exec_type="L", fields={})
+    assert (await trial.until("e", "canceled 0")).order("e").reason == "expired at the venue"
+    assert (await trial.until("c", "canceled 0")).order("c").reason == "canceled by the venue"
+    trial.venue.execute(canceled, "5")  # executed before, reported later
+    await trial.until("c", "canceled 5")
+
+
+async def test_executions_while_the_connection_is_down_are_booked_once(trial: Trial) -> None:
+    id_ = await trial.place_at_venue("o")
+    trial.venue.execute(id_, "1")
+    await trial.until("o", "partially_filled 1")
+    trial.link.is_refusing = True
+    trial.link.cut()
+    for _ in range(3):
+        trial.venue.execute(id_, "10")
+    trial.link.is_refusing = False
+    seen = await trial.until("o", "partially_filled 31")
+    assert len(executions(seen)) == 4
+    assert None in trial.process.problems
+    assert any(problem and "FIX" in problem for problem in trial.process.problems)
+
+
+async def test_a_killed_process_is_told_again_what_it_had_not_stored(trial: Trial) -> None:
+    trial.venue.do("policy", cancel="wait", replace="wait")
+    ids = [await trial.place_at_venue(name) for name in ("f", "c", "r")]
+    await trial.process.cancel_order(ids[1])
+    await trial.replace(ids[2], qty=Decimal(70))
+    await trial.venue.wait_for("both asked", lambda seen: len(seen["waiting"]) == 2)
+    await trial.process.kill()
+    trial.venue.execute(ids[0], "100")
+    trial.venue.do("policy", cancel="do", replace="do")
+    trial.venue.do("decide")
+    await trial.restart()
+    await trial.until("f", "filled 100")
+    await trial.until("c", "canceled 0")
+    await trial.until("r", lambda order: order.qty == Decimal(70) and order.replacement is None)
+
+
+async def test_requests_that_got_lost_are_asked_again(trial: Trial) -> None:
+    ids = [await trial.place_at_venue(name) for name in ("c", "r")]
+    trial.link.is_refusing = True
+    trial.link.cut()
+    await trial.process.cancel_order(ids[0])
+    await trial.replace(ids[1], qty=Decimal(70))
+    await trial.restart()
+    trial.link.is_refusing = False
+    await trial.until("c", "canceled 0")
+    await trial.until("r", lambda order: order.qty == Decimal(70) and order.replacement is None)
+
+
+async def test_an_order_that_is_cut_on_its_way_arrives_once(trial: Trial) -> None:
+    await trial.place_at_venue("before")
+    trial.link.cut(after_bytes=40)
+    first = await trial.place("cut")
+    second = await trial.place("behind")
+    await trial.venue.wait_for("both", lambda seen: {first, second} <= set(seen["orders"]))
+    trial.venue.execute(first, "100")
+    await trial.until("cut", "filled 100")
+
+
+async def test_an_order_that_waits_for_the_connection_is_sent_unless_it_was_canceled(
+    trial: Trial,
+) -> None:
+    await trial.place_at_venue("before")
+    trial.link.is_refusing = True
+    trial.link.cut()
+    waiting, canceled = await trial.place("waiting"), await trial.place("canceled")
+    await trial.process.cancel_order(canceled)
+    trial.link.is_refusing = False
+    await trial.venue.wait_for("it came", lambda seen: waiting in seen["orders"])
+    await trial.until("canceled", "canceled 0")
+    assert canceled not in trial.venue.look()["orders"]
+
+
+async def test_a_damaged_message_is_dropped_and_sent_again(trial: Trial) -> None:
+    id_ = await trial.place_at_venue("o")
+    trial.link.damage_next_message()
+    trial.venue.execute(id_, "60")
+    trial.venue.execute(id_, "40")
+    seen = await trial.until("o", "filled 100")
+    assert len(executions(seen)) == 2
+    assert trial.link.connection_count == 1
+
+
+async def test_an_execution_that_fits_no_order_is_kept(trial: Trial) -> None:
+    id_ = await trial.place_at_venue("o")
+    trial.venue.execute(id_, "60", fields={11: "0123456789abcdef"})
+    seen = await wait_for_log(
+        trial.server,
+        "it is kept",
+        lambda seen: any(isinstance(one.event, ExecutionUnmatched) for one in seen.events),
+    )
+    assert seen.order("o").filled_qty == 0
+
+
+async def test_a_number_that_is_too_low_ends_the_session_and_is_a_problem(trial: Trial) -> None:
+    id_ = await trial.place_at_venue("o")
+    trial.venue.do("numbers", outgoing=1)
+    trial.venue.execute(id_, "60")
+    await trial.venue.wait_for("logged out", lambda seen: not seen["is_logged_on"])
+    await trial.until("o", "new 0")
+    assert any("MsgSeqNum too low" in (problem or "") for problem in trial.process.problems)
+    trial.venue.do("numbers", outgoing=50)
+    await trial.restart()
+    await trial.venue.wait_for("logged on", lambda seen: seen["is_logged_on"])
