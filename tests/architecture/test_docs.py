@@ -114,13 +114,14 @@ def _anchors(text: str) -> set[str]:
 
 @functools.cache
 def _known_variables() -> set[str]:
-    """Every variable that the product, the Makefile or the tests read."""
+    """Every variable that the product, the examples, the Makefile or the tests read."""
     return set(_variables())
 
 
 def _variables() -> Iterator[str]:
     pattern = re.compile(r"\b(?:SSE|TAPEWIRE)_[A-Z][A-Z_]+\b")
-    for path in [*MODULES.values(), *(ROOT / "tests").rglob("*.py")]:
+    sources = [path for folder in ("examples", "tests") for path in (ROOT / folder).rglob("*.py")]
+    for path in [*MODULES.values(), *sources]:
         if path.name != "test_docs.py":
             yield from pattern.findall(path.read_text())
     for path in (ROOT / "Makefile", ROOT / "compose.yaml"):

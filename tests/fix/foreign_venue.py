@@ -1,7 +1,7 @@
 """A venue on another implementation of FIX, QuickFIX, and the lossy connection to it.
 
 The engine runs in a process of its own. It is installed beside the test environment by `make fix`;
-without it the tests skip, saying so. Start at `ForeignVenue`.
+without it the tests skip, saying so. Start at `Acceptor`.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,8 @@ def require_engine() -> None:
         pytest.skip(f"no QuickFIX in {ENGINE}; `make fix` installs it")
 
 
-class ForeignVenue:
-    """An acceptor process. `port` is where it listens."""
+class Acceptor:
+    """An acceptor process, at `port`. Each client of it has a book of its own."""
 
     def __init__(self, folder: Path) -> None:
         require_engine()
@@ -50,18 +50,57 @@ class ForeignVenue:
             stdout=subprocess.PIPE,
             stderr=self._errors,
         )
-        self._read()
+        self._unused_clients: list[str] = list(self._read())
+
+    def open_venue(self) -> "ForeignVenue":
+        """The venue as a client knows it that nobody has used before."""
+        return ForeignVenue(self, self._unused_clients.pop(0))
+
+    def do(self, client: str, what: str, arguments: dict[str, object]) -> Description:
+        """Carry out a command of `acceptor.Client`."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([client, what, arguments]).encode() + b"\n")
+        self._process.stdin.flush()
+        described: Description = self._read()
+        return described
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._errors.close()
+
+    def _read(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._process.wait()
+            raise AssertionError(f"the acceptor ended: {Path(self._errors.name).read_text()}")
+        return json.loads(line)
+
+
+class ForeignVenue:
+    """A venue as its client `client` knows it."""
+
+    def __init__(self, acceptor: Acceptor, client: str) -> None:
+        self.port, self.client = acceptor.port, client
+        self._acceptor = acceptor
+
+    def environment(self, port: int) -> dict[str, str]:
+        """The settings of a broker that reaches the venue at `port`."""
+        return {
+            "TAPEWIRE_FIX_PORT": str(port),
+            "TAPEWIRE_FIX_SENDER_COMP_ID": self.client,
+            "TAPEWIRE_FIX_TARGET_COMP_ID": "VENUE",
+            "TAPEWIRE_FIX_HEARTBEAT_SECONDS": "1",
+        }
 
     def do(self, what: str, **arguments: object) -> Description:
-        """Carry out a command of `acceptor.Venue.do`; what the venue is like afterwards."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": what, **arguments}).encode() + b"\n")
-        self._process.stdin.flush()
-        return self._read()
+        """Carry out a command of `acceptor.Client`; what the venue is like afterwards."""
+        return self._acceptor.do(self.client, what, arguments)
 
-    def look(self) -> Description:
+    def describe(self) -> Description:
         """What the venue is like now."""
-        return self.do("policy")
+        return self.do("describe")
 
     def execute(
         self,
@@ -75,39 +114,29 @@ class ForeignVenue:
         """Execute a part of an order, and report it `times` times."""
         return self.do("fill", order=order, qty=qty, price=price, times=times, fields=fields or {})
 
-    async def wait_for(self, what: str, condition: Any, seconds: float = WAIT_SECONDS) -> Any:
+    async def wait_for(self, what: str, condition: Callable[[Description], object]) -> Description:
         """Wait until `condition` holds for what the venue is like."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
-        while not condition(seen := self.look()):
+        deadline = loop.time() + WAIT_SECONDS
+        while not condition(seen := self.describe()):
             if loop.time() > deadline:
-                raise AssertionError(f"not within {seconds:g} s: {what}; last seen: {seen}")
+                raise AssertionError(f"not within {WAIT_SECONDS:g} s: {what}; last seen: {seen}")
             await asyncio.sleep(0.02)
         return seen
 
-    def stop(self) -> None:
-        self._process.kill()
-        self._process.communicate()
-        self._errors.close()
 
-    def _read(self) -> Description:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            self._process.wait()
-            raise AssertionError(f"the acceptor ended: {Path(self._errors.name).read_text()}")
-        described: Description = json.loads(line)
-        return described
+@pytest.fixture(scope="session")
+def acceptor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Acceptor]:
+    """The acceptor of all tests of a worker."""
+    acceptor = Acceptor(tmp_path_factory.mktemp("acceptor"))
+    yield acceptor
+    acceptor.stop()
 
 
-@contextlib.contextmanager
-def run_foreign_venue(folder: Path) -> Iterator[ForeignVenue]:
-    """A venue that ends with the block."""
-    venue = ForeignVenue(folder)
-    try:
-        yield venue
-    finally:
-        venue.stop()
+@pytest.fixture
+def venue(acceptor: Acceptor) -> ForeignVenue:
+    """A venue with an empty book."""
+    return acceptor.open_venue()
 
 
 class Link:

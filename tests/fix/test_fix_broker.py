@@ -1,18 +1,16 @@
-"""The FIX broker at a venue on QuickFIX: orders, races, lost connections, and what is sent again."""
+"""The FIX broker at a venue on QuickFIX: orders, races, lost connections, and what is repeated."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
-from fix_broker import connection
 
-from tapewire.events import ExecutionUnmatched, Order, OrderType, Side, TimeInForce, TradeExecuted
+from fix_broker import connection
+from tapewire.events import Order, OrderType, Side, TimeInForce, TradeExecuted
 from tapewire.log.memory import MemoryServer
 from tapewire.runtime.contracts.orders import PlaceOrder, ReplaceOrder, order_id
 from tests.fix.broker_process import FixOrdersProcess
-from tests.fix.foreign_venue import ForeignVenue, Link, run_foreign_venue, run_link
+from tests.fix.foreign_venue import ForeignVenue, Link, run_link
 from tests.harness.memory_process import make_context
 from tests.harness.order_builders import USER
 from tests.harness.orders_process import (
@@ -29,7 +27,7 @@ class Trial:
 
     def __init__(self, server: MemoryServer, venue: ForeignVenue, link: Link) -> None:
         self.server, self.venue, self.link = server, venue, link
-        self.process = FixOrdersProcess(server, link.port)
+        self.process = FixOrdersProcess(server, venue.environment(link.port))
 
     async def start(self) -> None:
         await self.process.start()
@@ -37,7 +35,7 @@ class Trial:
     async def restart(self) -> None:
         """Kill the process, and start another one."""
         await self.process.kill()
-        self.process = FixOrdersProcess(self.server, self.link.port)
+        self.process = FixOrdersProcess(self.server, self.venue.environment(self.link.port))
         await self.start()
 
     async def place(self, name: str, qty: str = "100", limit: str | None = "100") -> str:
@@ -74,16 +72,14 @@ class Trial:
 
     def assert_no_faults(self) -> None:
         """The engine rejected nothing, and no order was sent twice."""
-        assert self.venue.look()["faults"] == []
+        assert self.venue.describe()["faults"] == []
 
 
 @pytest.fixture
-async def trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Trial]:
+async def trial(venue: ForeignVenue, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Trial]:
     # A killed process has no time to log out.
     monkeypatch.setattr(connection, "LOGOUT_SECONDS", 0.0)
-    async with AsyncExitStack() as stack:
-        venue = stack.enter_context(run_foreign_venue(tmp_path))
-        link = await stack.enter_async_context(run_link(venue.port))
+    async with run_link(venue.port) as link:
         server = MemoryServer()
         await QuoteSimulator(server).publish_quote()
         trial = Trial(server, venue, link)
@@ -130,22 +126,22 @@ async def test_orders_of_all_types_are_accepted_executed_and_rejected(trial: Tri
     seen = await trial.until("o-1-gtc", "filled 10.5")
     assert seen.order("o-1-gtc").fee_total == Decimal("0.04")
     assert len(executions(seen)) == len(set(executions(seen))) == 2
-    trial.venue.do("policy", order="reject")
+    trial.venue.do("set_policy", order="reject")
     await trial.place("refused")
     seen = await trial.until("refused", "rejected 0")
     assert seen.order("refused").reason == "not today"
 
 
 async def test_a_cancel_races_with_fills(trial: Trial) -> None:
-    trial.venue.do("policy", cancel="wait")
+    trial.venue.do("set_policy", cancel="wait")
     first, second = await trial.place_at_venue("first"), await trial.place_at_venue("second")
     for id_ in (first, second):
         assert (await trial.process.cancel_order(id_)).status.value == "pending_cancel"
     await trial.venue.wait_for("both asked", lambda seen: len(seen["waiting"]) == 2)
     trial.venue.execute(first, "77")
     trial.venue.execute(second, "100")
-    trial.venue.do("policy", cancel="do")
-    trial.venue.do("decide")
+    trial.venue.do("set_policy", cancel="do")
+    trial.venue.do("decide", text="too late")
     await trial.until("first", "canceled 77")
     await trial.until("second", "filled 100")
 
@@ -155,19 +151,19 @@ async def test_a_replaced_order_is_canceled_under_its_newest_id(trial: Trial) ->
     for qty in ("150", "120"):
         await trial.replace(id_, qty=Decimal(qty), limit_price=Decimal("101.5"))
         await trial.until("o", lambda order, qty=qty: order.qty == Decimal(qty))
-    trial.venue.do("policy", replace="refuse")
+    trial.venue.do("set_policy", replace="refuse")
     await trial.replace(id_, qty=Decimal(10))
     seen = await trial.until("o", lambda order: order.reason == "too late")
     assert seen.order("o").qty == Decimal(120)
     trial.venue.execute(id_, "20", "101.5")
     await trial.process.cancel_order(id_)
     await trial.until("o", "canceled 20")
-    assert len(trial.venue.look()["orders"][id_]["ids"]) == 3
+    assert len(trial.venue.describe()["orders"][id_]["ids"]) == 3
 
 
 async def test_a_refused_cancel_lets_the_order_work_on(trial: Trial) -> None:
     id_ = await trial.place_at_venue("o")
-    trial.venue.do("policy", cancel="refuse")
+    trial.venue.do("set_policy", cancel="refuse")
     for _ in range(2):
         await trial.process.cancel_order(id_)
         await trial.until("o", lambda order: order.status.value == "new" and order.reason)
@@ -178,9 +174,9 @@ async def test_a_refused_cancel_lets_the_order_work_on(trial: Trial) -> None:
 async def test_what_the_venue_does_unasked_is_reported(trial: Trial) -> None:
     expired, canceled = await trial.place_at_venue("e"), await trial.place_at_venue("c")
     triggered = await trial.place_at_venue("t")
-    trial.venue.do("end", order=expired, status="C")
-    trial.venue.do("end", order=canceled, status="4")
-    trial.venue.do("report", order=triggered, exec_type="L", fields={})
+    trial.venue.do("end", order=expired, status="C", text="")
+    trial.venue.do("end", order=canceled, status="4", text="")
+    trial.venue.do("report", order=triggered, exec_type="L")
     assert (await trial.until("e", "canceled 0")).order("e").reason == "expired at the venue"
     assert (await trial.until("c", "canceled 0")).order("c").reason == "canceled by the venue"
     trial.venue.execute(canceled, "5")  # executed before, reported later
@@ -203,15 +199,15 @@ async def test_executions_while_the_connection_is_down_are_booked_once(trial: Tr
 
 
 async def test_a_killed_process_is_told_again_what_it_had_not_stored(trial: Trial) -> None:
-    trial.venue.do("policy", cancel="wait", replace="wait")
+    trial.venue.do("set_policy", cancel="wait", replace="wait")
     ids = [await trial.place_at_venue(name) for name in ("f", "c", "r")]
     await trial.process.cancel_order(ids[1])
     await trial.replace(ids[2], qty=Decimal(70))
     await trial.venue.wait_for("both asked", lambda seen: len(seen["waiting"]) == 2)
     await trial.process.kill()
     trial.venue.execute(ids[0], "100")
-    trial.venue.do("policy", cancel="do", replace="do")
-    trial.venue.do("decide")
+    trial.venue.do("set_policy", cancel="do", replace="do")
+    trial.venue.do("decide", text="too late")
     await trial.restart()
     await trial.until("f", "filled 100")
     await trial.until("c", "canceled 0")
@@ -228,6 +224,24 @@ async def test_requests_that_got_lost_are_asked_again(trial: Trial) -> None:
     trial.link.is_refusing = False
     await trial.until("c", "canceled 0")
     await trial.until("r", lambda order: order.qty == Decimal(70) and order.replacement is None)
+
+
+async def test_a_refusal_that_got_lost_is_asked_for_again(trial: Trial) -> None:
+    trial.venue.do("set_policy", cancel="wait", replace="wait")
+    ids = [await trial.place_at_venue(name) for name in ("c", "r")]
+    await trial.process.cancel_order(ids[0])
+    await trial.replace(ids[1], qty=Decimal(150))
+    await trial.venue.wait_for("both asked", lambda seen: len(seen["waiting"]) == 2)
+    for id_ in ids:
+        trial.venue.execute(id_, "100")
+    await trial.until("r", "pending_replace 100")
+    trial.link.is_refusing = True
+    trial.link.cut()
+    trial.venue.do("set_policy", cancel="refuse", replace="refuse")
+    trial.venue.do("decide", text="too late")
+    trial.link.is_refusing = False
+    for name in ("c", "r"):
+        await trial.until(name, "filled 100")
 
 
 async def test_an_order_that_is_cut_on_its_way_arrives_once(trial: Trial) -> None:
@@ -251,7 +265,7 @@ async def test_an_order_that_waits_for_the_connection_is_sent_unless_it_was_canc
     trial.link.is_refusing = False
     await trial.venue.wait_for("it came", lambda seen: waiting in seen["orders"])
     await trial.until("canceled", "canceled 0")
-    assert canceled not in trial.venue.look()["orders"]
+    assert canceled not in trial.venue.describe()["orders"]
 
 
 async def test_a_damaged_message_is_dropped_and_sent_again(trial: Trial) -> None:
@@ -264,24 +278,27 @@ async def test_a_damaged_message_is_dropped_and_sent_again(trial: Trial) -> None
     assert trial.link.connection_count == 1
 
 
-async def test_an_execution_that_fits_no_order_is_kept(trial: Trial) -> None:
+async def test_corrections_and_busts_of_executions_are_booked(trial: Trial) -> None:
     id_ = await trial.place_at_venue("o")
-    trial.venue.execute(id_, "60", fields={11: "0123456789abcdef"})
-    seen = await wait_for_log(
-        trial.server,
-        "it is kept",
-        lambda seen: any(isinstance(one.event, ExecutionUnmatched) for one in seen.events),
+    trial.venue.execute(id_, "60", "100")
+    described = trial.venue.execute(id_, "40", "100")
+    await trial.until("o", "filled 100")
+    first, second = (one["id"] for one in described["orders"][id_]["executions"])
+    trial.venue.do(
+        "correct", order=id_, execution=first, exec_type="G", fields={32: "60", 31: "99"}
     )
-    assert seen.order("o").filled_qty == 0
+    await trial.until("o", lambda order: order.filled_avg_price == Decimal("99.4"))
+    trial.venue.do("correct", order=id_, execution=second, exec_type="H", fields={})
+    await trial.until("o", lambda order: order.filled_qty == 60)
 
 
 async def test_a_number_that_is_too_low_ends_the_session_and_is_a_problem(trial: Trial) -> None:
     id_ = await trial.place_at_venue("o")
-    trial.venue.do("numbers", outgoing=1)
+    trial.venue.do("set_next_number", number=1)
     trial.venue.execute(id_, "60")
     await trial.venue.wait_for("logged out", lambda seen: not seen["is_logged_on"])
     await trial.until("o", "new 0")
     assert any("MsgSeqNum too low" in (problem or "") for problem in trial.process.problems)
-    trial.venue.do("numbers", outgoing=50)
+    trial.venue.do("set_next_number", number=50)
     await trial.restart()
     await trial.venue.wait_for("logged on", lambda seen: seen["is_logged_on"])

@@ -4,8 +4,6 @@ import asyncio
 from datetime import timedelta
 from functools import partial
 
-from tapewire.brokers import Broker, BrokerContext, BrokerReports, OpenOrder
-
 from fix_broker.connection import FixConnection
 from fix_broker.execution_reports import order_id_of
 from fix_broker.messages import BadField, Message, Tag
@@ -14,6 +12,7 @@ from fix_broker.order_reporter import OrderReporter
 from fix_broker.session_events import LoggedOn, OrdersInDoubt, Received, SessionEvent
 from fix_broker.settings import read_settings
 from fix_broker.venue_order import VenueOrder
+from tapewire.brokers import Broker, BrokerContext, BrokerReports, OpenOrder
 
 
 class FixBroker(Broker):
@@ -23,8 +22,8 @@ class FixBroker(Broker):
 
     def __init__(self, context: BrokerContext) -> None:
         """Read the settings. Raises BadSetting."""
-        self._settings = read_settings(context.environ)
-        self._context = context
+        super().__init__(context)
+        self._settings = read_settings(context.environment)
         self._logger = context.logger
         self._connection = FixConnection(self._settings, context)
         self._orders: dict[str, VenueOrder] = {}
@@ -38,7 +37,7 @@ class FixBroker(Broker):
         added = VenueOrder(
             order,
             self._settings.account,
-            self._context.clock,
+            self.context.clock,
             is_new=self._connection.is_logged_on and not order.accepted,
         )
         self._orders[added.order_id] = added
@@ -52,7 +51,7 @@ class FixBroker(Broker):
 
     async def run(self, reports: BrokerReports) -> None:
         max_order_age = timedelta(seconds=self._settings.max_order_age_seconds)
-        reporter = OrderReporter(self._context, reports, max_order_age)
+        reporter = OrderReporter(self._logger, self.context.clock, reports, max_order_age)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._lanes.run())
             tasks.create_task(self._connection.run(partial(self._handle_event, reporter)))

@@ -12,7 +12,6 @@ import ssl
 from collections.abc import Callable
 
 import msgspec
-from tapewire.brokers import BrokerContext
 
 from fix_broker.framing import FrameReader
 from fix_broker.messages import BadField, Message
@@ -20,6 +19,7 @@ from fix_broker.sequence_numbers import NumberLedger, SequenceNumbers
 from fix_broker.session import FixSession
 from fix_broker.session_events import LoggedOn, SessionEnd, SessionEvent
 from fix_broker.settings import FixSettings
+from tapewire.brokers import BrokerContext
 
 NUMBERS_NAME = "sequence-numbers"
 CONNECT_SECONDS = 10.0
@@ -29,6 +29,8 @@ FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS = 0.2, 15.0
 LOGOUT_SECONDS = 1.0
 """How long the venue has to answer the logout when the broker stops."""
 READ_BYTES = 65_536
+MESSAGES_PER_STEP = 16
+"""Messages that are read before other tasks get their turn: the lease is renewed by one of them."""
 
 
 Listener = Callable[[SessionEvent], None]
@@ -131,12 +133,15 @@ class FixConnection:
                 break
             if not data:
                 session.disconnect("the venue closed the connection")
-            for message in frames.feed(data):
+            for number, message in enumerate(frames.feed(data), 1):
                 for event in session.receive(message):
                     if isinstance(event, LoggedOn):
                         self._note_logon()
                     listener(event)
-            self._has_news.set()
+                self._has_news.set()
+                if not number % MESSAGES_PER_STEP:
+                    await asyncio.sleep(0)
+            await asyncio.sleep(0)
         self._has_news.set()
 
     async def _write_until_end(

@@ -1,20 +1,19 @@
 """What a venue reports on an order: execution reports and rejected cancels, as typed values."""
 
 import enum
+from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
 
 import msgspec
-from tapewire.brokers import MAX_VENUE_ID_LENGTH
 
 from fix_broker.messages import BadField, Message, Tag
-from tapewire.events import NO_FEE, OrderTerms, ReportedExecution, Side
+from tapewire.brokers import MAX_VENUE_ID_LENGTH
+from tapewire.events import NO_FEE, OrderTerms, ReportedCorrection, ReportedExecution, Side
 from tapewire.events import Order as TapewireOrder
 
 REQUEST_SEPARATOR = "-"
 """Between the order's id and what tells its cancel and replace requests apart, in a ClOrdID."""
-PER_SHARE, PERCENT = "1", "2"
-"""Values of CommType. With any other one, Commission is an amount."""
 UNKNOWN_ORDER, DUPLICATE_ORDER = "5", "6"
 """Values of OrdRejReason."""
 
@@ -63,6 +62,13 @@ class OrdStatus(enum.StrEnum):
     EXPIRED = "C"
     ACCEPTED_FOR_BIDDING = "D"
     PENDING_REPLACE = "E"
+
+
+class CommType(enum.StrEnum):
+    """What Commission is; an amount with any other value."""
+
+    PER_SHARE = "1"
+    PERCENT = "2"
 
 
 class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,40 +125,62 @@ class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
         """The execution that it reports. Raises BadField if it reports none."""
         qty = self.message.decimal(Tag.LAST_QTY)
         price = self.message.decimal(Tag.LAST_PX)
-        side = {"1": Side.BUY, "2": Side.SELL}.get(self.message.get(Tag.SIDE) or "")
-        time_tag = Tag.TRANSACT_TIME
-        if self.message.get(time_tag) is None:
-            is_resent = self.message.get(Tag.ORIG_SENDING_TIME) is not None
-            time_tag = Tag.ORIG_SENDING_TIME if is_resent else Tag.SENDING_TIME
-        time = self.message.time(time_tag)
-        # Venues begin anew with their execution ids every day.
-        day = self.message.get(Tag.TRADE_DATE) or f"{time:%Y%m%d}"
         return ReportedExecution(
-            execution_id=f"{day}:{self.message.require(Tag.EXEC_ID)}",
+            execution_id=self._execution_id(Tag.EXEC_ID),
             order_id=self.order_id,
             qty=qty,
             price=price,
-            timestamp=time,
-            fee=self._fee(qty, price),
+            timestamp=self._time(),
+            fee=self._fee(qty, price) or NO_FEE,
             venue_order_id=self.venue_order_id,
             user=user,
             symbol=self.message.get(Tag.SYMBOL),
-            side=side,
+            side={"1": Side.BUY, "2": Side.SELL}.get(self.message.get(Tag.SIDE) or ""),
         )
+
+    def correction(self, user: str | None) -> ReportedCorrection:
+        """The correction or the bust of an execution that it reports. Raises BadField if it reports
+        none."""
+        is_busted = self.exec_type is ExecType.TRADE_CANCEL
+        qty = price = fee = None
+        if not is_busted:
+            qty, price = self.message.decimal(Tag.LAST_QTY), self.message.decimal(Tag.LAST_PX)
+            fee = self._fee(qty, price)
+        return ReportedCorrection(
+            execution_id=self._execution_id(Tag.EXEC_REF_ID),
+            order_id=self.order_id,
+            timestamp=self._time(),
+            correction_id=self._execution_id(Tag.EXEC_ID),
+            qty=qty,
+            price=price,
+            fee=fee,
+            is_busted=is_busted,
+            user=user,
+        )
+
+    def _execution_id(self, tag: Tag) -> str:
+        """Venues begin anew with their execution ids every day, so the day belongs to them."""
+        day = self.message.get(Tag.TRADE_DATE) or f"{self._time():%Y%m%d}"
+        return f"{day}:{self.message.require(tag)}"
+
+    def _time(self) -> datetime:
+        times = (Tag.TRANSACT_TIME, Tag.ORIG_SENDING_TIME, Tag.SENDING_TIME)
+        return self.message.time(next(tag for tag in times if tag in self.message.fields))
 
     def _number(self, tag: Tag, default: Decimal | None) -> Decimal | None:
         return default if self.message.get(tag) is None else self.message.decimal(tag)
 
-    def _fee(self, qty: Decimal, price: Decimal) -> Decimal:
+    def _fee(self, qty: Decimal, price: Decimal) -> Decimal | None:
+        """The fee; None if the report does not say."""
         if self.message.get(Tag.COMMISSION) is None:
-            return NO_FEE
-        fee = self.message.decimal(Tag.COMMISSION)
-        comm_type = self.message.get(Tag.COMM_TYPE)
-        if comm_type == PER_SHARE:
-            fee *= qty
-        elif comm_type == PERCENT:
-            fee *= qty * price / 100
-        return fee or NO_FEE
+            return None
+        commission = self.message.decimal(Tag.COMMISSION)
+        match self.message.get(Tag.COMM_TYPE):
+            case CommType.PER_SHARE:
+                return commission * qty
+            case CommType.PERCENT:
+                return commission * qty * price / 100
+        return commission
 
 
 def read_execution_report(message: Message) -> ExecutionReport:

@@ -5,6 +5,7 @@ then missing, and the session asks for it again.
 """
 
 import re
+from collections.abc import Iterator
 
 from structlog.typing import FilteringBoundLogger
 
@@ -24,18 +25,16 @@ class FrameReader:
 
     def __init__(self, logger: FilteringBoundLogger) -> None:
         self._logger = logger
-        self._buffer = b""
+        self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> list[Message]:
-        """The messages that `data` completes, in their order."""
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """The messages that `data` completes, in their order. Exhaust it before the next call."""
         self._buffer += data
-        messages: list[Message] = []
         while (frame := self._next_frame()) is not None:
             try:
-                messages.append(decode(frame))
+                yield decode(frame)
             except ValueError as error:
                 self._logger.warning("fix.garbled", reason=str(error))
-        return messages
 
     def _next_frame(self) -> bytes | None:
         """The next intact message; None if more bytes are needed."""
@@ -59,18 +58,16 @@ class FrameReader:
             elif sum(self._buffer[:body_end]) % 256 != int(trailer[1]):
                 self._skip_garbled("wrong checksum")
             else:
-                frame, self._buffer = (
-                    self._buffer[: trailer.end()],
-                    self._buffer[trailer.end() :],
-                )
+                frame = bytes(self._buffer[: trailer.end()])
+                del self._buffer[: trailer.end()]
                 return frame
 
     def _skip_to_start(self) -> None:
         start = self._buffer.find(START)
         if start < 0:
             start = max(len(self._buffer) - len(START) + 1, 0)
-        self._buffer = self._buffer[start:]
+        del self._buffer[:start]
 
     def _skip_garbled(self, reason: str) -> None:
         self._logger.warning("fix.garbled", reason=reason)
-        self._buffer = self._buffer[1:]
+        del self._buffer[0]

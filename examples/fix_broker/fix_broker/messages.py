@@ -106,8 +106,8 @@ class Tag(enum.IntEnum):
     ORD_STATUS_REQ_ID = 790
 
 
-Fields = tuple[tuple[int, str], ...]
-"""Tags and values in the order of the wire."""
+Fields = dict[int, str]
+"""Values by tag, in the order of the wire. Of a repeated tag it has the first."""
 
 
 class BadField(ValueError):
@@ -130,12 +130,12 @@ class Message(msgspec.Struct, frozen=True):
     is_possible_resend: bool = False
 
     def get(self, tag: Tag) -> str | None:
-        """The first value of `tag`; None if the message has none."""
-        return next((value for field, value in self.fields if field == tag), None)
+        """The value of `tag`; None if the message has none."""
+        return self.fields.get(tag)
 
     def require(self, tag: Tag) -> str:
-        """The first value of `tag`. Raises BadField if the message has none."""
-        value = self.get(tag)
+        """The value of `tag`. Raises BadField if the message has none."""
+        value = self.fields.get(tag)
         if value is None:
             raise BadField(tag, None)
         return value
@@ -179,9 +179,7 @@ class Message(msgspec.Struct, frozen=True):
 
 def make_message(type_: MsgType, *fields: tuple[Tag, object]) -> Message:
     """A message of `type_` with these fields; those whose value is None are left out."""
-    return Message(
-        type_, tuple((tag.value, str(value)) for tag, value in fields if value is not None)
-    )
+    return Message(type_, {tag.value: str(value) for tag, value in fields if value is not None})
 
 
 def format_time(time: datetime) -> str:
@@ -194,7 +192,7 @@ def encode(message: Message, header: Sequence[tuple[Tag, object]]) -> bytes:
     encoded = simplefix.FixMessage()
     encoded.append_pair(Tag.BEGIN_STRING, BEGIN_STRING)
     encoded.append_pair(Tag.MSG_TYPE, message.type)
-    for tag, value in (*header, *message.fields):
+    for tag, value in (*header, *message.fields.items()):
         encoded.append_pair(tag, str(value))
     return bytes(encoded.encode())
 
@@ -213,7 +211,7 @@ def decode(frame: bytes) -> Message:
         raise ValueError(str(error)) from error
     if parsed is None or not parsed.message_type:
         raise ValueError("the message has no type")
-    return Message(
-        parsed.message_type.decode(errors="replace"),
-        tuple((int(tag), value.decode(errors="replace")) for tag, value in parsed.pairs),
-    )
+    fields: Fields = {}
+    for tag, value in parsed.pairs:
+        fields.setdefault(int(tag), value.decode(errors="replace"))
+    return Message(parsed.message_type.decode(errors="replace"), fields)

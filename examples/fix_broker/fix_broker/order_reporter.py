@@ -1,9 +1,9 @@
 """Reports to Tapewire what the venue says of one order. Start at `OrderReporter.handle`."""
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from structlog.typing import FilteringBoundLogger
-from tapewire.brokers import BrokerContext, BrokerReports, OpenOrder
 
 from fix_broker.execution_reports import (
     ExecType,
@@ -14,6 +14,7 @@ from fix_broker.execution_reports import (
 from fix_broker.messages import Message, MsgType, Tag
 from fix_broker.session_events import Received
 from fix_broker.venue_order import RequestKind, VenueOrder
+from tapewire.brokers import BrokerReports, OpenOrder
 from tapewire.events import OrderStatus
 
 TOO_LATE = "the venue did not receive it in time"
@@ -26,10 +27,14 @@ class OrderReporter:
     """Turns messages on an order into reports, one message on an order at a time."""
 
     def __init__(
-        self, context: BrokerContext, reports: BrokerReports, max_order_age: timedelta
+        self,
+        logger: FilteringBoundLogger,
+        clock: Callable[[], datetime],
+        reports: BrokerReports,
+        max_order_age: timedelta,
     ) -> None:
-        self._logger: FilteringBoundLogger = context.logger
-        self._clock = context.clock
+        self._logger = logger
+        self._clock = clock
         self._reports = reports
         self._max_order_age = max_order_age
 
@@ -60,7 +65,7 @@ class OrderReporter:
             if report.exec_type is ExecType.TRADE:
                 await self._reports.executed(report.execution(user=None))
             elif report.exec_type in (ExecType.TRADE_CANCEL, ExecType.TRADE_CORRECT):
-                self._report_correction(report)
+                await self._reports.execution_corrected(report.correction(user=None))
         elif message.type != MsgType.ORDER_CANCEL_REJECT:
             self._logger.error(
                 "fix.message_ignored", type=message.type, reason=message.get(Tag.TEXT)
@@ -88,7 +93,7 @@ class OrderReporter:
             case ExecType.TRIGGERED:
                 order.update(await self._reports.triggered(order.latest))
             case ExecType.TRADE_CANCEL | ExecType.TRADE_CORRECT:
-                self._report_correction(report)
+                await self._reports.execution_corrected(report.correction(order.latest.user))
             case _:  # pending, suspended, done for the day: the order is what it was
                 self._logger.info(
                     "fix.order_noted", order_id=order.order_id, exec_type=report.exec_type.name
@@ -103,10 +108,13 @@ class OrderReporter:
         order.note_answer(report)
         if report.status is OrdStatus.REJECTED:
             await self._report_rejected(order, report.text)
-            return
+        elif report.status is not OrdStatus.PENDING_NEW:
+            await self._handle_known(order, report)
+
+    async def _handle_known(self, order: VenueOrder, report: ExecutionReport) -> None:
+        """The venue accepted the order at some time."""
         order.update(await self._reports.accepted(order.latest, report.storable_venue_order_id))
-        is_complete = report.cum_qty <= order.filled_qty
-        if not is_complete:
+        if report.cum_qty > order.filled_qty:
             self._logger.error(
                 "fix.executions_missing",
                 order_id=order.order_id,
@@ -115,8 +123,6 @@ class OrderReporter:
             )
         if report.status in (OrdStatus.CANCELED, OrdStatus.EXPIRED):
             await self._report_canceled(order, report)
-        elif report.status is OrdStatus.FILLED:
-            order.is_closed_at_venue = is_complete
         elif report.request_id is None and order.has_terms_wanted(report):
             # It replaced the order while nobody listened.
             order.update(await self._reports.replaced(order.latest))
@@ -207,12 +213,3 @@ class OrderReporter:
     def _is_too_old(self, order: OpenOrder) -> bool:
         placed_at = order.placed_at
         return placed_at is not None and self._clock() - placed_at > self._max_order_age
-
-    def _report_correction(self, report: ExecutionReport) -> None:
-        """The port has no report for a corrected or busted execution: people must book it."""
-        self._logger.error(
-            "fix.correction_not_booked",
-            order_id=report.order_id,
-            exec_type=report.exec_type.name,
-            execution=report.message.get(Tag.EXEC_REF_ID),
-        )

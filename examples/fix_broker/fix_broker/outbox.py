@@ -33,6 +33,11 @@ class Outbox:
         self._encoded.clear()
         return data
 
+    def begin_connection(self) -> None:
+        """Drop what was not written, and forget what is asked for anew."""
+        self._encoded.clear()
+        self._sent_messages.forget_questions()
+
     def forget_sent_messages(self) -> None:
         """The numbers begin anew: nothing of before can be sent again."""
         self._sent_messages.clear()

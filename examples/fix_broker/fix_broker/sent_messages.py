@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from fix_broker.messages import SESSION_TYPES, Message
+from fix_broker.messages import SESSION_TYPES, Message, MsgType
 
 MAX_MESSAGES = 10_000
 MAX_RESEND_AGE_SECONDS = 10.0
@@ -49,6 +49,12 @@ class SentMessages:
 
     def clear(self) -> None:
         self._messages.clear()
+
+    def forget_questions(self) -> None:
+        """Forget what asked for a status: it is asked for anew after each logon."""
+        for number, sent in list(self._messages.items()):
+            if sent.message.type == MsgType.ORDER_STATUS_REQUEST:
+                del self._messages[number]
 
     def is_stale(self, first: int, last: int) -> bool:
         """Whether one of these messages is too old to be sent again."""

@@ -63,7 +63,7 @@ class FixSession:
 
     def open(self) -> None:
         """Begin on a new connection: send a logon."""
-        self._outbox.take()
+        self._outbox.begin_connection()
         self.is_logged_on = self._logout_sent = self._test_requested = False
         self.end, self._gap_end = None, 0
         self._last_received_at = self._timer()

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 
 import msgspec
-from tapewire.brokers import BadSetting, remember_secret
 
-PREFIX = "TAPEWIRE_FIX_"
+from tapewire.brokers import BadSetting, remember_secret
 
 
 class FixSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,54 +23,56 @@ class FixSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_order_age_seconds: int
 
 
-def read_settings(environ: Mapping[str, str]) -> FixSettings:
-    """The settings in `environ`. The password is kept out of the logs.
+def read_settings(environment: Mapping[str, str]) -> FixSettings:
+    """The settings in `environment`. The password is kept out of the logs.
 
     Raises:
         BadSetting: a setting is missing or has an impossible value.
     """
-    password = environ.get(f"{PREFIX}PASSWORD") or None
+    password = environment.get("TAPEWIRE_FIX_PASSWORD") or None
     if password is not None:
         remember_secret(password)
     return FixSettings(
-        host=_text(environ, "HOST", "127.0.0.1"),
-        port=_number(environ, "PORT", None, 1, 65_535),
-        sender_comp_id=_text(environ, "SENDER_COMP_ID", None),
-        target_comp_id=_text(environ, "TARGET_COMP_ID", None),
-        username=environ.get(f"{PREFIX}USERNAME") or None,
+        host=_text(environment, "TAPEWIRE_FIX_HOST", "127.0.0.1"),
+        port=_number(environment, "TAPEWIRE_FIX_PORT", None, 1, 65_535),
+        sender_comp_id=_text(environment, "TAPEWIRE_FIX_SENDER_COMP_ID", None),
+        target_comp_id=_text(environment, "TAPEWIRE_FIX_TARGET_COMP_ID", None),
+        username=environment.get("TAPEWIRE_FIX_USERNAME") or None,
         password=password,
-        account=environ.get(f"{PREFIX}ACCOUNT") or None,
-        is_tls=_flag(environ, "TLS"),
-        resets_on_logon=_flag(environ, "RESET_ON_LOGON"),
-        heartbeat_seconds=_number(environ, "HEARTBEAT_SECONDS", 30, 1, 3600),
-        max_order_age_seconds=_number(environ, "MAX_ORDER_AGE_SECONDS", 60, 1, 86_400),
+        account=environment.get("TAPEWIRE_FIX_ACCOUNT") or None,
+        is_tls=_flag(environment, "TAPEWIRE_FIX_TLS"),
+        resets_on_logon=_flag(environment, "TAPEWIRE_FIX_RESET_ON_LOGON"),
+        heartbeat_seconds=_number(environment, "TAPEWIRE_FIX_HEARTBEAT_SECONDS", 30, 1, 3600),
+        max_order_age_seconds=_number(
+            environment, "TAPEWIRE_FIX_MAX_ORDER_AGE_SECONDS", 60, 1, 86_400
+        ),
     )
 
 
-def _text(environ: Mapping[str, str], name: str, default: str | None) -> str:
-    value = environ.get(f"{PREFIX}{name}") or default
+def _text(environment: Mapping[str, str], name: str, default: str | None) -> str:
+    value = environment.get(name) or default
     if value is None:
-        raise BadSetting(f"{PREFIX}{name}: it must be set")
+        raise BadSetting(f"{name}: it must be set")
     if not value.isprintable() or not value.isascii():
-        raise BadSetting(f"{PREFIX}{name}: must be printable ASCII, not {value!r}")
+        raise BadSetting(f"{name}: must be printable ASCII, not {value!r}")
     return value
 
 
 def _number(
-    environ: Mapping[str, str], name: str, default: int | None, minimum: int, maximum: int
+    environment: Mapping[str, str], name: str, default: int | None, minimum: int, maximum: int
 ) -> int:
-    value = environ.get(f"{PREFIX}{name}") or (None if default is None else str(default))
+    value = environment.get(name) or (None if default is None else str(default))
     if value is None:
-        raise BadSetting(f"{PREFIX}{name}: it must be set")
+        raise BadSetting(f"{name}: it must be set")
     number = int(value) if value.isascii() and value.isdigit() else -1
     if not minimum <= number <= maximum:
-        message = f"{PREFIX}{name}: must be a whole number from {minimum} to {maximum}"
+        message = f"{name}: must be a whole number from {minimum} to {maximum}"
         raise BadSetting(f"{message}, not {value!r}")
     return number
 
 
-def _flag(environ: Mapping[str, str], name: str) -> bool:
-    value = (environ.get(f"{PREFIX}{name}") or "false").lower()
-    if value not in ("true", "false"):
-        raise BadSetting(f"{PREFIX}{name}: must be true or false, not {value!r}")
-    return value == "true"
+def _flag(environment: Mapping[str, str], name: str) -> bool:
+    value = environment.get(name) or "false"
+    if value.lower() not in ("true", "false"):
+        raise BadSetting(f"{name}: must be true or false, not {value!r}")
+    return value.lower() == "true"

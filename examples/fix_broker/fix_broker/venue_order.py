@@ -9,7 +9,6 @@ from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
-from tapewire.brokers import OpenOrder
 
 from fix_broker.execution_reports import REQUEST_SEPARATOR, ExecutionReport, OrdStatus
 from fix_broker.messages import Message
@@ -19,6 +18,7 @@ from fix_broker.order_messages import (
     make_replace_request,
     make_status_request,
 )
+from tapewire.brokers import OpenOrder
 from tapewire.events import OrderStatus
 
 

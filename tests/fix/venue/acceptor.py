@@ -1,7 +1,8 @@
 """A venue behind QuickFIX: `python acceptor.py FOLDER PORT SPEC`, with the interpreter that has it.
 
-The session layer and the validation against FIX44.xml are QuickFIX's. The book is `book.VenueBook`.
-It is told what happens by JSON lines on standard input, each answered by one on standard output.
+The session layer and the validation against FIX44.xml are QuickFIX's. Each of its clients,
+`CLIENT1` and so on, has a book of its own (`book.VenueBook`). What happens there is told by JSON
+lines on standard input, each answered by one on standard output.
 """
 
 import json
@@ -15,77 +16,29 @@ from pathlib import Path
 from typing import Any
 
 import quickfix
-from book import Fields, RandomMarket, VenueBook
+from book import Fields, Order, RandomMarket, VenueBook
 
+CLIENT_COUNT = 100
 RANDOM_STEP_SECONDS = 0.02
+COMMANDS = (
+    "describe", "set_policy", "accept", "reject", "fill", "correct", "end", "report", "decide",
+    "repeat", "report_unknown", "set_next_number", "start_random", "finish_random",
+)  # fmt: skip
+READ_TAGS = (11, 38, 40, 41, 44, 54, 55, 59, 77, 99, 790)
 
 
 def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y%m%d-%H:%M:%S.%f")[:-3]
 
 
-class Venue(quickfix.Application):  # type: ignore[misc]
-    """The application of the engine.
+class Client:
+    """The session of one client and its book. The commands of a test are its methods."""
 
-    The book is used under `lock`, by a thread of its own for what was received: a thread of the
-    engine must not wait for one that sends.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lock = threading.RLock()
+    def __init__(self, session: Any) -> None:
         self.book = VenueBook(self.send, utc_now)
         self.logons = 0
-        self._session: Any = None
-        self._market: RandomMarket | None = None
-        self._received: queue.SimpleQueue[tuple[str, Fields, bool]] = queue.SimpleQueue()
-
-    def work(self) -> None:
-        """Let the book take what was received, and things happen at a random venue."""
-        last_step = time.monotonic()
-        while True:
-            try:
-                type_, fields, is_possible_resend = self._received.get(timeout=RANDOM_STEP_SECONDS)
-            except queue.Empty:
-                pass
-            else:
-                with self.lock:
-                    self.book.receive(type_, fields, is_possible_resend=is_possible_resend)
-            if time.monotonic() - last_step >= RANDOM_STEP_SECONDS:
-                last_step = time.monotonic()
-                with self.lock:
-                    if self._market is not None:
-                        self._market.step()
-
-    # What QuickFIX calls
-
-    def onCreate(self, session: Any) -> None:  # noqa: N802
+        self.market: RandomMarket | None = None
         self._session = session
-
-    def onLogon(self, _: Any) -> None:  # noqa: N802
-        self.logons += 1
-
-    def onLogout(self, _: Any) -> None:  # noqa: N802
-        pass
-
-    def toAdmin(self, message: Any, _: Any) -> None:  # noqa: N802
-        if value_of(message.getHeader(), 35) == "3":
-            self._note_fault(message)
-
-    def toApp(self, message: Any, _: Any) -> None:  # noqa: N802
-        if value_of(message.getHeader(), 35) == "j":
-            self._note_fault(message)
-
-    def fromAdmin(self, message: Any, _: Any) -> None:  # noqa: N802
-        if value_of(message.getHeader(), 35) == "3":
-            self._note_fault(message)
-
-    def fromApp(self, message: Any, _: Any) -> None:  # noqa: N802
-        header = message.getHeader()
-        tags = (11, 38, 40, 41, 44, 54, 55, 59, 77, 99, 790)
-        fields: Fields = {tag: message.getField(tag) for tag in tags if message.isSetField(tag)}
-        is_possible_resend = header.isSetField(97) and header.getField(97) == "Y"
-        self._received.put((header.getField(35), fields, is_possible_resend))
 
     def send(self, type_: str, fields: Fields) -> None:
         """Send an application message, now or after the next logon."""
@@ -96,75 +49,142 @@ class Venue(quickfix.Application):  # type: ignore[misc]
             message.setField(quickfix.StringField(tag, value))
         quickfix.Session.sendToTarget(message, self._session)
 
-    def _note_fault(self, message: Any) -> None:
-        text = value_of(message, 58) or message.toString().replace("\x01", "|")
-        self.book.faults.append(f"rejected: {text} {value_of(message, 371)}")
-
-    # What the test does
-
-    def do(self, command: dict[str, Any]) -> dict[str, Any]:
-        """Carry out one command of the test."""
-        with self.lock:
-            match command.pop("do"):
-                case "policy":
-                    self.book.policy.update(command)
-                case "fill":
-                    order = self.book.orders[command["order"]]
-                    qty, price = Decimal(command["qty"]), Decimal(command["price"])
-                    report = {**self.book.execute(order, qty, price)}
-                    report.update({int(tag): text for tag, text in command["fields"].items()})
-                    for _ in range(command["times"]):
-                        self.send("8", report)
-                case "end":
-                    self.book.end(self.book.orders[command["order"]], command["status"])
-                case "report":
-                    order = self.book.orders[command["order"]]
-                    changes = {int(tag): text for tag, text in command["fields"].items()}
-                    self.book.report(order, command["exec_type"], changes)
-                case "send":
-                    fields = {int(tag): text for tag, text in command["fields"].items()}
-                    self.send(command["type"], fields)
-                case "decide":
-                    self.book.decide_all()
-                case "numbers":
-                    session = quickfix.Session.lookupSession(self._session)
-                    session.setNextSenderMsgSeqNum(command["outgoing"])
-                case "random":
-                    self.book.policy.update(cancel="wait", replace="wait")
-                    self._market = RandomMarket(self.book, self.send, command["seed"])
-                case "finish":
-                    market, self._market = self._market, None
-                    self.book.policy.update(cancel="do", replace="do")
-                    if market is not None:
-                        market.finish()
-            return self.describe()
-
-    def describe(self) -> dict[str, Any]:
+    def do(self, what: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Carry out the command `what`. Returns what the venue is like afterwards."""
+        assert what in COMMANDS, what
+        if "order" in arguments and what != "set_policy":
+            arguments["order"] = self.book.orders[arguments["order"]]
+        if "fields" in arguments:
+            arguments["fields"] = {int(tag): text for tag, text in arguments["fields"].items()}
+        getattr(self, what)(**arguments)
         session = quickfix.Session.lookupSession(self._session)
         return {
             "logons": self.logons,
             "is_logged_on": session.isLoggedOn(),
-            "expected": session.getExpectedTargetNum(),
-            "faults": self.book.faults,
-            "received": self.book.received,
-            "waiting": [message[11] for _, message in self.book.waiting],
-            "orders": {
-                id_: {
-                    "ids": order.ids,
-                    "venue_id": order.venue_id,
-                    "status": order.status,
-                    "symbol": order.symbol,
-                    "side": order.side,
-                    "qty": str(order.qty),
-                    "price": str(order.price),
-                    "stop": str(order.stop),
-                    "cum": str(order.cum),
-                    "value": str(order.value),
-                    "executions": order.executions,
-                }
-                for id_, order in self.book.orders.items()
-            },
+            **self.book.describe(),
         }
+
+    def describe(self) -> None:
+        """Only describe the venue."""
+
+    def set_policy(self, **policy: str) -> None:
+        self.book.policy.update(policy)
+
+    def fill(self, order: Order, qty: str, price: str, times: int, fields: Fields) -> None:
+        """Execute a part of an order, and report it so many times, with these other fields."""
+        report = self.book.execute(order, Decimal(qty), Decimal(price)) | fields
+        for _ in range(times):
+            self.send("8", report)
+
+    def correct(self, order: Order, execution: str, exec_type: str, fields: Fields) -> None:
+        """Correct or bust an execution of an order."""
+        self.book.report(order, exec_type, {19: execution, **fields})
+
+    def accept(self, order: Order) -> None:
+        self.book.accept(order)
+
+    def reject(self, order: Order, text: str) -> None:
+        self.book.reject(order, text)
+
+    def end(self, order: Order, status: str, text: str) -> None:
+        """Cancel or expire an order without being asked."""
+        self.book.end(order, status, text)
+
+    def report(self, order: Order, exec_type: str) -> None:
+        self.book.report(order, exec_type)
+
+    def repeat(self, order: Order, execution: str) -> None:
+        """Report an execution once more."""
+        self.book.repeat(order, execution)
+
+    def report_unknown(self, qty: str, price: str) -> None:
+        """Report the execution of an order that nobody sent."""
+        self.book.report_unknown(Decimal(qty), Decimal(price))
+
+    def decide(self, text: str) -> None:
+        """Decide on all requests that wait."""
+        self.book.decide_all(text)
+
+    def set_next_number(self, number: int) -> None:
+        """The number of the next message that the engine sends."""
+        quickfix.Session.lookupSession(self._session).setNextSenderMsgSeqNum(number)
+
+    def start_random(self, seed: int) -> None:
+        self.book.policy.update(cancel="wait", replace="wait")
+        self.market = RandomMarket(self.book, self.send, seed)
+
+    def finish_random(self) -> None:
+        market, self.market = self.market, None
+        self.book.policy.update(cancel="do", replace="do")
+        assert market is not None
+        market.finish()
+
+
+class Venue(quickfix.Application):  # type: ignore[misc]
+    """The application of the engine.
+
+    The books are used under `lock`, by a thread of its own for what was received: a thread of the
+    engine must not wait for one that sends.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.RLock()
+        self.clients: dict[str, Client] = {}
+        self._received: queue.SimpleQueue[tuple[Client, str, Fields, bool]] = queue.SimpleQueue()
+
+    def onCreate(self, session: Any) -> None:  # noqa: N802
+        self.clients[session.getTargetCompID().getString()] = Client(session)
+
+    def onLogon(self, session: Any) -> None:  # noqa: N802
+        self._client(session).logons += 1
+
+    def onLogout(self, session: Any) -> None:  # noqa: N802
+        pass
+
+    def toAdmin(self, message: Any, session: Any) -> None:  # noqa: N802
+        self._note_rejection(message, session)
+
+    def toApp(self, message: Any, session: Any) -> None:  # noqa: N802
+        self._note_rejection(message, session)
+
+    def fromAdmin(self, message: Any, session: Any) -> None:  # noqa: N802
+        self._note_rejection(message, session)
+
+    def fromApp(self, message: Any, session: Any) -> None:  # noqa: N802
+        header = message.getHeader()
+        fields = {tag: value_of(message, tag) for tag in READ_TAGS if message.isSetField(tag)}
+        is_possible_resend = value_of(header, 97) == "Y"
+        received = (self._client(session), header.getField(35), fields, is_possible_resend)
+        self._received.put(received)
+
+    def work(self) -> None:
+        """Let the books take what was received, and things happen in random markets."""
+        last_step = time.monotonic()
+        while True:
+            try:
+                client, type_, fields, is_resend = self._received.get(timeout=RANDOM_STEP_SECONDS)
+            except queue.Empty:
+                pass
+            else:
+                with self.lock:
+                    client.book.receive(type_, fields, is_possible_resend=is_resend)
+            if time.monotonic() - last_step < RANDOM_STEP_SECONDS:
+                continue
+            last_step = time.monotonic()
+            with self.lock:
+                for client in self.clients.values():
+                    if client.market is not None:
+                        client.market.step()
+
+    def _client(self, session: Any) -> Client:
+        return self.clients[session.getTargetCompID().getString()]
+
+    def _note_rejection(self, message: Any, session: Any) -> None:
+        """Neither side may have to reject a message of the other."""
+        if value_of(message.getHeader(), 35) in ("3", "j"):
+            text = f"rejected: {value_of(message, 58)} {value_of(message, 371)}"
+            self._client(session).book.faults.append(text)
 
 
 def value_of(fields: Any, tag: int) -> str:
@@ -174,8 +194,11 @@ def value_of(fields: Any, tag: int) -> str:
 def settings_text(folder: Path, port: int, spec: str) -> str:
     """The engine's settings. Its day begins far from now, so that no test meets it."""
     day_start = (datetime.now(UTC) + timedelta(hours=12)).strftime("%H:%M:00")
+    clients = (f"[SESSION]\nTargetCompID=CLIENT{number}" for number in range(1, CLIENT_COUNT + 1))
     return f"""[DEFAULT]
 ConnectionType=acceptor
+BeginString=FIX.4.4
+SenderCompID=VENUE
 SocketAcceptPort={port}
 SocketReuseAddress=Y
 SocketNodelay=Y
@@ -189,11 +212,7 @@ ValidateFieldsOutOfOrder=Y
 ValidateFieldsHaveValues=Y
 ValidateUserDefinedFields=Y
 CheckLatency=N
-[SESSION]
-BeginString=FIX.4.4
-SenderCompID=VENUE
-TargetCompID=TAPEWIRE
-"""
+""" + "\n".join(clients)
 
 
 def main() -> None:
@@ -207,9 +226,12 @@ def main() -> None:
     )
     acceptor.start()
     threading.Thread(target=venue.work, daemon=True).start()
-    print(json.dumps(venue.describe()), flush=True)
+    print(json.dumps(list(venue.clients)), flush=True)
     for line in sys.stdin:
-        print(json.dumps(venue.do(json.loads(line))), flush=True)
+        client, what, arguments = json.loads(line)
+        with venue.lock:
+            described = venue.clients[client].do(what, arguments)
+        print(json.dumps(described), flush=True)
     acceptor.stop(True)
 
 

@@ -1,13 +1,14 @@
 """The book of a venue that the tests script: its orders, and what it answers. No FIX engine here.
 
-`VenueBook` decides; `tests.fix.venue.acceptor` puts it behind a foreign FIX engine. It needs nothing
-but the standard library, because it runs beside that engine, in an environment without Tapewire.
+`VenueBook` decides; `acceptor.py` puts it behind a foreign FIX engine. It needs nothing but the
+standard library, because it runs beside that engine.
 """
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 Fields = dict[int, str]
 """A message without its header: values by tag."""
@@ -16,7 +17,7 @@ Send = Callable[[str, Fields], None]
 
 NEW, PARTIAL, FILLED, CANCELED, REPLACED = "0", "1", "2", "4", "5"
 PENDING_CANCEL, REJECTED, EXPIRED, TRADE, PENDING_REPLACE, STATUS = "6", "8", "C", "F", "E", "I"
-TRIGGERED = "L"
+PENDING_NEW = "A"
 CLOSED = (FILLED, CANCELED, REJECTED, EXPIRED)
 
 
@@ -31,7 +32,7 @@ class Order:
     qty: Decimal
     price: Decimal | None
     stop: Decimal | None
-    status: str = NEW
+    status: str = PENDING_NEW
     cum: Decimal = Decimal(0)
     value: Decimal = Decimal(0)
     executions: list[dict[str, str]] = field(default_factory=list)
@@ -48,8 +49,9 @@ class Order:
 class VenueBook:
     """All orders of the venue.
 
-    `policy` says what it does by itself: ``accept`` or ``reject`` an order, and ``do`` or ``refuse``
-    a cancel or a replacement, or ``wait`` for the test. `faults` lists what no adapter may do.
+    `policy` says what it does by itself: ``accept`` or ``reject`` an order, or ``wait``; and ``do``
+    or ``refuse`` a cancel or a replacement, or ``wait`` for the test. `faults` lists what no
+    adapter may do.
     """
 
     def __init__(self, send: Send, clock: Callable[[], str]) -> None:
@@ -61,6 +63,29 @@ class VenueBook:
         self._send = send
         self._clock = clock
         self._count = 0
+
+    def describe(self) -> dict[str, Any]:
+        """The book as a test reads it."""
+        return {
+            "faults": self.faults,
+            "received": self.received,
+            "waiting": [message[11] for _, message in self.waiting],
+            "orders": {
+                id_: {
+                    "ids": order.ids,
+                    "status": order.status,
+                    "symbol": order.symbol,
+                    "side": order.side,
+                    "qty": str(order.qty),
+                    "price": str(order.price),
+                    "stop": str(order.stop),
+                    "cum": str(order.cum),
+                    "value": str(order.value),
+                    "executions": order.executions,
+                }
+                for id_, order in self.orders.items()
+            },
+        }
 
     # What the adapter asks for
 
@@ -78,13 +103,16 @@ class VenueBook:
         else:
             self.decide(type_, message)
 
-    def decide(self, type_: str, message: Fields) -> None:
+    def decide(self, type_: str, message: Fields, text: str = "too late") -> None:
         """Do what a cancel or a replace request asks for, or refuse it."""
         order = self._find(message[41])
         assert order is not None
         refuses = self.policy["cancel" if type_ == "F" else "replace"] == "refuse"
-        if not order.is_open or refuses:
-            self._refuse(type_, message, order, "too late", reason="0")
+        wants_more = (
+            type_ == "G" and order.status == FILLED and Decimal(message[38]) > order.cum
+        )  # FIX 4.4, appendix D, 2.d: filled while a larger quantity was asked for
+        if refuses or not (order.is_open or wants_more):
+            self._refuse(type_, message, order, text, reason="0")
         elif message[41] != order.ids[-1]:
             self.faults.append(f"{message[11]} names {message[41]}, the order is {order.ids[-1]}")
             self._refuse(type_, message, order, "not the current id", reason="1")
@@ -94,11 +122,11 @@ class VenueBook:
         else:
             self._replace(order, message)
 
-    def decide_all(self) -> None:
-        """Decide on every request that waits."""
+    def decide_all(self, text: str = "too late") -> None:
+        """Decide on every request that waits; `text` is the reason of a refusal."""
         waiting, self.waiting = self.waiting, []
         for type_, message in waiting:
-            self.decide(type_, message)
+            self.decide(type_, message, text)
 
     def note_pending(self, type_: str, message: Fields) -> None:
         """Say that a request was received and is not decided."""
@@ -125,11 +153,10 @@ class VenueBook:
             Decimal(message[99]) if 99 in message else None,
         )
         self.orders[message[11]] = order
-        if self.policy["order"] == "reject":
-            order.status = REJECTED
-            self.report(order, REJECTED, {103: "99", 58: "not today"})
-        else:
-            self.report(order, NEW)
+        if self.policy["order"] == "accept":
+            self.accept(order)
+        elif self.policy["order"] == "reject":
+            self.reject(order, "not today")
 
     def _answer_status(self, message: Fields) -> None:
         order = self._find(message[11])
@@ -160,8 +187,8 @@ class VenueBook:
         order.qty = Decimal(message[38])
         order.price = Decimal(message[44]) if 44 in message else None
         order.stop = Decimal(message[99]) if 99 in message else None
-        if order.qty <= order.cum:
-            order.status = FILLED
+        if order.cum:
+            order.status = FILLED if order.qty <= order.cum else PARTIAL
         self.report(order, REPLACED, {41: message[41]})
 
     def _refuse(
@@ -191,18 +218,40 @@ class VenueBook:
         order.value += qty * price
         if order.is_open:
             order.status = FILLED if order.cum >= order.qty else PARTIAL
-        return self._report_fields(
-            order, TRADE, {17: execution["id"], 32: str(qty), 31: str(price)}
-        )
+        return self._trade_fields(order, execution)
 
-    def end(self, order: Order, status: str) -> None:
+    def repeat(self, order: Order, execution_id: str) -> None:
+        """Report an execution once more."""
+        [execution] = [one for one in order.executions if one["id"] == execution_id]
+        self._send("8", self._trade_fields(order, execution))
+
+    def accept(self, order: Order) -> None:
+        """Accept an order."""
+        order.status = NEW
+        self.report(order, NEW)
+
+    def reject(self, order: Order, text: str) -> None:
+        """Reject an order that is not accepted."""
+        order.status = REJECTED
+        self.report(order, REJECTED, {103: "99", 58: text})
+
+    def report_unknown(self, qty: Decimal, price: Decimal) -> None:
+        """Report an execution of an order that was never received."""
+        order = Order("V0", ["0123456789abcdef"], "IBM", "1", qty, price, None, NEW)
+        self._send("8", self.execute(order, qty, price))
+
+    def end(self, order: Order, status: str, text: str = "") -> None:
         """Cancel or expire an order without being asked."""
         order.status = status
-        self.report(order, status)
+        self.report(order, status, {58: text} if text else {})
 
     def report(self, order: Order, exec_type: str, changes: Fields | None = None) -> None:
         """Send an execution report."""
         self._send("8", self._report_fields(order, exec_type, changes or {}))
+
+    def _trade_fields(self, order: Order, execution: dict[str, str]) -> Fields:
+        of_trade = {17: execution["id"], 32: execution["qty"], 31: execution["price"]}
+        return self._report_fields(order, TRADE, of_trade)
 
     def _report_fields(self, order: Order, exec_type: str, changes: Fields) -> Fields:
         self._count += 1

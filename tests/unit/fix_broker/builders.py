@@ -3,14 +3,15 @@
 from datetime import UTC, datetime, timedelta
 
 import structlog
+
 from fix_broker.framing import FrameReader
-from fix_broker.messages import Fields, Message, MsgType, Tag, encode, make_message
+from fix_broker.messages import Message, MsgType, Tag, encode, make_message
 from fix_broker.sequence_numbers import NumberLedger, SequenceNumbers
 from fix_broker.session import FixSession
 from fix_broker.settings import FixSettings, read_settings
 
 START = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
-ENVIRON = {
+ENVIRONMENT = {
     "TAPEWIRE_FIX_PORT": "9876",
     "TAPEWIRE_FIX_SENDER_COMP_ID": "US",
     "TAPEWIRE_FIX_TARGET_COMP_ID": "VENUE",
@@ -19,18 +20,20 @@ ENVIRON = {
 LOGGER = structlog.get_logger("fix")
 
 
-def fix_settings(**environ: str) -> FixSettings:
-    return read_settings({**ENVIRON, **{f"TAPEWIRE_FIX_{key}": environ[key] for key in environ}})
+def fix_settings(**settings: str) -> FixSettings:
+    return read_settings(
+        {**ENVIRONMENT, **{f"TAPEWIRE_FIX_{key}": settings[key] for key in settings}}
+    )
 
 
 class Session(FixSession):
     """A session. `seconds` is the time; what it sends is read back from the wire."""
 
-    def __init__(self, *, outgoing: int = 1, incoming: int = 1, **environ: str) -> None:
+    def __init__(self, *, outgoing: int = 1, incoming: int = 1, **settings: str) -> None:
         self.seconds = 0.0
         numbers = SequenceNumbers(next_outgoing=outgoing, next_incoming=incoming)
         super().__init__(
-            fix_settings(**environ),
+            fix_settings(**settings),
             NumberLedger(numbers),
             LOGGER,
             clock=lambda: START + timedelta(seconds=self.seconds),
@@ -73,11 +76,11 @@ def order_message(name: str = "o") -> Message:
     return make_message(MsgType.NEW_ORDER_SINGLE, (Tag.CL_ORD_ID, name))
 
 
-def wire(message: Message) -> bytes:
+def to_bytes(message: Message) -> bytes:
     return encode(message, ())
 
 
-SHOWN = {
+FIELD_NAMES = {
     Tag.POSS_DUP_FLAG: "dup",
     Tag.POSS_RESEND: "resend",
     Tag.GAP_FILL_FLAG: "fill",
@@ -95,10 +98,9 @@ SHOWN = {
 
 def describe(message: Message) -> str:
     """``LOGON 1``; flags that are ``Y`` by their name alone."""
-    fields: Fields = message.fields
-    shown = [
-        SHOWN[Tag(tag)] + ("" if value == "Y" else f"={value}")
-        for tag, value in fields
-        if tag in SHOWN
+    described = [
+        FIELD_NAMES[Tag(tag)] + ("" if value == "Y" else f"={value}")
+        for tag, value in message.fields.items()
+        if tag in FIELD_NAMES
     ]
-    return " ".join([MsgType(message.type).name, str(message.sequence), *shown])
+    return " ".join([MsgType(message.type).name, str(message.sequence), *described])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fix_broker.messages import MsgType, Tag
+from fix_broker.messages import Message, MsgType, Tag
 from fix_broker.sent_messages import MAX_RESEND_AGE_SECONDS
 from fix_broker.session_events import LoggedOn, OrdersInDoubt, Received
 from tests.unit.fix_broker.builders import (
@@ -15,11 +15,11 @@ from tests.unit.fix_broker.builders import (
 DUPLICATE = (Tag.POSS_DUP_FLAG, "Y")
 
 
-def report(sequence: int, *fields: tuple[Tag, object]):  # type: ignore[no-untyped-def]
+def report(sequence: int, *fields: tuple[Tag, object]) -> Message:
     return venue_message(MsgType.EXECUTION_REPORT, sequence, *fields)
 
 
-def resend_request(sequence: int, first: int, last: int = 0):  # type: ignore[no-untyped-def]
+def resend_request(sequence: int, first: int, last: int = 0) -> Message:
     fields = ((Tag.BEGIN_SEQ_NO, first), (Tag.END_SEQ_NO, last))
     return venue_message(MsgType.RESEND_REQUEST, sequence, *fields)
 
@@ -101,7 +101,7 @@ def test_after_a_restart_nothing_is_sent_again() -> None:
 def test_a_number_that_is_too_low_ends_the_session_unless_it_is_a_duplicate() -> None:
     session = logged_on(incoming=10)
     assert session.receive(report(4, DUPLICATE)) == []
-    assert session.end is None
+    assert session.is_logged_on
     session.receive(report(4))
     assert session.sent() == ["LOGOUT 2 text=MsgSeqNum too low, expecting 11 but received 4"]
     assert session.end is not None
@@ -147,7 +147,7 @@ def test_silence_is_answered_by_a_test_request_and_then_by_the_end() -> None:
     assert session.advance(3)[0].startswith("TEST_REQUEST 3 test=")
     session.receive(venue_message(MsgType.HEARTBEAT, 2, (Tag.TEST_REQ_ID, "t")))
     assert [line.split()[0] for line in session.advance(12.5)] == ["TEST_REQUEST"]
-    assert session.end is None
+    assert session.is_logged_on
     session.advance(12)
     assert session.end is not None
     assert "silent for" in session.end.reason
@@ -200,8 +200,8 @@ def test_a_message_of_another_party_is_rejected_and_ends_the_session() -> None:
 def test_a_message_without_a_number_ends_the_session() -> None:
     session = logged_on()
     message = venue_message(MsgType.HEARTBEAT, 2)
-    fields = tuple(field for field in message.fields if field[0] != Tag.MSG_SEQ_NUM)
-    session.receive(type(message)(message.type, fields))
+    del message.fields[Tag.MSG_SEQ_NUM]
+    session.receive(message)
     assert session.end is not None
     assert session.end.reason == "MSG_SEQ_NUM (34) is missing"
 

@@ -1,0 +1,40 @@
+"""The settings of the FIX broker, and the messages about bad ones."""
+
+import pytest
+
+from fix_broker.settings import read_settings
+from tapewire.brokers import BadSetting
+from tests.unit.fix_broker.builders import ENVIRONMENT, fix_settings
+
+
+def test_defaults() -> None:
+    settings = fix_settings()
+    assert (settings.host, settings.port, settings.is_tls) == ("127.0.0.1", 9876, False)
+    assert (settings.max_order_age_seconds, settings.password) == (60, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "0"),
+        ("PORT", "fix"),
+        ("HEARTBEAT_SECONDS", "-1"),
+        ("HEARTBEAT_SECONDS", "1.5"),
+        ("SENDER_COMP_ID", "A\x01B"),
+        ("TARGET_COMP_ID", "Bücher"),
+        ("TLS", "perhaps"),
+        ("RESET_ON_LOGON", "Y"),
+    ],
+)
+def test_an_impossible_value_is_named(name: str, value: str) -> None:
+    with pytest.raises(BadSetting) as caught:
+        fix_settings(**{name: value})
+    assert str(caught.value).startswith(f"TAPEWIRE_FIX_{name}: ")
+    assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["PORT", "SENDER_COMP_ID", "TARGET_COMP_ID"])
+def test_a_missing_setting_is_named(name: str) -> None:
+    environment = {key: ENVIRONMENT[key] for key in ENVIRONMENT if not key.endswith(name)}
+    with pytest.raises(BadSetting, match=f"TAPEWIRE_FIX_{name}: it must be set"):
+        read_settings(environment)
