@@ -168,19 +168,19 @@ class BrokerConsumer(EventConsumer):
         backoff, clock = Backoff(self._rng), asyncio.get_running_loop().time
         while True:
             started_at = clock()
+            # In a task of its own: Python before 3.13 cannot tell whether a task is being cancelled
+            # after a task group in it has failed.
+            running = asyncio.create_task(self._run_broker())
             try:
-                await self._run_broker()
-            except BadSetting:
+                await asyncio.wait({running})
+            except asyncio.CancelledError:
+                await _stop(running)
                 raise
-            except Exception as failure:  # whatever another package may raise
-                error = _first_error(failure)
-                if _is_being_cancelled():
-                    logger.warning("broker.stop_failed", error=str(error))
-                    raise asyncio.CancelledError from failure
-            else:
-                error = RuntimeError("its run has returned")
             finally:
                 self._broker = None
+            error = _failure_of(running)
+            if isinstance(error, BadSetting):
+                raise error
             if clock() - started_at >= STABLE_SECONDS:
                 backoff.reset()
             reason = f"{type(error).__name__}: {error}"
@@ -273,9 +273,20 @@ class BrokerConsumer(EventConsumer):
         return recorded.time - event.order.timestamp > self._max_storing_time
 
 
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+async def _stop(running: asyncio.Task[None]) -> None:
+    """Cancel a broker, and wait until it has ended."""
+    running.cancel()
+    await asyncio.wait({running})
+    if not running.cancelled() and running.exception() is not None:
+        logger.warning("broker.stop_failed", error=str(_failure_of(running)))
+
+
+def _failure_of(ended: asyncio.Task[None]) -> Exception:
+    """Why a broker that nobody has cancelled has ended."""
+    if ended.cancelled():
+        return RuntimeError("its run has cancelled itself")
+    error = ended.exception()
+    return RuntimeError("its run has returned") if error is None else _first_error(error)
 
 
 def _first_error(error: BaseException) -> Exception:

@@ -297,3 +297,36 @@ async def test_what_a_broker_saves_is_there_for_the_next_one(server: MemoryServe
     may_save.set()
     await saving
     assert await store("acme").load("session") == b"9"
+
+
+class GroupBroker(FillingBroker):
+    """Does its work in a task group, which waits for its tasks when one of them fails."""
+
+    async def run(self, reports: BrokerReports) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(asyncio.Event().wait())
+            tasks.create_task(self.fill_orders(reports))
+
+
+class NestedGroupBroker(FillingBroker):
+    """Awaits in one task group, and works in another one."""
+
+    async def run(self, reports: BrokerReports) -> None:
+        async with asyncio.TaskGroup() as outer:
+            outer.create_task(asyncio.Event().wait())
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.fill_orders(reports))
+                await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("broker_class", [GroupBroker, NestedGroupBroker])
+async def test_a_broker_whose_task_group_fails_is_made_again(
+    server: MemoryServer, broker_class: type[FillingBroker]
+) -> None:
+    process = OrdersProcess(server, confirms_at_once=False)
+    fault = Fault("order", times=3)
+    process.make_broker = lambda _: broker_class(fault)
+    await process.start()
+    await process.place_order(place_request(client_order_id="o"))
+    await wait_for_log(server, "filled", lambda seen: order_statuses(seen) == ["filled 10"])
+    await process.kill()
