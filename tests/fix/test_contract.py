@@ -7,7 +7,8 @@ import pytest
 
 from fix_broker import FixBroker, connection
 from tapewire.brokers import Broker, BrokerContext
-from tapewire.testing.brokers import BrokerContract, VenueDriver
+from tapewire.events import Side
+from tapewire.testing.brokers import BrokerContract, VenueDriver, VenueOrder
 from tests.fix.foreign_venue import ForeignVenue, Link, run_link
 
 
@@ -77,8 +78,17 @@ class FixVenueDriver(VenueDriver):
         assert self._link is not None
         self._link.is_refusing = False
 
-    async def count_orders(self, order_id: str) -> int:
-        return int(order_id in self._venue.describe()["orders"])
+    async def find_orders(self, order_id: str) -> list[VenueOrder]:
+        found = self._venue.describe()["orders"].get(order_id)
+        if found is None:
+            return []
+        order = VenueOrder(
+            symbol=found["symbol"],
+            side=Side.BUY if found["side"] == "1" else Side.SELL,
+            qty=Decimal(found["qty"]),
+            limit_price=None if found["price"] == "None" else Decimal(found["price"]),
+        )
+        return [order]
 
     async def _wait_for_order(self, order_id: str) -> None:
         await self._venue.wait_for("the order came", lambda seen: order_id in seen["orders"])

@@ -167,9 +167,10 @@ class FixConnection:
             await self._context.store.save(NUMBERS_NAME, msgspec.json.encode(numbers))
             self._stored = numbers
         try:
-            writer.write(data)
-            await writer.drain()
-        except OSError as error:
+            if not writer.is_closing():
+                writer.write(data)
+                await writer.drain()
+        except (OSError, RuntimeError) as error:  # uvloop: RuntimeError on a closed transport
             session.disconnect(f"the connection failed: {error}")
 
     def _note_logon(self) -> None:

@@ -111,7 +111,7 @@ class Conversation:
             msgspec.structs.replace(latest, order=after, sequence=latest.sequence + 1)
         )
 
-    async def hear(
+    async def receive(
         self, type_: MsgType, fields: Fields, rejected: Message | None = None
     ) -> list[str]:
         """What is reported after a message of the venue."""
@@ -123,7 +123,7 @@ class Conversation:
 
     async def report(self, exec_type: str, status: str, **fields: str) -> list[str]:
         tags = {Tag[name]: value for name, value in fields.items()}
-        return await self.hear(MsgType.EXECUTION_REPORT, report_fields(exec_type, status) | tags)
+        return await self.receive(MsgType.EXECUTION_REPORT, report_fields(exec_type, status) | tags)
 
 
 def report_fields(exec_type: str, status: str) -> Fields:
@@ -218,10 +218,10 @@ async def test_a_refusal_is_reported_once_for_the_request_that_it_names() -> Non
     order.sent()
     order.want(OrderStatus.PENDING_CANCEL)
     order.sent()
-    assert await order.hear(MsgType.ORDER_CANCEL_REJECT, refusal("o1-c1")) == []
-    rejected = await order.hear(MsgType.ORDER_CANCEL_REJECT, refusal("o1-c2"))
+    assert await order.receive(MsgType.ORDER_CANCEL_REJECT, refusal("o1-c1")) == []
+    rejected = await order.receive(MsgType.ORDER_CANCEL_REJECT, refusal("o1-c2"))
     assert rejected == ["not canceled: too late"]
-    assert await order.hear(MsgType.ORDER_CANCEL_REJECT, refusal("o1-c2")) == []
+    assert await order.receive(MsgType.ORDER_CANCEL_REJECT, refusal("o1-c2")) == []
 
 
 async def test_an_order_that_tapewire_closed_by_itself_is_canceled_at_the_venue() -> None:
@@ -229,7 +229,7 @@ async def test_an_order_that_tapewire_closed_by_itself_is_canceled_at_the_venue(
     order.sent()
     order.want(OrderStatus.FAILED)
     assert order.sent() == ["ORDER_CANCEL_REQUEST o1-c2 o1"]
-    assert await order.hear(MsgType.ORDER_CANCEL_REJECT, refusal("o1-c2")) == []
+    assert await order.receive(MsgType.ORDER_CANCEL_REJECT, refusal("o1-c2")) == []
     assert order.sent() == []
     assert order.order.is_done
 
@@ -238,18 +238,18 @@ async def test_an_order_that_tapewire_closed_by_itself_is_canceled_at_the_venue(
 async def test_an_order_that_the_venue_cannot_read_is_rejected(type_: MsgType) -> None:
     order = Conversation()
     [message] = [order.order.next_message()]
-    lines = await order.hear(type_, {Tag.TEXT: "no such symbol"}, message)
+    lines = await order.receive(type_, {Tag.TEXT: "no such symbol"}, message)
     assert lines == ["rejected: no such symbol"]
 
 
 async def test_a_venue_without_status_requests_is_sent_the_order_again() -> None:
     order = Conversation(is_new=False)
     [question] = [order.order.next_message()]
-    assert await order.hear(MsgType.BUSINESS_MESSAGE_REJECT, {}, question) == []
+    assert await order.receive(MsgType.BUSINESS_MESSAGE_REJECT, {}, question) == []
     assert order.sent() == ["NEW_ORDER_SINGLE o1 again"]
     accepted = Conversation(is_new=False, is_accepted=True)
     [question] = [accepted.order.next_message()]
-    assert await accepted.hear(MsgType.BUSINESS_MESSAGE_REJECT, {}, question) == []
+    assert await accepted.receive(MsgType.BUSINESS_MESSAGE_REJECT, {}, question) == []
     assert accepted.sent() == []
 
 
@@ -320,7 +320,7 @@ async def test_a_report_that_cannot_be_read_names_the_field(tag: Tag, value: str
     with pytest.raises(
         BadField, match=f"{tag.name} .{tag.value}. cannot be {value!r}".replace("?", ".")
     ):
-        await Conversation().hear(MsgType.EXECUTION_REPORT, fields)
+        await Conversation().receive(MsgType.EXECUTION_REPORT, fields)
 
 
 def items(fields: Fields) -> list[tuple[Tag, object]]:
