@@ -128,12 +128,11 @@ class VenueBook:
         for type_, message in waiting:
             self.decide(type_, message, text)
 
-    def note_pending(self, type_: str, message: Fields) -> None:
-        """Say that a request was received and is not decided."""
+    def note_pending(self, message: Fields) -> None:
+        """Say that a request which waits was received and is not decided."""
         order = self._find(message[41])
-        if order is not None and order.is_open and message[41] == order.ids[-1]:
-            pending = PENDING_CANCEL if type_ == "F" else PENDING_REPLACE
-            self.report(order, pending, {11: message[11], 41: message[41], 39: pending})
+        if order is not None and (fields := self._pending_fields(order)):
+            self.report(order, fields[39], fields)
 
     def _receive_order(self, message: Fields, is_possible_resend: bool) -> None:
         known = self._find(message[11])
@@ -162,7 +161,7 @@ class VenueBook:
         order = self._find(message[11])
         question = {790: message[790]} if 790 in message else {}
         if order is not None:
-            self.report(order, STATUS, question)
+            self.report(order, STATUS, question | self._pending_fields(order))
             return
         self._send(
             "8",
@@ -181,6 +180,14 @@ class VenueBook:
                 **question,
             },
         )
+
+    def _pending_fields(self, order: Order) -> Fields:
+        """What a status says of a request on the order that waits."""
+        for type_, message in self.waiting:
+            if order.is_open and message[41] == order.ids[-1]:
+                pending = PENDING_CANCEL if type_ == "F" else PENDING_REPLACE
+                return {11: message[11], 41: message[41], 39: pending}
+        return {}
 
     def _replace(self, order: Order, message: Fields) -> None:
         order.ids.append(message[11])
@@ -294,7 +301,10 @@ class RandomMarket:
         for order in self._rng.sample(working, min(len(working), 4)):
             self._happen(order)
         for request in self._book.waiting[:]:
-            if self._rng.random() < 0.5:
+            dice = self._rng.random()
+            if dice < 0.1:
+                self._book.note_pending(request[1])
+            elif dice < 0.5:
                 self._book.waiting.remove(request)
                 self._decide(*request)
         for report in self._late[:]:
@@ -335,8 +345,6 @@ class RandomMarket:
             self._send("8", report)  # the same execution under another sequence number
 
     def _decide(self, type_: str, message: Fields) -> None:
-        if self._rng.random() < 0.3:
-            self._book.note_pending(type_, message)
         self._book.policy["cancel" if type_ == "F" else "replace"] = (
             "refuse" if self._rng.random() < 0.1 else "do"
         )
