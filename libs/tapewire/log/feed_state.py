@@ -1,7 +1,7 @@
-"""How far a recording was played, and what of it could not be taken.
+"""How far a feed was played, and what of it could not be taken.
 
-The price service stores a `FeedState` once a second. Another process of it continues there; the
-edge and `tapewire status` show the faults.
+The price service stores a `FeedState` once a second. Another process of it continues a recording
+there; the edge and `tapewire status` show the faults.
 """
 
 from datetime import datetime
@@ -17,7 +17,7 @@ CHECKPOINT_KEY = shared_checkpoint_key(CHECKPOINT_NAME)
 
 
 class FeedState(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """The recording `feed` was played up to `ms` at the time `saved_at`.
+    """The feed named `feed` was played up to `ms` at the time `saved_at`.
 
     `ms` is milliseconds since the feed's midnight. `malformed` counts lines and parts of lines that
     could not be taken, by reason, since the process that plays was started. `day` is the number of

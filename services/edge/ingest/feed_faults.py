@@ -1,4 +1,4 @@
-"""Follows what a recorded feed could not take, for the metrics of this process."""
+"""Follows what could not be taken of a feed's data, for the metrics of this process."""
 
 import asyncio
 

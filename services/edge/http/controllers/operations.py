@@ -168,7 +168,7 @@ def _render_metrics(
 
 def _render_feed_faults(counts: Mapping[str, int]) -> Iterator[str]:
     yield from _counter_header(
-        "tapewire_feed_faults_total", "What a recorded feed could not take, by reason."
+        "tapewire_feed_faults_total", "What could not be taken of the feed's data, by reason."
     )
     for reason, count in sorted(counts.items()):
         yield f'tapewire_feed_faults_total{{reason="{reason}"}} {count}\n'
