@@ -25,11 +25,16 @@ from tapewire_services.positions.domain.equity_curve import (
     EquitySample,
     add_sample,
 )
+from tapewire_services.positions.equity_sampler import EquitySampler
 from tapewire_services.positions.equity_store import CHECKPOINT_NAME, EquityStore
+from tapewire_services.positions.position_repository import PositionRepository
 from tests.harness.erasures import append_erasure
 from tests.harness.memory_process import retry_until_answered
+from tests.harness.position_builders import START
+from tests.harness.recorded_log import read_events
 from tests.unit.positions.harness import (
     CONTEXT,
+    TERMS,
     PositionsProcess,
     TradeProducer,
     publish_quote,
@@ -230,3 +235,79 @@ async def test_a_long_curve_is_fine_at_its_end_and_coarse_before(server: MemoryS
     coarse = [time for time in times if time < count - RECENT_SAMPLES]
     assert coarse == list(range(coarse[0], 0, -BLOCK_SAMPLES))
     assert coarse[-1] == BLOCK_SAMPLES - 1
+
+
+async def test_what_a_position_gained_counts_once_when_it_is_opened_again(
+    server: MemoryServer, producer: TradeProducer
+) -> None:
+    """Also after a position that was opened and closed between two samples."""
+    process = await start(server)
+    await publish_quote(server, "50", "SPY")
+    await producer.append_trade(Side.BUY, "1", "50", symbol="SPY")
+    for side, qty, price in (
+        (Side.BUY, "10", "90"),
+        (Side.SELL, "10", "100"),
+        (Side.BUY, "10", "100"),
+        (Side.SELL, "25", "100"),
+        (Side.BUY, "15", "99"),
+    ):
+        await producer.append_trade(side, qty, price)
+        await asyncio.sleep(INTERVAL)
+    await producer.append_trade(Side.BUY, "3", "100", "0.5")
+    await producer.append_trade(Side.SELL, "3", "100", "0.5")
+    await asyncio.sleep(INTERVAL)
+    assert figures(await curve(process)) == [
+        "100100 99050", "100100 100050", "100100 99050", "100100 101550", "100115 100065",
+        "100114 100064",
+    ]  # fmt: skip
+    await process.kill()
+
+
+async def test_a_process_that_was_paused_does_not_overwrite_later_samples(
+    server: MemoryServer,
+) -> None:
+    bounds = await PositionsProcess(server).log.bounds()
+    owner, paused = (
+        EquityStore(MemoryLatestValueStore(server, stream="VIEWS", prefix="view")) for _ in range(2)
+    )
+
+    async def add(store: EquityStore, time: int) -> list[int]:
+        sample = EquitySample(time, Decimal(time), Decimal(0))
+        await store.add_samples({"alice": sample, "bob": sample}, bounds)
+        found = await store.read_samples("alice", bounds, before=None, since=0, limit=100)
+        return [one.time for one in found]
+
+    assert await paused.last_samples(["alice"], bounds) == {}
+    for time in (1, 2, 3):
+        await add(owner, time)
+    assert await add(paused, 4) == [3, 2, 1]
+    assert await add(paused, 5) == [5, 3, 2, 1]
+
+
+async def test_an_interval_has_one_sample_however_often_it_is_sampled(
+    server: MemoryServer, producer: TradeProducer
+) -> None:
+    """The clock stands still, and then goes back."""
+    process = PositionsProcess(server)
+    await process.start_quotes()
+    moments = [START + timedelta(seconds=seconds) for seconds in (90, 90, 90, 30, 30)]
+    sampler = EquitySampler(
+        process.log,
+        process.views,
+        process.quote_cache,
+        TERMS,
+        interval_seconds=INTERVAL,
+        now=lambda: moments[0] if len(moments) == 1 else moments.pop(0),
+    )
+    trade_events = PositionRepository(process.log)
+    await producer.append_trade(Side.BUY, "1", "100")
+    changed = await trade_events.apply_trades(await read_events(process.log))
+    for key, position in changed.items():
+        sampler.update_position(key, position)
+    running = asyncio.create_task(sampler.run())
+    for price in range(101, 120):
+        await publish_quote(server, str(price))
+        await asyncio.sleep(INTERVAL / 2)
+    assert len(await curve(process)) == 1
+    running.cancel()
+    await process.kill()
