@@ -485,6 +485,13 @@ class TestSnapshot:
         quote = await live.shows("IBM", price=12)
         assert (int(quote.volume), quote.trades) == (5, None)
 
+    async def test_the_volumes_of_a_process_are_told_from_those_of_others(
+        self, live: Bench
+    ) -> None:
+        """Without the number of a day, bars would take the volume of a new process for trades."""
+        live.feed.emit(full("IBM", last=11, last_size=5), is_snapshot=True)
+        assert (await live.shows("IBM")).day == int(AT.timestamp())
+
     async def test_the_volume_that_the_vendor_states_counts(self, live: Bench) -> None:
         live.feed.emit(full("IBM", volume=1000, day_open=8), is_snapshot=True)
         quote = await live.shows("IBM", volume=1000)
