@@ -34,10 +34,10 @@ class Connection:
             self.is_closed = True
 
 
-async def hear(connection: Connection, seconds: float) -> list[tuple[float, bool]]:
+async def listen(connection: Connection, seconds: float) -> list[tuple[float, bool]]:
     """When batches came within `seconds`, and whether they had ticks."""
     loop = asyncio.get_running_loop()
-    began, heard = loop.time(), list[tuple[float, bool]]()
+    began, received = loop.time(), list[tuple[float, bool]]()
     with contextlib.suppress(TimeoutError):
         async with (
             asyncio.timeout(seconds),
@@ -46,37 +46,37 @@ async def hear(connection: Connection, seconds: float) -> list[tuple[float, bool
             ) as batches,
         ):
             async for batch in batches:
-                heard.append((round(loop.time() - began, 2), bool(batch.ticks)))
-    return heard
+                received.append((round(loop.time() - began, 2), bool(batch.ticks)))
+    return received
 
 
 async def test_nothing_is_yielded_before_the_connection_was_heard() -> None:
-    assert await hear(Connection(), 5) == []
+    assert await listen(Connection(), 5) == []
 
 
 async def test_a_pause_is_filled_until_the_connection_counts_as_silent() -> None:
-    heard = await hear(Connection(0.5), 30)
-    assert heard == [(0.5, True), *((0.5 + n * HEARTBEAT_SECONDS, False) for n in range(1, 5))]
+    batches = await listen(Connection(0.5), 30)
+    assert batches == [(0.5, True), *((0.5 + n * HEARTBEAT_SECONDS, False) for n in range(1, 5))]
 
 
 async def test_a_silent_connection_is_heard_again_with_its_next_batch() -> None:
-    heard = await hear(Connection(0, 10), 10.6)
-    assert [moment for moment, _ in heard] == [0, 0.25, 0.5, 0.75, 1.0, 10, 10.25, 10.5]
+    batches = await listen(Connection(0, 10), 10.6)
+    assert [moment for moment, _ in batches] == [0, 0.25, 0.5, 0.75, 1.0, 10, 10.25, 10.5]
 
 
 async def test_changes_are_passed_on_as_they_come() -> None:
-    heard = await hear(Connection(0, 0, 0.1, 0.3), 0.5)
-    assert heard == [(0, True), (0, True), (0.1, True), (0.35, False), (0.4, True)]
+    batches = await listen(Connection(0, 0, 0.1, 0.3), 0.5)
+    assert batches == [(0, True), (0, True), (0.1, True), (0.35, False), (0.4, True)]
 
 
 async def test_an_error_of_the_connection_ends_the_stream() -> None:
     connection = Connection(0, error=ConnectionResetError("by peer"))
     with pytest.raises(ConnectionResetError, match="by peer"):
-        await hear(connection, 5)
+        await listen(connection, 5)
     assert connection.is_closed
 
 
 async def test_the_connection_is_closed_with_the_stream() -> None:
     connection = Connection(0)
-    await hear(connection, 2)
+    await listen(connection, 2)
     assert connection.is_closed
