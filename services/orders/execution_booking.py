@@ -9,10 +9,8 @@ corrected, may have been stored meanwhile. After ten tries the event is parked, 
 alerted of (`tapewire parked`).
 """
 
-from decimal import Decimal
-from typing import TypeVar
+from collections.abc import Mapping
 
-import msgspec
 import structlog
 
 from tapewire.decimals import abbreviate
@@ -23,7 +21,6 @@ from tapewire.events import (
     Event,
     ExecutionUnmatched,
     Order,
-    ReportedCorrection,
     ReportedExecution,
 )
 from tapewire.log import (
@@ -49,16 +46,13 @@ from tapewire_services.orders.domain.commands import (
     CorrectExecutionCommand,
 )
 from tapewire_services.orders.domain.order_state import State, UnplacedState
+from tapewire_services.orders.reported_values import Reported, split_invalid
 
 DOMAIN = "executions"
 SUBSCRIPTION = "unmatched-executions"
 FILTER = pattern(domain=DOMAIN)
 
 logger = structlog.get_logger("orders.executions")
-
-
-Reported = ReportedExecution | ReportedCorrection
-"""What a venue says that it executed, or that it executed otherwise."""
 
 
 class ExecutionNotBooked(Exception):
@@ -79,17 +73,21 @@ class ExecutionBooking:
         Raises:
             LogError, TooManyConflicts: nothing may be stored; report it again.
         """
-        try:
-            return await self._book(reported)
-        except CommandRejected as rejection:
-            await self._keep(reported, rejection.message)
-            return None
+        storable, invalid_values, reason = split_invalid(reported)
+        if not invalid_values:
+            try:
+                return await self._book(reported)
+            except CommandRejected as rejection:
+                reason = rejection.message
+        await self._keep(storable, reason, invalid_values)
+        return None
 
     async def retry_unmatched(self, recorded: RecordedEvent) -> None:
         """Book an unmatched execution or correction.
 
         Raises:
-            ExecutionNotBooked: it still fits no order.
+            ExecutionNotBooked: it still fits no order, or a value of it is invalid: what is stored
+                in its place is not what the venue reported, and is never booked.
         """
         event = recorded.event
         if isinstance(event, ExecutionUnmatched):
@@ -98,6 +96,8 @@ class ExecutionBooking:
             reported = event.correction
         else:
             return
+        if event.invalid_values:
+            raise ExecutionNotBooked(event.reason)
         try:
             await self._book(reported)
         except CommandRejected as rejection:
@@ -133,16 +133,19 @@ class ExecutionBooking:
             raise Unavailable(f"{filter_} is stored, and a replica does not have it yet")
         return page.events[0].event_subject
 
-    async def _keep(self, reported: Reported, reason: str) -> None:
-        storable = _make_storable(reported)
-        key = derive_id(CODEC.encode(storable).decode())
+    async def _keep(
+        self, storable: Reported, reason: str, invalid_values: Mapping[str, str]
+    ) -> None:
+        key = derive_id(
+            CODEC.encode(storable).decode(), *map("=".join, sorted(invalid_values.items()))
+        )
         subject = EventSubject(_owner_of(storable), DOMAIN, key)
-        reason = _make_text_storable(reason)
+        invalid = dict(invalid_values)
         event: Event
         if isinstance(storable, ReportedExecution):
-            event = ExecutionUnmatched(execution=storable, reason=reason)
+            event = ExecutionUnmatched(execution=storable, reason=reason, invalid_values=invalid)
         else:
-            event = CorrectionUnmatched(correction=storable, reason=reason)
+            event = CorrectionUnmatched(correction=storable, reason=reason, invalid_values=invalid)
         draft = EventDraft(
             subject=subject,
             event=event,
@@ -186,26 +189,6 @@ def _build_command(reported: Reported, subject: EventSubject) -> Command:
         fee=reported.fee,
         is_busted=reported.is_busted,
     )
-
-
-ReportedT = TypeVar("ReportedT", bound=Reported)
-
-
-def _make_storable(execution: ReportedT) -> ReportedT:
-    """`execution` with 0 for what is no number, and without half surrogate pairs. The reason says
-    what it was."""
-    changes: dict[str, object] = {}
-    for field in msgspec.structs.fields(execution):
-        value = getattr(execution, field.name)
-        if isinstance(value, Decimal) and not value.is_finite():
-            changes[field.name] = Decimal(0)
-        elif isinstance(value, str):
-            changes[field.name] = _make_text_storable(value)
-    return msgspec.structs.replace(execution, **changes)
-
-
-def _make_text_storable(text: str) -> str:
-    return text.encode(errors="replace").decode()
 
 
 def _owner_of(execution: Reported) -> str:

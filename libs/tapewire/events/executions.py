@@ -41,12 +41,16 @@ class ReportedExecution(
 
 
 @event("execution.unmatched", subject="ev.{user}.executions.{executionKey}")
-class ExecutionUnmatched(Event, frozen=True, kw_only=True):
+class ExecutionUnmatched(Event, frozen=True, kw_only=True, omit_defaults=True):
     """An execution could not be booked. It is tried again, and parked with an alert to operators if
-    that does not help."""
+    that does not help. One with invalid values is never booked."""
 
     execution: Annotated[ReportedExecution, about("what the venue reported")]
     reason: Annotated[str, about("why it could not be booked")]
+    invalid_values: Annotated[
+        dict[str, str],
+        about("what no execution can have, as text, by its field; the field is empty instead"),
+    ] = {}
 
 
 class ReportedCorrection(
@@ -71,9 +75,14 @@ class ReportedCorrection(
 
 
 @event("execution.correction_unmatched", subject="ev.{user}.executions.{executionKey}")
-class CorrectionUnmatched(Event, frozen=True, kw_only=True):
+class CorrectionUnmatched(Event, frozen=True, kw_only=True, omit_defaults=True):
     """A correction could not be booked. It is tried again, because its execution may have been
-    booked meanwhile, and parked with an alert to operators if that does not help."""
+    booked meanwhile, and parked with an alert to operators if that does not help. One with invalid
+    values is never booked."""
 
     correction: Annotated[ReportedCorrection, about("what the venue reported")]
     reason: Annotated[str, about("why it could not be booked")]
+    invalid_values: Annotated[
+        dict[str, str],
+        about("what no execution can have, as text, by its field; the field is empty instead"),
+    ] = {}
