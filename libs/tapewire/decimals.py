@@ -110,3 +110,9 @@ def abbreviate(value: object) -> str:
     """Return `value` as text for an error message, cut to `MAX_SHOWN_CHARACTERS`."""
     text = str(value)
     return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…"
+
+
+def scale(number: Decimal, multiplier: int, divisor: int, places: int) -> Decimal:
+    """``number * multiplier / divisor``, rounded half to even to `places`."""
+    product = WIDE_CONTEXT.multiply(number, Decimal(multiplier))
+    return normalize(round_half_even(WIDE_CONTEXT.divide(product, Decimal(divisor)), places))

@@ -30,6 +30,7 @@ from tapewire_services.alerts.event_consumers import (
 from tapewire_services.alerts.notification_writer import NotificationWriter
 from tapewire_services.alerts.notifications_service import NotificationsService
 from tapewire_services.alerts.price_monitor import PriceMonitor
+from tapewire_services.alerts.rule_splits import FILTER, SUBSCRIPTION, RuleSplitConsumer
 from tapewire_services.alerts.rule_trigger import RuleTrigger
 from tapewire_services.alerts.service import AlertsService
 
@@ -53,7 +54,14 @@ async def wiring(app: App, arrival_time: ArrivalTime | None = None) -> None:
     app.spawn(price_monitor.restore_extremes(), name="price extremes")
 
     # 4. Each in one process only: trigger rules, and write the notifications that events cause.
-    _run_leased_triggers(app, quote_cache, price_monitor, armed_rules, rule_trigger)
+    splits = CatchUpSubscription(
+        app.log,
+        app.views,
+        name=SUBSCRIPTION,
+        filter_=FILTER,
+        make_consumer=lambda: RuleSplitConsumer(command_handler, app.log),
+    )
+    _run_leased_triggers(app, quote_cache, price_monitor, armed_rules, rule_trigger, splits)
     _run_leased_notifications(app, writer)
 
     # 5. The users' views and histories.
@@ -84,12 +92,13 @@ def _run_leased_triggers(
     price_monitor: PriceMonitor,
     armed_rules: ArmedRuleIndex,
     rule_trigger: RuleTrigger,
+    splits: CatchUpSubscription[RuleSplitConsumer],
 ) -> None:
     subscriptions = _subscribe(
         app, RULE_TRIGGER_FILTERS, lambda: EventRuleConsumer(armed_rules, rule_trigger)
     )
     progress = ProgressReporter(
-        [*subscriptions, armed_rules.subscription],
+        [*subscriptions, armed_rules.subscription, splits],
         flush=price_monitor.save_extremes,
         pending_count=lambda: price_monitor.pending_count,
         # A quote is evaluated as soon as it is cached.
@@ -97,7 +106,9 @@ def _run_leased_triggers(
     )
     app.run_leased(
         "alerts",
-        lambda: _run_together(price_monitor.run(), *(one.run() for one in subscriptions)),
+        lambda: _run_together(
+            price_monitor.run(), splits.run(), *(one.run() for one in subscriptions)
+        ),
         progress.endpoints(),
     )
 

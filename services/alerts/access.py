@@ -7,6 +7,7 @@ from tapewire.views import AlertHistory, NotificationHistory, NotificationsView,
 from tapewire_services.alerts.armed_rule_index import CHECKPOINT_NAME
 from tapewire_services.alerts.event_consumers import NOTIFICATION_FILTERS, RULE_TRIGGER_FILTERS
 from tapewire_services.alerts.price_monitor import EXTREMES_CHECKPOINT_NAME
+from tapewire_services.alerts.rule_splits import SUBSCRIPTION as RULE_SPLITS
 
 ACCESS = service_access(
     alerts.SERVICE,
@@ -15,6 +16,7 @@ ACCESS = service_access(
     histories=(NotificationHistory,),
     checkpoints=(
         CHECKPOINT_NAME,
+        RULE_SPLITS,
         *RULE_TRIGGER_FILTERS,
         *NOTIFICATION_FILTERS,
         f"{EXTREMES_CHECKPOINT_NAME}.*",

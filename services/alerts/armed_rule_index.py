@@ -11,10 +11,11 @@ from typing import Protocol
 
 import structlog
 
-from tapewire.events import RuleKind, Undecodable, UnknownType
+from tapewire.events import RuleKind, SplitExecuted, Undecodable, UnknownType
 from tapewire.log import BadSubject, EventLog, LatestValueStore, RecordedEvent, Unavailable, pattern
 from tapewire.log.catch_up_subscription import CatchUpSubscription, EventConsumer
 from tapewire.log.erasures import erasure_of
+from tapewire.log.splits import split_of
 from tapewire_services.alerts.domain.armed_rules import ArmedRule, ArmedRulesProjection
 
 RULES_FILTER = pattern(domain="rules")
@@ -34,6 +35,9 @@ class ArmedRuleObserver(Protocol):
 
     def on_percent_move_symbols(self, symbols: set[str]) -> None:
         """The symbols whose past prices percent-move rules look back on."""
+
+    def on_split(self, split: SplitExecuted) -> None:
+        """The shares of a symbol are split: its past prices are of no interest any more."""
 
     def on_reset(self) -> None:
         """All earlier changes are void: the index is built again."""
@@ -131,6 +135,10 @@ class _RuleEventConsumer(EventConsumer):
         """Fold one event. Return the ids of the rules that it changes."""
         erasure = erasure_of(recorded)
         forgotten = [] if erasure is None else self._projection.forget_user(erasure)
+        split = split_of(recorded)
+        if split is not None:
+            self._observer.on_split(split)
+            forgotten = self._projection.begin_split(split)
         try:
             rule_id = self._projection.apply(recorded)
         except (UnknownType, Undecodable, BadSubject) as error:

@@ -14,7 +14,7 @@ import random
 import msgspec
 import structlog
 
-from tapewire.events import CODEC
+from tapewire.events import CODEC, SplitExecuted
 from tapewire.log import LatestValueStore, LogError
 from tapewire.log.arrival_time import ArrivalTime, steady_time
 from tapewire.log.backoff import Backoff, new_rng
@@ -84,6 +84,11 @@ class PriceMonitor:
                 self._evaluate_newest(symbol)
         self._percent_move_symbols = symbols
         self._symbols_changed.set()
+
+    def on_split(self, split: SplitExecuted) -> None:
+        """Hold back the quote of the symbol, and forget its past prices."""
+        self._quote_cache.add_split(split)
+        self._evaluator.forget_prices(split.symbol)
 
     def on_reset(self) -> None:
         """Remove all rules and hits; the rules are read again."""

@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 
 from tapewire.events import CATALOGUE
 from tapewire.log import new_id
+from tapewire.log.backoff import new_rng
 from tapewire.log.jetstream.journal_growth import GrowthMeter
+from tapewire.log.splits import SplitFollower
 from tapewire.runtime import App, run
 from tapewire.runtime.broadcast import Broadcast
 from tapewire.runtime.contracts import bars
@@ -160,6 +162,8 @@ def _start_engine(app: App) -> Engine:
     )
     for name, task in engine.background_tasks().items():
         app.spawn(task, name=name)
+    splits = SplitFollower(app.log, engine.quote_feed.add_split, new_rng())
+    app.spawn(splits.run(), name="splits")
     tick = min(
         MAX_TICK_SECONDS,
         app.settings.keepalive_interval / 4,

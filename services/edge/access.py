@@ -9,6 +9,7 @@ _NOT_FOR_BROWSERS = (
     "svc.insights.add",
     "svc.insights.load",
     "svc.orders.correct",
+    "svc.orders.split",
 )
 
 ACCESS = service_access(

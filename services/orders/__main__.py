@@ -26,6 +26,7 @@ from tapewire_services.orders.exposure_gate import ExposureGate
 from tapewire_services.orders.open_order_limit import OpenOrderLimit, count_open_orders
 from tapewire_services.orders.service import OrdersService
 from tapewire_services.orders.symbol_check import SymbolCheck
+from tapewire_services.orders.symbol_splits import SymbolSplits
 
 
 async def wiring(app: App) -> None:
@@ -61,7 +62,16 @@ async def wiring(app: App) -> None:
         # A broker handles a quote as soon as it is cached.
         quote_times=quote_cache.fresh_timestamps,  # nothing is executed at the others
     )
-    app.run_leased(LEASE, runner.run, progress.endpoints())
+    splits = SymbolSplits(
+        app.log,
+        runner,
+        quote_cache.add_split,
+        app.quotes.bounds,
+        quote_cache.knows_symbol,
+        holds_lease,
+    )
+    split_endpoint = Endpoint(contract.SplitSymbol, splits.split)
+    app.run_leased(LEASE, runner.run, {**progress.endpoints(), contract.SPLIT: split_endpoint})
 
     # 4. Executions that fitted no order when they were reported.
     await app.subscribe_durable(SUBSCRIPTION, FILTER, booking.retry_unmatched)
@@ -96,6 +106,7 @@ async def wiring(app: App) -> None:
         exposure_gate=ExposureGate(app.is_journal_nearly_full, load_positions),
         buying_power=None if terms.max_leverage is None else buying_power,
         broker_confirms_at_once=broker.confirms_at_once,
+        count_splits=quote_cache.split_count,
     )
     await app.serve_requests(
         {

@@ -28,6 +28,7 @@ from tapewire.events import (
     QuotedOffer,
     ReportedCorrection,
     ReportedExecution,
+    SplitExecuted,
     Undecodable,
     UnknownType,
     WaitingReason,
@@ -54,6 +55,7 @@ from tapewire_services.orders.domain.commands import (
     RejectCancelCommand,
     RejectOrderCommand,
     RejectReplaceCommand,
+    SplitOrderCommand,
     TriggerOrderCommand,
 )
 from tapewire_services.orders.domain.open_orders import loses_priority
@@ -117,6 +119,13 @@ class BrokerReporter(BrokerReports):
             except (LogError, TooManyConflicts, UnknownType, Undecodable) as error:
                 logger.warning("report.failed", command_id=reported.execution_id, error=str(error))
                 await backoff.wait()
+
+    async def split_order(self, order: OpenOrder, split: SplitExecuted) -> OpenOrder:
+        """Give an open order the terms of the new shares."""
+        id_ = f"{order.order.order_id}:split:{split.number}"
+        return await self._report(
+            order, SplitOrderCommand(id=id_, at=self._clock(), user=order.user, split=split)
+        )
 
     async def canceled(self, order: OpenOrder, reason: str) -> OpenOrder:
         id_, reason = f"{order.order.order_id}:cancel", _make_storable(reason)
@@ -190,6 +199,7 @@ class BrokerReporter(BrokerReports):
             quoted_at=quoted_at,
             offer=offer,
             fee=fee,
+            splits=order.order.splits,
         )
         return await self._report(order, command)
 

@@ -12,41 +12,27 @@ suspended, and its user was told that the outcome is unknown. Such an order is r
 being executed at a price that nobody has seen. Start at `BrokerRunner`.
 """
 
-import asyncio
+import contextlib
 import random
-from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
-import structlog
-
-from tapewire.brokers import BadSetting, Broker, BrokerReports, OpenOrder
-from tapewire.events import OrderPlaced, Undecodable, UnknownType, UserErased
-from tapewire.log import EventLog, LatestValueStore, RecordedEvent, Unavailable, pattern
-from tapewire.log.backoff import Backoff, new_rng
-from tapewire.log.catch_up_subscription import CatchUpSubscription, EventConsumer
-from tapewire.log.erasures import erasure_of
+from tapewire.brokers import BadSetting
+from tapewire.log import EventLog, LatestValueStore, pattern
+from tapewire.log.backoff import new_rng
+from tapewire.log.catch_up_subscription import CatchUpSubscription
+from tapewire_services.orders.broker_consumer import BrokerConsumer, BrokerMaker, first_error
 from tapewire_services.orders.broker_health import BrokerHealth
-from tapewire_services.orders.domain.open_orders import OpenOrders
+from tapewire_services.orders.broker_reporter import BrokerReporter
+from tapewire_services.orders.paper_broker import PaperBroker
 
 LEASE = "paper-broker"
 """The lease of the broker, whichever it is: processes of earlier versions know it by this name."""
 ORDERS_FILTER = pattern(domain="orders")
 CHECKPOINT_NAME = "book"
-EVENTS_PER_STEP = 256
-"""Events, or orders at the start, that are handled before other tasks get their turn. The lease is
-renewed by one of them."""
 MAX_STORING_TIME = timedelta(seconds=10)
 """How long after its time an order may be stored. More than a request waits, and than the clocks of
 a service and of the message server may differ."""
-LATE_ORDER_REASON = "it was stored too long after it was placed"
-
-STABLE_SECONDS = 10.0
-"""How long a broker must run until the failure of the one before it is forgotten."""
-
-logger = structlog.get_logger("orders.broker")
-
-BrokerMaker = Callable[[OpenOrders], Broker]
-"""Makes a broker; the argument has what earlier brokers left. Raises BadSetting."""
 
 
 class BrokerRunner:
@@ -63,7 +49,7 @@ class BrokerRunner:
         self,
         log: EventLog,
         checkpoint_store: LatestValueStore,
-        reporter: BrokerReports,
+        reporter: BrokerReporter,
         make_broker: BrokerMaker,
         rng: random.Random | None = None,
         max_storing_time: timedelta | None = None,
@@ -91,7 +77,7 @@ class BrokerRunner:
         try:
             await self.subscription.run()
         except* BadSetting as errors:
-            raise _first_error(errors) from None
+            raise first_error(errors) from None
         finally:
             self.health.clear()
 
@@ -100,197 +86,15 @@ class BrokerRunner:
         before the broker has received all open orders."""
         return self.subscription.consumer.pending_count
 
+    def hold_symbol(self, symbol: str) -> AbstractAsyncContextManager[None]:
+        """Execute nothing of `symbol` within the block, which begins when nothing of it is being
+        executed any more. Raises Unavailable while there is no broker."""
+        broker = self.subscription.consumer.broker
+        if isinstance(broker, PaperBroker):
+            return broker.hold_symbol(symbol)
+        return contextlib.nullcontext()
 
-class BrokerConsumer(EventConsumer):
-    """Keeps one broker informed of all orders.
-
-    Until it has caught up, it only folds events. The broker is then made and receives all open
-    orders, and from there on every change.
-    """
-
-    def __init__(
-        self,
-        make_broker: BrokerMaker,
-        reports: BrokerReports,
-        max_storing_time: timedelta | None,
-        health: BrokerHealth,
-        rng: random.Random,
-    ) -> None:
-        self._make_broker = make_broker
-        self._reports = reports
-        self._max_storing_time = max_storing_time
-        self._health = health
-        self._rng = rng
-        self._late_orders: asyncio.Queue[OpenOrder] = asyncio.Queue()
-        self._open_orders = OpenOrders()
-        self._caught_up = asyncio.Event()
-        self._broker: Broker | None = None
-        self._lock = asyncio.Lock()
-        """Held while events are folded, and while a broker receives the open orders."""
-        self._failures: asyncio.Queue[Exception] = asyncio.Queue()
-        """What the broker raised instead of taking over an order."""
-
-    def restore_state(self, state: bytes) -> None:
-        self._open_orders = OpenOrders.decode(state)
-
-    def serialize_state(self) -> bytes:
-        return self._open_orders.encode()
-
-    async def handle(self, events: Sequence[RecordedEvent]) -> None:
-        async with self._lock:
-            for number, recorded in enumerate(events, 1):
-                if not number % EVENTS_PER_STEP:
-                    await asyncio.sleep(0)
-                self._handle_event(recorded)
-
-    async def on_caught_up(self) -> None:
-        for order in self._open_orders.orders():
-            if order.is_late:
-                self._late_orders.put_nowait(order)
-        self._caught_up.set()
-
-    async def run(self) -> None:
-        await self._caught_up.wait()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._run_brokers())
-            tasks.create_task(self._reject_late_orders())
-
-    @property
-    def pending_count(self) -> int:
-        """The number of the broker's reports that wait or are in progress. Raises Unavailable
-        while there is no broker."""
-        if self._broker is None:
-            raise Unavailable("the broker does not run")
-        return self._broker.pending_count + self._late_orders.qsize()
-
-    async def _run_brokers(self) -> None:
-        """Run one broker after the other: each runs until it fails."""
-        backoff, clock = Backoff(self._rng), asyncio.get_running_loop().time
-        while True:
-            started_at = clock()
-            # In a task of its own: Python before 3.13 cannot tell whether a task is being cancelled
-            # after a task group in it has failed.
-            running = asyncio.create_task(self._run_broker())
-            try:
-                await asyncio.wait({running})
-            except asyncio.CancelledError:
-                await _stop(running)
-                raise
-            finally:
-                self._broker = None
-            error = _failure_of(running)
-            if isinstance(error, BadSetting):
-                raise error
-            if clock() - started_at >= STABLE_SECONDS:
-                backoff.reset()
-            reason = f"{type(error).__name__}: {error}"
-            logger.error("broker.failed", reason=reason, exc_info=error)
-            self._health.clear()
-            self._health.set_failure(reason)
-            await backoff.wait()
-            # Without what the failed broker had proposed.
-            self._open_orders = OpenOrders.decode(self._open_orders.encode())
-
-    async def _run_broker(self) -> None:
-        self._failures = asyncio.Queue()
-        async with self._lock:
-            broker = self._make_broker(self._open_orders)
-            for number, order in enumerate(self._open_orders.orders(), 1):
-                if not order.is_late:
-                    broker.add_order(order)
-                if not number % EVENTS_PER_STEP:
-                    await asyncio.sleep(0)
-            self._broker = broker
-        logger.info("broker.started", orders=len(self._open_orders))
-        async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(self._watch(self._failures))
-            await broker.run(self._reports)
-            watching.cancel()
-
-    async def _watch(self, failures: asyncio.Queue[Exception]) -> None:
-        """Forget the failure of the last broker after a while; raise that of this one."""
-        try:
-            async with asyncio.timeout(STABLE_SECONDS):
-                raise await failures.get()
-        except TimeoutError:
-            self._health.set_failure(None)
-        raise await failures.get()
-
-    def _handle_event(self, recorded: RecordedEvent) -> None:
-        erasure = erasure_of(recorded)
-        if erasure is not None:
-            self._forget_user(erasure, recorded.sequence)
-            return
-        order = self._apply_event(recorded)
-        if order is None or not self._caught_up.is_set():
-            return
-        if order.is_late:
-            if isinstance(recorded.event, OrderPlaced):
-                self._late_orders.put_nowait(order)
-        elif isinstance(recorded.event, OrderPlaced):
-            self._pass_on(order, is_new=True)
-        else:
-            self._pass_on(order)
-
-    def _forget_user(self, erasure: UserErased, sequence: int) -> None:
-        for order in self._open_orders.forget_user(erasure, sequence):
-            if not order.is_late:
-                self._pass_on(order)
-
-    def _pass_on(self, order: OpenOrder, *, is_new: bool = False) -> None:
-        """Hand the order to the broker; one that is made later receives it then."""
-        if self._broker is None:
-            return
-        try:
-            if is_new:
-                self._broker.add_order(order)
-            else:
-                self._broker.update_order(order)
-        except Exception as error:  # whatever another package may raise
-            self._failures.put_nowait(error)
-            self._broker = None
-
-    async def _reject_late_orders(self) -> None:
-        while True:
-            late = await self._late_orders.get()
-            logger.warning("broker.late_order", order_id=late.order.order_id, user_id=late.user)
-            await self._reports.rejected(late, LATE_ORDER_REASON)
-
-    def _apply_event(self, recorded: RecordedEvent) -> OpenOrder | None:
-        try:
-            order = self._open_orders.apply(recorded)
-            if order is not None and self._is_stored_late(recorded):
-                return self._open_orders.mark_late(order)
-            return order
-        except (UnknownType, Undecodable) as error:
-            logger.error("event.skipped", sequence=recorded.sequence, error=str(error))
-            return None
-
-    def _is_stored_late(self, recorded: RecordedEvent) -> bool:
-        event = recorded.event
-        if self._max_storing_time is None or not isinstance(event, OrderPlaced):
-            return False
-        return recorded.time - event.order.timestamp > self._max_storing_time
-
-
-async def _stop(running: asyncio.Task[None]) -> None:
-    """Cancel a broker, and wait until it has ended."""
-    running.cancel()
-    await asyncio.wait({running})
-    if not running.cancelled() and running.exception() is not None:
-        logger.warning("broker.stop_failed", error=str(_failure_of(running)))
-
-
-def _failure_of(ended: asyncio.Task[None]) -> Exception:
-    """Why a broker that nobody has cancelled has ended."""
-    if ended.cancelled():
-        return RuntimeError("its run has cancelled itself")
-    error = ended.exception()
-    return RuntimeError("its run has returned") if error is None else _first_error(error)
-
-
-def _first_error(error: BaseException) -> Exception:
-    """The error that a group of errors consists of, the first one if there are several."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error if isinstance(error, Exception) else RuntimeError(repr(error))
+    def unsplit_count(self, symbol: str) -> int:
+        """How many open orders have not the terms of the symbol's last split yet. Raises
+        Unavailable before they are known."""
+        return self.subscription.consumer.unsplit_count(symbol)

@@ -1,24 +1,24 @@
 """The paper broker: a simulated broker that fills orders against live quotes.
 
-It accepts orders, keeps them in an `OrderBook` and executes them against the quotes of a
+It accepts orders, keeps them in a `SplitBook` and executes them against the quotes of a
 `QuoteCache`. It also reports what an order waits for that it cannot execute, triggers stops, and
 cancels what must not rest any longer. Start at `PaperBroker`.
 """
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Self
 
 from tapewire.brokers import MAX_CONCURRENT_REPORTS, Broker, BrokerReports, OpenOrder
 from tapewire.decimals import WIDE_CONTEXT, normalize, round_half_even
-from tapewire.events import NO_FEE, TimeInForce
+from tapewire.events import NO_FEE, SplitExecuted, TimeInForce
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime.contracts.orders import NOTHING_TO_REDUCE
 from tapewire.values import MAX_PLACES
 from tapewire_services.orders.domain.open_orders import OpenOrders
-from tapewire_services.orders.domain.order_book import OrderBook
 from tapewire_services.orders.domain.proposals import (
     DAY_IS_OVER,
     PendingCancel,
@@ -26,6 +26,7 @@ from tapewire_services.orders.domain.proposals import (
     PendingExecution,
     PendingTrigger,
 )
+from tapewire_services.orders.domain.split_book import SplitBook
 from tapewire_services.orders.domain.trading_day import MIDNIGHT, end_of_day
 from tapewire_services.orders.domain.waiting_monitor import WaitingChange, WaitingMonitor
 
@@ -34,6 +35,7 @@ MAX_CONCURRENT_WAITING_CHANGES = 16
 CHECK_EXPIRY_SECONDS = 1.0
 """How often the broker looks for day orders that expire."""
 CHECK_WAITING_SECONDS = 0.1
+HOLD_POLL_SECONDS = 0.02
 MAX_SOURCE_LAG = timedelta(minutes=5)
 """A quote that its producer dated longer before it was stored is an old one. A producer's clock may
 be behind, but not by so much."""
@@ -72,8 +74,11 @@ class PaperBroker(Broker):
         self._day_end = day_end
         self._day_orders: dict[str, datetime] = {}
         """When each open day order expires."""
-        self._is_stale = is_stale or self._is_stale_quote
-        self._book = OrderBook()
+        self._is_stale_by_age = is_stale or self._is_stale_quote
+        self._held_symbols: set[str] = set()
+        self._withdrawn: set[str] = set()
+        """Orders of a symbol that was split, until they have the terms of the new shares."""
+        self._book = SplitBook()
         self._waiting = WaitingMonitor(self._book, self._is_stale)
         self._waiting_changes_in_progress = 0
         self._has_waiting_orders = asyncio.Event()
@@ -107,10 +112,35 @@ class PaperBroker(Broker):
             self._work_queue.put_nowait(order)
 
     def update_order(self, order: OpenOrder) -> None:
-        self._book.update_order(order)
+        if order.order.order_id not in self._withdrawn:
+            self._book.update_order(order)
+        elif not order.order.status.is_open:
+            self._withdrawn.discard(order.order.order_id)
+        elif order.order.splits >= self._quote_cache.split_count(order.order.symbol):
+            self._withdrawn.discard(order.order.order_id)
+            self._book.add_order(order)
         if not order.order.status.is_open:
             self._day_orders.pop(order.order.order_id, None)
         self._match_symbol(order.order.symbol)
+
+    @contextlib.asynccontextmanager
+    async def hold_symbol(self, symbol: str) -> AsyncIterator[None]:
+        """Execute and trigger nothing of `symbol` within the block, which begins when no report of
+        an execution of it is in progress any more."""
+        self._held_symbols.add(symbol)
+        try:
+            while self._book.has_in_flight(symbol):  # noqa: ASYNC110 - workers end flights
+                await asyncio.sleep(HOLD_POLL_SECONDS)
+            yield
+        finally:
+            self._held_symbols.discard(symbol)
+            self._match_symbol(symbol)
+
+    def symbol_split(self, split: SplitExecuted) -> None:
+        """Execute nothing before there is a quote of the new shares, and no order before it has
+        their terms."""
+        self._quote_cache.add_split(split)
+        self._withdrawn |= self._book.withdraw_orders(split.symbol)
 
     async def run(self, reports: BrokerReports) -> None:
         """The queue holds at most one acceptance, execution or change of an order, and one worker
@@ -129,6 +159,13 @@ class PaperBroker(Broker):
         finally:
             for remove_listener in remove_listeners:
                 remove_listener()
+
+    def _is_stale(self, symbol: str) -> bool:
+        return (
+            symbol in self._held_symbols
+            or self._quote_cache.awaits_quote_after_split(symbol)
+            or self._is_stale_by_age(symbol)
+        )
 
     def _is_stale_quote(self, symbol: str) -> bool:
         cache = self._quote_cache

@@ -73,6 +73,7 @@ class OrdersService:
         exposure_gate: ExposureGate | None = None,
         buying_power: BuyingPowerCheck | None = None,
         broker_confirms_at_once: bool = True,
+        count_splits: Callable[[str], int] = lambda _: 0,
     ) -> None:
         """`broker_confirms_at_once`: the broker can do nothing but what the journal says. Otherwise
         a cancel and a replacement are pending until the broker has answered."""
@@ -87,6 +88,7 @@ class OrdersService:
         self._order_history = HistoryReader(log, checkpoint_store, OrderHistory)
         self._trade_history = HistoryReader(log, checkpoint_store, TradeHistory)
         self._clock = clock
+        self._count_splits = count_splits
 
     async def place(self, request: PlaceOrder, context: RequestContext) -> OrderReply:
         """Place the order, or return the one that exists under its clientOrderId."""
@@ -251,6 +253,7 @@ class OrdersService:
             stop_price=request.stop_price,
             time_in_force=request.time_in_force,
             reduce_only=request.reduce_only,
+            splits=self._count_splits(request.symbol) if request.splits is None else request.splits,
         )
 
 

@@ -22,12 +22,14 @@ import structlog
 from tapewire.events import (
     Position,
     PositionEvent,
+    SplitExecuted,
     TradeCorrected,
     Undecodable,
     UnknownType,
     UserErased,
 )
 from tapewire.log import (
+    EVERYBODY,
     AlreadyStored,
     BadSubject,
     CommandRejected,
@@ -43,12 +45,13 @@ from tapewire.log import (
 )
 from tapewire.log.page_reader import read_pages
 from tapewire.log.ports import MAX_BATCH_EVENTS
-from tapewire_services.positions.domain.corrections import Trade, refold_position
+from tapewire_services.positions.domain.corrections import Change, Trade, refold_position
 from tapewire_services.positions.domain.position import (
     POSITION_DECIDER,
     Command,
     CorrectPositionCommand,
     PositionKey,
+    SplitPositionCommand,
     State,
     TradedState,
     build_trade_command,
@@ -103,15 +106,15 @@ class PositionRepository:
             self._evict(key)
 
     async def apply_trades(self, events: Sequence[RecordedEvent]) -> dict[PositionKey, Position]:
-        """Store what the trades among `events` make of the positions, unless it is stored already.
-        Returns the positions concerned, as they are afterwards. An event that cannot be read or
-        used is logged and skipped.
+        """Store what the trades, their corrections and the splits among `events` make of the
+        positions, unless it is stored already. A page with a split has no other event. Returns the
+        positions concerned, as they are afterwards. An event that cannot be read or used is logged
+        and skipped.
 
         Raises:
             LogError: Not everything is stored. Any process may apply the same events again.
         """
-        parsed = [await self._parse_trade(recorded) for recorded in events]
-        trades = [trade for trade in parsed if trade is not None]
+        trades = [one for recorded in events for one in await self._parse_event(recorded)]
         for start in range(0, len(trades), MAX_TRADES_PER_APPEND):
             await self._append_events(trades[start : start + MAX_TRADES_PER_APPEND])
         after = await self._load_all({trade.key for trade in trades})
@@ -174,11 +177,14 @@ class PositionRepository:
         self._open.pop(key, None)
         self._closed.pop(key, None)
 
-    async def _parse_trade(self, recorded: RecordedEvent) -> _PendingTrade | None:
+    async def _parse_event(self, recorded: RecordedEvent) -> list[_PendingTrade]:
+        """What the event gives to positions: a split to each open one of its symbol."""
         try:
             event, user = recorded.event, recorded.event_subject.owner
+            if isinstance(event, SplitExecuted):
+                return self._parse_split(recorded, event)
             if not isinstance(event, Trade):
-                return None
+                return []
             key, id_ = PositionKey(user, event.symbol), recorded.metadata.id
             if isinstance(event, TradeCorrected):
                 position = await self._refold_position(key, recorded.sequence, event)
@@ -193,21 +199,35 @@ class PositionRepository:
                 command = build_trade_command(id_, user, recorded.sequence, event)
         except (UnknownType, Undecodable, BadSubject, CommandRejected) as error:
             logger.error("event.skipped", sequence=recorded.sequence, error=str(error))
-            return None
-        return _PendingTrade(key, command, recorded.metadata)
+            return []
+        return [_PendingTrade(key, command, recorded.metadata)]
+
+    def _parse_split(self, recorded: RecordedEvent, split: SplitExecuted) -> list[_PendingTrade]:
+        keys = sorted(key for key in self._open if key.symbol == split.symbol)
+        return [
+            _PendingTrade(
+                key,
+                SplitPositionCommand(
+                    id=recorded.metadata.id, user=key.user, sequence=recorded.sequence, split=split
+                ),
+                recorded.metadata,
+            )
+            for key in keys
+        ]
 
     async def _refold_position(
         self, key: PositionKey, sequence: int, correction: TradeCorrected
     ) -> Position:
         """The position after `correction`, whose event is at `sequence`."""
-        history: list[tuple[int, Trade]] = []
+        history: list[tuple[int, Change]] = []
         base, after = await self._find_base(key)
-        filter_ = pattern(owner=key.user, domain="trades")
-        async for events in read_pages(self._log, filter_, after=after, up_to=sequence):
-            for recorded in events:
-                event = _decode_trade(recorded)
-                if event is not None and event.symbol == key.symbol:
-                    history.append((recorded.sequence, event))
+        for owner in (EVERYBODY, key.user):
+            filter_ = pattern(owner=owner, domain="trades")
+            async for events in read_pages(self._log, filter_, after=after, up_to=sequence):
+                for recorded in events:
+                    event = _decode_change(recorded)
+                    if event is not None and event.symbol == key.symbol:
+                        history.append((recorded.sequence, event))
         return refold_position(base, key.user, history, correction)
 
     async def _find_base(self, key: PositionKey) -> tuple[State, int]:
@@ -224,12 +244,12 @@ class PositionRepository:
         return state, state.trade_sequence if isinstance(state, TradedState) else 0
 
 
-def _decode_trade(recorded: RecordedEvent) -> Trade | None:
+def _decode_change(recorded: RecordedEvent) -> Change | None:
     try:
         event = recorded.event
     except (UnknownType, Undecodable):
         return None
-    return event if isinstance(event, Trade) else None
+    return event if isinstance(event, Change) else None
 
 
 def _decide_trades(

@@ -19,7 +19,7 @@ from decimal import Decimal
 import msgspec
 import structlog
 
-from tapewire.events import CODEC, Position, PositionValued, UserErased
+from tapewire.events import CODEC, Position, PositionValued, SplitExecuted, UserErased
 from tapewire.log import LatestValueStore, LogError, encode_token
 from tapewire.log.backoff import new_rng, retry
 from tapewire.log.quote_cache import QuoteCache
@@ -103,6 +103,10 @@ class PositionValuer:
         if self._caught_up.is_set():
             self._closed_positions[key] = position
             self._wake.set()
+
+    def add_split(self, split: SplitExecuted) -> None:
+        """Value nothing of the symbol before there is a quote of the new shares."""
+        self._quote_cache.add_split(split)
 
     def forget_user(self, erasure: UserErased) -> None:
         """Publish nothing more of the erased user, not even that the positions are closed."""

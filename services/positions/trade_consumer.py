@@ -1,14 +1,15 @@
 """Applies trades in the order of the log, in the one process that holds the lease.
 
-A catch-up subscription reads all trades. `TradeConsumer` stores what they make of the positions
-and keeps the valuer up to date. The checkpoint holds every open position as the log has it, so the
-next holder of the lease reads only the trades since. Without a checkpoint (it may outgrow what the
-server accepts) all trades are applied again, which changes nothing. Start at `subscribe_to_trades`.
+A catch-up subscription reads all trades, their corrections, and splits. `TradeConsumer` stores what
+they make of the positions and keeps the valuer up to date. The checkpoint holds every open position
+as the log has it, so the next holder of the lease reads only the trades since. Without a checkpoint
+(it may outgrow what the server accepts) all trades are applied again, which changes nothing. Start
+at `subscribe_to_trades`.
 """
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,7 @@ from tapewire.log import EventLog, LatestValueStore, RecordedEvent, Versioned, p
 from tapewire.log.catch_up_subscription import CatchUpSubscription, EventConsumer
 from tapewire.log.erasures import split_at_erasures
 from tapewire.log.quote_cache import QuoteCache
+from tapewire.log.splits import split_of
 from tapewire_services.positions.domain.position import PositionKey, TradedState
 from tapewire_services.positions.equity_sampler import EquitySampler
 from tapewire_services.positions.position_repository import PositionRepository
@@ -105,8 +107,12 @@ class TradeConsumer(EventConsumer):
 
     async def handle(self, events: Sequence[RecordedEvent]) -> None:
         for part, erasure in split_at_erasures(events):
-            for key, position in (await self._repository.apply_trades(part)).items():
-                self._update_position(key, position)
+            for page in _part_at_splits(part):
+                split = split_of(page[0])
+                if split is not None:
+                    self._valuer.add_split(split)
+                for key, position in (await self._repository.apply_trades(page)).items():
+                    self._update_position(key, position)
             if erasure is not None:
                 self._repository.forget_user(erasure)
                 self._valuer.forget_user(erasure)
@@ -132,6 +138,19 @@ class TradeConsumer(EventConsumer):
         self._valuer.update_position(key, position)
         if self._sampler is not None:
             self._sampler.update_position(key, position)
+
+
+def _part_at_splits(events: Sequence[RecordedEvent]) -> Iterator[Sequence[RecordedEvent]]:
+    """The events in parts, each split by itself: it concerns the positions as they are then."""
+    start = 0
+    for index, recorded in enumerate(events):
+        if split_of(recorded) is not None:
+            if index > start:
+                yield events[start:index]
+            yield events[index : index + 1]
+            start = index + 1
+    if start < len(events):
+        yield events[start:]
 
 
 def decode_checkpoint_rows(state: bytes) -> list[dict[str, Any]]:

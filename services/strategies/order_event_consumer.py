@@ -6,16 +6,22 @@ are updated concurrently, each in the order of the log. The only state is the po
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any
 
 import structlog
 
 from tapewire.events import (
+    Event,
     ExecutionException,
     OrderEvent,
     OrderExecutionCorrected,
     OrderFilled,
     OrderWaiting,
+    SplitExecuted,
+    Strategy,
+    StrategyEvent,
+    StrategyStatus,
     Undecodable,
     UnknownType,
 )
@@ -23,12 +29,16 @@ from tapewire.log import (
     BadSubject,
     CommandHandler,
     CommandRejected,
+    EventLog,
     EventSubject,
     LogError,
     RecordedEvent,
     TooManyConflicts,
+    pattern,
 )
 from tapewire.log.catch_up_subscription import EventConsumer
+from tapewire.log.page_reader import read_pages
+from tapewire.log.splits import split_of
 from tapewire.runtime.contracts.orders import NOTHING_TO_REDUCE
 from tapewire_services.strategies.domain.commands import (
     ApplyFillCommand,
@@ -36,6 +46,7 @@ from tapewire_services.strategies.domain.commands import (
     CorrectFillCommand,
     EndOrderCommand,
     NoteOrderWaitingCommand,
+    SplitStrategyCommand,
 )
 from tapewire_services.strategies.domain.strategy import State
 
@@ -48,26 +59,49 @@ logger = structlog.get_logger("strategies")
 class OrderEventConsumer(EventConsumer):
     """Consumes ``ev.*.orders.>``."""
 
-    def __init__(self, command_handler: CommandHandler[State, Command]) -> None:
+    def __init__(self, command_handler: CommandHandler[State, Command], log: EventLog) -> None:
         self._command_handler = command_handler
+        self._log = log
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_STRATEGIES)
 
     async def handle(self, events: Sequence[RecordedEvent]) -> None:
         """Update the strategies that `events` concern. Raises LogError; handling the same events
-        again is safe."""
+        again is safe. A split comes after everything that was executed of the old shares, and
+        before anything of the new ones."""
+        start = 0
+        for index, recorded in enumerate(events):
+            split = split_of(recorded)
+            if split is not None:
+                await self._handle_part(events[start:index])
+                await self._split_strategies(recorded.sequence, split)
+                start = index + 1
+        await self._handle_part(events[start:])
+
+    async def _split_strategies(self, sequence: int, split: SplitExecuted) -> None:
+        """Give every strategy of the symbol, active or not, the terms of the new shares."""
+        strategies: dict[str, tuple[RecordedEvent, Strategy]] = {}
+        filter_ = pattern(domain="strategies")
+        async for events in read_pages(self._log, filter_, after=0, up_to=sequence):
+            for recorded in events:
+                event = _decode(recorded)
+                if isinstance(event, StrategyEvent) and event.strategy.symbol == split.symbol:
+                    strategies[recorded.subject] = recorded, event.strategy
+        commands = [
+            (recorded, _to_split_command(recorded, strategy, split))
+            for recorded, strategy in strategies.values()
+            if strategy.status is not StrategyStatus.DELETED
+        ]
+        await _gather(self._handle_commands([one]) for one in commands)
+        logger.info("strategies.split", symbol=split.symbol, count=len(commands))
+
+    async def _handle_part(self, events: Sequence[RecordedEvent]) -> None:
         commands_by_subject: dict[str, list[tuple[RecordedEvent, Command]]] = {}
         for recorded in events:
             command = _to_command(recorded)
             if command is not None:
                 subject = EventSubject(command.user, "strategies", command.strategy_id)
                 commands_by_subject.setdefault(str(subject), []).append((recorded, command))
-        outcomes = await asyncio.gather(
-            *(self._handle_commands(commands) for commands in commands_by_subject.values()),
-            return_exceptions=True,
-        )
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        await _gather(self._handle_commands(commands) for commands in commands_by_subject.values())
 
     async def _handle_commands(self, commands: Sequence[tuple[RecordedEvent, Command]]) -> None:
         async with self._slots:
@@ -89,6 +123,30 @@ class OrderEventConsumer(EventConsumer):
             raise LogError(str(error)) from error
         except (UnknownType, Undecodable) as error:
             logger.error("strategy.unreadable", subject=str(subject), error=str(error))
+
+
+async def _gather(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run all to their end, then raise the first error."""
+    for outcome in await asyncio.gather(*coroutines, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+def _decode(recorded: RecordedEvent) -> Event | None:
+    try:
+        return recorded.event
+    except (UnknownType, Undecodable):
+        return None
+
+
+def _to_split_command(recorded: RecordedEvent, strategy: Strategy, split: SplitExecuted) -> Command:
+    return SplitStrategyCommand(
+        id=f"{strategy.strategy_id}:split:{split.number}",
+        at=split.timestamp,
+        user=recorded.event_subject.owner,
+        strategy_id=strategy.strategy_id,
+        split=split,
+    )
 
 
 def _to_command(recorded: RecordedEvent) -> Command | None:

@@ -77,10 +77,15 @@ class NatsOrderClient:
 
 
 async def place_until_answered(
-    order_client: OrderClient, tracked: TrackedStrategy, order: StrategyOrder, rng: random.Random
+    order_client: OrderClient,
+    tracked: TrackedStrategy,
+    order: StrategyOrder,
+    rng: random.Random,
+    split_count: int,
 ) -> str | None:
-    """Place the pending order of `tracked`. Return why it was rejected, or None when it exists."""
-    request = build_place_order(tracked, order)
+    """Place the pending order of `tracked`, whose terms follow that many splits of the symbol.
+    Return why it was rejected, or None when it exists."""
+    request = build_place_order(tracked, order, split_count)
     backoff = Backoff(rng)
     while True:
         try:

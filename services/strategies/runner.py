@@ -13,12 +13,13 @@ from datetime import datetime
 
 import structlog
 
-from tapewire.events import Undecodable, UnknownType
+from tapewire.events import SplitExecuted, Undecodable, UnknownType
 from tapewire.log import BadSubject, LatestValueStore, LogError, RecordedEvent, pattern
 from tapewire.log.backoff import retry
 from tapewire.log.catch_up_subscription import CatchUpSubscription, EventConsumer
 from tapewire.log.erasures import erasure_of
 from tapewire.log.quote_cache import QuoteCache
+from tapewire.log.splits import split_of
 from tapewire.runtime.progress import ProgressReporter
 from tapewire_services.strategies.command_execution import WorkerDependencies
 from tapewire_services.strategies.domain.active_strategies import ActiveStrategies, TrackedStrategy
@@ -65,7 +66,9 @@ class StrategiesRunner:
             checkpoint_store,
             name=FILLS_CHECKPOINT_NAME,
             filter_=ORDERS_FILTER,
-            make_consumer=lambda: OrderEventConsumer(dependencies.command_handler),
+            make_consumer=lambda: OrderEventConsumer(
+                dependencies.command_handler, dependencies.log
+            ),
             rng=dependencies.rng,
         )
         self.progress = ProgressReporter(
@@ -157,12 +160,23 @@ class _StrategyEventConsumer(EventConsumer):
                     if self._checkpoint.done():
                         self._worker_pool.update(stopped)
                 continue
+            split = split_of(recorded)
+            if split is not None:
+                self._begin_split(split)
+                continue
             try:
                 tracked = self._active_strategies.apply(recorded)
             except (UnknownType, Undecodable, BadSubject) as error:
                 logger.error("event.skipped", sequence=recorded.sequence, error=str(error))
                 continue
             if tracked is not None and self._checkpoint.done():
+                self._worker_pool.update(tracked)
+
+    def _begin_split(self, split: SplitExecuted) -> None:
+        marked = self._active_strategies.begin_split(split)
+        if self._checkpoint.done():
+            self._worker_pool.add_split(split)
+            for tracked in marked:
                 self._worker_pool.update(tracked)
 
     async def on_caught_up(self) -> None:

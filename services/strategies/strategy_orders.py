@@ -35,6 +35,9 @@ class OrderedStrategy(Protocol):
     @property
     def protection(self) -> ProtectionState: ...
 
+    @property
+    def split_count(self) -> int: ...
+
     async def execute(self, command: Command, correlation: str) -> str | None: ...
 
     def wake_after(self, seconds: float) -> None: ...
@@ -63,7 +66,10 @@ class StrategyOrders:
         return self._ordered.tracked.strategy
 
     async def advance(self) -> None:
-        """Place or cancel the pending order; begin an exit, or its next closing order."""
+        """Place or cancel the pending order; begin an exit, or its next closing order. Do nothing
+        while the strategy waits for the terms of a split."""
+        if self._ordered.tracked.pending_split is not None:
+            return
         await self._place_order()
         await self._cancel_order()
         await self._trigger_exit()
@@ -73,7 +79,9 @@ class StrategyOrders:
         tracked, order = self._ordered.tracked, self._strategy.order
         if order is None or order.client_order_id == self._last_placed_client_order_id:
             return
-        rejection = await place_until_answered(self._order_client, tracked, order, self._rng)
+        rejection = await place_until_answered(
+            self._order_client, tracked, order, self._rng, self._ordered.split_count
+        )
         self._last_placed_client_order_id = order.client_order_id
         if rejection is not None:
             command = builders.build_end_rejected_order(

@@ -3,13 +3,12 @@
 `on_quote` receives quotes and applies them to the protection at once; `update` receives the
 strategy as the log has it. `run` runs two loops side by side, so a slow or failing decision-maker
 delays no exit: the order loop lets `StrategyOrders` place and cancel orders and begin exits, the
-decision loop asks the decision-maker. The worker owns all state of its strategy. What it gives out
-is built by `domain/command_builders` and stored by `command_execution`.
+decision loop asks the decision-maker. What the worker gives out is built by
+`domain/command_builders` and stored by `command_execution`.
 
-A `StrategyCheckpoint` holds what is not in the log. When a worker in another process resumes from
-it and has missed no price, it handles the newest quote as this worker would have, on the strategy
-as it was then: commands that were already stored have the same ids, and the missing ones are
-stored.
+A `StrategyCheckpoint` holds what is not in the log. A worker in another process that resumes from
+it and has missed no price handles the newest quote as this one would have, on the strategy as it
+was then: commands that were already stored have the same ids, and the missing ones are stored.
 """
 
 import asyncio
@@ -39,7 +38,11 @@ from tapewire_services.strategies.domain.decision_throttling import (
     should_publish,
 )
 from tapewire_services.strategies.domain.exits import closing_side
-from tapewire_services.strategies.domain.protection import ProtectionState, apply_price
+from tapewire_services.strategies.domain.protection import (
+    ProtectionState,
+    apply_price,
+    follow_splits,
+)
 from tapewire_services.strategies.domain.rules import Signal
 from tapewire_services.strategies.domain.trading import rejection_reason
 from tapewire_services.strategies.runner_checkpoint import (
@@ -74,9 +77,8 @@ class StrategyWorker:
         self._decisions = DecisionSession(dependencies.make_decision_maker)
         self._possibly_decided: tuple[PriceUpdated, Strategy] | None = None
         """A quote that the previous worker may have handled, and the strategy as it was then."""
-        self._orders = StrategyOrders(
-            self, dependencies.order_client, clock=dependencies.clock, rng=dependencies.rng
-        )
+        client, clock = dependencies.order_client, dependencies.clock
+        self._orders = StrategyOrders(self, client, clock=clock, rng=dependencies.rng)
         self._last_published: PublishedDecision | None = None
         self._pending_quotes: deque[PriceUpdated] = deque(maxlen=MAX_PENDING_QUOTES)
         self._last_quote: PriceUpdated | None = None
@@ -84,6 +86,7 @@ class StrategyWorker:
         self._quotes_available = asyncio.Event()
         self._strategy_changed = asyncio.Event()
         self._strategy_changed.set()
+        self.split_count = 0  # of the symbol, up to the events that are known
 
     @property
     def tracked(self) -> TrackedStrategy:
@@ -132,10 +135,11 @@ class StrategyWorker:
         """Take over the strategy as the log has it; an older version is ignored."""
         if tracked.sequence < self._tracked.sequence:
             return
-        before, self._tracked = self._strategy, tracked
-        if not self._is_started or tracked.strategy.rule != before.rule:
+        before, self._tracked = self._tracked, tracked
+        is_split = len(tracked.splits) > len(before.splits)
+        if is_split or not self._is_started or tracked.strategy.rule != before.strategy.rule:
             self._decisions.reset()
-        if not self._is_started:
+        if is_split or not self._is_started:
             self._pending_quotes.clear()
         self._strategy_changed.set()
 
@@ -168,8 +172,12 @@ class StrategyWorker:
 
     def _apply_quote(self, quote: PriceUpdated) -> None:
         self._last_quote = quote
+        tracked = self._tracked
+        if tracked.pending_split is not None:
+            return
+        protection = follow_splits(self._protection, tracked.splits)
         self._protection = apply_price(
-            self._protection, self._strategy, self._tracked.position_since, quote.price
+            protection, tracked.strategy, tracked.position_since, quote.price
         )
         if self._protection.touch is not None:
             self._strategy_changed.set()

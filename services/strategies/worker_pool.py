@@ -7,7 +7,7 @@ from datetime import datetime
 import structlog
 
 from tapewire.decimals import abbreviate
-from tapewire.events import PriceUpdated
+from tapewire.events import PriceUpdated, SplitExecuted
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.values import is_price
 from tapewire_services.strategies.command_execution import WorkerDependencies
@@ -71,14 +71,26 @@ class WorkerPool:
                 self._start_worker(key, tracked, checkpoint)
             return
         worker, _ = self._workers[key]
+        was_waiting = worker.tracked.pending_split is not None
         worker.update(tracked)
         if not worker.tracked.is_active:
             self._stop_worker(key)
+        elif was_waiting and worker.tracked.pending_split is None:
+            quote = self._tradable_quote(tracked.strategy.symbol)
+            if quote is not None:
+                worker.on_quote(quote)
+
+    def add_split(self, split: SplitExecuted) -> None:
+        """Hold back quotes of the symbol until there is one of the new shares."""
+        self._quote_cache.add_split(split)
+        for key in self._subjects_by_symbol.get(split.symbol, ()):
+            self._workers[key][0].split_count = split.number
 
     def _start_worker(
         self, key: str, tracked: TrackedStrategy, checkpoint: StrategyCheckpoint | None
     ) -> None:
         worker = StrategyWorker(self._dependencies, tracked, checkpoint)
+        worker.split_count = self._quote_cache.split_count(tracked.strategy.symbol)
         self._workers[key] = (worker, asyncio.create_task(worker.run(), name=f"worker {key}"))
         self._subjects_by_symbol[tracked.strategy.symbol].add(key)
         quote = self._tradable_quote(tracked.strategy.symbol)

@@ -17,7 +17,7 @@ from tapewire.events import (
     TradeExecuted,
 )
 from tapewire.log import RecordedEvent
-from tapewire_services.orders.broker_runner import LATE_ORDER_REASON
+from tapewire_services.orders.broker_consumer import LATE_ORDER_REASON
 from tests.harness.planned_orders import ExpectedEnd, PlannedOrder
 from tests.harness.trader import PlacementAnswer
 from tests.harness.verification import find_recorded_differences

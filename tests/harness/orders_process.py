@@ -32,8 +32,9 @@ from tapewire.runtime.contracts.orders import (
 )
 from tapewire.views import OrderHistory, OrdersView, PositionsView
 from tapewire.views.account import AccountTerms
+from tapewire_services.orders.broker_consumer import BrokerMaker
 from tapewire_services.orders.broker_reporter import BrokerReporter
-from tapewire_services.orders.broker_runner import BrokerMaker, BrokerRunner
+from tapewire_services.orders.broker_runner import BrokerRunner
 from tapewire_services.orders.buying_power import BuyingPowerCheck
 from tapewire_services.orders.domain.commands import Command
 from tapewire_services.orders.domain.order import ORDER_DECIDER

@@ -15,6 +15,7 @@ from tapewire.events import (
     QuotedOffer,
     ReportedCorrection,
     ReportedExecution,
+    SplitExecuted,
     WaitingReason,
 )
 
@@ -151,6 +152,12 @@ class Broker(abc.ABC):
     def update_order(self, order: OpenOrder) -> None:
         """Take over a later state of an added order; the last one is closed. It may result from
         this broker's own report, and may be older than what a report returned. Must not block."""
+
+    def symbol_split(self, split: SplitExecuted) -> None:  # noqa: B027 - an optional hook
+        """The shares of a symbol are split. Each open order of it then arrives by `update_order`
+        with the terms of the new shares (`order.splits`); what the venue does with its orders is
+        between the adapter and the venue. Executions are reported in the new shares from here on.
+        Must not block."""
 
     @abc.abstractmethod
     async def run(self, reports: BrokerReports) -> None:

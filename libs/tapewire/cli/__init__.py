@@ -24,6 +24,7 @@ COMMANDS = {
     "verify": "verify",
     "parked": "parked",
     "execution": "execution",
+    "split": "split",
     "journal": "journal.command",
     "protocol": "protocol.command",
 }

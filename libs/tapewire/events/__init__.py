@@ -16,6 +16,7 @@ from tapewire.events.alerts import (
     RuleDeleted,
     RuleEvent,
     RuleKind,
+    RuleSplit,
     RuleTriggered,
 )
 from tapewire.events.catalogue import (
@@ -55,6 +56,7 @@ from tapewire.events.insights import (
     TagCount,
 )
 from tapewire.events.keys import IdempotencyKeyUsed
+from tapewire.events.order_types import OrderType, TimeInForce
 from tapewire.events.orders import (
     NO_FEE,
     ExecutionException,
@@ -73,14 +75,13 @@ from tapewire.events.orders import (
     OrderReplaced,
     OrderReplaceRejected,
     OrderReplaceRequested,
+    OrderSplit,
     OrderStatus,
     OrderTerms,
     OrderTriggered,
-    OrderType,
     OrderWaiting,
     QuotedOffer,
     Side,
-    TimeInForce,
     WaitingReason,
 )
 from tapewire.events.positions import (
@@ -90,6 +91,7 @@ from tapewire.events.positions import (
     PositionCorrected,
     PositionEvent,
     PositionOpened,
+    PositionSplit,
     PositionValued,
 )
 from tapewire.events.prices import PriceUpdated
@@ -113,6 +115,7 @@ from tapewire.events.reports import (
     StrategyReportedStopped,
     StrategyReportedUpdated,
 )
+from tapewire.events.splits import SplitExecuted, SplitRatio
 from tapewire.events.strategies import (
     Action,
     DecisionMade,
@@ -130,6 +133,7 @@ from tapewire.events.strategies import (
     StrategyOrder,
     StrategyPositionAdjusted,
     StrategySignaled,
+    StrategySplit,
     StrategyStarted,
     StrategyStatus,
     StrategyStopped,
@@ -214,6 +218,7 @@ __all__ = [
     "OrderReportedFailed",
     "OrderReportedPlaced",
     "OrderReportedRejected",
+    "OrderSplit",
     "OrderStatus",
     "OrderTerms",
     "OrderTriggered",
@@ -225,6 +230,7 @@ __all__ = [
     "PositionCorrected",
     "PositionEvent",
     "PositionOpened",
+    "PositionSplit",
     "PositionValued",
     "PriceUpdated",
     "QuotedOffer",
@@ -237,9 +243,12 @@ __all__ = [
     "RuleDeleted",
     "RuleEvent",
     "RuleKind",
+    "RuleSplit",
     "RuleTriggered",
     "Sentiment",
     "Side",
+    "SplitExecuted",
+    "SplitRatio",
     "SseBinding",
     "StopLoss",
     "StopLossExecuted",
@@ -266,6 +275,7 @@ __all__ = [
     "StrategyReportedUpdated",
     "StrategyRule",
     "StrategySignaled",
+    "StrategySplit",
     "StrategyStarted",
     "StrategyStatus",
     "StrategyStopped",

@@ -76,6 +76,12 @@ class RuleArmed(RuleEvent, frozen=True, kw_only=True):
     """The rule may trigger again."""
 
 
+@event("rule.split", subject="ev.{user}.rules.{ruleId}")
+class RuleSplit(RuleEvent, frozen=True, kw_only=True):
+    """The rule's symbol was split: its price is that of the new shares. It stays as armed as it
+    was."""
+
+
 @event("rule.deleted", subject="ev.{user}.rules.{ruleId}")
 class RuleDeleted(RuleEvent, frozen=True, kw_only=True):
     """The rule was deleted."""

@@ -13,44 +13,12 @@ import msgspec
 
 from tapewire.events.catalogue import Event, event
 from tapewire.events.fields import DOLLARS, PER_SHARE, SHARES, UTC_TIME, about
+from tapewire.events.order_types import OrderType, TimeInForce
 
 
 class Side(enum.Enum):
     BUY = "buy"
     SELL = "sell"
-
-
-class OrderType(enum.Enum):
-    """`STOP` becomes a market order, and `STOP_LIMIT` a limit order, once the market has reached
-    the stop price."""
-
-    MARKET = "market"
-    LIMIT = "limit"
-    STOP = "stop"
-    STOP_LIMIT = "stop_limit"
-
-    @property
-    def has_limit_price(self) -> bool:
-        return self in (OrderType.LIMIT, OrderType.STOP_LIMIT)
-
-    @property
-    def has_stop_price(self) -> bool:
-        return self in (OrderType.STOP, OrderType.STOP_LIMIT)
-
-
-class TimeInForce(enum.Enum):
-    """How long an order works: until the end of the `DAY`; until it is canceled (`GTC`); only at
-    once, in part (`IOC`, immediate or cancel) or in full (`FOK`, fill or kill)."""
-
-    DAY = "day"
-    GTC = "gtc"
-    IOC = "ioc"
-    FOK = "fok"
-
-    @property
-    def is_immediate(self) -> bool:
-        """Whether the order never rests."""
-        return self in (TimeInForce.IOC, TimeInForce.FOK)
 
 
 class OrderStatus(enum.Enum):
@@ -175,6 +143,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
         Decimal, about("the fees of its executions, rebates taken off", DOLLARS)
     ] = NO_FEE
     venue_order_id: Annotated[str | None, about("what the broker's venue calls it")] = None
+    splits: Annotated[int, about("the splits of its symbol that its terms follow")] = 0
 
 
 class ExecutionTerms(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -251,6 +220,13 @@ class OrderExecutionCorrected(OrderEvent, frozen=True, kw_only=True, omit_defaul
     number: Annotated[int, about("counts the corrections of the order, from 1")]
     execution_id: Annotated[str | None, about("what the broker's venue calls the execution")] = None
     correction_id: Annotated[str | None, about("what the venue calls the correction")] = None
+
+
+@event("order.split", subject="ev.{user}.orders.{orderId}")
+class OrderSplit(OrderEvent, frozen=True, kw_only=True):
+    """The symbol was split: the order has the quantities and prices of the new shares."""
+
+    split_id: Annotated[str, about("the split")]
 
 
 @event("order.canceled", subject="ev.{user}.orders.{orderId}")

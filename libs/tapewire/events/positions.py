@@ -84,6 +84,12 @@ class PositionCorrected(PositionEvent, frozen=True, kw_only=True):
     make of it with the correction; `trade_sequence` is that of the trade.corrected."""
 
 
+@event("position.split", subject="ev.{user}.positions.{symbol}")
+class PositionSplit(PositionEvent, frozen=True, kw_only=True):
+    """The symbol was split: the holding is in the new shares, at the same cost. `trade_id` and
+    `trade_sequence` are those of the split."""
+
+
 @event("position.valued", subject="mk.{user}.{symbol}", delivery=Delivery.NEWEST_WINS)
 class PositionValued(Event, frozen=True, kw_only=True):
     """The current value of a position: a newest-wins value in MARKET, not an event of the journal.

@@ -14,6 +14,7 @@ import msgspec
 from tapewire.events.catalogue import Event, event
 from tapewire.events.fields import PER_SHARE, SHARES, UTC_TIME, about
 from tapewire.events.orders import ExecutionTerms, Side
+from tapewire.events.splits import SplitRatio
 from tapewire.events.strategy_settings import StopLoss, StrategyRule, TakeProfit
 
 
@@ -255,6 +256,14 @@ class StrategyPositionAdjusted(StrategyEvent, frozen=True, kw_only=True, omit_de
     reason: Annotated[str, about("what changed it, in words")]
     trade_id: Annotated[str | None, about("the trade that was corrected")] = None
     terms: Annotated[ExecutionTerms | None, about("what that trade counts as from here on")] = None
+
+
+@event("strategy.split", subject="ev.{user}.strategies.{strategyId}")
+class StrategySplit(StrategyEvent, frozen=True, kw_only=True):
+    """Its symbol was split: its quantities and its entry price are those of the new shares."""
+
+    split_id: Annotated[str, about("the split")]
+    ratio: Annotated[SplitRatio, about("how many shares take the place of how many")]
 
 
 @event("strategy.deleted", subject="ev.{user}.strategies.{strategyId}")

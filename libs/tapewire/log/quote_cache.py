@@ -15,11 +15,12 @@ from datetime import datetime, timedelta
 import msgspec
 import structlog
 
-from tapewire.events import CODEC, PriceUpdated
+from tapewire.events import CODEC, PriceUpdated, SplitExecuted
 from tapewire.log.backoff import new_rng
 from tapewire.log.freshness import DEFAULT_STALE_SECONDS, QuoteFreshness
 from tapewire.log.ports import LatestValueStore, Unavailable
 from tapewire.log.quote_arrivals import QuoteArrivals
+from tapewire.log.splits import SplitQuotes
 from tapewire.log.stored_value import StoredValue
 from tapewire.log.subjects import decode_token
 from tapewire.log.value_follower import ValueFollower
@@ -65,6 +66,7 @@ class QuoteCache:
         self._arriving_key = ""
         self._stored_at: dict[str, datetime] = {}
         """When the newest quotes were stored; only of those that arrived live."""
+        self._splits = SplitQuotes()
         self._listeners: list[Callable[[str], None]] = []
         self._symbol_added = asyncio.Event()
         self._symbols_complete_at: float | None = None
@@ -100,8 +102,29 @@ class QuoteCache:
         self._freshness_listeners.append(listener)
         return lambda: self._freshness_listeners.remove(listener)
 
+    def add_split(self, split: SplitExecuted) -> None:
+        """Hold back the quote of a symbol that was split, until there is one of the new shares.
+        Repeating it changes nothing."""
+        if self._splits.add(split) and split.symbol in self._quotes:
+            self._report_freshness(split.symbol)
+
+    def split_count(self, symbol: str) -> int:
+        """How many splits of `symbol` this process knows of."""
+        return self._splits.count(symbol)
+
+    def awaits_quote_after_split(self, symbol: str) -> bool:
+        """Whether the newest quote of `symbol` is one of the shares before its last split."""
+        if not self._splits.count(symbol):
+            return False
+        sequence, quote = self._sequences.get(symbol, 0), self._decoded_quote(symbol)
+        stamp = None if quote is None else quote.timestamp
+        return self._splits.is_before_split(symbol, self._follower.epoch, sequence, stamp)
+
     def is_stale(self, symbol: str) -> bool:
-        """Whether the quote of `symbol` is too old to rely on, or there is none."""
+        """Whether the quote of `symbol` is too old to rely on, or there is none, or it is one of
+        the shares before a split."""
+        if self.awaits_quote_after_split(symbol):
+            return True
         return self._freshness.is_stale(symbol, self._clock())
 
     def source_lag(self, symbol: str) -> timedelta:
@@ -117,12 +140,22 @@ class QuoteCache:
         was."""
         return self._freshness.age(symbol, self._clock())
 
+    def knows_symbol(self, symbol: str) -> bool:
+        """Whether `symbol` was quoted since the start."""
+        return symbol in self._quotes
+
     def symbols(self) -> list[str]:
         """Every symbol that was quoted since the start."""
         return list(self._quotes)
 
     def quote(self, symbol: str) -> PriceUpdated | None:
-        """The newest quote, decoded on first access; None if there is none that can be read."""
+        """The newest quote, decoded on first access; None if there is none that can be read, or
+        only one of the shares before a split."""
+        if self.awaits_quote_after_split(symbol):
+            return None
+        return self._decoded_quote(symbol)
+
+    def _decoded_quote(self, symbol: str) -> PriceUpdated | None:
         found = self._quotes.get(symbol)
         if not isinstance(found, bytes):
             return found

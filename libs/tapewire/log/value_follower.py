@@ -64,6 +64,11 @@ class ValueFollower:
         self._doubtful: dict[str, StoredValue] = {}
         """Changes that came out of order. They are of a new order, or late."""
 
+    @property
+    def epoch(self) -> str | None:
+        """The name of the stream's present order; None before the first read."""
+        return self._epoch
+
     async def start(self) -> None:
         """Subscribe, then read all values. Raises LogError; it may be called again then."""
         if self._subscription is None:

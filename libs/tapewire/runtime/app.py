@@ -26,6 +26,7 @@ from tapewire.log.jetstream.streams import MARKET, SESSIONS, TICKETS, VIEWS
 from tapewire.log.last_quotes import CHECKPOINT_NAME as LAST_QUOTES
 from tapewire.log.last_quotes import read_last_quotes
 from tapewire.log.quote_cache import QuoteCache
+from tapewire.log.splits import SplitFollower
 from tapewire.log.view_checkpointer import ViewCheckpointer
 from tapewire.log.view_checkpoints import View, ViewType
 from tapewire.runtime import requests
@@ -112,8 +113,12 @@ class App:
             probe=self.quotes.bounds,
             stale_seconds=self.settings.stale_seconds,
         )
+        splits = SplitFollower(self.log, quote_cache.add_split, new_rng())
+        await splits.start()
+        self.on_stop(splits.close)
         await quote_cache.start()
         self.on_stop(quote_cache.close)
+        self.spawn(splits.run(), name="splits")
         self.spawn(quote_cache.run(), name="quotes")
         return quote_cache
 

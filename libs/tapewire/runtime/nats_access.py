@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from tapewire.events.splits import SPLITS_DOMAIN
 from tapewire.log import EVERYBODY, encode_token
 from tapewire.log.jetstream.journal_record import LOSS_KEY, MARK_KEY
 from tapewire.log.jetstream.streams import (
@@ -172,7 +173,11 @@ def service_access(
         reads=(EVENTS, JOURNAL, MARKET, VIEWS, LEASES, *reads),
         # A service checks at its start that all streams are as they must be.
         inspects=tuple(spec.name for spec in stream_specs()),
-        receives=(f"ev.{EVERYBODY}.{AGENTS_DOMAIN}.>", *receives),
+        receives=(
+            f"ev.{EVERYBODY}.{AGENTS_DOMAIN}.>",
+            f"ev.{EVERYBODY}.{SPLITS_DOMAIN}.>",
+            *receives,
+        ),
         shares=tuple(shares),
         durables={
             **{durable_name(each): f"ev.*.{each.domain}.>" for each in own_views},

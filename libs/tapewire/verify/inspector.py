@@ -26,6 +26,7 @@ from tapewire.events import (
     OrderReport,
     PositionEvent,
     RuleEvent,
+    SplitExecuted,
     StopLossReport,
     StrategyEvent,
     StrategyReport,
@@ -43,6 +44,7 @@ from tapewire.verify.invariants.alerts import NOTIFICATION_DOMAINS, AlertInvaria
 from tapewire.verify.invariants.insights import InsightInvariants
 from tapewire.verify.invariants.orders import OrderInvariants
 from tapewire.verify.invariants.positions import PositionInvariants
+from tapewire.verify.invariants.splits import SplitInvariants
 from tapewire.verify.invariants.strategies import StrategyInvariants
 from tapewire.verify.reference_index import ReferenceIndex
 from tapewire.verify.successors import SuccessorChecker
@@ -89,7 +91,10 @@ class LogInspector:
         notified_up_to = {
             domain: cursors.get(name, 0) for domain, name in NOTIFICATION_CHECKPOINTS.items()
         }
-        self._orders = OrderInvariants(findings, self.unique_facts, has_full_history=is_full)
+        self._splits = SplitInvariants(findings, self.unique_facts, has_full_history=is_full)
+        self._orders = OrderInvariants(
+            findings, self.unique_facts, self._splits, has_full_history=is_full
+        )
         self._positions = PositionInvariants(
             findings,
             last_position_trade_sequence=scope.last_position_trade_sequence,
@@ -98,6 +103,7 @@ class LogInspector:
         self._strategies = StrategyInvariants(
             findings,
             self.unique_facts,
+            self._splits,
             fills_processed_up_to=cursors.get(FILLS_CHECKPOINT, 0),
             has_full_history=is_full,
         )
@@ -105,6 +111,7 @@ class LogInspector:
             findings,
             self.event_ids,
             self.unique_facts,
+            self._splits,
             notified_up_to=notified_up_to,
             has_full_history=is_full,
         )
@@ -199,18 +206,34 @@ class LogInspector:
             (OrderEvent, "orders", self._check_order),
             (TradeExecuted, "trades", self._check_trade),
             (TradeCorrected, "trades", self._check_trade_correction),
-            (PositionEvent, "positions", self._check_position),
+            (PositionEvent, "positions", _without_predecessor(self._positions.check_position)),
             (StrategyEvent, "strategies", self._check_strategy),
             (DecisionMade, "decisions", self._strategies.check_decision),
-            (RuleEvent, "rules", self._check_rule),
+            (RuleEvent, "rules", _without_predecessor(self._alerts.check_rule)),
             (AlertRaised, "alerts", self._check_alert),
-            (NotificationCreated, "notifications", self._check_notification),
-            (NotificationsRead, "notifications", self._check_notifications_read),
-            (ConfigurationEvent, "configurations", self._check_configuration),
-            (ItemAnalysed, "items", self._check_item),
-            (ItemChangedEvent, "items", self._check_item_change),
-            (AgentStatusChanged, "", self._check_agent_status),
-            *((kind, "reports", self._check_report) for kind in REPORT_EVENT_TYPES),
+            (
+                NotificationCreated,
+                "notifications",
+                _without_predecessor(self._alerts.check_notification),
+            ),
+            (
+                NotificationsRead,
+                "notifications",
+                _without_predecessor(self._alerts.check_notifications_read),
+            ),
+            (
+                ConfigurationEvent,
+                "configurations",
+                _without_predecessor(self._insights.check_configuration),
+            ),
+            (SplitExecuted, "", self._check_split),
+            (ItemAnalysed, "items", _without_predecessor(self._insights.check_item)),
+            (ItemChangedEvent, "items", _without_predecessor(self._insights.check_item_change)),
+            (AgentStatusChanged, "", _without_predecessor(self._insights.check_agent_status)),
+            *(
+                (kind, "reports", _without_predecessor(self._alerts.record_cause))
+                for kind in REPORT_EVENT_TYPES
+            ),
         )
 
     def _check_order(
@@ -232,10 +255,12 @@ class LogInspector:
         self._orders.check_trade_correction(recorded, event, cause)
         self._positions.apply_correction(recorded, event)
 
-    def _check_position(
-        self, recorded: RecordedEvent, event: PositionEvent, _: RecordedEvent | None
+    def _check_split(
+        self, recorded: RecordedEvent, event: SplitExecuted, _: RecordedEvent | None
     ) -> None:
-        self._positions.check_position(recorded, event)
+        self._splits.check_split(recorded, event)
+        if recorded.event_subject.domain == "trades":
+            self._positions.apply_split(recorded, event)
 
     def _check_strategy(
         self, recorded: RecordedEvent, event: StrategyEvent, _: RecordedEvent | None
@@ -243,49 +268,15 @@ class LogInspector:
         self._strategies.check_strategy(recorded, event)
         self._alerts.record_cause(recorded, event)
 
-    def _check_rule(
-        self, recorded: RecordedEvent, event: RuleEvent, _: RecordedEvent | None
-    ) -> None:
-        self._alerts.check_rule(recorded, event)
-
     def _check_alert(
         self, recorded: RecordedEvent, event: AlertRaised, trigger: RecordedEvent | None
     ) -> None:
         self._alerts.check_alert(recorded, event, trigger)
         self._alerts.record_cause(recorded, event)
 
-    def _check_notification(
-        self, recorded: RecordedEvent, event: NotificationCreated, _: RecordedEvent | None
-    ) -> None:
-        self._alerts.check_notification(recorded, event)
 
-    def _check_notifications_read(
-        self, recorded: RecordedEvent, event: NotificationsRead, _: RecordedEvent | None
-    ) -> None:
-        self._alerts.check_notifications_read(recorded, event)
-
-    def _check_configuration(
-        self, recorded: RecordedEvent, event: ConfigurationEvent, _: RecordedEvent | None
-    ) -> None:
-        self._insights.check_configuration(recorded, event)
-
-    def _check_item(
-        self, recorded: RecordedEvent, event: ItemAnalysed, _: RecordedEvent | None
-    ) -> None:
-        self._insights.check_item(recorded, event)
-
-    def _check_item_change(
-        self, recorded: RecordedEvent, event: ItemChangedEvent, _: RecordedEvent | None
-    ) -> None:
-        self._insights.check_item_change(recorded, event)
-
-    def _check_report(self, recorded: RecordedEvent, event: Event, _: RecordedEvent | None) -> None:
-        self._alerts.record_cause(recorded, event)
-
-    def _check_agent_status(
-        self, recorded: RecordedEvent, event: AgentStatusChanged, _: RecordedEvent | None
-    ) -> None:
-        self._insights.check_agent_status(recorded, event)
+def _without_predecessor(check: Callable[[RecordedEvent, Any], None]) -> Invariant:
+    return lambda recorded, event, _: check(recorded, event)
 
 
 def _no_invariant(

@@ -26,9 +26,17 @@ class TradeLines:
         self._lines[start:end] = _to_line(trade_id, qty, price, fee)
         return True
 
-    def trades(self) -> Iterator[tuple[int, int, int]]:
-        """Quantity, price and fee of each trade that counts."""
+    def add_split(self, shares: int, for_shares: int) -> None:
+        """Add a split."""
+        self._lines += b"\n:%d,%d" % (shares, for_shares)
+
+    def lines(self) -> Iterator[tuple[int, ...]]:
+        """Quantity, price and fee of each trade that counts, and the ratio of each split."""
         for line in self._lines.split():
+            if line.startswith(b":"):
+                shares, for_shares = map(int, line[1:].split(b","))
+                yield shares, for_shares
+                continue
             _, qty, price, fee = map(int, line.split(b","))
             if qty:
                 yield qty, price, fee

@@ -18,6 +18,8 @@ from tapewire.events import (
     RuleDeleted,
     RuleEvent,
     RuleKind,
+    RuleSplit,
+    SplitExecuted,
     UserErased,
 )
 from tapewire.log import RecordedEvent
@@ -48,6 +50,7 @@ class _SavedState(msgspec.Struct, frozen=True, rename="camel"):
     percent_move_symbols: dict[str, str] = msgspec.field(name="moves")
     owners: dict[str, str] = {}
     """The user of each percent-move rule, armed or not, by rule id."""
+    unsplit: list[ArmedRule] = []
 
 
 class ArmedRulesProjection:
@@ -56,6 +59,8 @@ class ArmedRulesProjection:
     def __init__(self) -> None:
         self.as_of = 0
         self._armed_by_id: dict[str, ArmedRule] = {}
+        self._unsplit_by_id: dict[str, ArmedRule] = {}
+        """Armed rules with a price of the shares before a split. They wait for a new price."""
         self._percent_move_symbols: dict[str, str] = {}
         """The symbol of each percent-move rule, armed or not, by rule id."""
         self._percent_move_owners: dict[str, str] = {}
@@ -76,22 +81,44 @@ class ArmedRulesProjection:
         event = recorded.event
         if isinstance(event, UserErased):
             self.forget_user(event)
+        if isinstance(event, SplitExecuted):
+            self.begin_split(event)
         if not isinstance(event, RuleEvent):
             return None
         rule = event.rule
         user, correlation = recorded.event_subject.owner, recorded.metadata.correlation
+        before = self._armed_by_id.get(rule.rule_id)
+        before = self._unsplit_by_id.pop(rule.rule_id, before)
         self._remove(rule.rule_id)
         self._update_percent_move(event, user)
+        if isinstance(event, RuleSplit) and before is not None and rule.armed:
+            self._add(msgspec.structs.replace(before, rule=rule))
         if isinstance(event, RuleCreated | RuleArmed):
             self._add(ArmedRule(user, rule, event.command_id, recorded.sequence, correlation))
         return rule.rule_id
 
+    def begin_split(self, split: SplitExecuted) -> list[str]:
+        """Set the armed rules with a price of the symbol aside until they have that of the new
+        shares. Returns their ids."""
+        found = [
+            one
+            for one in self._armed_by_id.values()
+            if one.rule.symbol == split.symbol and one.rule.price is not None
+        ]
+        for one in found:
+            self._remove(one.rule.rule_id)
+            self._unsplit_by_id[one.rule.rule_id] = one
+        return [one.rule.rule_id for one in found]
+
     def forget_user(self, erasure: UserErased) -> list[str]:
         """Remove the rules of the erased user. Returns the ids of those that were armed."""
         owners = {*self._percent_move_owners.values(), *(one.user for one in self.get_all())}
+        owners |= {one.user for one in self._unsplit_by_id.values()}
         users = {user for user in owners if erasure.concerns(user)}
         for rule_id in [one for one, user in self._percent_move_owners.items() if user in users]:
             self._drop_percent_move(rule_id)
+        for rule_id in [key for key, one in self._unsplit_by_id.items() if one.user in users]:
+            del self._unsplit_by_id[rule_id]
         found = [rule_id for rule_id, one in self._armed_by_id.items() if one.user in users]
         for rule_id in found:
             self._remove(rule_id)
@@ -127,6 +154,7 @@ class ArmedRulesProjection:
                 self.get_all(),
                 self._percent_move_symbols,
                 self._percent_move_owners,
+                [*self._unsplit_by_id.values()],
             )
         )
 
@@ -138,6 +166,7 @@ class ArmedRulesProjection:
         self.as_of = saved.as_of
         self._percent_move_symbols = saved.percent_move_symbols
         self._percent_move_owners = saved.owners
+        self._unsplit_by_id = {one.rule.rule_id: one for one in saved.unsplit}
         self._armed_by_id.clear()
         self._armed_by_user_and_kind.clear()
         for armed in saved.armed:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
-from tapewire.events import AlertLevel, RuleKind
+from tapewire.events import AlertLevel, RuleKind, SplitRatio
 from tapewire.log import CommandRejected
 from tapewire.values import ANY_NUMBER, NumberRange
 from tapewire_services.field_validation import (
@@ -80,7 +80,18 @@ class TriggerRuleCommand(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
-Command = CreateRuleCommand | ArmRuleCommand | DeleteRuleCommand | TriggerRuleCommand
+class SplitRuleCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """The symbol of a rule with a price was split."""
+
+    id: str
+    at: datetime
+    user: str
+    ratio: SplitRatio
+
+
+Command = (
+    CreateRuleCommand | ArmRuleCommand | DeleteRuleCommand | TriggerRuleCommand | SplitRuleCommand
+)
 
 
 def validate_create_rule(command: CreateRuleCommand) -> CreateRuleCommand:

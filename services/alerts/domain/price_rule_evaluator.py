@@ -92,6 +92,11 @@ class PriceRuleEvaluator:
                 hits += self.arm(armed)
         return hits
 
+    def forget_prices(self, symbol: str) -> None:
+        """Forget the past prices of a symbol and its last quote."""
+        rules = self._rules_for_symbol(symbol)
+        rules.extremes, rules.last_quote = RollingExtremes(), None
+
     def disarm_all(self) -> None:
         """Remove all rules; past prices stay."""
         for rule_id in list(self._armed_by_id):

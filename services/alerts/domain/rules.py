@@ -12,6 +12,7 @@ from typing import assert_never
 
 import msgspec
 
+from tapewire.decimals import scale
 from tapewire.events import (
     AlertRaised,
     AlertRule,
@@ -20,14 +21,17 @@ from tapewire.events import (
     RuleCreated,
     RuleDeleted,
     RuleEvent,
+    RuleSplit,
     RuleTriggered,
 )
 from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent, derive_id
+from tapewire.values import MAX_PLACES
 from tapewire_services.alerts.domain.commands import (
     ArmRuleCommand,
     Command,
     CreateRuleCommand,
     DeleteRuleCommand,
+    SplitRuleCommand,
     TriggerRuleCommand,
     validate_create_rule,
 )
@@ -46,6 +50,7 @@ class ExistingRuleState(msgspec.Struct, frozen=True):
     rule: AlertRule
     arming: str
     seen_command_ids: tuple[str, ...]
+    split_command_ids: tuple[str, ...] = ()
 
 
 class DeletedRuleState(msgspec.Struct, frozen=True):
@@ -97,6 +102,8 @@ def decide(state: State, command: Command) -> Sequence[NewEvent]:
             return [_to_new_event(command, RuleDeleted(rule=rule, command_id=command.id))]
         case TriggerRuleCommand():
             return _decide_trigger(state, command)
+        case SplitRuleCommand():
+            return _decide_split(state, command)
         case _:
             assert_never(command)
 
@@ -137,6 +144,18 @@ def _decide_trigger(state: ExistingRuleState, command: TriggerRuleCommand) -> Se
     ]
 
 
+def _decide_split(state: ExistingRuleState, command: SplitRuleCommand) -> Sequence[NewEvent]:
+    """The price of a new share, so the rule waits for the same value as before."""
+    before, ratio = state.rule, command.ratio
+    if before.price is None or command.id in state.split_command_ids:
+        return []
+    rule = msgspec.structs.replace(
+        _updated_rule(before, command.at, armed=before.armed),
+        price=scale(before.price, ratio.for_shares, ratio.shares, MAX_PLACES),
+    )
+    return [_to_new_event(command, RuleSplit(rule=rule, command_id=command.id))]
+
+
 def alert_of_trigger(
     triggered: RuleTriggered, message: str, symbol: str | None, at: datetime
 ) -> AlertRaised:
@@ -159,9 +178,12 @@ def evolve(state: State, event: Event) -> State:
         return DeletedRuleState(event.rule, event.command_id)
     before = state.seen_command_ids if isinstance(state, ExistingRuleState) else ()
     seen = (*before[1 - MAX_SEEN_COMMAND_IDS :], event.command_id)
+    splits = state.split_command_ids if isinstance(state, ExistingRuleState) else ()
+    if isinstance(event, RuleSplit):
+        splits = (*splits, event.command_id)
     if isinstance(event, RuleCreated | RuleArmed) or not isinstance(state, ExistingRuleState):
-        return ExistingRuleState(event.rule, event.command_id, seen)
-    return ExistingRuleState(event.rule, state.arming, seen)
+        return ExistingRuleState(event.rule, event.command_id, seen, splits)
+    return ExistingRuleState(event.rule, state.arming, seen, splits)
 
 
 RULE_DECIDER: Decider[State, Command] = Decider(

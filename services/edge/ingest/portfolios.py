@@ -120,8 +120,7 @@ class PortfolioTracker:
 
     def price(self, symbol: str) -> Decimal | None:
         """See `PricingContext`."""
-        quote = self._quote_feed.quote(symbol)
-        return None if quote is None else quote.price
+        return self._quote_feed.price(symbol)
 
     def total_value(self, owner: str) -> Decimal | None:
         """See `PricingContext`; None unless the positions of `owner` are loaded."""

@@ -9,15 +9,17 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Container, Mapping
 from datetime import datetime
+from decimal import Decimal
 
 import msgspec
 import structlog
 
-from tapewire.events import CODEC, PriceUpdated
+from tapewire.events import CODEC, PriceUpdated, SplitExecuted
 from tapewire.log import LatestValueStore, StoredValue
 from tapewire.log.backoff import retry
 from tapewire.log.freshness import DEFAULT_STALE_SECONDS, QuoteFreshness
 from tapewire.log.quote_arrivals import QuoteArrivals
+from tapewire.log.splits import SplitQuotes
 from tapewire.log.subjects import decode_token
 from tapewire.log.value_follower import ValueFollower
 from tapewire_services.edge.ingest.requested_symbols import RequestedSymbols
@@ -56,6 +58,8 @@ class QuoteFeed:
         self._on_stale = on_stale
         self._on_fresh = on_fresh
         self._quotes: dict[str, PriceUpdated] = {}
+        self._sequences: dict[str, int] = {}
+        self._splits = SplitQuotes()
         self._clock = asyncio.get_running_loop().time
         self._freshness = QuoteFreshness(stale_seconds, started_at=self._clock())
         self._arrivals = QuoteArrivals(self._freshness, probe, self._clock)
@@ -108,8 +112,30 @@ class QuoteFeed:
         """The newest quote of `symbol`."""
         return self._quotes.get(symbol)
 
+    def add_split(self, split: SplitExecuted) -> None:
+        """The symbol was split: its quote is stale, and values nothing, until there is one of the
+        new shares."""
+        if self._splits.add(split) and split.symbol in self._quotes:
+            self._on_stale(split.symbol)
+
+    def price(self, symbol: str) -> Decimal | None:
+        """The price that positions in `symbol` are valued at; None without a quote, and while the
+        quote is one of the shares before a split."""
+        quote = self._quotes.get(symbol)
+        return None if quote is None or self._is_before_split(symbol) else quote.price
+
+    def _is_before_split(self, symbol: str) -> bool:
+        if not self._splits.count(symbol):
+            return False
+        sequence, quote = self._sequences.get(symbol, 0), self._quotes.get(symbol)
+        stamp = None if quote is None else quote.timestamp
+        return self._splits.is_before_split(symbol, self._follower.epoch, sequence, stamp)
+
     def is_stale(self, symbol: str) -> bool:
-        """Whether the quote of `symbol` is too old to rely on."""
+        """Whether the quote of `symbol` is too old to rely on, or one of the shares before a
+        split."""
+        if self._is_before_split(symbol):
+            return True
         return self._freshness.is_stale(symbol, self._clock())
 
     def quote_age(self, quote: PriceUpdated, wall_time: datetime) -> float:
@@ -145,4 +171,5 @@ class QuoteFeed:
             return
         self._freshness.add(quote.symbol)
         self._quotes[quote.symbol] = quote
+        self._sequences[quote.symbol] = value.sequence
         self._on_change(quote.symbol)

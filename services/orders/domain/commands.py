@@ -16,6 +16,7 @@ from tapewire.events import (
     OrderType,
     QuotedOffer,
     Side,
+    SplitExecuted,
     TimeInForce,
     WaitingReason,
 )
@@ -59,6 +60,7 @@ class PlaceOrderCommand(OrderCommand, frozen=True, kw_only=True):
     stop_price: Decimal | None = None
     time_in_force: TimeInForce = TimeInForce.GTC
     reduce_only: bool = False
+    splits: int = 0
 
 
 class RequestCancelCommand(OrderCommand, frozen=True, kw_only=True):
@@ -92,6 +94,7 @@ class FillOrderCommand(OrderCommand, frozen=True, kw_only=True):
     quoted_at: datetime | None = None
     offer: QuotedOffer | None = None
     fee: Decimal = NO_FEE
+    splits: int = 0
 
 
 class BookExecutionCommand(OrderCommand, frozen=True, kw_only=True):
@@ -128,6 +131,12 @@ class NoteWaitingCommand(OrderCommand, frozen=True, kw_only=True):
 
     waiting: WaitingReason | None
     filled_before: Decimal
+
+
+class SplitOrderCommand(OrderCommand, frozen=True, kw_only=True):
+    """The order's symbol was split: an open order gets the terms of the new shares."""
+
+    split: SplitExecuted
 
 
 class TriggerOrderCommand(OrderCommand, frozen=True, kw_only=True):
@@ -176,6 +185,7 @@ ChangeCommand = (
     | AcceptOrderCommand
     | FillOrderCommand
     | NoteWaitingCommand
+    | SplitOrderCommand
     | TriggerOrderCommand
     | CancelOrderCommand
     | RejectCancelCommand

@@ -28,6 +28,10 @@ from tapewire_services.field_validation import validate_decimal_field, validate_
 from tapewire_services.orders.domain.commands import CorrectExecutionCommand
 from tapewire_services.orders.domain.order_state import ExistingState, change_order
 
+EXECUTED_BEFORE_SPLIT = (
+    "it was executed before a split of the symbol: correct it by an execution of the new shares"
+)
+
 
 def decide_correction(state: ExistingState, command: CorrectExecutionCommand) -> Sequence[Event]:
     """The correction of the order, that of its trade, and an alert; nothing if it was booked
@@ -60,6 +64,8 @@ def decide_correction(state: ExistingState, command: CorrectExecutionCommand) ->
         raise CommandRejected("conflict", message, "correctionId")
     if after == before:
         return []
+    if number < executions.count_before_split:
+        raise CommandRejected("conflict", EXECUTED_BEFORE_SPLIT)
     if not before.qty:
         raise CommandRejected("conflict", "the execution is busted: it cannot be corrected")
     corrected = _correct(state, command, number, before, after)

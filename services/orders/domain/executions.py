@@ -90,6 +90,8 @@ def decide_fill(state: OpenState, command: FillOrderCommand) -> list[Event]:
     """
     order = state.order
     qty, price, fee = _validate_numbers(command)
+    if command.splits != order.splits:
+        raise CommandRejected("conflict", "the symbol was split meanwhile", "splits")
     if command.filled_before != order.filled_qty:
         message = f"filled {order.filled_qty} so far, not {abbreviate(command.filled_before)}"
         raise CommandRejected("conflict", message, "filledBefore")

@@ -11,10 +11,19 @@ from decimal import Decimal
 
 import msgspec
 
-from tapewire.decimals import WIDE_CONTEXT, normalize
-from tapewire.events import Order, OrderExecutionCorrected, OrderFilled, Side, UserErased
+from tapewire.decimals import WIDE_CONTEXT, normalize, scale
+from tapewire.events import (
+    Order,
+    OrderExecutionCorrected,
+    OrderFilled,
+    Side,
+    SplitExecuted,
+    UserErased,
+)
 
 ZERO = Decimal(0)
+HELD_QTY_PLACES = 9
+"""Decimal places of what is held, as in positions."""
 
 
 class NetPosition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -61,6 +70,16 @@ class NetPositions:
         for execution in list(self._reservations.get(key, ())):
             if execution[0] == order.order_id and execution[1] <= order.filled_qty:
                 self._release(key, execution)
+
+    def apply_split(self, split: SplitExecuted) -> None:
+        """What is held of the symbol counts the new shares."""
+        for (user, symbol), held in list(self._quantities.items()):
+            if symbol == split.symbol:
+                ratio = split.ratio
+                qty = scale(held, ratio.shares, ratio.for_shares, HELD_QTY_PLACES)
+                del self._quantities[user, symbol]
+                if qty:
+                    self._quantities[user, symbol] = qty
 
     def close_order(self, user: str, order: Order) -> None:
         """The order is closed: nothing that was proposed for it is stored any more."""

@@ -22,6 +22,7 @@ from tapewire.events import (
     OrderStatus,
     QuotedOffer,
     Side,
+    SplitExecuted,
     UserErased,
 )
 from tapewire.log import EventSubject, RecordedEvent
@@ -55,6 +56,7 @@ class _State(msgspec.Struct, frozen=True, rename="camel"):
     orders: list[OpenOrder]
     positions: list[NetPosition]
     consumed: list[ConsumedLiquidity] = []
+    splits: list[SplitExecuted] = []
 
 
 class OpenOrders:
@@ -65,7 +67,10 @@ class OpenOrders:
         orders: Iterable[OpenOrder] = (),
         consumed: Iterable[ConsumedLiquidity] = (),
         positions: Iterable[NetPosition] = (),
+        splits: Iterable[SplitExecuted] = (),
     ) -> None:
+        self._splits = {split.symbol: split for split in splits}
+        """The last split of each symbol."""
         self._orders = {order.order.order_id: order for order in orders}
         self._consumed = {(one.symbol, one.side): one for one in consumed}
         self.positions = NetPositions(positions)
@@ -91,6 +96,8 @@ class OpenOrders:
         event = recorded.event
         if isinstance(event, UserErased):
             self.forget_user(event, recorded.sequence)
+        if isinstance(event, SplitExecuted):
+            self._apply_split(event)
         if not isinstance(event, OrderEvent):
             return None
         if isinstance(event, OrderPlaced):
@@ -145,18 +152,38 @@ class OpenOrders:
         """Note that `open_order` must not be executed. Returns it with the mark."""
         return self._store_order(msgspec.structs.replace(open_order, is_late=True))
 
+    def find_split(self, order: Order) -> SplitExecuted | None:
+        """The split whose terms the order does not have yet."""
+        split = self._splits.get(order.symbol)
+        return split if split is not None and split.number > order.splits else None
+
+    def unsplit_orders(self, symbol: str | None = None) -> list[OpenOrder]:
+        """The orders, of `symbol` or of all, that have not the terms of its last split yet."""
+        if not self._splits:
+            return []
+        return [
+            one
+            for one in self._orders.values()
+            if symbol in (None, one.order.symbol) and self.find_split(one.order) is not None
+        ]
+
+    def _apply_split(self, split: SplitExecuted) -> None:
+        self._splits[split.symbol] = split
+        self.positions.apply_split(split)
+        for side in Side:
+            self._consumed.pop((split.symbol, side), None)
+
     def encode(self) -> bytes:
         """The fold as JSON."""
-        return CODEC.encode(
-            _State(self.orders(), self.positions.positions(), self.consumed_liquidity())
-        )
+        positions, splits = self.positions.positions(), [*self._splits.values()]
+        return CODEC.encode(_State(self.orders(), positions, self.consumed_liquidity(), splits))
 
     @classmethod
     def decode(cls, state: bytes) -> "OpenOrders":
         """The fold that `encode` returned. Raises ValueError if `state` is something else, such as
         a fold of an earlier version, which has no positions."""
         decoded = CODEC.decode(state, _State)
-        return cls(decoded.orders, decoded.consumed, decoded.positions)
+        return cls(decoded.orders, decoded.consumed, decoded.positions, decoded.splits)
 
     def _add_consumed(self, event: OrderFilled) -> None:
         """Offers have increasing numbers. A fill of an earlier offer may be stored late, and an
@@ -182,7 +209,9 @@ class OpenOrders:
 
 def loses_priority(before: Order, after: Order) -> bool:
     """Whether the order is as a new one to the book: it was triggered, or it got another price or a
-    larger quantity."""
+    larger quantity, unless by a split."""
+    if after.splits != before.splits:
+        return False
     return (
         after.triggered_at != before.triggered_at
         or after.qty > before.qty

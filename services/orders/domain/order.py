@@ -14,6 +14,8 @@ it.
 from collections.abc import Sequence
 from decimal import Decimal
 
+import msgspec
+
 from tapewire.events import (
     AlertRaised,
     Event,
@@ -29,6 +31,7 @@ from tapewire.events import (
     OrderRejected,
     OrderReplaced,
     OrderReplaceRequested,
+    OrderSplit,
     OrderStatus,
     OrderTriggered,
     TradeCorrected,
@@ -49,6 +52,7 @@ from tapewire_services.orders.domain.commands import (
     NoteWaitingCommand,
     PlaceOrderCommand,
     RejectOrderCommand,
+    SplitOrderCommand,
     TriggerOrderCommand,
     validate_place_order,
 )
@@ -64,6 +68,7 @@ from tapewire_services.orders.domain.order_state import (
     change_order,
 )
 from tapewire_services.orders.domain.pending_requests import decide_request
+from tapewire_services.orders.domain.splits import decide_split
 from tapewire_services.orders.domain.waiting import decide_waiting
 
 MAX_SEEN_COMMAND_IDS = 64
@@ -112,6 +117,8 @@ def _decide_change(state: OpenState, command: ChangeCommand) -> Sequence[Event]:
             return [OrderAccepted(order=accepted, command_id=id_)]
         case FillOrderCommand():
             return decide_fill(state, command)
+        case SplitOrderCommand():
+            return decide_split(state, command)
         case NoteWaitingCommand():
             return decide_waiting(order, command) if isinstance(state, WorkingState) else []
         case TriggerOrderCommand():
@@ -174,11 +181,14 @@ def evolve(state: State, event: Event) -> State:
         executions = executions.add(event)
     if isinstance(event, OrderExecutionCorrected):
         executions = executions.correct(event)
+    if isinstance(event, OrderSplit):
+        executions = msgspec.structs.replace(executions, count_before_split=executions.count)
     kind: type[PlacedState | WorkingState | ClosedState] = WorkingState
     if not order.status.is_open:
         kind = ClosedState
     elif isinstance(state, PlacedState) and isinstance(
-        event, OrderPlaced | OrderCancelRequested | OrderReplaceRequested | OrderReplaced
+        event,
+        OrderPlaced | OrderCancelRequested | OrderReplaceRequested | OrderReplaced | OrderSplit,
     ):
         kind = PlacedState
     return kind(order, state.placed, state.placed_by_command_id, seen, executions)
@@ -208,6 +218,7 @@ def new_order(command: PlaceOrderCommand) -> Order:
         stop_price=command.stop_price,
         time_in_force=command.time_in_force,
         reduce_only=command.reduce_only,
+        splits=command.splits,
     )
 
 

@@ -14,7 +14,7 @@ Nothing executes against a quote that is stale or crossed, or against a side wit
 `waiting_orders` says which orders rest for such a reason; waiting for the limit price is none.
 
 `match_orders` proposes executions, `due_changes` triggers and cancels. An order in flight takes
-part in no other proposal until it is settled. Start at `match_orders`.
+part in no other proposal until it is settled.
 """
 
 from bisect import bisect_left, insort
@@ -88,7 +88,8 @@ class OrderBook:
     def add_order(self, open_order: OpenOrder) -> None:
         """Add an order. It rests as soon as it is accepted."""
         self._orders[open_order.order.order_id] = open_order
-        self._place(open_order)
+        if open_order.order.order_id not in self._in_flight:
+            self._place(open_order)
 
     def update_order(self, open_order: OpenOrder) -> None:
         """Replace an order by a later state from the log. Ignores an older state, and an order that
@@ -123,8 +124,7 @@ class OrderBook:
 
     def _end_flight(self, open_order: OpenOrder) -> None:
         del self._in_flight[open_order.order.order_id]
-        current = self._orders.get(open_order.order.order_id)
-        if current is not None:
+        if (current := self._orders.get(open_order.order.order_id)) is not None:
             self._place(current)
 
     def update_quote(self, quote: PriceUpdated) -> None:

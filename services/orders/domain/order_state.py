@@ -24,7 +24,8 @@ class BookedExecutions(msgspec.Struct, frozen=True):
     """The executions of an order, numbered from 0. `notional` is the exact sum of price times
     quantity. `terms` is what each counts as, `by_id` has quantity and price of those that a venue
     named, as they were reported first. `corrections` has the number of the execution and its terms
-    by the id of each correction."""
+    by the id of each correction. The first `count_before_split` are of the shares before a
+    split."""
 
     notional: Decimal = Decimal(0)
     terms: tuple[ExecutionTerms, ...] = ()
@@ -32,6 +33,7 @@ class BookedExecutions(msgspec.Struct, frozen=True):
     numbers: Mapping[str, int] = {}
     corrections: Mapping[str, tuple[int, ExecutionTerms]] = {}
     correction_count: int = 0
+    count_before_split: int = 0
 
     @property
     def count(self) -> int:
@@ -66,6 +68,7 @@ class BookedExecutions(msgspec.Struct, frozen=True):
             numbers,
             self.corrections,
             self.correction_count,
+            self.count_before_split,
         )
 
     def correct(self, event: OrderExecutionCorrected) -> "BookedExecutions":

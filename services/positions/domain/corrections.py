@@ -5,39 +5,55 @@ since. So the position after a correction is what its trades make of it if the c
 always been like this, or had never been if it was busted. Start at `refold_position`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 import msgspec
 
-from tapewire.events import ExecutionTerms, Position, Side, TradeCorrected, TradeExecuted
+from tapewire.events import (
+    ExecutionTerms,
+    Position,
+    Side,
+    SplitExecuted,
+    TradeCorrected,
+    TradeExecuted,
+)
 from tapewire.log import CommandRejected
 from tapewire_services.positions.domain.position import (
     POSITION_DECIDER,
+    Command,
+    SplitPositionCommand,
     State,
     TradedState,
     build_trade_command,
 )
 
 Trade = TradeExecuted | TradeCorrected
+Change = TradeExecuted | TradeCorrected | SplitExecuted
+"""What changes a position."""
+_Step = tuple[int, TradeExecuted | SplitExecuted]
+"""A change and its sequence."""
 
 
 def refold_position(
-    base: State, user: str, history: Iterable[tuple[int, Trade]], correction: TradeCorrected
+    base: State, user: str, history: Iterable[tuple[int, Change]], correction: TradeCorrected
 ) -> Position:
     """The position after `correction`.
 
     Args:
         base: the position before `history`.
-        history: the sequences and events of all trades of the symbol since, in the order of the
-            log, with `correction` as the last.
+        history: the sequences and events of all trades and splits of the symbol since, in the
+            order of the log, with `correction` as the last.
 
     A correction of a trade that `history` does not reach back to is applied as two trades: one that
     undoes it, and the corrected one.
     """
     trades: dict[str, list[tuple[int, TradeExecuted]]] = {}
+    splits: list[_Step] = []
     for sequence, event in history:
-        if isinstance(event, TradeExecuted):
+        if isinstance(event, SplitExecuted):
+            splits.append((sequence, event))
+        elif isinstance(event, TradeExecuted):
             trades[event.trade_id] = [(sequence, event)]
         elif trades.get(event.trade_id):
             [(place, trade)] = trades[event.trade_id]
@@ -45,16 +61,14 @@ def refold_position(
         else:
             trades[f"{event.trade_id}/{event.number}"] = _reverse(sequence, event)
     state = base
-    for _, trade in _in_order(trades.values()):
-        state = _apply(state, user, trade)
+    for _, step in _in_order([splits, *trades.values()]):
+        state = _apply(state, user, step)
     position = state.position if isinstance(state, TradedState) else _empty_position(correction)
     return msgspec.structs.replace(position, timestamp=correction.timestamp)
 
 
-def _in_order(
-    trades: Iterable[list[tuple[int, TradeExecuted]]],
-) -> list[tuple[int, TradeExecuted]]:
-    return sorted((one for part in trades for one in part), key=lambda one: one[0])
+def _in_order(parts: Iterable[Sequence[_Step]]) -> list[_Step]:
+    return sorted((one for part in parts for one in part), key=lambda one: one[0])
 
 
 def _correct(
@@ -92,10 +106,14 @@ def _to_trade(event: TradeCorrected, side: Side, terms: ExecutionTerms) -> Trade
     )
 
 
-def _apply(state: State, user: str, trade: TradeExecuted) -> State:
+def _apply(state: State, user: str, step: TradeExecuted | SplitExecuted) -> State:
     sequence = state.trade_sequence + 1 if isinstance(state, TradedState) else 1
+    command: Command
     try:
-        command = build_trade_command("", user, sequence, trade)
+        if isinstance(step, SplitExecuted):
+            command = SplitPositionCommand(id="", user=user, sequence=sequence, split=step)
+        else:
+            command = build_trade_command("", user, sequence, step)
     except CommandRejected:
         return state  # as when it was executed: it changes no position
     for new_event in POSITION_DECIDER.decide(state, command):

@@ -27,6 +27,7 @@ from tapewire.decimals import (
     average_price,
     normalize,
     round_half_even,
+    scale,
 )
 from tapewire.events import (
     Event,
@@ -36,7 +37,9 @@ from tapewire.events import (
     PositionCorrected,
     PositionEvent,
     PositionOpened,
+    PositionSplit,
     Side,
+    SplitExecuted,
     TradeCorrected,
     TradeExecuted,
 )
@@ -88,7 +91,16 @@ class CorrectPositionCommand(msgspec.Struct, frozen=True, kw_only=True):
     position: Position
 
 
-Command = ApplyTradeCommand | CorrectPositionCommand
+class SplitPositionCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """The symbol of `user`'s position was split by `split`, whose event has this sequence."""
+
+    id: str
+    user: str
+    sequence: int
+    split: SplitExecuted
+
+
+Command = ApplyTradeCommand | CorrectPositionCommand | SplitPositionCommand
 
 
 class UntradedState(msgspec.Struct, frozen=True):
@@ -116,6 +128,8 @@ def decide(state: State, command: Command) -> Sequence[NewEvent]:
     """Returns one event, two if the trade goes through zero, none if it was applied before."""
     if isinstance(state, TradedState) and command.sequence <= state.trade_sequence:
         return []
+    if isinstance(command, SplitPositionCommand):
+        return _decide_split(state, command)
     if isinstance(command, CorrectPositionCommand):
         corrected = PositionCorrected(
             position=command.position,
@@ -129,6 +143,30 @@ def decide(state: State, command: Command) -> Sequence[NewEvent]:
         NewEvent(subject, event)
         for event in _decide_events(_current_position(state, trade), command, trade)
     ]
+
+
+def _decide_split(state: State, command: SplitPositionCommand) -> list[NewEvent]:
+    """A split changes no cost and no cash. What is too small to be held is given up, at a loss of
+    its cost."""
+    if not isinstance(state, TradedState) or not state.position.quantity:
+        return []
+    before, ratio = state.position, command.split.ratio
+    quantity = scale(before.quantity, ratio.shares, ratio.for_shares, QTY_PLACES)
+    held, loss = Lot(quantity, before.cost_basis), ZERO
+    if not quantity:
+        held, loss = Lot(ZERO, ZERO), before.cost_basis
+    position = msgspec.structs.replace(
+        before,
+        quantity=held.quantity,
+        cost_basis=held.cost,
+        entry_price=_entry_price(held),
+        realized_pnl=normalize(EXACT_CONTEXT.subtract(before.realized_pnl, loss)),
+        timestamp=command.split.timestamp,
+    )
+    event = PositionSplit(
+        position=position, trade_id=command.split.split_id, trade_sequence=command.sequence
+    )
+    return [NewEvent(PositionKey(command.user, before.symbol).subject, event)]
 
 
 def evolve(state: State, event: Event) -> State:

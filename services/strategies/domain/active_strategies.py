@@ -11,8 +11,11 @@ import msgspec
 
 from tapewire.events import (
     CODEC,
+    SplitExecuted,
+    SplitRatio,
     Strategy,
     StrategyEvent,
+    StrategySplit,
     StrategyStarted,
     StrategyStatus,
     UserErased,
@@ -35,6 +38,10 @@ class TrackedStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     position_since: int = msgspec.field(name="since")
     rule_since: int = msgspec.field(name="begun")
     correlation: str
+    pending_split: str | None = None
+    """The split of its symbol whose terms it does not have yet."""
+    splits: tuple[tuple[int, SplitRatio], ...] = ()
+    """The splits that it has the terms of, with the sequences of their events."""
 
     @property
     def subject(self) -> EventSubject:
@@ -89,6 +96,8 @@ class ActiveStrategies:
         event = recorded.event
         if isinstance(event, UserErased):
             self.forget_user(event, recorded.sequence)
+        if isinstance(event, SplitExecuted):
+            self.begin_split(event)
         if not isinstance(event, StrategyEvent):
             return None
         before = self._by_subject.get(recorded.subject)
@@ -99,12 +108,25 @@ class ActiveStrategies:
             position_since=_position_since(before, event, recorded.sequence),
             rule_since=_rule_since(before, event, recorded.sequence),
             correlation=recorded.metadata.correlation,
+            pending_split=_pending_split(before, event),
+            splits=_splits_after(before, event, recorded.sequence),
         )
         if tracked.is_active:
             self._by_subject[recorded.subject] = tracked
         else:
             self._by_subject.pop(recorded.subject, None)
         return tracked
+
+    def begin_split(self, split: SplitExecuted) -> list[TrackedStrategy]:
+        """Mark the strategies of the symbol: they wait for the terms of the new shares. Returns
+        them."""
+        marked = [
+            msgspec.structs.replace(one, pending_split=split.split_id)
+            for one in self._by_subject.values()
+            if one.strategy.symbol == split.symbol
+        ]
+        self._by_subject |= {str(one.subject): one for one in marked}
+        return marked
 
     def forget_user(self, erasure: UserErased, sequence: int) -> list[TrackedStrategy]:
         """Remove the strategies of the erased user. Returns them as stopped at `sequence`."""
@@ -146,8 +168,22 @@ def _position_since(previous: TrackedStrategy | None, event: StrategyEvent, sequ
     return previous.position_since if is_same_side(previous.strategy, event.strategy) else sequence
 
 
+def _pending_split(before: TrackedStrategy | None, event: StrategyEvent) -> str | None:
+    if before is None:
+        return None
+    is_done = isinstance(event, StrategySplit) and event.split_id == before.pending_split
+    return None if is_done else before.pending_split
+
+
+def _splits_after(
+    before: TrackedStrategy | None, event: StrategyEvent, sequence: int
+) -> tuple[tuple[int, SplitRatio], ...]:
+    splits = () if before is None else before.splits
+    return (*splits, (sequence, event.ratio)) if isinstance(event, StrategySplit) else splits
+
+
 def _rule_since(previous: TrackedStrategy | None, event: StrategyEvent, sequence: int) -> int:
-    if previous is None or isinstance(event, StrategyStarted):
+    if previous is None or isinstance(event, StrategyStarted | StrategySplit):
         return sequence
     return previous.rule_since if previous.strategy.rule == event.strategy.rule else sequence
 

@@ -140,8 +140,11 @@ def build_declined_decision(
     )
 
 
-def build_place_order(tracked: TrackedStrategy, order: StrategyOrder) -> PlaceOrder:
-    """The request that places the strategy's pending order."""
+def build_place_order(
+    tracked: TrackedStrategy, order: StrategyOrder, split_count: int = 0
+) -> PlaceOrder:
+    """The request that places the strategy's pending order, whose terms follow that many splits of
+    the symbol."""
     return PlaceOrder(
         user_id=tracked.user,
         symbol=tracked.strategy.symbol,
@@ -151,6 +154,7 @@ def build_place_order(tracked: TrackedStrategy, order: StrategyOrder) -> PlaceOr
         client_order_id=order.client_order_id,
         strategy_id=tracked.strategy.strategy_id,
         reduce_only=order.closing_reason is not None,
+        splits=split_count or None,
     )
 
 

@@ -19,6 +19,7 @@ from tapewire.events import (
     MovingAverageCrossover,
     OrderStatus,
     Side,
+    SplitExecuted,
     StopLoss,
     StrategyRule,
     TakeProfit,
@@ -172,6 +173,12 @@ class CorrectFillCommand(_Command, frozen=True, kw_only=True):
     is_order_closed: bool
 
 
+class SplitStrategyCommand(_Command, frozen=True, kw_only=True):
+    """The strategy's symbol was split."""
+
+    split: SplitExecuted
+
+
 class NoteOrderWaitingCommand(_Command, frozen=True, kw_only=True):
     """Say that order `order_id` rests for the reason `waiting`."""
 
@@ -207,6 +214,7 @@ Command = (
     | ContinueExitCommand
     | ApplyFillCommand
     | CorrectFillCommand
+    | SplitStrategyCommand
     | NoteOrderWaitingCommand
     | EndOrderCommand
     | FailStrategyCommand

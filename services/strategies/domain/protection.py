@@ -6,13 +6,23 @@ A take-profit triggers `percent` beyond the entry price. What was touched stays 
 the price does next: `exits` closes the position. Start at `apply_price`.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import msgspec
 
 from tapewire.decimals import AVERAGE_PRICE_PLACES, WIDE_CONTEXT, round_half_even
-from tapewire.events import ExitReason, Side, StopLoss, StopLossKind, Strategy, TakeProfit
+from tapewire.events import (
+    ExitReason,
+    Side,
+    SplitRatio,
+    StopLoss,
+    StopLossKind,
+    Strategy,
+    TakeProfit,
+)
 from tapewire_services.strategies.domain.exits import closing_side
+from tapewire_services.strategies.domain.splits import scale_price
 
 
 class ExitTouch(msgspec.Struct, frozen=True):
@@ -31,6 +41,33 @@ class ProtectionState(msgspec.Struct, frozen=True):
     side: Side | None = None
     best_price: Decimal | None = msgspec.field(default=None, name="best")
     touch: ExitTouch | None = msgspec.field(default=None, name="touched")
+    split_since: int = 0
+    """The sequence of the last split that its prices follow."""
+
+
+def follow_splits(
+    state: ProtectionState, splits: Sequence[tuple[int, SplitRatio]]
+) -> ProtectionState:
+    """The state with the prices of the shares after `splits`, each with its sequence."""
+    for sequence, ratio in splits:
+        if sequence <= state.split_since:
+            continue
+        best, touch = state.best_price, state.touch
+        state = msgspec.structs.replace(
+            state,
+            best_price=None if best is None else scale_price(best, ratio),
+            touch=None if touch is None else _split_touch(touch, ratio),
+            split_since=sequence,
+        )
+    return state
+
+
+def _split_touch(touch: ExitTouch, ratio: SplitRatio) -> ExitTouch:
+    return msgspec.structs.replace(
+        touch,
+        trigger_price=scale_price(touch.trigger_price, ratio),
+        price=scale_price(touch.price, ratio),
+    )
 
 
 def apply_price(
@@ -44,13 +81,14 @@ def apply_price(
         or state.side is not side
         or not strategy.guards_position
     ):
-        state = ProtectionState(position_since, side)
+        state = ProtectionState(position_since, side, split_since=state.split_since)
     if side is None or entry is None or not strategy.guards_position or state.touch is not None:
         return state
     best = price
     if state.best_price is not None:
         best = _more_favorable_price(side, state.best_price, price)
-    return ProtectionState(position_since, side, best, _find_touch(strategy, side, best, price))
+    touch = _find_touch(strategy, side, best, price)
+    return ProtectionState(position_since, side, best, touch, state.split_since)
 
 
 def _find_touch(strategy: Strategy, side: Side, best: Decimal, price: Decimal) -> ExitTouch | None:

@@ -24,6 +24,7 @@ from tapewire.events import (
     StrategyCreated,
     StrategyEvent,
     StrategyPositionAdjusted,
+    StrategySplit,
     StrategyStatus,
     StrategyTraded,
 )
@@ -40,6 +41,7 @@ from tapewire_services.strategies.domain.commands import (
     EndOrderCommand,
     FailStrategyCommand,
     NoteOrderWaitingCommand,
+    SplitStrategyCommand,
     StartStrategyCommand,
     StopStrategyCommand,
     TriggerExitCommand,
@@ -53,6 +55,7 @@ from tapewire_services.strategies.domain.holding import (
     StrategyTrade,
     holding_of,
 )
+from tapewire_services.strategies.domain.splits import split_strategy
 from tapewire_services.strategies.domain.waiting import note_waiting
 
 MAX_SEEN_COMMAND_IDS = 64
@@ -71,6 +74,7 @@ class CreatedStrategyState(msgspec.Struct, frozen=True):
     holding: Holding
     seen_command_ids: tuple[str, ...]
     recent_trades: RecentTrades = RecentTrades()
+    split_ids: tuple[str, ...] = ()
 
 
 State = AbsentStrategyState | CreatedStrategyState
@@ -107,10 +111,8 @@ def _decide_change(state: CreatedStrategyState, command: Command) -> Sequence[Ev
     match command:
         case CreateStrategyCommand():
             return []
-        case ApplyFillCommand():
-            return trading.apply_fill(state.strategy, state.holding, command)
-        case CorrectFillCommand():
-            return correct_fill(state.strategy, state.recent_trades, command)
+        case ApplyFillCommand() | CorrectFillCommand() | SplitStrategyCommand():
+            return _decide_holding(state, command)
         case NoteOrderWaitingCommand():
             return note_waiting(state.strategy, command)
         case EndOrderCommand():
@@ -123,6 +125,22 @@ def _decide_change(state: CreatedStrategyState, command: Command) -> Sequence[Ev
             return exits.continue_exit(state.strategy, command)
         case _:
             return _decide_status(state.strategy, command)
+
+
+def _decide_holding(
+    state: CreatedStrategyState,
+    command: ApplyFillCommand | CorrectFillCommand | SplitStrategyCommand,
+) -> Sequence[Event]:
+    match command:
+        case ApplyFillCommand():
+            return trading.apply_fill(state.strategy, state.holding, command)
+        case CorrectFillCommand():
+            return correct_fill(state.strategy, state.recent_trades, command)
+        case SplitStrategyCommand():
+            is_done = command.split.split_id in state.split_ids
+            return [] if is_done else split_strategy(state.strategy, state.holding, command)
+        case _:
+            assert_never(command)
 
 
 def _decide_status(
@@ -204,7 +222,14 @@ def evolve(state: State, event: Event) -> State:
     if isinstance(event, StrategyPositionAdjusted):
         holding = holding_of(strategy)
         recent = _correct_trades(recent, event) or RecentTrades(holding)
-    return CreatedStrategyState(strategy, state.created_by_command_id, holding, seen, recent)
+    split_ids = state.split_ids
+    if isinstance(event, StrategySplit):
+        holding = holding_of(strategy)
+        recent = RecentTrades(holding)
+        split_ids = (*split_ids, event.split_id)
+    return CreatedStrategyState(
+        strategy, state.created_by_command_id, holding, seen, recent, split_ids
+    )
 
 
 def _correct_trades(recent: RecentTrades, event: StrategyPositionAdjusted) -> RecentTrades | None:

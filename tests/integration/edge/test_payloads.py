@@ -28,7 +28,7 @@ def words(text: str) -> set[str]:
 ORDER = words(
     "orderId clientOrderId symbol side type qty limitPrice status filledQty filledAvgPrice"
     " strategyId reason timestamp waiting stopPrice timeInForce reduceOnly triggeredAt replacement"
-    " feeTotal venueOrderId"
+    " feeTotal venueOrderId splits"
 )
 POSITION = words("symbol quantity entryPrice currentPrice unrealizedPnL realizedPnL")
 PRICE = words("symbol price bid ask volume change changePercent timestamp")

@@ -30,15 +30,16 @@ PROMISED: list[tuple[str, str, str]] = [
      ("order.cancel_requested order.cancel_rejected order.replace_requested order.replaced"
       " order.replace_rejected order.triggered"),
      f"{ORDER} stopPrice timeInForce reduceOnly triggeredAt replacement feeTotal venueOrderId"),
-    ("order:update, corrected executions", "order.execution_corrected", f"{ORDER} feeTotal"),
+    ("order:update, corrected executions and splits", "order.execution_corrected order.split",
+     f"{ORDER} feeTotal"),
     ("trade:corrected", "trade.corrected",
      ("tradeId orderId symbol side qty price strategyId timestamp before fee executionId"
       " correctionId")),
     ("order:fill", "order.filled", f"{ORDER} price qty tradeId fee executionId exceptions"),
     ("trade:new", "trade.executed",
      "tradeId orderId symbol side qty price strategyId timestamp fee executionId"),
-    ("position:update", "position.opened position.changed position.closed position.corrected",
-     POSITION),
+    ("position:update", ("position.opened position.changed position.closed position.corrected"
+      " position.split"), POSITION),
     ("position:update, revalued", "position.valued", f"{POSITION} currentPrice unrealizedPnl"),
     ("price:update", "price.updated", "symbol price bid ask volume change changePercent timestamp"),
     ("ai:decision", "decision.made",
@@ -64,14 +65,15 @@ PROMISED: list[tuple[str, str, str]] = [
     ("ORDER_UPDATED", "order.waiting", f"{ORDER} waiting"),
     ("ORDER_UPDATED, requests and stops",
      ("order.cancel_requested order.cancel_rejected order.replace_requested order.replaced"
-      " order.replace_rejected order.triggered order.execution_corrected"),
+      " order.replace_rejected order.triggered order.execution_corrected order.split"),
      f"{ORDER} stopPrice replacement"),
     ("ORDER_*, reported",
      ("report.order_placed report.order_executed report.order_rejected report.order_cancelled"
       " report.order_failed"), REPORTED_ORDER),
     ("STRATEGY_UPDATED, exits",
      ("strategy.take_profit_triggered strategy.take_profit_executed strategy.closing"
-      " strategy.position_adjusted strategy.deleted"), "strategyId status position message"),
+      " strategy.position_adjusted strategy.deleted strategy.split"),
+     "strategyId status position message"),
     ("SL_TRIGGERED", "strategy.stop_loss_triggered report.stop_loss_triggered", STOP),
     ("SL_EXECUTED", "strategy.stop_loss_executed report.stop_loss_executed", STOP),
     ("PRICE_UPDATE", "price.updated", "symbol price change changePercent"),
@@ -111,6 +113,8 @@ def test_every_event_type_is_promised_or_listed_as_private() -> None:
         "rule.triggered",
         "rule.armed",
         "rule.deleted",
+        "rule.split",
+        "split.executed",
         "key.used",
         "user.erased",
         "execution.unmatched",

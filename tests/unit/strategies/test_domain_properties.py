@@ -31,6 +31,7 @@ from tapewire.events import (
 from tapewire.log import CommandRejected, EventMetadata, EventSubject, RecordedEvent
 from tapewire.runtime.contracts.strategies import StopPosition
 from tapewire.verify.findings import Findings, VerificationDifference
+from tapewire.verify.invariants.splits import SplitInvariants
 from tapewire.verify.invariants.strategies import StrategyInvariants
 from tapewire.verify.reference_index import ReferenceIndex
 from tapewire_services.strategies.domain.commands import ApplyFillCommand, Command
@@ -67,6 +68,9 @@ class RecordingVerifier:
         self._invariants = StrategyInvariants(
             Findings(self.differences.append),
             ReferenceIndex(),
+            SplitInvariants(
+                Findings(self.differences.append), ReferenceIndex(), has_full_history=True
+            ),
             fills_processed_up_to=1 << 40,
             has_full_history=True,
         )

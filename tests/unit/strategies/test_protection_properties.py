@@ -80,6 +80,7 @@ class ProtectionTrial:
         self._now = START_TIME
         self._command_count = 0
         self.protection = ProtectionState()
+        self.split_count = 0
         self.placed: list[tuple[contract.PlaceOrder, Strategy]] = []
         """Each order, with the strategy when it was placed."""
         self._fold()

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import msgspec
 
-from tapewire.events import Order, OrderType, Side, TimeInForce, TradeRow
+from tapewire.events import Order, OrderType, Side, SplitExecuted, TimeInForce, TradeRow
 from tapewire.runtime.contracts.request import (
     PageReply,
     PageRequest,
@@ -21,6 +21,8 @@ from tapewire.runtime.contracts.request import (
 )
 
 SERVICE = "orders"
+SPLIT = "split"
+"""Answered by the process that holds the broker's lease."""
 PLACE, CANCEL, REPLACE, GET, LIST, TRADES, CORRECT = (
     "place", "cancel", "replace", "get", "list", "trades", "correct",
 )  # fmt: skip
@@ -61,6 +63,8 @@ class PlaceOrder(RequestStruct, frozen=True, kw_only=True):
     stop_price: Decimal | None = None
     time_in_force: TimeInForce = TimeInForce.GTC
     reduce_only: bool = False
+    splits: int | None = None
+    """The splits of the symbol that the terms follow; None for those that the service knows of."""
 
 
 class CancelOrder(RequestStruct, frozen=True, kw_only=True):
@@ -105,6 +109,27 @@ class CorrectExecution(RequestStruct, frozen=True, kw_only=True):
     is_busted: bool = False
 
 
+class SplitSymbol(RequestStruct, frozen=True, kw_only=True):
+    """An operator splits the shares of `symbol`: `shares` take the place of `for_shares`; answered
+    by `SplitReply`. Nothing of the symbol is executed from then on until it is quoted again.
+    Repeating a split under its `split_id` changes nothing, and tells how far it has come.
+    ``conflict`` if the id names another split."""
+
+    split_id: str
+    symbol: str
+    shares: int
+    for_shares: int
+
+
+class SplitReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The split and its sequences in the journal, by domain. `unsplit_orders` is how many open
+    orders have not the terms of the new shares yet."""
+
+    split: SplitExecuted
+    sequences: dict[str, int]
+    unsplit_orders: int
+
+
 class GetOrder(RequestStruct, frozen=True, kw_only=True):
     """Get the current state of one order; answered by `OrderReply`."""
 
@@ -147,6 +172,7 @@ PLACE_ORDER = ServiceCall(SERVICE, PLACE, PlaceOrder, OrderReply)
 CANCEL_ORDER = ServiceCall(SERVICE, CANCEL, CancelOrder, OrderReply)
 REPLACE_ORDER = ServiceCall(SERVICE, REPLACE, ReplaceOrder, OrderReply)
 GET_ORDER = ServiceCall(SERVICE, GET, GetOrder, OrderReply)
+SPLIT_SYMBOL = ServiceCall(SERVICE, SPLIT, SplitSymbol, SplitReply)
 CORRECT_EXECUTION = ServiceCall(SERVICE, CORRECT, CorrectExecution, OrderReply)
 LIST_ORDERS = ServiceCall(SERVICE, LIST, ListOrders, OrdersReply)
 LIST_TRADES = ServiceCall(SERVICE, TRADES, ListTrades, TradesReply)
@@ -158,4 +184,5 @@ CALLS = (
     LIST_ORDERS,
     LIST_TRADES,
     CORRECT_EXECUTION,
+    SPLIT_SYMBOL,
 )

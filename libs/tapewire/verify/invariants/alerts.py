@@ -24,6 +24,7 @@ from tapewire.events import (
     RuleDeleted,
     RuleEvent,
     RuleKind,
+    RuleSplit,
     RuleTriggered,
     StopLossReportedTriggered,
     StopLossTriggered,
@@ -34,6 +35,7 @@ from tapewire.events import (
 )
 from tapewire.log import RecordedEvent
 from tapewire.verify.findings import EventLocation, Findings, location_of
+from tapewire.verify.invariants.splits import SplitInvariants
 from tapewire.verify.reference_index import ReferenceIndex
 
 IMMUTABLE_FIELDS = ("rule_id", "kind", "level", "symbol", "price", "percent", "window_seconds")
@@ -70,6 +72,7 @@ class AlertInvariants:
         findings: Findings,
         event_ids: ReferenceIndex,
         unique_facts: ReferenceIndex,
+        splits: SplitInvariants,
         *,
         notified_up_to: dict[str, int],
         has_full_history: bool,
@@ -79,6 +82,7 @@ class AlertInvariants:
         self._unique_facts = unique_facts
         self._notified_up_to = notified_up_to
         self._has_full_history = has_full_history
+        self._splits = splits
         self._rules: dict[str, AlertRule] = {}
         self._pending_causes: dict[str, tuple[EventLocation, str]] = {}
 
@@ -99,6 +103,8 @@ class AlertInvariants:
         else:
             self._check_transition(recorded, event, before)
         armed = isinstance(event, RuleCreated | RuleArmed)
+        if isinstance(event, RuleSplit):
+            armed = rule.armed if before is None else before.armed
         findings.compare(recorded, "armed", rule.armed, armed)
         if (
             isinstance(event, RuleTriggered)
@@ -115,7 +121,11 @@ class AlertInvariants:
         self, recorded: RecordedEvent, event: RuleEvent, before: AlertRule
     ) -> None:
         findings, rule = self._findings, event.rule
+        if isinstance(event, RuleSplit):
+            self._splits.check_rule(recorded, event, before)
         for name in IMMUTABLE_FIELDS:
+            if name == "price" and isinstance(event, RuleSplit):
+                continue
             if getattr(rule, name) != getattr(before, name):
                 findings.compare(recorded, name, getattr(rule, name), getattr(before, name))
         if rule.timestamp < before.timestamp:

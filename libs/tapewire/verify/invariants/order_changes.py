@@ -24,6 +24,7 @@ from tapewire.events import (
     OrderReplaced,
     OrderReplaceRejected,
     OrderReplaceRequested,
+    OrderSplit,
     OrderStatus,
     OrderTriggered,
     Side,
@@ -33,12 +34,13 @@ IMMUTABLE_FIELDS = ("order_id", "client_order_id", "symbol", "side", "type", "st
          "time_in_force", "reduce_only")  # fmt: skip
 """Fields that never change."""
 _CHANGING_EVENTS: dict[str, tuple[type[OrderEvent], ...]] = {
-    "qty": (OrderReplaced,),
-    "limit_price": (OrderReplaced,),
-    "stop_price": (OrderReplaced,),
+    "qty": (OrderReplaced, OrderSplit),
+    "limit_price": (OrderReplaced, OrderSplit),
+    "stop_price": (OrderReplaced, OrderSplit),
+    "splits": (OrderSplit,),
     "triggered_at": (OrderTriggered,),
-    "filled_qty": (OrderFilled, OrderExecutionCorrected),
-    "filled_avg_price": (OrderFilled, OrderExecutionCorrected),
+    "filled_qty": (OrderFilled, OrderExecutionCorrected, OrderSplit),
+    "filled_avg_price": (OrderFilled, OrderExecutionCorrected, OrderSplit),
     "fee_total": (OrderFilled, OrderExecutionCorrected),
 }
 """The events that may change a field."""
@@ -67,6 +69,8 @@ def find_forbidden_changes(before: Order, event: OrderEvent) -> Iterator[tuple[s
         ):
             yield json_name, found, expected
     is_asked = isinstance(event, OrderReplaceRequested)
+    if isinstance(event, OrderSplit):
+        return
     if not is_asked:
         is_over = isinstance(event, _ANSWERS) or not order.status.is_open
         expected = None if is_over else before.replacement

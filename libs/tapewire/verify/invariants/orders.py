@@ -23,6 +23,7 @@ from tapewire.events import (
     OrderRejected,
     OrderReplaced,
     OrderReplaceRequested,
+    OrderSplit,
     OrderWaiting,
     TradeCorrected,
     TradeExecuted,
@@ -48,6 +49,7 @@ from tapewire.verify.invariants.order_changes import (
     expected_status,
     find_forbidden_changes,
 )
+from tapewire.verify.invariants.splits import SplitInvariants
 from tapewire.verify.reference_index import ReferenceIndex
 
 MAX_REMEMBERED_COMMANDS = 64
@@ -55,7 +57,7 @@ MAX_REMEMBERED_COMMANDS = 64
 MAX_CLOSED_ORDERS = 4096
 """Closed orders that are remembered, for executions that a venue reports afterwards. Of an order
 that was closed earlier, the sums are not checked any more."""
-_REQUESTS = (OrderCancelRequested, OrderReplaceRequested, OrderReplaced)
+_REQUESTS = (OrderCancelRequested, OrderReplaceRequested, OrderReplaced, OrderSplit)
 """What can happen to an order before it is accepted."""
 
 
@@ -85,8 +87,14 @@ class OrderInvariants:
     """Checks orders and trades. With `has_full_history` the log reaches back to its beginning."""
 
     def __init__(
-        self, findings: Findings, unique_facts: ReferenceIndex, *, has_full_history: bool
+        self,
+        findings: Findings,
+        unique_facts: ReferenceIndex,
+        splits: SplitInvariants,
+        *,
+        has_full_history: bool,
     ) -> None:
+        self._splits = splits
         self._findings = findings
         self._unique_facts = unique_facts
         self._has_full_history = has_full_history
@@ -158,6 +166,9 @@ class OrderInvariants:
         self._check_waiting(recorded, event, open_order)
         if isinstance(event, OrderFilled):
             self._check_fill(recorded, event, open_order)
+            return
+        if isinstance(event, OrderSplit):
+            self._splits.check_order(recorded, event, before)
             return
         if isinstance(event, OrderExecutionCorrected):
             open_order.total_cost = check_correction(

@@ -13,6 +13,7 @@ from tapewire.events import (
     PositionEvent,
     PositionOpened,
     Side,
+    SplitExecuted,
     TradeCorrected,
     TradeExecuted,
 )
@@ -132,4 +133,21 @@ def to_amounts(position: Position) -> PositionAmounts:
         to_units(position.cost_basis, COST_PLACES),
         to_units(position.realized_pnl, COST_PLACES),
         to_units(position.fees, COST_PLACES),
+    )
+
+
+def split_amounts(amounts: PositionAmounts, shares: int, for_shares: int) -> PositionAmounts:
+    """The holding in the new shares. What is too small to be held is lost at its cost."""
+    if not amounts.qty:
+        return amounts
+    qty = divide_half_even(amounts.qty * shares, for_shares)
+    if qty:
+        return amounts._replace(qty=qty)
+    return amounts._replace(qty=0, cost=0, realized=amounts.realized - amounts.cost)
+
+
+def split_as_trade(recorded: RecordedEvent, split: SplitExecuted) -> FixedPointTrade:
+    """The split as the cause of a position's event."""
+    return FixedPointTrade(
+        location_of(recorded), recorded.metadata.id, split.split_id, 0, 0, 0, split.timestamp
     )

@@ -12,6 +12,8 @@ from tapewire.events import (
     PositionClosed,
     PositionCorrected,
     PositionEvent,
+    PositionSplit,
+    SplitExecuted,
     TradeCorrected,
     TradeExecuted,
 )
@@ -29,6 +31,8 @@ from tapewire.verify.invariants.position_amounts import (
     FixedPointTrade,
     PositionAmounts,
     expected_position_events,
+    split_amounts,
+    split_as_trade,
     to_amounts,
     to_fixed_point,
     to_fixed_point_trade,
@@ -91,6 +95,23 @@ class PositionInvariants:
         expected.expected_events.extend(dues)
         expected.amounts = dues[-1].amounts_after
 
+    def apply_split(self, recorded: RecordedEvent, split: SplitExecuted) -> None:
+        """Apply a split to every holding of the symbol."""
+        for (_, symbol), book in self._positions.items():
+            if symbol != split.symbol:
+                continue
+            if book.amounts is None or not self._has_full_history:
+                book.amounts = None
+                continue
+            book.history.add_split(split.ratio.shares, split.ratio.for_shares)
+            if book.amounts.qty:
+                trade = split_as_trade(recorded, split)
+                book.amounts = split_amounts(
+                    book.amounts, split.ratio.shares, split.ratio.for_shares
+                )
+                due = ExpectedPositionEvent(PositionSplit, book.amounts, trade, None)
+                book.expected_events.append(due)
+
     def apply_correction(self, recorded: RecordedEvent, correction: TradeCorrected) -> None:
         """Apply a correction of a trade. In a trimmed log its position is accepted as it is."""
         key = (recorded.event_subject.owner, correction.symbol)
@@ -107,9 +128,12 @@ class PositionInvariants:
         if not book.history.replace(trade.trade_id, trade.qty, trade.price, trade.fee):
             self._findings.report_event(recorded, f"there is no trade {trade.trade_id}")
         amounts = PositionAmounts()
-        for qty, price, fee in book.history.trades():
-            part = trade._replace(qty=qty, price=price, fee=fee)
-            amounts = expected_position_events(amounts, part)[-1].amounts_after
+        for line in book.history.lines():
+            if len(line) == 2:
+                amounts = split_amounts(amounts, *line)
+            else:
+                part = trade._replace(qty=line[0], price=line[1], fee=line[2])
+                amounts = expected_position_events(amounts, part)[-1].amounts_after
         book.expected_events.append(ExpectedPositionEvent(PositionCorrected, amounts, trade, None))
         book.amounts = amounts
 

@@ -30,6 +30,7 @@ from tapewire.events import (
     StrategyOrder,
     StrategyPositionAdjusted,
     StrategySignaled,
+    StrategySplit,
     StrategyStarted,
     StrategyStatus,
     StrategyStopped,
@@ -41,7 +42,8 @@ from tapewire.events import (
 from tapewire.log import EventSubject, RecordedEvent
 from tapewire.verify.findings import EventLocation, Findings, location_of
 from tapewire.verify.invariants.average_cost import AverageCostHolding
-from tapewire.verify.invariants.strategy_corrections import StrategyCorrections
+from tapewire.verify.invariants.splits import SplitInvariants
+from tapewire.verify.invariants.strategy_corrections import StrategyCorrections, UnreportedFill
 from tapewire.verify.invariants.strategy_orders import (
     check_completed,
     check_exit_executed,
@@ -66,6 +68,7 @@ ALLOWED_CHANGES: dict[type[StrategyEvent], set[str]] = {
     StrategyClosing: {"order", "orders"},
     StrategyPositionAdjusted: {"position", "entry_price", "order", "exit", "message", "status"},
     StrategyDeleted: {"status", "message"},
+    StrategySplit: {"quantity", "position", "entry_price", "order", "exit"},
 }
 """Fields that an event may change, besides the time."""
 STATUS_BY_EVENT: dict[type[StrategyEvent], StrategyStatus] = {
@@ -91,16 +94,6 @@ class _TrackedStrategy:
         self.filled_exit_order: StrategyOrder | None = None
 
 
-class _UnreportedFill(msgspec.Struct, frozen=True):
-    """A fill that must be applied to its strategy."""
-
-    location: EventLocation
-    order_id: str
-    trade_id: str
-    qty: Decimal
-    price: Decimal
-
-
 class StrategyInvariants:
     """Checks strategies. The subscription to fills has reached `fills_processed_up_to`."""
 
@@ -108,6 +101,7 @@ class StrategyInvariants:
         self,
         findings: Findings,
         unique_facts: ReferenceIndex,
+        splits: SplitInvariants,
         *,
         fills_processed_up_to: int,
         has_full_history: bool,
@@ -117,7 +111,8 @@ class StrategyInvariants:
         self._fills_processed_up_to = fills_processed_up_to
         self._has_full_history = has_full_history
         self._strategies: dict[str, _TrackedStrategy] = {}
-        self._unreported_fills: dict[str, _UnreportedFill] = {}
+        self._unreported_fills: dict[str, UnreportedFill] = {}
+        self._splits = splits
         self._corrections = StrategyCorrections(findings, has_full_history=has_full_history)
 
     def __len__(self) -> int:
@@ -135,7 +130,7 @@ class StrategyInvariants:
         pending = tracked.strategy.order if tracked is not None else None
         is_pending = pending is not None and pending.order_id == order.order_id
         if is_pending or ExecutionException.CLOSED_ORDER in event.exceptions:
-            self._unreported_fills[recorded.metadata.id] = _UnreportedFill(
+            self._unreported_fills[recorded.metadata.id] = UnreportedFill(
                 location_of(recorded), order.order_id, event.trade_id, event.qty, event.price
             )
 
@@ -188,6 +183,9 @@ class StrategyInvariants:
                 )
             case StrategyPositionAdjusted():
                 self._check_adjusted(recorded, event, tracked)
+            case StrategySplit():
+                self._splits.check_strategy(recorded, event, before)
+                tracked.holding = AverageCostHolding(now.position, now.entry_price or Decimal(0))
             case StrategyCompleted():
                 check_completed(findings, recorded, now)
             case _:

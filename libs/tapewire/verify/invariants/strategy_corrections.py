@@ -1,10 +1,22 @@
-"""The corrections of executions that strategies may follow, each at most once."""
+"""The executions that strategies must follow, and the corrections that they may follow."""
 
 from decimal import Decimal
 
+import msgspec
+
 from tapewire.events import OrderExecutionCorrected, Side, StrategyPositionAdjusted
 from tapewire.log import RecordedEvent
-from tapewire.verify.findings import Findings
+from tapewire.verify.findings import EventLocation, Findings
+
+
+class UnreportedFill(msgspec.Struct, frozen=True):
+    """A fill that must be applied to its strategy."""
+
+    location: EventLocation
+    order_id: str
+    trade_id: str
+    qty: Decimal
+    price: Decimal
 
 
 class StrategyCorrections:

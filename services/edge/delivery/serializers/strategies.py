@@ -27,6 +27,7 @@ from tapewire.events import (
     OrderReplaced,
     OrderReplaceRejected,
     OrderReplaceRequested,
+    OrderSplit,
     OrderTriggered,
     OrderWaiting,
     Side,
@@ -41,6 +42,7 @@ from tapewire.events import (
     StrategyFailed,
     StrategyPositionAdjusted,
     StrategySignaled,
+    StrategySplit,
     StrategyStarted,
     StrategyStopped,
     StrategyTraded,
@@ -69,6 +71,7 @@ STRATEGY_EVENT_NAMES: dict[type[Event], str] = {
     StrategyTraded: "STRATEGY_UPDATED",
     StrategyClosing: "STRATEGY_UPDATED",
     StrategyPositionAdjusted: "STRATEGY_UPDATED",
+    StrategySplit: "STRATEGY_UPDATED",
     StrategyDeleted: "STRATEGY_UPDATED",
     TakeProfitTriggered: "STRATEGY_UPDATED",
     TakeProfitExecuted: "STRATEGY_UPDATED",
@@ -95,6 +98,7 @@ ORDER_EVENT_NAMES: dict[type[Event], str] = {
     OrderReplaceRejected: "ORDER_UPDATED",
     OrderTriggered: "ORDER_UPDATED",
     OrderExecutionCorrected: "ORDER_UPDATED",
+    OrderSplit: "ORDER_UPDATED",
 }
 
 

@@ -34,6 +34,7 @@ from tapewire.events import (
     StrategyFailed,
     StrategyPositionAdjusted,
     StrategySignaled,
+    StrategySplit,
     StrategyStarted,
     StrategyStopped,
     StrategyTraded,
@@ -137,6 +138,7 @@ _CHANGE_BY_EVENT: dict[type[Event], str] = {
     TakeProfitExecuted: "take_profit_executed",
     StrategyClosing: "closing",
     StrategyPositionAdjusted: "adjusted",
+    StrategySplit: "split",
     StrategyDeleted: "deleted",
 }
 _EXIT_EVENTS = StopLossTriggered | StopLossExecuted | TakeProfitTriggered | TakeProfitExecuted
