@@ -167,7 +167,9 @@ class BuyingPowerCheck:
         except CommandRejected as rejection:
             return rejection
         expires_at = self._now() + timedelta(seconds=RESERVATION_SECONDS)
-        reservations.append(Reservation(order=order, expires_at=expires_at))
+        # A request that is repeated has one reservation, however often.
+        others = [one for one in reservations if one.order.order_id != order.order_id]
+        reservations[:] = [*others, Reservation(order=order, expires_at=expires_at)]
         return None
 
     def _check(
