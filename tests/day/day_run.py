@@ -10,7 +10,14 @@ import time
 from pathlib import Path
 
 from tapewire.cli.verify import load_checkpoint_checks
-from tapewire.log import EVERYBODY, CommandRejected, RecordedEvent
+from tapewire.log import (
+    EVERYBODY,
+    CommandRejected,
+    EventLog,
+    LatestValueStore,
+    RecordedEvent,
+    Unavailable,
+)
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, connect
 from tapewire.runtime import RequestClient
 from tapewire.runtime.contracts import alerts, positions, strategies
@@ -25,6 +32,8 @@ from tests.day.retrying_requester import RetryingRequester
 from tests.day.service_processes import LeaseReader, ServiceProcesses
 from tests.day.stepped_prices import STEP, StepRecording, StepReply
 from tests.harness.recorded_log import read_new_events
+
+MAX_VERIFY_ATTEMPTS = 10
 
 
 class DayResult:
@@ -61,12 +70,7 @@ async def run_day(plan: DayPlan, folder: Path, replicas: int = 1) -> DayResult:
             await day.read_accounts()
             day.result.figures.event_count = len(day.result.events)
             views = JetStreamLatestValueStore(connection, stream="VIEWS", prefix="view")
-            day.result.verified = await verify(
-                log,
-                views,
-                lambda one: day.result.verification_differences.append(str(one)),
-                checkpoint_checks=load_checkpoint_checks(),
-            )
+            await _verify(log, views, day.result)
             processes.raise_if_exited()
             day.result.errors = processes.error_lines()
         except BaseException:
@@ -75,6 +79,24 @@ async def run_day(plan: DayPlan, folder: Path, replicas: int = 1) -> DayResult:
         finally:
             await connection.close()
     return day.result
+
+
+async def _verify(log: EventLog, views: LatestValueStore, result: DayResult) -> None:
+    """Verify the log of the day. On a busy machine a read may stay unanswered: then repeat."""
+    for attempt in reversed(range(MAX_VERIFY_ATTEMPTS)):
+        result.verification_differences.clear()
+        try:
+            result.verified = await verify(
+                log,
+                views,
+                lambda one: result.verification_differences.append(str(one)),
+                checkpoint_checks=load_checkpoint_checks(),
+            )
+        except Unavailable:
+            if not attempt:
+                raise
+        else:
+            return
 
 
 class _DayRun:
