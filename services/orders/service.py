@@ -154,6 +154,7 @@ class OrdersService:
             price=request.price,
             fee=request.fee,
             is_busted=request.is_busted,
+            from_operator=True,
         )
         changed = await handle_command(self._command_handler, subject, command, context)
         return OrderReply(order=_require_order(changed, id_))

@@ -78,6 +78,9 @@ def test_a_busted_and_a_corrected_trade_are_as_if_they_had_always_been_so(trader
 
     code, printed = trader.execute_command("bust", "--trade", first)
     assert (code, "canceled, 0 of 10 filled" in printed) == (0, True), printed
+    for again in (("bust",), ("bust", "--correction", "C-9"), ("correct", "--fee", "0")):
+        code, printed = trader.execute_command(*again, "--trade", first)
+        assert (code, "is busted already" in printed) == (2, True), printed
     trader.until("4 are left", lambda: trader.position()["quantity"] == 4)
     assert trader.position()["realizedPnL"] == 0
     assert trader.get("/api/account")["cash"] == cash + bought["price"] * 10

@@ -113,7 +113,8 @@ class CorrectExecutionCommand(OrderCommand, frozen=True, kw_only=True):
     booked whatever the state of the order, once for each `correction_id`.
 
     The execution is named by `trade_id`, or by `execution_id`, which may also be the id of an
-    earlier correction of it. None for a number leaves it as it is.
+    earlier correction of it. None for a number leaves it as it is. `from_operator`: an operator
+    sent it, and is told if the execution is busted already. A venue may report a bust again.
     """
 
     execution_id: str | None = None
@@ -123,6 +124,7 @@ class CorrectExecutionCommand(OrderCommand, frozen=True, kw_only=True):
     price: Decimal | None = None
     fee: Decimal | None = None
     is_busted: bool = False
+    from_operator: bool = False
 
 
 class NoteWaitingCommand(OrderCommand, frozen=True, kw_only=True):

@@ -39,8 +39,8 @@ def decide_correction(state: ExistingState, command: CorrectExecutionCommand) ->
 
     Raises:
         CommandRejected: ``invalid`` if its numbers or ids cannot be stored; ``not_found`` if the
-            order has no such execution; ``conflict`` if the execution is busted, or if another
-            correction with the same id is booked.
+            order has no such execution; ``conflict`` if the execution is busted (a venue that
+            busts it again changes nothing), or if another correction with the same id is booked.
     """
     order, executions = state.order, state.executions
     for path, id_ in (
@@ -62,12 +62,12 @@ def decide_correction(state: ExistingState, command: CorrectExecutionCommand) ->
             return []
         message = f"another correction {command.correction_id!r} is booked"
         raise CommandRejected("conflict", message, "correctionId")
-    if after == before:
+    if after == before and (before.qty or not command.from_operator):
         return []
     if number < executions.count_before_split:
         raise CommandRejected("conflict", EXECUTED_BEFORE_SPLIT)
     if not before.qty:
-        raise CommandRejected("conflict", "the execution is busted: it cannot be corrected")
+        raise CommandRejected("conflict", "the execution is busted already: nothing is changed")
     corrected = _correct(state, command, number, before, after)
     trade = trade_of_correction(corrected)
     return [corrected, trade, alert_of_correction(trade)]

@@ -131,6 +131,24 @@ def test_what_is_busted_stays_busted() -> None:
     order.when(execution("E1", "4")).then()
 
 
+def from_operator(command: CorrectExecutionCommand, correction_id: str | None) -> Command:
+    return msgspec.structs.replace(
+        command, id=f"by hand {correction_id}", correction_id=correction_id, from_operator=True
+    )
+
+
+def test_an_operator_is_told_that_an_execution_is_busted_already() -> None:
+    first = from_operator(bust("E1"), "C1")
+    order = given(place("10"), accept(), execution("E1", "4"), first)
+    for again in (bust("E1"), correct("E1", price="100"), correct("E1", fee="0")):
+        for id_ in (None, "C2"):
+            order.when(from_operator(again, id_)).then_rejected("conflict", message="busted")
+    order.when(first).then()
+    order.when(msgspec.structs.replace(first, id="another try")).then()
+    # The venue may report the bust that the operator booked.
+    order.when(bust("E1", "reported")).then()
+
+
 @pytest.mark.parametrize(
     ("correction", "code", "path"),
     [

@@ -96,7 +96,8 @@ class CorrectExecution(RequestStruct, frozen=True, kw_only=True):
     The execution is named by `trade_id`, or by `order_id` and `execution_id`. `qty`, `price` and
     `fee` are what it is from here on; None leaves one as it is. `is_busted`: it never happened.
     Repeating a correction changes nothing. ``not_found`` if there is no such execution,
-    ``conflict`` if it is busted, or if `correction_id` names another correction.
+    ``conflict`` if it is busted already (unless by the same `correction_id`), or if
+    `correction_id` names another correction.
     """
 
     order_id: str | None = None
