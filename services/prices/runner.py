@@ -183,6 +183,7 @@ class FeedRunner:
         """Fold a whole batch, without waiting: a cancellation then loses no volume."""
         if batch.is_day_start or self._trades.day is None:
             self._books.clear()
+            self._unpublished_symbols.clear()
             self._publisher.withdraw_all()
             self._trades.begin_day()
         if batch.is_snapshot:

@@ -353,6 +353,21 @@ class TestLease:
         bench.feed.emit(trade("IBM", 11, 2))
         await bench.shows("IBM", volume=42)
 
+    async def test_a_day_that_began_elsewhere_leaves_symbols_of_yesterday_out(
+        self, bench: Bench
+    ) -> None:
+        """The regression: the service ended, because their quotes were to be published anew."""
+        bench.feed.emit(full("IBM"), full("SPY"), is_day_start=True)
+        await bench.shows("SPY")
+        await bench.stand_by()
+        bench.server.values.clear()
+        bench.lead()
+        bench.feed.emit(full("SPY"), is_day_start=True, is_catch_up=True)
+        bench.feed.emit(full("AIG"))
+        await bench.shows("AIG")
+        assert bench.stored.keys() == {"AIG", "SPY"}
+        assert bench.runner.find_problem() is None
+
     async def test_losing_the_lease_while_publishing_loses_no_volume(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
