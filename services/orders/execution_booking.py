@@ -39,6 +39,7 @@ from tapewire.log import (
     pattern,
 )
 from tapewire.log.ids import derive_id, event_id
+from tapewire.log.splits import read_splits
 from tapewire_services.orders.domain.commands import (
     MAX_ID_LENGTH,
     BookExecutionCommand,
@@ -107,6 +108,9 @@ class ExecutionBooking:
         subject = await self.find_order(reported.order_id, reported.user)
         correlation = derive_id(reported.execution_id)
         command = _build_command(reported, subject)
+        if isinstance(command, CorrectExecutionCommand):
+            splits = await self.count_splits(subject)
+            command = msgspec.structs.replace(command, splits=splits)
         booked = await self._command_handler.handle(subject, command, correlation=correlation)
         if isinstance(booked.state, UnplacedState):
             raise _unknown_order(reported.order_id)
@@ -132,6 +136,13 @@ class ExecutionBooking:
         if not page.events:
             raise Unavailable(f"{filter_} is stored, and a replica does not have it yet")
         return page.events[0].event_subject
+
+    async def count_splits(self, subject: EventSubject) -> int:
+        """The splits of the symbol of the order `subject` so far. Raises LogError."""
+        state = (await self._command_handler.load(subject)).state
+        if isinstance(state, UnplacedState):
+            return 0
+        return len(await read_splits(self._log, state.order.symbol))
 
     async def _keep(
         self, storable: Reported, reason: str, invalid_values: Mapping[str, str]

@@ -96,6 +96,8 @@ class PaperBroker(Broker):
         and what users hold. Call it before any order is added. Returns the broker."""
         self._book.restore_consumed_liquidity(open_orders.consumed_liquidity())
         self._book.follow_positions(open_orders.positions)
+        for split in open_orders.splits():
+            self._quote_cache.add_split(split)
         return self
 
     def add_order(self, order: OpenOrder) -> None:

@@ -155,6 +155,7 @@ class OrdersService:
             fee=request.fee,
             is_busted=request.is_busted,
             from_operator=True,
+            splits=await self._booking.count_splits(subject),
         )
         changed = await handle_command(self._command_handler, subject, command, context)
         return OrderReply(order=_require_order(changed, id_))

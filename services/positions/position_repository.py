@@ -41,6 +41,7 @@ from tapewire.log import (
     RecordedEvent,
     Unavailable,
     Versioned,
+    encode_token,
     pattern,
 )
 from tapewire.log.page_reader import read_pages
@@ -84,6 +85,9 @@ class PositionRepository:
         self._log = log
         self._open: dict[PositionKey, Versioned[State]] = {}
         self._closed: OrderedDict[PositionKey, Versioned[State]] = OrderedDict()
+        self._split_keys: tuple[int, list[PositionKey]] | None = None
+        """The sequence of the last split and the positions that were open then. A conflict removes
+        positions from the cache, and the split is handled again."""
         self._read_slots = asyncio.Semaphore(MAX_CONCURRENT_READS)
 
     def open_positions(self) -> dict[PositionKey, Versioned[State]]:
@@ -203,16 +207,22 @@ class PositionRepository:
         return [_PendingTrade(key, command, recorded.metadata)]
 
     def _parse_split(self, recorded: RecordedEvent, split: SplitExecuted) -> list[_PendingTrade]:
-        keys = sorted(key for key in self._open if key.symbol == split.symbol)
+        sequence = recorded.sequence
+        if self._split_keys is None or self._split_keys[0] != sequence:
+            keys = sorted(key for key in self._open if key.symbol == split.symbol)
+            self._split_keys = sequence, keys
         return [
             _PendingTrade(
                 key,
                 SplitPositionCommand(
-                    id=recorded.metadata.id, user=key.user, sequence=recorded.sequence, split=split
+                    id=f"{recorded.metadata.id}.{encode_token(key.user)}",
+                    user=key.user,
+                    sequence=sequence,
+                    split=split,
                 ),
                 recorded.metadata,
             )
-            for key in keys
+            for key in self._split_keys[1]
         ]
 
     async def _refold_position(
@@ -277,10 +287,11 @@ def _decide_trades(
 
 
 def _event_metadata(command: Command, trade_metadata: EventMetadata, number: int) -> EventMetadata:
-    """The id depends on the trade alone, so every process appends the event under the same id."""
+    """The id depends on the trade, or on split and user, so every process appends the event under
+    the same id."""
     return EventMetadata(
         id=f"{command.id or 'trade'}.{command.sequence}.{number}",
         correlation=trade_metadata.correlation,
-        causation=command.id or None,
+        causation=trade_metadata.id or None,
         traceparent=trade_metadata.traceparent,
     )

@@ -2,7 +2,9 @@
 
 import os
 
+from tapewire.log.backoff import new_rng
 from tapewire.log.jetstream.bar_streams import BarStore, QuoteHistory
+from tapewire.log.splits import SplitFollower
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import bars as contract
 from tapewire_services.prices.bars import BarBook, BarBuilder, BarsService
@@ -55,6 +57,8 @@ async def wiring(app: App) -> None:
     app.connection.state_listeners.append(builder.request_check)
     app.add_health_check(builder.find_problem)
     bars_service = BarsService(book, store, now=utc_now)
+    splits = SplitFollower(app.log, bars_service.add_split, new_rng())
+    app.spawn(splits.run(), name="splits")
     app.run_leased(
         BARS_LEASE_NAME,
         builder.run,

@@ -92,6 +92,7 @@ class OrdersProcess(MemoryProcess):
                 else BuyingPowerCheck(self.log, self.views, terms, self._price, clock)
             ),
             broker_confirms_at_once=confirms_at_once,
+            count_splits=self.quote_cache.split_count,
         )
         self.booking = ExecutionBooking(self.log, self.orders)
         self.reporter = BrokerReporter(self.orders, self.booking, self.rng, clock=clock)

@@ -125,6 +125,8 @@ class CorrectExecutionCommand(OrderCommand, frozen=True, kw_only=True):
     fee: Decimal | None = None
     is_busted: bool = False
     from_operator: bool = False
+    splits: int = 0
+    """The splits of the symbol so far."""
 
 
 class NoteWaitingCommand(OrderCommand, frozen=True, kw_only=True):

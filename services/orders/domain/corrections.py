@@ -64,7 +64,7 @@ def decide_correction(state: ExistingState, command: CorrectExecutionCommand) ->
         raise CommandRejected("conflict", message, "correctionId")
     if after == before and (before.qty or not command.from_operator):
         return []
-    if number < executions.count_before_split:
+    if number < executions.count_before_split or order.splits < command.splits:
         raise CommandRejected("conflict", EXECUTED_BEFORE_SPLIT)
     if not before.qty:
         raise CommandRejected("conflict", "the execution is busted already: nothing is changed")

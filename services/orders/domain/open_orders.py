@@ -152,6 +152,10 @@ class OpenOrders:
         """Note that `open_order` must not be executed. Returns it with the mark."""
         return self._store_order(msgspec.structs.replace(open_order, is_late=True))
 
+    def splits(self) -> list[SplitExecuted]:
+        """The last split of each symbol that has one."""
+        return [*self._splits.values()]
+
     def find_split(self, order: Order) -> SplitExecuted | None:
         """The split whose terms the order does not have yet."""
         split = self._splits.get(order.symbol)
@@ -175,8 +179,8 @@ class OpenOrders:
 
     def encode(self) -> bytes:
         """The fold as JSON."""
-        positions, splits = self.positions.positions(), [*self._splits.values()]
-        return CODEC.encode(_State(self.orders(), positions, self.consumed_liquidity(), splits))
+        positions, consumed = self.positions.positions(), self.consumed_liquidity()
+        return CODEC.encode(_State(self.orders(), positions, consumed, self.splits()))
 
     @classmethod
     def decode(cls, state: bytes) -> "OpenOrders":

@@ -1,10 +1,11 @@
 """Answers requests for bars, from memory and from the store."""
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from tapewire.events import SplitExecuted
 from tapewire.log import CommandRejected
 from tapewire.log.jetstream.bar_streams import BarStore
 from tapewire.log.list_cursor import check_limit, decode_key, encode_key
@@ -12,7 +13,7 @@ from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts import bars as contract
 from tapewire.values import resolve_symbol
 from tapewire_services.prices.bars.book import BarBook, decode_bars
-from tapewire_services.prices.domain.bars import PriceBar
+from tapewire_services.prices.domain.bars import PriceBar, adjust_bar
 
 CLOSE_DELAY_SECONDS = 2.0
 """How long after its end a bar is said to be closed although no later one has begun: its last
@@ -23,14 +24,22 @@ MAX_CONCURRENT_READS = 4
 
 
 class BarsService:
-    """Request handlers of the process that builds the bars."""
+    """Request handlers of the process that builds the bars. They show bars in the shares after the
+    splits that `add_split` was told of."""
 
     def __init__(self, book: BarBook, store: BarStore, *, now: Callable[[], datetime]) -> None:
+        self._splits: defaultdict[str, list[SplitExecuted]] = defaultdict(list)
         self._book = book
         self._store = store
         self._now = now
         self._reads = asyncio.Semaphore(MAX_CONCURRENT_READS)
         self._cache: OrderedDict[tuple[str, str], tuple[int, list[PriceBar]]] = OrderedDict()
+
+    def add_split(self, split: SplitExecuted) -> None:
+        """Adjust the bars of the symbol from before the split. Repeating it changes nothing."""
+        known = self._splits[split.symbol]
+        if all(one.split_id != split.split_id for one in known):
+            known.append(split)
 
     async def list_bars(
         self, request: contract.ListBars, _context: RequestContext
@@ -49,7 +58,7 @@ class BarsService:
         if len(bars) > len(page):
             following = encode_key("bars", request.symbol, request.interval, str(page[0].start))
         newest = self._newest_start(symbol, request.interval)
-        shown = [self._show(bar, request.interval, newest) for bar in reversed(page)]
+        shown = [self._show(symbol, bar, request.interval, newest) for bar in reversed(page)]
         return contract.BarsReply(symbol=symbol, bars=shown, next=following)
 
     async def newest_bars(
@@ -67,7 +76,8 @@ class BarsService:
         shown = [bar for bar in bars if since is None or bar.start >= since]
         newest = self._newest_start(symbol, request.interval)
         return [
-            self._show(bar, request.interval, newest) for bar in shown[-contract.MAX_NEWEST_BARS :]
+            self._show(symbol, bar, request.interval, newest)
+            for bar in shown[-contract.MAX_NEWEST_BARS :]
         ]
 
     async def _read_series(self, symbol: str, interval: contract.BarInterval) -> list[PriceBar]:
@@ -93,7 +103,11 @@ class BarsService:
         recent = self._book.recent_bars(symbol, interval)
         return recent[-1].start if recent else 0
 
-    def _show(self, bar: PriceBar, interval: contract.BarInterval, newest: int) -> contract.Bar:
+    def _show(
+        self, symbol: str, bar: PriceBar, interval: contract.BarInterval, newest: int
+    ) -> contract.Bar:
+        if symbol in self._splits:
+            bar = adjust_bar(bar, contract.INTERVAL_SECONDS[interval], self._splits[symbol])
         start = datetime.fromtimestamp(bar.start, UTC)
         ends = start + timedelta(seconds=contract.INTERVAL_SECONDS[interval] + CLOSE_DELAY_SECONDS)
         return contract.Bar(

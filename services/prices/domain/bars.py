@@ -10,18 +10,20 @@ in bars without any trade. The interval is that of the quote's timestamp, but ne
 than that of the symbol's newest bar: a late quote counts in the newest bar. A timestamp that is too
 far ahead of the time at which the quote was stored is replaced by the latest allowed one.
 
-A split of the symbol's shares would adjust older bars here, by a function from bars to bars.
+Bars are stored as they were. `adjust_bar` shows one in the shares that there are now.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
 import msgspec
 
-from tapewire.events import PriceUpdated
+from tapewire.decimals import scale
+from tapewire.events import PriceUpdated, SplitExecuted
 from tapewire.runtime.contracts.bars import INTERVAL_SECONDS, BarInterval, BarSource
+from tapewire.values import MAX_PLACES
 
 MAX_COUNTERS = 4
 """Days of feeds whose volumes are known of a symbol."""
@@ -97,6 +99,30 @@ def merge_bars(earlier: PriceBar, later: PriceBar) -> PriceBar:
         later.close,
         earlier.volume + later.volume,
         earlier.source,
+    )
+
+
+def adjust_bar(bar: PriceBar, seconds: int, splits: Sequence[SplitExecuted]) -> PriceBar:
+    """The bar of `seconds` in the shares after all of `splits`, those of its symbol. A bar that had
+    not ended when a split took effect is of the new shares already."""
+    for split in splits:
+        if bar.start + seconds <= split.timestamp.timestamp():
+            bar = _split_bar(bar, split.ratio.shares, split.ratio.for_shares)
+    return bar
+
+
+def _split_bar(bar: PriceBar, shares: int, for_shares: int) -> PriceBar:
+    def split_price(price: Decimal) -> Decimal:
+        return scale(price, for_shares, shares, MAX_PLACES)
+
+    return PriceBar(
+        bar.start,
+        split_price(bar.open),
+        split_price(bar.high),
+        split_price(bar.low),
+        split_price(bar.close),
+        scale(bar.volume, shares, for_shares, MAX_PLACES),
+        bar.source,
     )
 
 
