@@ -84,13 +84,19 @@ class MarketSightMonitor:
 
     def _find_lost_symbols(self, symbols: set[str]) -> set[str]:
         now = asyncio.get_running_loop().time()
-        stale = {symbol for symbol in symbols if self._quote_cache.is_stale(symbol)}
+        stale = {symbol for symbol in symbols if self._is_stale(symbol)}
         self._stale_since = {symbol: self._stale_since.get(symbol, now) for symbol in stale}
         return {
             symbol
             for symbol, since in self._stale_since.items()
             if self._quote_cache.quote_age(symbol) is not None or now >= since + self._stale_seconds
         }
+
+    def _is_stale(self, symbol: str) -> bool:
+        """Right after a split no quote is expected yet."""
+        cache = self._quote_cache
+        age = cache.quote_age(symbol) if cache.awaits_quote_after_split(symbol) else None
+        return cache.is_stale(symbol) and (age is None or age > self._stale_seconds)
 
     async def _raise_alert(self, tracked: TrackedStrategy) -> None:
         alert = build_alert(

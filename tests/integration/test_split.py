@@ -150,10 +150,9 @@ async def test_a_split_sells_nothing_and_changes_no_cash(platform: Platform) -> 
         assert (now["position"], now["quantity"], now["status"]) == (100, 100, "started")
         assert [one["price"] for one in (await trader.get("/api/alerts/rules"))["rules"]] == [7]
 
-        # An old quote that is still repeated, then the first of the new shares.
         await market.publish(SYMBOL, "10.3")
         await until("it is valued", lambda: price_of(trader), Decimal("10.3"))
-        await asyncio.sleep(1)  # nothing may follow from it
+        await asyncio.sleep(1)  # nothing follows from it
         assert (await held(), await quantity()) == (100, 170)
         assert (await trader.strategy())["status"] == "started"
         assert not (await trader.get("/api/alerts"))["alerts"]
