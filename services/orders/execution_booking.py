@@ -11,6 +11,7 @@ alerted of (`tapewire parked`).
 
 from collections.abc import Mapping
 
+import msgspec
 import structlog
 
 from tapewire.decimals import abbreviate
