@@ -6,83 +6,29 @@ from decimal import Decimal
 import pytest
 
 from fix_broker import connection
-from tapewire.events import Order, OrderType, Side, TimeInForce, TradeExecuted
+from tapewire.events import OrderType, Side, TimeInForce, TradeExecuted
 from tapewire.log.memory import MemoryServer
-from tapewire.runtime.contracts.orders import PlaceOrder, ReplaceOrder, order_id
-from tests.fix.broker_process import FixOrdersProcess
-from tests.fix.foreign_venue import ForeignVenue, Link, run_link
-from tests.harness.memory_process import make_context
+from tapewire.runtime.contracts.orders import PlaceOrder, order_id
+from tests.fix.broker_trial import FixBrokerTrial
+from tests.fix.foreign_venue import ForeignVenue, run_link
 from tests.harness.order_builders import USER
 from tests.harness.orders_process import (
     OrdersLogSummary,
     QuoteSimulator,
-    place_request,
-    wait_for_log,
 )
 from tests.harness.verification import assert_verified
 
 
-class Trial:
-    """A venue, a link to it, and a process whose broker uses both."""
-
-    def __init__(self, server: MemoryServer, venue: ForeignVenue, link: Link) -> None:
-        self.server, self.venue, self.link = server, venue, link
-        self.process = FixOrdersProcess(server, venue.environment(link.port))
-
-    async def start(self) -> None:
-        await self.process.start()
-
-    async def restart(self) -> None:
-        """Kill the process, and start another one."""
-        await self.process.kill()
-        self.process = FixOrdersProcess(self.server, self.venue.environment(self.link.port))
-        await self.start()
-
-    async def place(self, name: str, qty: str = "100", limit: str | None = "100") -> str:
-        """Place an order; its id."""
-        request = place_request(qty, limit=limit, client_order_id=name)
-        return (await self.process.place_order(request)).order.order_id
-
-    async def place_at_venue(self, name: str, qty: str = "100") -> str:
-        """Place an order, and wait until the venue has accepted it; its id."""
-        id_ = await self.place(name, qty)
-        await self.until(name, lambda order: order.venue_order_id is not None)
-        return id_
-
-    async def replace(self, id_: str, **terms: Decimal) -> None:
-        request = ReplaceOrder(user_id=USER, order_id=id_, **terms)
-        await self.process.service.replace(request, make_context())
-
-    async def until(self, name: str, condition: object) -> OrdersLogSummary:
-        """Wait until the order `name` fits: it has the status and filled quantity in a text, or
-        meets a condition."""
-
-        def fits(seen: OrdersLogSummary) -> bool:
-            order = seen.orders.get(order_id(USER, name))
-            if order is None:
-                return False
-            if callable(condition):
-                return bool(condition(order))
-            return f"{order.status.value} {order.filled_qty}" == condition
-
-        return await wait_for_log(self.server, f"{name}: {condition}", fits)
-
-    async def order(self, name: str) -> Order:
-        return (await wait_for_log(self.server, name, lambda _: True)).order(name)
-
-    def assert_no_faults(self) -> None:
-        """The engine rejected nothing, and no order was sent twice."""
-        assert self.venue.describe()["faults"] == []
-
-
 @pytest.fixture
-async def trial(venue: ForeignVenue, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Trial]:
+async def trial(
+    venue: ForeignVenue, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[FixBrokerTrial]:
     # A killed process has no time to log out.
     monkeypatch.setattr(connection, "LOGOUT_SECONDS", 0.0)
     async with run_link(venue.port) as link:
         server = MemoryServer()
         await QuoteSimulator(server).publish_quote()
-        trial = Trial(server, venue, link)
+        trial = FixBrokerTrial(server, venue, link)
         await trial.start()
         try:
             yield trial
@@ -97,7 +43,9 @@ def executions(seen: OrdersLogSummary) -> list[str | None]:
     return [one.event.execution_id for one in seen.events if isinstance(one.event, TradeExecuted)]
 
 
-async def test_orders_of_all_types_are_accepted_executed_and_rejected(trial: Trial) -> None:
+async def test_orders_of_all_types_are_accepted_executed_and_rejected(
+    trial: FixBrokerTrial,
+) -> None:
     for number, type_ in enumerate(OrderType):
         for time_in_force in TimeInForce:
             request = PlaceOrder(
@@ -132,7 +80,7 @@ async def test_orders_of_all_types_are_accepted_executed_and_rejected(trial: Tri
     assert seen.order("refused").reason == "not today"
 
 
-async def test_a_cancel_races_with_fills(trial: Trial) -> None:
+async def test_a_cancel_races_with_fills(trial: FixBrokerTrial) -> None:
     trial.venue.do("set_policy", cancel="wait")
     first, second = await trial.place_at_venue("first"), await trial.place_at_venue("second")
     for id_ in (first, second):
@@ -146,7 +94,7 @@ async def test_a_cancel_races_with_fills(trial: Trial) -> None:
     await trial.until("second", "filled 100")
 
 
-async def test_a_replaced_order_is_canceled_under_its_newest_id(trial: Trial) -> None:
+async def test_a_replaced_order_is_canceled_under_its_newest_id(trial: FixBrokerTrial) -> None:
     id_ = await trial.place_at_venue("o")
     for qty in ("150", "120"):
         await trial.replace(id_, qty=Decimal(qty), limit_price=Decimal("101.5"))
@@ -161,7 +109,7 @@ async def test_a_replaced_order_is_canceled_under_its_newest_id(trial: Trial) ->
     assert len(trial.venue.describe()["orders"][id_]["ids"]) == 3
 
 
-async def test_a_refused_cancel_lets_the_order_work_on(trial: Trial) -> None:
+async def test_a_refused_cancel_lets_the_order_work_on(trial: FixBrokerTrial) -> None:
     id_ = await trial.place_at_venue("o")
     trial.venue.do("set_policy", cancel="refuse")
     for _ in range(2):
@@ -171,7 +119,7 @@ async def test_a_refused_cancel_lets_the_order_work_on(trial: Trial) -> None:
     await trial.until("o", "filled 100")
 
 
-async def test_what_the_venue_does_unasked_is_reported(trial: Trial) -> None:
+async def test_what_the_venue_does_unasked_is_reported(trial: FixBrokerTrial) -> None:
     expired, canceled = await trial.place_at_venue("e"), await trial.place_at_venue("c")
     triggered = await trial.place_at_venue("t")
     trial.venue.do("end", order=expired, status="C", text="")
@@ -183,7 +131,9 @@ async def test_what_the_venue_does_unasked_is_reported(trial: Trial) -> None:
     await trial.until("c", "canceled 5")
 
 
-async def test_executions_while_the_connection_is_down_are_booked_once(trial: Trial) -> None:
+async def test_executions_while_the_connection_is_down_are_booked_once(
+    trial: FixBrokerTrial,
+) -> None:
     id_ = await trial.place_at_venue("o")
     trial.venue.execute(id_, "1")
     await trial.until("o", "partially_filled 1")
@@ -198,7 +148,7 @@ async def test_executions_while_the_connection_is_down_are_booked_once(trial: Tr
     assert any(problem and "FIX" in problem for problem in trial.process.problems)
 
 
-async def test_a_killed_process_is_told_again_what_it_had_not_stored(trial: Trial) -> None:
+async def test_a_killed_process_is_told_again_what_it_had_not_stored(trial: FixBrokerTrial) -> None:
     trial.venue.do("set_policy", cancel="wait", replace="wait")
     ids = [await trial.place_at_venue(name) for name in ("f", "c", "r")]
     await trial.process.cancel_order(ids[1])
@@ -214,7 +164,7 @@ async def test_a_killed_process_is_told_again_what_it_had_not_stored(trial: Tria
     await trial.until("r", lambda order: order.qty == Decimal(70) and order.replacement is None)
 
 
-async def test_requests_that_got_lost_are_asked_again(trial: Trial) -> None:
+async def test_requests_that_got_lost_are_asked_again(trial: FixBrokerTrial) -> None:
     ids = [await trial.place_at_venue(name) for name in ("c", "r")]
     trial.link.is_refusing = True
     trial.link.cut()
@@ -226,7 +176,7 @@ async def test_requests_that_got_lost_are_asked_again(trial: Trial) -> None:
     await trial.until("r", lambda order: order.qty == Decimal(70) and order.replacement is None)
 
 
-async def test_a_refusal_that_got_lost_is_asked_for_again(trial: Trial) -> None:
+async def test_a_refusal_that_got_lost_is_asked_for_again(trial: FixBrokerTrial) -> None:
     trial.venue.do("set_policy", cancel="wait", replace="wait")
     ids = [await trial.place_at_venue(name) for name in ("c", "r")]
     await trial.process.cancel_order(ids[0])
@@ -244,7 +194,7 @@ async def test_a_refusal_that_got_lost_is_asked_for_again(trial: Trial) -> None:
         await trial.until(name, "filled 100")
 
 
-async def test_an_order_that_is_cut_on_its_way_arrives_once(trial: Trial) -> None:
+async def test_an_order_that_is_cut_on_its_way_arrives_once(trial: FixBrokerTrial) -> None:
     await trial.place_at_venue("before")
     trial.link.cut(after_bytes=40)
     first = await trial.place("cut")
@@ -255,7 +205,7 @@ async def test_an_order_that_is_cut_on_its_way_arrives_once(trial: Trial) -> Non
 
 
 async def test_an_order_that_waits_for_the_connection_is_sent_unless_it_was_canceled(
-    trial: Trial,
+    trial: FixBrokerTrial,
 ) -> None:
     await trial.place_at_venue("before")
     trial.link.is_refusing = True
@@ -268,7 +218,7 @@ async def test_an_order_that_waits_for_the_connection_is_sent_unless_it_was_canc
     assert canceled not in trial.venue.describe()["orders"]
 
 
-async def test_a_damaged_message_is_dropped_and_sent_again(trial: Trial) -> None:
+async def test_a_damaged_message_is_dropped_and_sent_again(trial: FixBrokerTrial) -> None:
     id_ = await trial.place_at_venue("o")
     trial.link.damage_next_message()
     trial.venue.execute(id_, "60")
@@ -278,7 +228,7 @@ async def test_a_damaged_message_is_dropped_and_sent_again(trial: Trial) -> None
     assert trial.link.connection_count == 1
 
 
-async def test_corrections_and_busts_of_executions_are_booked(trial: Trial) -> None:
+async def test_corrections_and_busts_of_executions_are_booked(trial: FixBrokerTrial) -> None:
     id_ = await trial.place_at_venue("o")
     trial.venue.execute(id_, "60", "100")
     described = trial.venue.execute(id_, "40", "100")
@@ -292,7 +242,9 @@ async def test_corrections_and_busts_of_executions_are_booked(trial: Trial) -> N
     await trial.until("o", lambda order: order.filled_qty == 60)
 
 
-async def test_a_number_that_is_too_low_ends_the_session_and_is_a_problem(trial: Trial) -> None:
+async def test_a_number_that_is_too_low_ends_the_session_and_is_a_problem(
+    trial: FixBrokerTrial,
+) -> None:
     id_ = await trial.place_at_venue("o")
     trial.venue.do("set_next_number", number=1)
     trial.venue.execute(id_, "60")

@@ -11,19 +11,21 @@ import random
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from decimal import Decimal
-from typing import Any
 
 import httpx
 import msgspec
 import pytest
 
+from tests.fix.book_comparison import RETRYABLE_STATUSES, Row, compare_user, read_all
 from tests.fix.foreign_venue import ENGINE, ForeignVenue, Link, run_link
+from tests.harness import fork_server
 from tests.harness.stack import Stack, StackFactory
 
 IS_SHORT = bool(os.environ.get("TAPEWIRE_TEST_SHORT"))
 SEED = int(os.environ.get("TAPEWIRE_TEST_SEED") or 20131007)
-ORDER_COUNT = 1000
+ORDER_COUNT = 1250
+"""Some are canceled before the venue has received them."""
+MIN_ORDER_COUNT_AT_VENUE = 1000
 USERS = ("ann", "bob", "cy")
 TRADERS_PER_USER = 4
 SYMBOLS = ("IBM", "AAPL")
@@ -33,16 +35,11 @@ KILL_COUNT = 6
 """`tapewire up` waits longer after each of them."""
 CUT_SECONDS = 0.7
 SETTLE_SECONDS = 300.0
-RETRYABLE_STATUSES = (429, 503)
-STATUS_AT_VENUE = {"2": "filled", "4": "canceled", "8": "rejected", "C": "canceled"}
-PLACES = Decimal("1e-8")
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(IS_SHORT, reason="the trial takes minutes: make fix without SHORT"),
 ]
-
-Row = dict[str, Any]
 
 
 class Answers(msgspec.Struct):
@@ -130,91 +127,6 @@ async def kill_orders(stack: Stack, rng: random.Random, counts: Counter[str]) ->
         counts["killed processes"] += 1
 
 
-async def read_all(http: httpx.AsyncClient, path: str, name: str) -> list[Row]:
-    """All rows of a list."""
-    rows: list[Row] = []
-    cursor: dict[str, str] = {}
-    while True:
-        answer = await http.get(path, params={"limit": 1000, **cursor})
-        if answer.status_code in RETRYABLE_STATUSES:
-            await asyncio.sleep(0.2)
-            continue
-        answer.raise_for_status()
-        document = msgspec.json.decode(answer.content, type=dict[str, Any])
-        rows += document[name]
-        if "next" not in document:
-            return rows
-        cursor = {"cursor": document["next"]}
-
-
-def compare_order(ours: Row, theirs: Row | None) -> list[str]:
-    """What differs between an order here and at the venue."""
-    expected: Row = {"status": ours["status"], "filledQty": Decimal(0), "average": Decimal(0)}
-    if theirs is not None:
-        filled = Decimal(theirs["cum"])
-        expected = {
-            "status": STATUS_AT_VENUE[theirs["status"]],
-            "filledQty": filled,
-            "average": Decimal(theirs["value"]) / filled if filled else Decimal(0),
-            "qty": Decimal(theirs["qty"]),
-        }
-        if filled >= Decimal(theirs["qty"]):
-            expected["status"] = "filled"
-    elif ours["status"] not in ("canceled", "rejected"):
-        return [f"{ours} is not at the venue"]
-    found = {
-        "status": ours["status"],
-        "filledQty": Decimal(str(ours["filledQty"])),
-        "average": Decimal(str(ours["filledAvgPrice"] or 0)),
-        "qty": Decimal(str(ours["qty"])),
-    }
-    return [
-        f"{ours['orderId']}: {name} is {found[name]}, at the venue {value}"
-        for name, value in expected.items()
-        if (found[name] != value if name != "average" else abs(found[name] - value) > PLACES)
-    ]
-
-
-def expected_position(orders: list[Row]) -> tuple[Decimal, Decimal]:
-    """The quantity and the cash of executions at the venue."""
-    quantity = cash = Decimal(0)
-    for order in orders:
-        sign = 1 if order["side"] == "1" else -1
-        quantity += sign * Decimal(order["cum"])
-        cash -= sign * Decimal(order["value"])
-    return quantity, cash
-
-
-async def compare_user(
-    http: httpx.AsyncClient, user: str, answers: Answers, venue: dict[str, Row]
-) -> list[str]:
-    """What differs between the system and the venue, for one user."""
-    wrong: list[str] = []
-    orders = {row["orderId"]: row for row in await read_all(http, "/api/orders", "orders")}
-    ids = {id_ for id_, owner in answers.users.items() if owner == user}
-    if ids != set(orders):
-        wrong.append(f"{user}: {len(ids ^ set(orders))} orders are on one side only")
-    for id_, order in orders.items():
-        wrong += compare_order(order, venue.get(id_))
-    trades = await read_all(http, "/api/trades", "trades")
-    booked = Counter(trade["executionId"].partition(":")[2] for trade in trades)
-    executed = Counter(one["id"] for id_ in ids & set(venue) for one in venue[id_]["executions"])
-    if booked != executed:
-        wrong.append(
-            f"{user}: executions {booked - executed} too many, {executed - booked} missing"
-        )
-    for row in await read_all(http, "/api/positions", "positions"):
-        at_venue = [venue[id_] for id_ in ids & set(venue)]
-        at_venue = [one for one in at_venue if one["symbol"] == row["symbol"]]
-        quantity, cash = expected_position(at_venue)
-        held = Decimal(str(row["quantity"]))
-        value = held * Decimal(str(row["entryPrice"] or 0))
-        realized = Decimal(str(row["realizedPnL"]))
-        if held != quantity or abs(cash + value - realized) > PLACES * (abs(held) + 1):
-            wrong.append(f"{user}: position {row}, at the venue {quantity} for {cash}")
-    return wrong
-
-
 async def open_count(clients: list[httpx.AsyncClient], condition: str) -> int:
     """The number of open orders; with ``unsent``, of those that the venue has not accepted."""
     rows = [row for http in clients for row in await read_all(http, "/api/orders", "orders")]
@@ -284,7 +196,7 @@ async def test_the_book_of_the_venue_and_ours_are_equal(
     wrong = [
         difference
         for http, user in zip(clients, USERS, strict=True)
-        for difference in await compare_user(http, user, answers, seen["orders"])
+        for difference in await compare_user(http, user, answers.users, seen["orders"])
     ]
     executions = sum(len(order["executions"]) for order in seen["orders"].values())
     sys.stdout.write(
@@ -294,8 +206,14 @@ async def test_the_book_of_the_venue_and_ours_are_equal(
     )
     for http in clients:
         await http.aclose()
+    verified = await asyncio.to_thread(
+        fork_server.run_cli, "verify", "--nats", stack.nats_url, timeout=SETTLE_SECONDS
+    )
+    sys.stdout.write(f"tapewire verify: {verified.stdout.splitlines()[-1]}\n")
+    assert verified.returncode == 0, verified.stdout
     assert not wrong, f"{len(wrong)} differences:\n" + "\n".join(wrong[:20])
     assert seen["faults"] == []
     assert len(answers.users) == ORDER_COUNT
+    assert len(seen["orders"]) >= MIN_ORDER_COUNT_AT_VENUE
     assert counts["killed processes"] >= 3
     assert counts["cut connections"] >= 20

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import quickfix
-from book import Fields, Order, RandomMarket, VenueBook
+from book import Fields, Order, VenueBook
+from random_market import RandomMarket
 
 CLIENT_COUNT = 100
 RANDOM_STEP_SECONDS = 0.02
