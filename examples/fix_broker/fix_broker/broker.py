@@ -72,12 +72,19 @@ class FixBroker(Broker):
             if order is None:
                 await reporter.handle_without_order(message)
             else:
-                await reporter.handle(order, received)
-                self._send_what_is_due(order)
+                await self._report(reporter, order, received)
         except BadField as error:
             self._logger.error("fix.bad_message", type=message.type, reason=str(error))
             self._connection.reject(message, error)
         self._connection.end_processing(received.receipt)
+
+    async def _report(self, reporter: OrderReporter, order: VenueOrder, received: Received) -> None:
+        order.is_reporting = True
+        try:
+            await reporter.handle(order, received)
+        finally:
+            order.is_reporting = False
+        self._send_what_is_due(order)
 
     def _send_what_is_due(self, order: VenueOrder) -> None:
         while self._connection.is_logged_on and (message := order.next_message()) is not None:

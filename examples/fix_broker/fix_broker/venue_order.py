@@ -65,6 +65,8 @@ class VenueOrder:
         self.request: OrderRequest | None = None
         self.filled_qty = order.order.filled_qty
         self.is_closed_at_venue = False
+        self.is_reporting = False
+        """Whether an answer is being reported, so that `latest` does not have it yet."""
         self._account = account
         self._clock = clock
         self._phase = Phase.NOT_SENT if is_new else Phase.IN_DOUBT
@@ -134,6 +136,8 @@ class VenueOrder:
 
     def next_message(self) -> Message | None:
         """What must be sent now, which counts as sent; None if there is nothing."""
+        if self.is_done or self.is_reporting:
+            return None
         order, at = self.latest.order, self._clock()
         match self._phase:
             case Phase.ASKED:

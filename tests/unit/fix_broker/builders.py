@@ -9,6 +9,8 @@ from fix_broker.messages import Message, MsgType, Tag, encode, make_message
 from fix_broker.sequence_numbers import NumberLedger, SequenceNumbers
 from fix_broker.session import FixSession
 from fix_broker.settings import FixSettings, read_settings
+from tapewire.brokers import BrokerContext, BrokerStore
+from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 
 START = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 ENVIRONMENT = {
@@ -104,3 +106,15 @@ def describe(message: Message) -> str:
         if tag in FIELD_NAMES
     ]
     return " ".join([MsgType(message.type).name, str(message.sequence), *described])
+
+
+def broker_context() -> BrokerContext:
+    """The context of a broker whose values are in memory."""
+    return BrokerContext(
+        name="fix",
+        environment=ENVIRONMENT,
+        store=BrokerStore(MemoryLatestValueStore(MemoryServer()), "fix", LOGGER),
+        logger=LOGGER,
+        clock=lambda: START,
+        set_problem=lambda _: None,
+    )

@@ -2,16 +2,11 @@
 
 import asyncio
 
-import structlog
-
 from fix_broker.connection import MESSAGES_PER_STEP, FixConnection
 from fix_broker.messages import MsgType
-from tapewire.brokers import BrokerContext, BrokerStore
-from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 from tests.unit.fix_broker.builders import (
-    LOGGER,
-    START,
     Session,
+    broker_context,
     fix_settings,
     to_bytes,
     venue_message,
@@ -22,14 +17,6 @@ FLOOD = 1000
 
 async def test_a_flood_of_messages_leaves_the_event_loop_to_others() -> None:
     """A long resend once took all of the loop, and the process lost its lease."""
-    context = BrokerContext(
-        name="fix",
-        environment={},
-        store=BrokerStore(MemoryLatestValueStore(MemoryServer()), "fix", LOGGER),
-        logger=structlog.get_logger(),
-        clock=lambda: START,
-        set_problem=lambda _: None,
-    )
     session, reader = Session(), asyncio.StreamReader(limit=1 << 22)
     session.open()
     reader.feed_data(to_bytes(venue_message(MsgType.LOGON, 1)))
@@ -37,7 +24,7 @@ async def test_a_flood_of_messages_leaves_the_event_loop_to_others() -> None:
         reader.feed_data(to_bytes(venue_message(MsgType.HEARTBEAT, number)))
     reader.feed_eof()
     reading = asyncio.create_task(
-        FixConnection(fix_settings(), context)._read(session, reader, lambda _: None)
+        FixConnection(fix_settings(), broker_context())._read(session, reader, lambda _: None)
     )
     turns = 0
     while not reading.done():

@@ -6,6 +6,8 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from fix_broker import FixBroker
+from fix_broker.connection import FixConnection
 from fix_broker.execution_reports import read_execution_report
 from fix_broker.messages import BadField, Fields, Message, MsgType, Tag, make_message
 from fix_broker.order_reporter import OrderReporter
@@ -22,7 +24,7 @@ from tapewire.events import (
     WaitingReason,
 )
 from tests.harness.order_builders import open_order
-from tests.unit.fix_broker.builders import LOGGER, START
+from tests.unit.fix_broker.builders import LOGGER, START, broker_context
 
 MAX_AGE = timedelta(seconds=60)
 NOW = START + timedelta(hours=1)
@@ -224,12 +226,50 @@ async def test_a_refusal_is_reported_once_for_the_request_that_it_names() -> Non
     assert await order.receive(MsgType.ORDER_CANCEL_REJECT, refusal("o1-c2")) == []
 
 
+async def test_a_request_is_not_repeated_while_its_answer_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A fill was stored meanwhile, and the order still asked for the terms that were refused."""
+    sent: list[Message] = []
+    monkeypatch.setattr(FixConnection, "is_logged_on", True)
+    monkeypatch.setattr(FixConnection, "send", lambda _, message: sent.append(message))
+    broker = FixBroker(broker_context())
+    asks = open_order("10", limit="100", is_accepted=False)
+    broker.add_order(asks)
+    terms = OrderTerms(qty=Decimal(20), limit_price=Decimal(100), stop_price=None)
+    asking = msgspec.structs.replace(
+        asks.order, status=OrderStatus.PENDING_REPLACE, replacement=terms
+    )
+    broker.update_order(msgspec.structs.replace(asks, order=asking, sequence=2))
+
+    class SlowReports(RecordedReports):
+        async def replace_rejected(self, order: OpenOrder, reason: str) -> OpenOrder:
+            filled = msgspec.structs.replace(asking, filled_qty=Decimal(10))
+            broker.update_order(msgspec.structs.replace(asks, order=filled, sequence=3))
+            after = msgspec.structs.replace(order, sequence=4)
+            return self._note(f"not replaced: {reason}", after, OrderStatus.FILLED)
+
+    reporter = OrderReporter(LOGGER, lambda: NOW, SlowReports(), MAX_AGE)
+    fields = {int(tag): value for tag, value in refusal("o1-r2").items()}
+    received = Received(Message(MsgType.ORDER_CANCEL_REJECT, fields), 0)
+    await broker._process(reporter, "o1", received)
+    assert [message.type for message in sent] == ["D", "G"]
+
+
 async def test_an_order_that_tapewire_closed_by_itself_is_canceled_at_the_venue() -> None:
     order = Conversation(is_accepted=True)
     order.sent()
     order.want(OrderStatus.FAILED)
     assert order.sent() == ["ORDER_CANCEL_REQUEST o1-c2 o1"]
     assert await order.receive(MsgType.ORDER_CANCEL_REJECT, refusal("o1-c2")) == []
+    assert order.sent() == []
+    assert order.order.is_done
+
+
+async def test_nothing_is_sent_on_an_order_that_is_filled() -> None:
+    order = Conversation(is_accepted=True)
+    order.sent()
+    order.want(OrderStatus.FILLED)
     assert order.sent() == []
     assert order.order.is_done
 
