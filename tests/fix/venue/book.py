@@ -182,8 +182,9 @@ class VenueBook:
 
     def _pending_fields(self, order: Order) -> Fields:
         """What a status says of a request on the order that waits."""
+        may_work = order.is_open or order.status == FILLED
         for type_, message in self.waiting:
-            if order.is_open and message[41] == order.ids[-1]:
+            if may_work and message[41] == order.ids[-1]:
                 pending = PENDING_CANCEL if type_ == "F" else PENDING_REPLACE
                 return {11: message[11], 41: message[41], 39: pending}
         return {}
