@@ -42,11 +42,11 @@ def split_invalid(reported: ReportedT) -> tuple[ReportedT, Mapping[str, str], st
         requirement = _find_violation(field.name, value)
         if requirement is None:
             continue
-        shown = _show(value)
+        text = _describe(value)
         path = field.encode_name
         changes[field.name] = None if field.default is None else _placeholder(field.name)
-        invalid[path] = shown
-        reasons.append(f"{path} {requirement}, not {shown}")
+        invalid[path] = text
+        reasons.append(f"{path} {requirement}, not {text}")
     return msgspec.structs.replace(reported, **changes), invalid, "; ".join(reasons)
 
 
@@ -105,7 +105,7 @@ def _placeholder(name: str) -> object:
     return False if name == "is_busted" else ""
 
 
-def _show(value: object) -> str:
+def _describe(value: object) -> str:
     """The value as text that can be stored; with its type where that may be what is wrong."""
     if isinstance(value, str):
         text = ascii(value)

@@ -50,7 +50,7 @@ class ExecutionUnmatched(Event, frozen=True, kw_only=True, omit_defaults=True):
     invalid_values: Annotated[
         dict[str, str],
         about("what no execution can have, as text, by its field; the field is empty instead"),
-    ] = {}
+    ] = msgspec.field(default_factory=dict)
 
 
 class ReportedCorrection(
@@ -85,4 +85,4 @@ class CorrectionUnmatched(Event, frozen=True, kw_only=True, omit_defaults=True):
     invalid_values: Annotated[
         dict[str, str],
         about("what no execution can have, as text, by its field; the field is empty instead"),
-    ] = {}
+    ] = msgspec.field(default_factory=dict)

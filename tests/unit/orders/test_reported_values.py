@@ -62,18 +62,18 @@ OTHERS: list[tuple[str, Any, str, str]] = [
     ("user", "\ud800", "user", "ud800"),
 ]
 EXECUTIONS = [
-    *((name, value, name, shown) for name in ("qty", "price", "fee") for value, shown in NUMBERS),
+    *((name, value, name, text) for name in ("qty", "price", "fee") for value, text in NUMBERS),
     *((name, None, name, "None") for name in ("qty", "price", "fee")),
     ("qty", Decimal("-0"), "qty", "-0"),
-    *(("timestamp", value, "timestamp", shown) for value, shown in TIMES),
+    *(("timestamp", value, "timestamp", text) for value, text in TIMES),
     *OTHERS,
     ("side", "buy", "side", "'buy'"),
     ("symbol", 17, "symbol", "int 17"),
     ("venue_order_id", 17, "venueOrderId", "int 17"),
 ]
 CORRECTIONS = [
-    *((name, value, name, shown) for name in ("qty", "price", "fee") for value, shown in NUMBERS),
-    *(("timestamp", value, "timestamp", shown) for value, shown in TIMES),
+    *((name, value, name, text) for name in ("qty", "price", "fee") for value, text in NUMBERS),
+    *(("timestamp", value, "timestamp", text) for value, text in TIMES),
     *OTHERS,
     ("correction_id", 17, "correctionId", "int 17"),
     ("is_busted", "no", "isBusted", "'no'"),
@@ -89,25 +89,25 @@ async def start() -> tuple[MemoryServer, OrdersProcess, str]:
 
 
 async def assert_kept(
-    server: MemoryServer, process: OrdersProcess, kind: type, path: str, shown: str
+    server: MemoryServer, process: OrdersProcess, kind: type, path: str, text: str
 ) -> None:
     """It was stored once, says what is wrong, and no retry books it."""
     seen = await read_log_summary(server)
-    [kept] = [one for one in seen.events if isinstance(one.event, kind)]
-    assert isinstance(kept.event, ExecutionUnmatched | CorrectionUnmatched)
-    assert path in kept.event.reason
-    assert shown in kept.event.reason
+    [unmatched] = [one for one in seen.events if isinstance(one.event, kind)]
+    assert isinstance(unmatched.event, ExecutionUnmatched | CorrectionUnmatched)
+    assert path in unmatched.event.reason
+    assert text in unmatched.event.reason
     with pytest.raises(ExecutionNotBooked, match=path):
-        await process.booking.retry_unmatched(kept)
+        await process.booking.retry_unmatched(unmatched)
     after = await read_log_summary(server)
     assert len(after.events) == len(seen.events)
     await assert_verified(server, allow_pending=True)
     await process.kill()
 
 
-@pytest.mark.parametrize(("name", "value", "path", "shown"), EXECUTIONS)
+@pytest.mark.parametrize(("name", "value", "path", "text"), EXECUTIONS)
 async def test_an_execution_with_a_value_that_none_can_have_is_kept_and_never_booked(
-    name: str, value: object, path: str, shown: str
+    name: str, value: object, path: str, text: str
 ) -> None:
     server, process, order_id = await start()
     fields: dict[str, Any] = {
@@ -116,12 +116,12 @@ async def test_an_execution_with_a_value_that_none_can_have_is_kept_and_never_bo
     }  # fmt: skip
     for _ in range(2):
         assert await process.reporter.executed(ReportedExecution(**fields)) is None
-    await assert_kept(server, process, ExecutionUnmatched, path, shown)
+    await assert_kept(server, process, ExecutionUnmatched, path, text)
 
 
-@pytest.mark.parametrize(("name", "value", "path", "shown"), CORRECTIONS)
+@pytest.mark.parametrize(("name", "value", "path", "text"), CORRECTIONS)
 async def test_a_correction_with_a_value_that_none_can_have_is_kept_and_never_booked(
-    name: str, value: object, path: str, shown: str
+    name: str, value: object, path: str, text: str
 ) -> None:
     server, process, order_id = await start()
     execution = ReportedExecution(
@@ -138,7 +138,7 @@ async def test_a_correction_with_a_value_that_none_can_have_is_kept_and_never_bo
         one for one in (await read_log_summary(server)).events
         if isinstance(one.event, TradeCorrected)
     ]  # fmt: skip
-    await assert_kept(server, process, CorrectionUnmatched, path, shown)
+    await assert_kept(server, process, CorrectionUnmatched, path, text)
 
 
 async def test_the_right_report_after_an_invalid_one_is_booked() -> None:
@@ -158,7 +158,7 @@ async def test_the_right_report_after_an_invalid_one_is_booked() -> None:
     filled = [one.event for one in seen.events if isinstance(one.event, OrderFilled)]
     assert [str(one.price) for one in filled] == ["0", "101.5"]
     assert [str(one.fee) for one in filled] == ["0", "0"]
-    kept = [one.event for one in seen.events if isinstance(one.event, ExecutionUnmatched)]
-    assert [one.invalid_values for one in kept] == [{"price": "NaN"}, {"price": "Infinity"}]
+    unmatched = [one.event for one in seen.events if isinstance(one.event, ExecutionUnmatched)]
+    assert [one.invalid_values for one in unmatched] == [{"price": "NaN"}, {"price": "Infinity"}]
     await assert_verified(server, allow_pending=True)
     await process.kill()
