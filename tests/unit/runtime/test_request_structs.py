@@ -34,7 +34,7 @@ def make_order(**changed: Any) -> orders.PlaceOrder:
 
 
 def test_the_list_of_requests_is_complete() -> None:
-    assert len(REQUESTS) == 36
+    assert len(REQUESTS) == 37
     of_nobody = {one.__name__ for one in REQUESTS
                  if not {"user_id", "user_ids"} & {*one.__struct_fields__}}  # fmt: skip
     assert of_nobody == {"NewItem", "PutItem", "RetractItem", "LoadItems", "GetMetrics"}
