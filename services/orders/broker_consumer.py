@@ -19,6 +19,7 @@ from tapewire.log.erasures import erasure_of
 from tapewire.log.splits import split_of
 from tapewire_services.orders.broker_health import BrokerHealth
 from tapewire_services.orders.broker_reporter import BrokerReporter
+from tapewire_services.orders.broker_task import EndProcess, run_until_failed
 from tapewire_services.orders.domain.open_orders import OpenOrders
 
 EVENTS_PER_STEP = 256
@@ -50,8 +51,10 @@ class BrokerConsumer(EventConsumer):
         max_storing_time: timedelta | None,
         health: BrokerHealth,
         rng: random.Random,
+        end_process: EndProcess,
     ) -> None:
         self._make_broker = make_broker
+        self._end_process = end_process
         self._reports = reports
         self._max_storing_time = max_storing_time
         self._health = health
@@ -120,17 +123,13 @@ class BrokerConsumer(EventConsumer):
         backoff, clock = Backoff(self._rng), asyncio.get_running_loop().time
         while True:
             started_at = clock()
-            # In a task of its own: Python before 3.13 cannot tell whether a task is being cancelled
-            # after a task group in it has failed.
-            running = asyncio.create_task(self._run_broker())
+            self._failures = asyncio.Queue()
             try:
-                await asyncio.wait({running})
-            except asyncio.CancelledError:
-                await _stop(running)
-                raise
+                error = await run_until_failed(
+                    self._run_broker(), self._watch(self._failures), self._end_process
+                )
             finally:
                 self._broker = None
-            error = _failure_of(running)
             if isinstance(error, BadSetting):
                 raise error
             if clock() - started_at >= STABLE_SECONDS:
@@ -144,7 +143,6 @@ class BrokerConsumer(EventConsumer):
             self._open_orders = OpenOrders.decode(self._open_orders.encode())
 
     async def _run_broker(self) -> None:
-        self._failures = asyncio.Queue()
         async with self._lock:
             broker = self._make_broker(self._open_orders)
             self._withheld = {one.order.order_id for one in self._open_orders.unsplit_orders()}
@@ -155,10 +153,7 @@ class BrokerConsumer(EventConsumer):
                     await asyncio.sleep(0)
             self._broker = broker
         logger.info("broker.started", orders=len(self._open_orders))
-        async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(self._watch(self._failures))
-            await broker.run(self._reports)
-            watching.cancel()
+        await broker.run(self._reports)
 
     async def _watch(self, failures: asyncio.Queue[Exception]) -> None:
         """Forget the failure of the last broker after a while; raise that of this one."""
@@ -260,26 +255,3 @@ class BrokerConsumer(EventConsumer):
         if self._max_storing_time is None or not isinstance(event, OrderPlaced):
             return False
         return recorded.time - event.order.timestamp > self._max_storing_time
-
-
-async def _stop(running: asyncio.Task[None]) -> None:
-    """Cancel a broker, and wait until it has ended."""
-    running.cancel()
-    await asyncio.wait({running})
-    if not running.cancelled() and running.exception() is not None:
-        logger.warning("broker.stop_failed", error=str(_failure_of(running)))
-
-
-def _failure_of(ended: asyncio.Task[None]) -> Exception:
-    """Why a broker that nobody has cancelled has ended."""
-    if ended.cancelled():
-        return RuntimeError("its run has cancelled itself")
-    error = ended.exception()
-    return RuntimeError("its run has returned") if error is None else first_error(error)
-
-
-def first_error(error: BaseException) -> Exception:
-    """The error that a group of errors consists of, the first one if there are several."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error if isinstance(error, Exception) else RuntimeError(repr(error))

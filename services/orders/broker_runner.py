@@ -5,7 +5,8 @@ and passes each change to the broker; the broker's reports become events through
 The open orders are checkpointed, and the next holder of the lease reads only what came later.
 
 A broker may come from another package. When it fails, another one is made after a growing delay;
-requests are answered meanwhile, and the service counts as degraded.
+requests are answered meanwhile, and the service counts as degraded. One that goes on after it was
+cancelled ends the process.
 
 An order can be stored long after it was decided on: it waited in a message server that was
 suspended, and its user was told that the outcome is unknown. Such an order is rejected instead of
@@ -21,9 +22,10 @@ from tapewire.brokers import BadSetting
 from tapewire.log import EventLog, LatestValueStore, pattern
 from tapewire.log.backoff import new_rng
 from tapewire.log.catch_up_subscription import CatchUpSubscription
-from tapewire_services.orders.broker_consumer import BrokerConsumer, BrokerMaker, first_error
+from tapewire_services.orders.broker_consumer import BrokerConsumer, BrokerMaker
 from tapewire_services.orders.broker_health import BrokerHealth
 from tapewire_services.orders.broker_reporter import BrokerReporter
+from tapewire_services.orders.broker_task import EndProcess, end_process, first_error
 from tapewire_services.orders.paper_broker import PaperBroker
 
 LEASE = "paper-broker"
@@ -43,6 +45,7 @@ class BrokerRunner:
             recreated, and after a broker has failed.
         max_storing_time: orders that were stored later than this after their time are rejected;
             None for a log whose clock has nothing to do with that of the orders.
+        end_process: ends this process; called when a broker goes on after it was cancelled.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class BrokerRunner:
         rng: random.Random | None = None,
         max_storing_time: timedelta | None = None,
         health: BrokerHealth | None = None,
+        end_process: EndProcess = end_process,
     ) -> None:
         self.health = health or BrokerHealth()
         rng = rng or new_rng()
@@ -63,7 +67,7 @@ class BrokerRunner:
             name=CHECKPOINT_NAME,
             filter_=ORDERS_FILTER,
             make_consumer=lambda: BrokerConsumer(
-                make_broker, reporter, max_storing_time, self.health, rng
+                make_broker, reporter, max_storing_time, self.health, rng, end_process
             ),
             rng=rng,
         )

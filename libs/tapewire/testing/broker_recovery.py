@@ -8,6 +8,8 @@ from tapewire.testing.trial_class import TrialClass
 PRICE = Decimal(100)
 SETTLE_SECONDS = 0.3
 """How long to wait for what must not happen."""
+CANCELLATION_STEPS = 8
+"""Each round cancels a broker one step of the event loop later after a disconnection."""
 
 
 class RecoveryContract(TrialClass):
@@ -96,6 +98,20 @@ class RecoveryContract(TrialClass):
             await trial.venue.accept(id_)
             await trial.wait_until_accepted(id_)
             assert len(await trial.venue.find_orders(id_)) == 1
+
+    async def test_a_broker_ends_when_it_is_cancelled_while_its_connection_breaks(self) -> None:
+        async with self.start_trial(answers=True) as trial:
+            for steps in range(CANCELLATION_STEPS):
+                id_ = await trial.place()
+                await trial.venue.accept(id_)
+                await trial.wait_until_accepted(id_)
+                breaking = asyncio.ensure_future(trial.venue.disconnect())
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                await trial.stop_service()
+                await breaking
+                await trial.venue.reconnect()
+                await trial.start_service()
 
     async def test_what_is_executed_while_the_journal_is_away_is_booked_once(self) -> None:
         async with self.start_trial(answers=True) as trial:

@@ -40,7 +40,14 @@ class TrialProcess:
         self._make_broker = make_broker
         self._handler: CommandHandler[State, Command] = CommandHandler(log, ORDER_DECIDER)
         reporter = BrokerReporter(self._handler, ExecutionBooking(log, self._handler))
-        self._runner = BrokerRunner(log, views, reporter, make_broker, health=health)
+        self._runner = BrokerRunner(
+            log,
+            views,
+            reporter,
+            make_broker,
+            health=health,
+            end_process=lambda: None,  # `stop_broker` says that it goes on
+        )
 
     async def start(self) -> None:
         """Follow the quotes, and run a broker."""

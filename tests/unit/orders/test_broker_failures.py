@@ -5,6 +5,7 @@ returns, a clean-up that raises. In virtual time, on the log in memory.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -23,6 +24,8 @@ from tapewire.brokers import (
 from tapewire.events import OrderTerms, ReportedExecution
 from tapewire.log import Unavailable
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
+from tapewire_services.orders.broker_runner import BrokerRunner
+from tapewire_services.orders.broker_task import STOP_SECONDS
 from tests.harness.order_builders import START
 from tests.harness.orders_process import (
     OrdersProcess,
@@ -194,6 +197,7 @@ class SilentBroker(Broker):
 
     def __init__(self) -> None:
         self.added: list[OpenOrder] = []
+        self.is_process_ended = False
 
     def add_order(self, order: OpenOrder) -> None:
         self.added.append(order)
@@ -329,4 +333,108 @@ async def test_a_broker_whose_task_group_fails_is_made_again(
     await process.start()
     await process.place_order(place_request(client_order_id="o"))
     await wait_for_log(server, "filled", lambda seen: order_statuses(seen) == ["filled 10"])
+    await process.kill()
+
+
+class EndlessBroker(SilentBroker):
+    """Goes on after it was cancelled, as one whose task group has swallowed the cancellation."""
+
+    def update_order(self, _: OpenOrder) -> None:
+        raise KeyError("the adapter's own fault")
+
+    async def run(self, _: BrokerReports) -> None:
+        while not self.is_process_ended:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(1)
+
+
+class SlowlyEndingBroker(SilentBroker):
+    """Ends within the time that it has."""
+
+    async def run(self, _: BrokerReports) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(STOP_SECONDS - 1)
+
+
+async def start_stoppable(
+    server: MemoryServer, broker: SilentBroker
+) -> tuple[OrdersProcess, list[float], "asyncio.Task[None]"]:
+    """A process, the times at which it was ended, and its runner's task."""
+    process = OrdersProcess(server, confirms_at_once=False)
+    ended: list[float] = []
+
+    def end_process() -> None:
+        ended.append(asyncio.get_running_loop().time())
+        broker.is_process_ended = True
+
+    runner = BrokerRunner(
+        process.log, process.views, process.reporter, lambda _: broker, process.rng,
+        end_process=end_process,
+    )  # fmt: skip
+    await process.start(with_broker=False)
+    task = asyncio.create_task(runner.run())
+    await asyncio.sleep(1)
+    return process, ended, task
+
+
+async def test_a_broker_that_goes_on_after_the_lease_was_lost_ends_the_process(
+    server: MemoryServer,
+) -> None:
+    process, ended, running = await start_stoppable(server, EndlessBroker())
+    lost_at = asyncio.get_running_loop().time()
+    running.cancel()
+    await asyncio.wait({running}, timeout=60)
+    assert ended == [lost_at + STOP_SECONDS]
+    await process.kill()
+
+
+async def test_a_broker_that_goes_on_after_its_own_failure_ends_the_process(
+    server: MemoryServer,
+) -> None:
+    process, ended, running = await start_stoppable(server, EndlessBroker())
+    placed = await process.place_order(place_request("10", limit="100"))
+    await process.cancel_order(placed.order.order_id)
+    await asyncio.sleep(60)
+    assert len(ended) == 1
+    running.cancel()
+    await process.kill()
+
+
+async def test_a_broker_that_takes_its_time_to_end_does_not_end_the_process(
+    server: MemoryServer,
+) -> None:
+    process, ended, running = await start_stoppable(server, SlowlyEndingBroker())
+    running.cancel()
+    await asyncio.wait({running}, timeout=60)
+    assert running.cancelled()
+    assert not ended
+    await process.kill()
+
+
+class CancellingFault:
+    """Cancels instead of raising, the first `times` that `place` is reached."""
+
+    def __init__(self, place: str, times: int = 2) -> None:
+        self.place, self.times = place, times
+
+    def __call__(self, place: str) -> object:
+        if place == self.place and self.times:
+            self.times -= 1
+            raise asyncio.CancelledError
+        return None
+
+
+@pytest.mark.parametrize("place", ["run", "order", "add_order"])
+async def test_a_broker_that_cancels_itself_is_made_again(server: MemoryServer, place: str) -> None:
+    process = OrdersProcess(server, confirms_at_once=False)
+    await process.start(with_broker=False)
+    await process.place_order(place_request("10", limit="100"))
+    fault = CancellingFault(place)
+    process.make_broker = lambda _: FillingBroker(fault)
+    process.spawn(process.runner.run())
+    await wait_for_log(server, "filled", lambda seen: order_statuses(seen) == ["filled 10"])
+    assert not fault.times
+    process.raise_task_errors()
     await process.kill()
