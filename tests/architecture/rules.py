@@ -40,12 +40,18 @@ PLUGIN_PORTS = {"orders": ("tapewire.brokers",), "prices": ("tapewire.feeds",)}
 ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
     "tapewire": ("tapewire.events", "tapewire.client"),
     "tapewire.decimals": (),
+    "tapewire.extras": (),
     "tapewire.values": ("tapewire.decimals", "tapewire.values"),
     "tapewire.events": ("tapewire.values", "tapewire.events"),
     "tapewire.feeds": ("tapewire.feeds", "tapewire.values"),
     "tapewire.views": ("tapewire.decimals", "tapewire.events", "tapewire.views"),
     "tapewire.log": ("tapewire.events", "tapewire.log"),
-    "tapewire.runtime": ("tapewire.events", "tapewire.log", "tapewire.runtime"),
+    "tapewire.runtime": (
+        "tapewire.events",
+        "tapewire.extras",
+        "tapewire.log",
+        "tapewire.runtime",
+    ),
     "tapewire.brokers": ("tapewire.events", "tapewire.log", "tapewire.runtime", "tapewire.brokers"),
     "tapewire.verify": (
         "tapewire.events",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from tapewire.cli.nats_config.accounts import JETSTREAM_ACCOUNT
+from tapewire.runtime.nats_access import JETSTREAM_ACCOUNT
 
 START_TIMEOUT_SECONDS = 120
 

@@ -189,7 +189,13 @@ def test_tail_exits_with_code_0_when_its_output_is_closed(stack: Stack) -> None:
 
 def test_tapewire_run_starts_a_service_by_name(stack: Stack, tmp_path: Path) -> None:
     ready, saying = os.pipe()
-    env = {**os.environ, "TAPEWIRE_NATS_URL": stack.nats_url, "TAPEWIRE_READY_FD": str(saying)}
+    env = {
+        **os.environ,
+        "TAPEWIRE_NATS_URL": f"nats://{stack.nats_url.rpartition('@')[2]}",
+        "TAPEWIRE_NATS_USER": "orders",
+        "TAPEWIRE_NATS_PASSWORD_FILE": str(stack.data_dir / "nats" / "orders"),
+        "TAPEWIRE_READY_FD": str(saying),
+    }
     with (tmp_path / "log").open("wb") as log:
         service = subprocess.Popen(
             [*TAPEWIRE, "run", "orders"], env=env, pass_fds=(saying,), stderr=log

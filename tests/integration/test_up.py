@@ -239,15 +239,17 @@ def test_workers_share_the_port_and_a_frozen_process_is_stopped(
     assert stack.stop(signal.SIGTERM) == 0
 
 
-def test_up_can_use_a_running_nats_server(stack: Stack, stack_factory: StackFactory) -> None:
-    other = stack_factory(nats=stack.nats_url)
-    assert set(other.pids()) == NAMES - {"nats"}
-    assert other.nats_url == stack.nats_url
-    stack.wait_until_healthy()
-    cookies = stack.sign_in("olga")
-    placed = order(stack, cookies).json()["orderId"]
-    found = httpx.get(f"{other.url}/api/orders/{placed}", cookies=cookies, timeout=SECONDS)
-    assert found.status_code == 200
+def test_up_can_use_a_running_nats_server(stack_factory: StackFactory, tmp_path: Path) -> None:
+    with plain_server(tmp_path, "") as url:
+        stack = stack_factory(nats=url)
+        assert set(stack.pids()) == NAMES - {"nats"}
+        assert stack.nats_url == url
+        stack.wait_until_healthy()
+        cookies = stack.sign_in("olga")
+        placed = order(stack, cookies).json()["orderId"]
+        found = httpx.get(f"{stack.url}/api/orders/{placed}", cookies=cookies, timeout=SECONDS)
+        assert found.status_code == 200
+        assert stack.stop(signal.SIGTERM) == 0
 
 
 def test_sign_in_can_be_disabled_and_sighup_stops_all(

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 import click
 
 from tapewire.cli.connection import nats_option, run_connected
-from tapewire.cli.errors import CliError
+from tapewire.cli.errors import CliError, load_settings
 from tapewire.cli.nats_config.declarations import all_durables, load_accesses
+from tapewire.extras import find_missing_extra
 from tapewire.log import LogError
 from tapewire.log.jetstream import NatsConnection
 from tapewire.log.jetstream.provisioning import keep_provisioned, provision_when_available
 from tapewire.log.jetstream.stream_limits import find_limit_warnings
 from tapewire.runtime import Settings
-from tapewire.runtime.health import HealthStatus, serve_health
 
 EXIT_UNFIT = 1
 
@@ -44,6 +44,11 @@ def provision(nats: str | None, lower_replicas: bool, watch: bool) -> None:
     Exits with 0 when all is provisioned, 1 when a stream cannot be made or the server's store has
     no room for a stream's limit (stderr says which), 3 when NATS is away.
     """
+
+    if watch and load_settings().health_port:
+        missing = find_missing_extra("edge", "--watch with TAPEWIRE_HEALTH_PORT")
+        if missing is not None:
+            raise CliError(missing)
 
     async def provision_streams(connection: NatsConnection, settings: Settings) -> list[str]:
         durables = all_durables(load_accesses(settings))
@@ -78,6 +83,8 @@ async def _watch(
     connection: NatsConnection, settings: Settings, durables: Mapping[str, str]
 ) -> None:
     """Provision after each reconnect until SIGTERM or SIGINT, and answer probes."""
+    from tapewire.runtime.health import HealthStatus, serve_health  # needs the extra `edge`
+
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

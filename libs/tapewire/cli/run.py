@@ -6,11 +6,13 @@ Every package in `tapewire_services` that has a `__main__` is a service.
 import importlib.util
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
 from tapewire.cli.errors import CliError
+from tapewire.extras import SERVICE_EXTRAS, find_missing_extra
 
 
 def installed_services() -> list[str]:
@@ -34,6 +36,15 @@ def service_command(service: str) -> tuple[str, ...]:
     return (sys.executable, "-P", "-m", f"tapewire_services.{service}")
 
 
+def check_extras(services: Iterable[str]) -> None:
+    """Raises CliError if one of `services` needs an extra that is not installed."""
+    for service in services:
+        extra = SERVICE_EXTRAS.get(service)
+        missing = None if extra is None else find_missing_extra(extra, f"the service {service}")
+        if missing is not None:
+            raise CliError(missing)
+
+
 @click.command()
 @click.argument("service")
 def run(service: str) -> None:
@@ -45,5 +56,6 @@ def run(service: str) -> None:
     if service not in services:
         names = ", ".join(services) or "none"
         raise CliError(f"there is no service {service!r}; there are: {names}")
+    check_extras([service])
     command = service_command(service)
     os.execv(command[0], command)  # noqa: S606  # no shell is wanted

@@ -25,6 +25,7 @@ from tapewire.log.jetstream import BadCredentials, NatsConnection, connect
 from tapewire.runtime import event_packages, logging_setup, telemetry
 from tapewire.runtime.service_process import HoldServer, ServiceProcess, Wiring
 from tapewire.runtime.settings import BadSetting, Settings
+from tapewire.runtime.user_check import find_wrong_user
 
 EXIT_BAD_SETTING = 2
 EXIT_UNAVAILABLE = 3
@@ -47,6 +48,8 @@ async def _run(
             await connections.enter_async_context(_connected(connection_name, settings))
             for connection_name in (f"tapewire {name}", f"tapewire {name} leases")
         ]
+        if wrong_user := await find_wrong_user(connection, name):
+            raise BadSetting(wrong_user)
         process = ServiceProcess(name, settings, connection, lease_connection, wiring, hold_server)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -27,6 +27,13 @@ from tapewire.runtime.agents import LEASE as AGENTS_LEASE
 from tapewire.runtime.agents.monitor import CHECKPOINT_NAME as AGENTS_CHECKPOINT
 from tapewire.runtime.agents.state import DOMAIN as AGENTS_DOMAIN
 
+JETSTREAM_ACCOUNT = "JETSTREAM"
+"""The account that has the streams, and the administrator as its only user."""
+LOCAL = "local"
+"""The user of programs that name none, at the message server of `tapewire up`."""
+USER_INFO_SUBJECT = "$SYS.REQ.USER.INFO"
+"""A request that the server answers with what it knows about the user who sends it."""
+
 
 class NatsAccess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the user `name` may do.

@@ -14,13 +14,14 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from tapewire.extras import find_missing_extra
 from tapewire.log import LogError, OutcomeUnknown, Unavailable
 from tapewire.log.jetstream import NatsConnection
 from tapewire.log.jetstream.journal_guard import JournalGuard
 from tapewire.log.jetstream.provisioning import find_hold_reasons
 from tapewire.runtime.agents import LEASE, AgentMonitor
 from tapewire.runtime.app import App
-from tapewire.runtime.settings import Settings
+from tapewire.runtime.settings import BadSetting, Settings
 
 CHECK_RETRY_SECONDS = 0.5
 HOLD_POLL_SECONDS = 1.0
@@ -228,6 +229,8 @@ class ServiceProcess:
 
         if not self._settings.health_port:
             return close_nothing
+        if missing := find_missing_extra("edge", "TAPEWIRE_HEALTH_PORT"):
+            raise BadSetting(missing)
         from tapewire.runtime.health import HealthStatus, serve_health
 
         def get_status() -> HealthStatus:

@@ -19,9 +19,8 @@ import msgspec
 
 from tapewire.log import matches
 from tapewire.log.jetstream.streams import stream_specs
-from tapewire.runtime.nats_access import NatsAccess
+from tapewire.runtime.nats_access import JETSTREAM_ACCOUNT, USER_INFO_SUBJECT, NatsAccess
 
-JETSTREAM_ACCOUNT = "JETSTREAM"
 ADMIN = "admin"
 """The user of `tapewire provision`: may do everything with the streams."""
 
@@ -113,7 +112,7 @@ def _render_account(access: NatsAccess, answering: Sequence[str], secrets: Secre
 def _permissions(access: NatsAccess) -> list[str]:
     publish = [*access.stored_subjects(), *access.api_subjects(), *access.request_subjects()]
     subscribe = ["_INBOX.>", *access.received_subjects(), *access.shares]
-    publish += access.shares
+    publish += [*access.shares, USER_INFO_SUBJECT]
     if access.answers:
         # A service asks itself whether its subscriptions have arrived (nats.micro).
         publish.append(f"$SRV.PING.{access.name}.*")

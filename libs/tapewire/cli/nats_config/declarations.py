@@ -15,7 +15,7 @@ from tapewire.events import CATALOGUE
 from tapewire.log import encode_token
 from tapewire.runtime import Settings, event_packages
 from tapewire.runtime.contracts import CALLS
-from tapewire.runtime.nats_access import OPERATOR, NatsAccess
+from tapewire.runtime.nats_access import LOCAL, OPERATOR, NatsAccess
 
 ATTRIBUTE = "NATS_ACCESS"
 """What a package of event types names its access."""
@@ -24,7 +24,7 @@ _DURABLE = re.compile(r"[A-Za-z0-9_-]+@[A-Za-z0-9_-]+")
 
 LOCAL_PROGRAM = msgspec.structs.replace(
     OPERATOR,
-    name="local",
+    name=LOCAL,
     requests=tuple(dict.fromkeys((*OPERATOR.requests, *(call.subject for call in CALLS)))),
     appends=tuple(sorted(WRITABLE_DOMAINS)),
     stores=(*OPERATOR.stores, "px.*"),

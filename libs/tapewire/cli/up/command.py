@@ -14,7 +14,7 @@ import click
 
 from tapewire.cli.errors import CliError, load_settings
 from tapewire.cli.nats_config.declarations import load_accesses
-from tapewire.cli.run import installed_services
+from tapewire.cli.run import check_extras, installed_services
 from tapewire.cli.up import plan
 from tapewire.cli.up.console import Console
 from tapewire.cli.up.data_dir import DEFAULT_DATA_DIR, DataDir
@@ -153,6 +153,7 @@ def _check_services() -> None:
     missing = [name for name in (*plan.SERVICES, plan.EDGE_SERVICE) if name not in installed]
     if missing:
         raise CliError(f"not installed: {', '.join(missing)}")
+    check_extras(installed)
 
 
 def _bind(port: int) -> socket.socket:

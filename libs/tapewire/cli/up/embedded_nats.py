@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from tapewire.cli.errors import CliError
-from tapewire.cli.nats_config.accounts import JETSTREAM_ACCOUNT, render_accounts
+from tapewire.cli.nats_config.accounts import render_accounts
 from tapewire.cli.nats_config.declarations import LOCAL_PROGRAM, all_durables
 from tapewire.cli.up.child_process import ProcessSpec
 from tapewire.cli.up.nats_users import NatsUsers, write_private
@@ -27,7 +27,7 @@ from tapewire.cli.up.stream_provisioning import provision_streams
 from tapewire.cli.up.supervisor import StartFailed
 from tapewire.log import OutcomeUnknown, Unavailable
 from tapewire.log.jetstream.streams import DEFAULT_JOURNAL_BYTES
-from tapewire.runtime.nats_access import NatsAccess
+from tapewire.runtime.nats_access import JETSTREAM_ACCOUNT, NatsAccess
 
 logger = structlog.get_logger("up")
 
