@@ -68,6 +68,38 @@ def test_modules_and_files_exist(page: Path) -> None:
 
 
 @parametrize_pages(PAGES)
+def test_every_row_belongs_to_a_table(page: Path) -> None:
+    """A row after a blank line or a text is shown as a text."""
+    assert _find_stray_rows(page.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "stray"),
+    [
+        ("| a |\n|---|\n| b |", []),
+        ("| a |\n|---|\n| b |\n\n| c |\n| d |", [5]),
+        ("text\n| a |", [2]),
+        ("```\n| a |\n```", []),
+    ],
+)
+def test_rows_without_a_table_are_found(text: str, stray: list[int]) -> None:
+    assert _find_stray_rows(text) == stray
+
+
+def _find_stray_rows(text: str) -> list[int]:
+    """The numbers of the lines that begin a table and have no line of dashes below."""
+    found, is_code, is_table = [], False, False
+    lines = text.splitlines()
+    for number, (line, following) in enumerate(zip(lines, [*lines[1:], ""], strict=True), 1):
+        is_code ^= line.lstrip().startswith("```")
+        is_row = line.lstrip().startswith("|") and not is_code
+        if is_row and not is_table and not re.fullmatch(r"\s*\|[\s:|-]+\|", following):
+            found.append(number)
+        is_table = is_row
+    return found
+
+
+@parametrize_pages(PAGES)
 def test_make_targets_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"(?:`|^)(?:\w+=\S+ )*make ([a-z-]+)", page.read_text(), re.MULTILINE))

@@ -49,7 +49,8 @@ class FeedMarket(Protocol):
 
     async def move(self, count: int) -> Sequence[Tick]:
         """Let the market change `count` times, and return the changes in order, as ticks that the
-        feed must yield. No two of them, of all calls, are equal."""
+        feed must yield. No two of them, of all calls, are equal. A `last` that one of them has
+        must also be in what the market says to a new connection."""
 
 
 class LiveFeedMarket(FeedMarket, Protocol):
