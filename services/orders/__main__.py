@@ -39,7 +39,9 @@ async def wiring(app: App) -> None:
     )
 
     # 3. The broker, in one process only.
-    booking = ExecutionBooking(app.log, command_handler)
+    booking = ExecutionBooking(
+        app.log, command_handler, max_seconds_ahead=app.settings.max_clock_ahead
+    )
     health = BrokerHealth()
 
     def holds_lease() -> bool:

@@ -9,7 +9,8 @@ corrected, may have been stored meanwhile. After ten tries the event is parked, 
 alerted of (`tapewire parked`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import structlog
@@ -41,6 +42,7 @@ from tapewire.log import (
 )
 from tapewire.log.ids import derive_id, event_id
 from tapewire.log.splits import read_splits
+from tapewire.runtime import Settings
 from tapewire_services.orders.domain.commands import (
     MAX_ID_LENGTH,
     BookExecutionCommand,
@@ -62,11 +64,23 @@ class ExecutionNotBooked(Exception):
 
 
 class ExecutionBooking:
-    """Books executions. Every method may be called again after any failure."""
+    """Books executions. Every method may be called again after any failure.
 
-    def __init__(self, log: EventLog, command_handler: CommandHandler[State, Command]) -> None:
+    An execution is booked at the venue's time; at that of `clock` if it is more than
+    `max_seconds_ahead` ahead of it, since no later event of the order may have an earlier time.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        command_handler: CommandHandler[State, Command],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        max_seconds_ahead: float = Settings().max_clock_ahead,
+    ) -> None:
         self._log = log
         self._command_handler = command_handler
+        self._clock = clock
+        self._max_ahead = timedelta(seconds=max_seconds_ahead)
 
     async def report(self, reported: Reported) -> Order | None:
         """Book `reported`, or keep it as unmatched. Returns the order afterwards; None if it is
@@ -108,7 +122,7 @@ class ExecutionBooking:
     async def _book(self, reported: Reported) -> Order:
         subject = await self.find_order(reported.order_id, reported.user)
         correlation = derive_id(reported.execution_id)
-        command = _build_command(reported, subject)
+        command = _build_command(reported, subject, self._find_time(reported))
         if isinstance(command, CorrectExecutionCommand):
             splits = await self.count_splits(subject)
             command = msgspec.structs.replace(command, splits=splits)
@@ -116,6 +130,18 @@ class ExecutionBooking:
         if isinstance(booked.state, UnplacedState):
             raise _unknown_order(reported.order_id)
         return booked.state.order
+
+    def _find_time(self, reported: Reported) -> datetime:
+        now = self._clock()
+        if reported.timestamp - now <= self._max_ahead:
+            return reported.timestamp
+        logger.warning(
+            "execution.timestamp_ahead",
+            order_id=reported.order_id,
+            execution_id=reported.execution_id,
+            value=reported.timestamp.isoformat(),
+        )
+        return now
 
     async def find_order(self, id_: str, user: str | None = None) -> EventSubject:
         """The subject of the order `id_`, which may be that of `user`. Raises CommandRejected if
@@ -178,11 +204,11 @@ class ExecutionBooking:
         )
 
 
-def _build_command(reported: Reported, subject: EventSubject) -> Command:
+def _build_command(reported: Reported, subject: EventSubject, at: datetime) -> Command:
     if isinstance(reported, ReportedExecution):
         return BookExecutionCommand(
             id=f"{subject.entity}:execution:{derive_id(reported.execution_id)}",
-            at=reported.timestamp,
+            at=at,
             user=subject.owner,
             execution_id=reported.execution_id,
             qty=reported.qty,
@@ -192,7 +218,7 @@ def _build_command(reported: Reported, subject: EventSubject) -> Command:
         )
     return CorrectExecutionCommand(
         id=f"{subject.entity}:correction:{derive_id(CODEC.encode(reported).decode())}",
-        at=reported.timestamp,
+        at=at,
         user=subject.owner,
         execution_id=reported.execution_id,
         correction_id=reported.correction_id,

@@ -94,7 +94,7 @@ class OrdersProcess(MemoryProcess):
             broker_confirms_at_once=confirms_at_once,
             count_splits=self.quote_cache.split_count,
         )
-        self.booking = ExecutionBooking(self.log, self.orders)
+        self.booking = ExecutionBooking(self.log, self.orders, clock)
         self.reporter = BrokerReporter(self.orders, self.booking, self.rng, clock=clock)
         self.make_broker: BrokerMaker = lambda open_orders: PaperBroker(
             self.quote_cache, clock, None if with_staleness else never_stale

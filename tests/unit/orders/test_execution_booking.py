@@ -1,6 +1,7 @@
 """What a venue reports is booked or kept, whatever it says and whatever fails meanwhile."""
 
 import asyncio
+from datetime import timedelta
 from decimal import Decimal
 
 import msgspec
@@ -25,6 +26,7 @@ from tests.harness.orders_process import (
     OrdersLogSummary,
     OrdersProcess,
     QuoteSimulator,
+    clock,
     place_request,
     read_log_summary,
     wait_for_log,
@@ -279,4 +281,42 @@ async def test_a_correction_that_cannot_be_booked_is_kept_once(
     assert isinstance(unmatched, CorrectionUnmatched)
     assert unmatched.reason
     assert not await events_of(server, TradeCorrected)
+    await process.kill()
+
+
+@pytest.mark.parametrize(
+    "ahead", [timedelta(hours=1), timedelta(seconds=6), timedelta(days=365 * 7000)]
+)
+async def test_a_time_ahead_of_the_clock_does_not_spread_to_later_fills(
+    server: MemoryServer, process: OrdersProcess, ahead: timedelta
+) -> None:
+    placed = (await process.place_order(place_request("100"))).order
+    early = msgspec.structs.replace(reported(placed.order_id), timestamp=clock() + ahead)
+    await process.reporter.executed(early)
+    later = msgspec.structs.replace(reported(placed.order_id, "E2", "3"), timestamp=clock())
+    await process.reporter.executed(later)
+    correction = msgspec.structs.replace(
+        corrected(placed.order_id, qty="70"), timestamp=clock() + ahead
+    )
+    await process.reporter.execution_corrected(correction)
+    for kind in (TradeExecuted, TradeCorrected):
+        for trade in await events_of(server, kind):
+            assert isinstance(trade, TradeExecuted | TradeCorrected)
+            assert trade.timestamp <= clock()
+    await assert_verified(server, allow_pending=True)
+    await process.kill()
+
+
+async def test_an_execution_is_booked_at_the_time_of_the_venue(
+    server: MemoryServer, process: OrdersProcess
+) -> None:
+    placed = (await process.place_order(place_request("100"))).order
+    times = [clock() + timedelta(seconds=seconds) for seconds in (1.5, 4.5, 3)]
+    for number, at in enumerate(times):
+        execution = reported(placed.order_id, f"E{number}", "1")
+        await process.reporter.executed(msgspec.structs.replace(execution, timestamp=at))
+    trades = await events_of(server, TradeExecuted)
+    assert [one.timestamp for one in trades if isinstance(one, TradeExecuted)] == [
+        times[0], times[1], times[1]
+    ]  # fmt: skip
     await process.kill()
