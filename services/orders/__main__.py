@@ -58,6 +58,7 @@ async def wiring(app: App) -> None:
     )
     app.add_readiness_check(health.find_failure)
     app.add_health_check(health.find_problem)
+    app.spawn(health.watch(app.status_reporter.report_health), name="broker problems")
     progress = ProgressReporter(
         [runner.subscription],
         pending_count=runner.pending_count,

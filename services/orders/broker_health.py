@@ -1,6 +1,12 @@
 """What is wrong with the broker of this process, for `tapewire status` and `/health`."""
 
+import asyncio
+from collections.abc import Callable
+
 import structlog
+
+POLL_SECONDS = 0.2
+"""How soon a change is reported; a problem that comes and goes in less time is not."""
 
 logger = structlog.get_logger("orders.broker")
 
@@ -36,3 +42,12 @@ class BrokerHealth:
     def find_failure(self) -> str | None:
         """Why the broker ended; None while it runs."""
         return None if self._failure is None else f"the broker failed: {self._failure}"
+
+    async def watch(self, on_change: Callable[[], None]) -> None:
+        """Call `on_change` when a problem or failure comes, changes or goes, until cancelled."""
+        before = (self.find_problem(), self.find_failure())
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            before, last = (self.find_problem(), self.find_failure()), before
+            if before != last:
+                on_change()

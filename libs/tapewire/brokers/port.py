@@ -92,7 +92,8 @@ class BrokerReports(Protocol):
         """The venue does not cancel the order. `order` is the one that asked for it."""
 
     async def replaced(self, order: OpenOrder, terms: OrderTerms | None = None) -> OpenOrder:
-        """The venue works the order under `terms`; None for those that `order` asked for."""
+        """The venue works the order under `terms`; None for those that `order` asked for, which is
+        the one that asked."""
 
     async def replace_rejected(self, order: OpenOrder, reason: str) -> OpenOrder:
         """The venue keeps the terms of the order. `order` is the one that asked for others."""

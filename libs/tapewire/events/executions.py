@@ -23,9 +23,9 @@ class ReportedExecution(
 ):
     """An execution as a venue reports it. Nothing of it is validated.
 
-    `execution_id` is the key of idempotency: unique for the venue, for ever. A venue whose ids
-    repeat every day has an adapter that adds the day. `user`, `symbol` and `side` help to find the
-    order; None for what the venue does not say.
+    `execution_id` is the key of idempotency on its order, for ever. A venue whose ids repeat every
+    day has an adapter that adds the day. `user` helps to find the order; nothing is matched by
+    `venue_order_id`, `symbol` and `side`. None for what the venue does not say.
     """
 
     execution_id: Annotated[str, about("what the venue calls it; idempotent for ever")]

@@ -24,6 +24,7 @@ from tapewire.brokers import (
 from tapewire.events import OrderTerms, ReportedExecution
 from tapewire.log import Unavailable
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
+from tapewire_services.orders.broker_health import BrokerHealth
 from tapewire_services.orders.broker_runner import BrokerRunner
 from tapewire_services.orders.broker_task import STOP_SECONDS
 from tests.harness.order_builders import START
@@ -438,3 +439,27 @@ async def test_a_broker_that_cancels_itself_is_made_again(server: MemoryServer, 
     assert not fault.times
     process.raise_task_errors()
     await process.kill()
+
+
+async def test_a_problem_of_the_broker_is_reported_when_it_comes_changes_and_goes() -> None:
+    health = BrokerHealth()
+    reported: list[str | None] = []
+    watching = asyncio.create_task(
+        health.watch(lambda: reported.append(health.find_problem() or health.find_failure()))
+    )
+    await asyncio.sleep(0.1)
+    for problem in ("no session", "no session", "wrong password", None):
+        health.set_problem(problem)
+        await asyncio.sleep(1)
+    health.set_failure("KeyError")
+    await asyncio.sleep(1)
+    health.clear()
+    await asyncio.sleep(1)
+    assert reported == [
+        "the broker: no session",
+        "the broker: wrong password",
+        None,
+        "the broker failed: KeyError",
+        None,
+    ]
+    watching.cancel()
