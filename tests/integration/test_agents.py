@@ -170,4 +170,7 @@ async def test_a_failed_start_is_recorded_without_file_names(
     assert "/nowhere/quotes.csv" in done.stdout + done.stderr
     page = await journal.page(f"ev._all.agents.{encode_token(_name('p1'))}", after=0)
     status = event_of(page.events[-1], AgentStatusChanged)
-    assert (status.state.value, status.detail) == ("stopped", "failed: BadSetting")
+    assert (status.state.value, status.detail) == (
+        "stopped",
+        "failed: BadSetting (its log says why)",
+    )

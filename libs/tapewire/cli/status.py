@@ -1,5 +1,8 @@
 """`tapewire status`: shows the state of every instance of every service, read from the log."""
 
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
 import click
 from rich.console import Console
 from rich.table import Table
@@ -19,6 +22,8 @@ from tapewire.runtime import Settings
 from tapewire.views import AgentsView
 
 EXIT_HELD = 1
+STOPPED_SHOWN_FOR = timedelta(minutes=5)
+"""How long a stopped instance is shown while another one of its service runs."""
 
 _STATE_STYLES = {
     AgentState.STARTING: "cyan",
@@ -35,7 +40,8 @@ def status(as_json: bool, nats: str | None) -> None:
     """Show what state every instance of every service is in, and since when.
 
     Read from the log itself, so it works without an edge. A killed instance keeps its last state
-    until its missing heartbeats are detected. When services hold because a stream is missing or the
+    until its missing heartbeats are detected. A stopped instance is shown for five minutes, and
+    longer if no instance of its service runs. When services hold because a stream is missing or the
     journal has lost events, the reason is shown first, and the exit code is 1. The last lines say
     how full the journal is, and whether quotes arrive.
     """
@@ -45,6 +51,7 @@ def status(as_json: bool, nats: str | None) -> None:
         raise CliError(str(error), EXIT_UNAVAILABLE) from error
     for problem in problems:
         click.echo(f"on hold: {problem}", err=as_json)
+    agents = select_current(agents, datetime.now(UTC))
     agents.sort(key=lambda one: (one.service, one.state is AgentState.STOPPED, one.instance))
     if as_json:
         for one in agents:
@@ -55,6 +62,20 @@ def status(as_json: bool, nats: str | None) -> None:
             click.echo(note)
     if problems:
         raise SystemExit(EXIT_HELD)
+
+
+def select_current(agents: Sequence[AgentStatusChanged], now: datetime) -> list[AgentStatusChanged]:
+    """`agents`, in which the latest is the last, without those that stopped long ago. Of a service
+    that does not run, the one that stopped last stays."""
+    latest = {one.service: one for one in agents if one.state is AgentState.STOPPED}
+    running = {one.service for one in agents if one.state is not AgentState.STOPPED}
+    return [
+        one
+        for one in agents
+        if one.state is not AgentState.STOPPED
+        or now - one.timestamp <= STOPPED_SHOWN_FOR
+        or (one.service not in running and one is latest[one.service])
+    ]
 
 
 async def _load(

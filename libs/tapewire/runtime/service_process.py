@@ -259,7 +259,7 @@ def _start_status_reporting(app: App) -> None:
         # Every user sees this status, so it contains no details of the failure; the log has them.
         failure = app.failure
         await app.status_reporter.report_stopped(
-            None if failure is None else f"failed: {type(failure).__name__}"
+            None if failure is None else f"failed: {type(failure).__name__} (its log says why)"
         )
 
     app.on_stop(report_stopped)

@@ -273,7 +273,9 @@ class NatsConnection:
             for subscription in tuple(self.subscriptions):
                 if subscription.nats_subscription is error.sub:
                     subscription.on_gap("slow")
-        elif subject := refused_subject(error):
+        elif (subject := refused_subject(error)).startswith(("_inbox.", "_r_.")):
+            logger.info("nats.reply_expired", subject=subject)  # it was suspended meanwhile
+        elif subject:
             logger.warning("nats.permission_denied", subject=subject)
             self.replies.fail(subject, NotPermitted(f"NATS refuses {subject} to this user"))
         elif self.client.is_connected:
