@@ -5,8 +5,9 @@ Start at `BrokerReporter`.
 """
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -57,6 +58,7 @@ from tapewire_services.orders.domain.commands import (
     RejectReplaceCommand,
     SplitOrderCommand,
     TriggerOrderCommand,
+    validate_terms,
 )
 from tapewire_services.orders.domain.open_orders import loses_priority
 from tapewire_services.orders.domain.order_state import State, UnplacedState, WorkingState
@@ -142,6 +144,8 @@ class BrokerReporter(BrokerReports):
     async def replaced(self, order: OpenOrder, terms: OrderTerms | None = None) -> OpenOrder:
         id_ = _request_id(order, "replaced")
         if terms is not None:
+            with _invalid_as_value_error():
+                terms = validate_terms(order.order.type, terms)
             id_ += f":{derive_id(str(msgspec.structs.astuple(terms)))}"
         return await self._report(
             order, ConfirmReplaceCommand(id=id_, at=self._clock(), user=order.user, terms=terms)
@@ -244,8 +248,15 @@ def _make_storable(reason: str) -> str:
 
 
 def _validate_venue_id(venue_order_id: str) -> None:
-    try:
+    with _invalid_as_value_error():
         validate_text_field("venue_order_id", venue_order_id, max_length=MAX_VENUE_ID_LENGTH)
+
+
+@contextlib.contextmanager
+def _invalid_as_value_error() -> Iterator[None]:
+    """What an adapter passes is no command of a user."""
+    try:
+        yield
     except CommandRejected as rejection:
         raise ValueError(rejection.message) from None
 

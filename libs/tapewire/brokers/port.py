@@ -93,7 +93,7 @@ class BrokerReports(Protocol):
 
     async def replaced(self, order: OpenOrder, terms: OrderTerms | None = None) -> OpenOrder:
         """The venue works the order under `terms`; None for those that `order` asked for, which is
-        the one that asked."""
+        the one that asked. Raises ValueError if no order can have `terms`."""
 
     async def replace_rejected(self, order: OpenOrder, reason: str) -> OpenOrder:
         """The venue keeps the terms of the order. `order` is the one that asked for others."""

@@ -249,6 +249,23 @@ def validate_replacement(order: Order, command: ReplaceOrderCommand) -> OrderTer
     return OrderTerms(qty=qty, limit_price=limit_price, stop_price=stop_price)
 
 
+def validate_terms(type_: OrderType, terms: OrderTerms) -> OrderTerms:
+    """Return the terms of an order of this type with its numbers normalized.
+
+    Raises:
+        CommandRejected: ``invalid``, with the path of the field.
+    """
+    return OrderTerms(
+        qty=_validate_qty(terms.qty),
+        limit_price=_validate_price(
+            "limitPrice", terms.limit_price, type_, is_needed=type_.has_limit_price
+        ),
+        stop_price=_validate_price(
+            "stopPrice", terms.stop_price, type_, is_needed=type_.has_stop_price
+        ),
+    )
+
+
 def _validate_qty(qty: Decimal) -> Decimal:
     return validate_decimal_field("qty", qty, QTY)
 

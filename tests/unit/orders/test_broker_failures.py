@@ -273,6 +273,27 @@ async def test_a_reason_of_any_kind_can_be_stored(
     assert (await trial.reports.rejected(trial.order, reason)).order.reason == stored
 
 
+@pytest.mark.parametrize(
+    ("terms", "name"),
+    [
+        (OrderTerms(qty=Decimal("NaN"), limit_price=Decimal(1), stop_price=None), "qty"),
+        (OrderTerms(qty=Decimal(0), limit_price=Decimal(1), stop_price=None), "qty"),
+        (OrderTerms(qty=Decimal(5), limit_price=Decimal("Infinity"), stop_price=None), "limit"),
+        (OrderTerms(qty=Decimal(5), limit_price=Decimal(-1), stop_price=None), "limit"),
+        (OrderTerms(qty=Decimal(5), limit_price=None, stop_price=None), "limit"),
+        (OrderTerms(qty=Decimal(5), limit_price=Decimal(1), stop_price=Decimal(1)), "stop"),
+    ],
+)
+async def test_terms_that_no_order_can_have_are_an_error_of_the_broker(
+    trial: ReportingTrial, terms: OrderTerms, name: str
+) -> None:
+    order = await trial.reports.accepted(trial.order)
+    with pytest.raises(ValueError, match=name):
+        await trial.reports.replaced(order, terms)
+    valid = OrderTerms(qty=Decimal(5), limit_price=order.order.limit_price, stop_price=None)
+    assert (await trial.reports.replaced(order, valid)).order.qty == 5
+
+
 @pytest.mark.parametrize("venue_order_id", ["", "x" * 129, "a\nb", "café"])
 async def test_a_venue_order_id_that_cannot_be_stored_is_an_error_of_the_broker(
     trial: ReportingTrial, venue_order_id: str
