@@ -73,8 +73,8 @@ async def wiring(app: App) -> None:
         quote_cache.knows_symbol,
         holds_lease,
     )
-    split_endpoint = Endpoint(contract.SplitSymbol, splits.split)
-    app.run_leased(LEASE, runner.run, {**progress.endpoints(), contract.SPLIT: split_endpoint})
+    endpoints = {contract.SPLIT: Endpoint(contract.SplitSymbol, splits.split)}
+    app.run_leased(LEASE, runner.run, progress.endpoints() | endpoints)
 
     # 4. Executions that fitted no order when they were reported.
     await app.subscribe_durable(SUBSCRIPTION, FILTER, booking.retry_unmatched)

@@ -86,7 +86,7 @@ class BrokerConsumer(EventConsumer):
 
     async def on_caught_up(self) -> None:
         for order in self._open_orders.orders():
-            if order.is_late:
+            if _is_too_late(order):
                 self._late_orders.put_nowait(order)
         for order in self._open_orders.unsplit_orders():
             self._unsplit_orders.put_nowait(order)
@@ -147,7 +147,7 @@ class BrokerConsumer(EventConsumer):
             broker = self._make_broker(self._open_orders)
             self._withheld = {one.order.order_id for one in self._open_orders.unsplit_orders()}
             for number, order in enumerate(self._open_orders.orders(), 1):
-                if not order.is_late and order.order.order_id not in self._withheld:
+                if not _is_too_late(order) and order.order.order_id not in self._withheld:
                     broker.add_order(order)
                 if not number % EVENTS_PER_STEP:
                     await asyncio.sleep(0)
@@ -175,7 +175,7 @@ class BrokerConsumer(EventConsumer):
             self._begin_split(split)
         if order is None or not self._caught_up.is_set():
             return
-        if order.is_late:
+        if _is_too_late(order):
             if isinstance(recorded.event, OrderPlaced):
                 self._late_orders.put_nowait(order)
         elif isinstance(recorded.event, OrderPlaced):
@@ -218,7 +218,7 @@ class BrokerConsumer(EventConsumer):
 
     def _forget_user(self, erasure: UserErased, sequence: int) -> None:
         for order in self._open_orders.forget_user(erasure, sequence):
-            if not order.is_late:
+            if not _is_too_late(order):
                 self._pass_on(order)
 
     def _pass_on(self, order: OpenOrder, *, is_new: bool = False) -> None:
@@ -255,3 +255,8 @@ class BrokerConsumer(EventConsumer):
         if self._max_storing_time is None or not isinstance(event, OrderPlaced):
             return False
         return recorded.time - event.order.timestamp > self._max_storing_time
+
+
+def _is_too_late(order: OpenOrder) -> bool:
+    """Whether the order must not be worked. One that a broker has accepted is worked on."""
+    return order.is_late and not order.accepted

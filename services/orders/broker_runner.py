@@ -80,8 +80,11 @@ class BrokerRunner:
         """
         try:
             await self.subscription.run()
-        except* BadSetting as errors:
-            raise first_error(errors) from None
+        except ExceptionGroup as errors:
+            # Not `except*`: some versions of Python 3.11 wrap what is raised there again.
+            if isinstance(error := first_error(errors), BadSetting):
+                raise error from None
+            raise
         finally:
             self.health.clear()
 

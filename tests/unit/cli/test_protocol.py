@@ -79,7 +79,8 @@ def answered() -> set[str]:
             if isinstance(node, ast.Dict):
                 found |= {
                     f"{wiring.parent.name} {value.args[0].attr}"
-                    for value in node.values
+                    for key, value in zip(node.keys, node.values, strict=True)
+                    if key is not None
                     if isinstance(value, ast.Call) and isinstance(value.args[0], ast.Attribute)
                     if value.args[0].attr not in FOR_OPERATORS
                 }
