@@ -52,6 +52,7 @@ from tests.harness.nats_servers import LocalNatsServer, provision_streams
 from tests.harness.provisioning import ask, run_command
 from tests.harness.recorded_log import read_events
 from tests.harness.synthetic_log import SyntheticLog, append_synthetic_log
+from tests.harness.waiting import wait_until_async
 
 EVENT_COUNT = 1000
 USERS = 4
@@ -462,7 +463,12 @@ class TestClients:
             await asyncio.to_thread(orders.wait_ready)
             user = journal.users[0]
             cookie = await edge.sign_in(user)
-            await journal.archive()
+
+            async def is_archived() -> bool:
+                # A service that still reads the journal holds the horizon back.
+                return (await journal.archive()).held_back_by is None
+
+            await wait_until_async("everything is archived", is_archived)
             path = "/api/stream/orders"
             old, later = (
                 f"{journal.epoch}-{n}" for n in (journal.horizon - 100, journal.horizon - 1)
