@@ -157,7 +157,12 @@ class PositionValuer:
         if not valued.quantity or self.is_open(key):
             return
         state = (await self._repository.load_position(key)).state
-        position = state.position if isinstance(state, TradedState) else _zero_position(valued)
+        # Without a trade in the log, the log was recreated since the value was stored.
+        position = (
+            state.position
+            if isinstance(state, TradedState)
+            else Position.before_trades(valued.symbol, valued.timestamp)
+        )
         if not self.is_open(key) and not position.quantity:
             self._closed_positions[key] = position
             self._wake.set()
@@ -257,17 +262,3 @@ class PositionValuer:
 
 def _value_key(key: PositionKey) -> str:
     return f"{encode_token(key.user)}.{encode_token(key.symbol)}"
-
-
-def _zero_position(valued: PositionValued) -> Position:
-    """The closed position for a value of which the log has no trade: the log was recreated."""
-    zero = Decimal(0)
-    return Position(
-        symbol=valued.symbol,
-        quantity=zero,
-        cost_basis=zero,
-        entry_price=None,
-        realized_pnl=zero,
-        fees=zero,
-        timestamp=valued.timestamp,
-    )

@@ -9,7 +9,7 @@ from fix_broker.execution_reports import order_id_of
 from fix_broker.messages import BadField, Message, Tag
 from fix_broker.order_lanes import OrderLanes
 from fix_broker.order_reporter import OrderReporter
-from fix_broker.session_events import LoggedOn, OrdersInDoubt, Received, SessionEvent
+from fix_broker.session_events import LogonAnswer, OrdersInDoubt, ReceivedMessage, SessionEvent
 from fix_broker.settings import read_settings
 from fix_broker.venue_order import VenueOrder
 from tapewire.brokers import Broker, BrokerContext, BrokerReports, OpenOrder
@@ -58,15 +58,17 @@ class FixBroker(Broker):
 
     def _handle_event(self, reporter: OrderReporter, event: SessionEvent) -> None:
         match event:
-            case LoggedOn() | OrdersInDoubt():
+            case LogonAnswer() | OrdersInDoubt():
                 for order in list(self._orders.values()):
                     order.doubt()
                     self._send_what_is_due(order)
-            case Received():
+            case ReceivedMessage():
                 order_id = _find_order_id(event)
                 self._lanes.submit(order_id, partial(self._process, reporter, order_id, event))
 
-    async def _process(self, reporter: OrderReporter, order_id: str, received: Received) -> None:
+    async def _process(
+        self, reporter: OrderReporter, order_id: str, received: ReceivedMessage
+    ) -> None:
         message, order = received.message, self._orders.get(order_id)
         try:
             if order is None:
@@ -78,7 +80,9 @@ class FixBroker(Broker):
             self._connection.reject(message, error)
         self._connection.end_processing(received.receipt)
 
-    async def _report(self, reporter: OrderReporter, order: VenueOrder, received: Received) -> None:
+    async def _report(
+        self, reporter: OrderReporter, order: VenueOrder, received: ReceivedMessage
+    ) -> None:
         order.is_reporting = True
         try:
             await reporter.handle(order, received)
@@ -93,7 +97,7 @@ class FixBroker(Broker):
             self._orders.pop(order.order_id, None)
 
 
-def _find_order_id(received: Received) -> str:
+def _find_order_id(received: ReceivedMessage) -> str:
     """The order that a message is on; empty if it is on none."""
     message: Message = received.rejected or received.message
     return order_id_of(message.get(Tag.CL_ORD_ID) or "")

@@ -17,7 +17,7 @@ from fix_broker.framing import FrameReader
 from fix_broker.messages import BadField, Message
 from fix_broker.sequence_numbers import NumberLedger, SequenceNumbers
 from fix_broker.session import FixSession
-from fix_broker.session_events import LoggedOn, SessionEnd, SessionEvent
+from fix_broker.session_events import LogonAnswer, SessionEnd, SessionEvent
 from fix_broker.settings import FixSettings
 from tapewire.brokers import BrokerContext
 
@@ -135,7 +135,7 @@ class FixConnection:
                 session.disconnect("the venue closed the connection")
             for number, message in enumerate(frames.feed(data), 1):
                 for event in session.receive(message):
-                    if isinstance(event, LoggedOn):
+                    if isinstance(event, LogonAnswer):
                         self._note_logon()
                     listener(event)
                 self._has_news.set()

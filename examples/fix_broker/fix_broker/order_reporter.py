@@ -12,7 +12,7 @@ from fix_broker.execution_reports import (
     read_execution_report,
 )
 from fix_broker.messages import Message, MsgType, Tag
-from fix_broker.session_events import Received
+from fix_broker.session_events import ReceivedMessage
 from fix_broker.venue_order import RequestKind, VenueOrder
 from tapewire.brokers import BrokerReports, OpenOrder
 from tapewire.events import OrderStatus
@@ -38,7 +38,7 @@ class OrderReporter:
         self._reports = reports
         self._max_order_age = max_order_age
 
-    async def handle(self, order: VenueOrder, received: Received) -> None:
+    async def handle(self, order: VenueOrder, received: ReceivedMessage) -> None:
         """Report what a message says of `order`.
 
         Raises:

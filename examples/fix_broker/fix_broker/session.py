@@ -14,9 +14,9 @@ from fix_broker.messages import BadField, Message, MsgType, Tag, format_time
 from fix_broker.outbox import Outbox
 from fix_broker.sequence_numbers import NumberLedger
 from fix_broker.session_events import (
-    LoggedOn,
+    LogonAnswer,
     OrdersInDoubt,
-    Received,
+    ReceivedMessage,
     SessionEnd,
     SessionEvent,
 )
@@ -205,15 +205,15 @@ class FixSession:
                 return []
             case MsgType.LOGON:
                 self.is_logged_on = True
-                return [LoggedOn()]
+                return [LogonAnswer()]
         return [self._deliver(message, sequence)]
 
-    def _deliver(self, message: Message, sequence: int) -> Received:
+    def _deliver(self, message: Message, sequence: int) -> ReceivedMessage:
         rejected = None
         if message.type in (MsgType.REJECT, MsgType.BUSINESS_MESSAGE_REJECT):
             reference = message.get(Tag.REF_SEQ_NUM) or ""
             rejected = self._outbox.find_sent(int(reference)) if reference.isdecimal() else None
-        return Received(message, self.numbers.begin_processing(sequence), rejected)
+        return ReceivedMessage(message, self.numbers.begin_processing(sequence), rejected)
 
     def _is_from_venue(self, message: Message) -> bool:
         ours, theirs = self._settings.sender_comp_id, self._settings.target_comp_id

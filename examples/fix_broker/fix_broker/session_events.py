@@ -5,7 +5,7 @@ import msgspec
 from fix_broker.messages import Message
 
 
-class LoggedOn(msgspec.Struct, frozen=True):
+class LogonAnswer(msgspec.Struct, frozen=True):
     """The venue answered the logon; orders may be sent."""
 
 
@@ -13,7 +13,7 @@ class OrdersInDoubt(msgspec.Struct, frozen=True):
     """The venue missed messages on orders that are too old to be sent again."""
 
 
-class Received(msgspec.Struct, frozen=True):
+class ReceivedMessage(msgspec.Struct, frozen=True):
     """A message for the application.
 
     Give `receipt` to `NumberLedger.end_processing` once the message was processed. `rejected` is
@@ -25,7 +25,7 @@ class Received(msgspec.Struct, frozen=True):
     rejected: Message | None = None
 
 
-SessionEvent = LoggedOn | OrdersInDoubt | Received
+SessionEvent = LogonAnswer | OrdersInDoubt | ReceivedMessage
 
 
 class SessionEnd(msgspec.Struct, frozen=True):

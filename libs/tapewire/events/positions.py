@@ -5,7 +5,7 @@ Each event carries the position after it, and the trade that caused it.
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 
@@ -50,6 +50,20 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ]
     fees: Annotated[Decimal, about("all that were paid, rebates taken off", DOLLARS)]
     timestamp: Annotated[datetime, about("that of the last trade", UTC_TIME)]
+
+    @classmethod
+    def before_trades(cls, symbol: str, timestamp: datetime) -> Self:
+        """The position of a user who never traded `symbol`: nothing is held, paid or gained."""
+        zero = Decimal(0)
+        return cls(
+            symbol=symbol,
+            quantity=zero,
+            cost_basis=zero,
+            entry_price=None,
+            realized_pnl=zero,
+            fees=zero,
+            timestamp=timestamp,
+        )
 
 
 class PositionEvent(Event, frozen=True, kw_only=True):

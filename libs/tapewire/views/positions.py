@@ -53,7 +53,7 @@ class _State(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     forgotten_fees: dict[str, Decimal] | msgspec.UnsetType = msgspec.UNSET
 
 
-class _Dropped(NamedTuple):
+class _DroppedPosition(NamedTuple):
     """What is left of a closed position. `fees` is None if an earlier version has dropped it."""
 
     realized_pnl: Decimal
@@ -69,7 +69,7 @@ class PositionsView:
         self._change_count = 0
         self._open: dict[str, tuple[int, Position]] = {}
         self._closed: dict[str, tuple[int, Position]] = {}
-        self._dropped: dict[str, _Dropped] = {}
+        self._dropped: dict[str, _DroppedPosition] = {}
         self._totals: tuple[Decimal, Decimal | None] | None = None
         """Profit and fees of all positions; None after a change."""
 
@@ -121,7 +121,7 @@ class PositionsView:
         fees = None if state.forgotten_fees is msgspec.UNSET else state.forgotten_fees
         for symbol, realized_pnl in state.forgotten.items():
             fee = None if fees is None else fees.get(symbol, Decimal(0))
-            view._dropped[symbol] = _Dropped(realized_pnl, fee)
+            view._dropped[symbol] = _DroppedPosition(realized_pnl, fee)
         for position in state.positions:
             view._upsert(position)
         return view
@@ -142,7 +142,7 @@ class PositionsView:
         self._closed[position.symbol] = (self._change_count, position)
         if len(self._closed) > MAX_CLOSED_POSITIONS:
             oldest = self._closed.pop(next(iter(self._closed)))[1]
-            self._dropped[oldest.symbol] = _Dropped(oldest.realized_pnl, oldest.fees)
+            self._dropped[oldest.symbol] = _DroppedPosition(oldest.realized_pnl, oldest.fees)
 
     def _sum_up(self) -> tuple[Decimal, Decimal | None]:
         """Profit and fees of all positions."""

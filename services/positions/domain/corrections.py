@@ -6,7 +6,6 @@ always been like this, or had never been if it was busted. Start at `refold_posi
 """
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 
 import msgspec
 
@@ -63,8 +62,9 @@ def refold_position(
     state = base
     for _, step in _in_order([splits, *trades.values()]):
         state = _apply(state, user, step)
-    position = state.position if isinstance(state, TradedState) else _empty_position(correction)
-    return msgspec.structs.replace(position, timestamp=correction.timestamp)
+    if not isinstance(state, TradedState):
+        return Position.before_trades(correction.symbol, correction.timestamp)
+    return msgspec.structs.replace(state.position, timestamp=correction.timestamp)
 
 
 def _in_order(parts: Iterable[Sequence[_Step]]) -> list[_Step]:
@@ -119,16 +119,3 @@ def _apply(state: State, user: str, step: TradeExecuted | SplitExecuted) -> Stat
     for new_event in POSITION_DECIDER.decide(state, command):
         state = POSITION_DECIDER.evolve(state, new_event.event)
     return state
-
-
-def _empty_position(correction: TradeCorrected) -> Position:
-    zero = Decimal(0)
-    return Position(
-        symbol=correction.symbol,
-        quantity=zero,
-        cost_basis=zero,
-        entry_price=None,
-        realized_pnl=zero,
-        fees=zero,
-        timestamp=correction.timestamp,
-    )

@@ -213,15 +213,7 @@ def _validate_amount(path: str, value: Decimal, places: int) -> Decimal:
 def _current_position(state: State, trade: TradeExecuted) -> Position:
     if isinstance(state, TradedState):
         return state.position
-    return Position(
-        symbol=trade.symbol,
-        quantity=ZERO,
-        cost_basis=ZERO,
-        entry_price=None,
-        realized_pnl=ZERO,
-        fees=ZERO,
-        timestamp=trade.timestamp,
-    )
+    return Position.before_trades(trade.symbol, trade.timestamp)
 
 
 def _decide_events(

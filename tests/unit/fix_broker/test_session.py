@@ -4,7 +4,7 @@ import pytest
 
 from fix_broker.messages import Message, MsgType, Tag
 from fix_broker.sent_messages import MAX_RESEND_AGE_SECONDS
-from fix_broker.session_events import LoggedOn, OrdersInDoubt, Received
+from fix_broker.session_events import LogonAnswer, OrdersInDoubt, ReceivedMessage
 from tests.unit.fix_broker.builders import (
     Session,
     logged_on,
@@ -28,7 +28,7 @@ def test_a_session_continues_under_its_stored_numbers() -> None:
     session = Session(outgoing=7, incoming=5)
     session.open()
     assert session.sent() == ["LOGON 7"]
-    assert session.receive(venue_message(MsgType.LOGON, 5)) == [LoggedOn()]
+    assert session.receive(venue_message(MsgType.LOGON, 5)) == [LogonAnswer()]
     session.send(order_message())
     assert session.sent() == ["NEW_ORDER_SINGLE 8 order=o"]
     assert session.numbers.storable().next_outgoing == 9
@@ -37,8 +37,8 @@ def test_a_session_continues_under_its_stored_numbers() -> None:
 def test_a_message_is_stored_as_received_once_all_before_it_were_processed() -> None:
     session = logged_on()
     first, second = (session.receive(report(number))[0] for number in (2, 3))
-    assert isinstance(first, Received)
-    assert isinstance(second, Received)
+    assert isinstance(first, ReceivedMessage)
+    assert isinstance(second, ReceivedMessage)
     session.numbers.end_processing(second.receipt)
     assert session.numbers.storable().next_incoming == 2
     session.numbers.end_processing(first.receipt)
@@ -68,7 +68,7 @@ def test_a_logon_or_a_request_for_a_resend_ahead_of_a_gap_is_answered_at_once() 
     session = Session(outgoing=4)
     session.open()
     session.sent()
-    assert session.receive(venue_message(MsgType.LOGON, 9)) == [LoggedOn()]
+    assert session.receive(venue_message(MsgType.LOGON, 9)) == [LogonAnswer()]
     assert session.sent() == ["RESEND_REQUEST 5 from=1 to=0"]
     session.receive(resend_request(10, 1))
     assert session.sent() == ["SEQUENCE_RESET 1 dup fill new=6"]
@@ -210,7 +210,7 @@ def test_a_reject_comes_with_what_it_rejects() -> None:
     session = logged_on()
     session.send(order_message())
     [event] = session.receive(venue_message(MsgType.REJECT, 2, (Tag.REF_SEQ_NUM, 2)))
-    assert isinstance(event, Received)
+    assert isinstance(event, ReceivedMessage)
     assert event.rejected == order_message()
 
 

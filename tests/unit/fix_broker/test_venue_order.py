@@ -11,7 +11,7 @@ from fix_broker.connection import FixConnection
 from fix_broker.execution_reports import read_execution_report
 from fix_broker.messages import BadField, Fields, Message, MsgType, Tag, make_message
 from fix_broker.order_reporter import OrderReporter
-from fix_broker.session_events import Received
+from fix_broker.session_events import ReceivedMessage
 from fix_broker.venue_order import VenueOrder
 from tapewire.brokers import BrokerReports, OpenOrder
 from tapewire.events import (
@@ -120,7 +120,7 @@ class Conversation:
         self.reports.lines.clear()
         reporter = OrderReporter(LOGGER, lambda: NOW, self.reports, MAX_AGE)
         message = Message(type_, {int(tag): value for tag, value in fields.items()})
-        await reporter.handle(self.order, Received(message, 0, rejected))
+        await reporter.handle(self.order, ReceivedMessage(message, 0, rejected))
         return self.reports.lines
 
     async def report(self, exec_type: str, status: str, **fields: str) -> list[str]:
@@ -251,7 +251,7 @@ async def test_a_request_is_not_repeated_while_its_answer_is_reported(
 
     reporter = OrderReporter(LOGGER, lambda: NOW, SlowReports(), MAX_AGE)
     fields = {int(tag): value for tag, value in refusal("o1-r2").items()}
-    received = Received(Message(MsgType.ORDER_CANCEL_REJECT, fields), 0)
+    received = ReceivedMessage(Message(MsgType.ORDER_CANCEL_REJECT, fields), 0)
     await broker._process(reporter, "o1", received)
     assert [message.type for message in sent] == ["D", "G"]
 

@@ -34,7 +34,7 @@ class Acme(Broker):
 class Simulation(Acme):
     confirms_at_once = True
 
-class Unfinished(Broker):
+class UnfinishedBroker(Broker):
     def add_order(self, order): pass
     def update_order(self, order): pass
 
@@ -53,7 +53,7 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     names = {
         "acme": "Acme",
         "simulation": "Simulation",
-        "unfinished": "Unfinished",
+        "unfinished": "UnfinishedBroker",
         "lookalike": "Lookalike",
         "factory": "make_acme",
         "missing": "Nothing",
