@@ -229,8 +229,12 @@ async def test_a_user_is_erased_under_load_without_a_trace(
     await platform.until("alerts", f"ev.{encode_token(ERASED)}.alerts.>")
     await platform.until("notifications", f"ev.{encode_token(ERASED)}.notifications.>", 20)
     await platform.wait_for_next_valuation(ERASED)
-    stored = await platform.subjects_of(ERASED)
-    assert f"view.{encode_token(ERASED)}.equity" in stored
+
+    async def has_equity_curve() -> bool:
+        curve = f"view.{encode_token(ERASED)}.equity"
+        return curve in await platform.subjects_of(ERASED)
+
+    await wait_until_async("the first sample is stored", has_equity_curve)
     assert find_in_files(stack.data_dir, ERASED)
 
     is_over = asyncio.Event()
