@@ -176,16 +176,18 @@ class PaperBroker(Broker):
     def _match_symbol(self, symbol: str) -> None:
         if not self._book.needs_quotes(symbol):
             return
-        quote, is_stale = self._quote_cache.quote(symbol), self._is_stale(symbol)
+        quote = self._quote_cache.quote(symbol)
         if quote is not None:
             self._book.update_quote(quote)
+        has_orders, is_watching = self._book.has_orders(symbol), self._waiting.is_watching(symbol)
+        if not has_orders and not is_watching:
+            return
+        is_stale = self._is_stale(symbol)
         for execution in self._book.match_orders(symbol, is_stale=is_stale):
             self._work_queue.put_nowait(execution)
         for change in self._book.due_changes(symbol, is_stale=is_stale):
             self._work_queue.put_nowait(change)
-        if self._waiting.is_watching(symbol) or self._book.has_waiting_orders(
-            symbol, is_stale=is_stale
-        ):
+        if is_watching or self._book.has_waiting_orders(symbol, is_stale=is_stale):
             self._waiting.check_symbol(symbol)
             self._has_waiting_orders.set()
 

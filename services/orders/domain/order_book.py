@@ -69,6 +69,11 @@ class OrderBook:
         """Whether a proposal about the order is to be settled."""
         return order_id in self._in_flight
 
+    def has_orders(self, symbol: str) -> bool:
+        """Whether orders of `symbol` rest that are not in flight."""
+        market = self._markets.get(symbol)
+        return market is not None and market.has_orders
+
     def needs_quotes(self, symbol: str) -> bool:
         """Whether `update_quote` must see each quote of `symbol`."""
         market = self._markets.get(symbol)
@@ -78,7 +83,7 @@ class OrderBook:
         """Subtract what was executed against the newest offers before this book existed. Call it
         first."""
         for one in consumed:
-            self._market(one.symbol).side_for(one.side).restore_consumed(one)
+            self._markets[one.symbol].side_for(one.side).restore_consumed(one)
 
     def follow_positions(self, positions: NetPositions) -> None:
         """Take what users hold from `positions`, which somebody else keeps up to date with the log.
@@ -129,7 +134,7 @@ class OrderBook:
 
     def update_quote(self, quote: PriceUpdated) -> None:
         """Take the newest quote of a symbol. An offer that it does not change is not renewed."""
-        self._market(quote.symbol).update_quote(quote)
+        self._markets[quote.symbol].update_quote(quote)
 
     def match_orders(self, symbol: str, *, is_stale: bool = False) -> list[PendingExecution]:
         """The executions to report in `symbol` now; none while its quote `is_stale`. Their orders
@@ -137,11 +142,8 @@ class OrderBook:
         market = self._markets.get(symbol)
         if market is None or market.quote is None or is_stale or market.is_crossed:
             return []
-        quoted_at = market.quote.timestamp
-        return [
-            *self._match_side(market.asks, quoted_at),
-            *self._match_side(market.bids, quoted_at),
-        ]
+        at = market.quote.timestamp
+        return [*self._match_side(market.asks, at), *self._match_side(market.bids, at)]
 
     def due_changes(self, symbol: str, *, is_stale: bool = False) -> list[PendingChange]:
         """The triggers and cancels to report in `symbol` now; no trigger while its quote
@@ -177,7 +179,7 @@ class OrderBook:
         self, symbol: str, *, is_stale: bool = False
     ) -> tuple[WaitingReason | None, WaitingReason | None]:
         """Why no buy and no sell of `symbol` can be executed at all."""
-        market = self._market(symbol)
+        market = self._markets[symbol]
         return (
             market.waiting_reason(Side.BUY, is_stale=is_stale),
             market.waiting_reason(Side.SELL, is_stale=is_stale),
@@ -268,7 +270,7 @@ class OrderBook:
 
     def _place(self, open_order: OpenOrder) -> None:
         """Let an accepted order rest: a stop apart, any other in its queue."""
-        order, market = open_order.order, self._market(open_order.order.symbol)
+        order, market = open_order.order, self._markets[open_order.order.symbol]
         if not open_order.accepted:
             return
         if order.reduce_only or order.time_in_force.is_immediate:
@@ -282,7 +284,7 @@ class OrderBook:
             self._placed_keys[order.order_id] = key
 
     def _remove_from_queue(self, open_order: OpenOrder) -> None:
-        order, market = open_order.order, self._market(open_order.order.symbol)
+        order, market = open_order.order, self._markets[open_order.order.symbol]
         if order.order_id not in self._placed_keys:
             return
         market.conditional_orders.pop(order.order_id, None)
@@ -294,7 +296,4 @@ class OrderBook:
             del keys[bisect_left(keys, key)]
 
     def _side_for(self, open_order: OpenOrder) -> QuoteSide:
-        return self._market(open_order.order.symbol).side_for(open_order.order.side)
-
-    def _market(self, symbol: str) -> SymbolMarket:
-        return self._markets[symbol]
+        return self._markets[open_order.order.symbol].side_for(open_order.order.side)

@@ -105,16 +105,15 @@ class SymbolMarket:
         return self.asks if side is Side.BUY else self.bids
 
     @property
+    def has_orders(self) -> bool:
+        """Whether orders rest that no proposal concerns."""
+        return bool(self.stops or self.asks.priority_keys or self.bids.priority_keys)
+
+    @property
     def needs_quotes(self) -> bool:
         """Whether orders rest, or an offer was consumed in part: its next change must not be
         missed."""
-        return bool(
-            self.stops
-            or self.asks.priority_keys
-            or self.bids.priority_keys
-            or self.asks.is_consumed
-            or self.bids.is_consumed
-        )
+        return self.has_orders or self.asks.is_consumed or self.bids.is_consumed
 
     def update_quote(self, quote: PriceUpdated) -> None:
         """Take the newest quote."""
