@@ -149,12 +149,9 @@ class AlertsService:
         command: ArmRuleCommand | DeleteRuleCommand,
         context: RequestContext,
     ) -> RuleReply:
-        """Execute a command on the newest state in the log. On an older one that this process
-        remembers, the command might seem to change nothing."""
         if not 1 <= len(request.rule_id) <= MAX_ID_CHARACTERS:
             raise CommandRejected("not_found", f"there is no rule {abbreviate(request.rule_id)}")
         subject = EventSubject(request.user_id, "rules", request.rule_id)
-        await self._command_handler.load_latest(subject)
         return _build_reply(await handle_command(self._command_handler, subject, command, context))
 
 

@@ -92,7 +92,6 @@ class ConfigurationsService:
             tickers=request.tickers,
             tags=request.tags,
         )
-        await self._command_handler.load_latest(subject)
         return _build_reply(await handle_command(self._command_handler, subject, command, context))
 
     async def delete(
@@ -101,7 +100,6 @@ class ConfigurationsService:
         """Delete a configuration."""
         subject = _configuration_subject(request)
         command = Delete(id=context.command_id, at=self._clock(), user=request.user_id)
-        await self._command_handler.load_latest(subject)
         return _build_reply(await handle_command(self._command_handler, subject, command, context))
 
     async def get(self, request: GetConfiguration, _: RequestContext) -> ConfigurationReply:

@@ -185,7 +185,6 @@ class StrategiesService:
         context: RequestContext,
     ) -> StrategyReply:
         subject = _strategy_subject(request)
-        await self._command_handler.load_latest(subject)
         latest = await handle_command(self._command_handler, subject, command, context)
         return StrategyReply(strategy=_require_created(latest, request.strategy_id).strategy)
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tapewire.log import EventLog, LatestValueStore
+from tapewire.log import EventLog, LatestValueStore, pattern
 from tapewire.log.failed_event_store import FailedEventStore
 from tapewire.log.jetstream import (
     JetStreamEventLog,
@@ -43,6 +43,9 @@ class Backend(Protocol):
 
     async def trim(self, upto: int) -> None:
         """Remove the events up to and including `upto`."""
+
+    async def remove_user(self, user: str) -> None:
+        """Remove the events of `user`, as an erasure does."""
 
     async def recreate(self) -> None:
         """Delete the log and create it again."""
@@ -83,6 +86,9 @@ class MemoryBackend:
 
     async def trim(self, upto: int) -> None:
         self.server.trim(upto)
+
+    async def remove_user(self, user: str) -> None:
+        self.server.remove_user(user)
 
     async def recreate(self) -> None:
         self.server.recreate()
@@ -148,6 +154,9 @@ class JetStreamBackend:
 
     async def trim(self, upto: int) -> None:
         await self.request_api(f"STREAM.PURGE.{EVENTS}", {"seq": upto + 1})
+
+    async def remove_user(self, user: str) -> None:
+        await self.request_api(f"STREAM.PURGE.{EVENTS}", {"filter": pattern(owner=user)})
 
     async def recreate(self) -> None:
         await self._recreate_streams([EVENTS])

@@ -105,6 +105,20 @@ async def test_a_repeated_command_is_applied_once(backend: Backend) -> None:
     await assert_once_each(await backend.event_log(), {"a", "b"})
 
 
+@pytest.mark.parametrize("command", ["b", "c"])
+async def test_an_entity_that_was_erased_begins_anew(backend: Backend, command: str) -> None:
+    """Also when the handler remembers it, and the command was decided before."""
+    log = await backend.event_log()
+    entities = ledger_handler(log)
+    for earlier in ("a", "b"):
+        await apply_command(entities, earlier)
+    await backend.remove_user("alice")
+
+    assert await apply_command(entities, command, is_new=True) == (command,)
+    assert await apply_command(entities, command) == (command,)
+    await assert_once_each(log, {command})
+
+
 async def test_a_rejected_command_stores_nothing(backend: Backend) -> None:
     log = await backend.event_log()
     with pytest.raises(CommandRejected):

@@ -256,6 +256,28 @@ async def test_a_completely_trimmed_log_continues_its_sequence(
     assert await log.append([make_draft("alice/orders/1", expected_sequence=0)]) == 4
 
 
+async def test_the_log_without_the_events_of_an_erased_user_has_gaps(
+    backend: Backend, log: EventLog
+) -> None:
+    await append_events(log, *["alice/orders/1", "bob/orders/1", "bob/trades/1"] * 3)
+    await backend.trim(upto=1)
+
+    await backend.remove_user("bob")
+    await backend.remove_user("bob")
+
+    for filter_ in ("ev.>", "ev.*.orders.>", "ev.alice.>", "ev.*.*.1"):
+        assert sequences_of(await read_events(log, filter_)) == [4, 7]
+        assert await log.last_sequence(filter_) == 7
+        assert await log.next_sequence(filter_, 4) == 7
+    assert (await log.page("ev.>", after=0, limit=1)).remaining == 1
+    subjects = [str(make_subject(one)) for one in ("alice/orders/1", "bob/orders/1")]
+    assert sequences_of(await log.last_events(subjects)) == [7]
+    assert await log.last_sequence("ev.bob.>") == 0
+    assert (await log.bounds()).last == 9
+    assert await log.append([make_draft("bob/orders/1", expected_sequence=0)]) == 10
+    assert sequences_of(await read_events(log)) == [4, 7, 10]
+
+
 async def test_the_epoch_changes_when_the_log_is_recreated(backend: Backend, log: EventLog) -> None:
     await append_events(log, *["alice/orders/1"] * 3)
     before = await log.bounds()

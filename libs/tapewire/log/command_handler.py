@@ -6,6 +6,7 @@ therefore be repeated after any fault. Start at `CommandHandler.handle`.
 """
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
@@ -83,8 +84,9 @@ class Versioned(msgspec.Struct, Generic[S], frozen=True):
 class CommandHandler(Generic[S, C]):
     """Handles commands on all entities of one kind, with a bounded cache of their states.
 
-    A cached state may be stale: every append states the sequence that it was decided on, and a
-    conflict reloads the entity.
+    A cached state may be stale. Every append states the sequence that it was decided on, and a
+    conflict reloads the entity; a rejection, or a command without effect, counts on the newest
+    state only.
     """
 
     def __init__(self, log: EventLog, decider: Decider[S, C]) -> None:
@@ -141,18 +143,15 @@ class CommandHandler(Generic[S, C]):
             DeadlineExceeded: the deadline of the request has passed.
             Unavailable, AppendRejected: from the log.
         """
-        current, fresh = await self._assumed_state(subject, is_new), False
+        current = await self._assumed_state(subject, is_new)
         for _ in range(MAX_DECIDE_ATTEMPTS):
             check_deadline()
             try:
-                new_events = self._decider.decide(current.state, command)
+                current, new_events = await self._decide(subject, current, command)
             except CommandRejected:
-                if fresh and (executed := await self._load_if_executed(subject, key)) is not None:
+                if (executed := await self._load_if_executed(subject, key)) is not None:
                     return executed
-                if fresh:
-                    raise
-                current, fresh = await self.load_latest(subject), True
-                continue
+                raise
             if not new_events:
                 executed = await self._load_if_executed(subject, key) if key else current
                 if executed is not None:
@@ -163,7 +162,7 @@ class CommandHandler(Generic[S, C]):
             try:
                 last = await self._log.append(drafts)
             except (Conflict, AlreadyStored, OutcomeUnknown):
-                current, fresh = await self.load_latest(subject), True
+                current = await self.load_latest(subject)
                 if (executed := await self._load_if_executed(subject, key)) is not None:
                     return executed
             else:
@@ -171,6 +170,19 @@ class CommandHandler(Generic[S, C]):
         raise TooManyConflicts(
             f"{subject} changed {MAX_DECIDE_ATTEMPTS} times under command {command.id}"
         )
+
+    async def _decide(
+        self, subject: EventSubject, current: Versioned[S], command: C
+    ) -> tuple[Versioned[S], Sequence[NewEvent]]:
+        """The events of `command`, and the state that they were decided on: `current`, or the
+        newest one if `command` changes nothing of `current`, which may be older, or was erased.
+        Raises CommandRejected if the newest one says so."""
+        with contextlib.suppress(CommandRejected):
+            new_events = self._decider.decide(current.state, command)
+            if new_events or await self._log.last_sequence(str(subject)) == current.sequence:
+                return current, new_events
+        newest = await self.load_latest(subject)
+        return newest, self._decider.decide(newest.state, command)
 
     async def _assumed_state(self, subject: EventSubject, is_new: bool) -> Versioned[S]:
         """The state to decide on first, which may be stale."""

@@ -126,8 +126,7 @@ def _decide_create(state: State, command: CreateRuleCommand) -> Sequence[NewEven
 
 
 def _decide_trigger(state: ExistingRuleState, command: TriggerRuleCommand) -> Sequence[NewEvent]:
-    """Reject a trigger of another arming; the command handler then confirms the rejection on the
-    newest state. A repeated trigger of the same arming has no effect."""
+    """Reject a trigger of another arming. A repeated trigger of the same arming has no effect."""
     if state.arming != command.arming:
         raise CommandRejected(
             "conflict", f"the rule was armed by {state.arming}, not {command.arming}"

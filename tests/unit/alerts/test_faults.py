@@ -8,13 +8,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from tapewire.events import RuleKind
-from tapewire.log import new_id
+from tapewire.log import CommandHandler, new_id
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryServer
 from tapewire_services.alerts.armed_rule_index import ArmedRuleIndex
-from tapewire_services.alerts.domain import notifications, rules
+from tapewire_services.alerts.domain import notifications
 from tapewire_services.alerts.domain.armed_rules import ArmedRule, ArmedRulesProjection
 from tapewire_services.alerts.price_monitor import SAVE_INTERVAL_SECONDS, PriceMonitor
 from tests.harness import virtual_time, waiting
@@ -223,11 +222,10 @@ def random_notification_id(_command: Untyped) -> str:
     return new_id()
 
 
-def trigger_any_arming(state: Untyped, command: Untyped) -> Untyped:
-    return _decide_trigger(state, replace(command, arming=state.arming))
-
-
-_decide_trigger = rules._decide_trigger
+async def decide_on_any_state(
+    handler: Untyped, _subject: Untyped, current: Untyped, command: Untyped
+) -> Untyped:
+    return current, handler._decider.decide(current.state, command)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +235,7 @@ _decide_trigger = rules._decide_trigger
         (PriceMonitor, "_load_extremes", skip_loading_extremes),
         (PriceMonitor, "on_rule_changed", ignore_rule_changes),
         (notifications, "derive_notification_id", random_notification_id),
-        (rules, "_decide_trigger", trigger_any_arming),
+        (CommandHandler, "_decide", decide_on_any_state),
     ],
 )
 def test_the_comparison_detects_planted_faults(

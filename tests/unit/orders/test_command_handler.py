@@ -8,8 +8,17 @@ from tapewire.log.command_handler import MAX_LOAD_ATTEMPTS
 from tapewire.log.memory import MemoryEventLog, MemoryServer
 from tapewire_services.orders.domain.commands import Command
 from tapewire_services.orders.domain.order import ORDER_DECIDER
-from tapewire_services.orders.domain.order_state import ClosedState, State
-from tests.harness.order_builders import USER, accept, cancel, fill, order_id, place
+from tapewire_services.orders.domain.order_state import ClosedState, State, WorkingState
+from tests.harness.order_builders import (
+    USER,
+    accept,
+    cancel,
+    fill,
+    order_id,
+    place,
+    reject_cancel,
+    request_cancel,
+)
 
 pytestmark = pytest.mark.virtual_time
 
@@ -53,6 +62,28 @@ async def test_an_outdated_cache_rejects_no_command() -> None:
     filled = await orders.handle(ORDER, fill("6", filled_before="4"), correlation="c")
     assert isinstance(filled.state, ClosedState)
     assert filled.state.order.status is OrderStatus.FILLED
+
+
+async def test_an_outdated_cache_makes_no_command_ineffective() -> None:
+    """Another process stored that the venue did not cancel the order. The user asks again."""
+    _, orders, other = await place_elsewhere()
+    await other.handle(ORDER, accept(), correlation="c")
+    await orders.handle(ORDER, request_cancel("first"), correlation="c")
+    await other.handle(ORDER, reject_cancel(), correlation="c")
+    requested = await orders.handle(ORDER, request_cancel("second"), correlation="c")
+    assert isinstance(requested.state, WorkingState)
+    assert requested.state.order.status is OrderStatus.PENDING_CANCEL
+    assert requested.sequence == 5
+
+
+async def test_an_erased_order_is_placed_anew_under_its_client_order_id() -> None:
+    server = MemoryServer()
+    log = MemoryEventLog(server)
+    orders = CommandHandler(log, ORDER_DECIDER)
+    await orders.handle(ORDER, place("10"), correlation="c")
+    server.remove_user(USER)
+    placed = await orders.handle(ORDER, place("10", id="p2"), correlation="c", is_new=True)
+    assert (placed.sequence, await log.last_sequence(str(ORDER))) == (2, 2)
 
 
 async def test_a_confirmed_rejection_is_raised() -> None:

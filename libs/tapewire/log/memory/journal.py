@@ -26,6 +26,7 @@ class Journal:
         self.first = 1
         self._events: list[RecordedEvent] = []
         self._index: dict[str, list[int]] = {}
+        self._removed: set[int] = set()
         self._ids: dict[str, int] = {}
         self._id_ages: deque[tuple[float, str]] = deque()
 
@@ -36,7 +37,7 @@ class Journal:
 
     def event_at(self, sequence: int) -> RecordedEvent | None:
         """The event with that sequence, if it is still stored."""
-        if self.first <= sequence <= self.last:
+        if self.first <= sequence <= self.last and sequence not in self._removed:
             return self._events[sequence - self.first]
         return None
 
@@ -108,6 +109,16 @@ class Journal:
             del self._events[: upto + 1 - self.first]
             self.first = upto + 1
 
+    def remove_owner(self, owner: str) -> None:
+        """Forget the events of `owner`. Their sequences are not assigned again."""
+        removed = {one for one in self._index.get(f"ev.{owner}.>", ()) if one >= self.first}
+        keys = {
+            key for one in removed for key in index_keys(self._events[one - self.first].subject)
+        }
+        for key in keys:
+            self._index[key] = [one for one in self._index[key] if one not in removed]
+        self._removed |= removed
+
     def page(self, filter_: str, *, after: int, limit: int, max_bytes: int, upto: int) -> Page:
         """As `EventLog.page`, as if no event after `upto` were stored."""
         sequences, exact = self._candidate_sequences(filter_)
@@ -167,7 +178,10 @@ class Journal:
         """Sequences to search, and whether the filter matches all of them."""
         if is_indexed(filter_):
             return self._index.get(filter_, []), True
-        return range(self.first, self.last + 1), filter_ in ("ev.>", ">")
+        stored: Sequence[int] = range(self.first, self.last + 1)
+        if self._removed:
+            stored = [one for one in stored if one not in self._removed]
+        return stored, filter_ in ("ev.>", ">")
 
 
 def index_keys(subject: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from tapewire.log.memory.failed_events import FailedEventTable
 from tapewire.log.memory.journal import Journal, index_keys, is_indexed
 from tapewire.log.ports import AppendRejected, Conflict, EventDraft, RecordedEvent
 from tapewire.log.stored_value import StoredValue
-from tapewire.log.subjects import matches
+from tapewire.log.subjects import encode_token, matches
 
 ACK_WAIT_SECONDS = 30.0
 """The time after which an unacknowledged event is delivered again."""
@@ -191,6 +191,10 @@ class MemoryServer:
     def trim(self, upto: int) -> None:
         """Forget the events up to and including `upto`."""
         self.journal.trim(upto)
+
+    def remove_user(self, user: str) -> None:
+        """Forget the events of `user`, as an erasure does."""
+        self.journal.remove_owner(encode_token(user))
 
     def deliver_pending(self) -> None:
         """Deliver what the durable consumers hold."""
