@@ -156,9 +156,8 @@ class _StrategyEventConsumer(EventConsumer):
         for recorded in events:
             erasure = erasure_of(recorded)
             if erasure is not None:
-                for stopped in self._active_strategies.forget_user(erasure, recorded.sequence):
-                    if self._checkpoint.done():
-                        self._worker_pool.update(stopped)
+                self._active_strategies.forget_user(erasure)
+                self._worker_pool.forget_user(erasure)
                 continue
             split = split_of(recorded)
             if split is not None:

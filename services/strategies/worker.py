@@ -1,9 +1,9 @@
 """Runs one active strategy: places its orders, protects its position and has its decisions made.
 
 `on_quote` receives quotes and applies them to the protection at once; `update` receives the
-strategy as the log has it. `run` runs two loops side by side, so a slow or failing decision-maker
-delays no exit: the order loop lets `StrategyOrders` place and cancel orders and begin exits, the
-decision loop asks the decision-maker. What the worker gives out is built by
+strategy as the log has it. `start` runs two loops side by side, so a slow or failing
+decision-maker delays no exit: the order loop lets `StrategyOrders` place and cancel orders and
+begin exits, the decision loop asks the decision-maker. What the worker gives out is built by
 `domain/command_builders` and stored by `command_execution`.
 
 A `StrategyCheckpoint` holds what is not in the log. A worker in another process that resumes from
@@ -185,11 +185,11 @@ class StrategyWorker:
             self._pending_quotes.append(quote)
             self._quotes_available.set()
 
-    async def run(self) -> None:
-        """Work until canceled. An unexpected error fails the strategy; it is protected on."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._run_loop(self._run_order_loop))
-            group.create_task(self._run_loop(self._run_decision_loop))
+    def start(self) -> list[asyncio.Task[None]]:
+        """Work until the returned tasks are cancelled: from then on, the worker begins nothing. An
+        unexpected error fails the strategy; it is protected on."""
+        loops = (self._run_order_loop, self._run_decision_loop)
+        return [asyncio.create_task(self._run_loop(loop)) for loop in loops]
 
     async def _run_loop(self, loop: Callable[[], Awaitable[None]]) -> None:
         """Run `loop` again after each unexpected error, with growing pauses."""

@@ -7,7 +7,7 @@ from datetime import datetime
 import structlog
 
 from tapewire.decimals import abbreviate
-from tapewire.events import PriceUpdated, SplitExecuted
+from tapewire.events import PriceUpdated, SplitExecuted, UserErased
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.values import is_price
 from tapewire_services.strategies.command_execution import WorkerDependencies
@@ -24,7 +24,7 @@ class WorkerPool:
     def __init__(self, dependencies: WorkerDependencies, quote_cache: QuoteCache) -> None:
         self._dependencies = dependencies
         self._quote_cache = quote_cache
-        self._workers: dict[str, tuple[StrategyWorker, asyncio.Task[None]]] = {}
+        self._workers: dict[str, tuple[StrategyWorker, list[asyncio.Task[None]]]] = {}
         self._subjects_by_symbol: defaultdict[str, set[str]] = defaultdict(set)
         self._stopping_tasks: set[asyncio.Task[None]] = set()
         self._remove_listener = quote_cache.add_listener(self._on_quote)
@@ -80,6 +80,14 @@ class WorkerPool:
             if quote is not None:
                 worker.on_quote(quote)
 
+    def forget_user(self, erasure: UserErased) -> None:
+        """Stop the workers of the erased user, whatever later events they know: these events are
+        removed, and may never be read."""
+        erased_users = erasure.find_users(one.tracked.user for one, _ in self._workers.values())
+        for key, (worker, _) in [*self._workers.items()]:
+            if worker.tracked.user in erased_users:
+                self._stop_worker(key)
+
     def add_split(self, split: SplitExecuted) -> None:
         """Hold back quotes of the symbol until there is one of the new shares."""
         self._quote_cache.add_split(split)
@@ -91,21 +99,22 @@ class WorkerPool:
     ) -> None:
         worker = StrategyWorker(self._dependencies, tracked, checkpoint)
         worker.split_count = self._quote_cache.split_count(tracked.strategy.symbol)
-        self._workers[key] = (worker, asyncio.create_task(worker.run(), name=f"worker {key}"))
+        self._workers[key] = (worker, worker.start())
         self._subjects_by_symbol[tracked.strategy.symbol].add(key)
         quote = self._tradable_quote(tracked.strategy.symbol)
         if quote is not None:
             worker.on_quote(quote)
 
     def _stop_worker(self, key: str) -> None:
-        worker, task = self._workers.pop(key)
+        worker, tasks = self._workers.pop(key)
         symbol = worker.tracked.strategy.symbol
         self._subjects_by_symbol[symbol].discard(key)
         if not self._subjects_by_symbol[symbol]:
             del self._subjects_by_symbol[symbol]
-        self._stopping_tasks.add(task)
-        task.add_done_callback(self._stopping_tasks.discard)
-        task.cancel()
+        for task in tasks:
+            self._stopping_tasks.add(task)
+            task.add_done_callback(self._stopping_tasks.discard)
+            task.cancel()
 
     def _on_quote(self, symbol: str) -> None:
         keys = self._subjects_by_symbol.get(symbol)

@@ -1,14 +1,19 @@
 """Erasures of users, as `tapewire journal erase` appends them, and what is left in files."""
 
+import asyncio
 import contextlib
 import gzip
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from tapewire.events import CODEC
-from tapewire.log import EventLog, LatestValueStore, RecordedEvent, encode_token
+from tapewire.log import EventLog, LatestValueStore, Page, RecordedEvent, encode_token
 from tapewire.log.checkpoint import BadCheckpoint, decode_checkpoint, join_parts
 from tapewire.log.erasures import ERASURE_TAG, make_erasure, make_erasure_drafts
+from tapewire.log.memory import MemoryEventLog
 
 ERASED_AT = datetime(2026, 3, 2, 15, tzinfo=UTC)
 
@@ -30,6 +35,25 @@ def recorded_erasure(user: str, sequence: int, domain: str) -> RecordedEvent:
         metadata=draft.metadata,
         time=ERASED_AT,
     )
+
+
+@contextlib.contextmanager
+def held_pages(log: MemoryEventLog, filter_: str) -> Iterator[None]:
+    """Until the end of the block, the pages of `filter_` that a process reads from its `log` do not
+    arrive."""
+    released, read_page = asyncio.Event(), log.page
+
+    async def page(filter: str, **bounds: int) -> Page:  # noqa: A002
+        if filter == filter_:
+            await released.wait()
+        return await read_page(filter, **bounds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log, "page", page)
+        try:
+            yield
+        finally:
+            released.set()
 
 
 def find_in_files(folder: Path, user: str) -> list[str]:

@@ -6,6 +6,7 @@ whom it is about. No stream shows it.
 """
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated
 
@@ -28,6 +29,10 @@ class UserErased(Event, frozen=True, kw_only=True):
     def concerns(self, user: str) -> bool:
         """Whether `user` is the user who was erased."""
         return digest_user(self.salt, user) == self.digest
+
+    def find_users(self, users: Iterable[str]) -> set[str]:
+        """Those of `users`, which may repeat, whom `concerns` is true of."""
+        return {user for user in set(users) if self.concerns(user)}
 
 
 def digest_user(salt: str, user: str) -> str:

@@ -95,7 +95,7 @@ class ActiveStrategies:
         """
         event = recorded.event
         if isinstance(event, UserErased):
-            self.forget_user(event, recorded.sequence)
+            self.forget_user(event)
         if isinstance(event, SplitExecuted):
             self.begin_split(event)
         if not isinstance(event, StrategyEvent):
@@ -128,27 +128,14 @@ class ActiveStrategies:
         self._by_subject |= {str(one.subject): one for one in marked}
         return marked
 
-    def forget_user(self, erasure: UserErased, sequence: int) -> list[TrackedStrategy]:
-        """Remove the strategies of the erased user. Returns them as stopped at `sequence`."""
-        users = {one.user for one in self._by_subject.values()}
-        erased_users = {user for user in users if erasure.concerns(user)}
-        found = [one for one in self._by_subject.values() if one.user in erased_users]
-        for one in found:
-            del self._by_subject[str(one.subject)]
-        return [
-            msgspec.structs.replace(
-                one,
-                strategy=msgspec.structs.replace(
-                    one.strategy,
-                    status=StrategyStatus.STOPPED,
-                    order=None,
-                    exit=None,
-                    is_protected=False,
-                ),
-                sequence=sequence,
-            )
-            for one in found
-        ]
+    def forget_user(self, erasure: UserErased) -> None:
+        """Remove the strategies of the erased user."""
+        erased_users = erasure.find_users(one.user for one in self._by_subject.values())
+        self._by_subject = {
+            subject: one
+            for subject, one in self._by_subject.items()
+            if one.user not in erased_users
+        }
 
     def encode(self) -> bytes:
         """The fold as JSON."""

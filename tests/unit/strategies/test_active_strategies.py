@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
-from tapewire.events import CATALOGUE, CODEC, Action, DecisionMade, Event, UserErased
+from tapewire.events import CATALOGUE, CODEC, Action, DecisionMade, Event
 from tapewire.log import EventMetadata, EventSubject, RecordedEvent
 from tapewire.log.checkpoint import Checkpoint, encode_checkpoint
 from tapewire_services.strategies.domain.active_strategies import ActiveStrategies, TrackedStrategy
@@ -142,18 +142,14 @@ def test_a_checkpoint_is_small() -> None:
 
 
 @pytest.mark.parametrize("commands", [(create(), start()), (create(), start(), buy())])
-def test_the_strategies_of_an_erased_user_are_stopped(commands: tuple[Command, ...]) -> None:
+def test_the_strategies_of_an_erased_user_are_forgotten(commands: tuple[Command, ...]) -> None:
     active = apply_events(ActiveStrategies(), record_commands(*commands))
     assert len(active.get_all()) == 1
-    erasure = recorded_erasure(USER, 1000, "strategies")
-    assert isinstance(erasure.event, UserErased)
-    [stopped] = active.forget_user(erasure.event, erasure.sequence)
-    assert not stopped.is_active
-    assert stopped.sequence == 1000
+    active.apply(recorded_erasure(USER, 1000, "strategies"))
     assert active.encode() == ActiveStrategies().encode()
 
 
-def test_the_erasure_of_another_user_stops_nothing() -> None:
+def test_the_erasure_of_another_user_changes_nothing() -> None:
     active = apply_events(ActiveStrategies(), record_commands(create(), start()))
     before = active.encode()
     active.apply(recorded_erasure("somebody-else", 1000, "strategies"))

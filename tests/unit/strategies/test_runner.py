@@ -14,10 +14,12 @@ from tapewire.events import (
     StopLossExecuted,
     StopLossKind,
     Strategy,
+    StrategyEvent,
     StrategyFailed,
     StrategySignaled,
     StrategyStatus,
 )
+from tapewire.log import pattern
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore
 from tapewire.runtime.contracts.orders import CancelOrder
 from tapewire.runtime.contracts.strategies import StartStrategy, StopStrategy, UpdateStrategy
@@ -28,12 +30,15 @@ from tapewire_services.strategies.decision_maker import (
     RuleDecisionMaker,
 )
 from tapewire_services.strategies.domain.rules import Signal
-from tests.harness.erasures import append_erasure
+from tapewire_services.strategies.runner import STRATEGIES_FILTER
+from tests.harness.erasures import append_erasure, held_pages
 from tests.harness.memory_process import make_context
 from tests.harness.order_builders import quote
 from tests.harness.orders_process import place_request, wait_for_log
+from tests.harness.recorded_log import read_events
 from tests.harness.strategies_process import (
     ScriptedDecisionMaker,
+    StrategiesLogSummary,
     make_buy_when_flat,
     read_strategies_log,
     scripted_factory,
@@ -523,4 +528,38 @@ async def test_the_strategy_of_an_erased_user_trades_no_more(scenario: RunnerSce
     await asyncio.sleep(5)
     seen = await read_strategies_log(scenario.server)
     assert seen.describe_events(id_) == ["created", "started"]
+    await process.kill()
+
+
+def has_strategy_event(seen: StrategiesLogSummary, *, after: int) -> bool:
+    return any(
+        one.sequence > after and isinstance(one.event, StrategyEvent)
+        for one in seen.recorded_events
+    )
+
+
+@pytest.mark.parametrize("first", [HOLD, BUY])
+async def test_a_worker_that_knows_later_events_than_the_erasure_is_stopped(
+    scenario: RunnerScenario, first: Action
+) -> None:
+    """Its own command was stored after the erasure, and removed before the runner read it: a
+    signal, or the exit from a position."""
+    process = await scenario.start_process(scripted_factory(first, BUY, SELL, BUY, SELL))
+    await process.create_strategy(TREND, stop_loss=make_stop_loss("5"))
+    await asyncio.sleep(1)
+    with held_pages(process.log, STRATEGIES_FILTER):
+        await append_erasure(MemoryEventLog(scenario.server), USER)
+        erased_at = (await process.log.bounds()).last
+        await scenario.publish_prices("90")
+        await wait_for_strategies_log(
+            scenario.server,
+            "the worker's command is stored",
+            lambda seen: has_strategy_event(seen, after=erased_at),
+        )
+        await asyncio.sleep(1)
+        scenario.server.remove_user(USER)
+    await asyncio.sleep(5)  # of virtual time
+    await scenario.publish_prices("100", "99", "98", "97", "102", "105", "106", "90", "80", "70")
+    await asyncio.sleep(5)
+    assert await read_events(process.log, pattern(owner=USER)) == []
     await process.kill()
