@@ -35,7 +35,8 @@ EXECUTED_BEFORE_SPLIT = (
 
 def decide_correction(state: ExistingState, command: CorrectExecutionCommand) -> Sequence[Event]:
     """The correction of the order, that of its trade, and an alert; nothing if it was booked
-    before, or if it changes nothing.
+    before, or if it changes nothing. One with an id is booked even so: the next correction may name
+    the execution by it.
 
     Raises:
         CommandRejected: ``invalid`` if its numbers or ids cannot be stored; ``not_found`` if the
@@ -62,7 +63,7 @@ def decide_correction(state: ExistingState, command: CorrectExecutionCommand) ->
             return []
         message = f"another correction {command.correction_id!r} is booked"
         raise CommandRejected("conflict", message, "correctionId")
-    if after == before and (before.qty or not command.from_operator):
+    if after == before and not _must_be_noted(before, command):
         return []
     if number < executions.count_before_split or order.splits < command.splits:
         raise CommandRejected("conflict", EXECUTED_BEFORE_SPLIT)
@@ -71,6 +72,13 @@ def decide_correction(state: ExistingState, command: CorrectExecutionCommand) ->
     corrected = _correct(state, command, number, before, after)
     trade = trade_of_correction(corrected)
     return [corrected, trade, alert_of_correction(trade)]
+
+
+def _must_be_noted(before: ExecutionTerms, command: CorrectExecutionCommand) -> bool:
+    """Whether a correction that changes nothing is booked or rejected, not ignored."""
+    if not before.qty:
+        return command.from_operator
+    return command.correction_id is not None
 
 
 def _terms_after(before: ExecutionTerms, command: CorrectExecutionCommand) -> ExecutionTerms:

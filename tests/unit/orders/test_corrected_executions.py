@@ -124,6 +124,20 @@ def test_a_correction_is_booked_once_and_the_first_report_is_still_known() -> No
     )
 
 
+def test_a_correction_that_changes_nothing_is_known_by_its_id() -> None:
+    order = given(place("10"), accept(), execution("E1", "4"))
+    order.when(correct("E1", "4", correction_id="C1")).then(
+        "orders: executioncorrected partially_filled 4/10 avg 100",
+        "trades: trade 4@100 is 4@100",
+        "alerts: error",
+    )
+    order.when(correct("E1", "4", correction_id="C1", id="again")).then()
+    order.when(correct("C1", "4", id="without an id")).then()
+    order.decide(correct("C1", "3", correction_id="C2"))
+    order.decide(bust("C2"))
+    assert order.order.filled_qty == 0
+
+
 def test_what_is_busted_stays_busted() -> None:
     order = given(place("10"), accept(), execution("E1", "4"), bust("E1"))
     order.when(bust("E1", "other")).then()
