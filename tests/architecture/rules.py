@@ -86,6 +86,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
         "tapewire.values",
         "tapewire.views",
         f"{SERVICES}.orders",
+        f"{SERVICES}.positions",
     ),
     **{
         f"{SERVICES}.{name}": (

@@ -10,6 +10,13 @@ import pytest
 pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"
-        for module in ("feeds", "brokers", "broker_recovery", "broker_requests")
+        for module in (
+            "feeds",
+            "brokers",
+            "broker_corrections",
+            "broker_recovery",
+            "broker_reduce_only",
+            "broker_requests",
+        )
     )
 )

@@ -30,6 +30,7 @@ from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.orders import CancelOrder, GetOrder, PlaceOrder, ReplaceOrder
 from tapewire.testing.orders_process import TrialProcess
+from tapewire.testing.positions_process import PositionsProcess
 from tapewire.testing.venue_driver import VenueDriver
 from tapewire_services.orders.broker_health import BrokerHealth
 from tapewire_services.orders.domain.open_orders import OpenOrders
@@ -42,6 +43,8 @@ USER = "alice"
 class BrokerTrial:
     """One orders service, its journal, and the venue of the broker under test.
 
+    `positions` is the positions service beside it, which tests start that need it.
+
     Args:
         timeout_seconds: how long to wait for anything.
     """
@@ -53,6 +56,7 @@ class BrokerTrial:
         self._server = MemoryServer()
         self._quote_store = MemoryLatestValueStore(self._server)
         self._log = MemoryEventLog(self._server)
+        self.positions = PositionsProcess(self._server, timeout_seconds)
         self._process: TrialProcess | None = None
 
     async def start(self) -> None:
@@ -66,6 +70,7 @@ class BrokerTrial:
         try:
             await self.stop_service()
         finally:
+            await self.positions.stop()
             await self.venue.stop()
 
     async def start_service(self) -> None:
@@ -124,6 +129,7 @@ class BrokerTrial:
         side: Side = Side.BUY,
         user: str = USER,
         client_order_id: str | None = None,
+        reduce_only: bool = False,
     ) -> str:
         """Place an order. Returns its id."""
         request = PlaceOrder(
@@ -134,6 +140,7 @@ class BrokerTrial:
             qty=Decimal(qty),
             limit_price=None if limit is None else Decimal(limit),
             client_order_id=client_order_id,
+            reduce_only=reduce_only,
         )
         return (await self.service.place(request, _request_context())).order.order_id
 

@@ -12,7 +12,9 @@ venue's driver has no method for are skipped. Run them with pytest and pytest-as
 from decimal import Decimal
 
 from tapewire.events import Side
+from tapewire.testing.broker_corrections import CorrectionContract
 from tapewire.testing.broker_recovery import RecoveryContract
+from tapewire.testing.broker_reduce_only import ReduceOnlyContract
 from tapewire.testing.broker_requests import RequestContract
 from tapewire.testing.broker_trial import BrokerTrial
 from tapewire.testing.venue_driver import NotDriven, VenueDriver, VenueOrder
@@ -22,7 +24,7 @@ __all__ = ["BrokerContract", "BrokerTrial", "NotDriven", "VenueDriver", "VenueOr
 PRICE = Decimal(100)
 
 
-class BrokerContract(RequestContract, RecoveryContract):
+class BrokerContract(RequestContract, RecoveryContract, CorrectionContract, ReduceOnlyContract):
     """Derive a test class from it, and return the driver of the venue in `make_venue`."""
 
     async def test_an_accepted_order_works_at_the_venue_once(self) -> None:

@@ -1,7 +1,7 @@
 """What the author of a broker writes to have it tested: how to make it, and to drive its venue."""
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -15,12 +15,14 @@ class NotDriven(Exception):
 
 
 class VenueOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """The terms of an order at the venue. `qty` is the whole order, what is filled included."""
+    """The terms of an order at the venue. `qty` is the whole order, what is filled included.
+    `reduce_only`: the venue executes at most what brings the position closer to 0."""
 
     symbol: str
     side: Side
     qty: Decimal
     limit_price: Decimal | None
+    reduce_only: bool = False
 
 
 class VenueDriver(abc.ABC):
@@ -65,6 +67,27 @@ class VenueDriver(abc.ABC):
     async def repeat_last_execution(self) -> None:
         """Report the last execution once more, with the same id."""
         raise NotDriven("repeat_last_execution")
+
+    async def offer(self, order_ids: Sequence[str], qty: Decimal, price: Decimal) -> None:
+        """The market offers `qty` shares at `price` to these accepted orders, one after the other.
+        Execute what the venue may, and report it at once: of a reduce-only order at most what
+        brings the position of its account to 0, other executions that it has not reported yet
+        included. Leave it out if the broker rejects reduce-only orders."""
+        raise NotDriven("offer")
+
+    async def correct_last_execution(self, qty: Decimal, price: Decimal) -> None:
+        """Correct the last execution: it is `qty` shares at `price`. Report that at once, with an
+        id of its own; after an earlier correction name the execution as the venue does then."""
+        raise NotDriven("correct_last_execution")
+
+    async def bust_last_execution(self) -> None:
+        """Undo the last execution: it never happened. Report that at once, with an id of its
+        own."""
+        raise NotDriven("bust_last_execution")
+
+    async def repeat_last_correction(self) -> None:
+        """Report the last correction or bust once more, with the same id."""
+        raise NotDriven("repeat_last_correction")
 
     async def cancel(self, order_id: str) -> None:
         """Cancel the order, as it was asked to."""

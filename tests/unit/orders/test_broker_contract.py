@@ -1,5 +1,6 @@
 """The paper broker keeps the contract of brokers, as far as it applies to a simulation."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
@@ -37,6 +38,9 @@ class PaperVenue(VenueDriver):
         await self.trial.publish_quote(bid=bid, ask=ask, size=Decimal(0))
         await self.trial.publish_quote(bid=bid, ask=ask, size=qty)
 
+    async def offer(self, order_ids: Sequence[str], qty: Decimal, price: Decimal) -> None:
+        await self.execute(order_ids[0], qty, price)
+
     async def find_orders(self, order_id: str) -> list[VenueOrder]:
         """The order in the journal is the one that is worked."""
         order = await self.trial.order(order_id)
@@ -46,6 +50,7 @@ class PaperVenue(VenueDriver):
                 side=order.side,
                 qty=order.qty,
                 limit_price=order.limit_price,
+                reduce_only=order.reduce_only,
             )
         ]
 

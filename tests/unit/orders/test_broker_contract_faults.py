@@ -43,6 +43,42 @@ FAULTS = [
         "test_what_is_executed_while_no_broker_runs_is_booked_by_the_next_one",
     ),
     (
+        "it names the correction instead of the execution",
+        'execution_id=message["execution"],\n                    order_id',
+        'execution_id=message["correction"],\n                    order_id',
+        "test_a_corrected_execution_counts_as_corrected_once",
+    ),
+    (
+        "it takes a bust for a correction",
+        'is_busted=message["qty"] == "0"',
+        "is_busted=False",
+        "test_a_busted_execution_is_undone_once",
+    ),
+    (
+        "it busts what is corrected",
+        'is_busted=message["qty"] == "0"',
+        "is_busted=True",
+        "test_an_execution_that_is_corrected_and_then_busted_is_undone",
+    ),
+    (
+        "it drops corrections of closed orders",
+        'elif message["type"] == "corrected":',
+        'elif message["type"] == "corrected" and message["id"] in self._orders:',
+        "test_an_execution_of_a_canceled_order_is_busted",
+    ),
+    (
+        "it acknowledges a correction before the report",
+        "                await reports.execution_corrected(correction)\n",
+        "                asyncio.get_running_loop().call_later(9, correction)\n",
+        "test_what_is_corrected_while_no_broker_runs_is_booked_by_the_next_one",
+    ),
+    (
+        "it sends a reduce-only order as any other",
+        " and not order.reduce_only",
+        "",
+        "test_a_reduce_only_order_is_one_at_the_venue_or_is_rejected",
+    ),
+    (
         "it does not pass on a cancel",
         "order.status is OrderStatus.PENDING_CANCEL",
         "False",
