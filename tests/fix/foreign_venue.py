@@ -114,6 +114,10 @@ class ForeignVenue:
         """Execute a part of an order, and report it `times` times."""
         return self.do("fill", order=order, qty=qty, price=price, times=times, fields=fields or {})
 
+    def correct(self, order: str, execution: str, qty: str, price: str = "100") -> Description:
+        """Correct an execution of an order, or bust it with a `qty` of 0, and report that."""
+        return self.do("correct", order=order, execution=execution, qty=qty, price=price)
+
     async def wait_for(self, what: str, condition: Callable[[Description], object]) -> Description:
         """Wait until `condition` holds for what the venue is like."""
         loop = asyncio.get_running_loop()

@@ -1,5 +1,6 @@
 """The contract of a broker, which `tapewire.testing` has, against the FIX broker and QuickFIX."""
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from decimal import Decimal
 
@@ -50,6 +51,20 @@ class FixVenueDriver(VenueDriver):
         order_id, execution = self._last_execution
         self._venue.do("repeat", order=order_id, execution=execution)
 
+    async def offer(self, order_ids: Sequence[str], qty: Decimal, price: Decimal) -> None:
+        self._venue.do("offer", orders=list(order_ids), qty=str(qty), price=str(price))
+
+    async def correct_last_execution(self, qty: Decimal, price: Decimal) -> None:
+        order_id, execution = self._last_execution
+        self._venue.correct(order_id, execution, str(qty), str(price))
+
+    async def bust_last_execution(self) -> None:
+        order_id, execution = self._last_execution
+        self._venue.correct(order_id, execution, "0")
+
+    async def repeat_last_correction(self) -> None:
+        self._venue.do("repeat_correction")
+
     async def execute_unknown_order(self, qty: Decimal, price: Decimal) -> None:
         self._venue.do("report_unknown", qty=str(qty), price=str(price))
 
@@ -87,6 +102,7 @@ class FixVenueDriver(VenueDriver):
             side=Side.BUY if found["side"] == "1" else Side.SELL,
             qty=Decimal(found["qty"]),
             limit_price=None if found["price"] == "None" else Decimal(found["price"]),
+            reduce_only=found["is_reduce_only"],
         )
         return [order]
 

@@ -234,11 +234,10 @@ async def test_corrections_and_busts_of_executions_are_booked(trial: FixBrokerTr
     described = trial.venue.execute(id_, "40", "100")
     await trial.until("o", "filled 100")
     first, second = (one["id"] for one in described["orders"][id_]["executions"])
-    trial.venue.do(
-        "correct", order=id_, execution=first, exec_type="G", fields={32: "60", 31: "99"}
-    )
+    trial.venue.correct(id_, first, "60", "100")
+    trial.venue.correct(id_, first, "60", "99")
     await trial.until("o", lambda order: order.filled_avg_price == Decimal("99.4"))
-    trial.venue.do("correct", order=id_, execution=second, exec_type="H", fields={})
+    trial.venue.correct(id_, second, "0")
     await trial.until("o", lambda order: order.filled_qty == 60)
 
 

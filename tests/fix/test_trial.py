@@ -1,8 +1,8 @@
 """1,000 orders through the whole system to a venue on QuickFIX, whose connection does not hold.
 
 The connection is cut, also within messages, and messages are damaged; the orders service is killed;
-the venue fills late and twice, and cancels and replacements race with fills. In the end the venue's
-book and what the system answers over HTTP are equal.
+the venue fills late and twice, corrects and busts executions, and cancels and replacements race
+with fills. In the end the venue's book and what the system answers over HTTP are equal.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ SEED = int(os.environ.get("TAPEWIRE_TEST_SEED") or 20131007)
 ORDER_COUNT = 1250
 """Some are canceled before the venue has received them."""
 MIN_ORDER_COUNT_AT_VENUE = 1000
+MIN_CORRECTED_COUNT = 50
 USERS = ("ann", "bob", "cy")
 TRADERS_PER_USER = 4
 SYMBOLS = ("IBM", "AAPL")
@@ -198,11 +199,12 @@ async def test_the_book_of_the_venue_and_ours_are_equal(
         for http, user in zip(clients, USERS, strict=True)
         for difference in await compare_user(http, user, answers.users, seen["orders"])
     ]
-    executions = sum(len(order["executions"]) for order in seen["orders"].values())
+    executions = [one for order in seen["orders"].values() for one in order["executions"]]
+    corrected = [one for one in executions if one["last_id"] != one["id"]]
     sys.stdout.write(
-        f"{len(answers.users)} orders, {len(seen['orders'])} at the venue, {executions} executions,"
-        f" {seen['logons']} logons; {dict(counts)}; {dict(answers.counts)}; received by the venue:"
-        f" {seen['received']}\n"
+        f"{len(answers.users)} orders, {len(seen['orders'])} at the venue, {len(executions)}"
+        f" executions, {len(corrected)} of them corrected, {seen['logons']} logons; {dict(counts)};"
+        f" {dict(answers.counts)}; received by the venue: {seen['received']}\n"
     )
     for http in clients:
         await http.aclose()
@@ -215,5 +217,6 @@ async def test_the_book_of_the_venue_and_ours_are_equal(
     assert seen["faults"] == []
     assert len(answers.users) == ORDER_COUNT
     assert len(seen["orders"]) >= MIN_ORDER_COUNT_AT_VENUE
+    assert len(corrected) >= MIN_CORRECTED_COUNT
     assert counts["killed processes"] >= 3
     assert counts["cut connections"] >= 20

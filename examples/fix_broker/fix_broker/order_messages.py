@@ -35,7 +35,6 @@ def make_new_order(
         (Tag.ACCOUNT, account),
         *_instrument(order, at),
         *_terms(order, _current_terms(order)),
-        (Tag.POSITION_EFFECT, CLOSE if order.reduce_only else None),
     )
     return msgspec.structs.replace(message, is_possible_resend=is_possible_resend)
 
@@ -52,14 +51,21 @@ def make_cancel_request(order: Order, at: datetime, request_id: str, current_id:
 
 
 def make_replace_request(
-    order: Order, terms: OrderTerms, at: datetime, request_id: str, current_id: str
+    order: Order,
+    terms: OrderTerms,
+    at: datetime,
+    account: str | None,
+    *,
+    request_id: str,
+    current_id: str,
 ) -> Message:
     """Ask for `terms` of the order that its venue knows as `current_id`. If the venue agrees, it
-    knows the order as `request_id`."""
+    knows the order as `request_id`. What stays as it is is sent again, as FIX wants it."""
     return make_message(
         MsgType.ORDER_CANCEL_REPLACE_REQUEST,
         (Tag.ORIG_CL_ORD_ID, current_id),
         (Tag.CL_ORD_ID, request_id),
+        (Tag.ACCOUNT, account),
         *_instrument(order, at),
         *_terms(order, terms),
     )
@@ -96,6 +102,7 @@ def _terms(order: Order, terms: OrderTerms) -> tuple[tuple[Tag, object], ...]:
         (Tag.PRICE, _number(terms.limit_price)),
         (Tag.STOP_PX, _number(terms.stop_price)),
         (Tag.TIME_IN_FORCE, TIMES_IN_FORCE[order.time_in_force]),
+        (Tag.POSITION_EFFECT, CLOSE if order.reduce_only else None),
     )
 
 

@@ -80,10 +80,8 @@ class OrderReporter:
                 order.update(
                     await self._reports.accepted(order.latest, report.storable_venue_order_id)
                 )
-            case ExecType.TRADE:
-                booked = await self._reports.executed(report.execution(order.latest.user))
-                if booked is not None:
-                    order.filled_qty = max(order.filled_qty, booked.filled_qty)
+            case ExecType.TRADE | ExecType.TRADE_CANCEL | ExecType.TRADE_CORRECT:
+                await self._handle_execution(order, report)
             case ExecType.REPLACED:
                 await self._report_replaced(order, report)
             case ExecType.CANCELED | ExecType.EXPIRED:
@@ -92,12 +90,22 @@ class OrderReporter:
                 await self._handle_rejected_order(order, report)
             case ExecType.TRIGGERED:
                 order.update(await self._reports.triggered(order.latest))
-            case ExecType.TRADE_CANCEL | ExecType.TRADE_CORRECT:
-                await self._reports.execution_corrected(report.correction(order.latest.user))
             case _:  # pending, suspended, done for the day: the order is what it was
                 self._logger.info(
                     "fix.order_noted", order_id=order.order_id, exec_type=report.exec_type.name
                 )
+
+    async def _handle_execution(self, order: VenueOrder, report: ExecutionReport) -> None:
+        user = order.latest.user
+        if report.exec_type is ExecType.TRADE:
+            booked = await self._reports.executed(report.execution(user))
+            if booked is not None:
+                order.filled_qty = max(order.filled_qty, booked.filled_qty)
+            return
+        await self._reports.execution_corrected(report.correction(user))
+        if report.status in (OrdStatus.CANCELED, OrdStatus.EXPIRED):
+            # It was filled, has more to execute now, and is not worked again.
+            await self._report_canceled(order, report)
 
     async def _handle_status(self, order: VenueOrder, report: ExecutionReport) -> None:
         if not order.is_answer(report.message.get(Tag.ORD_STATUS_REQ_ID)):

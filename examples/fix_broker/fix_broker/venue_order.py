@@ -88,6 +88,8 @@ class VenueOrder:
     def update(self, order: OpenOrder) -> None:
         """Take over a state in Tapewire unless it is older than the known one."""
         if order.sequence > self.latest.sequence:
+            if order.corrections > self.latest.corrections:
+                self.filled_qty = order.order.filled_qty
             self.latest = order
             self.filled_qty = max(self.filled_qty, order.order.filled_qty)
 
@@ -164,7 +166,14 @@ class VenueOrder:
             return make_cancel_request(order, at, request.id, self._current_id)
         if order.replacement is not None:
             request = self._make_request(RequestKind.REPLACE)
-            return make_replace_request(order, order.replacement, at, request.id, self._current_id)
+            return make_replace_request(
+                order,
+                order.replacement,
+                at,
+                self._account,
+                request_id=request.id,
+                current_id=self._current_id,
+            )
         return None
 
     def _make_request(self, kind: RequestKind) -> OrderRequest:

@@ -16,14 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import quickfix
-from book import Fields, Order, VenueBook
+from book import VenueBook
 from random_market import RandomMarket
+from venue_orders import Fields, Order
 
 CLIENT_COUNT = 100
 RANDOM_STEP_SECONDS = 0.02
 COMMANDS = (
-    "describe", "set_policy", "accept", "reject", "fill", "correct", "end", "report", "decide",
-    "repeat", "report_unknown", "set_next_number", "start_random", "finish_random",
+    "describe", "set_policy", "accept", "reject", "fill", "offer", "correct", "end", "report",
+    "decide", "repeat", "repeat_correction", "report_unknown", "set_next_number", "start_random",
+    "finish_random",
 )  # fmt: skip
 READ_TAGS = (11, 38, 40, 41, 44, 54, 55, 59, 77, 99, 790)
 
@@ -39,6 +41,7 @@ class Client:
         self.book = VenueBook(self.send, utc_now)
         self.logons = 0
         self.market: RandomMarket | None = None
+        self._last_correction: Fields = {}
         self._session = session
 
     def send(self, type_: str, fields: Fields) -> None:
@@ -77,9 +80,20 @@ class Client:
         for _ in range(times):
             self.send("8", report)
 
-    def correct(self, order: Order, execution: str, exec_type: str, fields: Fields) -> None:
-        """Correct or bust an execution of an order."""
-        self.book.report(order, exec_type, {19: execution, **fields})
+    def offer(self, orders: list[str], qty: str, price: str) -> None:
+        """Offer shares to orders, which the venue executes as far as it may."""
+        known = [self.book.orders[id_] for id_ in orders]
+        for report in self.book.offer(known, Decimal(qty), Decimal(price)):
+            self.send("8", report)
+
+    def correct(self, order: Order, execution: str, qty: str, price: str) -> None:
+        """Correct an execution of an order, or bust it with a `qty` of 0."""
+        self._last_correction = self.book.correct(order, execution, Decimal(qty), Decimal(price))
+        self.repeat_correction()
+
+    def repeat_correction(self) -> None:
+        """Report the last correction."""
+        self.send("8", self._last_correction)
 
     def accept(self, order: Order) -> None:
         self.book.accept(order)

@@ -4,45 +4,32 @@
 standard library, because it runs beside that engine.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
-Fields = dict[int, str]
-"""A message without its header: values by tag."""
-Send = Callable[[str, Fields], None]
-"""Sends a message of this type."""
+from venue_orders import (
+    BUSTED,
+    BUY,
+    CANCELED,
+    CORRECTED,
+    FILLED,
+    NEW,
+    PARTIAL,
+    PENDING_CANCEL,
+    PENDING_REPLACE,
+    REJECTED,
+    REPLACED,
+    STATUS,
+    TRADE,
+    Execution,
+    Fields,
+    Order,
+    Send,
+)
 
-NEW, PARTIAL, FILLED, CANCELED, REPLACED = "0", "1", "2", "4", "5"
-PENDING_CANCEL, REJECTED, EXPIRED, TRADE, PENDING_REPLACE, STATUS = "6", "8", "C", "F", "E", "I"
-PENDING_NEW = "A"
-CLOSED = (FILLED, CANCELED, REJECTED, EXPIRED)
-
-
-@dataclass
-class Order:
-    """An order as the venue has it. `ids` are its ClOrdIDs, the current one last."""
-
-    venue_id: str
-    ids: list[str]
-    symbol: str
-    side: str
-    qty: Decimal
-    price: Decimal | None
-    stop: Decimal | None
-    status: str = PENDING_NEW
-    cum: Decimal = Decimal(0)
-    value: Decimal = Decimal(0)
-    executions: list[dict[str, str]] = field(default_factory=list)
-
-    @property
-    def is_open(self) -> bool:
-        return self.status not in CLOSED
-
-    @property
-    def average(self) -> Decimal:
-        return self.value / self.cum if self.cum else Decimal(0)
+CLOSE = "C"
+"""The PositionEffect of an order that only ever brings the position closer to 0."""
 
 
 class VenueBook:
@@ -78,6 +65,7 @@ class VenueBook:
                     "qty": str(order.qty),
                     "price": str(order.price),
                     "stop": str(order.stop),
+                    "is_reduce_only": order.is_reduce_only,
                     "cum": str(order.cum),
                     "value": str(order.value),
                     "executions": order.executions,
@@ -149,6 +137,7 @@ class VenueBook:
             Decimal(message[38]),
             Decimal(message[44]) if 44 in message else None,
             Decimal(message[99]) if 99 in message else None,
+            message.get(77) == CLOSE,
         )
         self.orders[message[11]] = order
         if self.policy["order"] == "accept":
@@ -194,6 +183,7 @@ class VenueBook:
         order.qty = Decimal(message[38])
         order.price = Decimal(message[44]) if 44 in message else None
         order.stop = Decimal(message[99]) if 99 in message else None
+        order.is_reduce_only = message.get(77) == CLOSE
         if order.cum:
             order.status = FILLED if order.qty <= order.cum else PARTIAL
         self.report(order, REPLACED, {41: message[41]})
@@ -219,18 +209,41 @@ class VenueBook:
     def execute(self, order: Order, qty: Decimal, price: Decimal) -> Fields:
         """Execute a part of an order. Returns the report, which is not sent."""
         self._count += 1
-        execution = {"id": f"E{self._count}", "qty": str(qty), "price": str(price)}
-        order.executions.append(execution)
-        order.cum += qty
-        order.value += qty * price
-        if order.is_open:
-            order.status = FILLED if order.cum >= order.qty else PARTIAL
-        return self._trade_fields(order, execution)
+        return self._trade_fields(order, order.execute(f"E{self._count}", qty, price))
+
+    def offer(self, orders: Sequence[Order], qty: Decimal, price: Decimal) -> list[Fields]:
+        """Execute open orders, one after the other, against an offer of `qty` shares: of a
+        reduce-only order at most what brings the position to 0. Returns the reports, which are not
+        sent."""
+        reports: list[Fields] = []
+        for order in orders:
+            executed = min(qty, order.qty - order.cum if order.is_open else Decimal(0))
+            if order.is_reduce_only:
+                executed = min(executed, self._reducible_qty(order))
+            if executed > 0:
+                qty -= executed
+                reports.append(self.execute(order, executed, price))
+        return reports
+
+    def _reducible_qty(self, order: Order) -> Decimal:
+        held = sum(one.signed_qty for one in self.orders.values() if one.symbol == order.symbol)
+        return Decimal(-held if order.side == BUY else held)
+
+    def correct(self, order: Order, execution_id: str, qty: Decimal, price: Decimal) -> Fields:
+        """An execution was `qty` shares at `price`; 0 shares bust it. Returns the report, which is
+        not sent."""
+        execution = order.find_execution(execution_id)
+        referred = {19: execution["last_id"]}
+        self._count += 1
+        order.correct(execution, f"C{self._count}", qty, price)
+        if qty:
+            referred |= {32: str(qty), 31: str(price)}
+        exec_type = CORRECTED if qty else BUSTED
+        return self._report_fields(order, exec_type, {17: execution["last_id"], **referred})
 
     def repeat(self, order: Order, execution_id: str) -> None:
         """Report an execution once more."""
-        [execution] = [one for one in order.executions if one["id"] == execution_id]
-        self._send("8", self._trade_fields(order, execution))
+        self._send("8", self._trade_fields(order, order.find_execution(execution_id)))
 
     def accept(self, order: Order) -> None:
         """Accept an order."""
@@ -244,7 +257,7 @@ class VenueBook:
 
     def report_unknown(self, qty: Decimal, price: Decimal) -> None:
         """Report an execution of an order that was never received."""
-        order = Order("V0", ["0123456789abcdef"], "IBM", "1", qty, price, None, NEW)
+        order = Order("V0", ["0123456789abcdef"], "IBM", BUY, qty, price, None, status=NEW)
         self._send("8", self.execute(order, qty, price))
 
     def end(self, order: Order, status: str, text: str = "") -> None:
@@ -256,7 +269,7 @@ class VenueBook:
         """Send an execution report."""
         self._send("8", self._report_fields(order, exec_type, changes or {}))
 
-    def _trade_fields(self, order: Order, execution: dict[str, str]) -> Fields:
+    def _trade_fields(self, order: Order, execution: Execution) -> Fields:
         of_trade = {17: execution["id"], 32: execution["qty"], 31: execution["price"]}
         return self._report_fields(order, TRADE, of_trade)
 

@@ -1,13 +1,15 @@
-"""Lets things happen at a venue, by a seed."""
+"""Lets things happen at a venue, by a seed. Start at `RandomMarket.step`."""
 
 import random
 from decimal import Decimal
 
-from book import CANCELED, EXPIRED, Fields, Order, Send, VenueBook
+from book import VenueBook
+from venue_orders import CANCELED, EXPIRED, Fields, Order, Send
 
 
 class RandomMarket:
-    """Fills orders, also late and twice, ends them, and decides on what was asked for."""
+    """Fills orders, also late and twice, corrects and busts executions, ends orders, and decides on
+    what was asked for."""
 
     def __init__(self, book: VenueBook, send: Send, seed: int) -> None:
         self._book = book
@@ -31,6 +33,8 @@ class RandomMarket:
             if self._rng.random() < 0.2:
                 self._late.remove(report)
                 self._send("8", report)
+        if self._book.orders and self._rng.random() < 0.1:
+            self._correct(self._rng.choice(list(self._book.orders.values())))
 
     def finish(self) -> None:
         """Decide and report everything that waits, and end what is open."""
@@ -63,6 +67,19 @@ class RandomMarket:
         self._send("8", report)
         if dice < 0.3:
             self._send("8", report)  # the same execution under another sequence number
+
+    def _correct(self, order: Order) -> None:
+        """Correct, or bust, an execution that was reported."""
+        late = [report[17] for report in self._late]
+        reported = [one for one in order.executions if one["id"] not in late and one["qty"] != "0"]
+        if not reported:
+            return
+        execution = self._rng.choice(reported)
+        qty = Decimal(self._rng.randint(0, int(execution["qty"])))
+        price = Decimal(execution["price"]) - Decimal(self._rng.randint(0, 9)) / 100
+        report = self._book.correct(order, execution["id"], qty, price)
+        for _ in range(self._rng.choice((1, 1, 2))):
+            self._send("8", report)
 
     def _decide(self, type_: str, message: Fields) -> None:
         self._book.policy["cancel" if type_ == "F" else "replace"] = (

@@ -21,6 +21,7 @@ from tapewire.events import (
     OrderTerms,
     ReportedCorrection,
     ReportedExecution,
+    TimeInForce,
     WaitingReason,
 )
 from tests.harness.order_builders import open_order
@@ -175,6 +176,39 @@ async def test_an_order_that_the_venue_does_not_know_is_not_sent_again_if(
     assert await order.report("I", "8", ORD_REJ_REASON="5") == [line]
     assert order.sent() == []
     assert order.order.is_done
+
+
+@pytest.mark.parametrize(
+    ("exec_type", "status", "ends"),
+    [("H", "4", True), ("G", "C", True), ("H", "1", False), ("H", "0", False), ("G", "2", False)],
+)
+async def test_a_correction_that_ends_the_order_at_the_venue_ends_it_here(
+    exec_type: str, status: str, ends: bool
+) -> None:
+    order = Conversation(is_accepted=True)
+    order.sent()
+    order.want(OrderStatus.PENDING_REPLACE, qty=20)
+    terms = {"EXEC_REF_ID": "E0", "LAST_QTY": "4", "LAST_PX": "100"}
+    corrected, *ended = await order.report(exec_type, status, **terms)
+    assert corrected == "corrected 20131007:E0"
+    assert [line.partition(":")[0] for line in ended] == (["canceled"] if ends else [])
+    assert order.order.is_done is ends
+
+
+def test_a_replacement_repeats_what_stays_as_it_is() -> None:
+    limit = open_order("10", limit="100", is_accepted=True)
+    terms = OrderTerms(qty=Decimal(20), limit_price=Decimal(99), stop_price=None)
+    asking = msgspec.structs.replace(
+        limit.order, replacement=terms, reduce_only=True, time_in_force=TimeInForce.DAY
+    )
+    order = VenueOrder(
+        msgspec.structs.replace(limit, order=asking), "A-1", lambda: NOW, is_new=False
+    )
+    order.assume_received()
+    message = order.next_message()
+    assert message is not None
+    tags = (Tag.ORDER_QTY, Tag.PRICE, Tag.ACCOUNT, Tag.POSITION_EFFECT, Tag.TIME_IN_FORCE)
+    assert [message.get(tag) for tag in tags] == ["20", "99", "A-1", "C", "0"]
 
 
 async def test_an_answer_to_an_earlier_question_says_nothing() -> None:
