@@ -215,6 +215,7 @@ def _build_command(reported: Reported, subject: EventSubject, at: datetime) -> C
             price=reported.price,
             fee=reported.fee,
             venue_order_id=reported.venue_order_id,
+            venue_time=reported.timestamp.astimezone(UTC),
         )
     return CorrectExecutionCommand(
         id=f"{subject.entity}:correction:{derive_id(CODEC.encode(reported).decode())}",

@@ -1,6 +1,7 @@
 """The FIX broker at a venue on QuickFIX: orders, races, lost connections, and what is repeated."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -70,8 +71,13 @@ async def test_orders_of_all_types_are_accepted_executed_and_rejected(
     }
     id_ = order_id(USER, "o-1-gtc")
     trial.venue.execute(id_, "4", "100.25", fields={12: "0.01", 13: "1"})
-    trial.venue.execute(id_, "6.5", "100.20", times=3)
+    executed_at = {60: "20131007-14:30:00.123"}
+    trial.venue.execute(id_, "6.5", "100.20", times=3, fields=executed_at)
     seen = await trial.until("o-1-gtc", "filled 10.5")
+    venue_times = [
+        one.event.venue_time for one in seen.events if isinstance(one.event, TradeExecuted)
+    ]
+    assert venue_times[1] == datetime(2013, 10, 7, 14, 30, 0, 123_000, tzinfo=UTC)
     assert seen.order("o-1-gtc").fee_total == Decimal("0.04")
     assert len(executions(seen)) == len(set(executions(seen))) == 2
     trial.venue.do("set_policy", order="reject")

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,7 @@ async def test_a_broker_of_another_package_executes_the_orders_of_the_platform(
     venue = platform.venue
 
     # An order over HTTP is filled by it.
+    started_at = datetime.now(UTC)
     first = await platform.place()
     await venue.accept(first)
     await venue.execute(first, Decimal(10), Decimal("99.5"))
@@ -134,6 +136,7 @@ async def test_a_broker_of_another_package_executes_the_orders_of_the_platform(
     assert (order["filledAvgPrice"], order["venueOrderId"]) == (99.5, f"A-{first}")
     [trade] = (await platform.user.get("/api/trades")).json()["trades"]
     assert trade["executionId"] == "E1"
+    assert started_at <= datetime.fromisoformat(trade["venueTime"]) <= datetime.now(UTC)
 
     # A cancel is pending until the venue has answered.
     second = await platform.place()

@@ -202,6 +202,9 @@ class OrderFilled(OrderEvent, frozen=True, kw_only=True, omit_defaults=True):
     ] = None
     fee: Annotated[Decimal, about("below 0 when it is a rebate", DOLLARS)] = NO_FEE
     execution_id: Annotated[str | None, about("what the broker's venue calls the execution")] = None
+    venue_time: Annotated[
+        datetime | None, about("when it was executed, as the venue reported it", UTC_TIME)
+    ] = None
     exceptions: Annotated[
         tuple[ExecutionException, ...],
         about("why the execution does not fit the order; it counts all the same"),

@@ -29,6 +29,9 @@ class TradeExecuted(Event, frozen=True, kw_only=True, omit_defaults=True):
     timestamp: Annotated[datetime, about("when it was executed", UTC_TIME)]
     fee: Annotated[Decimal, about("below 0 when it is a rebate", DOLLARS)] = NO_FEE
     execution_id: Annotated[str | None, about("what the broker's venue calls it")] = None
+    venue_time: Annotated[
+        datetime | None, about("when it was executed, as the venue reported it", UTC_TIME)
+    ] = None
     exceptions: Annotated[
         tuple[ExecutionException, ...],
         about("why the execution does not fit its order; it counts all the same"),
@@ -70,6 +73,9 @@ class TradeRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
     timestamp: Annotated[datetime, about("when it was executed, or corrected", UTC_TIME)]
     fee: Annotated[Decimal, about("below 0 when it is a rebate", DOLLARS)] = NO_FEE
     execution_id: Annotated[str | None, about("what the broker's venue calls it")] = None
+    venue_time: Annotated[
+        datetime | None, about("when it was executed, as the venue reported it", UTC_TIME)
+    ] = None
     exceptions: Annotated[
         tuple[ExecutionException, ...],
         about("why the execution does not fit its order; it counts all the same"),

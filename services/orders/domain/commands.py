@@ -99,13 +99,14 @@ class FillOrderCommand(OrderCommand, frozen=True, kw_only=True):
 
 class BookExecutionCommand(OrderCommand, frozen=True, kw_only=True):
     """A venue executed `qty` shares at `price`. That is a fact: it is booked whatever the state of
-    the order, once for each `execution_id`."""
+    the order, once for each `execution_id`. `venue_time` is when, as the venue reported it."""
 
     execution_id: str
     qty: Decimal
     price: Decimal
     fee: Decimal = NO_FEE
     venue_order_id: str | None = None
+    venue_time: datetime | None = None
 
 
 class CorrectExecutionCommand(OrderCommand, frozen=True, kw_only=True):

@@ -59,6 +59,7 @@ def trade_of_fill(filled: OrderFilled) -> TradeExecuted:
         timestamp=order.timestamp,
         fee=filled.fee,
         execution_id=filled.execution_id,
+        venue_time=filled.venue_time,
         exceptions=filled.exceptions,
     )
 
@@ -146,12 +147,12 @@ def _fill(
 ) -> OrderFilled:
     order, executions = state.order, state.executions
     filled_qty = normalize(order.filled_qty + qty)
-    quoted_at = offer = execution_id = None
+    quoted_at = offer = execution_id = venue_time = None
     venue_order_id = order.venue_order_id
     if isinstance(command, FillOrderCommand):
         quoted_at, offer = command.quoted_at, command.offer
     else:
-        execution_id = command.execution_id
+        execution_id, venue_time = command.execution_id, command.venue_time
         venue_order_id = command.venue_order_id or venue_order_id
     after = change_order(
         state,
@@ -174,6 +175,7 @@ def _fill(
         offer=offer,
         fee=fee,
         execution_id=execution_id,
+        venue_time=venue_time,
         exceptions=_find_exceptions(state, filled_qty, price),
     )
 

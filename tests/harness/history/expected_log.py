@@ -50,6 +50,7 @@ class _StoredEvent(msgspec.Struct, rename="camel"):
     price: msgspec.Raw = _ABSENT
     fee: msgspec.Raw = _ABSENT
     execution_id: msgspec.Raw = _ABSENT
+    venue_time: msgspec.Raw = _ABSENT
     exceptions: msgspec.Raw = _ABSENT
 
 
@@ -98,6 +99,7 @@ def _fill_fields(stored: _StoredEvent) -> bytes:
         b"tradeId": stored.trade_id,
         b"fillFee": stored.fee,
         b"executionId": stored.execution_id,
+        b"venueTime": stored.venue_time,
         b"exceptions": stored.exceptions,
     }
     return b"".join(b',"%b":%b' % (name, bytes(raw)) for name, raw in fields.items() if bytes(raw))

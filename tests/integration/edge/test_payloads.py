@@ -44,9 +44,10 @@ TRADING = {
         "clientId userId stream serverTime correlationId keepaliveMs pricesKeepaliveMs"
     ),
     "order:update": ORDER | words("snapshot orders"),
-    "order:fill": ORDER | words("fillQty fillPrice tradeId fee executionId exceptions"),
+    "order:fill": ORDER | words("fillQty fillPrice tradeId fee executionId venueTime exceptions"),
     "trade:new": words(
-        "tradeId orderId symbol side qty price strategyId timestamp fee executionId exceptions"
+        "tradeId orderId symbol side qty price strategyId timestamp fee executionId venueTime"
+        " exceptions"
     ),
     "trade:corrected": words(
         "tradeId orderId symbol side qty price strategyId timestamp before number fee executionId"

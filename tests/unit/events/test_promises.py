@@ -35,9 +35,10 @@ PROMISED: list[tuple[str, str, str]] = [
     ("trade:corrected", "trade.corrected",
      ("tradeId orderId symbol side qty price strategyId timestamp before fee executionId"
       " correctionId")),
-    ("order:fill", "order.filled", f"{ORDER} price qty tradeId fee executionId exceptions"),
+    ("order:fill", "order.filled",
+     f"{ORDER} price qty tradeId fee executionId venueTime exceptions"),
     ("trade:new", "trade.executed",
-     "tradeId orderId symbol side qty price strategyId timestamp fee executionId"),
+     "tradeId orderId symbol side qty price strategyId timestamp fee executionId venueTime"),
     ("position:update", ("position.opened position.changed position.closed position.corrected"
       " position.split"), POSITION),
     ("position:update, revalued", "position.valued", f"{POSITION} currentPrice unrealizedPnl"),

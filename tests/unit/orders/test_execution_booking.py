@@ -1,13 +1,14 @@
 """What a venue reports is booked or kept, whatever it says and whatever fails meanwhile."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
 import msgspec
 import pytest
 
 from tapewire.events import (
+    CODEC,
     UNKNOWN_OWNER,
     AlertRaised,
     CorrectionUnmatched,
@@ -85,6 +86,32 @@ async def test_an_execution_of_a_canceled_order_is_booked_with_trade_and_alert(
     assert (trade.qty, trade.execution_id) == (Decimal(77), "E1")
     assert (alert.level.value, alert.symbol) == ("error", "IBM")
     assert f"bought 77 IBM at 100 for order {placed.order_id}, which was closed" in alert.message
+    await assert_verified(server, allow_pending=True)
+    await process.kill()
+
+
+@pytest.mark.parametrize(
+    "executed_at",
+    [
+        START - timedelta(days=3),  # before the order was placed
+        START + timedelta(microseconds=7),
+        START + timedelta(hours=2),  # ahead of the clock
+        (START - timedelta(minutes=1)).astimezone(timezone(timedelta(hours=-5))),
+    ],
+)
+async def test_the_time_that_the_venue_reported_is_kept_as_reported(
+    server: MemoryServer, process: OrdersProcess, executed_at: datetime
+) -> None:
+    placed = (await process.place_order(place_request("100"))).order
+    execution = msgspec.structs.replace(reported(placed.order_id), timestamp=executed_at)
+    await process.reporter.executed(execution)
+    [filled] = await events_of(server, OrderFilled)
+    [trade] = await events_of(server, TradeExecuted)
+    assert isinstance(filled, OrderFilled)
+    assert isinstance(trade, TradeExecuted)
+    assert filled.venue_time == trade.venue_time == executed_at
+    assert b"-05:00" not in CODEC.encode(trade)
+    assert placed.timestamp <= trade.timestamp <= clock() + timedelta(seconds=5)
     await assert_verified(server, allow_pending=True)
     await process.kill()
 

@@ -273,6 +273,7 @@ class OrderInvariants:
             ("timestamp", trade.timestamp, order.timestamp),
             ("fee", trade.fee, event.fee),
             ("executionId", trade.execution_id, event.execution_id),
+            ("venueTime", trade.venue_time, event.venue_time),
             ("causation", recorded.metadata.causation, fill.metadata.causation),
         )
         for name, found, expected in pairs:

@@ -59,6 +59,7 @@ class OrderFillPayload(Order, frozen=True, kw_only=True):
     trade_id: str
     fill_fee: Decimal = NO_FEE
     execution_id: str | None = None
+    venue_time: datetime | None = None
     exceptions: tuple[ExecutionException, ...] = ()
 
 
@@ -155,6 +156,7 @@ def serialize_trading(event: Event, owner: str, pricing: PricingContext) -> SseM
             trade_id=event.trade_id,
             fill_fee=event.fee,
             execution_id=event.execution_id,
+            venue_time=event.venue_time,
             exceptions=event.exceptions,
         )
         return "order:fill", fill
