@@ -167,7 +167,7 @@ class BrokerConsumer(EventConsumer):
     def _handle_event(self, recorded: RecordedEvent) -> None:
         erasure = erasure_of(recorded)
         if erasure is not None:
-            self._forget_user(erasure, recorded.sequence)
+            self._forget_user(erasure)
             return
         order = self._apply_event(recorded)
         split = split_of(recorded)
@@ -216,10 +216,10 @@ class BrokerConsumer(EventConsumer):
             if split is not None:
                 await self._reports.split_order(order, split)
 
-    def _forget_user(self, erasure: UserErased, sequence: int) -> None:
-        for order in self._open_orders.forget_user(erasure, sequence):
+    def _forget_user(self, erasure: UserErased) -> None:
+        for order in self._open_orders.forget_user(erasure):
             if not _is_too_late(order):
-                self._pass_on(order)
+                self._pass_on_change(order)
 
     def _pass_on(self, order: OpenOrder, *, is_new: bool = False) -> None:
         """Hand the order to the broker; one that is made later receives it then."""

@@ -152,7 +152,8 @@ class Broker(abc.ABC):
     @abc.abstractmethod
     def update_order(self, order: OpenOrder) -> None:
         """Take over a later state of an added order; the last one is closed. It may result from
-        this broker's own report, and may be older than what a report returned. Must not block."""
+        this broker's own report, and may be older than what a report returned. The last state of
+        an erased user's order has a higher `sequence` than any event. Must not block."""
 
     def symbol_split(self, split: SplitExecuted) -> None:  # noqa: B027 - an optional hook
         """The shares of a symbol are split. Each open order of it then arrives by `update_order`

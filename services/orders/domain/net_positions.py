@@ -89,10 +89,13 @@ class NetPositions:
                 self._release(key, execution)
 
     def forget_user(self, erasure: UserErased) -> None:
-        """Remove the positions of the erased user."""
-        for user, symbol in list(self._quantities):
-            if erasure.concerns(user):
-                del self._quantities[user, symbol]
+        """Remove the positions of the erased user, and what was proposed for the user's orders:
+        fills of them may never be read."""
+        by_key = (self._quantities, self._reservations)
+        erased_users = erasure.find_users(user for one in by_key for user, _ in one)
+        for user, symbol in [key for one in by_key for key in one if key[0] in erased_users]:
+            self._quantities.pop((user, symbol), None)
+            self._reservations.pop((user, symbol), None)
 
     def reserve(self, user: str, order: Order, qty: Decimal) -> None:
         """An execution of `qty` shares of `order` is proposed."""

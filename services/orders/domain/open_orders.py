@@ -28,6 +28,10 @@ from tapewire.events import (
 from tapewire.log import EventSubject, RecordedEvent
 from tapewire_services.orders.domain.net_positions import NetPosition, NetPositions
 
+AFTER_ALL_EVENTS = 2**53 - 1
+"""The sequence at which the orders of an erased user end. A broker may know later states than the
+erasure: its own report may have been stored after it, and was removed with the user's events."""
+
 
 class ConsumedLiquidity(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """`qty` shares were executed, for orders of `side`, against an offer of `symbol` at `price`:
@@ -95,7 +99,7 @@ class OpenOrders:
         """
         event = recorded.event
         if isinstance(event, UserErased):
-            self.forget_user(event, recorded.sequence)
+            self.forget_user(event)
         if isinstance(event, SplitExecuted):
             self._apply_split(event)
         if not isinstance(event, OrderEvent):
@@ -126,16 +130,15 @@ class OpenOrders:
             )
         )
 
-    def forget_user(self, erasure: UserErased, sequence: int) -> list[OpenOrder]:
-        """Remove the orders of the erased user. Returns them as canceled at `sequence`.
+    def forget_user(self, erasure: UserErased) -> list[OpenOrder]:
+        """Remove the orders of the erased user. Returns them as canceled at `AFTER_ALL_EVENTS`.
 
         No consumed liquidity is left either: which part of it the user's fills consumed can no
         longer be told from the log.
         """
         self._consumed.clear()
         self.positions.forget_user(erasure)
-        users = {one.user for one in self._orders.values()}
-        erased_users = {user for user in users if erasure.concerns(user)}
+        erased_users = erasure.find_users(one.user for one in self._orders.values())
         found = [one for one in self._orders.values() if one.user in erased_users]
         for one in found:
             del self._orders[one.order.order_id]
@@ -143,7 +146,7 @@ class OpenOrders:
             msgspec.structs.replace(
                 one,
                 order=msgspec.structs.replace(one.order, status=OrderStatus.CANCELED),
-                sequence=sequence,
+                sequence=AFTER_ALL_EVENTS,
             )
             for one in found
         ]

@@ -4,13 +4,22 @@ import asyncio
 import contextlib
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 import msgspec
 import pytest
 
 from tapewire.brokers import OpenOrder
-from tapewire.events import OrderStatus
-from tapewire.log import CommandRejected
+from tapewire.events import (
+    OrderEvent,
+    OrderFilled,
+    OrderStatus,
+    OrderTriggered,
+    OrderType,
+    OrderWaiting,
+    Side,
+)
+from tapewire.log import CommandRejected, EventSubject, Versioned
 from tapewire.log.catch_up_subscription import MIN_CHECKPOINT_EVENTS
 from tapewire.log.checkpoint import (
     Checkpoint,
@@ -20,12 +29,14 @@ from tapewire.log.checkpoint import (
 )
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.quote_cache import QuoteCache
-from tapewire.runtime.contracts.orders import CorrectExecution
+from tapewire.runtime.contracts.orders import CorrectExecution, PlaceOrder
 from tapewire_services.orders.broker_reporter import BrokerReporter
-from tapewire_services.orders.broker_runner import CHECKPOINT_NAME
+from tapewire_services.orders.broker_runner import CHECKPOINT_NAME, ORDERS_FILTER
+from tapewire_services.orders.domain.commands import Command
 from tapewire_services.orders.domain.open_orders import OpenOrders
+from tapewire_services.orders.domain.order_state import State
 from tapewire_services.orders.paper_broker import PaperBroker
-from tests.harness.erasures import append_erasure
+from tests.harness.erasures import append_erasure, held_pages
 from tests.harness.memory_process import make_context
 from tests.harness.order_builders import open_order
 from tests.harness.orders_process import (
@@ -305,6 +316,69 @@ async def test_the_resting_order_of_an_erased_user_is_not_executed(
     await asyncio.sleep(5)
     seen = await wait_for_log(server, "there", bool)
     assert order_statuses(seen) == ["new 0", "filled 10"]
+    await process.kill()
+
+
+STOP_LIMIT = PlaceOrder(
+    user_id="alice",
+    symbol="IBM",
+    side=Side.BUY,
+    type=OrderType.STOP_LIMIT,
+    qty=Decimal(10),
+    stop_price=Decimal(105),
+    limit_price=Decimal(95),
+)
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+@pytest.mark.parametrize(
+    ("request_", "quoted", "report"),
+    [
+        (place_request("10", limit="95", user="alice"), ("94", "95", "4"), OrderFilled),
+        (place_request("10", limit="95", user="alice"), ("96", "94", "50"), OrderWaiting),
+        (STOP_LIMIT, ("105", "106", "50"), OrderTriggered),
+    ],
+)
+async def test_an_order_that_the_broker_knows_later_than_the_erasure_is_worked_no_more(
+    server: MemoryServer,
+    feed: QuoteSimulator,
+    monkeypatch: pytest.MonkeyPatch,
+    request_: PlaceOrder,
+    quoted: tuple[str, str, str],
+    report: type[OrderEvent],
+    is_removed: bool,
+) -> None:
+    """The broker's own report was stored after the erasure, and removed before it was read, or
+    not."""
+    await feed.publish_quote("99", "100")
+    process = await OrdersProcess(server).start()
+    await process.place_order(request_)
+    await wait_for_log(server, "accepted", lambda seen: len(seen.events) == 2)
+    await asyncio.sleep(1)  # of virtual time
+    with held_pages(process.log, ORDERS_FILTER):
+        await append_erasure(process.log, "alice")
+        await feed.publish_quote(*quoted)
+        await wait_for_log(
+            server,
+            "reported",
+            lambda seen: any(isinstance(one.event, report) for one in seen.events),
+        )
+        if is_removed:
+            server.remove_user("alice")
+    await asyncio.sleep(5)
+    before, handled = (await process.log.bounds()).last, list[Command]()
+    handle = process.orders.handle
+
+    async def record(subject: EventSubject, command: Command, **options: Any) -> Versioned[State]:
+        handled.append(command)
+        return await handle(subject, command, **options)
+
+    monkeypatch.setattr(process.orders, "handle", record)
+    for ask in ("94", "93", "92"):
+        await feed.publish_quote("90", ask)
+        await asyncio.sleep(5)
+    assert handled == []
+    assert (await process.log.bounds()).last == before
     await process.kill()
 
 

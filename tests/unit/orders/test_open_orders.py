@@ -11,7 +11,12 @@ from tapewire.brokers import OpenOrder
 from tapewire.events import CATALOGUE, CODEC, QuotedOffer, Side, UserErased
 from tapewire.log import EventMetadata, NewEvent, RecordedEvent
 from tapewire_services.orders.domain.commands import Command
-from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrders
+from tapewire_services.orders.domain.open_orders import (
+    AFTER_ALL_EVENTS,
+    ConsumedLiquidity,
+    OpenOrders,
+)
+from tapewire_services.orders.domain.order import new_order
 from tests.harness.erasures import recorded_erasure
 from tests.harness.order_builders import START, OrderHistory, accept, cancel, fill, given, place
 
@@ -149,7 +154,7 @@ def test_a_state_of_another_shape_is_rejected(state: bytes) -> None:
 
 def forget(fold: OpenOrders) -> list[OpenOrder]:
     assert isinstance(ERASURE.event, UserErased)
-    return fold.forget_user(ERASURE.event, ERASURE.sequence)
+    return fold.forget_user(ERASURE.event)
 
 
 def test_an_erased_user_has_no_open_orders_and_others_keep_theirs() -> None:
@@ -169,9 +174,24 @@ def test_an_erased_user_has_no_open_orders_and_others_keep_theirs() -> None:
     forgotten = forget(fold)
     assert [one.order.order_id for one in forgotten] == [one.order.order_id for one in mine]
     assert not any(one.order.status.is_open for one in forgotten)
-    assert {one.sequence for one in forgotten} == {ERASURE.sequence}
+    assert {one.sequence for one in forgotten} == {AFTER_ALL_EVENTS}
     assert fold.orders() == [one for one in before if one.user != "u0"]
     assert b'"u0"' not in fold.encode()
+
+
+def test_nothing_of_an_erased_user_remains_reserved() -> None:
+    """The fill of what was proposed may be stored after the erasure, and never be read."""
+    fold, reduce = OpenOrders(), new_order(place("10", user="u0", side=Side.SELL, reduce_only=True))
+    others = new_order(place("10", user="u1", side=Side.SELL, reduce_only=True))
+    for one in HISTORY:
+        fold.apply(one)
+    for user, order in (("u0", reduce), ("u1", others)):
+        fold.positions.reserve(user, order, Decimal(2))
+    forget(fold)
+    assert not fold.positions.has_reservations("u0", "IBM")
+    assert fold.positions.reducible_qty("u0", reduce) == 0
+    assert fold.positions.has_reservations("u1", "IBM")
+    fold.positions.release("u0", reduce, Decimal(2))
 
 
 def test_without_the_erased_events_the_fold_is_the_same() -> None:
