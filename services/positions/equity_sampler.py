@@ -126,24 +126,29 @@ class EquitySampler:
             await self._sample_users(users[start : start + USERS_PER_BATCH], bounds)
 
     async def _sample_users(self, users: Collection[str], bounds: Bounds) -> None:
-        present = [user for user in users if user in self._by_user]
-        versions = {user: self._by_user[user].version for user in present}
+        present = {user: self._by_user[user] for user in users if user in self._by_user}
+        versions = {user: holdings.version for user, holdings in present.items()}
         last = await self._curves.last_samples(present, bounds)
         samples = {}
         for user in present:
             sample = await self._sample(user, last.get(user))
             if sample is not None:
                 samples[user] = sample
-        if samples:
-            await self._curves.add_samples(samples, bounds)
+        # A user may have been erased meanwhile.
+        kept = {
+            user: one for user, one in samples.items() if self._by_user.get(user) is present[user]
+        }
+        if kept:
+            await self._curves.add_samples(kept, bounds)
         for user, version in versions.items():
             self._drop_if_settled(user, version)
 
     def _drop_if_settled(self, user: str, version: int) -> None:
-        """A user without positions is sampled again after the next trade."""
+        """A user without positions is sampled again after the next trade; one who was erased
+        leaves no head of the curve."""
         holdings = self._by_user.get(user)
-        if holdings is not None and holdings.version == version and not holdings.by_symbol:
-            del self._by_user[user]
+        if holdings is None or (holdings.version == version and not holdings.by_symbol):
+            self._by_user.pop(user, None)
             self._curves.forget_head(user)
 
     async def _sample(self, user: str, last: EquitySample | None) -> EquitySample | None:

@@ -129,7 +129,7 @@ class PositionRepository:
         }
 
     async def load_position(self, key: PositionKey) -> Versioned[State]:
-        """The position as the leader of the log has it.
+        """The position as the leader of the log has it. It is not cached.
 
         Raises:
             Unavailable: The log cannot be reached, or a replica lags behind its leader.
@@ -146,7 +146,6 @@ class PositionRepository:
                 versioned = Versioned(
                     POSITION_DECIDER.evolve(versioned.state, recorded.event), recorded.sequence
                 )
-        self.cache_position(key, versioned)
         return versioned
 
     async def _append_events(self, trades: Sequence[_PendingTrade]) -> None:
@@ -174,6 +173,7 @@ class PositionRepository:
         for key, result in zip(missing, loaded, strict=True):
             if isinstance(result, BaseException):
                 raise result
+            self.cache_position(key, result)
             found[key] = result
         return {key: versioned for key, versioned in found.items() if versioned is not None}
 

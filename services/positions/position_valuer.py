@@ -82,6 +82,7 @@ class PositionValuer:
         self._holders_by_symbol: dict[str, _SymbolHolders] = {}
         self._due_heap: list[tuple[float, str]] = []
         self._closed_positions: dict[PositionKey, Position] = {}
+        self._erasures: list[UserErased] = []
 
     def is_open(self, key: PositionKey) -> bool:
         """Whether the position is open."""
@@ -110,6 +111,7 @@ class PositionValuer:
 
     def forget_user(self, erasure: UserErased) -> None:
         """Publish nothing more of the erased user, not even that the positions are closed."""
+        self._erasures.append(erasure)
         for symbol, symbol_holders in [*self._holders_by_symbol.items()]:
             for user in [user for user in symbol_holders.holders if erasure.concerns(user)]:
                 del symbol_holders.holders[user]
@@ -163,7 +165,8 @@ class PositionValuer:
             if isinstance(state, TradedState)
             else Position.before_trades(valued.symbol, valued.timestamp)
         )
-        if not self.is_open(key) and not position.quantity:
+        is_erased = any(one.concerns(key.user) for one in self._erasures)
+        if not self.is_open(key) and not position.quantity and not is_erased:
             self._closed_positions[key] = position
             self._wake.set()
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapewire.events import Side
-from tapewire.log import CommandRejected
+from tapewire.log import CommandRejected, pattern
 from tapewire.log.checkpoint import checkpoint_key
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.runtime.contracts.positions import (
@@ -28,7 +28,7 @@ from tapewire_services.positions.domain.equity_curve import (
 from tapewire_services.positions.equity_sampler import EquitySampler
 from tapewire_services.positions.equity_store import CHECKPOINT_NAME, EquityStore
 from tapewire_services.positions.position_repository import PositionRepository
-from tests.harness.erasures import append_erasure
+from tests.harness.erasures import append_erasure, held_pages
 from tests.harness.memory_process import retry_until_answered
 from tests.harness.position_builders import START
 from tests.harness.recorded_log import read_events
@@ -189,6 +189,33 @@ async def test_the_curve_of_an_erased_user_is_not_written_again(
     await asyncio.sleep(2 * INTERVAL)
     assert await curve(process) == []
     assert len(await curve(process, "bob")) == 2
+    await process.kill()
+
+
+@pytest.mark.parametrize("sampled_before", [False, True])
+async def test_the_sample_of_a_user_who_is_erased_meanwhile_is_not_stored(
+    server: MemoryServer, producer: TradeProducer, sampled_before: bool
+) -> None:
+    """The samples of several users are stored together, and that of another user takes long."""
+    process = await start(server)
+    await producer.append_trade(Side.BUY, "10", "100")
+    if sampled_before:
+        await asyncio.sleep(INTERVAL)
+        await publish_quote(server, "105")
+    await producer.append_trade(Side.BUY, "10", "100", user="bob")
+    with held_pages(process.log, pattern(owner="bob", domain="positions")):
+        await asyncio.sleep(INTERVAL)
+        await append_erasure(MemoryEventLog(server), "alice")
+        await asyncio.sleep(1)
+        for key in await process.views.get_all():
+            if key.startswith("alice."):
+                await process.views.pop(key)
+    await asyncio.sleep(1)
+    assert await curve(process) == []
+    assert len(await curve(process, "bob")) == 1
+    await producer.append_trade(Side.BUY, "1", "100")
+    await asyncio.sleep(INTERVAL)
+    assert len(await curve(process)) == 1
     await process.kill()
 
 

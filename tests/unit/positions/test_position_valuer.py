@@ -8,10 +8,11 @@ import pytest
 
 from tapewire.events import CODEC, PositionValued, Side
 from tapewire.log import OutcomeUnknown, StoredValue, Unavailable
-from tapewire.log.memory import Faults, MemoryLatestValueStore, MemoryServer
+from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire_services.positions.domain.position import PositionKey
 from tapewire_services.positions.position_valuer import VALUATION_INTERVAL_SECONDS
 from tests.harness import virtual_time
+from tests.harness.erasures import append_erasure
 from tests.harness.position_builders import buy, given, sell
 from tests.unit.positions.harness import (
     PositionsProcess,
@@ -45,6 +46,54 @@ async def process(server: MemoryServer) -> AsyncIterator[PositionsProcess]:
     yield process
     process.raise_task_errors()
     await process.kill()
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+async def test_the_stale_value_of_a_user_who_is_erased_meanwhile_is_not_stored_again(
+    server: MemoryServer,
+    producer: TradeProducer,
+    process: PositionsProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    is_removed: bool,
+) -> None:
+    """A process that takes over closes the values that an earlier one left. It has read them, and
+    the erasure comes before it handles them."""
+    for user in ("alice", "bob"):
+        await producer.append_trade(Side.BUY, "10", "100", user=user)
+    await wait_for_valuations(server, "both are valued", lambda seen: len(seen) == 2)
+    stale = await process.valuation_store.get_all()
+    for user in ("alice", "bob"):
+        await producer.append_trade(Side.SELL, "10", "100", user=user)
+    await wait_for_valuations(
+        server, "closed", lambda seen: not any(one.quantity for one in seen.values())
+    )
+    await process.kill()
+    for name, data in stale.items():
+        await MemoryLatestValueStore(server, prefix="mk").put(name, data)
+
+    successor, released = PositionsProcess(server), asyncio.Event()
+    read_all = successor.valuation_store.get_all
+
+    async def read_late() -> dict[str, bytes]:
+        found = await read_all()
+        await released.wait()
+        return found
+
+    monkeypatch.setattr(successor.valuation_store, "get_all", read_late)
+    await successor.start()
+    await asyncio.sleep(5)
+    await append_erasure(MemoryEventLog(server), "alice")
+    await asyncio.sleep(5)
+    await MemoryLatestValueStore(server, prefix="mk").pop("alice.IBM")
+    if is_removed:
+        server.remove_user("alice")
+    released.set()
+    seen = await wait_for_valuations(
+        server, "bob's is closed", lambda seen: not seen["bob.IBM"].quantity
+    )
+    await asyncio.sleep(5)
+    assert (await read_valuations(server)).keys() == seen.keys() == {"bob.IBM"}
+    await successor.kill()
 
 
 class ValuationRecorder:
