@@ -23,6 +23,8 @@ ENGINE = Path(os.environ.get("TAPEWIRE_TEST_FIX_ENGINE") or f"{sys.prefix}/fix")
 SPEC = ENGINE / "share" / "quickfix" / "FIX44.xml"
 ACCEPTOR = Path(__file__).parent / "venue" / "acceptor.py"
 WAIT_SECONDS = 30.0
+CLIENT_COUNT = 100
+"""Clients of an acceptor; each test needs one. An acceptor with fewer starts faster."""
 CHUNK_BYTES = 4096
 
 Description = dict[str, Any]
@@ -36,21 +38,36 @@ def require_engine() -> None:
 
 
 class Acceptor:
-    """An acceptor process, at `port`. Each client of it has a book of its own."""
+    """An acceptor process, at `port`. Each client of it has a book of its own. One that
+    `keeps_books` can be restarted."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, *, client_count: int = CLIENT_COUNT, keeps_books: bool = False
+    ) -> None:
         require_engine()
         folder.mkdir(parents=True, exist_ok=True)
         self.port = _free_port()
         self._errors = (folder / "acceptor.err").open("wb")
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", str(ACCEPTOR), str(folder), str(self.port), str(SPEC)],
+        self._command = [sys.executable, "-P", str(ACCEPTOR), str(folder), str(self.port)]
+        self._command += [str(SPEC), str(client_count), *(["keep"] if keeps_books else [])]
+        self._process = self._start()
+        self._unused_clients: list[str] = list(self._read())
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self._command,
             env={**os.environ, "PYTHONPATH": f"{ENGINE}{os.pathsep}{ACCEPTOR.parent}"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
         )
-        self._unused_clients: list[str] = list(self._read())
+
+    def restart(self) -> None:
+        """Kill the process, and start one that goes on with its books and numbers."""
+        self._process.kill()
+        self._process.communicate()
+        self._process = self._start()
+        self._read()
 
     def open_venue(self) -> "ForeignVenue":
         """The venue as a client knows it that nobody has used before."""

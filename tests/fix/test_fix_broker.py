@@ -8,16 +8,13 @@ import pytest
 
 from fix_broker import connection
 from tapewire.events import OrderType, Side, TimeInForce, TradeExecuted
-from tapewire.log.memory import MemoryServer
 from tapewire.runtime.contracts.orders import PlaceOrder, order_id
-from tests.fix.broker_trial import FixBrokerTrial
-from tests.fix.foreign_venue import ForeignVenue, run_link
+from tests.fix.broker_trial import FixBrokerTrial, run_trial
+from tests.fix.foreign_venue import ForeignVenue
 from tests.harness.order_builders import USER
 from tests.harness.orders_process import (
     OrdersLogSummary,
-    QuoteSimulator,
 )
-from tests.harness.verification import assert_verified
 
 
 @pytest.fixture
@@ -26,18 +23,8 @@ async def trial(
 ) -> AsyncIterator[FixBrokerTrial]:
     # A killed process has no time to log out.
     monkeypatch.setattr(connection, "LOGOUT_SECONDS", 0.0)
-    async with run_link(venue.port) as link:
-        server = MemoryServer()
-        await QuoteSimulator(server).publish_quote()
-        trial = FixBrokerTrial(server, venue, link)
-        await trial.start()
-        try:
-            yield trial
-            trial.process.raise_task_errors()
-            trial.assert_no_faults()
-            await assert_verified(server, allow_pending=True)
-        finally:
-            await trial.process.kill()
+    async with run_trial(venue) as trial:
+        yield trial
 
 
 def executions(seen: OrdersLogSummary) -> list[str | None]:

@@ -6,10 +6,12 @@ import msgspec
 
 
 class SequenceNumbers(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The numbers of the next message in each direction, as they are stored."""
+    """The numbers of the next message in each direction, as they are stored, and the trading day
+    that they belong to; None if they do not begin anew every day."""
 
     next_outgoing: int = 1
     next_incoming: int = 1
+    day: str | None = None
 
 
 class NumberLedger:
@@ -22,6 +24,7 @@ class NumberLedger:
     def __init__(self, stored: SequenceNumbers) -> None:
         self.next_outgoing = stored.next_outgoing
         self.next_incoming = stored.next_incoming
+        self.day = stored.day
         self._receipts = itertools.count()
         self._in_progress: dict[int, int] = {}
 
@@ -49,5 +52,7 @@ class NumberLedger:
         """What must be stored before anything else is sent."""
         oldest = min(self._in_progress.values(), default=self.next_incoming)
         return SequenceNumbers(
-            next_outgoing=self.next_outgoing, next_incoming=min(oldest, self.next_incoming)
+            next_outgoing=self.next_outgoing,
+            next_incoming=min(oldest, self.next_incoming),
+            day=self.day,
         )

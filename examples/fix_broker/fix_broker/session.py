@@ -54,6 +54,9 @@ class FixSession:
         self._clock = clock
         self._timer = timer
         self._outbox = Outbox(settings, numbers, clock, timer)
+        self._day: str | None = None
+        self._resets = False
+        """Whether the logon asks the venue to begin anew."""
         self._awaited_until = 0.0
         self._logout_sent = False
         self._gap_end = 0
@@ -68,14 +71,16 @@ class FixSession:
         self.end, self._gap_end = None, 0
         self._last_received_at = self._timer()
         self._awaited_until = self._timer() + ANSWER_SECONDS
-        resets = self._settings.resets_on_logon
-        if resets:
+        self._day = self._settings.day_of(self._clock())
+        begins_day = self._day is not None and self._day != self.numbers.day
+        self._resets = self._settings.resets_on_logon or begins_day
+        if self._resets:
             self._reset_numbers()
         self._outbox.send(
             MsgType.LOGON,
             (Tag.ENCRYPT_METHOD, 0),
             (Tag.HEART_BT_INT, self._settings.heartbeat_seconds),
-            (Tag.RESET_SEQ_NUM_FLAG, "Y" if resets else None),
+            (Tag.RESET_SEQ_NUM_FLAG, "Y" if self._resets else None),
             (Tag.USERNAME, self._settings.username),
             (Tag.PASSWORD, self._settings.password),
         )
@@ -205,6 +210,7 @@ class FixSession:
                 return []
             case MsgType.LOGON:
                 self.is_logged_on = True
+                self.numbers.day = self._day  # until then each logon asks for the reset again
                 return [LogonAnswer()]
         return [self._deliver(message, sequence)]
 
@@ -240,7 +246,7 @@ class FixSession:
         self._finish(f"the venue ended the session: {text}", is_fault=not was_logged_on)
 
     def _accept_reset(self) -> None:
-        if not self._settings.resets_on_logon:
+        if not self._resets:
             self._logger.warning("fix.numbers_reset", by="venue")
             self._reset_numbers()
             self.numbers.next_outgoing = 2

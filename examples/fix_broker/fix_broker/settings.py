@@ -1,6 +1,8 @@
 """The settings of the adapter, from the environment."""
 
+import re
 from collections.abc import Mapping
+from datetime import datetime, time, timedelta
 
 import msgspec
 
@@ -19,8 +21,16 @@ class FixSettings(msgspec.Struct, frozen=True, kw_only=True):
     account: str | None
     is_tls: bool
     resets_on_logon: bool
+    day_start: time | None
     heartbeat_seconds: int
     max_order_age_seconds: int
+
+    def day_of(self, at: datetime) -> str | None:
+        """The venue's trading day at the UTC time `at`; None if the venue keeps its numbers."""
+        if self.day_start is None:
+            return None
+        day = at.date() if at.time() >= self.day_start else at.date() - timedelta(days=1)
+        return day.isoformat()
 
 
 def read_settings(environment: Mapping[str, str]) -> FixSettings:
@@ -42,6 +52,7 @@ def read_settings(environment: Mapping[str, str]) -> FixSettings:
         account=environment.get("TAPEWIRE_FIX_ACCOUNT") or None,
         is_tls=_flag(environment, "TAPEWIRE_FIX_TLS"),
         resets_on_logon=_flag(environment, "TAPEWIRE_FIX_RESET_ON_LOGON"),
+        day_start=_time(environment, "TAPEWIRE_FIX_DAY_START"),
         heartbeat_seconds=_number(environment, "TAPEWIRE_FIX_HEARTBEAT_SECONDS", 30, 1, 3600),
         max_order_age_seconds=_number(
             environment, "TAPEWIRE_FIX_MAX_ORDER_AGE_SECONDS", 60, 1, 86_400
@@ -76,3 +87,12 @@ def _flag(environment: Mapping[str, str], name: str) -> bool:
     if value.lower() not in ("true", "false"):
         raise BadSetting(f"{name}: must be true or false, not {value!r}")
     return value.lower() == "true"
+
+
+def _time(environment: Mapping[str, str], name: str) -> time | None:
+    value = environment.get(name)
+    if not value:
+        return None
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value):
+        raise BadSetting(f"{name}: must be a time as HH:MM, not {value!r}")
+    return time.fromisoformat(value)

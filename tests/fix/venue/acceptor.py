@@ -1,11 +1,14 @@
-"""A venue behind QuickFIX: `python acceptor.py FOLDER PORT SPEC`, with the interpreter that has it.
+"""A venue behind QuickFIX: `python acceptor.py FOLDER PORT SPEC CLIENTS`, where QuickFIX is.
 
 The session layer and the validation against FIX44.xml are QuickFIX's. Each of its clients,
 `CLIENT1` and so on, has a book of its own (`book.VenueBook`). What happens there is told by JSON
-lines on standard input, each answered by one on standard output.
+lines on standard input, each answered by one on standard output. With `keep` as a fifth argument
+the books are kept in FOLDER, beside the numbers and messages of the engine: a venue that is started
+again there goes on where it was killed.
 """
 
 import json
+import pickle
 import queue
 import sys
 import threading
@@ -18,14 +21,13 @@ from typing import Any
 import quickfix
 from book import VenueBook
 from random_market import RandomMarket
-from venue_orders import Fields, Order
+from venue_orders import EXPIRED, Fields, Order
 
-CLIENT_COUNT = 100
 RANDOM_STEP_SECONDS = 0.02
 COMMANDS = (
     "describe", "set_policy", "accept", "reject", "fill", "offer", "correct", "end", "report",
-    "decide", "repeat", "repeat_correction", "report_unknown", "set_next_number", "start_random",
-    "finish_random",
+    "decide", "repeat", "repeat_correction", "report_unknown", "set_next_number", "begin_day",
+    "start_random", "finish_random",
 )  # fmt: skip
 READ_TAGS = (11, 38, 40, 41, 44, 54, 55, 59, 77, 99, 790)
 
@@ -37,12 +39,23 @@ def utc_now() -> str:
 class Client:
     """The session of one client and its book. The commands of a test are its methods."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, file: Path | None) -> None:
         self.book = VenueBook(self.send, utc_now)
         self.logons = 0
+        self.says_reset = False
+        """Whether the answer to the next logon says that both sides begin with the number 1."""
+        self._file = file
+        if file is not None and file.exists():
+            vars(self.book).update(pickle.loads(file.read_bytes()))  # noqa: S301 - it is our own
         self.market: RandomMarket | None = None
         self._last_correction: Fields = {}
         self._session = session
+
+    def keep(self) -> None:
+        """Write the book to its file, if it has one."""
+        if self._file is not None:
+            stored = {name: value for name, value in vars(self.book).items() if not callable(value)}
+            self._file.write_bytes(pickle.dumps(stored))
 
     def send(self, type_: str, fields: Fields) -> None:
         """Send an application message, now or after the next logon."""
@@ -61,6 +74,7 @@ class Client:
         if "fields" in arguments:
             arguments["fields"] = {int(tag): text for tag, text in arguments["fields"].items()}
         getattr(self, what)(**arguments)
+        self.keep()
         session = quickfix.Session.lookupSession(self._session)
         return {
             "logons": self.logons,
@@ -124,6 +138,14 @@ class Client:
         """The number of the next message that the engine sends."""
         quickfix.Session.lookupSession(self._session).setNextSenderMsgSeqNum(number)
 
+    def begin_day(self, *, is_said: bool) -> None:
+        """End the trading day: day orders expire, the session ends, and both sides count from 1."""
+        for order in self.book.orders.values():
+            if order.is_open and order.is_day:
+                self.book.end(order, EXPIRED)
+        self.says_reset = is_said
+        quickfix.Session.lookupSession(self._session).reset()
+
     def start_random(self, seed: int) -> None:
         self.book.policy.update(cancel="wait", replace="wait")
         self.market = RandomMarket(self.book, self.send, seed)
@@ -142,14 +164,17 @@ class Venue(quickfix.Application):  # type: ignore[misc]
     engine must not wait for one that sends.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, books: Path | None) -> None:
         super().__init__()
+        self._books = books
         self.lock = threading.RLock()
         self.clients: dict[str, Client] = {}
         self._received: queue.SimpleQueue[tuple[Client, str, Fields, bool]] = queue.SimpleQueue()
 
     def onCreate(self, session: Any) -> None:  # noqa: N802
-        self.clients[session.getTargetCompID().getString()] = Client(session)
+        name = session.getTargetCompID().getString()
+        file = None if self._books is None else self._books / f"{name}.book"
+        self.clients[name] = Client(session, file)
 
     def onLogon(self, session: Any) -> None:  # noqa: N802
         self._client(session).logons += 1
@@ -158,6 +183,10 @@ class Venue(quickfix.Application):  # type: ignore[misc]
         pass
 
     def toAdmin(self, message: Any, session: Any) -> None:  # noqa: N802
+        client = self._client(session)
+        if client.says_reset and value_of(message.getHeader(), 35) == "A":
+            client.says_reset = False
+            message.setField(quickfix.StringField(141, "Y"))
         self._note_rejection(message, session)
 
     def toApp(self, message: Any, session: Any) -> None:  # noqa: N802
@@ -184,6 +213,7 @@ class Venue(quickfix.Application):  # type: ignore[misc]
             else:
                 with self.lock:
                     client.book.receive(type_, fields, is_possible_resend=is_resend)
+                    client.keep()
             if time.monotonic() - last_step < RANDOM_STEP_SECONDS:
                 continue
             last_step = time.monotonic()
@@ -206,10 +236,10 @@ def value_of(fields: Any, tag: int) -> str:
     return str(fields.getField(tag)) if fields.isSetField(tag) else ""
 
 
-def settings_text(folder: Path, port: int, spec: str) -> str:
+def settings_text(folder: Path, port: int, spec: str, client_count: int) -> str:
     """The engine's settings. Its day begins far from now, so that no test meets it."""
     day_start = (datetime.now(UTC) + timedelta(hours=12)).strftime("%H:%M:00")
-    clients = (f"[SESSION]\nTargetCompID=CLIENT{number}" for number in range(1, CLIENT_COUNT + 1))
+    clients = (f"[SESSION]\nTargetCompID=CLIENT{number}" for number in range(1, client_count + 1))
     return f"""[DEFAULT]
 ConnectionType=acceptor
 BeginString=FIX.4.4
@@ -233,9 +263,10 @@ CheckLatency=N
 def main() -> None:
     folder, port, spec = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     config = folder / "acceptor.cfg"
-    config.write_text(settings_text(folder, port, spec))
+    if not config.exists():
+        config.write_text(settings_text(folder, port, spec, int(sys.argv[4])))
     settings = quickfix.SessionSettings(str(config))
-    venue = Venue()
+    venue = Venue(folder if sys.argv[5:] == ["keep"] else None)
     acceptor = quickfix.SocketAcceptor(
         venue, quickfix.FileStoreFactory(settings), settings, quickfix.FileLogFactory(settings)
     )

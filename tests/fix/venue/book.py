@@ -28,8 +28,8 @@ from venue_orders import (
     Send,
 )
 
-CLOSE = "C"
-"""The PositionEffect of an order that only ever brings the position closer to 0."""
+CLOSE, DAY = "C", "0"
+"""The PositionEffect of a reduce-only order, and the TimeInForce of a day order."""
 
 
 class VenueBook:
@@ -138,6 +138,7 @@ class VenueBook:
             Decimal(message[44]) if 44 in message else None,
             Decimal(message[99]) if 99 in message else None,
             message.get(77) == CLOSE,
+            message.get(59) == DAY,
         )
         self.orders[message[11]] = order
         if self.policy["order"] == "accept":

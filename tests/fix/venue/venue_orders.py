@@ -36,6 +36,7 @@ class Order:
     price: Decimal | None
     stop: Decimal | None
     is_reduce_only: bool = False
+    is_day: bool = False
     status: str = PENDING_NEW
     cum: Decimal = Decimal(0)
     value: Decimal = Decimal(0)

@@ -31,12 +31,19 @@ def fix_settings(**settings: str) -> FixSettings:
 class Session(FixSession):
     """A session. `seconds` is the time; what it sends is read back from the wire."""
 
-    def __init__(self, *, outgoing: int = 1, incoming: int = 1, **settings: str) -> None:
+    def __init__(
+        self,
+        *,
+        outgoing: int = 1,
+        incoming: int = 1,
+        numbers: NumberLedger | None = None,
+        **settings: str,
+    ) -> None:
         self.seconds = 0.0
-        numbers = SequenceNumbers(next_outgoing=outgoing, next_incoming=incoming)
+        stored = SequenceNumbers(next_outgoing=outgoing, next_incoming=incoming)
         super().__init__(
             fix_settings(**settings),
-            NumberLedger(numbers),
+            numbers or NumberLedger(stored),
             LOGGER,
             clock=lambda: START + timedelta(seconds=self.seconds),
             timer=lambda: self.seconds,

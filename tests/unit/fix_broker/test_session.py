@@ -1,9 +1,11 @@
 """The session layer: numbers, gaps, resends, heartbeats, and how a session ends."""
 
+import msgspec
 import pytest
 
 from fix_broker.messages import Message, MsgType, Tag
 from fix_broker.sent_messages import MAX_RESEND_AGE_SECONDS
+from fix_broker.sequence_numbers import NumberLedger, SequenceNumbers
 from fix_broker.session_events import LogonAnswer, OrdersInDoubt, ReceivedMessage
 from tests.unit.fix_broker.builders import (
     Session,
@@ -139,6 +141,36 @@ def test_both_sides_begin_anew_when_the_setting_says_so() -> None:
     assert session.sent() == ["LOGON 1 reset"]
     session.receive(venue_message(MsgType.LOGON, 1, (Tag.RESET_SEQ_NUM_FLAG, "Y")))
     assert (session.numbers.next_outgoing, session.numbers.next_incoming) == (2, 2)
+
+
+def test_both_sides_begin_anew_at_the_first_logon_of_a_trading_day() -> None:
+    session = Session(outgoing=70, incoming=80, DAY_START="22:00")
+    session.open()
+    assert session.sent() == ["LOGON 1 reset"]
+    session.disconnect("before the answer")
+    session.open()
+    assert session.sent() == ["LOGON 1 reset"]
+    session.receive(venue_message(MsgType.LOGON, 1, (Tag.RESET_SEQ_NUM_FLAG, "Y")))
+    assert session.numbers.storable().day == "2013-10-06"
+    session.disconnect("the venue is away")
+    session.open()
+    assert session.sent() == ["LOGON 2"]
+    session.receive(venue_message(MsgType.LOGON, 2))
+    session.seconds = 24 * 3600
+    session.disconnect("the day is over")
+    session.open()
+    assert session.sent() == ["LOGON 1 reset"]
+    session.receive(venue_message(MsgType.LOGON, 1, (Tag.RESET_SEQ_NUM_FLAG, "Y")))
+    assert (session.numbers.next_outgoing, session.numbers.next_incoming) == (2, 2)
+    assert session.numbers.storable().day == "2013-10-07"
+
+
+def test_the_day_of_stored_numbers_outlives_the_process() -> None:
+    stored = SequenceNumbers(next_outgoing=7, next_incoming=5, day="2013-10-07")
+    numbers = NumberLedger(msgspec.json.decode(msgspec.json.encode(stored), type=SequenceNumbers))
+    session = Session(numbers=numbers, DAY_START="00:00")
+    session.open()
+    assert session.sent() == ["LOGON 7"]
 
 
 def test_silence_is_answered_by_a_test_request_and_then_by_the_end() -> None:

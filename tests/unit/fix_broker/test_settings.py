@@ -1,5 +1,7 @@
 """The settings of the FIX broker, and the messages about bad ones."""
 
+from datetime import datetime
+
 import pytest
 
 from fix_broker.settings import read_settings
@@ -24,6 +26,9 @@ def test_defaults() -> None:
         ("TARGET_COMP_ID", "Bücher"),
         ("TLS", "perhaps"),
         ("RESET_ON_LOGON", "Y"),
+        ("DAY_START", "24:00"),
+        ("DAY_START", "7:00"),
+        ("DAY_START", "22:00:00"),
     ],
 )
 def test_an_impossible_value_is_named(name: str, value: str) -> None:
@@ -31,6 +36,20 @@ def test_an_impossible_value_is_named(name: str, value: str) -> None:
         fix_settings(**{name: value})
     assert str(caught.value).startswith(f"TAPEWIRE_FIX_{name}: ")
     assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("start", "at", "day"),
+    [
+        ("00:00", "2013-10-07T00:00", "2013-10-07"),
+        ("22:00", "2013-10-07T21:59:59.999999", "2013-10-06"),
+        ("22:00", "2013-10-07T22:00", "2013-10-07"),
+        ("", "2013-10-07T22:00", None),
+    ],
+)
+def test_a_trading_day_begins_at_its_start(start: str, at: str, day: str | None) -> None:
+    settings = fix_settings(DAY_START=start)
+    assert settings.day_of(datetime.fromisoformat(at)) == day
 
 
 @pytest.mark.parametrize("name", ["PORT", "SENDER_COMP_ID", "TARGET_COMP_ID"])
