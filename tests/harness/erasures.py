@@ -82,5 +82,8 @@ def _names(user: str, data: bytes) -> bool:
 
 
 def _read(file: Path) -> bytes:
-    data = file.read_bytes()
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:  # the server has removed it meanwhile
+        return b""
     return gzip.decompress(data) if file.suffix == ".gz" else data

@@ -2,6 +2,7 @@
 they were. It may be interrupted anywhere and run again.
 """
 
+import asyncio
 import gzip
 import hashlib
 import json
@@ -16,7 +17,7 @@ import pytest
 from tapewire import archive
 from tapewire.archive.files import MANIFEST_NAME, ArchiveWriter
 from tapewire.events import CODEC, ERASURE_DOMAINS
-from tapewire.log import Unavailable, view_checkpoints
+from tapewire.log import EVERYBODY, Unavailable, pattern, view_checkpoints
 from tapewire.log.checkpoint import checkpoint_key, read_checkpoint, write_checkpoint
 from tapewire.log.failed_event_store import FailedEvent
 from tapewire.log.jetstream import (
@@ -31,7 +32,7 @@ from tapewire.log.jetstream.erasure_receipt import ErasureReceipt, sign_receipt
 from tapewire.log.jetstream.failed_events import JetStreamFailedEventStore
 from tapewire.log.jetstream.journal_admin import find_recorded_losses
 from tapewire.log.jetstream.streams import MARKET, SESSIONS, TICKETS, VIEWS
-from tapewire.log.jetstream.user_erasure import erase_user
+from tapewire.log.jetstream.user_erasure import MAX_REPETITIONS, erase_user
 from tapewire.views import OrdersView
 from tapewire_services.edge.auth.sessions import Session, SessionStore, jwt_session_key
 from tapewire_services.edge.auth.tickets import TicketStore
@@ -281,6 +282,28 @@ async def test_the_user_is_removed_from_archives_too(
     (folders[1] / MANIFEST_NAME).write_text("{")
     code, output = run_command(*command)
     assert (code, "--archive: " in output) == (2, True), output
+
+
+async def test_a_service_that_stores_events_faster_than_they_are_removed_reads_another_erasure(
+    connection: NatsConnection, entries: Entries
+) -> None:
+    """What is stored during a pass of removals is left to the next round."""
+    driver = EventLogDriver(connection)
+
+    async def count_erasures() -> int:
+        return len(await read_events(entries.log, pattern(owner=EVERYBODY, domain="orders")))
+
+    async def store_until_another_round() -> None:
+        number = 0
+        while await count_erasures() <= MAX_REPETITIONS:
+            number += 1
+            await driver.append(GONE, *orders_placed(1, f"late-{number}"))
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        tasks.create_task(store_until_another_round())
+        erasing = tasks.create_task(erase_user(connection, GONE))
+    assert erasing.result().rounds == 2
+    assert await entries.log.last_sequence(pattern(owner=GONE)) == 0
 
 
 async def test_a_user_who_returns_is_known_by_new_events_only(

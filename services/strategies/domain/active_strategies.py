@@ -14,6 +14,7 @@ from tapewire.events import (
     SplitExecuted,
     SplitRatio,
     Strategy,
+    StrategyCreated,
     StrategyEvent,
     StrategySplit,
     StrategyStarted,
@@ -82,6 +83,8 @@ class ActiveStrategies:
 
     def __init__(self, tracked_strategies: Iterable[TrackedStrategy] = ()) -> None:
         self._by_subject = {str(tracked.subject): tracked for tracked in tracked_strategies}
+        self._forgotten: set[int] = set()
+        """Hashes of the subjects of erased users. They are not encoded."""
 
     def get_all(self) -> list[TrackedStrategy]:
         """All active strategies, in no particular order."""
@@ -99,6 +102,10 @@ class ActiveStrategies:
         if isinstance(event, SplitExecuted):
             self.begin_split(event)
         if not isinstance(event, StrategyEvent):
+            return None
+        if isinstance(event, StrategyCreated):
+            self._forgotten.discard(hash(recorded.subject))
+        elif hash(recorded.subject) in self._forgotten:
             return None
         before = self._by_subject.get(recorded.subject)
         tracked = TrackedStrategy(
@@ -129,13 +136,13 @@ class ActiveStrategies:
         return marked
 
     def forget_user(self, erasure: UserErased) -> None:
-        """Remove the strategies of the erased user."""
+        """Remove the strategies of the erased user. Later events of theirs are not folded: they
+        result from what was in progress, and will be removed as well."""
         erased_users = erasure.find_users(one.user for one in self._by_subject.values())
-        self._by_subject = {
-            subject: one
-            for subject, one in self._by_subject.items()
-            if one.user not in erased_users
-        }
+        erased = [key for key, one in self._by_subject.items() if one.user in erased_users]
+        self._forgotten.update(map(hash, erased))
+        for subject in erased:
+            del self._by_subject[subject]
 
     def encode(self) -> bytes:
         """The fold as JSON."""

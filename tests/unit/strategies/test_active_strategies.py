@@ -149,6 +149,17 @@ def test_the_strategies_of_an_erased_user_are_forgotten(commands: tuple[Command,
     assert active.encode() == ActiveStrategies().encode()
 
 
+def test_what_follows_of_a_forgotten_strategy_does_not_bring_it_back() -> None:
+    """Another worker's command, a fill of its order, or a request was in progress."""
+    events = record_commands(create(), start(), buy())
+    active = apply_events(ActiveStrategies(), events[:2])
+    active.apply(recorded_erasure(USER, 1000, "strategies"))
+    apply_events(active, events[2:])
+    assert active.get_all() == []
+    apply_events(active, events)
+    assert len(active.get_all()) == 1
+
+
 def test_the_erasure_of_another_user_changes_nothing() -> None:
     active = apply_events(ActiveStrategies(), record_commands(create(), start()))
     before = active.encode()

@@ -538,12 +538,13 @@ def has_strategy_event(seen: StrategiesLogSummary, *, after: int) -> bool:
     )
 
 
+@pytest.mark.parametrize("is_removed", [False, True])
 @pytest.mark.parametrize("first", [HOLD, BUY])
 async def test_a_worker_that_knows_later_events_than_the_erasure_is_stopped(
-    scenario: RunnerScenario, first: Action
+    scenario: RunnerScenario, first: Action, is_removed: bool
 ) -> None:
-    """Its own command was stored after the erasure, and removed before the runner read it: a
-    signal, or the exit from a position."""
+    """Its own command was stored after the erasure, and removed before the runner read it, or not:
+    a signal, or the exit from a position."""
     process = await scenario.start_process(scripted_factory(first, BUY, SELL, BUY, SELL))
     await process.create_strategy(TREND, stop_loss=make_stop_loss("5"))
     await asyncio.sleep(1)
@@ -557,9 +558,11 @@ async def test_a_worker_that_knows_later_events_than_the_erasure_is_stopped(
             lambda seen: has_strategy_event(seen, after=erased_at),
         )
         await asyncio.sleep(1)
-        scenario.server.remove_user(USER)
+        if is_removed:
+            scenario.server.remove_user(USER)
     await asyncio.sleep(5)  # of virtual time
+    before = await read_events(process.log, pattern(owner=USER))
     await scenario.publish_prices("100", "99", "98", "97", "102", "105", "106", "90", "80", "70")
     await asyncio.sleep(5)
-    assert await read_events(process.log, pattern(owner=USER)) == []
+    assert await read_events(process.log, pattern(owner=USER)) == before
     await process.kill()

@@ -174,8 +174,10 @@ class _Erasure:
         return first
 
     async def _remove_events(self) -> None:
-        """Overwrite the user's events, page by page, each after it was recorded as removed. One
-        after the other: the server rewrites a file for each, and stores nothing meanwhile."""
+        """Overwrite the user's present events, page by page, each after it was recorded as removed.
+        One after the other: the server rewrites a file for each, and stores nothing meanwhile.
+        Whoever stores further events must read another erasure before these are removed."""
+        last = await self._log.last_sequence(self._filter)
         while True:
             page = await stream_reads.read_page(
                 self._connection,
@@ -186,7 +188,7 @@ class _Erasure:
                 max_bytes=PAGE_BYTES,
             )
             sequences = [int((one.headers or {})["Nats-Sequence"]) for one in page.messages]
-            if not sequences:
+            if not sequences or sequences[0] > last:
                 return
             left = [sequence for sequence in sequences if sequence not in self._sequences]
             if not left:  # a replica lags
