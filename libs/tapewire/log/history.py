@@ -116,19 +116,22 @@ class HistoryReader(Generic[R]):
         self, owner: str, history: History[R], block: int, bounds: Bounds
     ) -> Awaitable[list[R]]:
         """The rows of `block`: those that `history` holds now, or the stored ones with its present
-        patches."""
+        patches; both with its late rows."""
         held, patches = history.held_rows(block), history.patches(block)
-        stored_sequence = history.stored_sequence(block)
+        stored_sequence, late = history.stored_sequence(block), history.late_rows()
+
+        def with_late_rows(rows: list[R]) -> list[R]:
+            return [late.get(history.key_of(row), row) for row in rows] if late else rows
 
         async def read() -> list[R]:
             if held is not None:
-                return held
+                return with_late_rows(held)
             rows = await read_block(
                 self._checkpoint_store, self._history_type, owner, block, bounds, stored_sequence
             )
             for position, row in patches.items():
                 rows[position] = row
-            return rows
+            return with_late_rows(rows)
 
         return read()
 

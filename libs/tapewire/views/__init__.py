@@ -9,15 +9,15 @@ from typing import ClassVar, Protocol, Self
 from tapewire.events import Event
 from tapewire.views.agents import AgentsView
 from tapewire.views.configurations import ConfigurationsView
-from tapewire.views.history import (
+from tapewire.views.histories import (
     AlertHistory,
-    HistoryView,
     ItemHistory,
     NotificationHistory,
     OrderHistory,
     StrategyHistory,
     TradeHistory,
 )
+from tapewire.views.history import HistoryView
 from tapewire.views.metrics import MetricsView
 from tapewire.views.notifications import NotificationsView
 from tapewire.views.orders import OrdersView

@@ -15,29 +15,17 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import msgspec
 
-from tapewire.events import (
-    CODEC,
-    AlertRaised,
-    Event,
-    Item,
-    ItemAnalysed,
-    ItemChangedEvent,
-    Notification,
-    NotificationCreated,
-    Order,
-    OrderEvent,
-    OrderPlaced,
-    Strategy,
-    StrategyCreated,
-    StrategyEvent,
-    TradeRow,
-)
+from tapewire.events import CODEC, Event
 
 BLOCK_ROWS = 256
 """Rows of a full block."""
 MAX_FINAL_NUMBERS = 256
-"""Entries that are final, and can be changed all the same: an execution of a closed order may be
-reported late. An entry that became final before so many others stays as it is in the list."""
+"""Entries that are final, and can be changed in their blocks all the same: an execution of a closed
+order may be reported late. An entry that became final before so many others is changed when it is
+read."""
+MAX_LATE_ROWS = 256
+"""Entries that were changed after their numbers were forgotten. One that was changed before so many
+others is listed as it was before."""
 MAX_STORED_SEQUENCES = 512
 """Blocks whose sequence the view remembers."""
 
@@ -46,14 +34,15 @@ R = TypeVar("R")
 
 class _State(msgspec.Struct, frozen=True, omit_defaults=True):
     """The number of full blocks, the rows after them as JSON, the numbers of the entries that may
-    still change, the sequences as of which the last blocks were stored, and the numbers of the
-    entries that became final last."""
+    still change, the sequences as of which the last blocks were stored, the numbers of the entries
+    that became final last, and entries that were changed later than that."""
 
     blocks: int
     rows: msgspec.Raw
     numbers: dict[str, int] = {}
     stored: dict[int, int] = {}
     finals: dict[str, int] = {}
+    late: dict[str, msgspec.Raw] = {}
 
 
 class HistoryChange(msgspec.Struct, Generic[R], frozen=True):
@@ -83,6 +72,8 @@ class HistoryView(Generic[R]):
         self._last_rows: list[R] = []
         self._numbers: dict[str, int] = {}
         self._final_numbers: dict[str, int] = {}
+        self._late_rows: dict[str, R] = {}
+        """Changed rows whose numbers are not known any more."""
         self._unstored_blocks: dict[int, list[R]] = {}
         self._patches: dict[int, dict[int, R]] = {}
         """Changed rows of stored blocks, by block and by position in it."""
@@ -97,7 +88,8 @@ class HistoryView(Generic[R]):
     def held_row_count(self) -> int:
         """The number of rows that this object has in memory."""
         patched = sum(len(patches) for patches in self._patches.values())
-        return len(self._last_rows) + len(self._unstored_blocks) * self.block_rows + patched
+        changed = patched + len(self._late_rows)
+        return len(self._last_rows) + len(self._unstored_blocks) * self.block_rows + changed
 
     @property
     def changed_block_count(self) -> int:
@@ -124,8 +116,20 @@ class HistoryView(Generic[R]):
         elif change.is_new:
             number = self.row_count
             self._append(change.row)
+        elif change.key is not None:
+            self._add_late_row(change.key, change.row)
         if change.key is not None and number is not None:
             self._set_number(change.key, number, is_final=change.is_final)
+
+    @classmethod
+    def key_of(cls, row: R) -> str:
+        """What identifies the entry of `row`. Only for entries that may change after they became
+        final."""
+        raise NotImplementedError
+
+    def late_rows(self) -> dict[str, R]:
+        """The newest rows of entries that their blocks do not have, by `key_of`."""
+        return dict(self._late_rows)
 
     def held_rows(self, block: int) -> list[R] | None:
         """The rows of `block` if this object holds them; None if they are stored."""
@@ -165,8 +169,14 @@ class HistoryView(Generic[R]):
     def encode(self) -> bytes:
         """The state without full blocks, which are stored together with it after `mark_stored`."""
         rows = msgspec.Raw(CODEC.encode(self._last_rows))
+        late = {key: msgspec.Raw(CODEC.encode(row)) for key, row in self._late_rows.items()}
         state = _State(
-            self._block_count, rows, self._numbers, self._stored_sequences, self._final_numbers
+            self._block_count,
+            rows,
+            self._numbers,
+            self._stored_sequences,
+            self._final_numbers,
+            late,
         )
         return CODEC.encode(state)
 
@@ -178,6 +188,8 @@ class HistoryView(Generic[R]):
         view._numbers = dict(state.numbers)
         view._final_numbers = dict(state.finals)
         view._stored_sequences = dict(state.stored)
+        for key, row in state.late.items():
+            view._late_rows[key] = CODEC.decode(bytes(row), cls.row_type)
         return view
 
     @classmethod
@@ -201,6 +213,12 @@ class HistoryView(Generic[R]):
         else:
             rows[position] = row
 
+    def _add_late_row(self, key: str, row: R) -> None:
+        self._late_rows.pop(key, None)
+        self._late_rows[key] = row
+        if len(self._late_rows) > MAX_LATE_ROWS:
+            del self._late_rows[next(iter(self._late_rows))]
+
     def _find_number(self, key: str) -> int | None:
         number = self._numbers.get(key)
         return self._final_numbers.get(key) if number is None else number
@@ -214,87 +232,3 @@ class HistoryView(Generic[R]):
         self._final_numbers[key] = number
         if len(self._final_numbers) > MAX_FINAL_NUMBERS:
             del self._final_numbers[next(iter(self._final_numbers))]
-
-
-class OrderHistory(HistoryView[Order]):
-    """One user's orders, in the order of their placing."""
-
-    domain = "orders"
-    name = "orders-history"
-    row_type = Order
-    has_changing_rows = True
-
-    @classmethod
-    def change_of(cls, event: Event) -> HistoryChange[Order] | None:
-        if not isinstance(event, OrderEvent):
-            return None
-        order = event.order
-        is_new, is_final = isinstance(event, OrderPlaced), not order.status.is_open
-        return HistoryChange(order, key=order.order_id, is_new=is_new, is_final=is_final)
-
-
-class TradeHistory(HistoryView[TradeRow]):
-    """One user's trades and their corrections. The row of a corrected trade stays as it is."""
-
-    domain = "trades"
-    name = "trades-history"
-    row_type = TradeRow
-
-    @classmethod
-    def change_of(cls, event: Event) -> HistoryChange[TradeRow] | None:
-        return None if (row := TradeRow.of(event)) is None else HistoryChange(row)
-
-
-class StrategyHistory(HistoryView[Strategy]):
-    """One user's strategies, in the order of their creation."""
-
-    domain = "strategies"
-    name = "strategies-history"
-    row_type = Strategy
-    has_changing_rows = True
-
-    @classmethod
-    def change_of(cls, event: Event) -> HistoryChange[Strategy] | None:
-        if not isinstance(event, StrategyEvent):
-            return None
-        strategy, is_new = event.strategy, isinstance(event, StrategyCreated)
-        return HistoryChange(strategy, key=strategy.strategy_id, is_new=is_new, is_final=False)
-
-
-class AlertHistory(HistoryView[AlertRaised]):
-    """One user's alerts."""
-
-    domain = "alerts"
-    name = "alerts-history"
-    row_type = AlertRaised
-
-    @classmethod
-    def change_of(cls, event: Event) -> HistoryChange[AlertRaised] | None:
-        return HistoryChange(event) if isinstance(event, AlertRaised) else None
-
-
-class NotificationHistory(HistoryView[Notification]):
-    """One user's notifications as they were created; `NotificationsView` knows which are read."""
-
-    domain = "notifications"
-    name = "notifications-history"
-    row_type = Notification
-
-    @classmethod
-    def change_of(cls, event: Event) -> HistoryChange[Notification] | None:
-        return HistoryChange(event.notification) if isinstance(event, NotificationCreated) else None
-
-
-class ItemHistory(HistoryView[Item]):
-    """All items, in their order of arrival. A retracted one keeps its place, and says so."""
-
-    domain = "items"
-    name = "items-history"
-    row_type = Item
-    has_changing_rows = True
-
-    @classmethod
-    def change_of(cls, event: Event) -> HistoryChange[Item] | None:
-        if isinstance(event, ItemChangedEvent):
-            return HistoryChange(event.item, number=event.number, is_new=False)
-        return HistoryChange(event.item) if isinstance(event, ItemAnalysed) else None

@@ -165,6 +165,47 @@ async def test_concurrent_writers_lose_no_change(journal: Journal) -> None:
         assert await journal.read_all(6) == journal.orders[::-1]
 
 
+@pytest.mark.parametrize("seed", range(6))
+async def test_an_order_that_was_closed_long_ago_is_listed_as_it_was_changed_last(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its execution is reported or corrected after many others were closed."""
+    monkeypatch.setattr("tapewire.views.history.MAX_FINAL_NUMBERS", 3)
+    rng, journal = random.Random(seed), Journal()
+    await journal.place(22)
+    for number in range(20):
+        await journal.change(number, OrderStatus.CANCELED)
+    for _ in range(12):
+        await journal.change(rng.randrange(20), OrderStatus.CANCELED)
+        if rng.random() < 0.5:
+            await store_history(journal.log, journal.store, SmallOrderHistory, USER)
+        if rng.random() < 0.3:
+            await journal.place(3)
+        if rng.random() < 0.3:
+            journal.reader = HistoryReader(journal.log, journal.store, SmallOrderHistory)
+        assert await journal.read_all(5) == journal.orders[::-1]
+
+
+async def test_a_user_has_a_bounded_number_of_late_changes(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tapewire.views.history.MAX_FINAL_NUMBERS", 1)
+    monkeypatch.setattr("tapewire.views.history.MAX_LATE_ROWS", 2)
+    await journal.place(8)
+    for number in (0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 0, 2, 1):
+        await journal.change(number, OrderStatus.CANCELED)
+    assert (await journal.read_all(3))[::-1][1:3] == journal.orders[1:3]
+    history = SmallOrderHistory.decode(await _encoded_history(journal))
+    assert sorted(history.late_rows()) == ["o-1", "o-2"]
+
+
+async def _encoded_history(journal: Journal) -> bytes:
+    history = SmallOrderHistory()
+    for recorded in (await journal.log.page("ev.>", after=0, limit=1000)).events:
+        history.apply(recorded.event)
+    return history.encode()
+
+
 @pytest.mark.parametrize("cursor", ["", "x", "!!!", "%00", "é", "W10", "eyJhIjoxfQ", "A" * 600])
 async def test_a_malformed_cursor_is_rejected_by_name(journal: Journal, cursor: str) -> None:
     await journal.place(3)
