@@ -42,6 +42,7 @@ KILL_COUNT = 6
 """`tapewire up` waits longer after each of them."""
 CUT_SECONDS = 0.7
 SETTLE_SECONDS = 300.0
+FOLLOW_SECONDS = 20.0
 
 pytestmark = [
     pytest.mark.slow,
@@ -151,6 +152,23 @@ async def wait_until_none(clients: list[httpx.AsyncClient], condition: str) -> N
         await asyncio.sleep(0.5)
 
 
+async def compare_users(
+    clients: list[httpx.AsyncClient], answers: Answers, at_venue: dict[str, Row]
+) -> list[str]:
+    """What differs from the venue once the positions have followed the last trades."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + FOLLOW_SECONDS
+    while True:
+        wrong = [
+            difference
+            for http, user in zip(clients, USERS, strict=True)
+            for difference in await compare_user(http, user, answers.users, at_venue)
+        ]
+        if not wrong or loop.time() > deadline:
+            return wrong
+        await asyncio.sleep(0.5)
+
+
 @pytest.fixture
 async def link(venue: ForeignVenue) -> AsyncIterator[Link]:
     async with run_link(venue.port) as link:
@@ -200,11 +218,7 @@ async def test_the_book_of_the_venue_and_ours_are_equal(
     venue.do("finish_random")
     await wait_until_none(clients, "open")
     seen = venue.describe()
-    wrong = [
-        difference
-        for http, user in zip(clients, USERS, strict=True)
-        for difference in await compare_user(http, user, answers.users, seen["orders"])
-    ]
+    wrong = await compare_users(clients, answers, seen["orders"])
     executions = sum(len(order["executions"]) for order in seen["orders"].values())
     corrected = sum(is_corrected(order) for order in seen["orders"].values())
     sys.stdout.write(
