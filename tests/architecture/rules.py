@@ -124,7 +124,7 @@ EDGE_IMPORTS: dict[str, tuple[str, ...]] = {
 
 NATS_PACKAGES = ("tapewire.log", "tapewire.runtime")
 LITESTAR_PACKAGES = (f"{EDGE}.http", "tapewire.runtime.health")
-PACKAGES_WITHOUT_IO = (f"{EDGE}.delivery", f"{EDGE}.light_event")
+PACKAGES_WITHOUT_IO = (f"{EDGE}.delivery", "tapewire.log.light_objects")
 """They may wait and log, but reach nothing outside of the process. See also `_is_pure`."""
 
 VERIFY_READING_MODULES = ("tapewire.verify.verifier",)
@@ -198,7 +198,7 @@ def _check_edge_order(source: SourceFile) -> RuleFindings:
     for package, parts in EDGE_IMPORTS.items():
         if not is_within(source.module, package):
             continue
-        allowed = [f"{EDGE}.{part}" for part in (*parts, "light_event")]
+        allowed = [f"{EDGE}.{part}" for part in parts]
         for line, name in imports(source.tree):
             if is_within(name, EDGE) and not is_within(name, *allowed):
                 yield line, f"{package} may import {' and '.join(parts)} of the edge, not {name}"

@@ -204,7 +204,6 @@ def test_all_violations_are_returned(valid_tree: Path) -> None:
         ("services/edge/http/controllers/x.py", "import litestar"),
         ("services/edge/http/x.py", "from tapewire_services.edge.auth import Session"),
         ("services/edge/auth/x.py", "from tapewire_services.edge.cluster.limits import Limit"),
-        ("services/edge/ingest/x.py", "from tapewire_services.edge.light_event import Event"),
         ("services/edge/delivery/hub.py", "from tapewire.runtime.contracts import orders"),
         ("services/edge/delivery/frames.py", "from urllib.parse import quote"),
         ("services/orders/domain/book.py", "import heapq"),

@@ -26,7 +26,7 @@ from tests.soak.plan import IS_SHORT
 from tests.soak.scenarios import SoakHttpClient
 
 IDLE_CONNECTION_COUNT = 500 if IS_SHORT else 10_000
-MAX_IDLE_CONNECTION_BYTES = {"/api/stream/orders": 40 * 1024, "/api/stream/trading": 40 * 1024}
+MAX_IDLE_CONNECTION_BYTES = {"/api/stream/orders": 40 * 1024, "/api/stream/trading": 44 * 1024}
 FIXED_COST_BYTES = 16 * 1024 if IS_SHORT else 0
 """With few connections each bears a larger share of the fixed cost."""
 BUSY_CONNECTION_COUNT = 100

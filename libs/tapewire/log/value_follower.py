@@ -20,6 +20,7 @@ import msgspec
 import structlog
 
 from tapewire.log.backoff import jittered, retry
+from tapewire.log.light_objects import LightEvent
 from tapewire.log.ports import LatestValueStore, Subscription
 from tapewire.log.stored_value import StoredValue
 
@@ -40,6 +41,12 @@ class ValueFollower:
             reads again only after a gap.
     """
 
+    __slots__ = (
+        "_doubtful", "_epoch", "_highest_sequence", "_last_live_sequence", "_name", "_newest",
+        "_on_arrival", "_on_value", "_reload_interval_seconds", "_reload_requested", "_rng",
+        "_store", "_subscription",
+    )  # fmt: skip
+
     def __init__(
         self,
         store: LatestValueStore,
@@ -56,7 +63,7 @@ class ValueFollower:
         self._name = name
         self._rng = rng
         self._reload_interval_seconds = reload_interval_seconds
-        self._reload_requested = asyncio.Event()
+        self._reload_requested = LightEvent()
         self._subscription: Subscription | None = None
         self._newest: dict[str, StoredValue] = {}
         self._epoch: str | None = None

@@ -20,6 +20,7 @@ from functools import partial
 import structlog
 
 from tapewire.log import EVERYBODY
+from tapewire.log.light_objects import ExitList
 from tapewire_services.edge.delivery import frames
 from tapewire_services.edge.delivery.close_reason import CloseReason
 from tapewire_services.edge.delivery.conflation import ValueSubscription
@@ -45,7 +46,7 @@ class StreamSession:
         self._connection = connection
         self._writer = writer
         self._replay = LogReplay(shared, connection, writer)
-        self._values = contextlib.ExitStack()
+        self._values = ExitList()
         self._live_sent = False
         self._clock = asyncio.get_running_loop().time
         poll = connection.info.poll
@@ -69,7 +70,7 @@ class StreamSession:
     def _subscribe_to_values(self, requested: ValueSubscription) -> list[SseMessage]:
         """Receive the newest-wins values of the connection's topics from now on. Return the
         messages to begin with."""
-        self._values.close()
+        self._values.end()
         return self._shared.live_values.subscribe(self._connection, requested, self._values)
 
     async def _change_content(self) -> None:

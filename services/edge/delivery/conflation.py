@@ -33,6 +33,9 @@ BUSY_ENTRY_FACTOR = 1.05
 BUSY_SAMPLE_SECONDS = 1.0
 """Interval over which changes are counted."""
 
+MIN_SHARING_READERS = 4
+"""Readers of a group from which on a chunk is compressed once for all of them."""
+
 
 class ValueSubscription(msgspec.Struct, frozen=True):
     """The values that a client asks for: quotes of `symbols` (None: all) and `bars` of series, each
@@ -50,6 +53,13 @@ class ConflationGroup:
     `BUSY_CHANGES_PER_SECOND` of the wanted values change. `keys` are the wanted keys, None all.
     `render_latest` renders the newest values of the given keys.
     """
+
+    __slots__ = (
+        "_busy_window_seconds", "_change_count", "_changed_keys", "_compressor",
+        "_count_started_at", "_interval_seconds", "_is_busy", "_is_writing", "_key_allowed_at",
+        "_keys", "_next_flush_at", "_timer", "_timer_at", "_window_seconds", "outboxes",
+        "render_latest",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -151,9 +161,9 @@ class ConflationGroup:
             self._count_started_at, self._change_count = now, 0
 
     def _render_chunk(self, keys: frozenset[str]) -> bytes:
-        """Render `keys`. A single reader compresses with its own compressor: sharing would keep
-        two for it."""
-        if len(self.outboxes) > 1:
+        """Render `keys`. Few readers compress with their own compressors: sharing would keep one
+        more."""
+        if len(self.outboxes) >= MIN_SHARING_READERS:
             return self._compressor.append_chunk(self.render_latest(keys))
         self._compressor = SharedCompressor()
         return self.render_latest(keys)

@@ -4,11 +4,11 @@ Sources in `ingest` report which value changed to `ConflationRegistry.mark_chang
 value in every group that shows it.
 """
 
-import contextlib
-from collections.abc import Callable, Container, Hashable, Iterable, Iterator
+from collections.abc import Callable, Container, Hashable, Iterable
 
 import msgspec
 
+from tapewire.log.light_objects import OnExit
 from tapewire_services.edge.delivery.conflation import MAX_UPDATES_PER_SECOND, ConflationGroup
 from tapewire_services.edge.delivery.outbox import Outbox
 from tapewire_services.edge.delivery.stream_routes import LiveValue
@@ -65,9 +65,8 @@ class ConflationRegistry:
             for group in groups.values():
                 group.mark_changed(key, is_urgent=is_urgent)
 
-    @contextlib.contextmanager
-    def join(self, spec: GroupSpec, outbox: Outbox) -> Iterator[None]:
-        """Let `outbox` receive the values of a group during the block."""
+    def join(self, spec: GroupSpec, outbox: Outbox) -> OnExit:
+        """Let `outbox` receive the values of a group until the end of the context."""
         by_owner = self._groups[spec.value]
         groups = by_owner.setdefault(spec.owner, {})
         group = groups.get(spec.variant)
@@ -76,16 +75,24 @@ class ConflationRegistry:
         group.outboxes.add(outbox)
         if spec.initial_keys and (chunk := group.render_latest(spec.initial_keys)):
             outbox.offer_chunk(group, chunk, spec.initial_keys)
-        try:
-            yield
-        finally:
-            outbox.discard_group(group)
-            group.outboxes.discard(outbox)
-            if not group.outboxes:
-                group.close()
-                del groups[spec.variant]
-                if not groups:
-                    del by_owner[spec.owner]
+        return OnExit(self._leave, (spec.value, spec.owner, spec.variant), group, outbox)
+
+    def _leave(
+        self,
+        key: tuple[LiveValue, str | None, Hashable],
+        group: ConflationGroup,
+        outbox: Outbox,
+    ) -> None:
+        outbox.discard_group(group)
+        group.outboxes.discard(outbox)
+        if group.outboxes:
+            return
+        group.close()
+        value, owner, variant = key
+        groups = self._groups[value][owner]
+        del groups[variant]
+        if not groups:
+            del self._groups[value][owner]
 
     def _create_group(self, spec: GroupSpec) -> ConflationGroup:
         busy_window_seconds = self._busy_window_seconds if spec.has_busy_window else 0.0

@@ -7,11 +7,11 @@ connection counts, metrics of items, and the values that other packages declare.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator
-from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
 
 from tapewire.events import PriceUpdated
+from tapewire.log.light_objects import ExitList
 from tapewire_services.edge.delivery.conflation import (
     ValueSubscription,
 )
@@ -22,7 +22,7 @@ from tapewire_services.edge.delivery.conflation_registry import (
 )
 from tapewire_services.edge.delivery.connection import Connection
 from tapewire_services.edge.delivery.frames import render_frame
-from tapewire_services.edge.delivery.live_account import account_group
+from tapewire_services.edge.delivery.live_account import AccountGroups
 from tapewire_services.edge.delivery.live_bars import bars_group
 from tapewire_services.edge.delivery.serializers import ApiFamily, SseMessage
 from tapewire_services.edge.delivery.serializers.dashboard import metrics_message
@@ -53,6 +53,8 @@ from tapewire_services.edge.ingest.requested_symbols import RequestedSymbols
 
 SINGLE_VALUE_UPDATES_PER_SECOND = 1.0
 """Rate of values that are the same for all readers: connection counts and item metrics."""
+POSITION_VALUES = frozenset((LiveValue.VALUATIONS, LiveValue.ACCOUNT))
+"""Values that are derived from the user's positions."""
 STALE_KEY_PREFIX = "stale "
 """With the symbol, the key of a valuation whose price became stale."""
 _SINGLE_KEYS = frozenset((SINGLE_KEY,))
@@ -61,6 +63,8 @@ _SINGLE_KEYS = frozenset((SINGLE_KEY,))
 class _ValuationKeys:
     """The keys of valuations, and of those stale prices that the stream does not show as such: it
     shows the prices of `priced_symbols` (None: of all)."""
+
+    __slots__ = ("_priced_symbols",)
 
     def __init__(self, priced_symbols: Container[str] | None) -> None:
         self._priced_symbols = priced_symbols
@@ -93,7 +97,7 @@ class LiveValues:
         self._quote_feed = quote_feed
         self._portfolios = portfolios
         self._accounts = accounts
-        self._get_as_of = get_as_of
+        self._account_groups = AccountGroups(accounts, get_as_of, now, self._render)
         self._item_metrics = item_metrics
         self._declared_values = declared_values
         self._bar_feed = bar_feed
@@ -106,20 +110,20 @@ class LiveValues:
         """By owner and key: a declared value, and its frame."""
 
     def subscribe(
-        self, connection: Connection, requested: ValueSubscription, joined: ExitStack
+        self, connection: Connection, requested: ValueSubscription, joined: ExitList
     ) -> list[SseMessage]:
-        """Send the values that it shows to `connection` until `joined` is closed. Return the
+        """Send the values that it shows to `connection` until `joined` is ended. Return the
         messages that its stream begins with."""
         values, owner = connection.interest.live_values, connection.info.owner
         messages = self._initial_prices(connection, requested)
-        if LiveValue.VALUATIONS in values and owner is not None:
-            joined.enter_context(self._portfolios.watch(owner))
+        if not POSITION_VALUES.isdisjoint(values) and owner is not None:
+            joined.add(self._portfolios.watch(owner))
         if LiveValue.ACCOUNT in values and owner is not None:
-            joined.enter_context(self._accounts.watch(owner))
+            joined.add(self._accounts.watch(owner))
         if LiveValue.BARS in values:
-            joined.enter_context(self._bar_feed.watch(requested.bars))
+            joined.add(self._bar_feed.watch(requested.bars))
         for spec in self._group_specs(connection, requested):
-            joined.enter_context(self._registry.join(spec, connection.outbox))
+            joined.add(self._registry.join(spec, connection.outbox))
         return messages
 
     def requested_symbols(self, requested: ValueSubscription) -> RequestedSymbols | None:
@@ -157,9 +161,7 @@ class LiveValues:
         if LiveValue.VALUATIONS in values and owner is not None:
             yield self._valuations(connection, owner, requested)
         if LiveValue.ACCOUNT in values and owner is not None:
-            yield account_group(
-                self._accounts, owner, get_as_of=self._get_as_of, now=self._now, render=self._render
-            )
+            yield self._account_groups.group(owner)
         if LiveValue.COUNTS in values:
             yield self._counts(include_users=connection.info.is_admin)
         if LiveValue.METRICS in values:
@@ -184,13 +186,14 @@ class LiveValues:
         has_changed = connection.has_pending_change
         shows_prices = LiveValue.PRICES in connection.interest.live_values
         priced_symbols = requested.symbols if shows_prices else frozenset[str]()
+        keys = self._quote_feed.request(priced_symbols) if shows_prices else priced_symbols
         return GroupSpec(
             value=LiveValue.VALUATIONS,
             owner=owner,
             variant=(requested.max_rate, priced_symbols),
             max_rate=requested.max_rate,
             initial_keys=self._portfolios.valued_symbols(owner) if has_changed else frozenset(),
-            keys=_ValuationKeys(self._quote_feed.request(priced_symbols)),
+            keys=_ValuationKeys(keys),
             render=partial(self._render_valuations, connection.route.family, owner),
         )
 

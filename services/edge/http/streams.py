@@ -140,6 +140,7 @@ class StreamHandler:
             except Exception as error:
                 await send_error(send, headers, stream_error(error))
                 return
+            del request  # its headers are not needed any more, and the stream may last for hours
             if admitted.set_cookie is not None:
                 headers.append((b"set-cookie", admitted.set_cookie.encode()))
             await self._open_stream(admitted, headers, scope, receive, send)

@@ -9,12 +9,13 @@ open orders are followed too. Start reading at `AccountFeed.watch`.
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import structlog
 
 from tapewire.log import LatestValueStore, RecordedEvent
 from tapewire.log.backoff import retry
+from tapewire.log.light_objects import OnExit
 from tapewire.log.view_checkpoints import apply_event
 from tapewire.runtime.contracts.positions import AccountFigures
 from tapewire.views import OrdersView, PositionsView
@@ -31,14 +32,14 @@ logger = structlog.get_logger("edge.accounts")
 
 
 class _WatchedAccount:
-    """An account that a stream shows, and the figures that were shown last. `orders` is None until
-    it is loaded, or if no limit needs it."""
+    """An account that a stream shows, and a hash of the figures that were shown last. `orders` is
+    None until it is loaded, or if no limit needs it."""
 
-    __slots__ = ("figures", "load_task", "orders", "watcher_count")
+    __slots__ = ("load_task", "orders", "shown_hash", "watcher_count")
 
     def __init__(self) -> None:
         self.watcher_count = 0
-        self.figures: AccountFigures | None = None
+        self.shown_hash: int | None = None
         self.orders: OrdersView | None = None
         self.load_task: asyncio.Task[None] | None = None
 
@@ -79,8 +80,9 @@ class AccountFeed:
         watched = self._by_owner.get(owner)
         if watched is None:
             return None
-        watched.figures = self._calculate(owner, watched)
-        return watched.figures
+        figures = self._calculate(owner, watched)
+        watched.shown_hash = None if figures is None else hash(figures)
+        return figures
 
     def _calculate(self, owner: str, watched: _WatchedAccount) -> AccountFigures | None:
         view, terms = self._portfolios.view(owner), self._terms
@@ -105,23 +107,21 @@ class AccountFeed:
             unpriced=value.unpriced,
         )
 
-    @contextlib.contextmanager
-    def watch(self, owner: str) -> Iterator[None]:
-        """Report changes of the account of `owner` during the block."""
+    def watch(self, owner: str) -> OnExit:
+        """Report changes of the account of `owner` until the end of the context. The user's
+        positions must be watched meanwhile (`PortfolioTracker.watch`)."""
         watched = self._by_owner.get(owner)
         if watched is None:
             watched = self._by_owner[owner] = _WatchedAccount()
+            self._start_loading(owner, watched)
         watched.watcher_count += 1
-        try:
-            with self._portfolios.watch(owner):
-                if watched.load_task is None:
-                    self._start_loading(owner, watched)
-                yield
-        finally:
-            watched.watcher_count -= 1
-            if not watched.watcher_count:
-                del self._by_owner[owner]
-                watched.close()
+        return OnExit(self._stop_watching, owner, watched)
+
+    def _stop_watching(self, owner: str, watched: _WatchedAccount) -> None:
+        watched.watcher_count -= 1
+        if not watched.watcher_count:
+            del self._by_owner[owner]
+            watched.close()
 
     def mark_stale(self, symbol: str) -> None:
         """Report the accounts that hold `symbol`, whose price is stale."""
@@ -135,7 +135,7 @@ class AccountFeed:
         while True:
             for number, (owner, watched) in enumerate([*self._by_owner.items()], 1):
                 figures = self._calculate(owner, watched)
-                if figures is not None and figures != watched.figures:
+                if figures is not None and hash(figures) != watched.shown_hash:
                     self._on_change(owner, False)
                 if not number % ACCOUNTS_PER_TURN:
                     await asyncio.sleep(0)
@@ -172,4 +172,5 @@ class AccountFeed:
             )
         with contextlib.suppress(NotReady):  # it is reported when it is loaded
             await self._portfolios.wait_until_loaded(owner)
+        watched.load_task = None
         self._on_change(owner, True)

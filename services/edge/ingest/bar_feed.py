@@ -9,13 +9,14 @@ is replaced. Start at `BarFeed.run`.
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Container, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Container, Iterable
 
 import msgspec
 import structlog
 
 from tapewire.log import CommandRejected, LogError
 from tapewire.log.backoff import jittered
+from tapewire.log.light_objects import LightEvent, OnExit
 from tapewire.runtime import RequestTimeout
 from tapewire.runtime.contracts.bars import (
     INTERVAL_SECONDS,
@@ -27,7 +28,6 @@ from tapewire.runtime.contracts.bars import (
     NewestBars,
     SeriesRequest,
 )
-from tapewire_services.edge.light_event import LightEvent
 
 POLL_INTERVAL_SECONDS = 0.25
 RETRY_INTERVAL_SECONDS = 0.5
@@ -92,20 +92,19 @@ class BarFeed:
         self._is_failing = False
         self._clock = asyncio.get_running_loop().time
 
-    @contextlib.contextmanager
-    def watch(self, every: Iterable[BarSeries]) -> Iterator[None]:
-        """Follow the series during the block."""
+    def watch(self, every: Iterable[BarSeries]) -> OnExit:
+        """Follow the series until the end of the context."""
         watched = [self._followed.setdefault(series, _FollowedSeries()) for series in every]
         for followed in watched:
             followed.reader_count += 1
         if any(followed.bars is None for followed in watched):
             self._poll_requested.set()
-        try:
-            yield
-        finally:
-            for followed in watched:
-                followed.reader_count -= 1
-                followed.released_at = self._clock()
+        return OnExit(self._stop_watching, watched)
+
+    def _stop_watching(self, watched: Iterable[_FollowedSeries]) -> None:
+        for followed in watched:
+            followed.reader_count -= 1
+            followed.released_at = self._clock()
 
     def snapshot(self, series: BarSeries) -> list[Bar] | None:
         """The newest bars of a series, the oldest first; None while they are not known."""

@@ -7,9 +7,8 @@ newest-wins values. `PortfolioTracker` is also the `PricingContext` of serialize
 """
 
 import asyncio
-import contextlib
 import random
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
 
 import msgspec
@@ -18,13 +17,13 @@ import structlog
 from tapewire.events import CODEC, Position, PositionValued
 from tapewire.log import LatestValueStore, RecordedEvent, StoredValue
 from tapewire.log.backoff import retry
+from tapewire.log.light_objects import LightEvent, OnExit
 from tapewire.log.value_follower import ValueFollower
 from tapewire.log.view_checkpoints import apply_event
 from tapewire.views import PositionsView
 from tapewire.views.positions import sum_exact, value_position
 from tapewire_services.edge.ingest.log_tail import LogTail, NotReady
 from tapewire_services.edge.ingest.quote_feed import QuoteFeed
-from tapewire_services.edge.light_event import LightEvent
 
 LOAD_TIMEOUT_SECONDS = 0.5
 
@@ -37,6 +36,11 @@ class Portfolio:
     `load_view` loads the positions at the end of the log. `on_change` is called with the symbol of
     every new valuation. `view` is None until it is loaded.
     """
+
+    __slots__ = (
+        "_load_task", "_load_view", "_loaded", "_on_change", "_rng", "_valuations_task",
+        "valuations", "view", "watcher_count",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -54,15 +58,19 @@ class Portfolio:
         self._loaded = LightEvent()
         follower = ValueFollower(valuation_store, self._receive, name="valuations", rng=rng)
         self._valuations_task = asyncio.create_task(follower.run())
-        self._load_task = asyncio.create_task(self._load())
+        self._load_task: asyncio.Task[None] | None = asyncio.create_task(self._load())
 
     def close(self) -> None:
         self._valuations_task.cancel()
-        self._load_task.cancel()
+        self._stop_loading()
+
+    def _stop_loading(self) -> None:
+        if self._load_task is not None:
+            self._load_task.cancel()
 
     def reload(self) -> None:
         """Load the positions again: the log was recreated."""
-        self._load_task.cancel()
+        self._stop_loading()
         self.view = None
         self._loaded.clear()
         self._load_task = asyncio.create_task(self._load())
@@ -77,6 +85,7 @@ class Portfolio:
 
     async def _load(self) -> None:
         self.view = await retry(self._load_view, self._rng, logger, "portfolios.load_failed")
+        self._load_task = None
         self._loaded.set()
 
     def _receive(self, key: str, value: StoredValue) -> None:
@@ -168,20 +177,19 @@ class PortfolioTracker:
         portfolio = self._by_owner.get(owner)
         return frozenset() if portfolio is None else frozenset(portfolio.valuations)
 
-    @contextlib.contextmanager
-    def watch(self, owner: str) -> Iterator[None]:
-        """Follow the positions of `owner` during the block."""
+    def watch(self, owner: str) -> OnExit:
+        """Follow the positions of `owner` until the end of the context."""
         portfolio = self._by_owner.get(owner)
         if portfolio is None:
             portfolio = self._by_owner[owner] = self._open_portfolio(owner)
         portfolio.watcher_count += 1
-        try:
-            yield
-        finally:
-            portfolio.watcher_count -= 1
-            if not portfolio.watcher_count:
-                del self._by_owner[owner]
-                portfolio.close()
+        return OnExit(self._stop_watching, owner, portfolio)
+
+    def _stop_watching(self, owner: str, portfolio: Portfolio) -> None:
+        portfolio.watcher_count -= 1
+        if not portfolio.watcher_count:
+            del self._by_owner[owner]
+            portfolio.close()
 
     async def wait_until_loaded(self, owner: str) -> None:
         """Wait for the positions of a watched user. Raises NotReady when that takes long."""

@@ -12,6 +12,8 @@ class RequestedSymbols:
     in upper case. `is_quoted` says whether there is a quote of a name.
     """
 
+    __slots__ = ("_by_upper_name", "_is_quoted", "_symbols")
+
     def __init__(self, symbols: frozenset[str], is_quoted: Callable[[str], bool]) -> None:
         self._symbols = symbols
         self._is_quoted = is_quoted

@@ -409,13 +409,13 @@ class TestConflationGroups:
         chunks: TimedChunks = []
         values = ValueFeed(rate=1000.0)
         reading, sent = values.reader(chunks), list[float]()
-        flush = values.group._flush
+        flush = ConflationGroup._flush
 
-        def noted_flush() -> None:
+        def noted_flush(group: ConflationGroup) -> None:
             sent.append(now())
-            flush()
+            flush(group)
 
-        monkeypatch.setattr(values.group, "_flush", noted_flush)
+        monkeypatch.setattr(ConflationGroup, "_flush", noted_flush)
         for number in range(500):
             values.change(f"K{number}", number)
             await asyncio.sleep(0.0017)

@@ -5,7 +5,7 @@ A value of the stream's own user takes precedence over the public value of the s
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -14,6 +14,7 @@ import pytest
 
 from tapewire.events import CODEC, Delivery, Event, event
 from tapewire.log import StoredValue, ValueKey
+from tapewire.log.light_objects import ExitList
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.runtime import Settings
 from tapewire_services.edge.delivery.conflation import ValueSubscription
@@ -61,7 +62,7 @@ class ValueHarness:
     def subscribe(self, connection: Connection) -> Iterator[None]:
         """Subscribe `connection` to the values of its route during the block."""
         live_values = self.engine.stream_service.parts.live_values
-        with ExitStack() as joined:
+        with ExitList() as joined:
             live_values.subscribe(connection, ValueSubscription(None, 10.0), joined)
             yield
 

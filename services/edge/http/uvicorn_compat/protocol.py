@@ -11,10 +11,10 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from tapewire.log.light_objects import LightEvent
 from tapewire_services.edge.http.errors import HttpError
 from tapewire_services.edge.http.security_middleware import OVERLOAD_EXTENSION
 from tapewire_services.edge.http.streams import ABORT_EXTENSION, DIRECT_WRITER_EXTENSION
-from tapewire_services.edge.light_event import LightEvent
 
 MAX_PIPELINED_REQUESTS = 16
 """Requests of a connection behind the one that is being answered; beyond it, reading pauses."""

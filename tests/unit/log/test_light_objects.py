@@ -1,10 +1,11 @@
-"""`LightEvent` wakes each waiter once, and forgets waiters that were canceled."""
+"""`LightEvent` wakes each waiter once, and forgets waiters that were canceled; `ExitList` ends what
+was added, the newest first."""
 
 import asyncio
 
 import pytest
 
-from tapewire_services.edge.light_event import LightEvent
+from tapewire.log.light_objects import ExitList, LightEvent, OnExit
 
 
 async def waiting(flag: LightEvent, count: int) -> "list[asyncio.Task[None]]":
@@ -53,3 +54,21 @@ async def test_a_canceled_waiter_is_removed_and_the_others_are_woken() -> None:
         await first
     with pytest.raises(asyncio.CancelledError):
         await third
+
+
+def test_an_exit_list_ends_each_context_once_and_the_newest_first() -> None:
+    ended = list[str]()
+    with ExitList() as contexts:
+        for name in ("first", "second"):
+            contexts.add(OnExit(ended.append, name))
+        contexts.end()
+        assert ended == ["second", "first"]
+        contexts.add(OnExit(ended.append, "third"))
+    assert ended == ["second", "first", "third"]
+
+
+def test_a_context_ends_after_an_error_too() -> None:
+    ended = list[str]()
+    with pytest.raises(KeyError), OnExit(ended.append, "it"):
+        raise KeyError
+    assert ended == ["it"]
