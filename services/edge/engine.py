@@ -14,7 +14,9 @@ from typing import Any
 
 import structlog
 
+from tapewire.events import ERASURE_DOMAINS
 from tapewire.log import EventLog, LatestValueStore, RecordedEvent
+from tapewire.log.erasures import erasure_of
 from tapewire.log.last_quotes import read_last_quotes
 from tapewire.runtime import Settings, telemetry
 from tapewire.runtime.contracts.bars import GetNewestBars, NewestBars
@@ -124,6 +126,7 @@ class Engine:
             self._publish_traced if telemetry.is_tracing() else self.hub.publish
         )
         self.log_tail.subscribe_recreated(lambda: self.hub.on_log_recreated(self.log_tail.epoch))
+        self.log_tail.subscribe(self._forget_user, domain=ERASURE_DOMAINS[0])
         self.item_metrics = ItemMetrics(
             views=views,
             log_tail=self.log_tail,
@@ -218,6 +221,18 @@ class Engine:
             limit=self._limit,
         )
         self.hub.close_over_limit(connection, self._limit, self._clock(), self._now())
+
+    def _forget_user(self, recorded: RecordedEvent) -> None:
+        """After an erasure, end the streams of the user, with all that is followed for them."""
+        erasure = erasure_of(recorded)
+        if erasure is None:
+            return
+        self.log_tail.forget_user(erasure)
+        self.declared_values.forget_user(erasure)
+        for connection in self.hub.connections():
+            owner = connection.info.owner
+            if owner is not None and erasure.concerns(owner):
+                self.hub.close_session(connection, CloseReason.REVOKED, self._clock(), self._now())
 
     def _publish_traced(self, recorded: RecordedEvent) -> None:
         """Publish with one span for all receivers of an event, in the trace of its cause.

@@ -22,7 +22,7 @@ from tapewire_services.edge.delivery.cursor import ResumeStart
 from tapewire_services.edge.delivery.replay import ReplayReader
 from tapewire_services.edge.delivery.resume_policy import ResumePolicy
 from tapewire_services.edge.delivery.snapshots import SnapshotReader
-from tapewire_services.edge.ingest import log_tail
+from tapewire_services.edge.ingest import log_tail, tail_buffer
 from tapewire_services.edge.ingest.log_tail import LogTail, NotReady
 from tests.sim.coverage import LOG_RECREATED, LOG_TAIL_RESTARTED
 from tests.sim.plan import SimulationPlan
@@ -59,7 +59,7 @@ def redirect_logging(write_line: Callable[[str], None] | None) -> Iterator[None]
 def patch_size_limits(plan: SimulationPlan) -> Iterator[None]:
     """Use the buffer and page sizes of `plan` during the block."""
     with (
-        patch.object(log_tail, "MAX_BUFFERED_EVENTS", plan.remembered_events),
+        patch.object(tail_buffer, "MAX_BUFFERED_EVENTS", plan.remembered_events),
         patch.object(log_tail, "MAX_HELD_EVENTS", plan.held_events),
         patch.object(replay, "REPLAY_PAGE_EVENTS", plan.read_events),
     ):

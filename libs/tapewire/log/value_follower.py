@@ -99,6 +99,13 @@ class ValueFollower:
         if subscription is not None:
             await subscription.close()
 
+    def forget(self, prefix: str) -> None:
+        """Forget the values whose keys begin with `prefix`. One that is received again is passed
+        on."""
+        for values in (self._newest, self._doubtful):
+            for key in [key for key in values if key.startswith(prefix)]:
+                del values[key]
+
     async def _reload(self) -> None:
         """Read all values. Raises LogError."""
         self._reload_requested.clear()

@@ -281,8 +281,10 @@ class LiveValues:
         return b"".join(self._render_declared_value(owner, key) for key in sorted(keys))
 
     def _render_declared_value(self, owner: str, key: str) -> bytes:
-        """The frame of a value, which is rendered once for all readers."""
+        """The frame of a value, which is rendered once for all readers; empty if it is gone."""
         value = self._declared_values.value(owner, key)
+        if value is None:
+            return b""
         cached = self._declared_frames.get((value.owner, key))
         if cached is None or cached[0] is not value:
             cached = (value, self._render((value.event_name, value.event)))

@@ -10,8 +10,15 @@ from collections.abc import Callable, Iterable
 import msgspec
 import structlog
 
-from tapewire.events import CATALOGUE, Event, Undecodable, UnknownType
-from tapewire.log import EVERYBODY, BadSubject, LatestValueStore, StoredValue, ValueKey
+from tapewire.events import CATALOGUE, Event, Undecodable, UnknownType, UserErased
+from tapewire.log import (
+    EVERYBODY,
+    BadSubject,
+    LatestValueStore,
+    StoredValue,
+    ValueKey,
+    encode_token,
+)
 from tapewire.log.value_follower import ValueFollower
 
 RELOAD_INTERVAL_SECONDS = 15.0
@@ -77,9 +84,17 @@ class DeclaredValueFeed:
             if value.tag in shown
         )
 
-    def value(self, owner: str, key: str) -> DeclaredValue:
-        """The value of `owner` under `key`, or the shared one when the owner has none."""
-        return self._values.get(owner, {}).get(key) or self._values[EVERYBODY][key]
+    def value(self, owner: str, key: str) -> DeclaredValue | None:
+        """The value of `owner` under `key`, or the shared one when the owner has none. None if it
+        was forgotten."""
+        own, shared = self._values.get(owner, {}), self._values.get(EVERYBODY, {})
+        return own.get(key) or shared.get(key)
+
+    def forget_user(self, erasure: UserErased) -> None:
+        """Forget the values of the erased user."""
+        for owner in erasure.find_users(self._values):
+            del self._values[owner]
+            self._follower.forget(f"{encode_token(owner)}.")
 
     def _receive(self, name: str, stored: StoredValue) -> None:
         try:

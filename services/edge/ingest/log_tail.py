@@ -12,21 +12,17 @@ joins live delivery without reading the log. Start reading at `LogTail.run`.
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import Callable, Iterable
-from heapq import merge
-from itertools import takewhile
 from typing import TypeVar
 
 import structlog
 
+from tapewire.events import UserErased
 from tapewire.log import Bounds, EventLog, LatestValueStore, LogError, RecordedEvent, Subscription
 from tapewire.log.backoff import jittered, retry, wait_for_event
 from tapewire.log.view_checkpoints import View, ViewType, apply_event, load
+from tapewire_services.edge.ingest.tail_buffer import TailBuffer
 
-MAX_BUFFERED_EVENTS = 16_384
-MAX_BUFFERED_BYTES = 16 << 20
-"""Payload bytes in the buffer; whichever bound is met first applies."""
 POLL_INTERVAL_SECONDS = 2.0
 """Mean time between two requests for the log's bounds; jittered by half."""
 DELIVERY_GRACE_SECONDS = 0.05
@@ -60,13 +56,11 @@ class LogTail:
         self._check_requested = asyncio.Event()
         self._held_events: dict[int, RecordedEvent] = {}
         self._gap_count = self._repaired_gap_count = 0
-        self._buffered_events: deque[RecordedEvent] = deque()
-        self._buffered_bytes = 0
-        self._buffered_by_owner: dict[str, deque[RecordedEvent]] = {}
+        self._buffer = TailBuffer()
         self.epoch = ""
         self._earlier_epochs: tuple[tuple[str, int], ...] = ()
         self.first_sequence = 1
-        self.last_sequence = self.last_evicted_sequence = 0
+        self.last_sequence = 0
         self.repair_count = 0
         self.ready = asyncio.Event()
         """Set while the tail follows the log."""
@@ -95,19 +89,15 @@ class LogTail:
 
     def covers(self, sequence: int) -> bool:
         """Whether every event after `sequence` is buffered or still to come."""
-        return self.last_evicted_sequence <= sequence
+        return self._buffer.last_evicted_sequence <= sequence
 
     def events_after(self, owners: Iterable[str], after: int) -> list[RecordedEvent]:
         """The buffered events of `owners` after the sequence `after`, in order."""
-        later = [self._owner_events_after(owner, after) for owner in owners]
-        return later[0] if len(later) == 1 else [*merge(*later, key=_sequence)]
+        return self._buffer.events_after(owners, after)
 
-    def _owner_events_after(self, owner: str, after: int) -> list[RecordedEvent]:
-        later = takewhile(
-            lambda recorded: recorded.sequence > after,
-            reversed(self._buffered_by_owner.get(owner, ())),
-        )
-        return [*later][::-1]
+    def forget_user(self, erasure: UserErased) -> None:
+        """Remove the erased user from the buffer: a stream that resumes is not sent the events."""
+        self._buffer.forget_user(erasure)
 
     async def load_view(
         self, checkpoints: LatestValueStore, view_type: ViewType[V], owner: str
@@ -158,13 +148,11 @@ class LogTail:
         """Restart at the end of the log with an empty buffer."""
         self.epoch, self.first_sequence = bounds.epoch, bounds.first
         self._earlier_epochs = bounds.earlier
-        self.last_sequence = self.last_evicted_sequence = bounds.last
+        self.last_sequence = bounds.last
         if self._held_events:
             self._held_events.clear()
             self._check_requested.set()
-        self._buffered_events.clear()
-        self._buffered_bytes = 0
-        self._buffered_by_owner.clear()
+        self._buffer.reset(bounds.last)
         for listener in self._recreated_listeners:
             listener()
 
@@ -187,18 +175,14 @@ class LogTail:
             if len(self._held_events) < MAX_HELD_EVENTS:
                 self._held_events[recorded.sequence] = recorded
             self._check_requested.set()
-        elif self._gap_count == self._repaired_gap_count and not self._is_duplicate(recorded):
+        elif self._gap_count == self._repaired_gap_count and not self._buffer.has(recorded):
+            # It was not passed on before, or has left the buffer: it may belong to a log that was
+            # recreated without a disconnection.
             self._on_gap(f"a different event arrived under sequence {recorded.sequence}")
-
-    def _is_duplicate(self, recorded: RecordedEvent) -> bool:
-        """Whether this event was passed on before. An earlier sequence that was not, or that has
-        left the buffer, may belong to a log that was recreated without a disconnection."""
-        wanted = recorded.sequence, recorded.metadata.id
-        return any((one.sequence, one.metadata.id) == wanted for one in self._buffered_events)
 
     def _accept(self, recorded: RecordedEvent) -> None:
         self.last_sequence = recorded.sequence
-        self._buffer(recorded)
+        self._buffer.append(recorded)
         self._dispatch(recorded)
 
     def _dispatch(self, recorded: RecordedEvent) -> None:
@@ -215,26 +199,6 @@ class LogTail:
             self._held_events = {
                 s: r for s, r in self._held_events.items() if s > self.last_sequence
             }
-
-    def _buffer(self, recorded: RecordedEvent) -> None:
-        owner = recorded.event_subject.owner
-        self._buffered_events.append(recorded)
-        self._buffered_bytes += len(recorded.data)
-        self._buffered_by_owner.setdefault(owner, deque()).append(recorded)
-        while (
-            len(self._buffered_events) > MAX_BUFFERED_EVENTS
-            or self._buffered_bytes > MAX_BUFFERED_BYTES
-        ):
-            self._evict_oldest()
-
-    def _evict_oldest(self) -> None:
-        oldest = self._buffered_events.popleft()
-        self._buffered_bytes -= len(oldest.data)
-        self.last_evicted_sequence = oldest.sequence
-        owner = oldest.event_subject.owner
-        self._buffered_by_owner[owner].popleft()
-        if not self._buffered_by_owner[owner]:
-            del self._buffered_by_owner[owner]
 
     async def _repair(self) -> None:
         """Read the missing events until none are missing."""
@@ -294,7 +258,3 @@ class LogTail:
         the log is empty; otherwise the next check decides."""
         if bounds.first > bounds.last:
             self._reset(bounds)
-
-
-def _sequence(recorded: RecordedEvent) -> int:
-    return recorded.sequence

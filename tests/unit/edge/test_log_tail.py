@@ -16,9 +16,12 @@ from tapewire.log import (
     Subscription,
     new_id,
 )
+from tapewire.log.erasures import make_erasure
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryServer
 from tapewire_services.edge.ingest import log_tail as module
+from tapewire_services.edge.ingest import tail_buffer
 from tapewire_services.edge.ingest.log_tail import LogTail
+from tests.harness.erasures import ERASED_AT
 from tests.harness.publishers import order_placed
 from tests.harness.waiting import wait_until
 
@@ -80,10 +83,7 @@ async def test_the_log_tail_starts_at_the_end_with_an_empty_buffer() -> None:
     following = LogTailHarness()
     await following.append(5)
     async with following:
-        assert (following.log_tail.last_sequence, following.log_tail.last_evicted_sequence) == (
-            5,
-            5,
-        )
+        assert following.log_tail.last_sequence == 5
         assert following.restarts == [("m1", 5)]
         assert following.log_tail.covers(5)
         assert not following.log_tail.covers(4)
@@ -102,14 +102,13 @@ async def test_received_events_are_buffered_by_owner() -> None:
 
 
 async def test_the_buffer_is_bounded_in_events(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_BUFFERED_EVENTS", 10)
+    monkeypatch.setattr(tail_buffer, "MAX_BUFFERED_EVENTS", 10)
 
     async with LogTailHarness() as following:
         await following.append(25)
         await following.append(5, owner="bob")
         await following.caught_up()
         log_tail = following.log_tail
-        assert log_tail.last_evicted_sequence == 20
         assert [r.sequence for r in log_tail.events_after(("alice",), 0)] == [21, 22, 23, 24, 25]
         assert log_tail.covers(20)
         assert not log_tail.covers(19)
@@ -119,14 +118,39 @@ async def test_the_buffer_is_bounded_in_events(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_the_buffer_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_BUFFERED_BYTES", 2000)
+    monkeypatch.setattr(tail_buffer, "MAX_BUFFERED_BYTES", 2000)
 
     async with LogTailHarness() as following:
         await following.append(50)
         await following.caught_up()
         buffered = following.log_tail.events_after(("alice",), 0)
         assert 0 < sum(len(recorded.data) for recorded in buffered) <= 2000
-        assert buffered[0].sequence == following.log_tail.last_evicted_sequence + 1
+        assert following.log_tail.covers(buffered[0].sequence - 1)
+        assert not following.log_tail.covers(buffered[0].sequence - 2)
+
+
+async def test_the_buffer_has_no_event_of_an_erased_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail_buffer, "MAX_BUFFERED_EVENTS", 10)
+
+    async with LogTailHarness() as following:
+        for owner in ("alice", "bob", "alice", "bob", "alice"):
+            await following.append(2, owner=owner)
+        await following.caught_up()
+        log_tail = following.log_tail
+        for _ in range(2):
+            log_tail.forget_user(make_erasure("e", "alice", ERASED_AT))
+        assert log_tail.events_after(("alice",), 0) == []
+        assert [r.sequence for r in log_tail.events_after(("alice", "bob"), 3)] == [4, 7, 8]
+        assert log_tail.covers(0)
+
+        await following.append(3)
+        await following.append(5, owner="bob")
+        await following.caught_up()
+        assert [r.sequence for r in log_tail.events_after(("alice",), 0)] == [11, 12, 13]
+        assert (log_tail.covers(4), log_tail.covers(3)) == (True, False)
+        await following.append(20, owner="bob")
+        await following.caught_up()
+        assert log_tail.events_after(("alice",), 0) == []
 
 
 @pytest.mark.parametrize(

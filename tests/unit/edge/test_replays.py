@@ -19,6 +19,7 @@ from tapewire.log import (
 )
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.runtime import Settings
+from tapewire_services.edge.delivery.close_reason import CloseReason
 from tapewire_services.edge.delivery.conflation import ValueSubscription
 from tapewire_services.edge.delivery.connection import Connection
 from tapewire_services.edge.delivery.connection_info import ConnectionInfo, StreamContent
@@ -26,6 +27,7 @@ from tapewire_services.edge.delivery.outbox import FlushClock, Outbox
 from tapewire_services.edge.delivery.replay import ReplayReader
 from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES
 from tapewire_services.edge.engine import Engine
+from tests.harness.erasures import append_erasure
 from tests.harness.golden_events import golden_event
 from tests.harness.simulated_edge import no_bars
 
@@ -125,6 +127,48 @@ async def test_a_notification_stream_starts_with_the_events_of_the_last_five_min
         ("alert:new", "a2"), ("alert:new", "a3"), ("alert:new", "a4"), ("checkpoint", None),
     ]  # fmt: skip
     assert bounds.last == 5
+
+
+async def test_a_stream_of_an_erased_user_starts_without_what_the_edge_remembers() -> None:
+    """The events are in the buffer of its log tail, also one that was stored after the erasure."""
+    clock = Clock()
+    server = MemoryServer(clock)
+    log = MemoryEventLog(server)
+    engine = engine_of(server, log, clock)
+    tail_task = asyncio.create_task(engine.log_tail.run())
+    await engine.log_tail.ready.wait()
+    await alert(log, 1)
+    await append_erasure(log, "alice")
+    await alert(log, 2)
+    await append_erasure(log, "alice")
+    await asyncio.sleep(60)
+    assert engine.log_tail.covers(0)
+    alerts, snapshots = connection("alerts"), engine.stream_service.parts.snapshots
+    server.remove_user("alice")
+    snapshot, _ = await snapshots.read_snapshot(alerts, alerts.interest)
+    tail_task.cancel()
+    assert [name for name, _ in snapshot] == ["checkpoint"]
+
+
+async def test_the_streams_of_an_erased_user_end() -> None:
+    """A gateway, or a bearer token, has let the user in: no session can be revoked."""
+    clock = Clock()
+    server = MemoryServer(clock)
+    log = MemoryEventLog(server)
+    engine = engine_of(server, log, clock)
+    tail_task = asyncio.create_task(engine.log_tail.run())
+    await engine.log_tail.ready.wait()
+    made = [connection(name, owner) for name in ("alerts", "trading") for owner in ("alice", "bob")]
+    for one in made:
+        engine.hub.add(one)
+    await append_erasure(log, "alice")
+    await asyncio.sleep(1)
+    tail_task.cancel()
+    revoked = CloseReason.REVOKED
+    assert [one.close_reason for one in made] == [revoked, None, revoked, None]
+    for one in made:
+        if one.info.owner == "alice":
+            assert b'"reason":"revoked"' in await one.outbox.next_chunk()
 
 
 async def test_concurrent_reads_of_the_log_are_limited_and_all_complete() -> None:

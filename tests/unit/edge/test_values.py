@@ -23,6 +23,7 @@ from tapewire_services.edge.delivery.connection_info import ConnectionInfo, Stre
 from tapewire_services.edge.delivery.outbox import FlushClock, Outbox
 from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES
 from tapewire_services.edge.engine import Engine
+from tests.harness.erasures import append_erasure
 from tests.harness.simulated_edge import no_bars
 
 
@@ -153,6 +154,28 @@ async def test_a_users_own_value_replaces_the_public_value(harness: ValueHarness
     with harness.subscribe(alice), harness.subscribe(bob):
         assert await waits(alice, 1) == [2]
         assert await waits(bob, 1) == [1]
+
+
+async def test_the_values_of_an_erased_user_are_shown_no_more(harness: ValueHarness) -> None:
+    tail_task = asyncio.create_task(harness.engine.log_tail.run())
+    await harness.engine.log_tail.ready.wait()
+    await harness.put("alice", 1)
+    await harness.put("bob", 2)
+    before = harness.connection("alice", RATE)
+    with harness.subscribe(before):
+        assert await waits(before, 1) == [1]
+        await harness.put("alice", 3)
+        await append_erasure(MemoryEventLog(harness.server), "alice")
+        await asyncio.sleep(0.01)
+    await harness.values.pop(str(ValueKey("alice", RATE, "x")))
+    alice, bob = harness.connection("alice", RATE), harness.connection("bob", RATE)
+    with harness.subscribe(alice), harness.subscribe(bob):
+        assert await waits(bob, 1) == [2]
+        await asyncio.sleep(0.01)
+        assert await read_values(alice) == []
+        await harness.put("alice", 3)
+        assert await waits(alice, 1) == [3]
+    tail_task.cancel()
 
 
 async def test_an_unreadable_value_is_skipped(harness: ValueHarness) -> None:
