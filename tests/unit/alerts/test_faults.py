@@ -12,11 +12,13 @@ import pytest
 from tapewire.events import RuleKind
 from tapewire.log import CommandHandler, new_id
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryServer
-from tapewire_services.alerts.armed_rule_index import ArmedRuleIndex
+from tapewire.runtime.contracts.alerts import CreateRule
+from tapewire_services.alerts.armed_rule_index import RULES_FILTER, ArmedRuleIndex
 from tapewire_services.alerts.domain import notifications
 from tapewire_services.alerts.domain.armed_rules import ArmedRule, ArmedRulesProjection
 from tapewire_services.alerts.price_monitor import SAVE_INTERVAL_SECONDS, PriceMonitor
 from tests.harness import virtual_time, waiting
+from tests.harness.erasures import append_erasure, held_pages
 from tests.unit.alerts.harness import (
     AlertsEnvironment,
     AlertsLogSummary,
@@ -34,7 +36,7 @@ from tests.unit.alerts.random_scenario import (
     run_random_scenario,
     run_without_faults,
 )
-from tests.unit.alerts.spec import order_rejected
+from tests.unit.alerts.spec import USER, order_rejected
 
 pytestmark = pytest.mark.virtual_time
 
@@ -255,3 +257,39 @@ def test_the_comparison_detects_planted_faults(
         )
 
     assert any(differs(seed) for seed in range(40))
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        create_rule_request(price="105"),
+        create_rule_request(RuleKind.PERCENT_MOVE, percent="5", window_seconds=600),
+    ],
+)
+async def test_a_rule_that_was_triggered_after_the_erasure_of_its_user_is_forgotten(
+    request_: CreateRule, is_removed: bool
+) -> None:
+    """Its trigger is removed before the index of armed rules has read it, or not."""
+    server = MemoryServer()
+    environment, process = AlertsEnvironment(server), await AlertsProcess(server).start()
+    await environment.publish_price("100")
+    await process.create_rule(request_)
+    await asyncio.sleep(1)
+    with held_pages(process.log, RULES_FILTER):
+        await append_erasure(process.log, USER)
+        await environment.publish_price("106")
+        await environment.wait_for_log("triggered", lambda seen: seen.alerts)
+        await asyncio.sleep(1)
+        if is_removed:
+            server.remove_user(USER)
+    await asyncio.sleep(5)
+    before = (await process.log.bounds()).last
+    for price in ("100", "120"):
+        await environment.publish_price(price)
+        await asyncio.sleep(5)
+    assert (await process.log.bounds()).last == before
+    assert process.price_monitor.pending_count == 0
+    assert process.price_monitor._evaluator._armed_by_id == {}
+    process.raise_task_errors()
+    await process.kill()
