@@ -306,6 +306,37 @@ async def test_a_service_that_stores_events_faster_than_they_are_removed_reads_a
     assert await entries.log.last_sequence(pattern(owner=GONE)) == 0
 
 
+async def test_a_service_that_has_read_an_event_after_the_erasure_reads_another_erasure(
+    connection: NatsConnection, entries: Entries
+) -> None:
+    """It goes on to store valuations, and the event that they result from is removed."""
+    driver, is_removing = EventLogDriver(connection), asyncio.Event()
+
+    async def read_erasures() -> int:
+        erasures = await read_events(entries.log, pattern(owner=EVERYBODY, domain="trades"))
+        return erasures[-1].sequence if erasures else 0
+
+    async def store_events_then_valuations() -> None:
+        number = 0
+        while not is_removing.is_set():
+            number += 1
+            await driver.append(GONE, *orders_placed(1, f"late-{number}"))
+        forgotten_at = await read_erasures()
+        while await read_erasures() == forgotten_at:
+            await entries.valuations.put(f"{GONE}.IBM", b"1")
+            await asyncio.sleep(0.05)
+
+    def on_progress(line: str) -> None:
+        if line.startswith("removing events"):
+            is_removing.set()
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        tasks.create_task(store_events_then_valuations())
+        erasing = tasks.create_task(erase_user(connection, GONE, on_progress=on_progress))
+    assert erasing.result().rounds == 2
+    assert (await entries.valuations.get_all()).keys() == {f"{STAYS}.IBM"}
+
+
 async def test_a_user_who_returns_is_known_by_new_events_only(
     connection: NatsConnection, entries: Entries
 ) -> None:

@@ -5,8 +5,8 @@
    left of their state; the erasure waits for these checkpoints.
 3. The user's events are overwritten in their files, and the user's messages in other streams
    removed.
-4. A service that was acting for the user may have stored something meanwhile. If anything is found
-   within `QUIET_SECONDS`, the erasure goes back to step 2.
+4. A service that was acting for the user may have stored something meanwhile. If an event was
+   found after the erasure, or anything within `QUIET_SECONDS`, this begins again with step 1.
 5. Messages that were replaced earlier are removed from the files too.
 
 It can be interrupted at any time and run again. Start at `erase_user`.
@@ -126,30 +126,36 @@ class _Erasure:
         """Remove everything in rounds, until nothing appears; the number of rounds."""
         for number in range(1, MAX_ROUNDS + 1):
             await self._stores.revoke_sessions()
-            await self._have_services_forget()
-            await self._remove_events()
-            while True:
-                self._removed.update(await self._stores.remove())
-                self._removed["states"] += await self._stores.remove_from_states()
-                found = await self._watch()
-                if found == "events":
-                    break
-                if found is None:
-                    return number
-            self._on_progress("a service stored further events of the user")
+            erased_at = await self._have_services_forget()
+            # Who has read an event that follows the erasure knows the user again.
+            if await self._remove_events() < erased_at and await self._remove_others():
+                return number
+            self._on_progress("a service stored something of the user after the erasure")
         raise ErasureIncomplete(
-            f"the user remains active: {MAX_ROUNDS} times further events were stored. Keep the "
+            f"the user remains active: {MAX_ROUNDS} times something was stored again. Keep the "
             "user from signing in, then run the command again"
         )
 
-    async def _have_services_forget(self) -> None:
-        """Append the erasure until nothing of the user follows it. A command that was in progress
-        may be stored after it, and the strategy that it is about goes on, for example."""
+    async def _have_services_forget(self) -> int:
+        """Append the erasure until nothing of the user follows it, as a command that was in
+        progress may. Returns the sequence of the last one."""
         for _ in range(MAX_REPETITIONS):
             sequence = await self._append_erasure()
             await asyncio.sleep(SETTLE_SECONDS)
             if await self._log.last_sequence(self._filter) < sequence:
-                return
+                break
+        return sequence
+
+    async def _remove_others(self) -> bool:
+        """Remove what is stored beside the events, until nothing appears. Returns whether nothing
+        does, and no event either."""
+        for _ in range(MAX_REPETITIONS):
+            self._removed.update(await self._stores.remove())
+            self._removed["states"] += await self._stores.remove_from_states()
+            found = await self._watch()
+            if found != "others":
+                return found is None
+        return False
 
     async def _append_erasure(self) -> int:
         """Append the erasure, and wait until all shared checkpoints cover it. Its sequence."""
@@ -173,10 +179,11 @@ class _Erasure:
         self._on_progress(f"not up to date, but without the user: {', '.join(sorted(stale))}")
         return first
 
-    async def _remove_events(self) -> None:
+    async def _remove_events(self) -> int:
         """Overwrite the user's present events, page by page, each after it was recorded as removed.
         One after the other: the server rewrites a file for each, and stores nothing meanwhile.
-        Whoever stores further events must read another erasure before these are removed."""
+        Whoever stores further events must read another erasure before these are removed. Returns
+        the sequence of the last one, 0 for none."""
         last = await self._log.last_sequence(self._filter)
         while True:
             page = await stream_reads.read_page(
@@ -189,7 +196,7 @@ class _Erasure:
             )
             sequences = [int((one.headers or {})["Nats-Sequence"]) for one in page.messages]
             if not sequences or sequences[0] > last:
-                return
+                return last
             left = [sequence for sequence in sequences if sequence not in self._sequences]
             if not left:  # a replica lags
                 await asyncio.sleep(POLL_SECONDS)
