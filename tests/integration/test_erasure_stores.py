@@ -33,6 +33,7 @@ from tapewire.log.jetstream.failed_events import JetStreamFailedEventStore
 from tapewire.log.jetstream.journal_admin import find_recorded_losses
 from tapewire.log.jetstream.streams import MARKET, SESSIONS, TICKETS, VIEWS
 from tapewire.log.jetstream.user_erasure import MAX_REPETITIONS, erase_user
+from tapewire.runtime.agents.monitor import CHECKPOINT_NAME as AGENTS_CHECKPOINT
 from tapewire.views import OrdersView
 from tapewire_services.edge.auth.sessions import Session, SessionStore, jwt_session_key
 from tapewire_services.edge.auth.tickets import TicketStore
@@ -335,6 +336,20 @@ async def test_a_service_that_has_read_an_event_after_the_erasure_reads_another_
         erasing = tasks.create_task(erase_user(connection, GONE, on_progress=on_progress))
     assert erasing.result().rounds == 2
     assert (await entries.valuations.get_all()).keys() == {f"{STAYS}.IBM"}
+
+
+async def test_the_checkpoint_of_agents_which_no_erasure_reaches_is_not_waited_for(
+    server: LocalNatsServer, entries: Entries
+) -> None:
+    """It delayed each erasure by the whole waiting time, during which the user went on."""
+    epoch = (await entries.log.bounds()).epoch
+    key = f"{EVERYBODY}.{AGENTS_CHECKPOINT}"
+    await write_checkpoint(entries.views, key, epoch=epoch, as_of=1, state=b"[]")
+    command = ("journal", "erase", "--user", GONE, "--nats", server.url)
+    code, output = await asyncio.to_thread(run_command, *command)
+    assert code == 0, output
+    assert "not up to date" not in output
+    assert await entries.views.get(key) is not None
 
 
 async def test_a_user_who_returns_is_known_by_new_events_only(

@@ -23,6 +23,7 @@ from tapewire.log.jetstream.user_erasure import (
     erase_user,
 )
 from tapewire.runtime import Settings
+from tapewire.runtime.agents.monitor import CHECKPOINT_NAME as AGENTS_CHECKPOINT
 from tapewire.verify.checkpoints import VIEW_TYPES
 
 T = TypeVar("T")
@@ -81,7 +82,7 @@ def erase_command(
             return await erase_user(
                 connection,
                 user,
-                ignored_checkpoints=VIEW_TYPES,
+                ignored_checkpoints=(*VIEW_TYPES, AGENTS_CHECKPOINT),
                 wait_seconds=wait_seconds,
                 on_progress=ProgressPrinter(),
             )
