@@ -132,9 +132,9 @@ def test_the_day_contains_all_kinds_of_events_and_kills(day_runs: DayRuns) -> No
         "order.triggered.v1": 0.2,
         "order.replaced.v1": 0.2,
         "strategy.take_profit_executed.v1": 0.1,
-        "strategy.closing.v1": 0.04,
     }
     assert not {tag: tags[tag] for tag, rate in least.items() if tags[tag] < rate * size.step_count}
+    assert tags["strategy.closing.v1"], "no strategy with a position was stopped to close it"
     parts = [
         event.order.order_id
         for event in (recorded.event for recorded in outcome.events)
