@@ -57,7 +57,7 @@ class StrategiesStack:
             **{key: value for key, value in os.environ.items() if not key.startswith("TAPEWIRE_")},
             "TAPEWIRE_NATS_URL": self._broker.url,
             "TAPEWIRE_SPEED": speed,
-            "TAPEWIRE_FEED_SYMBOLS": "IBM,SPY",
+            "TAPEWIRE_FEED_SYMBOLS": "AIG,IBM,SPY",
             "TAPEWIRE_INSTANCE": name,
         }
         self._ready[name], writing = os.pipe()
@@ -189,7 +189,7 @@ async def test_another_process_takes_over_and_places_no_order_twice(
     fixed = StopLoss(kind=StopLossKind.FIXED, percent=Decimal("0.01"))
     ids = [
         await client.create_strategy(MovingAverageCrossover(fast=2, slow=4), symbol="IBM"),
-        await client.create_strategy(Breakout(window=3), stop=trailing, symbol="IBM"),
+        await client.create_strategy(Breakout(window=3), stop=trailing, symbol="AIG"),
         await client.create_strategy(Breakout(window=2), stop=fixed, symbol="SPY"),
     ]
     seen = await client.wait_for_log(
