@@ -82,9 +82,7 @@ class PaperBroker(Broker):
         self._waiting = WaitingMonitor(self._book, self._is_stale)
         self._waiting_changes_in_progress = 0
         self._has_waiting_orders = asyncio.Event()
-        self._work_queue: asyncio.Queue[
-            OpenOrder | PendingExecution | PendingChange | WaitingChange
-        ] = asyncio.Queue()
+        self._work_queue: asyncio.Queue[WorkItem] = asyncio.Queue()
         self._in_progress_count = 0
 
     @property

@@ -33,7 +33,7 @@ class OrderHistory(HistoryView[Order]):
             return None
         order = event.order
         is_new, is_final = isinstance(event, OrderPlaced), not order.status.is_open
-        return HistoryChange(order, key=order.order_id, is_new=is_new, is_final=is_final)
+        return HistoryChange(order, key=cls.key_of(order), is_new=is_new, is_final=is_final)
 
     @classmethod
     def key_of(cls, row: Order) -> str:
@@ -65,7 +65,7 @@ class StrategyHistory(HistoryView[Strategy]):
         if not isinstance(event, StrategyEvent):
             return None
         strategy, is_new = event.strategy, isinstance(event, StrategyCreated)
-        return HistoryChange(strategy, key=strategy.strategy_id, is_new=is_new, is_final=False)
+        return HistoryChange(strategy, key=cls.key_of(strategy), is_new=is_new, is_final=False)
 
     @classmethod
     def key_of(cls, row: Strategy) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from tapewire_services.edge.delivery.conflation import ConflationGroup
+from tapewire_services.edge.delivery.compression import SharedChunk
+from tapewire_services.edge.delivery.conflation import MIN_SHARING_READERS, ConflationGroup
 from tapewire_services.edge.delivery.outbox import (
     BURST_WRITES,
     FlushClock,
@@ -335,6 +336,27 @@ def busying(values: ValueFeed, takes: float) -> list[float]:
 
 
 class TestConflationGroups:
+    @pytest.mark.parametrize(
+        ("reader_count", "is_shared"),
+        [(1, False), (MIN_SHARING_READERS - 1, False), (MIN_SHARING_READERS, True), (50, True)],
+    )
+    async def test_only_the_chunks_of_many_readers_are_compressed_for_all(
+        self, reader_count: int, is_shared: bool
+    ) -> None:
+        """The compressor of a group takes 30 KB, which few readers save nothing with."""
+        offered = list[object]()
+
+        class Noting(Outbox):
+            def offer_chunk(self, _group: object, chunk: bytes, _keys: object) -> None:
+                offered.append(chunk)
+
+        values = ValueFeed()
+        for _ in range(reader_count):
+            values.group.outboxes.add(Noting(FlushClock(WINDOW), 100, 10_000))
+        values.change("A", 1)
+        await asyncio.sleep(1)
+        assert [isinstance(chunk, SharedChunk) for chunk in offered] == [is_shared] * reader_count
+
     async def test_the_first_value_is_delivered_at_once(self) -> None:
         chunks: TimedChunks = []
         values = ValueFeed()

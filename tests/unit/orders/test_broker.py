@@ -34,6 +34,7 @@ from tapewire_services.orders.broker_reporter import BrokerReporter
 from tapewire_services.orders.broker_runner import CHECKPOINT_NAME, ORDERS_FILTER
 from tapewire_services.orders.domain.commands import Command
 from tapewire_services.orders.domain.open_orders import OpenOrders
+from tapewire_services.orders.domain.order_book import OrderBook
 from tapewire_services.orders.domain.order_state import State
 from tapewire_services.orders.paper_broker import PaperBroker
 from tests.harness.erasures import append_erasure, held_pages
@@ -87,6 +88,34 @@ async def test_a_market_order_is_accepted_and_filled_at_the_ask(
     ]
     assert {recorded.metadata.correlation for recorded in seen.events} == {"c"}
     assert seen.orders[placed.order.order_id].filled_avg_price == Decimal(100)
+    await process.kill()
+
+
+async def test_the_broker_looks_for_executions_only_while_an_order_rests(
+    server: MemoryServer, feed: QuoteSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every event of an order reaches the broker again, and an offer that was executed in part is
+    followed on; neither has anything to search for."""
+    resting_counts = list[int]()
+    match_orders = OrderBook.match_orders
+
+    def noting_match_orders(book: OrderBook, symbol: str, *, is_stale: bool) -> object:
+        market = book._markets[symbol]
+        sides = (market.asks.priority_keys, market.bids.priority_keys)
+        resting_counts.append(sum(map(len, sides)) + len(market.stops))
+        return match_orders(book, symbol, is_stale=is_stale)
+
+    monkeypatch.setattr(OrderBook, "match_orders", noting_match_orders)
+    await feed.publish_quote("99", "100", "100")
+    process = await OrdersProcess(server).start()
+    for number in range(1, 4):
+        await process.place_order(place_request("10"))
+        await asyncio.sleep(1)
+        seen = await wait_for_log(server, "filled", lambda seen: not seen.open_orders())
+        assert order_statuses(seen) == ["filled 10"] * number
+    await feed.publish_quote("99", "101", "100")
+    await asyncio.sleep(1)
+    assert resting_counts == [1, 1, 1]
     await process.kill()
 
 
