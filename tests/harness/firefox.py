@@ -262,10 +262,10 @@ class FirefoxTab:
 
     async def screenshot(self, path: Path) -> None:
         """Write a PNG of the viewport."""
-        taken = await self.browser.command(
+        image = await self.browser.command(
             "browsingContext.captureScreenshot", context=self.context
         )
-        path.write_bytes(base64.b64decode(taken["data"]))
+        path.write_bytes(base64.b64decode(image["data"]))
 
     async def resize(self, width: int, height: int) -> None:
         """Set the size of the viewport in CSS pixels."""
