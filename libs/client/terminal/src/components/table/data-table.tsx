@@ -1,0 +1,169 @@
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { useCallback, useEffect, useEffectEvent, useRef, useState, type KeyboardEvent } from "react";
+
+import { fittingColumns, targetIndex } from "./order.js";
+import { Row } from "./row.js";
+import { TableHead } from "./table-head.js";
+import type { DataTableProps } from "./types.js";
+import { useSortedKeys } from "./use-sorted-keys.js";
+
+const OVERSCAN = 6;
+/** Rows from the end at which older ones are loaded. */
+const END_DISTANCE = 10;
+const ROW_HEIGHT = { comfortable: 34, compact: 26 };
+const TALL_ROW_HEIGHT = 64;
+
+/**
+ * A table of any length. Only rows on the screen are in the document; screen readers get the whole
+ * size by aria-rowcount and aria-rowindex.
+ *
+ * Keys: arrows, Home, End, Page Up and Page Down move the current row; Enter acts; arrow right goes to
+ * the buttons of the row and arrow left back; Space selects. Headers sort, and the sort is remembered.
+ */
+export function DataTable<T>(props: DataTableProps<T>) {
+  const { id, columns, rowKeys, getRow, onAction, onSelect, onRowKey, selectedKey = null, hasTallRows = false } = props;
+  const scroller = useRef<HTMLDivElement>(null);
+  const width = useWidth(scroller);
+  const shown = fittingColumns(columns, width);
+  const { keys, sort, toggleSort } = useSortedKeys(props, scroller);
+  const [currentKey, setCurrentKey] = useState<string | null>(null);
+  const rowHeight = hasTallRows ? TALL_ROW_HEIGHT : ROW_HEIGHT[document.documentElement.dataset.density === "compact" ? "compact" : "comfortable"];
+
+  const virtualizer = useVirtualizer({
+    count: keys.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => rowHeight,
+    getItemKey: (index) => keys[index]!,
+    overscan: OVERSCAN,
+  });
+  const items = virtualizer.getVirtualItems();
+  const isCurrentThere = currentKey !== null && keys.includes(currentKey);
+  const tabKey = isCurrentThere ? currentKey : (selectedKey !== null && keys.includes(selectedKey) ? selectedKey : keys[0]);
+
+  const lastIndex = items.at(-1)?.index ?? 0;
+  const reachEnd = useEffectEvent(() => props.onEndReached?.());
+  useEffect(() => {
+    if (keys.length > 0 && lastIndex >= keys.length - END_DISTANCE) reachEnd();
+  }, [lastIndex, keys.length]);
+
+  /** Focus a row that may not be in the document yet. */
+  const focusRow = useCallback((index: number) => {
+    const key = virtualizer.options.getItemKey(index) as string;
+    setCurrentKey(key);
+    virtualizer.scrollToIndex(index);
+    const focus = (triesLeft: number) => {
+      const row = scroller.current?.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`);
+      if (row) row.focus({ preventScroll: true });
+      else if (triesLeft > 0) requestAnimationFrame(() => focus(triesLeft - 1));
+    };
+    requestAnimationFrame(() => focus(10));
+  }, [virtualizer]);
+
+  const handleKey = useEventCallback((key: string, event: KeyboardEvent<HTMLElement>) => {
+    const row = event.currentTarget;
+    const isOnRow = event.target === row;
+    if (isOnRow && onRowKey?.(key, event)) return event.preventDefault();
+    const page = Math.max(1, Math.floor((scroller.current?.clientHeight ?? 0) / rowHeight) - 2);
+    const target = event.altKey || event.ctrlKey || event.metaKey ? null : targetIndex(event.key, keys.indexOf(key), keys.length, page);
+    if (target !== null && (isOnRow || event.target instanceof HTMLButtonElement)) {
+      event.preventDefault();
+      focusRow(target);
+    } else if (event.key === "ArrowRight" || event.key === "ArrowLeft") {
+      if (moveInRow(row, event.key === "ArrowRight" ? 1 : -1)) event.preventDefault();
+    } else if (isOnRow && event.key === "Enter") {
+      event.preventDefault();
+      onSelect?.(key);
+      onAction?.(key);
+    } else if (isOnRow && event.key === " ") {
+      event.preventDefault();
+      onSelect?.(key);
+    }
+  });
+  const press = useEventCallback((key: string) => onSelect?.(key));
+  const doublePress = useEventCallback((key: string) => onAction?.(key));
+  const readRow = props.useRow ?? getRow;
+
+  return (
+    <div className="table-scroller" ref={scroller}>
+      <table
+        role="grid"
+        className="table"
+        aria-labelledby={props.labelledBy}
+        aria-label={props.label}
+        aria-rowcount={(props.totalRows ?? rowKeys.length) + 1}
+        aria-colcount={shown.length}
+        data-table={id}
+        hidden={keys.length === 0}
+        style={{ "--columns": shown.map(({ minWidth, grow = 1 }) => grow === 0 ? `${minWidth}px` : `minmax(${minWidth}px, ${grow}fr)`).join(" ") } as React.CSSProperties}
+      >
+        <TableHead columns={shown} sort={sort} onSort={toggleSort} onLeave={() => keys.length > 0 && focusRow(Math.max(0, keys.indexOf(tabKey ?? "")))} />
+        <tbody role="rowgroup" className="table-body" style={{ height: virtualizer.getTotalSize() }}>
+          {items.map((item) => {
+            const key = keys[item.index]!;
+            return (
+              <Row
+                key={key}
+                rowKey={key}
+                index={item.index}
+                columns={shown}
+                useRow={readRow}
+                style={rowStyle(item.start, hasTallRows ? undefined : rowHeight)}
+                isCurrent={key === tabKey}
+                isSelected={key === selectedKey}
+                isSelectable={onSelect !== undefined}
+                rowAttributes={props.rowAttributes}
+                measure={hasTallRows ? virtualizer.measureElement : undefined}
+                onFocusRow={setCurrentKey}
+                onPress={press}
+                onDoublePress={doublePress}
+                onKey={handleKey}
+              />
+            );
+          })}
+        </tbody>
+      </table>
+      {keys.length === 0 && props.empty}
+    </div>
+  );
+}
+
+const styles = new Map<string, React.CSSProperties>();
+
+/** The same object for the same place, so that a row does not render again when others move. */
+function rowStyle(start: number, height: number | undefined): React.CSSProperties {
+  const name = `${start}/${height}`;
+  let style = styles.get(name);
+  if (!style) {
+    if (styles.size > 20_000) styles.clear();
+    style = { transform: `translateY(${start}px)`, ...(height === undefined ? undefined : { height }) };
+    styles.set(name, style);
+  }
+  return style;
+}
+
+/** Move the focus among the row and its buttons. */
+function moveInRow(row: HTMLElement, step: 1 | -1): boolean {
+  const stops = [row, ...row.querySelectorAll<HTMLElement>("button:not(:disabled), a[href], input:not(:disabled)")];
+  const next = stops[stops.indexOf(document.activeElement as HTMLElement) + step];
+  next?.focus();
+  return next !== undefined;
+}
+
+function useWidth(ref: React.RefObject<HTMLElement | null>): number {
+  const [width, setWidth] = useState(Infinity);
+  useEffect(() => {
+    const observer = new ResizeObserver(([entry]) => setWidth(entry!.contentRect.width));
+    observer.observe(ref.current!);
+    return () => observer.disconnect();
+  }, [ref]);
+  return width;
+}
+
+/** A stable function that calls the newest `callback`. */
+function useEventCallback<A extends unknown[]>(callback: (...args: A) => unknown): (...args: A) => void {
+  const newest = useRef(callback);
+  useEffect(() => {
+    newest.current = callback;
+  });
+  return useCallback((...args: A) => void newest.current(...args), []);
+}
