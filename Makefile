@@ -204,12 +204,15 @@ mutation: setup ## Mutants of the pure parts that no unit test notices (ARGS='ta
 	@cd $(MUTATION) && export PYTHONPATH=$(abspath $(VENV))/mutmut PYTHON=$(abspath $(PY)) && \
 		"$$PYTHON" -m mutmut run $(ARGS) && { "$$PYTHON" -m mutmut results | grep -v "not checked$$" || true; }
 
+CLIENT_TYPES := libs/client/packages/client/src/generated/types.ts
 .PHONY: protocol
-protocol: setup ## Write docs/events.md and docs/asyncapi.json, all events and requests, from the code
+protocol: setup ## Write docs/events.md, docs/asyncapi.json and the client's types, from the code
 	@$(BIN)/tapewire protocol --package tapewire > docs/.events.md
 	@$(BIN)/tapewire protocol --package tapewire --asyncapi > docs/.asyncapi.json
+	@$(BIN)/tapewire protocol --typescript > $(CLIENT_TYPES).new
 	@mv docs/.events.md docs/events.md
 	@mv docs/.asyncapi.json docs/asyncapi.json
+	@mv $(CLIENT_TYPES).new $(CLIENT_TYPES)
 
 .PHONY: container-test
 container-test: setup ## The log's contract against a NATS container (needs a Docker engine)

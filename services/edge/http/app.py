@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanKind
 from tapewire.runtime import correlated, ensure_correlation_id, telemetry
 from tapewire_services.edge.auth import API_PREFLIGHT_HEADERS, cors_headers
 from tapewire_services.edge.delivery.stream_routes import StreamRoute
-from tapewire_services.edge.http.api_docs import HtmlRenderPlugin
+from tapewire_services.edge.http.api_document import document_config
 from tapewire_services.edge.http.controllers import (
     CONTROLLERS,
     ControllerContext,
@@ -29,18 +29,12 @@ from tapewire_services.edge.http.errors import handle_exception
 from tapewire_services.edge.http.pages import page_handlers
 from tapewire_services.edge.http.responses import JsonResponse
 from tapewire_services.edge.http.routing import StreamRouter
-from tapewire_services.edge.http.schema import DecimalSchemaPlugin, SharedComponents
+from tapewire_services.edge.http.schema import DecimalSchemaPlugin
 from tapewire_services.edge.http.security_middleware import SecurityMiddleware
-from tapewire_services.edge.http.stream_docs import ConfigWithStreams
 from tapewire_services.edge.http.streams import StreamHandler
 
 MAX_BODY_BYTES = 64 * 1024
 """A larger request body is rejected with 413."""
-
-API_DESCRIPTION = (
-    "Every call takes an `X-Correlation-ID` or makes one, and answers with it. "
-    "Errors have one shape, `Problem`."
-)
 
 
 def create_app(
@@ -50,16 +44,6 @@ def create_app(
 ) -> ASGIApp:
     """The application, by the settings of `context`."""
     settings = context.settings
-    document_config = ConfigWithStreams(
-        title="Tapewire",
-        version="0.1.0",
-        path="/docs",
-        description=API_DESCRIPTION,
-        components=SharedComponents(),
-        render_plugins=[HtmlRenderPlugin()],
-        use_handler_docstrings=True,
-    )
-    document_config.stream_routes = stream_routes
     rest = Litestar(
         [*CONTROLLERS, *page_handlers()],
         dependencies=build_dependencies(context),
@@ -69,7 +53,7 @@ def create_app(
         response_class=JsonResponse,
         plugins=[DecimalSchemaPlugin()],
         request_max_body_size=MAX_BODY_BYTES,
-        openapi_config=document_config,
+        openapi_config=document_config(stream_routes),
         logging_config=None,
     )
     return SecurityMiddleware(StreamRouter(stream_handler, stream_routes, rest), settings)
