@@ -3,7 +3,7 @@ import { defineConfig } from "vite";
 
 export default defineConfig({
   plugins: [react()],
-  resolve: { conditions: ["source", "module", "browser", "development|production"] },
+  resolve: { conditions: ["tapewire-source", "module", "browser", "development|production"] },
   build: {
     outDir: "../../../services/edge/web/dist",
     emptyOutDir: true,

@@ -1,0 +1,151 @@
+import type { Quote } from "@tapewire/client";
+import { useConnection, useKeyed, useSession, useSymbols, useTapewire } from "@tapewire/react";
+import { useCallback, useEffect, useMemo, useRef, type KeyboardEvent } from "react";
+
+import { useStoredState } from "../../app/stored-state.js";
+import { useTerminal } from "../../app/terminal-context.js";
+import { Change, DataTable, EmptyState, PanelToolbar, Percent, Price, Quantity, RowButton, type Column } from "../../components/index.js";
+import type { PanelProps } from "../registry.js";
+import { SparklineCell } from "./sparkline-cell.js";
+import { matchingSymbols } from "./symbol-filter.js";
+import { useWatchlist, type Watchlist } from "./use-watchlist.js";
+import "./watchlist.css";
+
+/** Live prices: all symbols, or the user's own, with search, sorting and a way into the ticket. */
+export default function WatchlistPanel({ headingId }: PanelProps) {
+  const client = useTapewire();
+  const terminal = useTerminal();
+  const symbols = useSymbols();
+  const watchlist = useWatchlist();
+  const isSignedIn = useSession().name === "signed-in";
+  const [query, setQuery] = useStoredState("watchlist.query", "");
+  const shown = useMemo(
+    () => matchingSymbols(watchlist.chosen ?? symbols, query),
+    [watchlist.chosen, symbols, query],
+  );
+  const columns = useMemo(() => columnsOf(watchlist, isSignedIn, terminal.openTicket), [watchlist, isSignedIn, terminal.openTicket]);
+  const getRow = useCallback((symbol: string) => client.prices.get(symbol), [client]);
+
+  function handleRowKey(symbol: string, event: KeyboardEvent): boolean {
+    if (event.altKey || event.ctrlKey || event.metaKey) return false;
+    if (event.key === "w") {
+      watchlist.toggle(symbol);
+      terminal.announce(`${symbol} ${watchlist.isChosen(symbol) ? "removed from" : "added to"} the watchlist`);
+      return true;
+    }
+    return false;
+  }
+
+  return (
+    <div className="watchlist">
+      <PanelToolbar label="Which symbols">
+        <input
+          type="search"
+          className="input"
+          aria-label="Filter symbols"
+          placeholder="Filter symbols"
+          value={query}
+          onChange={(event) => setQuery(event.target.value)}
+        />
+        {watchlist.chosen !== null && (
+          <button type="button" className="button small" onClick={watchlist.showAll}>
+            Show all symbols
+          </button>
+        )}
+      </PanelToolbar>
+      <DataTable<Quote>
+        id="watchlist"
+        labelledBy={headingId}
+        columns={columns}
+        rowKeys={shown}
+        getRow={getRow}
+        useRow={useRowQuote}
+        isLive
+        selectedKey={terminal.symbol}
+        onSelect={terminal.selectSymbol}
+        onAction={(symbol) => (isSignedIn ? terminal.openTicket({ symbol }) : terminal.openPanel("chart"))}
+        onRowKey={handleRowKey}
+        rowAttributes={rowAttributes}
+        empty={<NoPrices query={query} hasSymbols={symbols.length > 0} onClear={() => setQuery("")} />}
+      />
+    </div>
+  );
+}
+
+const useRowQuote = (symbol: string) => useKeyed(useTapewire().prices, symbol);
+
+const rowAttributes = (quote: Quote) => ({ "data-stale": quote.stale ? "true" : undefined });
+
+function columnsOf(
+  watchlist: Watchlist,
+  isSignedIn: boolean,
+  openTicket: (draft: { symbol: string; side: "buy" | "sell" }) => void,
+): Column<Quote>[] {
+  return [
+    { id: "symbol", header: "Symbol", isRowHeader: true, minWidth: 76, cell: (quote) => <SymbolCell quote={quote} />, sortValue: (quote) => quote.symbol },
+    { id: "trend", header: "", label: "Trend", minWidth: 80, grow: 0, priority: 5, cell: (_, symbol) => <SparklineCell symbol={symbol} /> },
+    { id: "price", header: "Price", align: "end", minWidth: 78, cell: (quote) => <FlashingPrice price={quote.price} />, sortValue: (quote) => quote.price, firstDirection: "descending" },
+    { id: "changePercent", header: "Change %", align: "end", minWidth: 84, priority: 1, cell: (quote) => <Percent value={quote.changePercent} />, sortValue: (quote) => quote.changePercent, firstDirection: "descending" },
+    { id: "bid", header: "Bid", align: "end", minWidth: 72, priority: 3, cell: (quote) => <Price value={quote.bid} /> },
+    { id: "ask", header: "Ask", align: "end", minWidth: 72, priority: 3, cell: (quote) => <Price value={quote.ask} /> },
+    { id: "change", header: "Change", align: "end", minWidth: 78, priority: 6, cell: (quote) => <Change value={quote.change} />, sortValue: (quote) => quote.change, firstDirection: "descending" },
+    { id: "volume", header: "Volume", align: "end", minWidth: 84, priority: 7, cell: (quote) => <Quantity value={quote.volume} />, sortValue: (quote) => quote.volume, firstDirection: "descending" },
+    {
+      id: "actions", header: "", label: "Actions", align: "end", minWidth: isSignedIn ? 116 : 34, grow: 0, priority: 2,
+      cell: (_, symbol) => (
+        <span className="row-actions">
+          {isSignedIn && <RowButton className="buy" onClick={() => openTicket({ symbol, side: "buy" })} aria-label={`Buy ${symbol}`}>Buy</RowButton>}
+          {isSignedIn && <RowButton className="sell" onClick={() => openTicket({ symbol, side: "sell" })} aria-label={`Sell ${symbol}`}>Sell</RowButton>}
+          <RowButton
+            className="star"
+            aria-pressed={watchlist.isChosen(symbol)}
+            aria-label={`${symbol} on the watchlist`}
+            title={watchlist.isChosen(symbol) ? "Remove from the watchlist" : "Add to the watchlist"}
+            onClick={() => watchlist.toggle(symbol)}
+          >
+            {watchlist.isChosen(symbol) ? "★" : "☆"}
+          </RowButton>
+        </span>
+      ),
+    },
+  ];
+}
+
+function SymbolCell({ quote }: { readonly quote: Quote }) {
+  return (
+    <span className="symbol-cell">
+      {quote.symbol}
+      {quote.stale && <span className="stale-mark" title="Nothing has confirmed this price for some seconds">stale</span>}
+    </span>
+  );
+}
+
+/** A price whose cell flashes for a moment when it moves, unless the user wants less motion. */
+function FlashingPrice({ price }: { readonly price: number }) {
+  const cell = useRef<HTMLSpanElement>(null);
+  const shown = useRef(price);
+  useEffect(() => {
+    const rise = price - shown.current;
+    shown.current = price;
+    if (rise === 0 || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    const wash = `var(--${rise > 0 ? "up" : "down"}-wash)`;
+    cell.current?.animate([{ backgroundColor: wash }, { backgroundColor: "transparent" }], { duration: 700, easing: "ease-out" });
+  }, [price]);
+  return (
+    <span ref={cell} className="flashing">
+      <Price value={price} />
+    </span>
+  );
+}
+
+function NoPrices({ query, hasSymbols, onClear }: { readonly query: string; readonly hasSymbols: boolean; readonly onClear: () => void }) {
+  const status = useConnection();
+  if (hasSymbols && query !== "") {
+    return <EmptyState title={`No symbol matches “${query}”`} action={{ label: "Show all symbols", onPress: onClear }} />;
+  }
+  if (hasSymbols) return <EmptyState title="None of your symbols has a price yet" />;
+  const text = status.name === "live"
+    ? "The server is connected, but no market data has arrived yet. `tapewire status` says which feed is running."
+    : "They appear as soon as the connection is live.";
+  return <EmptyState title="Waiting for the first prices" text={text} />;
+}
