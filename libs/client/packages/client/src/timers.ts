@@ -1,21 +1,16 @@
 /** Timers with names: scheduling a name again replaces its pending timer. */
 
-export class NamedTimers {
-  #clock;
-  /** @type {Map<string, any>} */
-  #pending = new Map();
+import type { Clock } from "./types.js";
 
-  /** @param {import("./inactivity-timeout.js").Clock} clock */
-  constructor(clock) {
+export class NamedTimers {
+  readonly #clock: Clock;
+  readonly #pending = new Map<string, unknown>();
+
+  constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /**
-   * @param {string} name
-   * @param {number} milliseconds
-   * @param {() => void} run
-   */
-  schedule(name, milliseconds, run) {
+  schedule(name: string, milliseconds: number, run: () => void): void {
     this.cancel(name);
     const timer = this.#clock.setTimeout(() => {
       this.#pending.delete(name);
@@ -24,8 +19,7 @@ export class NamedTimers {
     this.#pending.set(name, timer);
   }
 
-  /** @param {string[]} names */
-  cancel(...names) {
+  cancel(...names: string[]): void {
     for (const name of names) {
       this.#clock.clearTimeout(this.#pending.get(name));
       this.#pending.delete(name);

@@ -10,37 +10,57 @@ import { retryAfterMs } from "./delay.js";
 /** A call without a response after this, in milliseconds, is `Unreachable`. */
 export const CALL_TIMEOUT_MS = 10_000;
 
-/**
- * The body of every error of the edge.
- *
- * @typedef {object} ErrorBody
- * @property {string} error        the name of the status, "Unauthorized", or "account_changed"
- * @property {string} message      what is wrong, for people
- * @property {number} statusCode
- * @property {string=} path        the field that is wrong, "qty" (422 only)
- * @property {unknown=} value      what that field held, when small
- * @property {"not_done" | "unknown"=} outcome  what is known of a call that changes something (503)
- * @property {string=} idempotencyKey  repeats that call at most once, as the header Idempotency-Key
- */
+/** The body of every error of the edge. */
+export interface ErrorBody {
+  /** The name of the status, "Unauthorized", or "account_changed". */
+  readonly error: string;
+  /** What is wrong, for people. */
+  readonly message: string;
+  readonly statusCode: number;
+  /** The field that is wrong, "qty" (422 only). */
+  readonly path?: string | undefined;
+  /** What that field held, when small. */
+  readonly value?: unknown;
+  /** What is known of a call that changes something (503). */
+  readonly outcome?: "not_done" | "unknown" | undefined;
+  /** Repeats that call at most once, as the header Idempotency-Key. */
+  readonly idempotencyKey?: string | undefined;
+}
+
+export type Method = "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
+
+export interface CallSettings {
+  readonly fetch?: typeof globalThis.fetch | undefined;
+  readonly timeoutMs?: number | undefined;
+  /** The user whom the call is meant for; if another one is signed in, it fails (`isAccountChanged`). */
+  readonly user?: string | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** "same-origin" by default. */
+  readonly credentials?: RequestCredentials | undefined;
+}
 
 /**
  * The header that names the user whom a request is meant for. All tabs of a browser share one
  * session: when another user signs in in another tab, the server refuses the request.
  *
- * @param {string} [user]  without it, the request is for whoever is signed in
- * @returns {Record<string, string>}
+ * @param user  without it, the request is for whoever is signed in
  */
-export function userHeader(user) {
+export function userHeader(user?: string): Record<string, string> {
   return user === undefined ? {} : { "X-Tapewire-User": encodeURIComponent(user) };
 }
 
 /** The server answered with an error. */
 export class ApiError extends Error {
-  /**
-   * @param {ErrorBody} body
-   * @param {number | null} waitMs from `Retry-After`
-   */
-  constructor(body, waitMs) {
+  readonly error: string;
+  readonly statusCode: number;
+  readonly path: string | undefined;
+  readonly value: unknown;
+  readonly outcome: "not_done" | "unknown" | undefined;
+  readonly idempotencyKey: string | undefined;
+  readonly retryAfterMs: number | null;
+
+  /** @param waitMs  from `Retry-After` */
+  constructor(body: ErrorBody, waitMs: number | null) {
     super(body.message);
     this.name = "ApiError";
     this.error = body.error;
@@ -53,46 +73,38 @@ export class ApiError extends Error {
   }
 
   /** Whether the same call may succeed later, because the server is busy or unavailable. */
-  get transient() {
+  get transient(): boolean {
     return [408, 425, 429, 500, 502, 503, 504].includes(this.statusCode);
   }
 
   /** Whether the request was meant for another user than the one who is signed in now. */
-  get isAccountChanged() {
+  get isAccountChanged(): boolean {
     return this.statusCode === 409 && this.error === "account_changed";
   }
 
   /** The last segment of `path`: "qty" for "$.order.qty". */
-  get field() {
+  get field(): string | undefined {
     return this.path?.split(/[.[\]/]+/).filter(Boolean).pop();
   }
 }
 
 /** No response: the network or the server is down, or the call timed out. */
 export class Unreachable extends Error {
-  /**
-   * @param {string} url
-   * @param {unknown} cause
-   */
-  constructor(url, cause) {
+  readonly url: string;
+
+  constructor(url: string, cause: unknown) {
     super("The server cannot be reached; check the connection and try again.", { cause });
     this.name = "Unreachable";
     this.url = url;
   }
 }
 
-/**
- * The error in a response that is not a success, also in a proxy's HTML page.
- *
- * @param {Response} response
- * @returns {Promise<ApiError>}
- */
-export async function errorFrom(response) {
+/** The error in a response that is not a success, also in a proxy's HTML page. */
+export async function errorFrom(response: Response): Promise<ApiError> {
   const wait = retryAfterMs(response.headers.get("Retry-After"), Date.now());
-  /** @type {Partial<ErrorBody>} */
-  let body = {};
+  let body: { readonly [Name in keyof ErrorBody]?: unknown } = {};
   try {
-    const parsed = await response.json();
+    const parsed: unknown = await response.json();
     if (parsed !== null && typeof parsed === "object") body = parsed;
   } catch {
     // Not JSON: the status alone describes the error.
@@ -115,36 +127,36 @@ export async function errorFrom(response) {
 /**
  * Make a call, with the session cookie.
  *
- * @param {"GET" | "POST" | "PATCH" | "DELETE"} method
- * @param {string} url
- * @param {unknown} [body]  sent as JSON; numbers are exact up to 15 significant digits
- * @param {object} [options]
- * @param {typeof fetch} [options.fetch]
- * @param {number} [options.timeoutMs]
- * @param {string} [options.user]  the user whom the call is meant for; if another one is signed in,
- *   it fails (`isAccountChanged`)
- * @param {Record<string, string>} [options.headers]
- * @param {RequestCredentials} [options.credentials]  "same-origin" by default
- * @returns {Promise<any>}  the decoded body; undefined when there is none (204)
+ * @param body  sent as JSON; numbers are exact up to 15 significant digits
+ * @returns the decoded body; undefined when there is none (204)
  * @throws {ApiError}
  * @throws {Unreachable}
  */
-export async function call(method, url, body, options = {}) {
+export async function call<T = unknown>(
+  method: Method,
+  url: string,
+  body?: unknown,
+  options: CallSettings = {},
+): Promise<T> {
   const send = options.fetch ?? globalThis.fetch;
-  /** @type {RequestInit} */
-  const request = {
+  const headers: Record<string, string> = {
+    Accept: "application/json",
+    ...userHeader(options.user),
+    ...options.headers,
+  };
+  const request: RequestInit = {
     method,
-    headers: { Accept: "application/json", ...userHeader(options.user), ...options.headers },
+    headers,
     credentials: options.credentials ?? "same-origin",
     cache: "no-store",
     signal: AbortSignal.timeout(options.timeoutMs ?? CALL_TIMEOUT_MS),
   };
   if (body !== undefined) {
-    request.headers = { ...request.headers, "Content-Type": "application/json" };
+    headers["Content-Type"] = "application/json";
     request.body = JSON.stringify(body);
   }
-  let response;
-  let text;
+  let response: Response;
+  let text: string | undefined;
   try {
     response = await send(url, request);
     if (response.ok) text = await response.text();
@@ -152,9 +164,9 @@ export async function call(method, url, body, options = {}) {
     throw new Unreachable(url, cause);
   }
   if (text === undefined) throw await errorFrom(response);
-  if (text === "") return undefined;
+  if (text === "") return undefined as T;
   try {
-    return JSON.parse(text);
+    return JSON.parse(text) as T;
   } catch {
     const message = `${url} answered with something that is not JSON`;
     throw new ApiError({ error: "Bad answer", message, statusCode: response.status }, null);

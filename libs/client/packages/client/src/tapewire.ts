@@ -13,9 +13,9 @@
  * stream back. Start reading at `#run`, the loop.
  */
 
-import { callSafely, parseJsonOrText } from "./callbacks.js";
+import { callSafely, memberOf, parseJsonOrText } from "./callbacks.js";
 import { FINAL_EVENTS, stateAfter } from "./closing.js";
-import { UPDATED, changeUrl, urlOfContent } from "./content.js";
+import { changeUrl, UPDATED, type UpdatedContent, urlOfContent } from "./content.js";
 import { DEFAULT_RETRY_MS, delayBefore } from "./delay.js";
 import { Handover } from "./handover.js";
 import { Pause } from "./pause.js";
@@ -23,62 +23,50 @@ import { PollRequest } from "./poll-request.js";
 import { isNews } from "./position.js";
 import { PriceSilence } from "./price-silence.js";
 import { QuoteOrderFilter } from "./quote-ordering.js";
+import type { RequestOutcome } from "./response-outcome.js";
 import { call } from "./rest.js";
-import { StreamRequest, requestPoll, requestStream } from "./stream-request.js";
+import { requestPoll, requestStream, StreamRequest } from "./stream-request.js";
+import type { Clock, ConnectOptions, FinalState, State, StreamContent, StreamEvent } from "./types.js";
 
+export { ApiError, call, Unreachable } from "./rest.js";
 export { BUFFERING_TIMEOUT_MS, SILENT_KEEPALIVES } from "./stream-request.js";
-export { ApiError, Unreachable, call } from "./rest.js";
+export type { ConnectOptions, FinalState, State, StreamContent, StreamEvent } from "./types.js";
 
 /** The keepalive interval of a server whose `connected` event has no `keepaliveMs`. */
 export const KEEPALIVE_MS = 30_000;
 /** The event by which a stopping server announces that it will close the connection. */
 const DRAINING = "stream:draining";
 
-/** @typedef {import("./types.js").StreamEvent} StreamEvent */
-/** @typedef {import("./types.js").Options} Options */
-/** @typedef {import("./response-outcome.js").State} State */
-/** @typedef {import("./response-outcome.js").FinalState} FinalState */
-/** @typedef {import("./response-outcome.js").RequestOutcome} RequestOutcome */
+/** Without the outcome in place of which a connection polls. */
+type UnbufferedOutcome = Exclude<RequestOutcome, { kind: "buffered" }>;
 
-/**
- * Open a stream. It reconnects until `close` or a final state.
- *
- * @param {string} url
- * @param {Options} options
- * @returns {Connection}
- */
-export function connect(url, options) {
+/** Open a stream. It reconnects until `close` or a final state. */
+export function connect(url: string, options: ConnectOptions): Connection {
   return new Connection(url, options);
 }
 
 export class Connection {
-  #url;
-  #options;
-  #clock;
-  #position;
-  /** @type {State} */
-  #state = { name: "connecting", tries: 0 };
+  #url: string;
+  readonly #options: ConnectOptions;
+  readonly #clock: Clock;
+  #position: string;
+  #state: State = { name: "connecting", tries: 0 };
   #retryMs = DEFAULT_RETRY_MS;
-  #keepaliveMs;
+  #keepaliveMs: number;
   #failures = 0;
   #clientId = "";
-  /** @type {FinalState | null} */
-  #finalState = null;
-  #quoteFilter = new QuoteOrderFilter();
-  #priceSilence;
-  /** @type {StreamRequest | PollRequest | null} the request whose events are delivered */
-  #request = null;
-  /** @type {Handover | null} opens the successor of `#request` */
-  #handover = null;
+  #finalState: FinalState | null = null;
+  readonly #quoteFilter = new QuoteOrderFilter();
+  readonly #priceSilence: PriceSilence;
+  /** The request whose events are delivered. */
+  #request: StreamRequest | PollRequest | null = null;
+  /** Opens the successor of `#request`. */
+  #handover: Handover | null = null;
   /** Before the next try. */
-  #pause;
-  #onOnline = () => this.retryNow();
+  readonly #pause: Pause;
+  readonly #onOnline = (): void => this.retryNow();
 
-  /**
-   * @param {string} url
-   * @param {Options} options
-   */
-  constructor(url, options) {
+  constructor(url: string, options: ConnectOptions) {
     this.#url = url;
     this.#options = options;
     this.#clock = options.clock ?? globalThis;
@@ -88,31 +76,31 @@ export class Connection {
     this.#keepaliveMs = options.keepaliveMs ?? KEEPALIVE_MS;
     globalThis.addEventListener?.("online", this.#onOnline);
     // Deferred: the caller must have the connection before the first callback.
-    queueMicrotask(() => this.#run());
+    queueMicrotask(() => void this.#run());
   }
 
   /** The id to resume from: of the last delivered event or checkpoint, or "". */
-  get lastEventId() {
+  get lastEventId(): string {
     return this.#position;
   }
 
-  get state() {
+  get state(): State {
     return this.#state;
   }
 
   /** Close for good; no event is delivered after this. */
-  close() {
+  close(): void {
     this.#finish({ name: "closed", reason: "closed by this page", error: null });
     this.#pause.end();
   }
 
   /** End the wait before the next try. */
-  retryNow() {
+  retryNow(): void {
     this.#pause.end();
   }
 
-  /** @param {string} id  advance to it: the caller has the events up to it from another source */
-  skipTo(id) {
+  /** @param id  advance to it: the caller has the events up to it from another source */
+  skipTo(id: string): void {
     this.#advancePosition(id);
   }
 
@@ -120,16 +108,13 @@ export class Connection {
    * Change what the open stream shows, without reconnecting. The event `stream:updated` says where
    * the change takes effect; from then on the client reconnects with the new content.
    *
-   * @param {{topics?: string[], symbols?: string[] | null, maxRate?: number}} change
-   * @returns {Promise<{topics: string[], symbols: string[] | null, maxRate: number}>}
-   * @throws {import("./rest.js").ApiError | import("./rest.js").Unreachable} 404: no stream is open,
-   *   or the client polls; 422
+   * @throws {ApiError | Unreachable} 404: no stream is open, or the client polls; 422
    */
-  update(change) {
+  update(change: Partial<StreamContent>): Promise<StreamContent> {
     return call("PATCH", changeUrl(this.#url, this.#clientId), change, this.#options);
   }
 
-  async #run() {
+  async #run(): Promise<void> {
     while (this.#finalState === null) {
       this.#setState({ name: "connecting", tries: this.#failures });
       const outcome = await this.#runRequests();
@@ -140,11 +125,11 @@ export class Connection {
     this.#setState(this.#finalState);
   }
 
-  /** @returns {Promise<RequestOutcome>} how a request ended, or the last of those that replaced it */
-  async #runRequests() {
+  /** How a request ended, or the last of those that replaced it. */
+  async #runRequests(): Promise<UnbufferedOutcome> {
     this.#request = this.#openRequest(null);
     for (;;) {
-      const request = this.#request;
+      const request: StreamRequest | PollRequest = this.#request;
       const outcome = await request.ended;
       if (this.#request !== request || this.#switchToNext()) continue;
       if (outcome.kind !== "buffered") return outcome;
@@ -152,8 +137,8 @@ export class Connection {
     }
   }
 
-  /** @param {(() => void) | null} onReady  for a request that replaces `#request` */
-  #openRequest(onReady) {
+  /** @param onReady  for a request that replaces `#request` */
+  #openRequest(onReady: (() => void) | null): StreamRequest {
     return new StreamRequest({
       request: (signal) => requestStream(this.#url, this.#options, this.#position, signal),
       clock: this.#clock,
@@ -168,7 +153,7 @@ export class Connection {
   }
 
   /** Poll, and try to stream again from time to time. */
-  #startPolling() {
+  #startPolling(): PollRequest {
     this.#startHandover(true);
     return new PollRequest({
       request: (waitSeconds, signal) =>
@@ -180,8 +165,8 @@ export class Connection {
     });
   }
 
-  /** @param {boolean} isPolling  `#request` polls; otherwise the server will close it soon */
-  #startHandover(isPolling) {
+  /** @param isPolling  `#request` polls; otherwise the server will close it soon */
+  #startHandover(isPolling: boolean): void {
     this.#handover ??= new Handover({
       open: () => this.#openRequest(() => this.#switchToNext()),
       clock: this.#clock,
@@ -194,9 +179,9 @@ export class Connection {
    * Replace `#request` by its successor, even if that is still opening. Both send all events after
    * the same position; those of the successor that were delivered already are dropped.
    *
-   * @returns {boolean} false: there is no successor
+   * @returns false: there is no successor
    */
-  #switchToNext() {
+  #switchToNext(): boolean {
     const next = this.#handover?.takeNext() ?? null;
     this.#handover = null;
     if (next === null) return false;
@@ -209,8 +194,7 @@ export class Connection {
     return true;
   }
 
-  /** @param {StreamEvent} event */
-  #onEvent({ type, data, id }) {
+  #onEvent({ type, data, id }: StreamEvent): void {
     if (this.#finalState !== null) return;
     this.#failures = 0;
     this.#priceSilence.onEvent(type, data);
@@ -230,36 +214,30 @@ export class Connection {
     }
   }
 
-  /**
-   * @param {string} type
-   * @param {any} decoded
-   * @param {string | null} id
-   */
-  #deliverEvent(type, decoded, id) {
+  #deliverEvent(type: string, decoded: unknown, id: string | null): void {
     const now = this.#clock.performance.now();
     const data = id === null ? this.#quoteFilter.filter(type, decoded, now) : decoded;
     if (data === undefined) return;
     const event = { type, data, id };
     if (type.toLowerCase() === "connected") {
-      this.#clientId = data?.clientId ?? data?.client_id ?? "";
-      if (data?.keepaliveMs > 0) this.#keepaliveMs = data.keepaliveMs;
+      this.#clientId = String(memberOf(data, "clientId") ?? memberOf(data, "client_id") ?? "");
+      const keepaliveMs = Number(memberOf(data, "keepaliveMs"));
+      if (keepaliveMs > 0) this.#keepaliveMs = keepaliveMs;
     } else if (type === UPDATED) {
-      this.#url = urlOfContent(this.#url, data);
+      this.#url = urlOfContent(this.#url, data as UpdatedContent);
     }
     callSafely(this.#options.onEvent, event);
     const action = FINAL_EVENTS.get(event.type);
     if (action !== undefined) this.#finish(stateAfter(action));
   }
 
-  /** @param {string} id */
-  #advancePosition(id) {
+  #advancePosition(id: string): void {
     if (this.#finalState?.name !== "closed" && (id === "" || isNews(id, this.#position))) {
       this.#position = id;
     }
   }
 
-  /** @param {Exclude<RequestOutcome, {kind: "final"}>} outcome */
-  async #waitBeforeRetry(outcome) {
+  async #waitBeforeRetry(outcome: Exclude<UnbufferedOutcome, { kind: "final" }>): Promise<void> {
     const failed = outcome.kind === "failed";
     if (failed) this.#failures += 1;
     const retryInMs = delayBefore({
@@ -275,21 +253,20 @@ export class Connection {
     await this.#pause.wait(retryInMs);
   }
 
-  /** @param {FinalState} state  ignored after the first call */
-  #finish(state) {
+  /** @param state  ignored after the first call */
+  #finish(state: FinalState): void {
     this.#finalState ??= state;
     this.#handover?.cancel();
     this.#request?.abort();
   }
 
-  #refreshLive() {
+  #refreshLive(): void {
     if (this.#state.name !== "live") return;
     const { isSilent: _, ...state } = this.#state;
     this.#setState(this.#priceSilence.isSilent ? { ...state, isSilent: true } : state);
   }
 
-  /** @param {State} state */
-  #setState(state) {
+  #setState(state: State): void {
     if (state.name !== "live") this.#priceSilence.stop();
     this.#state = state;
     callSafely(this.#options.onState, state);

@@ -8,34 +8,35 @@
 
 import { delayBefore } from "./delay.js";
 import { Pause } from "./pause.js";
+import type { StreamRequest } from "./stream-request.js";
+import type { Clock } from "./types.js";
 
 /** The delay before the second try, in milliseconds; it doubles afterwards. */
 export const FIRST_RETRY_MS = 500;
 /** While the client polls, it tries to stream again so often. */
 export const STREAM_AGAIN_MS = 60_000;
 
-/** @typedef {import("./stream-request.js").StreamRequest} StreamRequest */
+export interface HandoverOptions {
+  readonly open: () => StreamRequest;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** The current connection polls: there is no hurry. */
+  readonly isPolling: boolean;
+}
 
 export class Handover {
-  /** @type {StreamRequest | null} opening, or open */
-  #next = null;
+  /** Opening, or open. */
+  #next: StreamRequest | null = null;
   #isStopped = false;
-  #pause;
+  readonly #pause: Pause;
 
-  /**
-   * @param {object} options
-   * @param {() => StreamRequest} options.open
-   * @param {import("./inactivity-timeout.js").Clock} options.clock
-   * @param {() => number} options.random
-   * @param {boolean} options.isPolling  the current connection polls: there is no hurry
-   */
-  constructor(options) {
+  constructor(options: HandoverOptions) {
     this.#pause = new Pause(options.clock);
-    this.#run(options);
+    void this.#run(options);
   }
 
   /** Hand over the next connection to the caller; null when there is none at this moment. */
-  takeNext() {
+  takeNext(): StreamRequest | null {
     const next = this.#next;
     this.#next = null;
     this.#isStopped = true;
@@ -44,12 +45,11 @@ export class Handover {
   }
 
   /** Stop, and abort the next connection. */
-  cancel() {
+  cancel(): void {
     this.takeNext()?.abort();
   }
 
-  /** @param {ConstructorParameters<typeof Handover>[0]} options */
-  async #run({ open, random, isPolling }) {
+  async #run({ open, random, isPolling }: HandoverOptions): Promise<void> {
     const retryMs = isPolling ? STREAM_AGAIN_MS : FIRST_RETRY_MS;
     if (isPolling) await this.#pause.wait(retryMs * (1 + random()));
     for (let failures = 1; !this.#isStopped; failures += 1) {

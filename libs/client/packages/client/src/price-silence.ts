@@ -5,39 +5,32 @@
  * itself which quotes are stale. A server that stands still says nothing, so silence counts as well.
  */
 
+import { memberOf } from "./callbacks.js";
 import { InactivityTimeout } from "./inactivity-timeout.js";
+import type { Clock } from "./types.js";
 
 /** A stream that is silent for this many of its intervals may show prices that are too old. */
 export const SILENT_PRICE_INTERVALS = 3;
 
 export class PriceSilence {
-  #clock;
-  #onChange;
+  readonly #clock: Clock;
+  readonly #onChange: () => void;
   #intervalMs = 0;
   #showsPrices = false;
-  /** @type {InactivityTimeout | null} */
-  #timeout = null;
+  #timeout: InactivityTimeout | null = null;
   isSilent = false;
 
-  /**
-   * @param {import("./inactivity-timeout.js").Clock} clock
-   * @param {() => void} onChange  called when `isSilent` has changed
-   */
-  constructor(clock, onChange) {
+  /** @param onChange  called when `isSilent` has changed */
+  constructor(clock: Clock, onChange: () => void) {
     this.#clock = clock;
     this.#onChange = onChange;
   }
 
-  /**
-   * An event arrived.
-   *
-   * @param {string} type
-   * @param {any} data
-   */
-  onEvent(type, data) {
+  /** An event arrived. */
+  onEvent(type: string, data: unknown): void {
     const name = type.toLowerCase();
     if (name === "connected") {
-      this.#intervalMs = data?.pricesKeepaliveMs ?? data?.prices_keepalive_ms ?? 0;
+      this.#intervalMs = Number(memberOf(data, "pricesKeepaliveMs") ?? memberOf(data, "prices_keepalive_ms") ?? 0);
       this.#showsPrices = false;
     } else {
       this.#showsPrices ||= name.startsWith("price:") || name.startsWith("price_");
@@ -46,22 +39,21 @@ export class PriceSilence {
   }
 
   /** The stream is not silent. */
-  onBytes() {
+  onBytes(): void {
     if (!this.#showsPrices || !(this.#intervalMs > 0)) return;
     this.#timeout ??= new InactivityTimeout(this.#clock, () => this.#setSilent(true));
     this.#timeout.extend(this.#intervalMs * SILENT_PRICE_INTERVALS);
     this.#setSilent(false);
   }
 
-  stop() {
+  stop(): void {
     this.#timeout?.stop();
     this.#timeout = null;
     this.#showsPrices = false;
     this.isSilent = false;
   }
 
-  /** @param {boolean} isSilent */
-  #setSilent(isSilent) {
+  #setSilent(isSilent: boolean): void {
     if (isSilent) this.#timeout = null; // it fires once
     if (this.isSilent === isSilent) return;
     this.isSilent = isSilent;

@@ -18,20 +18,20 @@ export const JITTER = 0.5;
 /** A `Retry-After` is limited to this. */
 export const MAX_RETRY_AFTER_MS = 600_000;
 
-/**
- * @typedef {object} BackoffInput
- * @property {"ended" | "failed"} kind  a clean end, or a failure
- * @property {number} failures          failures in a row, including this one
- * @property {number} retryMs           the server's `retry:`
- * @property {number | null} retryAfterMs
- * @property {number} random            in [0, 1)
- */
+export interface BackoffInput {
+  /** A clean end, or a failure. */
+  readonly kind: "ended" | "failed";
+  /** Failures in a row, including this one. */
+  readonly failures: number;
+  /** The server's `retry:`. */
+  readonly retryMs: number;
+  readonly retryAfterMs: number | null;
+  /** In [0, 1). */
+  readonly random: number;
+}
 
-/**
- * @param {BackoffInput} input
- * @returns {number} milliseconds, a whole number
- */
-export function delayBefore({ kind, failures, retryMs, retryAfterMs, random }) {
+/** The delay in milliseconds, a whole number. */
+export function delayBefore({ kind, failures, retryMs, retryAfterMs, random }: BackoffInput): number {
   const base = Math.min(Math.max(retryMs, MIN_RETRY_MS), MAX_RETRY_MS);
   if (kind === "ended") return base;
   const doubled = base * 2 ** Math.min(Math.max(failures - 1, 0), 30);
@@ -42,11 +42,10 @@ export function delayBefore({ kind, failures, retryMs, retryAfterMs, random }) {
 /**
  * The `Retry-After` header (RFC 9110, 10.2.3): seconds or a date.
  *
- * @param {string | null} value
- * @param {number} now  milliseconds since 1970
- * @returns {number | null} milliseconds; null when it is absent or malformed
+ * @param now  milliseconds since 1970
+ * @returns milliseconds; null when it is absent or malformed
  */
-export function retryAfterMs(value, now) {
+export function retryAfterMs(value: string | null, now: number): number | null {
   if (value === null || value.trim() === "") return null;
   const wait = /^\s*[0-9]+\s*$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now;
   return Number.isNaN(wait) ? null : Math.min(Math.max(wait, 0), MAX_RETRY_AFTER_MS);

@@ -3,21 +3,19 @@
  *
  * A client whose stream ends without one of these events connects again. The server has the same
  * table (`FINAL_EVENTS`, control_messages.py); a test compares them.
- *
- * @type {ReadonlyMap<string, "sign-in" | "stop">}
  */
-export const FINAL_EVENTS = new Map([
+
+import type { FinalState } from "./types.js";
+
+export type FinalAction = "sign-in" | "stop";
+
+export const FINAL_EVENTS: ReadonlyMap<string, FinalAction> = new Map<string, FinalAction>([
   ["auth:expired", "sign-in"],
   ["connection:limit", "stop"],
 ]);
 
-/**
- * The final state of a stream after which the client takes `action`.
- *
- * @param {"sign-in" | "stop"} action
- * @returns {import("./tapewire.js").FinalState}
- */
-export function stateAfter(action) {
+/** The final state of a stream after which the client takes `action`. */
+export function stateAfter(action: FinalAction): FinalState {
   if (action === "sign-in") return { name: "signed-out", reason: "the session has ended" };
   // Reconnecting would close another connection of this user, which would reconnect in turn.
   return { name: "closed", reason: "too many connections", error: null };

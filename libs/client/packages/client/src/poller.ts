@@ -5,31 +5,37 @@
 
 import { ApiError } from "./rest.js";
 import { NamedTimers } from "./timers.js";
+import type { Clock, StreamEvent } from "./types.js";
 
 export const POLL_INTERVAL_MS = 5_000;
 /** A random share of up to this is added to the interval, which spreads the polls of clients. */
 const JITTER_RATIO = 0.1;
 
-/**
- * The result of a poll: `events` as the stream would deliver them, and the id up to which they are
- * complete. `more` says to poll again at once.
- *
- * @typedef {{events: import("./tapewire.js").StreamEvent[], asOf: string, more: boolean}} PollResult
- */
-/**
- * @typedef {object} PollerOptions
- * @property {() => Promise<PollResult>} poll
- * @property {(result: PollResult) => void} onResult
- * @property {() => void} onRecovered       the first success, or the first after a failure
- * @property {() => void} onErrorChanged    `lastError` has changed
- * @property {(error: ApiError) => void} onFatalError  polling again would not help
- * @property {import("./inactivity-timeout.js").Clock} clock
- * @property {() => number} random
- */
+export interface PollResult {
+  /** As the stream would deliver them. */
+  readonly events: readonly StreamEvent[];
+  /** The id up to which `events` are complete. */
+  readonly asOf: string;
+  /** Poll again at once. */
+  readonly more: boolean;
+}
+
+export interface PollerOptions {
+  readonly poll: () => Promise<PollResult>;
+  readonly onResult: (result: PollResult) => void;
+  /** The first success, or the first after a failure. */
+  readonly onRecovered: () => void;
+  /** `lastError` has changed. */
+  readonly onErrorChanged: () => void;
+  /** Polling again would not help. */
+  readonly onFatalError: (error: ApiError) => void;
+  readonly clock: Clock;
+  readonly random: () => number;
+}
 
 export class Poller {
-  #options;
-  #timers;
+  readonly #options: PollerOptions;
+  readonly #timers: NamedTimers;
   /** The number of the current run, which identifies late results; 0 while not polling. */
   #runId = 0;
   #lastRunId = 0;
@@ -37,34 +43,30 @@ export class Poller {
   /** The error of the last poll; "" when it succeeded. */
   lastError = "";
 
-  /** @param {PollerOptions} options */
-  constructor(options) {
+  constructor(options: PollerOptions) {
     this.#options = options;
     this.#timers = new NamedTimers(options.clock);
   }
 
-  get isRunning() {
+  get isRunning(): boolean {
     return this.#runId !== 0;
   }
 
-  start() {
+  start(): void {
     this.#runId = ++this.#lastRunId;
     this.#hasAnswer = false;
     this.lastError = "";
     void this.#pollOnce(this.#runId);
   }
 
-  stop() {
+  stop(): void {
     this.#runId = 0;
     this.#timers.cancel("poll");
   }
 
-  /** @param {number} runId */
-  async #pollOnce(runId) {
-    /** @type {PollResult | null} */
-    let result = null;
-    /** @type {unknown} */
-    let failure = null;
+  async #pollOnce(runId: number): Promise<void> {
+    let result: PollResult | null = null;
+    let failure: unknown = null;
     try {
       result = await this.#options.poll();
     } catch (error) {
@@ -75,8 +77,7 @@ export class Poller {
     else this.#handleResult(result);
   }
 
-  /** @param {PollResult} result */
-  #handleResult(result) {
+  #handleResult(result: PollResult): void {
     const runId = this.#runId;
     this.#options.onResult(result);
     if (runId !== this.#runId) return; // stopped by the callback
@@ -87,8 +88,7 @@ export class Poller {
     if (recovered) this.#options.onRecovered();
   }
 
-  /** @param {unknown} error */
-  #handleError(error) {
+  #handleError(error: unknown): void {
     if (error instanceof ApiError && !error.transient) {
       this.stop();
       this.#options.onFatalError(error);
@@ -99,15 +99,13 @@ export class Poller {
     this.#schedulePoll(Math.max(POLL_INTERVAL_MS, (error instanceof ApiError && error.retryAfterMs) || 0));
   }
 
-  /** @param {string} error */
-  #setLastError(error) {
+  #setLastError(error: string): void {
     if (error === this.lastError) return;
     this.lastError = error;
     this.#options.onErrorChanged();
   }
 
-  /** @param {number} milliseconds */
-  #schedulePoll(milliseconds) {
+  #schedulePoll(milliseconds: number): void {
     const runId = this.#runId;
     const jittered = milliseconds * (1 + JITTER_RATIO * this.#options.random());
     this.#timers.schedule("poll", jittered, () => this.#pollOnce(runId));

@@ -9,21 +9,26 @@
 /** A block with more characters than this is an error. */
 export const MAX_BLOCK_CHARS = 16 * 1024 * 1024;
 
-/**
- * @typedef {object} Block
- * @property {string} type        the `event` field, "message" without one
- * @property {string} data        the `data` lines, joined by LF
- * @property {string | null} id   the id in this block; null: none ("" resets the id)
- * @property {string} lastEventId the id after this block, its own or an earlier one
- */
+export interface Block {
+  /** The `event` field, "message" without one. */
+  readonly type: string;
+  /** The `data` lines, joined by LF. */
+  readonly data: string;
+  /** The id in this block; null: none ("" resets the id). */
+  readonly id: string | null;
+  /** The id after this block, its own or an earlier one. */
+  readonly lastEventId: string;
+}
 
-/**
- * @typedef {object} ParserCallbacks
- * @property {(block: Block) => void} onBlock       a block with data
- * @property {((id: string) => void)=} onId         a block without data that changes the id
- * @property {((milliseconds: number) => void)=} onRetry
- * @property {((text: string) => void)=} onComment  a comment, without the colon and one space
- */
+export interface ParserCallbacks {
+  /** A block with data. */
+  readonly onBlock: (block: Block) => void;
+  /** A block without data that changes the id. */
+  readonly onId?: (id: string) => void;
+  readonly onRetry?: (milliseconds: number) => void;
+  /** A comment, without the colon and one space. */
+  readonly onComment?: (text: string) => void;
+}
 
 /** A block exceeds `MAX_BLOCK_CHARS`: the sender does not use this format. */
 export class BlockTooLong extends Error {
@@ -36,30 +41,25 @@ export class BlockTooLong extends Error {
 /** Parses one response body; each connection needs its own parser. */
 export class Parser {
   /** The decoder drops a byte order mark at the beginning. */
-  #decoder = new TextDecoder("utf-8");
+  readonly #decoder = new TextDecoder("utf-8");
   #line = "";
   #afterCr = false;
 
   #type = "";
   #data = "";
   #hasData = false;
-  /** @type {string | null} */
-  #id = null;
-  #lastEventId;
-  /** @type {ParserCallbacks} */
-  #callbacks;
+  #id: string | null = null;
+  #lastEventId: string;
+  readonly #callbacks: ParserCallbacks;
 
-  /**
-   * @param {ParserCallbacks} callbacks
-   * @param {string} [lastEventId] the id from the previous connection
-   */
-  constructor(callbacks, lastEventId = "") {
+  /** @param lastEventId  the id from the previous connection */
+  constructor(callbacks: ParserCallbacks, lastEventId = "") {
     this.#callbacks = callbacks;
     this.#lastEventId = lastEventId;
   }
 
   /** The id of the last complete block. */
-  get lastEventId() {
+  get lastEventId(): string {
     return this.#lastEventId;
   }
 
@@ -67,10 +67,9 @@ export class Parser {
    * Parse the next chunk. An incomplete block at the end of the stream is dropped, as the standard
    * requires.
    *
-   * @param {Uint8Array} bytes
    * @throws {BlockTooLong}
    */
-  push(bytes) {
+  push(bytes: Uint8Array): void {
     const text = this.#decoder.decode(bytes, { stream: true });
     let start = 0;
     for (let at = 0; at < text.length; at += 1) {
@@ -95,8 +94,7 @@ export class Parser {
     this.#checkSize();
   }
 
-  /** @param {string} line */
-  #processLine(line) {
+  #processLine(line: string): void {
     if (line === "") {
       this.#dispatch();
       return;
@@ -111,11 +109,8 @@ export class Parser {
     else this.#processField(line.slice(0, colon), line.slice(from));
   }
 
-  /**
-   * @param {string} name  case matters
-   * @param {string} value
-   */
-  #processField(name, value) {
+  /** @param name  case matters */
+  #processField(name: string, value: string): void {
     if (name === "data") {
       this.#data = this.#hasData ? `${this.#data}\n${value}` : value;
       this.#hasData = true;
@@ -129,7 +124,7 @@ export class Parser {
     }
   }
 
-  #dispatch() {
+  #dispatch(): void {
     const block = { type: this.#type || "message", data: this.#data, id: this.#id };
     const hasData = this.#hasData;
     this.#type = "";
@@ -145,7 +140,7 @@ export class Parser {
   }
 
   /** @throws {BlockTooLong} */
-  #checkSize() {
+  #checkSize(): void {
     if (this.#line.length + this.#data.length > MAX_BLOCK_CHARS) throw new BlockTooLong();
   }
 }

@@ -6,10 +6,12 @@
  */
 
 import { FINAL_EVENTS } from "./closing.js";
-import { Parser } from "./parser.js";
-import { outcomeOfResponse } from "./response-outcome.js";
+import { withoutFragment } from "./content.js";
 import { InactivityTimeout } from "./inactivity-timeout.js";
+import { type Block, Parser } from "./parser.js";
+import { type ContentType, outcomeOfResponse, type RequestOutcome } from "./response-outcome.js";
 import { userHeader } from "./rest.js";
+import type { Clock, RequestOptions } from "./types.js";
 
 /** A connection that is silent for this many keepalive intervals counts as dead. */
 export const SILENT_KEEPALIVES = 2.5;
@@ -25,14 +27,9 @@ const LIVE_COMMENT = "live";
 /** Events that the page must handle at once, and that another connection would not avoid. */
 const TERMINAL_EVENTS = new Set(["stream:reset", ...FINAL_EVENTS.keys()]);
 
-/**
- * `url` with a further query parameter.
- *
- * @param {string} url
- * @param {string} parameter  "name=value"
- */
-function withParameter(url, parameter) {
-  const path = url.split("#", 1)[0];
+/** `url` with a further query parameter, "name=value". */
+function withParameter(url: string, parameter: string): string {
+  const path = withoutFragment(url);
   return `${path}${path.includes("?") ? "&" : "?"}${parameter}`;
 }
 
@@ -42,12 +39,9 @@ const RESUME_PARAMETER = /^last(EventId|_event_id)=/;
 /**
  * The URL of a stream after the id `position`, which the query says too: some proxies remove the
  * header `Last-Event-ID`.
- *
- * @param {string} url
- * @param {string} position
  */
-export function resumeUrl(url, position) {
-  const [path, query = ""] = url.split("#", 1)[0].split(/\?(.*)/s);
+export function resumeUrl(url: string, position: string): string {
+  const [path, query = ""] = withoutFragment(url).split(/\?(.*)/s);
   const others = query.split("&").filter((part) => part !== "" && !RESUME_PARAMETER.test(part));
   return `${path}?${[...others, `lastEventId=${encodeURIComponent(position)}`].join("&")}`;
 }
@@ -55,42 +49,36 @@ export function resumeUrl(url, position) {
 /**
  * Request the stream at `url` after the id `position`, or from a snapshot for "". It sends the
  * comment `live` when it has caught up.
- *
- * @param {string} url
- * @param {RequestOptions} options
- * @param {string} position
- * @param {AbortSignal} signal
  */
-export function requestStream(url, options, position, signal) {
+export function requestStream(
+  url: string,
+  options: RequestOptions,
+  position: string,
+  signal: AbortSignal,
+): Promise<Response> {
   return request(withParameter(url, "handover=1"), "text/event-stream", options, position, signal);
 }
 
-/**
- * Request what is new on the stream at `url`, as one document; wait for it for up to `waitSeconds`.
- *
- * @param {string} url
- * @param {number} waitSeconds
- * @param {RequestOptions} options
- * @param {string} position
- * @param {AbortSignal} signal
- */
-export function requestPoll(url, waitSeconds, options, position, signal) {
+/** Request what is new on the stream at `url`, as one document; wait for it for up to `waitSeconds`. */
+export function requestPoll(
+  url: string,
+  waitSeconds: number,
+  options: RequestOptions,
+  position: string,
+  signal: AbortSignal,
+): Promise<Response> {
   const pollUrl = withParameter(url, `wait=${waitSeconds}`);
   return request(pollUrl, "application/json", options, position, signal);
 }
 
-/** @typedef {Pick<import("./tapewire.js").Options, "user" | "headers" | "credentials" | "fetch">} RequestOptions */
-
-/**
- * @param {string} url
- * @param {string} type
- * @param {RequestOptions} options
- * @param {string} position
- * @param {AbortSignal} signal
- */
-function request(url, type, options, position, signal) {
-  /** @type {Record<string, string>} */
-  const headers = { Accept: type, ...userHeader(options.user), ...options.headers };
+function request(
+  url: string,
+  type: ContentType,
+  options: RequestOptions,
+  position: string,
+  signal: AbortSignal,
+): Promise<Response> {
+  const headers: Record<string, string> = { Accept: type, ...userHeader(options.user), ...options.headers };
   if (position !== "") {
     headers["Last-Event-ID"] = position;
     url = resumeUrl(url, position);
@@ -99,64 +87,61 @@ function request(url, type, options, position, signal) {
   return fetch(url, { headers, signal, credentials, cache: "no-store" });
 }
 
-/** @typedef {import("./parser.js").Block} Block */
-/** @typedef {import("./response-outcome.js").RequestOutcome} RequestOutcome */
-
-/**
- * @typedef {object} StreamRequestOptions
- * @property {(signal: AbortSignal) => Promise<Response>} request
- * @property {import("./inactivity-timeout.js").Clock} clock
- * @property {() => number} keepaliveMs
- * @property {(block: Block) => void} onBlock
- * @property {() => void} onBytes              anything was received
- * @property {(id: string) => void} onId       an event without data that changes the id
- * @property {(milliseconds: number) => void} onRetry
- * @property {() => void} onOpen               the response is a stream
- * @property {(() => void) | null} onReady     hold events back until `release`; called when the
- *   stream has caught up
- */
+export interface StreamRequestOptions {
+  readonly request: (signal: AbortSignal) => Promise<Response>;
+  readonly clock: Clock;
+  readonly keepaliveMs: () => number;
+  readonly onBlock: (block: Block) => void;
+  /** Anything was received. */
+  readonly onBytes: () => void;
+  /** An event without data that changes the id. */
+  readonly onId: (id: string) => void;
+  readonly onRetry: (milliseconds: number) => void;
+  /** The response is a stream. */
+  readonly onOpen: () => void;
+  /** Hold events back until `release`; called when the stream has caught up. null: hold nothing back. */
+  readonly onReady: (() => void) | null;
+}
 
 export class StreamRequest {
-  #options;
-  #abortController = new AbortController();
-  /** @type {(() => void)[] | null} callbacks until `release`; null: call them at once */
-  #heldCallbacks;
+  readonly #options: StreamRequestOptions;
+  readonly #abortController = new AbortController();
+  /** Callbacks until `release`; null: call them at once. */
+  #heldCallbacks: (() => void)[] | null;
   #hasConnectedEvent = false;
   #hasLiveComment = false;
   /** Whether the response is a stream. */
   isOpen = false;
-  /** @type {Promise<RequestOutcome>} how the request ended; never rejected */
-  ended;
+  /** How the request ended; never rejected. */
+  readonly ended: Promise<RequestOutcome>;
 
-  /** @param {StreamRequestOptions} options */
-  constructor(options) {
+  constructor(options: StreamRequestOptions) {
     this.#options = options;
     this.#heldCallbacks = options.onReady === null ? null : [];
     this.ended = this.#run();
   }
 
   /** Abort the request; no callback is called after this. */
-  abort() {
+  abort(): void {
     this.#heldCallbacks = null;
     this.#abortController.abort();
   }
 
   /** Call the held callbacks, and from now on each callback at once. */
-  release() {
+  release(): void {
     const held = this.#heldCallbacks ?? [];
     this.#heldCallbacks = null;
     for (const act of held) if (!this.#abortController.signal.aborted) act();
   }
 
-  /** @returns {Promise<RequestOutcome>} */
-  async #run() {
+  async #run(): Promise<RequestOutcome> {
     const timeout = new InactivityTimeout(this.#options.clock, () => this.#abortController.abort());
     timeout.extend(BUFFERING_TIMEOUT_MS);
     try {
       const response = await this.#options.request(this.#abortController.signal);
       const outcome = await outcomeOfResponse(response, "text/event-stream");
       if (outcome) return outcome;
-      await this.#read(/** @type {ReadableStream} */ (response.body), timeout);
+      await this.#read(response.body as ReadableStream<Uint8Array>, timeout);
       return { kind: "ended" };
     } catch (error) {
       if (timeout.hasTimedOut && !this.#hasLiveComment) return { kind: "buffered" };
@@ -168,11 +153,7 @@ export class StreamRequest {
     }
   }
 
-  /**
-   * @param {ReadableStream<Uint8Array>} body
-   * @param {InactivityTimeout} timeout
-   */
-  async #read(body, timeout) {
+  async #read(body: ReadableStream<Uint8Array>, timeout: InactivityTimeout): Promise<void> {
     const { onBlock, onId, onRetry, onOpen, keepaliveMs } = this.#options;
     const parser = new Parser({
       onBlock: (block) => {
@@ -199,20 +180,18 @@ export class StreamRequest {
     }
   }
 
-  /** @param {() => void} act */
-  #callOrHold(act) {
+  #callOrHold(act: () => void): void {
     if (this.#abortController.signal.aborted) return;
     if (this.#heldCallbacks === null) act();
     else if (this.#heldCallbacks.push(act) >= MAX_HELD_EVENTS) this.#notifyReady();
   }
 
-  /** @param {string} type */
-  #checkReady(type) {
+  #checkReady(type: string): void {
     this.#hasConnectedEvent ||= type.toLowerCase() === "connected";
     if (TERMINAL_EVENTS.has(type)) this.#notifyReady();
   }
 
-  #notifyReady() {
+  #notifyReady(): void {
     // A released request is not waiting to become ready.
     if (this.#heldCallbacks !== null) this.#options.onReady?.();
   }

@@ -7,22 +7,30 @@
  * connection the order of arrival is right whatever the timestamps say.
  */
 
+import { memberOf } from "./callbacks.js";
+
 /** How long after a change of connections older quotes are dropped, and how much older they are. */
 export const REORDER_WINDOW_MS = 5_000;
 
-/** @typedef {{symbol: string, timestamp: string, stale?: boolean, age?: number}} Quote */
+/** What ordering needs of a quote. */
+interface TimedQuote {
+  readonly symbol: string;
+  readonly timestamp: string;
+  readonly stale?: unknown;
+  readonly age?: unknown;
+}
 
 const QUOTE_EVENT_TYPES = new Set(["price:update", "PRICE_UPDATE"]);
 
 export class QuoteOrderFilter {
-  /** @type {Map<string, Quote>} the last delivered quote of each symbol */
-  #lastDelivered = new Map();
-  /** @type {Map<string, Quote>} of those, the ones that the current connection has not reached */
-  #newerThanStream = new Map();
+  /** The last delivered quote of each symbol. */
+  readonly #lastDelivered = new Map<string, TimedQuote>();
+  /** Of those, the ones that the current connection has not reached. */
+  #newerThanStream = new Map<string, TimedQuote>();
   #windowEndsAt = 0;
 
-  /** @param {number} now  milliseconds; events come from another connection from now on */
-  onConnectionChanged(now) {
+  /** @param now  milliseconds; events come from another connection from now on */
+  onConnectionChanged(now: number): void {
     this.#newerThanStream = new Map(this.#lastDelivered);
     this.#windowEndsAt = now + REORDER_WINDOW_MS;
   }
@@ -31,35 +39,28 @@ export class QuoteOrderFilter {
    * The data of an event to deliver. In a list, an older quote is replaced by the delivered one, but
    * it is as stale as the server says.
    *
-   * @param {string} type
-   * @param {any} data
-   * @param {number} now
-   * @returns {any} undefined: deliver nothing
+   * @returns undefined: deliver nothing
    */
-  filter(type, data, now) {
+  filter(type: string, data: unknown, now: number): unknown {
     if (!QUOTE_EVENT_TYPES.has(type) || typeof data !== "object" || data === null) return data;
     if (this.#newerThanStream.size > 0 && now >= this.#windowEndsAt) this.#newerThanStream.clear();
-    if (Array.isArray(data.prices)) {
-      /** @type {Quote[]} */
-      const quotes = data.prices;
-      const prices = quotes.map((quote) => {
+    const quotes = memberOf(data, "prices");
+    if (Array.isArray(quotes)) {
+      const prices = (quotes as TimedQuote[]).map((quote) => {
         const newer = this.#newerQuoteFor(quote);
         return newer ? { ...newer, stale: quote.stale, age: quote.age } : quote;
       });
       for (const quote of prices) this.#lastDelivered.set(quote.symbol, quote);
       return { ...data, prices };
     }
-    if (this.#newerQuoteFor(data)) return undefined;
-    this.#lastDelivered.set(data.symbol, data);
+    const quote = data as TimedQuote;
+    if (this.#newerQuoteFor(quote)) return undefined;
+    this.#lastDelivered.set(quote.symbol, quote);
     return data;
   }
 
-  /**
-   * The delivered quote of the same symbol if it is newer than `quote`.
-   *
-   * @param {Quote} quote
-   */
-  #newerQuoteFor(quote) {
+  /** The delivered quote of the same symbol if it is newer than `quote`. */
+  #newerQuoteFor(quote: TimedQuote): TimedQuote | undefined {
     const delivered = this.#newerThanStream.get(quote.symbol);
     const lead = delivered ? Date.parse(delivered.timestamp) - Date.parse(quote.timestamp) : 0;
     if (lead > 0 && lead <= REORDER_WINDOW_MS) return delivered;

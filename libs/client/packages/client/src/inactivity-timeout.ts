@@ -3,53 +3,42 @@
  * moves the deadline, and a timer that fires before the deadline is armed again.
  */
 
-/**
- * Time, replaceable in tests.
- *
- * @typedef {object} Clock
- * @property {(run: () => void, milliseconds: number) => any} setTimeout
- * @property {(timer: any) => void} clearTimeout
- * @property {{now: () => number}} performance  monotonic, in milliseconds
- */
+import type { Clock } from "./types.js";
 
 export class InactivityTimeout {
-  #clock;
-  #onTimeout;
+  readonly #clock: Clock;
+  readonly #onTimeout: () => void;
   #deadline = Infinity;
-  /** @type {any} */
-  #timer = null;
+  #timer: unknown = null;
   #timerDueAt = Infinity;
   /** Whether the deadline has passed. */
   hasTimedOut = false;
 
-  /**
-   * @param {Clock} clock
-   * @param {() => void} onTimeout  called once, when a deadline passes
-   */
-  constructor(clock, onTimeout) {
+  /** @param onTimeout  called once, when a deadline passes */
+  constructor(clock: Clock, onTimeout: () => void) {
     this.#clock = clock;
     this.#onTimeout = onTimeout;
   }
 
-  /** @param {number} milliseconds  from now; replaces the deadline */
-  extend(milliseconds) {
+  /** @param milliseconds  from now; replaces the deadline */
+  extend(milliseconds: number): void {
     this.#deadline = this.#clock.performance.now() + milliseconds;
     if (this.#deadline < this.#timerDueAt) this.#arm();
   }
 
-  stop() {
+  stop(): void {
     this.#clock.clearTimeout(this.#timer);
     this.#deadline = Infinity;
   }
 
-  #arm() {
+  #arm(): void {
     this.#clock.clearTimeout(this.#timer);
     this.#timerDueAt = this.#deadline;
     const left = Math.max(this.#deadline - this.#clock.performance.now(), 0);
     this.#timer = this.#clock.setTimeout(() => this.#check(), left);
   }
 
-  #check() {
+  #check(): void {
     if (this.#clock.performance.now() < this.#deadline) {
       this.#arm();
       return;

@@ -2,13 +2,10 @@
  * Positions in the log: event ids are `{epoch}-{sequence}`.
  */
 
-/**
- * @param {string} id
- * @returns {{epoch: string, sequence: bigint} | null} null: another form
- */
-function parseEventId(id) {
-  const match = /^(.+)-([0-9]+)$/.exec(id);
-  return match ? { epoch: match[1], sequence: BigInt(match[2]) } : null;
+/** The parts of an id; null for one of another form. */
+function parseEventId(id: string): { epoch: string; sequence: bigint } | null {
+  const [, epoch, sequence] = /^(.+)-([0-9]+)$/.exec(id) ?? [];
+  return epoch === undefined || sequence === undefined ? null : { epoch, sequence: BigInt(sequence) };
 }
 
 /**
@@ -16,11 +13,9 @@ function parseEventId(id) {
  *
  * Ids of two epochs, or of another form, have no order: they count as new unless they are equal.
  *
- * @param {string} id
- * @param {string} position the last id that the reader has, or ""
- * @returns {boolean}
+ * @param position  the last id that the reader has, or ""
  */
-export function isNews(id, position) {
+export function isNews(id: string, position: string): boolean {
   if (position === "") return true;
   const next = parseEventId(id);
   const seen = parseEventId(position);

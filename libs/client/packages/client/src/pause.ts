@@ -1,28 +1,29 @@
 /** A pause that can be ended early. */
 
-export class Pause {
-  #clock;
-  #end = () => {};
+import type { Clock } from "./types.js";
 
-  /** @param {import("./inactivity-timeout.js").Clock} clock */
-  constructor(clock) {
+export class Pause {
+  readonly #clock: Clock;
+  #end: () => void = () => {};
+
+  constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** @param {number} milliseconds  until the promise is resolved, unless `end` is called */
-  wait(milliseconds) {
+  /** @param milliseconds  until the promise is resolved, unless `end` is called */
+  wait(milliseconds: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = this.#clock.setTimeout(() => this.#end(), milliseconds);
       this.#end = () => {
         this.#end = () => {};
         this.#clock.clearTimeout(timer);
-        resolve(undefined);
+        resolve();
       };
     });
   }
 
   /** End the pause, if there is one. */
-  end() {
+  end(): void {
     this.#end();
   }
 }

@@ -15,9 +15,14 @@
  * Start reading at `#onConnectionState` and `#onStreamEvent`.
  */
 
-import { POLL_INTERVAL_MS, Poller } from "./poller.js";
-import { connect } from "./tapewire.js";
+import { callSafely } from "./callbacks.js";
+import { POLL_INTERVAL_MS, type PollResult, Poller } from "./poller.js";
+import type { ApiError } from "./rest.js";
+import { type Connection, connect } from "./tapewire.js";
 import { NamedTimers } from "./timers.js";
+import type { Clock, State as ConnectionState, StreamEvent } from "./types.js";
+
+export type { PollResult } from "./poller.js";
 
 /** Failures in a row after which polling starts. With a `retry:` of 5 s that is after 23 s. */
 export const TRIES = 2;
@@ -28,70 +33,77 @@ export const REOPEN_MS = 25_000;
 /** Scales the jitter of delays: at most 26 s pass between two tries. */
 const JITTER_SCALE = 0.6;
 
-/** @typedef {import("./tapewire.js").Connection} Connection */
-/** @typedef {import("./tapewire.js").State} ConnectionState */
-/** @typedef {import("./tapewire.js").StreamEvent} StreamEvent */
-/** @typedef {import("./poller.js").PollResult} PollResult */
-/** @typedef {import("./rest.js").ApiError} ApiError */
 /**
- * @typedef {{name: "connecting"}
- *   | {name: "live"}
- *   | {name: "reconnecting", retryInMs: number, tries: number, of: number, reason: string}
- *   | {name: "polling", everyMs: number, retryInMs: number | null, reason: string, failing: string}
- *   | {name: "signed-out", reason: string}
- *   | {name: "closed", reason: string, error: ApiError | null}} State
+ * The state of a stream with polling as its fallback.
+ *
  * `tries` counts the failures since the last event, of `of`. `retryInMs` is the time until the next
  * try of the stream: 0 for now, null for not before `retryNow`. `failing` is the error of the last
  * poll, "" when it succeeded. `signed-out` and `closed` are final.
  */
-/**
- * @typedef {object} Options
- * @property {(since: string) => Promise<PollResult>} poll  the events after the id `since`, or the
- *   newest for ""; an ApiError that is not transient closes the connection
- * @property {(event: StreamEvent) => void} onEvent
- * @property {(state: State) => void} onState
- * @property {string=} lastEventId  resume after this id
- * @property {string=} user  as for `connect`
- * @property {typeof globalThis.fetch=} fetch
- * @property {import("./inactivity-timeout.js").Clock=} clock
- * @property {(() => number)=} random  in [0, 1)
- */
+export type State =
+  | { readonly name: "connecting" }
+  | { readonly name: "live" }
+  | {
+      readonly name: "reconnecting";
+      readonly retryInMs: number;
+      readonly tries: number;
+      readonly of: number;
+      readonly reason: string;
+    }
+  | {
+      readonly name: "polling";
+      readonly everyMs: number;
+      readonly retryInMs: number | null;
+      readonly reason: string;
+      readonly failing: string;
+    }
+  | { readonly name: "signed-out"; readonly reason: string }
+  | { readonly name: "closed"; readonly reason: string; readonly error: ApiError | null };
 
-/**
- * @param {string} url
- * @param {Options} options
- * @returns {Following}
- */
-export function follow(url, options) {
+export interface FollowOptions {
+  /**
+   * The events after the id `since`, or the newest for ""; an ApiError that is not transient closes
+   * the connection.
+   */
+  readonly poll: (since: string) => Promise<PollResult>;
+  readonly onEvent: (event: StreamEvent) => void;
+  readonly onState: (state: State) => void;
+  /** Resume after this id. */
+  readonly lastEventId?: string | undefined;
+  /** As for `connect`. */
+  readonly user?: string | undefined;
+  readonly fetch?: typeof globalThis.fetch | undefined;
+  readonly clock?: Clock | undefined;
+  /** In [0, 1). */
+  readonly random?: (() => number) | undefined;
+}
+
+/** Open a stream that falls back to polling, until `close` or a final state. */
+export function follow(url: string, options: FollowOptions): Following {
   return new Following(url, options);
 }
 
 export class Following {
-  #url;
-  #options;
-  #clock;
-  #random;
+  readonly #url: string;
+  readonly #options: FollowOptions;
+  readonly #clock: Clock;
+  readonly #random: () => number;
   /** The position while there is no connection. */
-  #position;
-  /** @type {Connection | null} */
-  #connection = null;
+  #position: string;
+  #connection: Connection | null = null;
   /** Whether the current try of the connection has delivered an event. */
   #hasReceivedEvent = false;
   #failureCount = 0;
   #isClosed = false;
-  #poller;
+  readonly #poller: Poller;
   /** Why the stream failed; "" while it is live. */
   #failureReason = "";
-  /** The clock time of the next try; null: only on `retryNow`. @type {number | null} */
-  #retryAt = 0;
+  /** The clock time of the next try; null: only on `retryNow`. */
+  #retryAt: number | null = 0;
   /** "stall", "reopen" */
-  #timers;
+  readonly #timers: NamedTimers;
 
-  /**
-   * @param {string} url
-   * @param {Options} options
-   */
-  constructor(url, options) {
+  constructor(url: string, options: FollowOptions) {
     this.#url = url;
     this.#options = options;
     this.#clock = options.clock ?? globalThis;
@@ -112,27 +124,26 @@ export class Following {
   }
 
   /** The id up to which all events were delivered; "" for none yet. */
-  get lastEventId() {
+  get lastEventId(): string {
     return this.#connection?.lastEventId ?? this.#position;
   }
 
   /** Close for good. */
-  close() {
+  close(): void {
     this.#finish();
   }
 
   /** Try the stream now. */
-  retryNow() {
+  retryNow(): void {
     if (this.#isClosed) return;
     if (this.#connection) this.#connection.retryNow();
     else this.#open();
   }
 
-  #open() {
+  #open(): void {
     this.#timers.cancel("reopen");
     const { user, fetch, clock } = this.#options;
-    /** @type {Connection} */
-    const connection = connect(this.#url, {
+    const connection: Connection = connect(this.#url, {
       onEvent: (event) => this.#onStreamEvent(event),
       onState: (state) => connection === this.#connection && this.#onConnectionState(state),
       lastEventId: this.#position,
@@ -144,8 +155,7 @@ export class Following {
     this.#connection = connection;
   }
 
-  /** @param {StreamEvent} event */
-  #onStreamEvent(event) {
+  #onStreamEvent(event: StreamEvent): void {
     if (!this.#hasReceivedEvent) {
       this.#hasReceivedEvent = true;
       this.#failureCount = 0;
@@ -157,8 +167,7 @@ export class Following {
     this.#options.onEvent(event);
   }
 
-  /** @param {ConnectionState} state */
-  #onConnectionState(state) {
+  #onConnectionState(state: ConnectionState): void {
     this.#timers.cancel("stall");
     if (state.name === "live") {
       const stalled = () => this.#startPolling("the stream brings nothing");
@@ -176,8 +185,7 @@ export class Following {
     }
   }
 
-  /** @param {Extract<ConnectionState, {name: "reconnecting"}>} state */
-  #onConnectionLost({ retryInMs, reason }) {
+  #onConnectionLost({ retryInMs, reason }: Extract<ConnectionState, { name: "reconnecting" }>): void {
     if (!this.#hasReceivedEvent) this.#failureCount += 1;
     this.#hasReceivedEvent = false;
     this.#retryAt = this.#clock.performance.now() + retryInMs;
@@ -189,10 +197,8 @@ export class Following {
   /**
    * The server, or a proxy in front of it, rejects the stream for good. The answers to polls decide
    * whether that is so.
-   *
-   * @param {Extract<ConnectionState, {name: "closed"}>} state
    */
-  #onConnectionRefused({ reason, error }) {
+  #onConnectionRefused({ reason, error }: Extract<ConnectionState, { name: "closed" }>): void {
     this.#position = this.lastEventId;
     this.#connection = null;
     this.#hasReceivedEvent = false;
@@ -204,46 +210,35 @@ export class Following {
     this.#startPolling(reason);
   }
 
-  /** @param {string} reason */
-  #startPolling(reason) {
+  #startPolling(reason: string): void {
     this.#failureReason = reason;
     if (!this.#poller.isRunning) this.#poller.start();
     this.#emitPollingState();
   }
 
-  /** @param {import("./poller.js").PollResult} result */
-  #deliverPollResult({ events, asOf }) {
+  #deliverPollResult({ events, asOf }: PollResult): void {
     this.#position = asOf;
     this.#connection?.skipTo(asOf);
-    for (const event of events) {
-      try {
-        this.#options.onEvent(event);
-      } catch (error) {
-        queueMicrotask(() => {
-          throw error; // reported on the console; polling continues
-        });
-      }
-    }
+    for (const event of events) callSafely(this.#options.onEvent, event);
   }
 
-  /** @param {number} retryInMs */
-  #reconnectingState(retryInMs) {
-    return /** @type {const} */ ({
+  #reconnectingState(retryInMs: number): State {
+    return {
       name: "reconnecting",
       retryInMs,
       tries: this.#failureCount,
       of: TRIES,
       reason: this.#failureReason,
-    });
+    };
   }
 
-  /** @param {State} state  replaced by the polling state while polling */
-  #emitState(state) {
+  /** @param state  replaced by the polling state while polling */
+  #emitState(state: State): void {
     if (this.#poller.isRunning) this.#emitPollingState();
     else this.#options.onState(state);
   }
 
-  #emitPollingState() {
+  #emitPollingState(): void {
     const now = this.#clock.performance.now();
     this.#options.onState({
       name: "polling",
@@ -254,8 +249,7 @@ export class Following {
     });
   }
 
-  /** @param {State} [last] */
-  #finish(last) {
+  #finish(last?: State): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#position = this.lastEventId;
@@ -268,11 +262,7 @@ export class Following {
   }
 }
 
-/**
- * @param {ApiError} error
- * @returns {State}
- */
-function finalStateFor(error) {
+function finalStateFor(error: ApiError): State {
   if (error.statusCode === 401 || error.isAccountChanged) return { name: "signed-out", reason: error.message };
   return { name: "closed", reason: error.message, error };
 }

@@ -1,55 +1,60 @@
 /**
  * Long-polling of one stream, from one request to the next, until one fails.
  *
- * It takes the place of a `StreamRequest` when something on the way holds streams back. The answers have the ids and events of the stream.
+ * It takes the place of a `StreamRequest` when something on the way holds streams back. The answers
+ * have the ids and events of the stream.
  */
 
 import { MAX_RETRY_MS } from "./delay.js";
 import { InactivityTimeout } from "./inactivity-timeout.js";
 import { Pause } from "./pause.js";
-import { outcomeOfResponse } from "./response-outcome.js";
+import { outcomeOfResponse, type RequestOutcome } from "./response-outcome.js";
+import type { Clock, StreamEvent } from "./types.js";
 
 /** How long a request waits for an event. Some proxies end requests after ten seconds. */
 export const POLL_WAIT_SECONDS = 8;
 /** A request is aborted when its answer is so late. */
 export const POLL_TIMEOUT_MS = 7_000;
 
-/** @typedef {import("./response-outcome.js").RequestOutcome} RequestOutcome */
-/** @typedef {import("./tapewire.js").StreamEvent} StreamEvent */
+export interface PollRequestOptions {
+  readonly request: (waitSeconds: number, signal: AbortSignal) => Promise<Response>;
+  readonly clock: Clock;
+  readonly onEvent: (event: StreamEvent) => void;
+  /** All events up to this id were delivered. */
+  readonly onId: (id: string) => void;
+  /** The first answer has arrived. */
+  readonly onOpen: () => void;
+}
 
-/**
- * @typedef {object} PollRequestOptions
- * @property {(waitSeconds: number, signal: AbortSignal) => Promise<Response>} request
- * @property {import("./inactivity-timeout.js").Clock} clock
- * @property {(event: StreamEvent) => void} onEvent
- * @property {(id: string) => void} onId  all events up to this id were delivered
- * @property {() => void} onOpen  the first answer has arrived
- */
+/** The body of an answer. */
+interface PollAnswer {
+  readonly events: readonly { readonly id: string | null; readonly event: string; readonly data: unknown }[];
+  readonly lastEventId: string | null;
+  readonly retry?: unknown;
+}
 
 export class PollRequest {
-  #options;
-  #abortController = new AbortController();
-  #pause;
+  readonly #options: PollRequestOptions;
+  readonly #abortController = new AbortController();
+  readonly #pause: Pause;
   /** Whether an answer has arrived. */
   isOpen = false;
-  /** @type {Promise<RequestOutcome>} how polling ended; never rejected */
-  ended;
+  /** How polling ended; never rejected. */
+  readonly ended: Promise<RequestOutcome>;
 
-  /** @param {PollRequestOptions} options */
-  constructor(options) {
+  constructor(options: PollRequestOptions) {
     this.#options = options;
     this.#pause = new Pause(options.clock);
     this.ended = this.#run();
   }
 
   /** Stop; no callback is called after this. */
-  abort() {
+  abort(): void {
     this.#abortController.abort();
     this.#pause.end();
   }
 
-  /** @returns {Promise<RequestOutcome>} */
-  async #run() {
+  async #run(): Promise<RequestOutcome> {
     // The first answer tells at once whether the server can be reached.
     for (let waitSeconds = 0; ; waitSeconds = POLL_WAIT_SECONDS) {
       const { outcome, retryMs } = await this.#poll(waitSeconds);
@@ -58,13 +63,8 @@ export class PollRequest {
     }
   }
 
-  /**
-   * One request, and the delivery of its answer.
-   *
-   * @param {number} waitSeconds
-   * @returns {Promise<{outcome: RequestOutcome | null, retryMs: number}>}
-   */
-  async #poll(waitSeconds) {
+  /** One request, and the delivery of its answer. */
+  async #poll(waitSeconds: number): Promise<{ outcome: RequestOutcome | null; retryMs: number }> {
     const { clock, request } = this.#options;
     const { signal } = this.#abortController;
     const timeout = new InactivityTimeout(clock, () => this.abort());
@@ -74,7 +74,7 @@ export class PollRequest {
       const response = await request(waitSeconds, signal);
       const outcome = await outcomeOfResponse(response, "application/json");
       if (outcome) return { outcome, retryMs: 0 };
-      const { events, lastEventId, retry } = await response.json();
+      const { events, lastEventId, retry } = (await response.json()) as PollAnswer;
       this.#deliver(events, lastEventId);
       return { outcome: null, retryMs: Math.min(Math.max(Number(retry) || 0, 0), MAX_RETRY_MS) };
     } catch (error) {
@@ -85,11 +85,7 @@ export class PollRequest {
     }
   }
 
-  /**
-   * @param {{id: string | null, event: string, data: any}[]} events
-   * @param {string | null} lastEventId
-   */
-  #deliver(events, lastEventId) {
+  #deliver(events: PollAnswer["events"], lastEventId: string | null): void {
     const { signal } = this.#abortController;
     const { onEvent, onId, onOpen } = this.#options;
     if (!this.isOpen && !signal.aborted) onOpen();
