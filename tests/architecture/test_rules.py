@@ -185,12 +185,20 @@ def test_a_service_without_one_of_its_parts_is_named(valid_tree: Path, part: str
     assert f"services/orders:1: the service has no {part}.py" in find_messages(valid_tree)
 
 
-@pytest.mark.parametrize("file", ["services/edge/web/page.js", "libs/client/tapewire.js"])
-def test_the_length_limit_covers_javascript(valid_tree: Path, file: str) -> None:
+@pytest.mark.parametrize(
+    "file", ["services/edge/web/page.js", "libs/client/packages/x/src/y.ts", "libs/client/z.tsx"]
+)
+def test_the_length_limit_covers_javascript_and_typescript(valid_tree: Path, file: str) -> None:
     write_file(valid_tree, file, "x;\n" * MAX_LINES)
     assert find_messages(valid_tree) == []
     write_file(valid_tree, file, "x;\n" * (MAX_LINES + 1))
     assert find_messages(valid_tree) == [f"{file}:301: 301 lines: the limit is 300"]
+
+
+@pytest.mark.parametrize("folder", ["node_modules/x", "packages/x/dist", "terminal/build"])
+def test_the_length_limit_does_not_cover_what_is_built(valid_tree: Path, folder: str) -> None:
+    write_file(valid_tree, f"libs/client/{folder}/x.js", "x;\n" * (MAX_LINES + 1))
+    assert find_messages(valid_tree) == []
 
 
 def test_all_violations_are_returned(valid_tree: Path) -> None:

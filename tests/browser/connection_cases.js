@@ -2,10 +2,10 @@
  * The contract of `connect`, as cases that run in Node and in Chromium: name → test.
  */
 
-import { delayBefore, retryAfterMs } from "../../libs/client/delay.js";
-import { isNews } from "../../libs/client/position.js";
-import { call, errorFrom } from "../../libs/client/rest.js";
-import { resumeUrl } from "../../libs/client/stream-request.js";
+import { delayBefore, retryAfterMs } from "../../libs/client/packages/client/dist/delay.js";
+import { isNews } from "../../libs/client/packages/client/dist/position.js";
+import { call, errorFrom } from "../../libs/client/packages/client/dist/rest.js";
+import { resumeUrl } from "../../libs/client/packages/client/dist/stream-request.js";
 import { equal } from "./assert.js";
 import { contentCases } from "./content_cases.js";
 import { connected } from "./fakes.js";

@@ -2,7 +2,7 @@
  * Changes of what an open stream shows: cases of `connection_cases.js`.
  */
 
-import { changeUrl, urlOfContent } from "../../libs/client/content.js";
+import { changeUrl, urlOfContent } from "../../libs/client/packages/client/dist/content.js";
 import { equal } from "./assert.js";
 import { connected } from "./fakes.js";
 
@@ -18,7 +18,7 @@ const query = (/** @type {string} */ url) => Object.fromEntries(new URLSearchPar
 /** @type {Record<string, () => void | Promise<void>>} */
 export const contentCases = {
   async "a change goes to the open stream, and a reconnection asks for the new content"() {
-    const { connect } = await import("../../libs/client/tapewire.js");
+    const { connect } = await import("../../libs/client/packages/client/dist/tapewire.js");
     const { stream, exchanges, last, events, clock } = await connected(
       ["stream", confirmed, "stream"], { headers: { Authorization: "Bearer t" } },
       (/** @type {any} */ all) => connect(URL, all));
@@ -37,7 +37,7 @@ export const contentCases = {
   },
 
   async "a stream that is lost before its change takes effect comes back with the old content"() {
-    const { connect } = await import("../../libs/client/tapewire.js");
+    const { connect } = await import("../../libs/client/packages/client/dist/tapewire.js");
     const { stream, exchanges, last, clock } = await connected(
       ["stream", confirmed, "stream"], {}, (/** @type {any} */ all) => connect(URL, all));
     await last().send(`${CONNECTED}id: e-5\ndata: 1\n\n`);

@@ -1,6 +1,6 @@
 /** A clock and a server that the connection tests control. */
 
-import { connect } from "../../libs/client/tapewire.js";
+import { connect } from "../../libs/client/packages/client/dist/tapewire.js";
 
 /** A clock that stands still until `advance`. */
 export class FakeClock {

@@ -3,9 +3,9 @@
  * Chromium: name → test.
  */
 
-import { REOPEN_MS, STALL_MS, TRIES, follow } from "../../libs/client/fallback.js";
-import { POLL_INTERVAL_MS } from "../../libs/client/poller.js";
-import { ApiError, Unreachable } from "../../libs/client/rest.js";
+import { REOPEN_MS, STALL_MS, TRIES, follow } from "../../libs/client/packages/client/dist/fallback.js";
+import { POLL_INTERVAL_MS } from "../../libs/client/packages/client/dist/poller.js";
+import { ApiError, Unreachable } from "../../libs/client/packages/client/dist/rest.js";
 import { equal } from "./assert.js";
 import { atRest, connected } from "./fakes.js";
 

@@ -3,7 +3,7 @@
  * Node and in Chromium: name → test. `old` is the closing connection, `next` replaces it.
  */
 
-import { MAX_HELD_EVENTS } from "../../libs/client/stream-request.js";
+import { MAX_HELD_EVENTS } from "../../libs/client/packages/client/dist/stream-request.js";
 import { equal } from "./assert.js";
 import { connected } from "./fakes.js";
 

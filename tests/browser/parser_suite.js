@@ -2,7 +2,7 @@
  * Runs one case of parser_cases.json with its bytes cut in every way. Node and Chromium use it.
  */
 
-import { Parser } from "../../libs/client/parser.js";
+import { Parser } from "../../libs/client/packages/client/dist/parser.js";
 import { equal } from "./assert.js";
 
 /** @param {string | {hex: string}} chunk */

@@ -3,9 +3,9 @@
  * in Chromium: name → test. "buffered" is a stream of which nothing arrives.
  */
 
-import { STREAM_AGAIN_MS } from "../../libs/client/handover.js";
-import { POLL_WAIT_SECONDS } from "../../libs/client/poll-request.js";
-import { BUFFERING_TIMEOUT_MS } from "../../libs/client/stream-request.js";
+import { STREAM_AGAIN_MS } from "../../libs/client/packages/client/dist/handover.js";
+import { POLL_WAIT_SECONDS } from "../../libs/client/packages/client/dist/poll-request.js";
+import { BUFFERING_TIMEOUT_MS } from "../../libs/client/packages/client/dist/stream-request.js";
 import { equal } from "./assert.js";
 import { connected } from "./fakes.js";
 

@@ -109,4 +109,8 @@ def _read_file(path: str) -> Path:
     if path in PAGES:
         return ROOT / "services/edge/web" / PAGES[path]
     _, folder, name = path.split("/", 2)
-    return ROOT / {"static": "services/edge/web", "client": "libs/client"}[folder] / name
+    return (
+        ROOT
+        / {"static": "services/edge/web", "client": "libs/client/packages/client/dist"}[folder]
+        / name
+    )

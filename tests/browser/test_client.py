@@ -1,7 +1,6 @@
 """The browser client, tested in Chromium. Node runs the same cases where it is installed."""
 
 import json
-import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,13 +11,14 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, Route
 
 from tests.browser.conftest import new_context, page_opener
+from tests.harness.pages import build_pages, find_node
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 ORIGIN = "http://tapewire.test"
 PARSER_CASES: list[dict[str, Any]] = json.loads((HERE / "parser_cases.json").read_text("utf-8"))
 NODE_TIMEOUT_SECONDS = 180
-SERVED_PATHS = {"/client/": "/libs/client/", "/static/": "/services/edge/web/"}
+SERVED_PATHS = {"/client/": "/libs/client/packages/client/dist/", "/static/": "/services/edge/web/"}
 """The paths under which an edge serves these folders."""
 
 on_one_loop = pytest.mark.asyncio(loop_scope="session")
@@ -97,12 +97,14 @@ async def test_client_cases_pass_in_chromium(page: Page, file: str) -> None:
 
 
 def test_client_cases_pass_in_node() -> None:
-    node = shutil.which("node")
-    if node is None:
+    node = find_node()
+    if not node:
         pytest.skip("no node on the PATH; Chromium has run these cases")
 
+    build_pages()
+
     run = subprocess.run(
-        [node, "--test", "tests/browser/client.test.js"],
+        [*node, "--test", "tests/browser/client.test.js"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -7,7 +7,6 @@ left each edge before that edge closed the stream.
 
 import asyncio
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from playwright.async_api import Page
 
 from tests.browser.tcp_balancer import run_balancer
 from tests.harness.edge import EdgeProcess, Harness
+from tests.harness.pages import find_node
 from tests.harness.publishers import EventLogDriver, order_placed
 from tests.harness.waiting import wait_until
 
@@ -117,10 +117,10 @@ async def _seen_sequences(page: Page, client_name: str) -> dict[str, Any]:
 
 
 async def _start_node_clients(url: str, cookie: str) -> NodeClients | None:
-    node = shutil.which("node")
-    if node is None:
+    node = find_node()
+    if not node:
         return None  # Chromium is tested without Node, too
-    command = (node, str(HERE / "watcher.js"), f"{url}{ORDERS_PATH}", f"session={cookie}")
+    command = (*node, str(HERE / "watcher.js"), f"{url}{ORDERS_PATH}", f"session={cookie}")
     pipe = asyncio.subprocess.PIPE
     return NodeClients(await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe))
 

@@ -3,7 +3,7 @@
  * each state until its input ends.
  */
 
-import { connect } from "../../libs/client/tapewire.js";
+import { connect } from "../../libs/client/packages/client/dist/tapewire.js";
 
 const [url, cookie] = process.argv.slice(2);
 const say = (/** @type {object} */ what) => process.stdout.write(`${JSON.stringify(what)}\n`);

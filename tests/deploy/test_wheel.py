@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.manifests import ROOT
+from tests.harness.pages import CLIENT_MODULES, build_pages
 
 TIMEOUT_SECONDS = 120
 SERVICES = {"alerts", "edge", "insights", "orders", "positions", "prices", "strategies"}
@@ -25,6 +26,7 @@ SERVICES = {"alerts", "edge", "insights", "orders", "positions", "prices", "stra
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    build_pages()
     context = tmp_path_factory.mktemp("context")
     for line in (ROOT / ".dockerignore").read_text().splitlines():
         source = ROOT / line.removeprefix("!")
@@ -93,7 +95,7 @@ def test_the_wheel_contains_every_service_the_pages_and_the_browser_client(files
     assert mains == SERVICES
     web = "tapewire_services/edge/web"
     expected = {f"{web}/{path.name}" for path in (ROOT / "services/edge/web").glob("*.*")}
-    expected |= {f"{web}/client/{path.name}" for path in (ROOT / "libs/client").glob("*.js")}
+    expected |= {f"{web}/client/{path.name}" for path in CLIENT_MODULES.glob("*.js")}
     assert expected - files == set()
     assert "tapewire/py.typed" in files
 

@@ -10,6 +10,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
+from tests.harness.pages import build_pages
+
 BROWSER_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 """The first is Debian's Chromium without a user interface. A page costs a third of the processor
 time there."""
@@ -26,10 +28,11 @@ BROWSER_ARGUMENTS = (
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The path of the browser."""
+    """The path of the browser. What its pages load is built."""
     found = next((path for name in BROWSER_NAMES if (path := shutil.which(name))), None)
     if found is None:
         pytest.skip(f"no browser: none of {', '.join(BROWSER_NAMES)} is on the PATH")
+    build_pages()
     return found
 
 

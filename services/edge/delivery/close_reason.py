@@ -1,7 +1,7 @@
 """Why a stream ends, and what its client should do next.
 
 Every `CloseReason` names a `ClientAction`. The last event of a stream, the counters and the browser
-client's table (libs/client/closing.js, compared by a test) follow from it.
+client's table (libs/client/packages/client/src/closing.ts, compared by a test) follow from it.
 """
 
 import enum

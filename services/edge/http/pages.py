@@ -14,7 +14,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.static_files import create_static_files_router
 
 WEB_DIRECTORY = Path(__file__).parent.parent / "web"
-CLIENT_DIRECTORY = Path(__file__).resolve().parents[3] / "libs" / "client"
+CLIENT_DIRECTORY = Path(__file__).resolve().parents[3] / "libs/client/packages/client/dist"
 """The browser client in a checkout; an installed package has it inside `WEB_DIRECTORY`."""
 _VALID_PATH = re.compile(r"[A-Za-z0-9._/-]{1,200}")
 

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.harness.edge import EdgeProcess, Harness
+from tests.harness.pages import build_pages
 
 PAGES = ["/", "/dashboard", "/static/style.css", "/client/tapewire.js"]
 CALLS = [
@@ -37,6 +38,7 @@ async def test_calls_and_errors_are_protected_and_not_stored(edge: EdgeProcess, 
 
 @pytest.mark.parametrize("path", PAGES)
 async def test_pages_are_protected_and_revalidated(edge: EdgeProcess, path: str) -> None:
+    build_pages()
     async with edge.client() as http:
         response = await http.get(path)
     assert response.status_code == 200

@@ -11,7 +11,7 @@ from tapewire_services.edge.delivery.serializers.control_messages import (
     session_ended_message,
 )
 
-CLIENT_TABLE = Path(__file__).parents[3] / "libs" / "client" / "closing.js"
+CLIENT_TABLE = Path(__file__).parents[3] / "libs/client/packages/client/src/closing.ts"
 
 
 def test_every_reason_has_an_action() -> None:

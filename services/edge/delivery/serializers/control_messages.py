@@ -106,4 +106,4 @@ FINAL_EVENTS = {
     connection_limit_message(0)[0]: ClientAction.STOP,
 }
 """What the client does after the last event of a stream, by its name. Without one of these, it
-reconnects. libs/client/closing.js has the same table."""
+reconnects. libs/client/packages/client/src/closing.ts has the same table."""

@@ -40,8 +40,9 @@ export class BlockTooLong extends Error {
 
 /** Parses one response body; each connection needs its own parser. */
 export class Parser {
-  /** The decoder drops a byte order mark at the beginning. */
-  readonly #decoder = new TextDecoder("utf-8");
+  /** It leaves byte order marks to `push`: the decoder of Node drops a second one, too. */
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  #isAtStart = true;
   #line = "";
   #afterCr = false;
 
@@ -71,8 +72,9 @@ export class Parser {
    */
   push(bytes: Uint8Array): void {
     const text = this.#decoder.decode(bytes, { stream: true });
-    let start = 0;
-    for (let at = 0; at < text.length; at += 1) {
+    let start = this.#isAtStart && text.startsWith("\uFEFF") ? 1 : 0;
+    if (text !== "") this.#isAtStart = false;
+    for (let at = start; at < text.length; at += 1) {
       const code = text.charCodeAt(at);
       if (code !== 10 && code !== 13) {
         this.#afterCr = false;
