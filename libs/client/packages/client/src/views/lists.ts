@@ -1,0 +1,152 @@
+/** Decisions, changes of strategies, alerts, alert rules, notifications, items and processes. */
+
+import type {
+  AgentStatus,
+  Alert,
+  AlertRule,
+  ConnectionCounts,
+  Decision,
+  Item,
+  ItemMetrics,
+  Notification,
+  NotificationsRead,
+  PublicAgentStatus,
+  RetractedItem,
+  StrategyUpdate,
+  UnreadCount,
+} from "../generated/types.js";
+import type { StreamEvent } from "../source.js";
+import type { Fold } from "./fold.js";
+import { noRows, replaceFields, RowsDraft, type Rows } from "./rows.js";
+
+/** How many rows a list of recent events has. A stream begins with the last 100. */
+export const MAX_RECENT = 200;
+export const MAX_AGENTS = 200;
+
+/** A list of events that never change: the newest ones. */
+function recentFold<V>(type: string, keyOf: (value: V) => string): Fold<Rows<V>> {
+  return {
+    types: [type],
+    empty: noRows(),
+    isSnapshot: () => false,
+    apply(state, events) {
+      const draft = new RowsDraft(state);
+      for (const { data, id } of events) draft.put(keyOf(data as V), data as V, id ?? "", id ?? "");
+      draft.trim(MAX_RECENT);
+      return draft.finish();
+    },
+  };
+}
+
+export const DECISIONS = recentFold<Decision>("ai:decision", (one) => one.decisionId);
+export const ALERTS = recentFold<Alert>("alert:new", (one) => one.alertId);
+/** The last change of each strategy. */
+export const STRATEGIES = recentFold<StrategyUpdate>("strategy:update", (one) => one.strategyId);
+
+/** An alert rule, and what happened to it. */
+export type ChangedRule = AlertRule & { readonly change: string };
+
+export const ALERT_RULES: Fold<Rows<AlertRule>> = {
+  types: ["rule:update"],
+  empty: noRows(),
+  isSnapshot: () => false,
+  apply(state, events) {
+    const draft = new RowsDraft(state);
+    for (const { data, id } of events) {
+      const { change, alertId: _, ...rule } = data as ChangedRule & { alertId?: string };
+      if (change === "deleted") draft.remove(rule.ruleId, id ?? "");
+      else draft.put(rule.ruleId, rule, id ?? "", change === "created" ? (id ?? "") : "");
+    }
+    draft.trim(MAX_RECENT);
+    return draft.finish();
+  },
+};
+
+export interface NotificationsState {
+  readonly notifications: Rows<Notification>;
+  /** How many the user has not read, null before it is known. */
+  readonly unread: number | null;
+}
+
+function isUnreadCount(event: StreamEvent): boolean {
+  return event.type === "notification:unread";
+}
+
+export const NOTIFICATIONS: Fold<NotificationsState> = {
+  types: ["notification", "notification:read", "notification:unread"],
+  empty: { notifications: noRows(), unread: null },
+  isSnapshot: isUnreadCount,
+  apply(state, events) {
+    const draft = new RowsDraft(state.notifications);
+    let { unread } = state;
+    for (const { type, data, id } of events) {
+      if (type === "notification:unread") {
+        unread = (data as UnreadCount).unread;
+      } else if (type === "notification:read") {
+        const { ids } = data as NotificationsRead;
+        for (const key of ids ?? [...draft.byKey.keys()]) markRead(draft, key, id ?? "");
+        if (unread !== null) unread = ids === null ? 0 : Math.max(0, unread - ids.length);
+      } else {
+        const one = data as Notification;
+        if (unread !== null && !one.is_read && !draft.byKey.has(one.id)) unread += 1;
+        draft.put(one.id, one, id ?? "", id ?? "");
+      }
+    }
+    draft.trim(MAX_RECENT);
+    return replaceFields(state, { notifications: draft.finish(), unread });
+  },
+};
+
+function markRead(draft: RowsDraft<Notification>, key: string, at: string): void {
+  const known = draft.byKey.get(key)?.value;
+  if (known !== undefined) draft.put(key, { ...known, is_read: true }, at, "");
+}
+
+export const ITEMS: Fold<Rows<Item>> = {
+  types: ["new_item", "item:corrected", "item:retracted"],
+  empty: noRows(),
+  isSnapshot: () => false,
+  apply(state, events) {
+    const draft = new RowsDraft(state);
+    for (const { type, data, id } of events) {
+      const key = (data as Item | RetractedItem).id;
+      if (type === "item:retracted") draft.remove(key, id ?? "");
+      else draft.put(key, data as Item, id ?? "", type === "new_item" ? (id ?? "") : "");
+    }
+    draft.trim(MAX_RECENT);
+    return draft.finish();
+  },
+};
+
+/** The key of a process: what one instance of a service is called. */
+export function agentKey(agent: Pick<AgentStatus, "service" | "instance">): string {
+  return `${agent.service}/${agent.instance}`;
+}
+
+export const AGENTS: Fold<Rows<AgentStatus>> = {
+  types: ["agent:status"],
+  empty: noRows(),
+  isSnapshot: () => false,
+  apply(state, events) {
+    const draft = new RowsDraft(state);
+    for (const { data, id } of events) {
+      const agent = { detail: null, ...(data as AgentStatus | PublicAgentStatus) };
+      draft.put(agentKey(agent), agent, id ?? "", id ?? "");
+    }
+    draft.trim(MAX_AGENTS);
+    return draft.finish();
+  },
+};
+
+function newestFold<V>(type: string): Fold<V | null> {
+  return {
+    types: [type],
+    empty: null,
+    isSnapshot: () => true,
+    apply: (state, events) => (events.at(-1)?.data as V | undefined) ?? state,
+    reset: (state) => state,
+  };
+}
+
+export const ITEM_METRICS = newestFold<ItemMetrics>("item:metrics");
+export const CONNECTION_COUNTS = newestFold<ConnectionCounts>("metrics");
