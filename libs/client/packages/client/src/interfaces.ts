@@ -149,6 +149,8 @@ export interface TapewireClient {
   readonly prices: QuoteStore;
   bars(symbol: string, interval: BarInterval): Readable<BarSeries>;
   readonly orders: PagedStore<Order>;
+  /** Orders that may still be executed, the newest first; a new array when one opens or closes. */
+  readonly openOrderIds: Readable<readonly string[]>;
   /** Executions. */
   readonly trades: PagedStore<Trade>;
   readonly positions: KeyedReadable<Position>;

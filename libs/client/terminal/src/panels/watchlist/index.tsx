@@ -7,7 +7,7 @@ import { useTerminal } from "../../app/terminal-context.js";
 import { Change, DataTable, EmptyState, PanelToolbar, Percent, Price, Quantity, RowButton, type Column } from "../../components/index.js";
 import type { PanelProps } from "../registry.js";
 import { SparklineCell } from "./sparkline-cell.js";
-import { matchingSymbols } from "./symbol-filter.js";
+import { matchingSymbols } from "../../components/symbol-filter.js";
 import { useWatchlist, type Watchlist } from "./use-watchlist.js";
 import "./watchlist.css";
 

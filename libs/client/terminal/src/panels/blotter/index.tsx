@@ -1,0 +1,176 @@
+import type { Order } from "@tapewire/client";
+import { useKeyed, useKeys, useListStatus, useReadable, useSession, useTapewire } from "@tapewire/react";
+import { useCallback, useMemo, useState, type KeyboardEvent } from "react";
+
+import { useStoredState } from "../../app/stored-state.js";
+import { useTerminal } from "../../app/terminal-context.js";
+import { DataTable, EmptyState, errorMessage, PanelToolbar, Price, RowButton, Time, type Column } from "../../components/index.js";
+import type { PanelProps } from "../registry.js";
+import { Choice } from "../ticket/choice.js";
+import { OrderDetail } from "./order-detail.js";
+import { describeOrder, describeTerms, explainOrder, isOpen, isWorking, sideWord, statusWord } from "./order-words.js";
+import { ReplaceDialog } from "./replace-dialog.js";
+import "./blotter.css";
+
+type Filter = "open" | "all";
+
+/** The orders of the user, the newest first: open ones or all, with cancel and change. */
+export default function BlotterPanel({ headingId }: PanelProps) {
+  const client = useTapewire();
+  const terminal = useTerminal();
+  const { formats } = terminal;
+  const isSignedIn = useSession().name === "signed-in";
+  const ids = useKeys(client.orders);
+  const [filter, setFilter] = useStoredState<Filter>("blotter.filter", "all");
+  const [selected, setSelected] = useStoredState<string | null>("blotter.selected", null);
+  const [changing, setChanging] = useState<Order | null>(null);
+  const getRow = useCallback((id: string) => client.orders.get(id), [client]);
+  const openIds = useReadable(client.openOrderIds);
+  const hasMore = useReadable(client.orders.hasMore);
+
+  const cancel = useCallback(
+    async (order: Order) => {
+      try {
+        await client.call("DELETE", `/api/orders/${encodeURIComponent(order.orderId)}`);
+        terminal.announce(`Canceling: ${describeOrder(order, formats)}`);
+      } catch (error) {
+        terminal.showToast({ kind: "bad", title: `Not canceled: ${describeOrder(order, formats)}`, text: errorMessage(error) });
+      }
+    },
+    [client, terminal, formats],
+  );
+
+  const columns = useMemo(() => columnsOf(formats, cancel, setChanging), [formats, cancel]);
+
+  function handleRowKey(id: string, event: KeyboardEvent): boolean {
+    const order = client.orders.get(id);
+    if (!order || !isOpen(order) || event.altKey || event.ctrlKey || event.metaKey) return false;
+    if (event.key === "x" || event.key === "Delete") void cancel(order);
+    else if (event.key === "e" && isWorking(order)) setChanging(order);
+    else return false;
+    return true;
+  }
+
+  if (!isSignedIn) return <EmptyState title="Sign in to see your orders" action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }} />;
+  return (
+    <div className="blotter">
+      <PanelToolbar label="Which orders">
+        <Choice<Filter>
+          label="Shown orders" name="orders" value={filter} onChange={setFilter}
+          options={[["all", `All ${formats.count(ids.length)}${hasMore ? "+" : ""}`], ["open", `Open ${formats.count(openIds.length)}`]]}
+        />
+        {openIds.length > 1 && <CancelAll ids={openIds} />}
+      </PanelToolbar>
+      <DataTable<Order>
+        id="blotter"
+        labelledBy={headingId}
+        columns={columns}
+        rowKeys={filter === "open" ? openIds : ids}
+        getRow={getRow}
+        useRow={useRowOrder}
+        selectedKey={selected}
+        onSelect={(id) => setSelected(id === selected ? null : id)}
+        onRowKey={handleRowKey}
+        rowAttributes={(order) => ({ "data-side": order.side, "data-status": order.status })}
+        onEndReached={hasMore && filter === "all" ? () => void client.orders.loadMore().catch(() => undefined) : undefined}
+        empty={<NoOrders filter={filter} hasOrders={ids.length > 0} />}
+      />
+      {selected !== null && <OrderDetail orderId={selected} onCancel={cancel} onChange={setChanging} onClose={() => setSelected(null)} />}
+      {changing !== null && <ReplaceDialog order={changing} onClose={() => setChanging(null)} />}
+    </div>
+  );
+}
+
+const useRowOrder = (id: string) => useKeyed(useTapewire().orders, id);
+
+function columnsOf(
+  formats: ReturnType<typeof useTerminal>["formats"],
+  cancel: (order: Order) => void,
+  change: (order: Order) => void,
+): Column<Order>[] {
+  return [
+    {
+      id: "order", header: "Order", isRowHeader: true, minWidth: 150, grow: 2,
+      cell: (order) => (
+        <span className="order-cell">
+          <span className="side" data-side={order.side}>{sideWord(order.side)}</span> <b>{order.symbol}</b>{" "}
+          <span className="terms">{describeTerms(order, formats)}</span>
+        </span>
+      ),
+      sortValue: (order) => order.symbol,
+    },
+    {
+      id: "status", header: "Status", minWidth: 110, grow: 2,
+      cell: (order) => {
+        const reason = explainOrder(order);
+        return (
+          <span className="status-cell" title={reason || undefined}>
+            <span className="chip" data-status={order.status}>{statusWord(order.status)}</span>
+            {reason !== "" && <span className="reason">{reason}</span>}
+          </span>
+        );
+      },
+      sortValue: (order) => statusWord(order.status),
+    },
+    {
+      id: "filled", header: "Filled", align: "end", minWidth: 92,
+      cell: (order) => (
+        <span className="num">
+          {formats.quantity(order.filledQty)} / {formats.quantity(order.qty)}
+        </span>
+      ),
+      sortValue: (order) => order.qty, firstDirection: "descending",
+    },
+    { id: "average", header: "Avg price", align: "end", minWidth: 84, priority: 2, cell: (order) => <span className="num">{formats.averagePrice(order.filledAvgPrice)}</span>, sortValue: (order) => order.filledAvgPrice },
+    { id: "by", header: "By", minWidth: 70, priority: 4, cell: (order) => <PlacedBy order={order} />, sortValue: (order) => order.strategyId },
+    { id: "time", header: "Time", align: "end", minWidth: 84, priority: 1, cell: (order) => <Time value={order.timestamp} />, sortValue: (order) => order.timestamp, firstDirection: "descending" },
+    {
+      id: "actions", header: "", label: "Actions", align: "end", minWidth: 124, grow: 0,
+      cell: (order) =>
+        isOpen(order) && (
+          <span className="row-actions">
+            {isWorking(order) && <RowButton onClick={() => change(order)} aria-label={`Change: ${describeOrder(order, formats)}`}>Change</RowButton>}
+            <RowButton onClick={() => cancel(order)} disabled={order.status === "pending_cancel"} aria-label={`Cancel: ${describeOrder(order, formats)}`}>Cancel</RowButton>
+          </span>
+        ),
+    },
+  ];
+}
+
+/** The strategy that placed the order, by name; a person otherwise. */
+function PlacedBy({ order }: { readonly order: Order }) {
+  const strategy = useKeyed(useTapewire().strategies, order.strategyId ?? "");
+  if (order.strategyId === null) return <span>You</span>;
+  return <span title={`Strategy ${order.strategyId}`}>{strategy?.name ?? "A strategy"}</span>;
+}
+
+function CancelAll({ ids }: { readonly ids: readonly string[] }) {
+  const client = useTapewire();
+  const { showToast, formats } = useTerminal();
+  const [isBusy, setBusy] = useState(false);
+
+  async function cancelAll() {
+    setBusy(true);
+    const results = await Promise.allSettled(ids.map((id) => client.call("DELETE", `/api/orders/${encodeURIComponent(id)}`)));
+    setBusy(false);
+    const failed = results.filter((result) => result.status === "rejected");
+    if (failed.length > 0) {
+      showToast({ kind: "bad", title: `${formats.count(failed.length)} of ${formats.count(ids.length)} orders were not canceled`, text: errorMessage(failed[0]?.reason) });
+    }
+  }
+
+  return (
+    <button type="button" className="button small" aria-disabled={isBusy} onClick={() => void (isBusy || cancelAll())}>
+      {isBusy ? "Canceling…" : `Cancel all ${formats.count(ids.length)}`}
+    </button>
+  );
+}
+
+function NoOrders({ filter, hasOrders }: { readonly filter: Filter; readonly hasOrders: boolean }) {
+  const status = useListStatus(useTapewire().orders);
+  const terminal = useTerminal();
+  if (status.name === "loading") return <EmptyState title="Loading your orders…" />;
+  if (status.name === "failed") return <EmptyState title="Your orders could not be loaded" text={status.error.message} />;
+  if (filter === "open" && hasOrders) return <EmptyState title="No open orders" />;
+  return <EmptyState title="No orders yet" text="An order that you place appears here, with every fill." action={{ label: "Place an order", onPress: () => terminal.openTicket({}) }} />;
+}

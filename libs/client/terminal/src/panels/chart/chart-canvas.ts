@@ -1,0 +1,134 @@
+/**
+ * The canvas of the chart: a thin shell around lightweight-charts (Apache-2.0, TradingView), which is
+ * loaded as a chunk of its own. It knows nothing of the client.
+ *
+ * The library's logo is off, because it writes a style element, which the policy of the pages refuses;
+ * the notice below the chart takes its place.
+ */
+
+import {
+  CandlestickSeries,
+  ColorType,
+  createChart,
+  createSeriesMarkers,
+  HistogramSeries,
+  type IChartApi,
+  type ISeriesApi,
+  type ISeriesMarkersPluginApi,
+  type Time,
+  type UTCTimestamp,
+} from "lightweight-charts";
+
+import type { Bar } from "@tapewire/client";
+
+import { epochSeconds, type ChartMarker } from "./chart-data.js";
+
+/** The part of the canvas that the volume takes, at the bottom. */
+const VOLUME_TOP = 0.82;
+
+export interface CanvasWords {
+  /** Epoch seconds to a text of the axis and of the crosshair. */
+  readonly time: (seconds: number) => string;
+  readonly price: (price: number) => string;
+}
+
+export class ChartCanvas {
+  readonly #chart: IChartApi;
+  readonly #candles: ISeriesApi<"Candlestick">;
+  readonly #volume: ISeriesApi<"Histogram">;
+  readonly #markers: ISeriesMarkersPluginApi<Time>;
+  readonly #element: HTMLElement;
+  #bars: readonly Bar[] = [];
+
+  constructor(element: HTMLElement, words: CanvasWords) {
+    this.#element = element;
+    this.#chart = createChart(element, {
+      autoSize: true,
+      layout: { attributionLogo: false, background: { type: ColorType.Solid, color: "transparent" } },
+      timeScale: { timeVisible: true, secondsVisible: true, tickMarkFormatter: (time: Time) => words.time(time as number) },
+      localization: { timeFormatter: (time: Time) => words.time(time as number), priceFormatter: words.price },
+      handleScale: { axisPressedMouseMove: true },
+    });
+    this.#candles = this.#chart.addSeries(CandlestickSeries, {});
+    this.#volume = this.#chart.addSeries(HistogramSeries, { priceFormat: { type: "volume" }, priceScaleId: "volume", lastValueVisible: false, priceLineVisible: false });
+    this.#volume.priceScale().applyOptions({ scaleMargins: { top: VOLUME_TOP, bottom: 0 } });
+    this.#candles.priceScale().applyOptions({ scaleMargins: { top: 0.08, bottom: 1 - VOLUME_TOP + 0.04 } });
+    this.#markers = createSeriesMarkers(this.#candles, []);
+    this.applyTheme();
+  }
+
+  /** Take the colours of the page, such as after a change of its theme. */
+  applyTheme(): void {
+    const style = getComputedStyle(this.#element);
+    const colour = (name: string) => style.getPropertyValue(name).trim() || style.color;
+    this.#chart.applyOptions({
+      layout: { textColor: colour("--text-muted"), fontFamily: style.fontFamily },
+      grid: { vertLines: { color: colour("--border") }, horzLines: { color: colour("--border") } },
+      rightPriceScale: { borderColor: colour("--border") },
+      timeScale: { borderColor: colour("--border") },
+    });
+    const [up, down] = [colour("--up"), colour("--down")];
+    this.#candles.applyOptions({ upColor: up, downColor: down, wickUpColor: up, wickDownColor: down, borderUpColor: up, borderDownColor: down });
+    this.#volume.applyOptions({ color: colour("--border") });
+  }
+
+  /** Show a series. While only the last bars change, the rest is not drawn anew. */
+  show(bars: readonly Bar[]): void {
+    const before = this.#bars;
+    this.#bars = bars;
+    const isSameSeries = before.length > 0 && before[0]?.start === bars[0]?.start && bars.length >= before.length;
+    if (!isSameSeries) {
+      this.#candles.setData(bars.map(candleOf));
+      this.#volume.setData(bars.map(volumeOf));
+      return;
+    }
+    for (let index = before.length - 1; index < bars.length; index += 1) {
+      const bar = bars[index];
+      if (bar === undefined || bar === before[index]) continue;
+      this.#candles.update(candleOf(bar));
+      this.#volume.update(volumeOf(bar));
+    }
+  }
+
+  showMarkers(markers: readonly ChartMarker[]): void {
+    const style = getComputedStyle(this.#element);
+    this.#markers.setMarkers(
+      markers.map(({ time, kind, side, text, id }) => ({
+        time: time as UTCTimestamp,
+        position: side === "buy" ? ("belowBar" as const) : ("aboveBar" as const),
+        shape: kind === "signal" ? ("circle" as const) : side === "buy" ? ("arrowUp" as const) : ("arrowDown" as const),
+        color: style.getPropertyValue(kind === "signal" ? "--accent" : side === "buy" ? "--buy-text" : "--sell-text").trim(),
+        text,
+        id,
+      })),
+    );
+  }
+
+  /** Move the shown part by bars; positive numbers go to newer ones. */
+  move(bars: number): void {
+    const scale = this.#chart.timeScale();
+    scale.scrollToPosition(scale.scrollPosition() + bars, false);
+  }
+
+  /** Show fewer bars (above 1) or more (below 1). */
+  zoom(factor: number): void {
+    const scale = this.#chart.timeScale();
+    scale.applyOptions({ barSpacing: Math.min(60, Math.max(1, scale.options().barSpacing * factor)) });
+  }
+
+  showNewest(): void {
+    this.#chart.timeScale().scrollToRealTime();
+  }
+
+  remove(): void {
+    this.#chart.remove();
+  }
+}
+
+function candleOf({ start, open, high, low, close }: Bar) {
+  return { time: epochSeconds(start) as UTCTimestamp, open, high, low, close };
+}
+
+function volumeOf({ start, volume }: Bar) {
+  return { time: epochSeconds(start) as UTCTimestamp, value: volume };
+}
