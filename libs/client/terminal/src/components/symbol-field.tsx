@@ -1,6 +1,7 @@
 import { lazy, Suspense, useEffect, useId, useRef, useState, type ReactNode } from "react";
 
 import { ErrorText } from "./error-text.js";
+import "./symbol-field.css";
 
 export interface SymbolFieldProps {
   readonly label: ReactNode;

@@ -6,9 +6,9 @@ import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
 import { DataTable, EmptyState, errorMessage, PanelToolbar, Price, RowButton, Time, type Column } from "../../components/index.js";
 import type { PanelProps } from "../registry.js";
-import { Choice } from "../ticket/choice.js";
+import { Choice } from "../../components/choice.js";
 import { OrderDetail } from "./order-detail.js";
-import { describeOrder, describeTerms, explainOrder, isOpen, isWorking, sideWord, statusWord } from "./order-words.js";
+import { describeOrder, describeTerms, explainOrder, isOpen, isWorking, sideWord, statusWord, toneOf } from "./order-words.js";
 import { ReplaceDialog } from "./replace-dialog.js";
 import "./blotter.css";
 
@@ -105,7 +105,7 @@ function columnsOf(
         const reason = explainOrder(order);
         return (
           <span className="status-cell" title={reason || undefined}>
-            <span className="chip" data-status={order.status}>{statusWord(order.status)}</span>
+            <span className="chip" data-tone={toneOf(order)}>{statusWord(order.status)}</span>
             {reason !== "" && <span className="reason">{reason}</span>}
           </span>
         );

@@ -27,7 +27,7 @@ export function OrderDetail({ orderId, onCancel, onChange, onClose }: OrderDetai
         <h3>{describeOrder(order, formats)}</h3>
         <button type="button" className="button small" onClick={onClose}>Close</button>
       </header>
-      <dl className="facts">
+      <dl className="order-facts">
         <dt>Status</dt>
         <dd>{statusWord(order.status)}{reason !== "" && `: ${reason}`}</dd>
         <dt>Terms</dt>

@@ -75,3 +75,11 @@ export function explainOrder(order: Order): string {
   if (isOpen(order) && order.stopPrice != null && order.triggeredAt == null) return "Waits for its stop price";
   return "";
 }
+
+/** How good the news of a status is. */
+export function toneOf({ status, filledQty }: Pick<Order, "status" | "filledQty">): "good" | "bad" | "warn" | "info" | undefined {
+  if (status === "filled") return "good";
+  if (status === "rejected" || status === "failed") return "bad";
+  if (status === "pending_cancel" || status === "pending_replace") return "warn";
+  return isOpen({ status }) || filledQty > 0 ? "info" : undefined;
+}

@@ -39,6 +39,7 @@ export class ChartCanvas {
   readonly #markers: ISeriesMarkersPluginApi<Time>;
   readonly #element: HTMLElement;
   #bars: readonly Bar[] = [];
+  #shownMarkers: readonly ChartMarker[] = [];
 
   constructor(element: HTMLElement, words: CanvasWords) {
     this.#element = element;
@@ -59,17 +60,27 @@ export class ChartCanvas {
 
   /** Take the colours of the page, such as after a change of its theme. */
   applyTheme(): void {
-    const style = getComputedStyle(this.#element);
-    const colour = (name: string) => style.getPropertyValue(name).trim() || style.color;
+    const line = this.#colour("--line");
     this.#chart.applyOptions({
-      layout: { textColor: colour("--text-muted"), fontFamily: style.fontFamily },
-      grid: { vertLines: { color: colour("--border") }, horzLines: { color: colour("--border") } },
-      rightPriceScale: { borderColor: colour("--border") },
-      timeScale: { borderColor: colour("--border") },
+      layout: { textColor: this.#colour("--soft"), fontFamily: getComputedStyle(this.#element).fontFamily },
+      grid: { vertLines: { color: line }, horzLines: { color: line } },
+      rightPriceScale: { borderColor: line },
+      timeScale: { borderColor: line },
     });
-    const [up, down] = [colour("--up"), colour("--down")];
+    const [up, down] = [this.#colour("--up"), this.#colour("--down")];
     this.#candles.applyOptions({ upColor: up, downColor: down, wickUpColor: up, wickDownColor: down, borderUpColor: up, borderDownColor: down });
-    this.#volume.applyOptions({ color: colour("--border") });
+    this.#volume.applyOptions({ color: line });
+    this.showMarkers(this.#shownMarkers);
+  }
+
+  /** The colour of a custom property in the present theme; the canvas knows no `light-dark()`. */
+  #colour(property: string): string {
+    const probe = document.createElement("span");
+    probe.style.color = `var(${property})`;
+    this.#element.append(probe);
+    const { color } = getComputedStyle(probe);
+    probe.remove();
+    return color;
   }
 
   /** Show a series. While only the last bars change, the rest is not drawn anew. */
@@ -91,13 +102,13 @@ export class ChartCanvas {
   }
 
   showMarkers(markers: readonly ChartMarker[]): void {
-    const style = getComputedStyle(this.#element);
+    this.#shownMarkers = markers;
     this.#markers.setMarkers(
       markers.map(({ time, kind, side, text, id }) => ({
         time: time as UTCTimestamp,
         position: side === "buy" ? ("belowBar" as const) : ("aboveBar" as const),
         shape: kind === "signal" ? ("circle" as const) : side === "buy" ? ("arrowUp" as const) : ("arrowDown" as const),
-        color: style.getPropertyValue(kind === "signal" ? "--accent" : side === "buy" ? "--buy-text" : "--sell-text").trim(),
+        color: this.#colour(kind === "signal" ? "--link" : side === "buy" ? "--up" : "--down"),
         text,
         id,
       })),

@@ -8,7 +8,7 @@ import { Change, EmptyState, errorMessage, ErrorText, PanelToolbar, Percent, Pri
 import { SymbolField } from "../../components/symbol-field.js";
 import { sideWord } from "../blotter/order-words.js";
 import type { PanelProps } from "../registry.js";
-import { Choice } from "../ticket/choice.js";
+import { Choice } from "../../components/choice.js";
 import type { ChartCanvas } from "./chart-canvas.js";
 import { markersOf, summaryOf } from "./chart-data.js";
 import "./chart.css";

@@ -7,7 +7,7 @@ import { EmptyState, ErrorText, NumberField } from "../../components/index.js";
 import { SymbolField } from "../../components/symbol-field.js";
 import type { PanelProps } from "../registry.js";
 import { describeOrder } from "../blotter/order-words.js";
-import { Choice } from "./choice.js";
+import { Choice } from "../../components/choice.js";
 import { EMPTY_FIELDS, hasLimit, hasStop, PRICE_OPTIONS, QTY_OPTIONS, readOrder, type FieldErrors, type OrderFields } from "./order-form.js";
 import { addedShares, questionsBefore, valuationPrice, type OrderQuestion } from "./order-question.js";
 import type { OrderRequest } from "./order-submission.js";

@@ -14,7 +14,7 @@ export function Choice<T extends string>({ label, name, value, options, onChange
   return (
     <fieldset className="field choice" data-choice={name}>
       <legend>{label}</legend>
-      <div className="choice-row">
+      <div className="segments">
         {options.map(([option, text]) => (
           <label key={option}>
             <input type="radio" name={`${name}-${id}`} value={option} checked={option === value} onChange={() => onChange(option)} />
