@@ -81,6 +81,39 @@ def test_commands_find_the_stack_of_their_directory(stack: Stack, tmp_path: Path
     )
 
 
+def test_commands_in_another_directory_find_the_stack_by_its_data_directory(
+    stack: Stack, tmp_path: Path
+) -> None:
+    """They are told how, and the explicit address is the data directory."""
+    command = str(Path(sys.executable).parent / "tapewire")
+    plain = {key: value for key, value in os.environ.items() if not key.startswith("TAPEWIRE_")}
+
+    def run(*args: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [command, *args],
+            cwd=tmp_path,
+            env=plain,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    stack.wait_until_healthy()
+    address = ("--data-dir", str(stack.data_dir))
+    code, out = run("status", *address)
+    assert code == 0, out
+    assert all(name in out for name in NAMES - {"nats", "edge-0"})
+    code, out = run("notify", "--user", "olga", "--title", "Found", *address)
+    assert code == 0, out
+    code, out = run("journal", "status", *address)
+    assert code == 0, out
+    code, out = run("status", "--data-dir", str(tmp_path))
+    assert code == 3, out
+    assert f"--data-dir {stack.data_dir.resolve()} ({stack.url})" in out
+
+
 @pytest.mark.parametrize("name", ["orders", "prices", "edge-0", "nats"])
 def test_a_killed_process_is_restarted_and_logged(stack: Stack, name: str) -> None:
     dead = stack.kill(name)

@@ -5,6 +5,7 @@ Start at the command you are interested in; `errors` and `connection` are shared
 """
 
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 from types import TracebackType
 from typing import Any
@@ -27,6 +28,7 @@ COMMANDS = {
     "split": "split",
     "journal": "journal.command",
     "protocol": "protocol.command",
+    "completion": "completion",
 }
 """The module of every command, in the order of `--help`. Its function has the command's name."""
 
@@ -45,6 +47,17 @@ class LazyGroup(click.Group):
         module = import_module(f"tapewire.cli.{COMMANDS[cmd_name]}")
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of `args`. For an unknown one the error names what was meant."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            near = get_close_matches(name, COMMANDS)
+            meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+            raise click.UsageError(f"No such command {name!r}.{meant}", ctx)
+        return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments, and keep them for the masking of an error."""

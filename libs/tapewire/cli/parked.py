@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import click
 
+from tapewire.cli.completion import complete_subscriptions
 from tapewire.cli.connection import nats_option, run_connected
 from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError
 from tapewire.cli.tail.formatting import escape_unprintable
@@ -18,7 +19,7 @@ from tapewire.runtime import Settings
 
 T = TypeVar("T")
 
-subscription_argument = click.argument("subscription")
+subscription_argument = click.argument("subscription", shell_complete=complete_subscriptions)
 sequence_argument = click.argument("sequence", type=click.IntRange(min=1))
 optional_sequence_argument = click.argument(
     "sequence", type=click.IntRange(min=1), required=False, default=None
@@ -35,7 +36,8 @@ def parked() -> None:
 
 
 @parked.command("list")
-@click.option("--subscription", metavar="NAME", help="Only those of this subscription.")
+@click.option("--subscription", metavar="NAME", shell_complete=complete_subscriptions,
+              help="Only those of this subscription.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
 @nats_option
 def list_(subscription: str | None, as_json: bool, nats: str | None) -> None:

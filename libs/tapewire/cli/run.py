@@ -45,8 +45,12 @@ def check_extras(services: Iterable[str]) -> None:
             raise CliError(missing)
 
 
+def _complete_service(_c: click.Context, _p: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in installed_services() if name.startswith(incomplete)]
+
+
 @click.command()
-@click.argument("service")
+@click.argument("service", shell_complete=_complete_service)
 def run(service: str) -> None:
     """Run one SERVICE in the foreground, configured by the environment.
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import click
 
+from tapewire.cli.completion import complete_symbols
 from tapewire.cli.connection import nats_option, run_connected
 from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError
 from tapewire.log.jetstream import NatsConnection
@@ -28,7 +29,7 @@ filters of its subscriptions."""
 
 
 @click.command()
-@click.argument("symbol")
+@click.argument("symbol", shell_complete=complete_symbols)
 @click.argument("ratio", metavar="RATIO")
 @click.option("--id", "split_id", metavar="ID",
               help="The split's id, which is executed once. [SYMBOL-RATIO-DAY, UTC]")  # fmt: skip
@@ -127,10 +128,15 @@ class _Progress:
             try:
                 return await ask()
             except RequestTimeout as error:
+                if self._is_late():
+                    raise  # with a cure
                 await self._wait(str(error))
 
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._deadline
+
     async def _wait(self, what: str) -> None:
-        if time.monotonic() > self._deadline:
+        if self._is_late():
             raise CliError(f"not done yet, run the command again: {what}", EXIT_UNAVAILABLE)
         if what != self._printed:
             click.echo(what, err=True)

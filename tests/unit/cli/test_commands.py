@@ -143,3 +143,26 @@ def test_invalid_arguments_of_tail_are_rejected(args: list[str], expected: str) 
     result = run(*args)
     assert result.exit_code == 2
     assert expected in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "meant"),
+    [
+        (["statsu"], "'status'"),
+        (["jurnal", "status"], "'journal'"),
+        (["journal", "backp"], "'backup'"),
+        (["status", "--jsn"], "--json"),
+        (["journal", "rebuild", "--veiw", "orders"], "--view"),
+    ],
+)
+def test_a_misspelt_word_is_refused_with_what_was_meant(args: list[str], meant: str) -> None:
+    result = run(*args)
+    assert result.exit_code == 2
+    assert "Did you mean" in result.stderr
+    assert meant in result.stderr
+
+
+def test_an_unknown_command_that_is_near_none_suggests_none() -> None:
+    result = run("qqqqqq")
+    assert result.exit_code == 2
+    assert "No such command 'qqqqqq'.\n" in result.stderr

@@ -9,11 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tapewire.cli.connection import resolve_edge_url, resolve_nats_url
 from tapewire.cli.errors import CliError
 from tapewire.cli.up import data_dir as place_module
-from tapewire.cli.up.data_dir import DEFAULT_DATA_DIR, DataDir, RunState, find_running
-from tapewire.runtime import Settings
+from tapewire.cli.up.data_dir import DataDir, RunState, find_running
 
 RUN = RunState(
     url="http://127.0.0.1:8000",
@@ -128,21 +126,11 @@ class TestFindRunning:
         assert find_running(tmp_path) is None
         data_dir.release()
 
-    def test_commands_use_the_running_stack_unless_configured_otherwise(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_there_is_none_if_the_pid_belongs_to_another_process_by_now(
+        self, tmp_path: Path
     ) -> None:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.delenv("TAPEWIRE_NATS_URL", raising=False)
-        assert resolve_edge_url(None) == "http://127.0.0.1:8000"
-        assert resolve_nats_url(None, Settings()) == "nats://127.0.0.1:4222"
-        data_dir = DataDir.acquire(tmp_path / DEFAULT_DATA_DIR)
-        data_dir.write_run_state(
-            msgspec.structs.replace(RUN, pid=os.getpid(), url="http://here", nats_url="nats://here")
-        )
-        assert resolve_edge_url(None) == "http://here"
-        assert resolve_edge_url("http://there") == "http://there"
-        assert resolve_nats_url(None, Settings()) == "nats://here"
-        assert resolve_nats_url("nats://there", Settings()) == "nats://there"
-        monkeypatch.setenv("TAPEWIRE_NATS_URL", "nats://set")
-        assert resolve_nats_url(None, Settings.from_env()) == "nats://set"
+        data_dir = DataDir.acquire(tmp_path)
         data_dir.release()
+        state = msgspec.structs.replace(RUN, pid=os.getpid())
+        (tmp_path / "run.json").write_bytes(msgspec.json.encode(state))
+        assert find_running(tmp_path) is None

@@ -8,7 +8,9 @@ from typing import IO, cast
 
 import click
 
+from tapewire.cli.completion import complete_symbols
 from tapewire.cli.connection import nats_option, run_connected
+from tapewire.cli.cures import find_cure
 from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError
 from tapewire.cli.items import csv_reader, feed_reader
 from tapewire.cli.items.loader import ItemLoader, LoadTotals, retry_request
@@ -42,11 +44,17 @@ FEED_PREFIXES = (b"<", b"\xff\xfe", b"\xfe\xff", b"\0")
 """How a feed begins, after a byte order mark of UTF-8 and blank lines. A CSV file begins with a
 letter, the first of its header."""
 
-LoadResult = tuple[LoadTotals, UnreadableFile | RequestTimeout | None]
-"""What became of the rows, and the error that ended the load before the end of the file."""
+LoadResult = tuple[LoadTotals, UnreadableFile | RequestTimeout | None, str | None]
+"""What became of the rows, the error that ended the load before the end of the file, and what to do
+about it."""
 
 ticker_option = click.option(
-    "--ticker", "tickers", metavar="SYMBOL", multiple=True, help="What it is about; may repeat."
+    "--ticker",
+    "tickers",
+    metavar="SYMBOL",
+    multiple=True,
+    shell_complete=complete_symbols,
+    help="What it is about; may repeat.",
 )
 tag_option = click.option("--tag", "tags", metavar="WORD", multiple=True, help="May repeat.")
 
@@ -83,12 +91,15 @@ def load(
     defaults = ItemDefaults(source=source, tickers=tickers, tags=tags)
 
     async def work(connection: NatsConnection, _: Settings) -> LoadResult:
-        return await _load_rows(file, _read_rows(file, defaults), RequestClient(connection))
+        rows = _read_rows(file, defaults)
+        totals, error = await _load_rows(file, rows, RequestClient(connection))
+        return totals, error, None if error is None else await find_cure(connection, error)
 
-    totals, error = run_connected("items", nats, work)
+    totals, error, cure = run_connected("items", nats, work)
     click.echo(str(totals))
     if isinstance(error, RequestTimeout):
-        raise CliError(f"stopped there: {error}; load it again for the rest", EXIT_UNAVAILABLE)
+        cause = str(error) if cure is None else f"{error}: {cure}"
+        raise CliError(f"stopped there: {cause}; load it again for the rest", EXIT_UNAVAILABLE)
     if error is not None:
         raise CliError(f"{file.name}: {error}")
     if totals.malformed:
@@ -173,7 +184,9 @@ def _skip_blank(start: bytes) -> bytes:
     return start.removeprefix(codecs.BOM_UTF8).lstrip(b" \t\r\n")
 
 
-async def _load_rows(file: IO[bytes], rows: Rows, requests: RequestClient) -> LoadResult:
+async def _load_rows(
+    file: IO[bytes], rows: Rows, requests: RequestClient
+) -> tuple[LoadTotals, UnreadableFile | RequestTimeout | None]:
     correlation = new_id()
 
     async def send_batch(batch: LoadItems) -> LoadReply:

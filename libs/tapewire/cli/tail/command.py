@@ -12,7 +12,8 @@ import click
 import httpx
 from rich.console import Console
 
-from tapewire.cli.connection import DEFAULT_EDGE_URL, resolve_edge_url
+from tapewire.cli.completion import complete_streams, complete_symbols
+from tapewire.cli.connection import DEFAULT_EDGE_URL, data_dir_option, resolve_edge_url
 from tapewire.cli.errors import CliError
 from tapewire.cli.tail.follower import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, StreamFollower
 from tapewire.cli.tail.formatting import escape_unprintable, format_event
@@ -25,7 +26,7 @@ _EVENT_ID_PATTERN = re.compile(r"[!-~]+")
 
 
 @click.command()
-@click.argument("stream")
+@click.argument("stream", shell_complete=complete_streams)
 @click.option("--user", metavar="NAME", help="Sign in as NAME by the development sign-in.")
 @click.option(
     "--session",
@@ -34,13 +35,15 @@ _EVENT_ID_PATTERN = re.compile(r"[!-~]+")
     show_envvar=True,
     help="Use this session, instead of signing in.",
 )
-@click.option("--symbols", metavar="A,B", help="Only these symbols (prices).")
+@click.option("--symbols", metavar="A,B", shell_complete=complete_symbols,
+              help="Only these symbols (prices).")  # fmt: skip
 @click.option(
     "--url",
     metavar="URL",
     help="The edge [that of the `tapewire up` that runs in this directory, or "
     f"{DEFAULT_EDGE_URL}].",
 )
+@data_dir_option
 @click.option("--since-id", default="", metavar="ID", help="Begin after the event ID.")
 @click.option("--json", "as_json", is_flag=True,
               help="One JSON object a line: event, id, data.")  # fmt: skip

@@ -15,7 +15,7 @@ import click
 from tapewire.cli.errors import CliError, load_settings
 from tapewire.cli.nats_config.declarations import load_accesses
 from tapewire.cli.run import check_extras, installed_services
-from tapewire.cli.up import plan
+from tapewire.cli.up import plan, registry
 from tapewire.cli.up.console import Console
 from tapewire.cli.up.data_dir import DEFAULT_DATA_DIR, DataDir
 from tapewire.cli.up.embedded_nats import EmbeddedNats
@@ -90,6 +90,8 @@ def up(**options_given: Any) -> None:
         listener = resources.enter_context(_bind(settings.port))
         data_dir = DataDir.acquire(options.data_dir)
         resources.callback(data_dir.release)
+        registry.register(data_dir.path)
+        resources.callback(registry.unregister, data_dir.path)
         lifecycle = _prepare(options, environ, settings, data_dir, listener, console)
         code = asyncio.run(lifecycle.run())
     sys.exit(code)

@@ -17,6 +17,8 @@ from tapewire.cli.up.nats_users import write_private
 
 DEFAULT_DATA_DIR = ".tapewire"
 """The data directory unless `--data-dir` names another one."""
+GIVEN_DATA_DIR = "tapewire.data_dir"
+"""Where click's context keeps the value of a command's `--data-dir`."""
 LOCK_FILE = "lock"
 RUN_STATE_FILE = "run.json"
 
@@ -114,12 +116,28 @@ class DataDir:
 
 
 def find_running(path: Path) -> RunState | None:
-    """Return the state of the `up` that runs in the data directory `path`, or None."""
+    """Return the state of the `up` that runs in the data directory `path`, or None.
+
+    The `run.json` of an `up` that was killed does not count, even if its pid belongs to another
+    process by now: nobody holds the lock.
+    """
     try:
         run = msgspec.json.decode((path / RUN_STATE_FILE).read_bytes(), type=RunState)
     except (OSError, msgspec.DecodeError):
         return None
-    return run if _is_alive(run.pid) else None
+    return run if _is_alive(run.pid) and _is_locked(path / LOCK_FILE) else None
+
+
+def _is_locked(file: Path) -> bool:
+    """Whether a process holds the lock; True if that cannot be found out."""
+    try:
+        with file.open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:  # also BlockingIOError
+        return True
+    return False
 
 
 def _build_error(path: Path, error: OSError) -> CliError:

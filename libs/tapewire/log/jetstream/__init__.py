@@ -6,7 +6,7 @@ at `event_log`.
 """
 
 from tapewire.log.jetstream.connection import NatsConnection, connect
-from tapewire.log.jetstream.credentials import BadCredentials, NatsCredentials
+from tapewire.log.jetstream.credentials import BadCredentials, CredentialsRefused, NatsCredentials
 from tapewire.log.jetstream.event_log import JetStreamEventLog
 from tapewire.log.jetstream.latest_values import JetStreamLatestValueStore
 from tapewire.log.jetstream.pending_replies import NotPermitted
@@ -14,6 +14,7 @@ from tapewire.log.jetstream.provisioning import provision
 
 __all__ = [
     "BadCredentials",
+    "CredentialsRefused",
     "JetStreamEventLog",
     "JetStreamLatestValueStore",
     "NatsConnection",

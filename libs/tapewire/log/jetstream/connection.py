@@ -19,7 +19,7 @@ from nats.aio.msg import Msg
 
 from tapewire.log.jetstream.compat import CompatClient, encoded_size, refused_subject
 from tapewire.log.jetstream.credential_renewal import CredentialRenewal
-from tapewire.log.jetstream.credentials import NatsCredentials, split_servers, without_credentials
+from tapewire.log.jetstream.credentials import NatsCredentials, describe_failure, split_servers
 from tapewire.log.jetstream.deadlines import run_until
 from tapewire.log.jetstream.gap_aware_subscription import GapAwareSubscription
 from tapewire.log.jetstream.pending_replies import NotPermitted, PendingReplies
@@ -197,7 +197,8 @@ class NatsConnection:
         """Connect within `wait_seconds`; reconnect without limit from then on.
 
         Raises:
-            Unavailable: no server answered in time, or none accepted the credentials.
+            Unavailable: no server answered in time; CredentialsRefused, a kind of it: none accepted
+                the credentials.
             BadCredentials: the URL is malformed, or a file of the credentials cannot be used.
         """
         self.credentials.check()
@@ -228,10 +229,7 @@ class NatsConnection:
                 )
             except (nats.errors.Error, OSError, TimeoutError) as error:
                 if asyncio.get_running_loop().time() >= deadline:
-                    cause = self.client.last_error or error
-                    raise Unavailable(
-                        f"no NATS server answers at {without_credentials(url)}: {cause!r}"
-                    ) from error
+                    raise describe_failure(url, self.client.last_error or error) from error
                 await asyncio.sleep(RECONNECT_WAIT_SECONDS)
             else:
                 break

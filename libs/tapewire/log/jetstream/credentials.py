@@ -18,6 +18,8 @@ from typing import Any
 import msgspec
 import nats.errors
 
+from tapewire.log.ports import Unavailable
+
 MAX_FILE_BYTES = 64 << 10
 """A larger file is no password, seed or JWT."""
 _SEED = re.compile(rb"\bSU[A-Z2-7]{56}\b")
@@ -35,6 +37,10 @@ MAX_PORT = 65535
 class BadCredentials(ValueError):
     """A file of credentials, or the URL of a server, cannot be used. The message says which and
     why, and has nothing of its content."""
+
+
+class CredentialsRefused(Unavailable):
+    """The server knows no user with these credentials."""
 
 
 class NatsCredentials(msgspec.Struct, frozen=True, kw_only=True):
@@ -281,3 +287,12 @@ def without_credentials(urls: str) -> str:
         f"{found['scheme'] or ''}{found['address']}" if found is not None else "(malformed)"
         for found in (_SERVER.fullmatch(part.strip()) for part in urls.split(","))
     )
+
+
+def describe_failure(urls: str, cause: Exception) -> Unavailable:
+    """The error of a connection to `urls` that could not be made because of `cause`."""
+    address = without_credentials(urls)
+    # nats-py has a class of its own for this, and does not use it during a handshake.
+    if "authorization" in str(cause).lower():
+        return CredentialsRefused(f"the NATS server at {address} refuses the credentials ({cause})")
+    return Unavailable(f"no NATS server answers at {address}: {cause!r}")
