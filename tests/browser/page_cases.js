@@ -5,7 +5,7 @@ import { Inbox } from "/static/inbox.js";
 import { sentimentShares } from "/static/metrics.js";
 import { parseList } from "/static/views.js";
 
-import { equal } from "./assert.js";
+import { equal } from "/tests/assert.js";
 
 const notification = (/** @type {string} */ id, is_read = false) => ({
   id, type: "message", title: id, message: "", payload: {}, is_read, created_at: "2026-01-05T14:30:00Z",

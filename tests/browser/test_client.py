@@ -1,7 +1,6 @@
-"""The browser client, tested in Chromium. Node runs the same cases where it is installed."""
+"""The browser client, tested in Chromium. Node runs the same cases: `npm test` in libs/client."""
 
 import json
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,31 +10,47 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, Route
 
 from tests.browser.conftest import new_context, page_opener
-from tests.harness.pages import build_pages, find_node
+from tests.harness.pages import (
+    CLIENT,
+    CLIENT_MODULES,
+    CLIENT_TEST_MODULES,
+    ROOT,
+    build_client_tests,
+)
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 ORIGIN = "http://tapewire.test"
-PARSER_CASES: list[dict[str, Any]] = json.loads((HERE / "parser_cases.json").read_text("utf-8"))
-NODE_TIMEOUT_SECONDS = 180
-SERVED_PATHS = {"/client/": "/libs/client/packages/client/dist/", "/static/": "/services/edge/web/"}
-"""The paths under which an edge serves these folders."""
+PARSER_CASES: list[dict[str, Any]] = json.loads(
+    (CLIENT / "conformance" / "parser_cases.json").read_text("utf-8")
+)
+SERVED_FOLDERS = {
+    "client": CLIENT_MODULES,
+    "static": ROOT / "services" / "edge" / "web",
+    "src": CLIENT_MODULES,
+    "tests": CLIENT_TEST_MODULES,
+    "pages": Path(__file__).parent,
+}
+"""An edge serves the first two. The client's cases import the modules beside them, in `src`."""
+
+CASE_MODULES = sorted(
+    f"tests/cases/{path.stem}.js"
+    for path in (CLIENT / "tests" / "cases").glob("*.ts")
+    if path.stem != "parser"
+)
 
 on_one_loop = pytest.mark.asyncio(loop_scope="session")
 
 
 async def _serve_project_file(route: Route) -> None:
     """Serve the project's own files, and an empty page that imports them."""
-    path = route.request.url.removeprefix(ORIGIN)
-    if path == "/":
+    folder, _, name = route.request.url.removeprefix(f"{ORIGIN}/").partition("/")
+    if folder == "":
         await route.fulfill(body="<!doctype html>", content_type="text/html")
     else:
-        for served, folder in SERVED_PATHS.items():
-            path = path.replace(served, folder, 1) if path.startswith(served) else path
-        await route.fulfill(path=ROOT / path.lstrip("/"), content_type="text/javascript")
+        await route.fulfill(path=SERVED_FOLDERS[folder] / name, content_type="text/javascript")
 
 
 async def _open_blank_page(page: Page) -> Page:
+    build_client_tests()
     await page.route(f"{ORIGIN}/**", _serve_project_file)
     await page.goto(f"{ORIGIN}/")
     return page
@@ -56,7 +71,7 @@ async def test_parser_follows_the_event_stream_standard(
 ) -> None:
     wrong = await parser_page.evaluate(
         """async (parserCase) => {
-            const { runParserCase } = await import('/tests/browser/parser_suite.js');
+            const { runParserCase } = await import('/tests/cases/parser.js');
             try { runParserCase(parserCase); } catch (error) { return error.message; }
         }""",
         case,
@@ -66,22 +81,13 @@ async def test_parser_follows_the_event_stream_standard(
 
 
 @on_one_loop
-@pytest.mark.parametrize(
-    "file",
-    [
-        "connection_cases.js",
-        "handover_cases.js",
-        "polling_cases.js",
-        "fallback_cases.js",
-        "page_cases.js",
-    ],
-)
-async def test_client_cases_pass_in_chromium(page: Page, file: str) -> None:
+@pytest.mark.parametrize("path", [*CASE_MODULES, "pages/page_cases.js"])
+async def test_client_cases_pass_in_chromium(page: Page, path: str) -> None:
     await _open_blank_page(page)
 
     outcomes: dict[str, str] = await page.evaluate(
-        """async (file) => {
-            const { cases } = await import('/tests/browser/' + file);
+        """async (path) => {
+            const { cases } = await import('/' + path);
             const outcomes = {};
             for (const [name, run] of Object.entries(cases)) {
                 try { await run(); outcomes[name] = 'kept'; }
@@ -89,27 +95,8 @@ async def test_client_cases_pass_in_chromium(page: Page, file: str) -> None:
             }
             return outcomes;
         }""",
-        file,
+        path,
     )
 
-    assert len(outcomes) >= 10
+    assert outcomes
     assert {name: outcome for name, outcome in outcomes.items() if outcome != "kept"} == {}
-
-
-def test_client_cases_pass_in_node() -> None:
-    node = find_node()
-    if not node:
-        pytest.skip("no node on the PATH; Chromium has run these cases")
-
-    build_pages()
-
-    run = subprocess.run(
-        [*node, "--test", "tests/browser/client.test.js"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=NODE_TIMEOUT_SECONDS,
-        check=False,
-    )
-
-    assert run.returncode == 0, run.stdout

@@ -20,11 +20,13 @@ WORKSPACE = ROOT / "libs" / "client"
 CLIENT = WORKSPACE / "packages" / "client"
 CLIENT_MODULES = CLIENT / "dist"
 """What an edge serves under `/client/`."""
+CLIENT_TEST_MODULES = CLIENT / "build" / "tests"
+"""The client's cases, for a browser."""
 PACKAGE_LOCK = WORKSPACE / "package-lock.json"
 INSTALLED = WORKSPACE / "node_modules" / ".package-lock.json"
 """What npm has installed."""
-LOCK = WORKSPACE / "build" / "modules.lock"
-"""Locked during a build; has the fingerprint of the sources that were built."""
+LOCK = WORKSPACE / "build" / "lock"
+"""Locked during a build."""
 TIMEOUT_SECONDS = 300
 
 
@@ -53,28 +55,35 @@ def build_pages() -> Path:
 
     A test is skipped where there is neither a build nor Node.
     """
-    LOCK.parent.mkdir(exist_ok=True)
-    with LOCK.open("a+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one of the test workers builds
-        lock.seek(0)
-        fingerprint = _fingerprint()
-        is_built = CLIENT_MODULES.joinpath("tapewire.js").exists()
-        if is_built and lock.read() == fingerprint:
-            return CLIENT_MODULES
-        npm = find_npm()
-        if npm:
-            _build(npm)
-            lock.truncate(0)
-            lock.write(fingerprint)
-        elif not is_built:
-            pytest.skip("the browser client is not built, and there is no Node to build it")
+    _build("modules", [CLIENT / "src"], CLIENT_MODULES)
     return CLIENT_MODULES
 
 
-def _build(npm: list[str]) -> None:
-    if not INSTALLED.exists() or INSTALLED.stat().st_mtime < PACKAGE_LOCK.stat().st_mtime:
-        _run(*npm, "ci")
-    _run(*npm, "run", "modules", "--workspace", "@tapewire/client")
+@functools.cache
+def build_client_tests() -> Path:
+    """As `build_pages`, and build the client's cases; return the folder of these."""
+    build_pages()
+    _build("test:modules", [CLIENT / "src", CLIENT / "tests"], CLIENT_TEST_MODULES)
+    return CLIENT_TEST_MODULES
+
+
+def _build(script: str, sources: list[Path], target: Path) -> None:
+    """Run the script of npm by that name unless `target` was built from these sources."""
+    LOCK.parent.mkdir(exist_ok=True)
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one of the test workers builds
+        stamp = target / ".built-from"
+        fingerprint = _fingerprint(sources)
+        if stamp.exists() and stamp.read_text() == fingerprint:
+            return
+        npm = find_npm()
+        if npm:
+            if not INSTALLED.exists() or INSTALLED.stat().st_mtime < PACKAGE_LOCK.stat().st_mtime:
+                _run(*npm, "ci")
+            _run(*npm, "run", script, "--workspace", "@tapewire/client")
+            stamp.write_text(fingerprint)
+        elif not target.is_dir():
+            pytest.skip("the browser client is not built, and there is no Node to build it")
 
 
 def _run(*command: str) -> None:
@@ -92,9 +101,10 @@ def _run(*command: str) -> None:
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
 
 
-def _fingerprint() -> str:
+def _fingerprint(sources: list[Path]) -> str:
+    settings = [*WORKSPACE.glob("*.json"), *CLIENT.glob("*.json")]
+    modules = [path for folder in sources for path in folder.rglob("*.ts")]
     digest = hashlib.sha256()
-    sources = [*CLIENT.joinpath("src").rglob("*.ts"), *CLIENT.glob("*.json")]
-    for path in sorted([*sources, *WORKSPACE.glob("*.json")]):
+    for path in sorted([*settings, *modules]):
         digest.update(str(path.relative_to(WORKSPACE)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

@@ -3,43 +3,15 @@
  * Node and in Chromium: name → test. `old` is the closing connection, `next` replaces it.
  */
 
-import { MAX_HELD_EVENTS } from "../../libs/client/packages/client/dist/stream-request.js";
-import { equal } from "./assert.js";
-import { connected } from "./fakes.js";
+import { MAX_HELD_EVENTS } from "../../src/stream-request.js";
+import { type Cases, equal } from "../assert.js";
+import { connected } from "../fakes.js";
+import { CONNECTED, DRAINING, leaving, LIVE, order } from "../leaving.js";
 
-const DRAINING = 'event: stream:draining\ndata: {"closesInMs":5000}\n\n';
-const CONNECTED = 'event: connected\ndata: {"clientId":"next"}\n\n';
-const LIVE = ": live\n\n";
-
-const refusal = (/** @type {number} */ status, headers = {}) => () =>
+const refusal = (status: number, headers = {}) => () =>
   Response.json({ error: "No", message: "not now", statusCode: status }, { status, headers });
-const order = (/** @type {number} */ number) =>
-  `event: order:update\ndata: {"n":${number}}\nid: e-${number}\n\n`;
-const quote = (/** @type {number} */ price, /** @type {string} */ second, symbol = "IBM") =>
-  `event: price:update\ndata: ${JSON.stringify(told(price, second, symbol))}\n\n`;
-const told = (/** @type {number} */ price, /** @type {string} */ second, symbol = "IBM") => ({
-  symbol,
-  price,
-  timestamp: `2026-03-02T14:30:${second}Z`,
-});
 
-/**
- * A live connection at e-7 whose server has announced its end.
- *
- * @param {Parameters<typeof connected>[0]} answers  to the requests that follow
- */
-async function leaving(answers, options = {}) {
-  const made = await connected(["stream", ...answers], options);
-  const old = made.last();
-  await old.send(order(7) + DRAINING);
-  const numbers = () => made.events.filter(({ id }) => id).map(({ data }) => data.n);
-  const prices = () =>
-    made.events.filter(({ type }) => type === "price:update").map(({ data }) => data.price);
-  return { ...made, old, numbers, prices };
-}
-
-/** @type {Record<string, () => void | Promise<void>>} */
-export const cases = {
+export const cases: Cases = {
   async "the next connection is opened before the old one is closed, and resumes by id"() {
     const { old, last, exchanges, numbers, names, clock, stream } = await leaving(["stream"]);
     equal(exchanges.length, 2, "requests");
@@ -126,9 +98,8 @@ export const cases = {
 
   async "the old connection serves while failed next connections are retried"() {
     const down = refusal(503, { "Retry-After": "3" });
-    const answers = /** @type {any} */ (["down", down, "stream"]);
     const { old, last, exchanges, requests, clock, names, numbers, stream } =
-      await leaving(answers);
+      await leaving(["down", down, "stream"]);
     equal(requests(), 2, "tries at once");
     await clock.advance(624);
     equal(requests(), 2, "tries before the time");
@@ -248,60 +219,6 @@ export const cases = {
     stream.close();
   },
 
-  async "close during the handover ends both connections and delivers nothing"() {
-    for (const answer of /** @type {const} */ (["stream", "hang", "down"])) {
-      const { old, last, stream, events, names, clock, requests } = await leaving([answer]);
-      if (answer === "stream") await last().send(CONNECTED + order(8));
-      const [asked, seen] = [requests(), events.length];
-      stream.close();
-      await clock.advance(600_000);
-      equal([old.aborted, answer === "down" || last().aborted], [true, true], "given up");
-      equal([events.length, requests(), clock.pending], [seen, asked, 0], "nothing more");
-      equal(names(), ["connecting", "live", "closed"], "states");
-    }
-  },
-
-  async "close by the page during the delivery of held events stops the delivery"() {
-    /** @type {any} */ let stream;
-    const seen = /** @type {any[]} */ ([]);
-    const onEvent = (/** @type {any} */ { id }) => {
-      seen.push(id);
-      if (id === "e-8") stream.close();
-    };
-    const made = await leaving(["stream"], { onEvent });
-    stream = made.stream;
-    await made.last().send(CONNECTED + order(8) + order(9) + LIVE + order(10));
-    equal(seen, ["e-7", null, "e-8"], "delivered");
-    equal(made.last().aborted, true, "given up");
-  },
-
-  async "a reset on the next connection takes over at once"() {
-    const { old, last, events, stream } = await leaving(["stream"]);
-    await last().send(`${CONNECTED}event: stream:reset\ndata: {"reason":"epoch"}\n\n`);
-    equal(old.aborted, true, "the old connection is closed");
-    await last().send('event: order:update\nid: f-2\ndata: {"snapshot":true}\n\n');
-    equal(events.map(({ type }) => type),
-      ["order:update", "connected", "stream:reset", "order:update"], "events");
-    equal(stream.lastEventId, "f-2", "position");
-    stream.close();
-  },
-
-  async "an expired session or the connection limit on the next connection is final"() {
-    for (const [type, name] of [["auth:expired", "signed-out"], ["connection:limit", "closed"]]) {
-      const { old, last, stream, clock } = await leaving(["stream"]);
-      await last().send(`${CONNECTED}event: ${type}\ndata: {}\n\n`);
-      equal([stream.state.name, old.aborted, last().aborted], [name, true, true], type);
-      equal(clock.pending, 0, "timers left behind");
-    }
-  },
-
-  async "an expired session on the old connection is final and closes the next one"() {
-    const { old, last, stream, clock } = await leaving(["stream"]);
-    await last().send(CONNECTED);
-    await old.send("event: auth:expired\ndata: {}\n\n");
-    equal([stream.state.name, last().aborted, clock.pending], ["signed-out", true, 0], "state");
-  },
-
   async "a silent old connection is replaced by the next one"() {
     const { old, last, clock, names, stream } = await leaving(["stream"]);
     await clock.advance(70_000);
@@ -320,67 +237,9 @@ export const cases = {
     stream.close();
   },
 
-  async "quotes never go back in time, and the newest is not lost"() {
-    const { old, last, prices, clock, stream } = await leaving(["stream"]);
-    await old.send(quote(101, "02.5"));
-    await last().send(CONNECTED + quote(100, "02"));
-    await old.send(quote(103, "04"));
-    await last().send(quote(102, "03") + LIVE);
-    equal(prices(), [101, 103], "older quotes are not delivered");
-    await last().send(quote(104, "04.25") + quote(105, "05") + quote(90, "01", "SPY"));
-    equal(prices(), [101, 103, 104, 105, 90], "newer quotes and other symbols are delivered");
-    await last().send(quote(99, "00"));
-    equal(prices().at(-1), 99, "after catching up, an older quote is accepted");
-    await clock.advance(0);
-    stream.close();
-  },
-
-  async "a quote of a clock that is ahead or was set back holds no later one back"() {
-    const { old, last, prices, stream } = await leaving(["stream"]);
-    await old.send(quote(150, "59"));
-    await last().send(CONNECTED + quote(90, "03") + LIVE);
-    equal(prices(), [150, 90], "a quote that is dated a minute ahead");
-    await last().send(quote(80, "03") + quote(70, "01"));
-    equal(prices(), [150, 90, 80, 70], "one timestamp, and an earlier one");
-    stream.close();
-  },
-
-  async "an older quote in a list is replaced by the newer one"() {
-    const { old, last, events, stream } = await leaving(["stream"]);
-    await old.send(quote(103, "04"));
-    const prices = [told(100, "02"), told(90, "02", "SPY")];
-    const list = JSON.stringify({ initializing: true, prices });
-    await last().send(`${CONNECTED}event: price:update\ndata: ${list}\n\n${LIVE}`);
-    equal(events.at(-1).data.prices.map((/** @type {any} */ { price }) => price), [103, 90], "list");
-    stream.close();
-  },
-
-  async "a later quote does not undo a newer one of a list"() {
-    const { old, last, prices, stream } = await leaving(["stream"]);
-    const list = JSON.stringify({ initializing: true, prices: [told(103, "04")] });
-    await old.send(`event: price:update\ndata: ${list}\n\n`);
-    await last().send(CONNECTED + LIVE + quote(102, "03") + quote(103, "04"));
-    equal(prices(), [undefined, 103], "shown");
-    stream.close();
-  },
-
-  async "quotes of a restarted market are accepted after a while"() {
-    const { old, last, prices, clock, stream } = await leaving(["stream"]);
-    await old.send(quote(103, "04"));
-    await last().send(CONNECTED + LIVE + quote(100, "01"));
-    equal(prices(), [103], "first it is taken for an older quote");
-    await clock.advance(4999);
-    await last().send(quote(100, "02"));
-    equal(prices(), [103], "not yet");
-    await clock.advance(1);
-    await last().send(quote(101, "02"));
-    equal(prices(), [103, 101], "then it is accepted");
-    stream.close();
-  },
-
   async "values without ids come from the old connection until the handover, then from the next"() {
     const { old, last, events, stream } = await leaving(["stream"]);
-    const value = (/** @type {number} */ n) => `event: position:update\ndata: {"n":${n}}\n\n`;
+    const value = (n: number) => `event: position:update\ndata: {"n":${n}}\n\n`;
     await last().send(CONNECTED + value(1));
     await old.send(value(2));
     equal(events.slice(1).map(({ data }) => data.n), [2], "before");
@@ -414,12 +273,8 @@ export const cases = {
   },
 };
 
-/**
- * A random generator that repeats its numbers for a seed.
- *
- * @param {number} seed
- */
-function dice(seed) {
+/** A random generator that repeats its numbers for a seed. */
+function dice(seed: number): () => number {
   let state = seed * 2_654_435_761;
   return () => {
     state = (state * 1_664_525 + 1_013_904_223) % 4_294_967_296;

@@ -3,40 +3,33 @@
  * in Chromium: name → test. "buffered" is a stream of which nothing arrives.
  */
 
-import { STREAM_AGAIN_MS } from "../../libs/client/packages/client/dist/handover.js";
-import { POLL_WAIT_SECONDS } from "../../libs/client/packages/client/dist/poll-request.js";
-import { BUFFERING_TIMEOUT_MS } from "../../libs/client/packages/client/dist/stream-request.js";
-import { equal } from "./assert.js";
-import { connected } from "./fakes.js";
+import { STREAM_AGAIN_MS } from "../../src/handover.js";
+import { POLL_WAIT_SECONDS } from "../../src/poll-request.js";
+import { BUFFERING_TIMEOUT_MS } from "../../src/stream-request.js";
+import { type Cases, equal } from "../assert.js";
+import { type Answer, connected } from "../fakes.js";
 
 const MAX_FIND_MS = 5_000;
 const CONNECTED = 'event: connected\ndata: {"clientId":"c"}\n\n';
-const order = (/** @type {number} */ number) => ({ id: `e-${number}`, event: "order:update", data: { n: number } });
-const frame = (/** @type {number} */ number) => `event: order:update\nid: e-${number}\ndata: {"n":${number}}\n\n`;
+const order = (number: number) => ({ id: `e-${number}`, event: "order:update", data: { n: number } });
+const frame = (number: number) => `event: order:update\nid: e-${number}\ndata: {"n":${number}}\n\n`;
 
-/**
- * The answer to a poll.
- *
- * @param {string | null} lastEventId
- * @param {...any} events
- */
-const polled = (lastEventId, ...events) => () => Response.json({ events, lastEventId, retry: 0 });
+/** The answer to a poll. */
+const polled = (lastEventId: string | null, ...events: object[]) => () => Response.json({ events, lastEventId, retry: 0 });
 
 /**
  * A connection whose stream is held back until it polls.
  *
- * @param {any[]} answers  to the polls and later streams
- * @param {object} [options]
+ * @param answers  to the polls and later streams
  */
-async function polling(answers, options = {}) {
+async function polling(answers: readonly Answer[], options: object = {}) {
   const made = await connected(["buffered", ...answers], options);
   await made.clock.advance(BUFFERING_TIMEOUT_MS);
   const numbers = () => made.events.filter(({ id }) => id).map(({ data }) => data.n);
   return { ...made, numbers };
 }
 
-/** @type {Record<string, () => void | Promise<void>>} */
-export const cases = {
+export const cases: Cases = {
   async "a response that has begun and brings nothing is replaced by polls within five seconds"() {
     equal(BUFFERING_TIMEOUT_MS < MAX_FIND_MS, true, "in time");
     const { exchanges, events, names, states, stream } = await polling([

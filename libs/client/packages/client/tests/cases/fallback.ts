@@ -3,61 +3,24 @@
  * Chromium: name → test.
  */
 
-import { REOPEN_MS, STALL_MS, TRIES, follow } from "../../libs/client/packages/client/dist/fallback.js";
-import { POLL_INTERVAL_MS } from "../../libs/client/packages/client/dist/poller.js";
-import { ApiError, Unreachable } from "../../libs/client/packages/client/dist/rest.js";
-import { equal } from "./assert.js";
-import { atRest, connected } from "./fakes.js";
+import { type PollResult, REOPEN_MS, STALL_MS } from "../../src/fallback.js";
+import { POLL_INTERVAL_MS } from "../../src/poller.js";
+import { ApiError, Unreachable } from "../../src/rest.js";
+import { type Cases, equal } from "../assert.js";
+import { atRest } from "../fakes.js";
+import { following, untilPolling } from "../following.js";
 
 const LONG_ENOUGH_MS = 60_000;
 
 const hello = "event: connected\ndata: {}\n\n";
-const item = (/** @type {number} */ n) => `event: item\nid: e-${n}\ndata: ${n}\n\n`;
-const refused = (/** @type {number} */ status) =>
+const item = (n: number) => `event: item\nid: e-${n}\ndata: ${n}\n\n`;
+const refused = (status: number) =>
   new ApiError({ error: "No", message: `no: ${status}`, statusCode: status }, null);
 const otherUser = { error: "account_changed", message: "not yours", statusCode: 409 };
-const refusal = (/** @type {number} */ status) => () =>
+const refusal = (status: number) => () =>
   Response.json({ error: "No", message: "no stream", statusCode: status }, { status });
 
-/**
- * A log of items 1, 2, 3 …, read by polls and written to streams by the test.
- *
- * @param {("stream" | "down" | "hang" | (() => Response))[]} answers  to requests for the stream
- * @param {object} [options]
- */
-async function following(answers, options = {}) {
-  /** @type {string[]} */ const polls = [];
-  const log = { length: 0, /** @type {Error | null} */ trouble: null };
-  const poll = async (/** @type {string} */ since) => {
-    polls.push(since);
-    if (log.trouble) throw log.trouble;
-    const from = Number(since.split("-")[1] ?? 0);
-    const events = [];
-    for (let n = from + 1; n <= log.length; n += 1) events.push({ type: "item", data: n, id: null });
-    return { events, asOf: `e-${log.length}`, more: false };
-  };
-  const open = (/** @type {any} */ all) => follow("/stream", { poll, ...all });
-  const { stream: feed, ...made } = await connected(answers, options, open);
-  return {
-    ...made,
-    feed,
-    log,
-    polls,
-    items: () => made.events.filter(({ type }) => type === "item").map(({ data }) => data),
-    now: () => made.states[made.states.length - 1],
-  };
-}
-
-/** @param {Awaited<ReturnType<typeof following>>} at */
-async function untilPolling({ clock, now, states }) {
-  for (let waits = 0; now().name !== "polling"; waits += 1) {
-    if (waits > TRIES + 1) throw new Error(`no polling: ${JSON.stringify(states)}`);
-    await clock.advance(now().retryInMs);
-  }
-}
-
-/** @type {Record<string, () => void | Promise<void>>} */
-export const cases = {
+export const cases: Cases = {
   async "a stream is live after its first event, not when it is open"() {
     const { last, names, feed } = await following(["stream"]);
     equal(names(), ["connecting"], "states of an open stream");
@@ -115,9 +78,11 @@ export const cases = {
   },
 
   async "a poll result that arrives after the stream is live is discarded"() {
-    /** @type {(found: any) => void} */
-    let answer = () => {};
-    const poll = () => new Promise((resolve) => (answer = resolve));
+    let answer: (found: PollResult) => void = () => {};
+    const poll = () =>
+      new Promise<PollResult>((resolve) => {
+        answer = resolve;
+      });
     const at = await following(["down", "down", "stream"], { poll });
     await untilPolling(at);
     await at.clock.advance(LONG_ENOUGH_MS);
@@ -189,7 +154,7 @@ export const cases = {
   },
 
   async "a rejection of both stream and calls is final"() {
-    for (const [status, name] of /** @type {const} */ ([[404, "closed"], [401, "signed-out"]])) {
+    for (const [status, name] of [[404, "closed"], [401, "signed-out"]] as const) {
       const poll = async () => {
         throw refused(status);
       };
@@ -248,8 +213,8 @@ export const cases = {
   },
 
   async "an incomplete poll is followed by the next at once"() {
-    /** @type {string[]} */ const polls = [];
-    const poll = async (/** @type {string} */ since) => {
+    const polls: string[] = [];
+    const poll = async (since: string) => {
       polls.push(since);
       const n = polls.length;
       return { events: [{ type: "item", data: n, id: null }], asOf: `e-${n}`, more: n < 3 };
@@ -276,7 +241,7 @@ export const cases = {
   },
 
   async "an error thrown by the page does not stop the polling"() {
-    /** @type {string[]} */ const thrown = [];
+    const thrown: string[] = [];
     const microtask = globalThis.queueMicrotask;
     globalThis.queueMicrotask = (run) =>
       microtask(() => {

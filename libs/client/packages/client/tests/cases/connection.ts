@@ -2,15 +2,13 @@
  * The contract of `connect`, as cases that run in Node and in Chromium: name → test.
  */
 
-import { delayBefore, retryAfterMs } from "../../libs/client/packages/client/dist/delay.js";
-import { isNews } from "../../libs/client/packages/client/dist/position.js";
-import { call, errorFrom } from "../../libs/client/packages/client/dist/rest.js";
-import { resumeUrl } from "../../libs/client/packages/client/dist/stream-request.js";
-import { equal } from "./assert.js";
-import { contentCases } from "./content_cases.js";
-import { connected } from "./fakes.js";
+import { delayBefore } from "../../src/delay.js";
+import { isNews } from "../../src/position.js";
+import { resumeUrl } from "../../src/stream-request.js";
+import { type Cases, equal } from "../assert.js";
+import { connected } from "../fakes.js";
 
-const refusal = (/** @type {number} */ status, headers = {}) => () =>
+const refusal = (status: number, headers = {}) => () =>
   Response.json({ error: "No", message: "not now", statusCode: status }, { status, headers });
 
 /** The answer to a request that is meant for another user than the one who is signed in. */
@@ -20,10 +18,7 @@ const otherUser = () =>
     { status: 409 },
   );
 
-/** @type {Record<string, () => void | Promise<void>>} */
-export const cases = {
-  ...contentCases,
-
+export const cases: Cases = {
   async "events are delivered decoded, with type and id"() {
     const { last, events, names, stream } = await connected(["stream"]);
     await last().send('retry: 5000\n\nevent: order:update\nid: e-7\ndata: {"qty":1}\n\n');
@@ -77,8 +72,7 @@ export const cases = {
   },
 
   async "the delay grows with each failure until an event arrives"() {
-    const answers = /** @type {any} */ (["down", "down", "down", "down", "down", "stream"]);
-    const { clock, states, last, stream } = await connected(answers);
+    const { clock, states, last, stream } = await connected(["down", "down", "down", "down", "down", "stream"]);
     for (let tries = 0; tries < 5; tries += 1) await clock.advance(30_000);
     const waits = states.filter(({ name }) => name === "reconnecting");
     equal(
@@ -131,18 +125,6 @@ export const cases = {
     equal([states.at(-1).name, states.at(-1).error.isAccountChanged], ["closed", false], "state");
   },
 
-  async "a call for another user than the one who is signed in says so"() {
-    /** @type {any[]} */ const sent = [];
-    const fetch = /** @type {any} */ (
-      async (/** @type {string} */ _, /** @type {any} */ request) => (sent.push(request.headers), otherUser())
-    );
-    for (const user of ["dave", "", undefined]) {
-      const error = await call("GET", "/api/orders", undefined, { fetch, user }).catch((thrown) => thrown);
-      equal([error.isAccountChanged, error.transient, error.value], [true, false, "dave"], "error");
-    }
-    equal(sent.map((headers) => headers["X-Tapewire-User"]), ["dave", "", undefined], "users");
-  },
-
   async "an expired session stops the stream as signed out and delivers nothing more"() {
     const { last, events, names, clock, requests } = await connected(["stream"]);
     await last().send("event: auth:expired\ndata: {}\n\ndata: late\n\n");
@@ -184,81 +166,6 @@ export const cases = {
     const { states, stream } = await connected([page]);
     equal(states.at(-1).name, "reconnecting", "state");
     equal(states.at(-1).reason, "the answer is text/html, no stream", "reason");
-    stream.close();
-  },
-
-  async "a connection without bytes or comments for two and a half keepalives is dropped"() {
-    const { last, clock, states, exchanges, stream } = await connected(["stream"]);
-    await last().send("id: e-1\ndata: 1\n\n");
-    await clock.advance(70_000);
-    await last().send(": keepalive\n\n");
-    await clock.advance(74_999);
-    equal(stream.state.name, "live", "state before");
-    await clock.advance(1);
-    equal(states.at(-1).reason, "the server went silent", "reason");
-    equal(exchanges[0].aborted, true, "old request given up");
-    await clock.advance(30_000);
-    equal(exchanges[1].headers["Last-Event-ID"], "e-1", "resume id");
-    stream.close();
-  },
-
-  async "the announced keepalive interval determines the silence timeout"() {
-    const { last, clock, stream } = await connected(["stream"]);
-    await last().send('event: connected\ndata: {"keepaliveMs":120000}\n\n');
-    await clock.advance(299_999);
-    equal(stream.state.name, "live", "state before");
-    await clock.advance(1);
-    equal(stream.state.name, "reconnecting", "state after");
-    stream.close();
-  },
-
-  async "a stream with prices that falls silent is said to be silent, and no longer when it speaks"() {
-    const { last, clock, states, stream } = await connected(["stream"]);
-    await last().send('event: connected\ndata: {"keepaliveMs":30000,"pricesKeepaliveMs":1000}\n\n');
-    await last().send('event: price:update\ndata: {"symbol":"IBM"}\n\n');
-    await clock.advance(2_999);
-    equal(stream.state.isSilent, undefined, "before");
-    await last().send(": prices\n\n");
-    await clock.advance(2_999);
-    equal(stream.state.isSilent, undefined, "a comment is a sign of life");
-    await clock.advance(1);
-    equal(stream.state, { name: "live", isSilent: true }, "after");
-    await last().send(": prices\n\n");
-    equal(states.at(-1), { name: "live" }, "when it speaks again");
-    await clock.advance(3_000);
-    equal(stream.state.isSilent, true, "each time");
-    stream.close();
-  },
-
-  async "a snapshot of prices counts as prices, in both families"() {
-    for (const [connectedName, field, type] of [
-      ["connected", "pricesKeepaliveMs", "price:stale"],
-      ["CONNECTED", "prices_keepalive_ms", "PRICE_UPDATE"],
-    ]) {
-      const { last, clock, stream } = await connected(["stream"]);
-      await last().send(`event: ${connectedName}\ndata: {"${field}":1000}\n\n`);
-      await last().send(`event: ${type}\ndata: {"symbol":"IBM"}\n\n`);
-      await clock.advance(3_000);
-      equal(stream.state.isSilent, true, type);
-      stream.close();
-    }
-  },
-
-  async "a stream without prices may be silent"() {
-    const { last, clock, stream } = await connected(["stream"]);
-    await last().send('event: connected\ndata: {"keepaliveMs":30000,"pricesKeepaliveMs":1000}\n\n');
-    await last().send('id: e-1\nevent: order:update\ndata: {}\n\n');
-    await clock.advance(20_000);
-    equal(stream.state, { name: "live" }, "state");
-    stream.close();
-  },
-
-  async "a request without a response times out"() {
-    const { clock, states, requests, stream } = await connected(["hang"]);
-    await clock.advance(9_499);
-    equal([states.length, requests()], [1, 2], "states and requests before: a stream, then a poll");
-    await clock.advance(1);
-    equal(states.at(-1).reason, "the server went silent", "reason");
     stream.close();
   },
 
@@ -339,7 +246,7 @@ export const cases = {
   },
 
   "an id is new if it is later or cannot be compared"() {
-    const table = /** @type {[string, string, boolean][]} */ ([
+    const table: [string, string, boolean][] = [
       ["e-1", "", true],
       ["e-10", "e-9", true],
       ["e-9", "e-9", false],
@@ -349,50 +256,19 @@ export const cases = {
       ["x", "x", false],
       ["x", "e-1", true],
       ["17", "e-18", true],
-    ]);
+    ];
     for (const [id, position, news] of table) {
       equal(isNews(id, position), news, `${id} after ${position || "nothing"}`);
     }
   },
 
   "delays stay within their bounds"() {
-    const base = /** @type {const} */ ({ retryMs: 5000, retryAfterMs: null, random: 0.999_999 });
+    const base = { retryMs: 5000, retryAfterMs: null, random: 0.999_999 } as const;
     const most = delayBefore({ kind: "failed", failures: 99, ...base });
     equal(most, 30_000, "at most 30 s between two tries");
     equal(delayBefore({ ...base, kind: "ended", failures: 0, retryMs: 0 }), 100, "no hot loop");
     equal(delayBefore({ ...base, kind: "ended", failures: 0, retryMs: 1e12 }), 600_000, "capped");
     equal(delayBefore({ kind: "failed", failures: 1, ...base, retryMs: 45_000, random: 0 }),
       45_000, "a longer retry is honoured");
-  },
-
-  "Retry-After is seconds or a date"() {
-    const now = Date.parse("2026-01-01T00:00:00Z");
-    equal(retryAfterMs("12", now), 12_000, "seconds");
-    equal(retryAfterMs("Thu, 01 Jan 2026 00:01:00 GMT", now), 60_000, "a date");
-    equal(retryAfterMs("Wed, 31 Dec 2025 00:00:00 GMT", now), 0, "a date that has passed");
-    equal(retryAfterMs("soon", now), null, "nonsense");
-    equal(retryAfterMs(null, now), null, "absent");
-  },
-
-  async "errors of the edge and of proxies are typed"() {
-    const body = { error: "Unprocessable", message: "too few", statusCode: 422,
-      path: "$.order.qty", value: 0 };
-    const ours = await errorFrom(Response.json(body, { status: 422 }));
-    equal([ours.message, ours.field, ours.value, ours.transient], ["too few", "qty", 0, false],
-      "an error of the edge");
-    const proxy = await errorFrom(new Response("<p>Bad gateway", { status: 502 }));
-    equal([proxy.statusCode, proxy.message, proxy.transient], [502, "Status 502", true],
-      "an error of a proxy");
-  },
-
-  async "a call without a response fails as unreachable"() {
-    const fetch = () => Promise.reject(new TypeError("Failed to fetch"));
-    const error = await call("GET", "/api/orders", undefined, { fetch }).catch((why) => why);
-    equal(error.name, "Unreachable", "error");
-  },
-
-  async "a call returns undefined for an empty response"() {
-    const fetch = () => Promise.resolve(new Response(null, { status: 204 }));
-    equal(await call("DELETE", "/api/session", undefined, { fetch }), undefined, "answer");
   },
 };

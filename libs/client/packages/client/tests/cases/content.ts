@@ -1,10 +1,9 @@
-/**
- * Changes of what an open stream shows: cases of `connection_cases.js`.
- */
+/** Changes of what an open stream shows, as cases that run in Node and in Chromium: name → test. */
 
-import { changeUrl, urlOfContent } from "../../libs/client/packages/client/dist/content.js";
-import { equal } from "./assert.js";
-import { connected } from "./fakes.js";
+import { changeUrl, type UpdatedContent, urlOfContent } from "../../src/content.js";
+import { connect } from "../../src/tapewire.js";
+import { type Cases, equal, rejection } from "../assert.js";
+import { connected } from "../fakes.js";
 
 const URL = "/api/stream?topics=orders";
 const CONNECTED = 'retry: 1000\nevent: connected\ndata: {"clientId":"al/ice-topics-7"}\n\n';
@@ -13,15 +12,13 @@ const UPDATED = `event: stream:updated\nid: e-9\ndata: ${JSON.stringify(CONTENT)
 const confirmed = () => Response.json(CONTENT);
 const refused = () =>
   Response.json({ error: "No", message: "no topic", statusCode: 422, path: "topics[0]" }, { status: 422 });
-const query = (/** @type {string} */ url) => Object.fromEntries(new URLSearchParams(url.split("?")[1]));
+const query = (url: string) => Object.fromEntries(new URLSearchParams(url.split("?")[1]));
 
-/** @type {Record<string, () => void | Promise<void>>} */
-export const contentCases = {
+export const cases: Cases = {
   async "a change goes to the open stream, and a reconnection asks for the new content"() {
-    const { connect } = await import("../../libs/client/packages/client/dist/tapewire.js");
     const { stream, exchanges, last, events, clock } = await connected(
       ["stream", confirmed, "stream"], { headers: { Authorization: "Bearer t" } },
-      (/** @type {any} */ all) => connect(URL, all));
+      (all) => connect(URL, all));
     await last().send(CONNECTED);
     equal(await stream.update({ topics: ["orders", "prices:IBM", "prices:SPY"] }), CONTENT, "answer");
     equal(exchanges[1].url, "/api/stream/al%2Fice-topics-7", "address");
@@ -37,9 +34,8 @@ export const contentCases = {
   },
 
   async "a stream that is lost before its change takes effect comes back with the old content"() {
-    const { connect } = await import("../../libs/client/packages/client/dist/tapewire.js");
     const { stream, exchanges, last, clock } = await connected(
-      ["stream", confirmed, "stream"], {}, (/** @type {any} */ all) => connect(URL, all));
+      ["stream", confirmed, "stream"], {}, (all) => connect(URL, all));
     await last().send(`${CONNECTED}id: e-5\ndata: 1\n\n`);
     await stream.update({ maxRate: 2 });
     await exchanges[0].end();
@@ -52,14 +48,14 @@ export const contentCases = {
   async "a change that is refused is an error with the path, and changes nothing"() {
     const { stream, last } = await connected(["stream", refused]);
     await last().send(CONNECTED);
-    const error = await stream.update({ topics: ["x"] }).catch((/** @type {any} */ why) => why);
+    const error = await rejection(stream.update({ topics: ["x"] }));
     equal([error.name, error.statusCode, error.path], ["ApiError", 422, "topics[0]"], "error");
     equal(stream.state.name, "live", "state");
     stream.close();
   },
 
   "the URL has the new content, in the form of its stream"() {
-    const table = /** @type {[string, any, string][]} */ ([
+    const table: [string, UpdatedContent, string][] = [
       ["/api/stream?topics=orders", { topics: ["alerts"], symbols: null, maxRate: 10 },
         "/api/stream?topics=alerts&maxRate=10"],
       ["/api/stream/?topics=prices:A&x=1#y", { topics: ["prices", "orders"], symbols: null, maxRate: 1 },
@@ -70,7 +66,7 @@ export const contentCases = {
         "/sse/prices?maxRate=10"],
       ["https://edge.test:81/api/stream?topics=orders", { topics: ["prices"], symbols: ["A"], maxRate: 2 },
         "https://edge.test:81/api/stream?topics=prices%3AA&maxRate=2"],
-    ]);
+    ];
     for (const [url, content, expected] of table) equal(urlOfContent(url, content), expected, url);
     equal(changeUrl("https://edge.test:81/api/stream?x=//y", "a b"), "https://edge.test:81/api/stream/a%20b", "call");
     equal(changeUrl("/api/stream", ""), "/api/stream/none", "call without a stream");

@@ -1,0 +1,37 @@
+/** The engine's cases, in Node. Chromium runs the same ones: tests/browser/test_client.py. */
+
+import { readFileSync } from "node:fs";
+import { describe, test } from "vitest";
+
+import type { Cases } from "./assert.js";
+import { cases as callCases } from "./cases/calls.js";
+import { cases as connectionCases } from "./cases/connection.js";
+import { cases as contentCases } from "./cases/content.js";
+import { cases as fallbackCases } from "./cases/fallback.js";
+import { cases as endingCases } from "./cases/handover-ends.js";
+import { cases as handoverCases } from "./cases/handover.js";
+import { type ParserCase, runParserCase } from "./cases/parser.js";
+import { cases as pollingCases } from "./cases/polling.js";
+import { cases as quoteCases } from "./cases/quotes.js";
+import { cases as silenceCases } from "./cases/silence.js";
+
+const PARSER_CASES = JSON.parse(
+  readFileSync(new URL("../conformance/parser_cases.json", import.meta.url), "utf8"),
+) as ParserCase[];
+
+const TABLES: Readonly<Record<string, Cases>> = {
+  parser: Object.fromEntries(PARSER_CASES.map((one) => [one.name, () => runParserCase(one)])),
+  calls: callCases,
+  connection: connectionCases,
+  content: contentCases,
+  handover: handoverCases,
+  "handover ends": endingCases,
+  quotes: quoteCases,
+  silence: silenceCases,
+  polling: pollingCases,
+  fallback: fallbackCases,
+};
+
+describe.each(Object.keys(TABLES))("%s", (name) => {
+  for (const [what, run] of Object.entries(TABLES[name] ?? {})) test(what, run);
+});
