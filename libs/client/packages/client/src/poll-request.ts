@@ -24,6 +24,8 @@ export interface PollRequestOptions {
   readonly onId: (id: string) => void;
   /** The first answer has arrived. */
   readonly onOpen: () => void;
+  /** The events of the first answer were delivered. */
+  readonly onCaughtUp: () => void;
 }
 
 /** The body of an answer. */
@@ -87,12 +89,14 @@ export class PollRequest {
 
   #deliver(events: PollAnswer["events"], lastEventId: string | null): void {
     const { signal } = this.#abortController;
-    const { onEvent, onId, onOpen } = this.#options;
-    if (!this.isOpen && !signal.aborted) onOpen();
+    const { onEvent, onId, onOpen, onCaughtUp } = this.#options;
+    const isFirst = !this.isOpen;
     this.isOpen = true;
+    if (isFirst && !signal.aborted) onOpen();
     for (const { event: type, data, id } of events) {
       if (!signal.aborted) onEvent({ type, data, id });
     }
     if (lastEventId !== null && !signal.aborted) onId(lastEventId);
+    if (isFirst && !signal.aborted) onCaughtUp();
   }
 }

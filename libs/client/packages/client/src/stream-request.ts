@@ -99,6 +99,8 @@ export interface StreamRequestOptions {
   readonly onRetry: (milliseconds: number) => void;
   /** The response is a stream. */
   readonly onOpen: () => void;
+  /** Everything that the stream opens with has arrived. */
+  readonly onCaughtUp: () => void;
   /** Hold events back until `release`; called when the stream has caught up. null: hold nothing back. */
   readonly onReady: (() => void) | null;
 }
@@ -132,6 +134,7 @@ export class StreamRequest {
     const held = this.#heldCallbacks ?? [];
     this.#heldCallbacks = null;
     for (const act of held) if (!this.#abortController.signal.aborted) act();
+    if (this.#hasLiveComment && !this.#abortController.signal.aborted) this.#options.onCaughtUp();
   }
 
   async #run(): Promise<RequestOutcome> {
@@ -154,7 +157,7 @@ export class StreamRequest {
   }
 
   async #read(body: ReadableStream<Uint8Array>, timeout: InactivityTimeout): Promise<void> {
-    const { onBlock, onId, onRetry, onOpen, keepaliveMs } = this.#options;
+    const { onBlock, onId, onRetry, onOpen, onCaughtUp, keepaliveMs } = this.#options;
     const parser = new Parser({
       onBlock: (block) => {
         this.#callOrHold(() => onBlock(block));
@@ -165,6 +168,7 @@ export class StreamRequest {
       onComment: (text) => {
         if (text !== LIVE_COMMENT) return;
         this.#hasLiveComment = true;
+        if (this.#heldCallbacks === null) onCaughtUp();
         if (this.#hasConnectedEvent) this.#notifyReady();
       },
     });

@@ -148,6 +148,7 @@ export class Connection {
       onId: (id) => this.#advancePosition(id),
       onRetry: (milliseconds) => (this.#retryMs = milliseconds),
       onOpen: () => this.#state.name === "live" || this.#setState({ name: "live" }),
+      onCaughtUp: () => this.#onCaughtUp(),
       onReady,
     });
   }
@@ -162,6 +163,7 @@ export class Connection {
       onEvent: (event) => this.#onEvent(event),
       onId: (id) => this.#advancePosition(id),
       onOpen: () => this.#setState({ name: "live", isPolling: true }),
+      onCaughtUp: () => this.#onCaughtUp(),
     });
   }
 
@@ -229,6 +231,10 @@ export class Connection {
     callSafely(this.#options.onEvent, event);
     const action = FINAL_EVENTS.get(event.type);
     if (action !== undefined) this.#finish(stateAfter(action));
+  }
+
+  #onCaughtUp(): void {
+    if (this.#finalState === null) callSafely(this.#options.onCaughtUp, undefined);
   }
 
   #advancePosition(id: string): void {

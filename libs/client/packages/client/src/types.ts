@@ -50,6 +50,11 @@ export interface ConnectOptions extends RequestOptions {
   /** Not awaited; an error that it throws is reported, and the stream continues. */
   readonly onEvent: (event: StreamEvent) => void;
   readonly onState?: ((state: State) => void) | undefined;
+  /**
+   * Everything that a stream opens with has arrived: the snapshot, or what is later than the last
+   * event id. Called for each request, after its events.
+   */
+  readonly onCaughtUp?: (() => void) | undefined;
   /** Resume after this id instead of starting with a snapshot. */
   readonly lastEventId?: string | undefined;
   /** The keepalive interval until the `connected` event says another one. */

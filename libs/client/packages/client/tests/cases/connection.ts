@@ -36,6 +36,23 @@ export const cases: Cases = {
     stream.close();
   },
 
+  async "the page hears when the opening of each stream is complete"() {
+    let count = 0;
+    const { last, clock, events, stream } = await connected(["buffered"], { onCaughtUp: () => (count += 1) });
+    await last().send("event: connected\ndata: {}\n\nid: e-7\ndata: 1\n\n");
+    equal([events.length, count], [2, 0], "while it opens");
+    await last().send(": live\n\n");
+    equal(count, 1, "at its end");
+    await last().end();
+    await clock.advance(5_000);
+    equal(count, 1, "while the next one opens");
+    await last().send("event: connected\ndata: {}\n\n: live\n\n");
+    equal(count, 2, "after a reconnect");
+    stream.close();
+    await last().send(": live\n\n");
+    equal(count, 2, "after close");
+  },
+
   async "after a clean end the client reconnects after exactly retry and resumes by id"() {
     const { last, clock, exchanges, states, stream } = await connected(["stream"]);
     equal(exchanges[0].headers["Last-Event-ID"], undefined, "first request");
