@@ -46,6 +46,7 @@ MAX_TIME_CORRECTION = timedelta(seconds=1)
 PROBLEM_POLL_SECONDS = 0.2
 STEADY_SECONDS = 10.0
 """A feed that plays for so long after a failure has recovered from it."""
+NO_QUOTE_CURE = "a quote needs a bid and an ask of a symbol that is played"
 MAX_ERROR_CHARACTERS = 200
 """Characters of an error of the feed that the status repeats."""
 
@@ -92,28 +93,34 @@ class FeedRunner:
         self._last_quote_times: dict[str, datetime] = {}
         self._unpublished_symbols: dict[str, None] = {}
         self._heard_at = self._called_at = 0.0
+        self._played_since, self._played_since_time = 0.0, now()
         self._failure: str | None = None
         self._last_progress = FeedProgress(name="unknown")
 
     def find_problem(self) -> str | None:
-        """That the feed fails, or is silent, while it plays; None if neither. The text changes
-        rarely, since every change is reported."""
+        """That the feed fails, is silent, or has had no quote yet, while it plays; None if neither.
+        The text changes rarely, since every change is reported."""
         if not self.is_playing:
             return None
         if self._failure is not None:
             return f"the feed has failed, and was started again: {self._failure}"
-        if _clock() - self._heard_at < self._stale_seconds:
+        if _clock() - self._heard_at >= self._stale_seconds:
+            return f"the feed is silent: nothing heard for more than {self._stale_seconds:g} s"
+        if self._last_quote_times or _clock() - self._played_since < self._stale_seconds:
             return None
-        return f"the feed is silent: nothing heard for more than {self._stale_seconds:g} s"
+        return f"no quote yet since {self._played_since_time:%Y-%m-%dT%H:%M:%SZ}: {NO_QUOTE_CURE}"
 
     async def watch_problem(self, on_change: Callable[[], None]) -> None:
-        """Call `on_change` whenever `find_problem` changes, until canceled."""
+        """Log `find_problem` and call `on_change` whenever it changes, until canceled."""
         before = self.find_problem()
         while True:
             await asyncio.sleep(PROBLEM_POLL_SECONDS)
             before, last = self.find_problem(), before
-            if before != last:
-                on_change()
+            if before == last:
+                continue
+            if before is not None:
+                self._logger.warning("feed.problem", reason=before)
+            on_change()
 
     def symbols(self) -> list[str]:
         """The symbols that have a book, sorted."""
@@ -136,6 +143,7 @@ class FeedRunner:
         """
         self._logger.info("feed.started", feed=self.progress().name)
         self.is_playing, self._heard_at, self._failure = True, _clock(), None
+        self._played_since, self._played_since_time = _clock(), self._now()
         self._publisher.withdraw_all()
         self._unpublished_symbols |= dict.fromkeys(self._books)
         try:

@@ -25,18 +25,19 @@ class FeedPlatform:
     """A message server, an edge, and a prices service that plays the random walk or a recording of
     half a second."""
 
-    def __init__(self, folder: Path, *, ends: bool) -> None:
+    def __init__(self, folder: Path, *, ends: bool, row: str = "99,100,101,100,100,1") -> None:
         self.server = LocalNatsServer(folder, provisioned=True)
         self.server.start()
         recording = folder / "day.csv"
-        rows = (f"{100 * n},IBM,99,100,101,100,100,1\n" for n in range(5))
+        rows = (f"{100 * n},IBM,{row}\n" for n in range(5))
         recording.write_text(HEADER + "".join(rows))
         settings = {
             "TAPEWIRE_NATS_URL": self.server.url,
             "TAPEWIRE_INSTANCE": "one",
             "TAPEWIRE_AGENT_HEARTBEAT": "1",
         }
-        played = {"TAPEWIRE_FEED": str(recording), "TAPEWIRE_FEED_END": "stop"}
+        played = {"TAPEWIRE_FEED": str(recording)}
+        played["TAPEWIRE_FEED_END"] = "loop" if row.endswith(",") else "stop"
         self.edge = EdgeProcess(settings, folder)
         self.prices = ManagedService("prices", settings | (played if ends else {}), folder)
 
@@ -77,6 +78,14 @@ async def ending(tmp_path: Path) -> AsyncIterator[FeedPlatform]:
 
 
 @pytest.fixture
+async def unquoted(tmp_path: Path) -> AsyncIterator[FeedPlatform]:
+    made = FeedPlatform(tmp_path, ends=True, row="99,100,,,,")
+    await made.wait_ready()
+    yield made
+    made.close()
+
+
+@pytest.fixture
 async def endless(tmp_path: Path) -> AsyncIterator[FeedPlatform]:
     made = FeedPlatform(tmp_path, ends=False)
     await made.wait_ready()
@@ -100,6 +109,19 @@ async def test_a_feed_that_ends_is_reported_once_and_takes_no_readiness_away(
     finally:
         await connection.close()
     assert len([recorded for recorded in page.events if b"silent" in recorded.data]) == 1
+
+
+async def test_a_feed_without_a_quote_is_reported_with_the_time_since_when(
+    unquoted: FeedPlatform,
+) -> None:
+    """Its ticks have a bid and no ask."""
+    await unquoted.wait_status(
+        r"prices +one +degraded .*no quote yet since 2[0-9]{3}-[0-9T:-]+Z: a quote needs a bid",
+        r"prices: no quote yet",
+    )
+    health = await get(f"{unquoted.edge.url}/health/ready")
+    assert health.status_code == 200
+    assert re.match(r"no quote yet since 2[0-9]{3}-", health.json()["reason"])
 
 
 async def test_a_suspended_feed_is_seen_from_outside_and_recovers(endless: FeedPlatform) -> None:

@@ -8,7 +8,7 @@ that was not confirmed for a while (`QuoteFreshness`). Start reading at `QuoteFe
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Container, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
@@ -60,7 +60,7 @@ class QuoteFeed:
         self._quotes: dict[str, PriceUpdated] = {}
         self._sequences: dict[str, int] = {}
         self._splits = SplitQuotes()
-        self._clock = asyncio.get_running_loop().time
+        self._clock, self._started_at = asyncio.get_running_loop().time, datetime.now(UTC)
         self._freshness = QuoteFreshness(stale_seconds, started_at=self._clock())
         self._arrivals = QuoteArrivals(self._freshness, probe, self._clock)
         self._follower = ValueFollower(
@@ -151,11 +151,14 @@ class QuoteFeed:
         return self._freshness.seconds_silent(self._clock())
 
     def find_silence(self) -> str | None:
-        """That the whole market is silent; None if it is not, or has no symbol yet. The text does
-        not change."""
-        if not self._freshness.is_silent(self._clock()):
+        """That the whole market is silent, or was never heard; None if neither. The text does not
+        change."""
+        limit_seconds = self._freshness.limit_seconds
+        if self._freshness.is_silent(self._clock()):
+            return f"no quote for more than {limit_seconds:g} s"
+        if self._quotes or self.seconds_since_quote() < limit_seconds:
             return None
-        return f"no quote for more than {self._freshness.limit_seconds:g} s"
+        return f"no quote yet since {self._started_at:%Y-%m-%dT%H:%M:%SZ}"
 
     def _confirm(self, key: str) -> None:
         symbol = decode_token(key)

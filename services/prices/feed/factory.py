@@ -1,6 +1,6 @@
 """Makes the feed that the settings ask for."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -64,7 +64,7 @@ def create_replay_feed(context: FeedContext) -> ReplayFeed:
     settings = Settings.from_env(context.environment)
     try:
         source: TickSource = (
-            RecordingFile(Path(settings.feed))
+            _open_recording(Path(settings.feed), context.symbols)
             if settings.feed
             else RandomWalk(
                 settings.feed_seed,
@@ -82,6 +82,23 @@ def create_replay_feed(context: FeedContext) -> ReplayFeed:
         )
     except FeedError as error:
         raise BadSetting(str(error)) from error
+
+
+def check_recording(settings: Settings) -> None:
+    """Raises BadSetting if ``TAPEWIRE_FEED`` names a recording that cannot be played."""
+    if settings.feed and settings.feed_source in ("", REPLAY):
+        symbols = [_parse_symbol(text) for text in settings.feed_symbols]
+        try:
+            _open_recording(Path(settings.feed), symbols)
+        except FeedError as error:
+            raise BadSetting(str(error)) from error
+
+
+def _open_recording(path: Path, symbols: Collection[str]) -> RecordingFile:
+    """The recording, which has a tick of `symbols`. Raises FeedError."""
+    recording = RecordingFile(path)
+    recording.check_has_tick(symbols)
+    return recording
 
 
 def _parse_symbol(text: str) -> str:

@@ -8,8 +8,9 @@ damaged file cannot be read any further.
 import gzip
 import io
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -28,6 +29,8 @@ from tapewire_services.prices.domain import (
 
 MAX_LINE_BYTES = 4096
 """The longest line of a recording."""
+MAX_CHECKED_LINES = 200_000
+"""Lines among which a recording must have a tick: a few seconds of reading."""
 MAX_LATE_MS = 60 * 60 * 1000
 """How late a line from before midnight may be, in milliseconds of the recording."""
 GZIP_MAGIC = b"\x1f\x8b"
@@ -76,6 +79,29 @@ class RecordingFile:
             except READ_ERRORS as error:
                 problem = f"and all after it cannot be read: {error}"
                 yield MalformedLine(line + 1, None, "", problem, LineFault.TRUNCATED)
+
+    def check_has_tick(self, symbols: Collection[str] = ()) -> None:
+        """Read until the first tick of `symbols`, any symbol if empty.
+
+        Raises:
+            FeedError: The file has none. One with more than `MAX_CHECKED_LINES` is not read on.
+        """
+        wanted = {*symbols, *(symbol.upper() for symbol in symbols)}
+        line_count = 0
+        first_fault: MalformedLine | None = None
+        for item in islice(self.read_day(), MAX_CHECKED_LINES):
+            line_count += 1
+            if isinstance(item, MalformedLine):
+                first_fault = first_fault or item
+            elif not wanted or item.symbol in wanted:
+                return
+        if line_count == MAX_CHECKED_LINES:
+            return
+        of_symbols = f" of {', '.join(sorted(symbols))}" if symbols else ""
+        fault = f"; the first fault: {first_fault}" if first_fault is not None else ""
+        raise self._build_error(
+            f"it has no tick{of_symbols} ({line_count:,} lines were read{fault})"
+        )
 
     @contextmanager
     def _open_after_header(self) -> Iterator[tuple[BinaryIO, ColumnLayout]]:

@@ -466,6 +466,34 @@ class TestFailures:
         await live.shows("IBM")
         assert live.runner.find_problem() is None
 
+    @pytest.mark.parametrize(
+        "ticks",
+        [
+            (),
+            (Tick(symbol="IBM", bid=11),),
+            (trade("IBM", 11, 5),),
+            (Tick(symbol="", bid=1, ask=2),),
+        ],
+        ids=["none", "one side", "trades", "faults"],
+    )
+    async def test_a_feed_that_is_heard_and_gives_no_quote_is_reported(
+        self, live: Bench, ticks: tuple[Tick, ...], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(live.runner, "_stale_seconds", 0.1)
+
+        def is_reported() -> bool:
+            live.feed.emit(*ticks)  # so that the feed is heard
+            problem = live.runner.find_problem() or ""
+            return problem.startswith(f"no quote yet since {AT:%Y-%m-%dT%H:%M:%SZ}: ")
+
+        await wait_until(
+            "no quote is reported", is_reported, describe_last=live.runner.find_problem
+        )
+        monkeypatch.setattr(live.runner, "_stale_seconds", 60.0)
+        live.feed.emit(full("IBM"))
+        await live.shows("IBM")
+        assert live.runner.find_problem() is None
+
     async def test_a_feed_that_cannot_say_how_far_it_is_goes_on(
         self, live: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -4,6 +4,7 @@ anything.
 
 import asyncio
 import contextlib
+import importlib
 import os
 import socket
 import sys
@@ -21,7 +22,7 @@ from tapewire.cli.up.data_dir import DEFAULT_DATA_DIR, DataDir
 from tapewire.cli.up.embedded_nats import EmbeddedNats
 from tapewire.cli.up.lifecycle import Lifecycle
 from tapewire.cli.up.plan import UpOptions
-from tapewire.runtime import Settings, logging_setup
+from tapewire.runtime import BadSetting, Settings, logging_setup
 
 HOST = "127.0.0.1"
 BACKLOG = 1024
@@ -84,8 +85,8 @@ def up(**options_given: Any) -> None:
     environ["TAPEWIRE_LOG_FORMAT"] = format_
     logging_setup.configure_logging("up", format_=format_, level=settings.log_level)
     console = Console(sys.stderr, plan.process_names(options), is_human_readable=is_human_readable)
-    _check_feed(settings.feed)
     _check_services()
+    _check_feed(settings)
     with contextlib.ExitStack() as resources:
         listener = resources.enter_context(_bind(settings.port))
         data_dir = DataDir.acquire(options.data_dir)
@@ -138,16 +139,13 @@ def _uses_console_format(environ: dict[str, str]) -> bool:
     return sys.stderr.isatty() if log_format is None else log_format == "console"
 
 
-def _check_feed(feed: str) -> None:
-    if not feed:
-        return
+def _check_feed(settings: Settings) -> None:
+    """Raises CliError if the recording, which the price service would play, has no tick."""
+    factory = importlib.import_module("tapewire_services.prices.feed.factory")
     try:
-        if not Path(feed).is_file():
-            raise CliError(f"the feed {feed!r} is not a file; name a CSV file, plain or gz")
-        with Path(feed).open("rb"):
-            pass
-    except OSError as error:
-        raise CliError(f"the feed {feed!r} cannot be read: {error.strerror}") from error
+        factory.check_recording(settings)
+    except BadSetting as error:
+        raise CliError(str(error)) from error
 
 
 def _check_services() -> None:
