@@ -1,0 +1,117 @@
+import type { Configuration, Item } from "@tapewire/client";
+import { useKeyed, useKeys, useListStatus, useReadable, useSession, useTapewire } from "@tapewire/react";
+import { useCallback, useMemo, useState } from "react";
+
+import { useStoredState } from "../../app/stored-state.js";
+import { useTerminal } from "../../app/terminal-context.js";
+import { DataTable, EmptyState, ErrorText, PanelToolbar, Time, type Column } from "../../components/index.js";
+import type { PanelProps } from "../registry.js";
+import { useViewItems } from "./use-view-items.js";
+import { useViews } from "./use-views.js";
+import { ViewDialog } from "./view-dialog.js";
+import { safeUrl } from "./view-rule.js";
+import "./items.css";
+
+/** News items with tickers, tags and sentiment: all of them, or those of one of the user's views. */
+export default function ItemsPanel({ headingId }: PanelProps) {
+  const isSignedIn = useSession().name === "signed-in";
+  const views = useViews();
+  const [viewId, setViewId] = useStoredState("items.view", "");
+  const [edited, setEdited] = useState<Configuration | "new" | null>(null);
+  const view = isSignedIn ? views.views.find(({ id }) => id === viewId) : undefined;
+  return (
+    <div className="items">
+      {isSignedIn && (
+        <PanelToolbar label="Which items">
+          <select className="input" aria-label="View" value={view?.id ?? ""} onChange={(event) => setViewId(event.target.value)}>
+            <option value="">All items</option>
+            {views.views.map(({ id, name }) => <option key={id} value={id}>{name}</option>)}
+          </select>
+          {view && <button type="button" className="button small" onClick={() => setEdited(view)}>Change</button>}
+          <button type="button" className="button small" onClick={() => setEdited("new")}>New view</button>
+          <ErrorText>{views.error !== "" && `Your views could not be loaded. ${views.error}`}</ErrorText>
+        </PanelToolbar>
+      )}
+      {view ? <ViewItemsTable key={view.id} view={view} headingId={headingId} /> : <AllItemsTable headingId={headingId} />}
+      {edited !== null && <ViewDialog view={edited === "new" ? null : edited} views={views} onSaved={setViewId} onClose={() => setEdited(null)} />}
+    </div>
+  );
+}
+
+const useRowItem = (id: string) => useKeyed(useTapewire().items, id);
+
+function AllItemsTable({ headingId }: { readonly headingId: string }) {
+  const client = useTapewire();
+  const ids = useKeys(client.items);
+  const status = useListStatus(client.items);
+  const hasMore = useReadable(client.items.hasMore);
+  const getRow = useCallback((id: string) => client.items.get(id), [client]);
+  return (
+    <DataTable<Item>
+      id="items" labelledBy={headingId} columns={COLUMNS} rowKeys={ids} getRow={getRow} useRow={useRowItem} hasTallRows
+      rowAttributes={sentimentOf}
+      onEndReached={hasMore ? () => void client.items.loadMore().catch(() => undefined) : undefined}
+      empty={
+        status.name === "loading" ? <EmptyState title="Loading the items…" /> :
+        status.name === "failed" ? <EmptyState title="The items could not be loaded" text={status.error.message} /> :
+        <EmptyState title="No news items yet" text={<>They arrive from feeds and programs. <code>tapewire items add --title … --source …</code> adds one.</>} />
+      }
+    />
+  );
+}
+
+function ViewItemsTable({ view, headingId }: { readonly view: Configuration; readonly headingId: string }) {
+  const { items, isLoading, error, loadMore } = useViewItems(view);
+  const byId = useMemo(() => new Map(items.map((item) => [item.id, item])), [items]);
+  const ids = useMemo(() => items.map(({ id }) => id), [items]);
+  const getRow = useCallback((id: string) => byId.get(id), [byId]);
+  return (
+    <DataTable<Item>
+      id="items" labelledBy={headingId} columns={COLUMNS} rowKeys={ids} getRow={getRow} hasTallRows
+      rowAttributes={sentimentOf}
+      onEndReached={loadMore !== null && !isLoading ? loadMore : undefined}
+      empty={
+        isLoading ? <EmptyState title="Loading the items of this view…" /> :
+        error !== "" ? <EmptyState title="The items of this view could not be loaded" text={error} /> :
+        <EmptyState title="No item matches this view yet" text={`It shows items about ${view.tickers.join(", ")}${view.tags.length > 0 ? ` with ${view.tags.map((tag) => `#${tag}`).join(" or ")}` : ""}.`} />
+      }
+    />
+  );
+}
+
+const sentimentOf = ({ sentiment }: Item) => ({ "data-sentiment": sentiment });
+
+const SENTIMENT_WORDS: Readonly<Record<string, string>> = { positive: "Positive", negative: "Negative", neutral: "Neutral" };
+const SENTIMENT_TONES: Readonly<Record<string, string>> = { positive: "good", negative: "bad" };
+
+const COLUMNS: readonly Column<Item>[] = [
+  { id: "title", header: "Item", isRowHeader: true, minWidth: 200, grow: 5, cell: (item) => <ItemCell item={item} />, sortValue: ({ title }) => title },
+  { id: "sentiment", header: "Sentiment", minWidth: 118, grow: 0, cell: (item) => <SentimentCell item={item} />, sortValue: ({ score }) => score, firstDirection: "descending" },
+  { id: "time", header: "Time", align: "end", minWidth: 84, grow: 0, priority: 1, cell: ({ timestamp }) => <Time value={timestamp} />, sortValue: ({ timestamp }) => timestamp, firstDirection: "descending" },
+];
+
+function ItemCell({ item }: { readonly item: Item }) {
+  const { selectSymbol, openPanel } = useTerminal();
+  const url = safeUrl(item.url);
+  return (
+    <span className="item-cell">
+      {url === null ? <span className="item-title">{item.title}</span> : <a className="item-title" href={url} target="_blank" rel="noopener noreferrer nofollow">{item.title}</a>}
+      <span className="soft">
+        {item.source}
+        {item.tickers.map((ticker) => (
+          <button key={ticker} type="button" className="link-button ticker" tabIndex={-1} onClick={() => { selectSymbol(ticker); openPanel("chart"); }}>{ticker}</button>
+        ))}
+        {item.tags.map((tag) => <span key={tag} className="tag">#{tag}</span>)}
+      </span>
+    </span>
+  );
+}
+
+function SentimentCell({ item }: { readonly item: Item }) {
+  const { formats } = useTerminal();
+  return (
+    <span className="chip" data-tone={SENTIMENT_TONES[item.sentiment]}>
+      {SENTIMENT_WORDS[item.sentiment] ?? item.sentiment} {formats.score(item.score)}
+    </span>
+  );
+}
