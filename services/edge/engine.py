@@ -29,8 +29,8 @@ from tapewire_services.edge.delivery.cursor import Cursor
 from tapewire_services.edge.delivery.hub import Hub
 from tapewire_services.edge.delivery.live_values import STALE_KEY_PREFIX, LiveValues
 from tapewire_services.edge.delivery.snapshots import SnapshotReader
-from tapewire_services.edge.delivery.stream_routes import LiveValue
 from tapewire_services.edge.delivery.stream_service import StreamService
+from tapewire_services.edge.delivery.topics import LiveValue
 from tapewire_services.edge.ingest.account_feed import AccountFeed
 from tapewire_services.edge.ingest.bar_feed import BarFeed
 from tapewire_services.edge.ingest.declared_values import DeclaredValueFeed

@@ -8,7 +8,7 @@ from typing import Any
 from tapewire.events import (
     CODEC,
     Event,
-    NotificationsRead,
+    IdempotencyKeyUsed,
     Order,
     OrderAccepted,
     OrderFilled,
@@ -213,9 +213,9 @@ def orders_placed(count: int, prefix: str = "o", **fields: Any) -> Sequence[Orde
     return [order_placed(f"{prefix}-{number}", **fields) for number in range(count)]
 
 
-def hidden_event() -> NotificationsRead:
-    """An event that trading streams do not show, whatever its domain."""
-    return NotificationsRead(ids=None, timestamp=datetime.now(UTC), command_id="c")
+def hidden_event() -> IdempotencyKeyUsed:
+    """An event that no stream shows, whatever its domain."""
+    return IdempotencyKeyUsed(command_id="c", digest="0" * 64)
 
 
 def order_rejected(order_id: str = "o-1", **fields: Any) -> OrderRejected:

@@ -22,7 +22,7 @@ from tapewire_services.edge.delivery.hub import Hub
 from tapewire_services.edge.delivery.log_replay import LogReplay
 from tapewire_services.edge.delivery.replay import ReplayPage, ReplayReader
 from tapewire_services.edge.delivery.snapshots import SnapshotReader
-from tapewire_services.edge.delivery.stream_routes import Interest
+from tapewire_services.edge.delivery.topics import Interest
 from tapewire_services.edge.ingest.log_tail import LogTail, NotReady
 from tapewire_services.orders.domain import executions
 

@@ -15,9 +15,11 @@ from tapewire.runtime.broadcast import Broadcast
 from tapewire_services.edge.cluster.channel import Channel
 
 TOPIC = "edge.change"
-MAX_TOPICS = 100
 MAX_SYMBOLS = 500
-MAX_TEXT_CHARACTERS = 64
+MAX_TOPICS = MAX_SYMBOLS + 100
+"""Topics of one change. A symbol of prices, and a series of bars, is a topic."""
+MAX_TEXT_CHARACTERS = 80
+"""Characters of a topic, which may have a symbol of 64."""
 MAX_CONCURRENT_CHANGES = 1000
 """Changes that a process makes for others at the same time; it ignores further ones."""
 
@@ -63,7 +65,7 @@ class ChangeFailure(msgspec.Struct, frozen=True, kw_only=True):
 
 class ChangeRequest(msgspec.Struct, frozen=True, kw_only=True, tag="change"):
     """Asks to change the stream `client_id` if it is one of `user_id`, who asks in the session
-    `session_id`."""
+    `session_id`, perhaps as an admin."""
 
     request_id: str
     client_id: str
@@ -71,6 +73,7 @@ class ChangeRequest(msgspec.Struct, frozen=True, kw_only=True, tag="change"):
     session_id: str | None
     expires_at: datetime
     change: StreamChange
+    is_admin: bool = False
 
 
 class ChangeReply(msgspec.Struct, frozen=True, kw_only=True, tag="changed"):

@@ -11,7 +11,7 @@ import msgspec
 from tapewire.log.light_objects import OnExit
 from tapewire_services.edge.delivery.conflation import MAX_UPDATES_PER_SECOND, ConflationGroup
 from tapewire_services.edge.delivery.outbox import Outbox
-from tapewire_services.edge.delivery.stream_routes import LiveValue
+from tapewire_services.edge.delivery.topics import LiveValue
 
 SINGLE_KEY = "newest"
 """The key of values of which there is only one."""

@@ -18,7 +18,7 @@ from tapewire_services.edge.delivery.connection_info import ConnectionInfo, Stre
 from tapewire_services.edge.delivery.connection_limits import ConnectionLimits, Overdue
 from tapewire_services.edge.delivery.outbox import Outbox
 from tapewire_services.edge.delivery.selection import Selection
-from tapewire_services.edge.delivery.stream_routes import Interest, LiveValue
+from tapewire_services.edge.delivery.topics import Interest, LiveValue
 
 PRICE_VALUES = frozenset((LiveValue.PRICES, LiveValue.VALUATIONS, LiveValue.ACCOUNT))
 """Values that mislead when they are old."""
@@ -137,9 +137,11 @@ class Connection:
         self.fall_behind()
         return waiter
 
-    def bind_session(self, session_id: str | None, expires_at: datetime) -> None:
+    def bind_session(self, session_id: str | None, expires_at: datetime, *, is_admin: bool) -> None:
         """Let the stream end with a session."""
-        self.info = msgspec.structs.replace(self.info, session_id=session_id, expires_at=expires_at)
+        self.info = msgspec.structs.replace(
+            self.info, session_id=session_id, expires_at=expires_at, is_admin=is_admin
+        )
 
     def show(self, interest: Interest) -> None:
         """Show `interest` from now on; only `Hub.change_interest` calls this."""

@@ -7,13 +7,8 @@ import msgspec
 
 from tapewire_services.edge.delivery.conflation import ValueSubscription
 from tapewire_services.edge.delivery.selection import Selection
-from tapewire_services.edge.delivery.stream_routes import (
-    BARS,
-    Interest,
-    StreamRoute,
-    Topic,
-    combine_topics,
-)
+from tapewire_services.edge.delivery.stream_routes import StreamRoute
+from tapewire_services.edge.delivery.topics import BARS, Interest, Topic, combine_topics
 
 # Streams of the same topics share the result, which is a large part of what an idle one keeps.
 _combine_topics = functools.lru_cache(maxsize=256)(combine_topics)

@@ -23,8 +23,8 @@ from tapewire_services.edge.delivery.serializers.control_messages import (
     CHECKPOINT,
     stream_updated_message,
 )
-from tapewire_services.edge.delivery.stream_routes import Interest, combine_topics
 from tapewire_services.edge.delivery.stream_writer import StreamWriter
+from tapewire_services.edge.delivery.topics import Interest, combine_topics
 from tapewire_services.edge.ingest.log_tail import NotReady
 
 logger = structlog.get_logger("edge.catch_up")

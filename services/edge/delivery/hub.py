@@ -34,7 +34,7 @@ from tapewire_services.edge.delivery.serializers.control_messages import (
     session_ended_message,
 )
 from tapewire_services.edge.delivery.serializers.trading import is_urgent
-from tapewire_services.edge.delivery.stream_routes import Interest
+from tapewire_services.edge.delivery.topics import Interest
 
 HEARTBEAT_INTERVAL_SHARE = 5 / 6
 """Share of the keepalive interval after which a steady heartbeat is sent, because the tick may be

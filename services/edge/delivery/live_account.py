@@ -7,7 +7,7 @@ from functools import partial
 from tapewire_services.edge.delivery.conflation_registry import SINGLE_KEY, GroupSpec
 from tapewire_services.edge.delivery.serializers import SseMessage
 from tapewire_services.edge.delivery.serializers.trading_views import account_message, account_view
-from tapewire_services.edge.delivery.stream_routes import LiveValue
+from tapewire_services.edge.delivery.topics import LiveValue
 from tapewire_services.edge.ingest.account_feed import AccountFeed
 
 UPDATES_PER_SECOND = 1.0

@@ -7,7 +7,7 @@ from tapewire_services.edge.delivery.conflation import ValueSubscription
 from tapewire_services.edge.delivery.conflation_registry import GroupSpec
 from tapewire_services.edge.delivery.serializers import SseMessage
 from tapewire_services.edge.delivery.serializers.bars import bar_message, bars_snapshot_message
-from tapewire_services.edge.delivery.stream_routes import LiveValue
+from tapewire_services.edge.delivery.topics import LiveValue
 from tapewire_services.edge.ingest.bar_feed import BarFeed, BarSeries, KeysOfSeries, snapshot_key
 
 Render = Callable[[SseMessage], bytes]

@@ -25,7 +25,7 @@ from tapewire_services.edge.delivery.frames import render_frame
 from tapewire_services.edge.delivery.live_account import AccountGroups
 from tapewire_services.edge.delivery.live_bars import bars_group
 from tapewire_services.edge.delivery.serializers import ApiFamily, SseMessage
-from tapewire_services.edge.delivery.serializers.dashboard import metrics_message
+from tapewire_services.edge.delivery.serializers.dashboard import metrics_view
 from tapewire_services.edge.delivery.serializers.trading_views import (
     ConnectionCounts,
     InitialPrices,
@@ -38,7 +38,7 @@ from tapewire_services.edge.delivery.serializers.trading_views import (
     quote_view,
     valuation_view,
 )
-from tapewire_services.edge.delivery.stream_routes import LiveValue
+from tapewire_services.edge.delivery.topics import LiveValue
 from tapewire_services.edge.ingest.account_feed import AccountFeed
 from tapewire_services.edge.ingest.bar_feed import BarFeed
 from tapewire_services.edge.ingest.declared_values import (
@@ -165,7 +165,7 @@ class LiveValues:
         if LiveValue.COUNTS in values:
             yield self._counts(include_users=connection.info.is_admin)
         if LiveValue.METRICS in values:
-            yield self._metrics()
+            yield self._metrics(connection.route.family)
         if connection.route.declared_value_tags and owner is not None:
             yield self._declared(owner, connection.route.declared_value_tags)
 
@@ -210,13 +210,13 @@ class LiveValues:
             ),
         )
 
-    def _metrics(self) -> GroupSpec:
+    def _metrics(self, family: ApiFamily) -> GroupSpec:
         return GroupSpec(
             value=LiveValue.METRICS,
-            variant=None,
+            variant=family.item_metrics_name,
             max_rate=SINGLE_VALUE_UPDATES_PER_SECOND,
             initial_keys=_SINGLE_KEYS,
-            render=self._render_metrics,
+            render=partial(self._render_metrics, family.item_metrics_name),
         )
 
     def _declared(self, owner: str, tags: frozenset[str]) -> GroupSpec:
@@ -273,9 +273,9 @@ class LiveValues:
         is_stale = self._quote_feed.is_stale(symbol)
         return position_view(position, valued.current_price, is_stale=is_stale)
 
-    def _render_metrics(self, _keys: Iterable[str]) -> bytes:
+    def _render_metrics(self, event_name: str, _keys: Iterable[str]) -> bytes:
         metrics = self._item_metrics.current()
-        return b"" if metrics is None else self._render(metrics_message(metrics))
+        return b"" if metrics is None else self._render((event_name, metrics_view(metrics)))
 
     def _render_declared(self, owner: str, keys: Iterable[str]) -> bytes:
         return b"".join(self._render_declared_value(owner, key) for key in sorted(keys))

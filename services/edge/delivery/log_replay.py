@@ -27,8 +27,8 @@ from tapewire_services.edge.delivery.replay import (
 from tapewire_services.edge.delivery.resume_policy import ResumePolicy
 from tapewire_services.edge.delivery.serializers.trading import is_urgent
 from tapewire_services.edge.delivery.snapshots import SnapshotReader
-from tapewire_services.edge.delivery.stream_routes import Interest
 from tapewire_services.edge.delivery.stream_writer import StreamWriter
+from tapewire_services.edge.delivery.topics import Interest
 from tapewire_services.edge.ingest.log_tail import LogTail, NotReady
 
 INITIAL_RETRY_SECONDS = 0.05

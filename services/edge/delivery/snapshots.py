@@ -6,9 +6,11 @@ event id, so a client that disconnects in between starts afresh. Start reading a
 """
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from itertools import chain
+from operator import itemgetter
 
 from tapewire.log import (
     EVERYBODY,
@@ -36,13 +38,13 @@ from tapewire_services.edge.delivery.serializers.trading_views import (
     position_view,
     positions_snapshot_message,
 )
-from tapewire_services.edge.delivery.stream_routes import Interest, SnapshotKind
+from tapewire_services.edge.delivery.topics import Interest, SnapshotKind
 from tapewire_services.edge.ingest.log_tail import LogTail, NotReady
 from tapewire_services.edge.ingest.portfolios import total_market_value
 
 MAX_RECENT_EVENTS = 100
 MAX_RECENT_AGE = timedelta(minutes=5)
-"""A snapshot of recent events has at most this many, and none older than this."""
+"""A snapshot of recent events has at most this many of each domain, and none older than this."""
 MAX_RECENT_PAGES = 40
 """Pages of one domain that are read for recent events at most."""
 
@@ -153,14 +155,18 @@ class SnapshotReader:
     async def _read_recent(
         self, connection: Connection, interest: Interest, bounds: Bounds
     ) -> list[SseMessage]:
-        """The most recent events of the topics, in order."""
+        """The most recent events of the topics, in order. A busy topic takes no room from the
+        others."""
         since = await self._log.last_sequence_before(self._now() - MAX_RECENT_AGE)
-        recent: deque[SseMessage] = deque(maxlen=MAX_RECENT_EVENTS)
+        by_domain: defaultdict[str, deque[tuple[int, SseMessage]]] = defaultdict(
+            lambda: deque(maxlen=MAX_RECENT_EVENTS)
+        )
         for recorded in await self._recent_events(connection, interest, since, bounds):
             message = self._hub.serialize(connection, interest, recorded)
             if message is not None:
-                recent.append(message)
-        return [*recent]
+                by_domain[recorded.event_subject.domain].append((recorded.sequence, message))
+        recent = sorted(chain(*by_domain.values()), key=itemgetter(0))
+        return [message for _, message in recent]
 
     async def _recent_events(
         self, connection: Connection, interest: Interest, after: int, bounds: Bounds

@@ -28,13 +28,9 @@ from tapewire_services.edge.delivery.connection_info import ConnectionInfo, Stre
 from tapewire_services.edge.delivery.cursor import Cursor, MalformedCursor, parse_cursor
 from tapewire_services.edge.delivery.selection import Selection, StrategySelection
 from tapewire_services.edge.delivery.selection_lookup import SelectionNotFound, load_selection
-from tapewire_services.edge.delivery.stream_routes import (
-    Access,
-    Interest,
-    RouteParameter,
-    StreamRoute,
-)
-from tapewire_services.edge.http.content_request import parse_content
+from tapewire_services.edge.delivery.stream_routes import RouteParameter, StreamRoute
+from tapewire_services.edge.delivery.topics import Access, Interest
+from tapewire_services.edge.http.content_request import parse_content, without_session
 from tapewire_services.edge.http.errors import HttpError, unavailable
 from tapewire_services.edge.http.stream_request import (
     StreamRequest,
@@ -132,6 +128,8 @@ class StreamAdmission:
         else:
             authentication = Authentication(resumed)
         session = authentication.session
+        if session is None:
+            content = without_session(content)
         needed = needed_session(route, content.topics, session)
         owner = session.user_id if session else None
         if needed is not None:

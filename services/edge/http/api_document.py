@@ -11,13 +11,8 @@ import msgspec
 from litestar import Litestar
 from litestar.di import Provide
 
-from tapewire_services.edge.delivery.stream_routes import (
-    SELECTABLE_TOPICS,
-    STREAM_ROUTES,
-    Access,
-    RouteParameter,
-    StreamRoute,
-)
+from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES, RouteParameter, StreamRoute
+from tapewire_services.edge.delivery.topics import PUBLIC_VARIANTS, SELECTABLE_TOPICS, Access
 from tapewire_services.edge.http.api_docs import HtmlRenderPlugin
 from tapewire_services.edge.http.controllers import CONTROLLERS
 from tapewire_services.edge.http.schema import DecimalSchemaPlugin, SharedComponents
@@ -65,7 +60,7 @@ def describe_topics() -> Mapping[str, tuple[bool, Sequence[str]]]:
     control = merge_message_types(msgspec.structs.replace(route, topics=(), parameter=None))
     return {
         name: (
-            topic.access is Access.USER,
+            topic.access is Access.USER and topic not in PUBLIC_VARIANTS,
             sorted(
                 merge_message_types(
                     msgspec.structs.replace(route, topics=(topic,), parameter=None)

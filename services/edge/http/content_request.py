@@ -6,12 +6,12 @@ import msgspec
 
 from tapewire_services.edge.delivery.conflation import ValueSubscription
 from tapewire_services.edge.delivery.connection_info import StreamContent
-from tapewire_services.edge.delivery.stream_routes import (
+from tapewire_services.edge.delivery.stream_routes import RouteParameter, StreamRoute
+from tapewire_services.edge.delivery.topics import (
     BARS,
     PRICES,
+    PUBLIC_VARIANTS,
     SELECTABLE_TOPICS,
-    RouteParameter,
-    StreamRoute,
     Topic,
 )
 from tapewire_services.edge.http.bar_request import parse_bar_series
@@ -37,15 +37,24 @@ class SelectedTopics(msgspec.Struct, frozen=True):
 
 def parse_content(route: StreamRoute, request: StreamRequest) -> StreamContent:
     """What a request asks `route` to show. Raises HttpError (422)."""
+    symbols = parse_symbols(request.query.get("symbols"))
     if route.parameter is RouteParameter.TOPICS:
         parts = request.query.get("topics", "").split(",")
         selected = select_topics(("topics", part) for part in parts if part.strip())
+        if PRICES in selected.topics and selected.symbols is None:
+            selected = msgspec.structs.replace(selected, symbols=symbols)
     else:
-        symbols = parse_symbols(request.query.get("symbols"))
         selected = SelectedTopics(route.topics, symbols)
     max_rate = parse_max_rate(request.query.get("maxRate"))
     values = ValueSubscription(selected.symbols, max_rate, selected.bars)
     return StreamContent(topics=selected.topics, values=values)
+
+
+def without_session(content: StreamContent) -> StreamContent:
+    """What of `content` is shown to a client without a session: the public form of topics that have
+    one."""
+    topics = tuple(PUBLIC_VARIANTS.get(topic, topic) for topic in content.topics)
+    return msgspec.structs.replace(content, topics=topics)
 
 
 def select_topics(parts: Iterable[tuple[str, str]]) -> SelectedTopics:

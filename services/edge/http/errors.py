@@ -6,7 +6,7 @@ Invalid input also has the path of the field at fault and its value. Handlers ra
 
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
@@ -128,8 +128,11 @@ class HttpError(Exception):
         return CODEC.encode(problem)
 
 
-def unauthorized() -> HttpError:
-    return HttpError(401, "No valid session found")
+def unauthorized(topics: Sequence[str] = ()) -> HttpError:
+    """The error of a request without a session, which `topics` need."""
+    if not topics:
+        return HttpError(401, "No valid session found")
+    return HttpError(401, "No valid session found", path="topics", value=list(topics))
 
 
 def unavailable(

@@ -26,7 +26,8 @@ from tapewire_services.edge.delivery.conflation import (
 from tapewire_services.edge.delivery.connection import Connection
 from tapewire_services.edge.delivery.connection_info import StreamContent
 from tapewire_services.edge.delivery.hub import Hub
-from tapewire_services.edge.delivery.stream_routes import PRICES, Access, LiveValue, RouteParameter
+from tapewire_services.edge.delivery.stream_routes import RouteParameter
+from tapewire_services.edge.delivery.topics import PRICES, Access, LiveValue
 from tapewire_services.edge.http.content_request import select_topics
 from tapewire_services.edge.http.errors import HttpError, to_http_error, unavailable
 from tapewire_services.edge.http.stream_request import (
@@ -73,6 +74,7 @@ class StreamChanger:
             session_id=session.key,
             expires_at=session.expires_at,
             change=change,
+            is_admin=session.is_admin,
         )
         connection = self._find(client_id, user_id)
         if connection is not None:
@@ -108,10 +110,16 @@ class StreamChanger:
     ) -> ShownContent:
         """Raises HttpError."""
         content = resolve_change(connection, request.change)
-        is_private = any(topic.access is Access.USER for topic in content.topics)
-        if is_private and connection.info.expires_at is None:
+        needs_session = any(
+            topic.access is Access.USER
+            or (request.is_admin and topic.live_value is LiveValue.COUNTS)
+            for topic in content.topics
+        )
+        if needs_session and connection.info.expires_at is None:
             # It was opened for public topics, which outlive the session.
-            connection.bind_session(request.session_id, request.expires_at)
+            connection.bind_session(
+                request.session_id, request.expires_at, is_admin=request.is_admin
+            )
         if content != connection.content or connection.has_pending_change:
             try:
                 async with asyncio.timeout(CHANGE_TIMEOUT_SECONDS):

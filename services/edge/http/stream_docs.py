@@ -17,12 +17,13 @@ from tapewire_services.edge.delivery.serializers.message_types import (
     MESSAGES_BY_FAMILY,
     MessageTypes,
 )
-from tapewire_services.edge.delivery.stream_routes import (
+from tapewire_services.edge.delivery.stream_routes import RouteParameter, StreamRoute
+from tapewire_services.edge.delivery.topics import (
+    PUBLIC_VARIANTS,
     SELECTABLE_TOPICS,
     Access,
+    Interest,
     LiveValue,
-    RouteParameter,
-    StreamRoute,
     combine_topics,
 )
 from tapewire_services.edge.http.schema import USER_PARAMETER, query_parameter
@@ -102,8 +103,7 @@ def describe_streams(routes: Iterable[StreamRoute]) -> tuple[dict[str, Any], dic
 def merge_message_types(route: StreamRoute) -> MessageTypes:
     """The types of the payloads of all events that `route` can show, by event name."""
     family = MESSAGES_BY_FAMILY[route.family.name]
-    is_selectable = route.parameter is RouteParameter.TOPICS
-    interest = combine_topics(SELECTABLE_TOPICS.values() if is_selectable else route.topics)
+    interest = _largest_interest(route)
     values = {value.value for value in interest.live_values}
     parts = [
         family.control,
@@ -122,6 +122,13 @@ def merge_message_types(route: StreamRoute) -> MessageTypes:
             known = merged.get(name, ())
             merged[name] = (*known, *(one for one in types if one not in known))
     return merged
+
+
+def _largest_interest(route: StreamRoute) -> Interest:
+    """What the route shows, or can be asked to."""
+    if route.parameter is not RouteParameter.TOPICS:
+        return combine_topics(route.topics)
+    return combine_topics([*SELECTABLE_TOPICS.values(), *PUBLIC_VARIANTS.values()])
 
 
 def _iter_declared(route: StreamRoute) -> Iterator[MessageTypes]:
@@ -167,9 +174,7 @@ def _may_need_session(route: StreamRoute) -> bool:
 
 
 def _describe_stream(route: StreamRoute) -> str:
-    interest = combine_topics(
-        SELECTABLE_TOPICS.values() if route.parameter is RouteParameter.TOPICS else route.topics
-    )
+    interest = _largest_interest(route)
     return f"{_SUMMARIES[interest.is_lossless]} An event `data` is JSON; comments keep it alive."
 
 
@@ -244,9 +249,7 @@ def _path_parameters(route: StreamRoute) -> Iterator[dict[str, Any]]:
 
 
 def _parameters(route: StreamRoute) -> Iterator[dict[str, Any]]:
-    interest = combine_topics(
-        SELECTABLE_TOPICS.values() if route.parameter is RouteParameter.TOPICS else route.topics
-    )
+    interest = _largest_interest(route)
     yield query_parameter(
         "wait",
         "Seconds: asks for the next events as one document, as soon as there are any.",
@@ -257,11 +260,16 @@ def _parameters(route: StreamRoute) -> Iterator[dict[str, Any]]:
     )
     if route.parameter is RouteParameter.TOPICS:
         topics = ", ".join(f"`{name}`" for name in SELECTABLE_TOPICS)
+        private = ", ".join(
+            f"`{name}`"
+            for name, topic in SELECTABLE_TOPICS.items()
+            if topic.access is Access.USER and topic not in PUBLIC_VARIANTS
+        )
         yield {
             **query_parameter(
                 "topics",
                 f"Comma-separated, of {topics}; `prices:SPY` selects a symbol, and `bars:SPY:1m` "
-                "the bars of one in an interval.",
+                f"the bars of one in an interval. {private} need a session.",
             ),
             "required": True,
         }

@@ -3,7 +3,7 @@
 import contextlib
 import difflib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -20,13 +20,8 @@ from tapewire_services.edge.auth import (
 from tapewire_services.edge.delivery.conflation import MAX_UPDATES_PER_SECOND
 from tapewire_services.edge.delivery.connection_info import LongPoll
 from tapewire_services.edge.delivery.cursor import Cursor, MalformedCursor, parse_cursor
-from tapewire_services.edge.delivery.stream_routes import (
-    CONNECTION_COUNTS,
-    Access,
-    RouteParameter,
-    StreamRoute,
-    Topic,
-)
+from tapewire_services.edge.delivery.stream_routes import RouteParameter, StreamRoute
+from tapewire_services.edge.delivery.topics import Access, LiveValue, Topic
 from tapewire_services.edge.http.errors import HttpError, unauthorized
 
 MAX_SYMBOLS = 500
@@ -158,14 +153,21 @@ def needed_session(
     signing out ends no prices. The exception are admins, who see the users of connections.
 
     Raises:
-        HttpError: 401, it needs a session.
+        HttpError: 401, it needs a session. If only some of its topics do, the error names them.
     """
-    if route.access is Access.USER or any(topic.access is Access.USER for topic in topics):
+    private = [topic.name for topic in topics if topic.access is Access.USER]
+    if route.access is Access.USER or private:
         if session is None:
-            raise unauthorized()
+            is_partly_public = route.access is Access.PUBLIC and len(private) < len(topics)
+            raise unauthorized(private if is_partly_public else ())
         return session
-    shows_users = CONNECTION_COUNTS in topics and session is not None and session.is_admin
-    return session if shows_users else None
+    return session if session is not None and _shows_users(topics, session) else None
+
+
+def _shows_users(topics: Iterable[Topic], session: Session) -> bool:
+    """Whether topics that anybody may read show more in `session`: an admin sees whose connections
+    are counted."""
+    return session.is_admin and any(topic.live_value is LiveValue.COUNTS for topic in topics)
 
 
 def parse_position(

@@ -15,7 +15,14 @@ from tapewire.views import NotificationsView, OrdersView, PositionsView, Strateg
 from tests.harness.sse import Frame
 from tests.integration.edge.user_scenario import TICKER, UserScenario
 
-VALUE_EVENTS = ("metrics", "account:update", "price:update", "PRICE_UPDATE", "subscribed")
+VALUE_EVENTS = (
+    "metrics",
+    "item:metrics",
+    "account:update",
+    "price:update",
+    "PRICE_UPDATE",
+    "subscribed",
+)
 """Frames of newest-wins values, which may arrive at any time."""
 
 # The state that a client knows after some frames, and the same state from the log.
@@ -163,7 +170,12 @@ _ORDERS, _POSITIONS = (
 )
 _STRATEGIES = (_strategies_from_frames, _strategies_from_log)
 _NEW_ITEMS = _values_from_frames("new_item", "id")
-_TOPICS = "/api/stream?topics=orders,positions,strategies,alerts,ai-decisions,prices:NONE"
+_ITEMS = (_NEW_ITEMS, _values_from_log("items", _item_id))
+_UNREAD = (_unread_from_frames, _unread_from_log)
+_TOPICS = (
+    "/api/stream?topics=orders,positions,strategies,alerts,ai-decisions,alert-rules,notifications,"
+    "configurations,items,item-metrics,connections,prices:NONE"
+)
 
 STREAM_CASES = [
     StreamCase("/api/stream/orders", "orders", *_ORDERS),
@@ -176,19 +188,19 @@ STREAM_CASES = [
     StreamCase("/api/stream/alerts", "alerts", *_ALERTS),
     StreamCase(_TOPICS, "orders", *_ORDERS),
     StreamCase(f"{_TOPICS}&and", "alerts", *_ALERTS),
+    StreamCase(f"{_TOPICS}&inbox=and", "notifications", *_UNREAD),
+    StreamCase(f"{_TOPICS}&news=and", "items", *_ITEMS, is_public=True),
     StreamCase("/sse/strategies", "strategies", *_STRATEGIES),
     StreamCase("/sse/strategies/reconnect", "strategies", *_STRATEGIES),
     StreamCase("/sse/strategy/{strategy}", "strategies", *_STRATEGIES),
-    StreamCase(
-        "/api/v2/stream", "items", _NEW_ITEMS, _values_from_log("items", _item_id), is_public=True
-    ),
+    StreamCase("/api/v2/stream", "items", *_ITEMS, is_public=True),
     StreamCase(
         "/api/v2/configurations/{configuration}/stream",
         "items",
         _NEW_ITEMS,
         _values_from_log("items", _matching_item_id),
     ),
-    StreamCase("/api/sse/notifications", "notifications", _unread_from_frames, _unread_from_log),
+    StreamCase("/api/sse/notifications", "notifications", *_UNREAD),
 ]
 DOMAINS = sorted({row.domain for row in STREAM_CASES})
 UNIQUE_STREAM_CASES = [row for row in STREAM_CASES if not row.path.endswith(("both", "and"))]

@@ -18,7 +18,8 @@ from tapewire.cli.protocol.asyncapi import build_asyncapi
 from tapewire.log.jetstream import NatsConnection, connect
 from tapewire.runtime import RequestClient
 from tapewire.runtime.contracts import insights
-from tapewire_services.edge.delivery.stream_routes import SELECTABLE_TOPICS, STREAM_ROUTES
+from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES
+from tapewire_services.edge.delivery.topics import SELECTABLE_TOPICS
 from tests.harness.edge import USE_DEFAULT, EdgeProcess, Harness
 from tests.harness.waiting import wait_until
 from tests.integration.edge.openapi_document import OPENAPI_PATH, OpenApiDocument, close_objects
@@ -36,7 +37,7 @@ STREAM_EVENTS = {
     "CONNECTED", "initial_state", "subscribed", "PRICE_UPDATE", "STRATEGY_STARTED",
     "STRATEGY_UPDATED", "ORDER_PLACED", "ORDER_EXECUTED", "new_item", "item:corrected",
     "item:retracted", "notification", "notification:unread", "notification:read", "bar:snapshot",
-    "bar:update",
+    "bar:update", "item:metrics", "rule:update", "configuration:update",
 }  # fmt: skip
 """What the streams must have sent before they are judged."""
 MESSAGES = {

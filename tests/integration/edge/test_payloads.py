@@ -39,6 +39,17 @@ STATE = words(
     "type timestamp strategy_id user_id status position message name symbol rule quantity stop_loss"
     " entry_price orders trades take_profit is_protected"
 )
+ITEM_METRICS = words("total positive neutral negative tags other_tags rates timestamp")
+ITEMS = {
+    "new_item": words("id title source url tickers tags sentiment score timestamp"),
+    "item:corrected": words("id title source url tickers tags sentiment score timestamp"),
+    "item:retracted": words("id reason"),
+}
+NOTIFICATIONS = {
+    "notification": words("id type title message payload is_read created_at"),
+    "notification:read": words("ids timestamp"),
+    "notification:unread": words("unread timestamp"),
+}
 TRADING = {
     "connected": words(
         "clientId userId stream serverTime correlationId keepaliveMs pricesKeepaliveMs"
@@ -68,6 +79,14 @@ TRADING = {
         "decisionId strategyId symbol action confidence reasoning taken timestamp"
     ),
     "alert:new": words("alertId level message symbol ruleId timestamp priority"),
+    "rule:update": words(
+        "change ruleId kind level symbol price percent windowSeconds armed timestamp alertId"
+    ),
+    "configuration:update": words("change id name tickers tags timestamp"),
+    "metrics": words("totalClients totalUsers clientsPerUser timestamp"),
+    "item:metrics": ITEM_METRICS,
+    **ITEMS,
+    **NOTIFICATIONS,
     "agent:status": words("service instance state detail timestamp"),
     "checkpoint": set(),
 }
@@ -108,13 +127,9 @@ STRATEGIES = {
 BOARDS = {
     "connected": HELLO | words("type timestamp"),
     "heartbeat": words("status timestamp"),
-    "metrics": words("total positive neutral negative tags other_tags rates timestamp"),
-    "new_item": words("id title source url tickers tags sentiment score timestamp"),
-    "item:corrected": words("id title source url tickers tags sentiment score timestamp"),
-    "item:retracted": words("id reason"),
-    "notification": words("id type title message payload is_read created_at"),
-    "notification:read": words("ids timestamp"),
-    "notification:unread": words("unread timestamp"),
+    "metrics": ITEM_METRICS,
+    **ITEMS,
+    **NOTIFICATIONS,
     "checkpoint": set(),
 }
 
@@ -139,9 +154,8 @@ def _family(path: str) -> str:
 
 
 def _kinds() -> Any:
-    """Return every event type of tapewire that has a domain, except those of configurations."""
-    kinds = [kind for kind in CATALOGUE.event_types() if kind.package == "tapewire" and kind.domain]
-    return [kind for kind in kinds if not kind.name.startswith("configuration.")]
+    """Return every event type of tapewire that has a domain."""
+    return [kind for kind in CATALOGUE.event_types() if kind.package == "tapewire" and kind.domain]
 
 
 def _of(cast: Any, name: str) -> Event:

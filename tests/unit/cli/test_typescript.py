@@ -8,7 +8,8 @@ from click.testing import CliRunner
 from tapewire.cli import main
 from tapewire.cli.protocol.schema_types import client_name
 from tapewire.cli.protocol.typescript import TypeConflict, render_typescript
-from tapewire_services.edge.delivery.stream_routes import SELECTABLE_TOPICS, STREAM_ROUTES
+from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES
+from tapewire_services.edge.delivery.topics import SELECTABLE_TOPICS
 from tapewire_services.edge.http.api_document import build_api_document, describe_topics
 from tests.unit.cli.test_protocol import ROOT
 

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from tapewire.events import BadDeclaration, Catalogue, Delivery, Event, event, upcast
+from tapewire.events import CATALOGUE, BadDeclaration, Catalogue, Delivery, Event, event, upcast
 from tapewire_services.edge.delivery.stream_routes import (
     STREAM_ROUTES,
     StreamRoute,
     build_stream_routes,
-    combine_topics,
 )
+from tapewire_services.edge.delivery.topics import SELECTABLE_TOPICS, combine_topics
+from tapewire_services.edge.http.stream_docs import merge_message_types
 
 
 class LoanMade(Event, frozen=True, kw_only=True):
@@ -59,3 +60,37 @@ def test_a_stream_that_does_not_accept_the_type_is_rejected(stream: str) -> None
 
 def test_an_empty_catalogue_leaves_the_routes_unchanged() -> None:
     assert list(build_stream_routes(Catalogue())) == list(STREAM_ROUTES)
+
+
+UNSELECTABLE_DOMAINS = {
+    "executions": "for operators: see `tapewire parked`",
+    "keys": "records of idempotency keys, which nobody sees",
+    "reports": "of other programs, on the strategy streams; no list has them",
+}
+
+
+def test_everything_that_is_stored_of_a_user_has_a_topic() -> None:
+    """Otherwise a page would not learn what was done in another tab."""
+    owned = {
+        kind.domain
+        for kind in CATALOGUE.event_types()
+        if kind.package == "tapewire" and (kind.subject_template or "").startswith("ev.{user}.")
+    }
+    selectable = combine_topics(SELECTABLE_TOPICS.values()).own_domains
+    assert owned - selectable == UNSELECTABLE_DOMAINS.keys()
+
+
+def test_all_that_fixed_routes_show_can_be_selected() -> None:
+    selectable = combine_topics(SELECTABLE_TOPICS.values())
+    for route in STREAM_ROUTES:
+        interest = combine_topics(route.topics)
+        assert interest.own_domains <= selectable.own_domains | {"reports"}, route.name
+        assert interest.shared_domains <= selectable.shared_domains, route.name
+        assert interest.live_values <= selectable.live_values, route.name
+
+
+def test_no_two_sse_events_of_a_combination_of_topics_share_a_name_and_differ() -> None:
+    """Those with two say which they are: snapshots, and the status without private fields."""
+    [route] = [route for route in STREAM_ROUTES if route.path == "/api/stream"]
+    ambiguous = {name for name, types in merge_message_types(route).items() if len(types) > 1}
+    assert ambiguous == {"agent:status", "order:update", "position:update", "price:update"}

@@ -96,7 +96,8 @@ class ApiFamily(msgspec.Struct, frozen=True, kw_only=True):
     `stale_price_message` says that a quote is too old to rely on. `control_message` writes events
     about the stream itself: its name, payload and time. Without an `idle_message`, an idle stream
     is sent a comment. With a steady heartbeat, idle messages are sent at a constant rate, whatever
-    else is sent. `unsequenced_serializer` writes events that are sent without ids.
+    else is sent. `unsequenced_serializer` writes events that are sent without ids. The metrics of
+    items are the event `item_metrics_name`.
     """
 
     name: str
@@ -106,6 +107,7 @@ class ApiFamily(msgspec.Struct, frozen=True, kw_only=True):
     control_message: Callable[[str, msgspec.Struct, datetime], SseMessage]
     has_steady_heartbeat: bool = False
     unsequenced_serializer: Serializer = serialize_nothing
+    item_metrics_name: str = "metrics"
     price_message: Callable[[PriceView], SseMessage]
     stale_price_message: Callable[[QuoteView], SseMessage]
     initial_price_messages: Callable[[InitialPrices], list[SseMessage]]
@@ -184,6 +186,7 @@ TRADING = ApiFamily(
     idle_message=None,
     control_message=_camel_case_control_message,
     unsequenced_serializer=serialize_public_status,
+    item_metrics_name="item:metrics",  # `metrics` are the counts of connections
     price_message=_camel_case_price,
     stale_price_message=_camel_case_stale_price,
     initial_price_messages=_prices_snapshot,

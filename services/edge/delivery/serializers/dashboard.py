@@ -69,11 +69,6 @@ def metrics_view(metrics: Metrics) -> MetricsPayload:
     )
 
 
-def metrics_message(metrics: Metrics) -> SseMessage:
-    """The current metrics of all items."""
-    return "metrics", metrics_view(metrics)
-
-
 def item_view(item: Item) -> ItemView:
     """`item` as clients see it."""
     return ItemView(

@@ -42,6 +42,10 @@ from tapewire_services.edge.delivery.serializers.notifications import (
     NotificationView,
     UnreadCountPayload,
 )
+from tapewire_services.edge.delivery.serializers.settings import (
+    ConfigurationUpdatePayload,
+    RuleUpdatePayload,
+)
 from tapewire_services.edge.delivery.serializers.strategies import (
     ORDER_EVENT_NAMES,
     STOP_LOSS_EVENT_NAMES,
@@ -153,6 +157,17 @@ _STRATEGY_STATES: MessageTypes = {
     "state_update": (StrategyStatePayload,),
 }
 
+_ITEM_EVENTS: MessageTypes = {
+    "new_item": (ItemView,),
+    "item:corrected": (ItemView,),
+    "item:retracted": (RetractedItemView,),
+}
+_NOTIFICATION_EVENTS: MessageTypes = {
+    "notification": (NotificationView,),
+    "notification:read": (NotificationsReadPayload,),
+}
+_UNREAD_COUNT: MessageTypes = {"notification:unread": (UnreadCountPayload,)}
+
 MESSAGES_BY_FAMILY: Mapping[str, FamilyMessages] = {
     TRADING.name: FamilyMessages(
         control=_CAMEL_CASE_CONTROL,
@@ -166,12 +181,17 @@ MESSAGES_BY_FAMILY: Mapping[str, FamilyMessages] = {
             "strategies": {"strategy:update": (StrategyUpdatePayload,)},
             "decisions": {"ai:decision": (DecisionPayload,)},
             "alerts": {"alert:new": (AlertPayload,)},
+            "rules": {"rule:update": (RuleUpdatePayload,)},
+            "notifications": _NOTIFICATION_EVENTS,
+            "items": _ITEM_EVENTS,
+            "configurations": {"configuration:update": (ConfigurationUpdatePayload,)},
             "agents": {"agent:status": (AgentStatusChanged,)},
         },
         unsequenced={"agent:status": (PublicAgentStatusPayload,)},
         snapshots={
             "orders": {"order:update": (OrdersSnapshotPayload,)},
             "positions": {"position:update": (PositionsSnapshotPayload,)},
+            "unread": _UNREAD_COUNT,
         },
         values={
             "prices": {
@@ -182,6 +202,7 @@ MESSAGES_BY_FAMILY: Mapping[str, FamilyMessages] = {
             "valuations": {"position:update": (PositionsPayload,), "price:stale": (QuoteView,)},
             "account": {"account:update": (AccountView,)},
             "counts": {"metrics": (ConnectionCountsPayload,)},
+            "metrics": {TRADING.item_metrics_name: (MetricsPayload,)},
         },
     ),
     STRATEGIES.name: FamilyMessages(
@@ -202,23 +223,12 @@ MESSAGES_BY_FAMILY: Mapping[str, FamilyMessages] = {
     ),
     DASHBOARD.name: FamilyMessages(
         control=_DASHBOARD_CONTROL,
-        domains={
-            "items": {
-                "new_item": (ItemView,),
-                "item:corrected": (ItemView,),
-                "item:retracted": (RetractedItemView,),
-            }
-        },
-        values={"metrics": {"metrics": (MetricsPayload,)}},
+        domains={"items": _ITEM_EVENTS},
+        values={"metrics": {DASHBOARD.item_metrics_name: (MetricsPayload,)}},
     ),
     NOTIFICATIONS.name: FamilyMessages(
         control=_DASHBOARD_CONTROL,
-        domains={
-            "notifications": {
-                "notification": (NotificationView,),
-                "notification:read": (NotificationsReadPayload,),
-            }
-        },
-        snapshots={"unread": {"notification:unread": (UnreadCountPayload,)}},
+        domains={"notifications": _NOTIFICATION_EVENTS},
+        snapshots={"unread": _UNREAD_COUNT},
     ),
 }

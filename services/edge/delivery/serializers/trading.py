@@ -1,6 +1,8 @@
 """The serializer of the trading streams: ``order:update``, ``position:update``, …, in camelCase.
 
-Event types of other packages are shown unchanged, under the SSE name that they declare.
+Notifications, items and configurations have the payloads of their own streams and of the REST API,
+in snake_case: a client needs one type for each. Event types of other packages are shown unchanged,
+under the SSE name that they declare.
 """
 
 import hashlib
@@ -44,7 +46,10 @@ from tapewire.events import (
     TradeCorrected,
     TradeExecuted,
 )
+from tapewire_services.edge.delivery.serializers.dashboard import serialize_dashboard
+from tapewire_services.edge.delivery.serializers.notifications import serialize_notifications
 from tapewire_services.edge.delivery.serializers.serializer import PricingContext, SseMessage
+from tapewire_services.edge.delivery.serializers.settings import serialize_settings
 from tapewire_services.edge.delivery.serializers.trading_views import (
     position_view,
     positions_message,
@@ -179,7 +184,12 @@ def serialize_trading(event: Event, owner: str, pricing: PricingContext) -> SseM
             pricing.total_value(owner),
             position.timestamp,
         )
-    return _serialize_other(event)
+    return (
+        _serialize_other(event)
+        or serialize_settings(event, owner, pricing)
+        or serialize_notifications(event, owner, pricing)
+        or serialize_dashboard(event, owner, pricing)
+    )
 
 
 def _serialize_other(event: Event) -> SseMessage | None:

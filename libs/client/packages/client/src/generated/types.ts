@@ -97,6 +97,33 @@ export interface AlertRule {
   readonly timestamp: string;
 }
 
+/**
+ * An alert rule after a change, named by `change`. `alert_id` is the alert that a rule raised when it was
+ * ``triggered``.
+ */
+export interface AlertRuleUpdate {
+  /** its id */
+  readonly ruleId: string;
+  /** what it waits for */
+  readonly kind: RuleKind;
+  /** how loud its alert is */
+  readonly level: AlertLevel;
+  /** the symbol it is about, null for any */
+  readonly symbol: string | null;
+  /** the threshold of the price kinds (dollars a share) */
+  readonly price: number | null;
+  /** how far the price must move, of a percent_move (per cent) */
+  readonly percent: number | null;
+  /** within which time, of a percent_move (seconds) */
+  readonly windowSeconds: number | null;
+  /** whether it waits; triggered once, it does not until it is armed again */
+  readonly armed: boolean;
+  /** when it last changed (UTC) */
+  readonly timestamp: string;
+  readonly change: string;
+  readonly alertId?: string | null;
+}
+
 /** The session of the stream ended; this is the last event. */
 export interface AuthExpired {
   readonly reason: string;
@@ -203,6 +230,21 @@ export interface ConfigurationList {
   readonly configurations: readonly Configuration[];
   readonly as_of: string;
   readonly next?: string;
+}
+
+/** A configuration after a change, named by `change`. */
+export interface ConfigurationUpdate {
+  /** its id */
+  readonly id: string;
+  /** what its user calls it */
+  readonly name: string;
+  /** items about any of these are shown */
+  readonly tickers: readonly string[];
+  /** and of those only with any of these, if there are some */
+  readonly tags: readonly string[];
+  /** when it last changed (UTC) */
+  readonly timestamp: string;
+  readonly change: string;
 }
 
 /**
@@ -1464,21 +1506,31 @@ export interface EventsByStream {
   /** `GET /api/stream` */
   readonly "topics": {
     readonly "account:update": Account;
-    readonly "agent:status": AgentStatus;
+    readonly "agent:status": AgentStatus | PublicAgentStatus;
     readonly "ai:decision": Decision;
     readonly "alert:new": Alert;
     readonly "auth:expired": AuthExpired;
     readonly "bar:snapshot": BarsSnapshot;
     readonly "bar:update": BarUpdate;
     readonly "checkpoint": Empty;
+    readonly "configuration:update": ConfigurationUpdate;
     readonly "connected": Connected;
     readonly "connection:limit": ConnectionLimit;
+    readonly "item:corrected": Item;
+    readonly "item:metrics": ItemMetrics;
+    readonly "item:retracted": RetractedItem;
+    readonly "metrics": ConnectionCounts;
+    readonly "new_item": Item;
+    readonly "notification": Notification;
+    readonly "notification:read": NotificationsRead;
+    readonly "notification:unread": UnreadCount;
     readonly "order:fill": OrderFill;
     readonly "order:update": Order | OrdersSnapshot;
     readonly "position:update": Positions | PositionsSnapshot;
     readonly "price:stale": Quote;
     readonly "price:update": PriceUpdate | PricesSnapshot;
     readonly "replay:complete": ReplayComplete;
+    readonly "rule:update": AlertRuleUpdate;
     readonly "strategy:update": StrategyUpdate;
     readonly "stream:draining": StreamDraining;
     readonly "stream:reset": StreamReset;
@@ -1648,15 +1700,21 @@ export interface EventsByTopic {
   readonly "ai-decisions": Pick<StreamEvents, "ai:decision">;
   readonly "strategies": Pick<StreamEvents, "strategy:update">;
   readonly "alerts": Pick<StreamEvents, "alert:new">;
+  readonly "alert-rules": Pick<StreamEvents, "rule:update">;
+  readonly "notifications": Pick<StreamEvents, "notification" | "notification:read" | "notification:unread">;
+  readonly "configurations": Pick<StreamEvents, "configuration:update">;
   readonly "agents": Pick<StreamEvents, "agent:status">;
   readonly "prices": Pick<StreamEvents, "price:stale" | "price:update">;
   readonly "bars": Pick<StreamEvents, "bar:snapshot" | "bar:update">;
+  readonly "items": Pick<StreamEvents, "item:corrected" | "item:retracted" | "new_item">;
+  readonly "item-metrics": Pick<StreamEvents, "item:metrics">;
+  readonly "connections": Pick<StreamEvents, "metrics">;
 }
 
 export type TopicName = keyof EventsByTopic;
 
 /** The topics that need a session. */
-export type PrivateTopicName = "orders" | "positions" | "account" | "ai-decisions" | "strategies" | "alerts" | "agents";
+export type PrivateTopicName = "orders" | "positions" | "account" | "ai-decisions" | "strategies" | "alerts" | "alert-rules" | "notifications" | "configurations";
 
 export type BarInterval = BarList["interval"];
 
