@@ -56,7 +56,10 @@ export interface TopicSource {
   subscribe(topic: string, listener: (change: TopicChange) => void): Unsubscribe;
   /** The view as it is now; an empty one until the hub has sent it. The same object until it changes. */
   view(topic: string): TopicView;
-  /** The user whose events the views of private topics have; null when nobody is signed in. */
+  /**
+   * The user whose events the views of private topics have; null when nobody is signed in. When it
+   * changes, `view` is empty already, and the listeners of these topics are called afterwards.
+   */
   readonly user: Readable<string | null>;
   /** Whether prices that are not stale are current: live, and not silent for too long. */
   readonly isCurrent: Readable<boolean>;

@@ -22,6 +22,11 @@ export function isClosed(order: Order): boolean {
   return CLOSED.has(order.status);
 }
 
+/** Whether it may be the first event of an order: an older one that the view does not know has none. */
+function isFirst({ status, filledQty }: Order): boolean {
+  return filledQty === 0 && (status === "new" || status === "rejected" || status === "failed");
+}
+
 /** The order in `order:fill`, without the fill. */
 export function orderOfFill(fill: OrderFill): Order {
   const { fillQty, fillPrice, tradeId, fillFee, executionId, venueTime, exceptions, ...order } = fill;
@@ -89,7 +94,7 @@ export const ORDERS: Fold<OrdersState> = {
         putSnapshot(orders, data, id);
       } else {
         const order = type === "order:fill" ? orderOfFill(data as OrderFill) : (data as Order);
-        orders.put(order.orderId, order, id, id);
+        orders.put(order.orderId, order, id, isFirst(order) ? id : "");
       }
     }
     orders.forget(closedBeyondLimit(orders.byKey));

@@ -1,0 +1,124 @@
+/** How rows of a stream and pages of the REST API become one list. Pure. */
+
+import { isNews } from "../position.js";
+import { noRows, RowsDraft, type Rows } from "../views/rows.js";
+
+/** A page of a list, the newest row first. */
+export interface Page<V> {
+  readonly rows: readonly V[];
+  /** The event id that it is true for. */
+  readonly asOf: string;
+  /** The cursor of the next page; undefined after the last one. */
+  readonly next: string | undefined;
+}
+
+/** What a list has been given. */
+export interface ListState<V> {
+  readonly rows: Rows<V>;
+  /** The keys of the pages, in their order. */
+  readonly paged: readonly string[];
+  /** The id that the first page is true for; "" before it. */
+  readonly firstAsOf: string;
+  /** The cursor of the next page, undefined if there is none. */
+  readonly next: string | undefined;
+}
+
+export interface ListRules<V> {
+  readonly keyOf: (value: V) => string;
+  /**
+   * The value of a row from two that say something of it, when a later one is not the whole; the later
+   * one by default.
+   */
+  readonly combine?: ((known: V, later: V) => V) | undefined;
+  /** Two rows of a page may have one key: the later one, which is first, is shown where the other is. */
+  readonly repeats?: boolean | undefined;
+  /** The page has the oldest row first, and rows that come are last. */
+  readonly oldestFirst?: boolean | undefined;
+}
+
+export function emptyList<V>(): ListState<V> {
+  return { rows: noRows(), paged: [], firstAsOf: "", next: undefined };
+}
+
+/** The list after a change of the view: rows that a view has forgotten stay. */
+export function mergeView<V>(
+  list: ListState<V>,
+  before: Rows<V> | null,
+  view: Rows<V>,
+  rules: ListRules<V>,
+): ListState<V> {
+  if (before === view) return list;
+  const draft = new RowsDraft(list.rows);
+  for (const [key, row] of view.byKey) {
+    if (before?.byKey.get(key) === row) continue;
+    const known = draft.byKey.get(key)?.value;
+    const isCombined = known !== undefined && rules.combine !== undefined;
+    draft.put(key, isCombined ? rules.combine!(known, row.value) : row.value, row.at, row.since);
+  }
+  if (before?.removed !== view.removed) {
+    for (const [key, at] of view.removed) if (before?.removed.get(key) !== at) draft.remove(key, at);
+  }
+  return withRows(list, draft.finish());
+}
+
+/** The list with the page that follows those that it has. */
+export function addPage<V>(list: ListState<V>, page: Page<V>, rules: ListRules<V>): ListState<V> {
+  const draft = new RowsDraft(list.rows);
+  const paged = new Set(list.paged);
+  for (const value of page.rows) {
+    const key = rules.keyOf(value);
+    if (rules.repeats && paged.has(key)) {
+      draft.revise(key, (known) => rules.combine?.(value, known) ?? known);
+      paged.delete(key);
+    } else {
+      const known = draft.byKey.get(key);
+      const isKnownLater = known !== undefined && known.at !== "" && isNews(known.at, page.asOf);
+      if (isKnownLater && rules.combine !== undefined) draft.revise(key, (later) => rules.combine!(value, later));
+      else draft.put(key, value, page.asOf, "");
+    }
+    if (draft.byKey.has(key)) paged.add(key);
+  }
+  return {
+    rows: draft.finish(),
+    paged: [...paged],
+    firstAsOf: list.firstAsOf === "" ? page.asOf : list.firstAsOf,
+    next: page.next,
+  };
+}
+
+/**
+ * The list from its first page anew: what was before is left out, but for values that are the same
+ * objects where they say the same.
+ */
+export function restart<V>(list: ListState<V>, view: Rows<V>, page: Page<V>, rules: ListRules<V>): ListState<V> {
+  const fresh = addPage(mergeView<V>(emptyList(), null, view, rules), page, rules);
+  const draft = new RowsDraft(list.rows);
+  for (const [key, row] of fresh.rows.byKey) draft.put(key, row.value, "", row.since);
+  const byKey = new Map(
+    [...fresh.rows.byKey].map(([key, row]) => [key, { ...row, value: draft.byKey.get(key)?.value ?? row.value }]),
+  );
+  return { ...fresh, rows: { byKey, removed: fresh.rows.removed } };
+}
+
+/**
+ * The keys in the order in which they are shown: what came after the first page, the pages, and what
+ * is on no page yet, the newest first.
+ */
+export function listKeys<V>(list: ListState<V>, rules: ListRules<V>): string[] {
+  const paged = new Set(list.paged);
+  const arrived: string[] = [];
+  const others: string[] = [];
+  for (const [key, { since }] of list.rows.byKey) {
+    if (paged.has(key)) continue;
+    const isArrival = list.firstAsOf === "" || (since !== "" && isNews(since, list.firstAsOf));
+    (isArrival ? arrived : others).push(key);
+  }
+  const shown = list.paged.filter((key) => list.rows.byKey.has(key));
+  if (rules.oldestFirst) return [...others, ...shown, ...arrived];
+  return [...arrived.reverse(), ...shown, ...others.reverse()];
+}
+
+/** The list with other rows. */
+export function withRows<V>(list: ListState<V>, rows: Rows<V>): ListState<V> {
+  return rows === list.rows ? list : { ...list, rows };
+}

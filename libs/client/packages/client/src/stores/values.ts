@@ -1,0 +1,82 @@
+/** Stores of what a view has as it is: one value, or rows by key. */
+
+import type { KeyedReadable, Readable, Unsubscribe } from "../interfaces.js";
+import type { TopicSource } from "../source.js";
+import type { Rows } from "../views/rows.js";
+import { Demand } from "./demand.js";
+import { isSameList, KeyedListeners, Value } from "./readable.js";
+
+/**
+ * A value of a view. It is asked for while it has a listener, and keeps its last value afterwards.
+ *
+ * @param onRelease  called when its topic is released
+ */
+export function viewValue<S, T>(
+  source: TopicSource,
+  topic: string,
+  select: (state: S) => T,
+  onRelease?: () => void,
+): Readable<T> & { release(): void } {
+  const demand = new Demand<S>(source, topic, ({ view }) => value.set(select(view.state)), onRelease);
+  const value = new Value<T>(select(demand.view.state), demand.use);
+  return {
+    // Without a listener nothing says that the view has changed.
+    get: () => {
+      if (!demand.isActive) value.replace(select(demand.view.state));
+      return value.get();
+    },
+    subscribe: value.subscribe,
+    release: demand.release,
+  };
+}
+
+/** Rows of a view by key, in their order or sorted by key. */
+export class RowsStore<S, V> implements KeyedReadable<V> {
+  readonly #demand: Demand<S>;
+  readonly #select: (state: S) => Rows<V>;
+  readonly #listeners: KeyedListeners;
+  readonly #keys: Value<readonly string[]>;
+  #rows: Rows<V>;
+  readonly keys: Readable<readonly string[]>;
+
+  constructor(source: TopicSource, topic: string, select: (state: S) => Rows<V>) {
+    this.#select = select;
+    this.#demand = new Demand<S>(source, topic, ({ view }) => this.#take(select(view.state)));
+    this.#listeners = new KeyedListeners(this.#demand.use);
+    this.#rows = select(this.#demand.view.state);
+    this.#keys = new Value(sortedKeys(this.#rows), this.#demand.use);
+    this.keys = { get: () => (this.#refresh(), this.#keys.get()), subscribe: this.#keys.subscribe };
+  }
+
+  get = (key: string): V | undefined => {
+    this.#refresh();
+    return this.#rows.byKey.get(key)?.value;
+  };
+
+  subscribe = (key: string, listener: () => void): Unsubscribe => this.#listeners.add(key, listener);
+
+  release(): void {
+    this.#demand.release();
+  }
+
+  /** Without a listener nothing says that the view has changed. */
+  #refresh(): void {
+    if (!this.#demand.isActive) this.#take(this.#select(this.#demand.view.state));
+  }
+
+  #take(rows: Rows<V>): void {
+    const before = this.#rows;
+    if (rows === before) return;
+    this.#rows = rows;
+    const keys = sortedKeys(rows);
+    const isMoved = !isSameList(keys, this.#keys.get()) && this.#keys.replace(keys);
+    for (const key of this.#listeners.keys()) {
+      if (!Object.is(before.byKey.get(key)?.value, rows.byKey.get(key)?.value)) this.#listeners.notify(key);
+    }
+    if (isMoved) this.#keys.notify();
+  }
+}
+
+function sortedKeys(rows: Rows<unknown>): string[] {
+  return [...rows.byKey.keys()].sort();
+}
