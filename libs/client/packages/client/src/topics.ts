@@ -23,6 +23,7 @@ import {
 import { ORDERS } from "./views/orders.js";
 import { ACCOUNT, POSITIONS } from "./views/positions.js";
 import { barsFold, PRICES } from "./views/prices.js";
+import { replaceFields } from "./views/rows.js";
 
 const FOLDS = {
   orders: ORDERS,
@@ -41,12 +42,29 @@ const FOLDS = {
 } as const;
 
 /** The topics that show the same to everybody; the others need a session. */
-const PUBLIC: ReadonlySet<string> = new Set(["prices", "bars", "items", "item-metrics", "connections"]);
+const PUBLIC: ReadonlySet<string> = new Set([
+  "prices",
+  "bars",
+  "items",
+  "item-metrics",
+  "connections",
+]);
 /** Topics whose events have no ids: a stream of these alone does not resume. */
-const WITHOUT_IDS: ReadonlySet<string> = new Set(["prices", "bars", "account", "item-metrics", "connections"]);
+const WITHOUT_IDS: ReadonlySet<string> = new Set([
+  "prices",
+  "bars",
+  "account",
+  "item-metrics",
+  "connections",
+]);
 
 /** Events about the stream itself that change every view. */
-const CONTROL: ReadonlySet<string> = new Set(["connected", "stream:updated", "stream:reset", "checkpoint"]);
+const CONTROL: ReadonlySet<string> = new Set([
+  "connected",
+  "stream:updated",
+  "stream:reset",
+  "checkpoint",
+]);
 
 export class UnknownTopic extends Error {
   constructor(readonly topic: string) {
@@ -126,41 +144,83 @@ export function advanceTo(view: TopicView, position: string): TopicView {
  * Events that are not later than the position are left out, so events may be repeated. The same view
  * if nothing changed.
  */
-export function applyEvents(name: string, view: TopicView, events: readonly StreamEvent[]): TopicView {
-  const fold = foldOf(name);
-  let { state, position, phase, resets } = view;
-  let batch: StreamEvent[] = [];
-  const flush = (): void => {
-    if (batch.length > 0) state = fold.apply(state, batch);
-    batch = [];
-  };
-  for (const event of events) {
+export function applyEvents(
+  name: string,
+  view: TopicView,
+  events: readonly StreamEvent[],
+): TopicView {
+  const draft = new ViewDraft(name, view);
+  for (const event of events) draft.apply(event);
+  return draft.finish();
+}
+
+/** A view to which events are applied, its own in batches. */
+class ViewDraft {
+  readonly #name: string;
+  readonly #fold: Fold<unknown>;
+  readonly #view: TopicView;
+  #state: unknown;
+  #position: string;
+  #phase: TopicView["phase"];
+  #resets: number;
+  #batch: StreamEvent[] = [];
+
+  constructor(name: string, view: TopicView) {
+    this.#name = name;
+    this.#fold = foldOf(name);
+    this.#view = view;
+    this.#state = view.state;
+    this.#position = view.position;
+    this.#phase = view.phase;
+    this.#resets = view.resets;
+  }
+
+  apply(event: StreamEvent): void {
     const { id, type } = event;
-    if (id !== null && position !== "" && !isNews(id, position)) continue;
+    if (id !== null && !isNews(id, this.#position)) return;
     if (type === "stream:reset") {
-      flush();
-      state = fold.reset === undefined ? fold.empty : fold.reset(state);
-      [position, phase, resets] = ["", "opening", resets + 1];
-      continue;
+      this.#reset();
+      return;
     }
-    if (type === "connected" && phase === "new") phase = "opening";
-    if (type === "stream:updated") {
-      flush();
-      const content = event.data as ShownTopics;
-      if (isShown(name, content.topics)) phase = "complete";
-      if (fold.onContent !== undefined) state = fold.onContent(state, content);
+    if (type === "connected" && this.#phase === "new") this.#phase = "opening";
+    if (type === "stream:updated") this.#takeContent(event.data as ShownTopics);
+    if (isOwn(this.#fold, event)) {
+      this.#batch.push(event);
+      if (this.#fold.isSnapshot(event)) this.#phase = "complete";
     }
-    if (isOwn(fold, event)) {
-      batch.push(event);
-      if (fold.isSnapshot(event)) phase = "complete";
-    }
-    if (id !== null) {
-      position = id;
-      if (phase === "opening") phase = "complete";
+    if (id === null) return;
+    this.#position = id;
+    if (this.#phase === "opening") this.#phase = "complete";
+  }
+
+  finish(): TopicView {
+    this.#flush();
+    return replaceFields(this.#view, {
+      state: this.#state,
+      position: this.#position,
+      phase: this.#phase,
+      resets: this.#resets,
+    });
+  }
+
+  #flush(): void {
+    if (this.#batch.length > 0) this.#state = this.#fold.apply(this.#state, this.#batch);
+    this.#batch = [];
+  }
+
+  #reset(): void {
+    this.#flush();
+    this.#state = this.#fold.reset === undefined ? this.#fold.empty : this.#fold.reset(this.#state);
+    this.#position = "";
+    this.#phase = "opening";
+    this.#resets += 1;
+  }
+
+  #takeContent(content: ShownTopics): void {
+    this.#flush();
+    if (isShown(this.#name, content.topics)) this.#phase = "complete";
+    if (this.#fold.onContent !== undefined) {
+      this.#state = this.#fold.onContent(this.#state, content);
     }
   }
-  flush();
-  const isUnchanged =
-    Object.is(state, view.state) && position === view.position && phase === view.phase && resets === view.resets;
-  return isUnchanged ? view : { state, position, phase, resets };
 }

@@ -44,7 +44,9 @@ export class FakeSource implements TopicSource {
 
   offerToAnnounce = (): Unsubscribe => {
     this.offers += 1;
-    return () => void (this.offers -= 1);
+    return () => {
+      this.offers -= 1;
+    };
   };
 
   /** Events of the connection, in one frame, to the views of what is asked for. */
@@ -63,7 +65,8 @@ export class FakeSource implements TopicSource {
     const names = [...this.#views.keys()].filter(isPrivate);
     for (const name of names) this.#views.set(name, emptyView(name));
     this.user.set(user);
-    for (const name of names) this.#notify(name, { view: this.view(name), events: null, announces: false });
+    for (const name of names)
+      this.#notify(name, { view: this.view(name), events: null, announces: false });
   }
 
   /** The view comes from another hub. */
@@ -79,19 +82,42 @@ export class FakeSource implements TopicSource {
   }
 }
 
+export interface FakeCall {
+  readonly method: string;
+  readonly path: string;
+  readonly body: unknown;
+  readonly options: unknown;
+  answer(value: unknown): void;
+  fail(error: Error): void;
+}
+
 /** Calls that a test answers. */
 export class FakeCalls {
-  readonly made: { method: string; path: string; body: unknown; options: unknown; answer(value: unknown): void; fail(error: Error): void }[] = [];
+  readonly made: FakeCall[] = [];
   /** Answers calls at once, if it returns anything. */
   respond: (method: string, path: string, body: unknown) => unknown = () => undefined;
 
   call = <T>(method: string, path: string, body?: unknown, options?: unknown): Promise<T> =>
     new Promise<T>((resolve, reject) => {
-      this.made.push({ method, path, body, options, answer: (value) => resolve(value as T), fail: reject });
+      this.made.push({
+        method,
+        path,
+        body,
+        options,
+        answer: (value) => resolve(value as T),
+        fail: reject,
+      });
       const answer = this.respond(method, path, body);
       if (answer instanceof Error) reject(answer);
       else if (answer !== undefined) resolve(answer as T);
     });
+
+  /** The call made at `index`. */
+  at(index: number): FakeCall {
+    const call = this.made[index];
+    if (call === undefined) throw new Error(`there are ${this.made.length} calls`);
+    return call;
+  }
 
   get paths(): string[] {
     return this.made.map(({ method, path }) => `${method} ${path}`);
@@ -100,12 +126,16 @@ export class FakeCalls {
 
 /** Counts the calls of a listener. */
 export function counter(): { (): void; count: number } {
-  const count = (): void => void (count.count += 1);
+  const count = (): void => {
+    count.count += 1;
+  };
   count.count = 0;
   return count;
 }
 
 export function listen(...values: Readable<unknown>[]): Unsubscribe {
   const stops = values.map((value) => value.subscribe(() => {}));
-  return () => stops.forEach((stop) => stop());
+  return () => {
+    for (const stop of stops) stop();
+  };
 }

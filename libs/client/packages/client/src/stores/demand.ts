@@ -45,7 +45,10 @@ export class Demand<S> {
     this.#uses += 1;
     clearTimeout(this.#timer);
     if (this.#unsubscribe === undefined) {
-      this.#unsubscribe = this.#source.subscribe(this.#topic, this.#onChange as (change: TopicChange) => void);
+      this.#unsubscribe = this.#source.subscribe(
+        this.#topic,
+        this.#onChange as (change: TopicChange) => void,
+      );
       this.#onChange({ view: this.view, events: null, announces: false });
     }
     let isUsed = true;

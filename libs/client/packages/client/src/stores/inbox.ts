@@ -1,9 +1,15 @@
 /** The user's notifications: a list with a count of unread ones, which are marked as read at once. */
 
-import type { Notification, NotificationList, NotificationsRead, ReadResult } from "../generated/types.js";
+import { callSafely } from "../callbacks.js";
+import type {
+  Notification,
+  NotificationList,
+  NotificationsRead,
+  ReadResult,
+} from "../generated/types.js";
 import type { CallOptions, InboxStore, Readable, Unsubscribe } from "../interfaces.js";
 import type { TopicChange } from "../source.js";
-import type { NotificationsState } from "../views/lists.js";
+import { markRead, type NotificationsState } from "../views/lists.js";
 import type { RowsDraft } from "../views/rows.js";
 import type { StoreContext } from "./context.js";
 import { ListStore } from "./list.js";
@@ -62,7 +68,10 @@ export class Inbox extends ListStore<NotificationsState, Notification> implement
     this.#addReading(unread);
     try {
       const { unread: left } = await this.context.call<ReadResult>(
-        "POST", "/api/notifications/read-all", undefined, options,
+        "POST",
+        "/api/notifications/read-all",
+        undefined,
+        options,
       );
       this.#confirm(unread, left);
     } catch (error) {
@@ -84,14 +93,19 @@ export class Inbox extends ListStore<NotificationsState, Notification> implement
     };
   };
 
-  protected override onViewChange({ view, events, announces }: TopicChange<NotificationsState>): void {
+  protected override onViewChange({
+    view,
+    events,
+    announces,
+  }: TopicChange<NotificationsState>): void {
     if (events?.some(isReadOfAll)) this.#readAll = 0;
-    for (const id of this.#reading) if (super.rows.byKey.get(id)?.value.is_read === true) this.#reading.delete(id);
+    for (const id of this.#reading)
+      if (super.rows.byKey.get(id)?.value.is_read === true) this.#reading.delete(id);
     if (view.state.unread !== null) this.#takeUnread(view.state.unread);
     if (!announces || events === null) return;
     for (const { type, data, id } of events) {
       if (type !== "notification" || id === null) continue;
-      for (const { run } of [...this.#arrivals]) run(data as Notification);
+      for (const { run } of [...this.#arrivals]) callSafely(run, data as Notification);
     }
   }
 
@@ -105,7 +119,12 @@ export class Inbox extends ListStore<NotificationsState, Notification> implement
   async #mark(ids: readonly string[], options: CallOptions | undefined): Promise<void> {
     this.#addReading(ids);
     try {
-      const result = await this.context.call<ReadResult>("POST", "/api/notifications/read", { ids }, options);
+      const result = await this.context.call<ReadResult>(
+        "POST",
+        "/api/notifications/read",
+        { ids },
+        options,
+      );
       this.#confirm(ids, result.unread);
     } catch (error) {
       this.#takeBack(ids);
@@ -161,12 +180,11 @@ function isReadOfAll({ type, data }: { type: string; data: unknown }): boolean {
 }
 
 /** Rows of older pages are not in the view: what is read on another screen is read here, too. */
-function markLoadedRows(draft: RowsDraft<Notification>, { events }: TopicChange<NotificationsState>): void {
+function markLoadedRows(
+  draft: RowsDraft<Notification>,
+  { events }: TopicChange<NotificationsState>,
+): void {
   for (const { type, data, id } of events ?? []) {
-    if (type !== "notification:read") continue;
-    for (const key of (data as NotificationsRead).ids ?? [...draft.byKey.keys()]) {
-      const known = draft.byKey.get(key)?.value;
-      if (known !== undefined) draft.put(key, { ...known, is_read: true }, id ?? "", "");
-    }
+    if (type === "notification:read") markRead(draft, data as NotificationsRead, id ?? "");
   }
 }

@@ -2,9 +2,9 @@
 
 import type {
   Account,
+  Alert,
   AlertList,
   AlertRule,
-  Alert,
   BarInterval,
   Decision,
   Item,
@@ -59,7 +59,10 @@ function ordersStore(context: StoreContext): ListStore<OrdersState, Order> {
     topic: "orders",
     select: (state) => state.orders,
     keyOf: (one) => one.orderId,
-    pages: { path: "/api/orders", read: ({ orders, asOf, next }: OrderList) => ({ rows: orders, asOf, next }) },
+    pages: {
+      path: "/api/orders",
+      read: ({ orders, asOf, next }: OrderList) => ({ rows: orders, asOf, next }),
+    },
   });
 }
 
@@ -102,25 +105,42 @@ export function createStores(context: StoreContext): Stores {
       topic: "alerts",
       select: same,
       keyOf: (one) => one.alertId,
-      pages: { path: "/api/alerts", read: ({ alerts, asOf, next }: AlertList) => ({ rows: alerts, asOf, next }) },
+      pages: {
+        path: "/api/alerts",
+        read: ({ alerts, asOf, next }: AlertList) => ({ rows: alerts, asOf, next }),
+      },
     }),
     alertRules: new ListStore<Rows<AlertRule>, AlertRule>(context, {
       topic: "alert-rules",
       select: same,
       keyOf: (one) => one.ruleId,
       oldestFirst: true,
-      pages: { path: "/api/alerts/rules", read: ({ rules, asOf, next }: RuleList) => ({ rows: rules, asOf, next }) },
+      pages: {
+        path: "/api/alerts/rules",
+        read: ({ rules, asOf, next }: RuleList) => ({ rows: rules, asOf, next }),
+      },
     }),
     notifications: new Inbox(context),
     items: new ListStore<Rows<Item>, Item>(context, {
       topic: "items",
       select: same,
       keyOf: (one) => one.id,
-      pages: { path: "/api/v2/items", read: ({ items, as_of, next }: ItemList) => ({ rows: items, asOf: as_of, next }) },
+      pages: {
+        path: "/api/v2/items",
+        read: ({ items, as_of, next }: ItemList) => ({ rows: items, asOf: as_of, next }),
+      },
     }),
-    itemMetrics: viewValue<StateByView["item-metrics"], StateByView["item-metrics"]>(source, "item-metrics", same),
+    itemMetrics: viewValue<StateByView["item-metrics"], StateByView["item-metrics"]>(
+      source,
+      "item-metrics",
+      same,
+    ),
     agents: new RowsStore(source, "agents", (state: StateByView["agents"]) => state),
-    connectionCounts: viewValue<StateByView["connections"], StateByView["connections"]>(source, "connections", same),
+    connectionCounts: viewValue<StateByView["connections"], StateByView["connections"]>(
+      source,
+      "connections",
+      same,
+    ),
   };
   return {
     ...stores,
@@ -138,4 +158,3 @@ export function createStores(context: StoreContext): Stores {
     },
   };
 }
-

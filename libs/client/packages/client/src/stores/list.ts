@@ -7,15 +7,24 @@
  */
 
 import type { ListStatus, PagedStore, Readable, Unsubscribe } from "../interfaces.js";
-import { isNews } from "../position.js";
-import { ApiError } from "../rest.js";
 import type { TopicChange } from "../source.js";
 import { isPrivate } from "../topics.js";
-import { type Rows, RowsDraft } from "../views/rows.js";
+import { noRows, type Rows, RowsDraft } from "../views/rows.js";
 import type { StoreContext } from "./context.js";
 import { Demand } from "./demand.js";
 import { ListLoader } from "./loader.js";
-import { addPage, emptyList, listKeys, type ListRules, type ListState, mergeView, type Page, restart, withRows } from "./pages.js";
+import { isOtherJournal, loadCurrentPage, loadPage, type PageSource } from "./page-source.js";
+import {
+  addPage,
+  emptyList,
+  type ListRules,
+  type ListState,
+  listKeys,
+  mergeView,
+  type Page,
+  restart,
+  withRows,
+} from "./pages.js";
 import { isSameList, KeyedListeners, Value } from "./readable.js";
 
 /** Without a complete view the first page is loaded after this, and once more when it is complete. */
@@ -23,15 +32,6 @@ export const LOAD_WITHOUT_STREAM_MS = 2_000;
 /** A list with more rows starts anew, from its first page, once this many have come. */
 export const MAX_ROWS = 5_000;
 export const MAX_ARRIVALS = 1_000;
-/** How often a page is asked for again that is older than the view. */
-const MAX_OLD_PAGES = 3;
-const OLD_PAGE_PAUSE_MS = 200;
-
-export interface PageSource<V> {
-  readonly path: string;
-  /** The page in an answer. */
-  read(answer: never): Page<V>;
-}
 
 export interface ListOptions<S, V> extends ListRules<V> {
   readonly topic: string;
@@ -85,7 +85,8 @@ export class ListStore<S, V> implements PagedStore<V> {
 
   get = (key: string): V | undefined => this.#list.rows.byKey.get(key)?.value;
 
-  subscribe = (key: string, listener: () => void): Unsubscribe => this.#listeners.add(key, listener);
+  subscribe = (key: string, listener: () => void): Unsubscribe =>
+    this.#listeners.add(key, listener);
 
   loadMore = async ({ signal }: { signal?: AbortSignal } = {}): Promise<void> => {
     if (this.#list.firstAsOf === "") {
@@ -175,10 +176,7 @@ export class ListStore<S, V> implements PagedStore<V> {
 
   async #loadFirst(signal?: AbortSignal): Promise<void> {
     try {
-      await this.#loader.run(async (aborted) => {
-        const page = await this.#loadFirstPage(aborted);
-        if (!aborted.aborted) this.#show(restart(this.#list, this.#viewRows ?? emptyList<V>().rows, page, this.#options));
-      }, signal);
+      await this.#loader.run((aborted) => this.#restart(aborted), signal);
     } catch (error) {
       if (signal?.aborted !== true && this.#demand.isActive) this.#loader.fail(error as Error);
       throw error;
@@ -191,39 +189,36 @@ export class ListStore<S, V> implements PagedStore<V> {
     if (!this.#isStarted && this.#coveredFrom !== null && this.#demand.isActive) this.#start();
   }
 
-  /** The first page, not older than the view: a process may be behind the one that streams. */
-  async #loadFirstPage(signal: AbortSignal): Promise<Page<V>> {
-    for (let tries = 1; ; tries++) {
-      const page = await this.#loadPage(undefined, signal);
-      const from = this.#coveredFrom;
-      if (from === null || !isNews(from, page.asOf) || tries >= MAX_OLD_PAGES || signal.aborted) return page;
-      await new Promise((resolve) => setTimeout(resolve, OLD_PAGE_PAUSE_MS * tries));
-    }
-  }
-
   async #loadNext(cursor: string, signal: AbortSignal): Promise<void> {
     try {
       const page = await this.#loadPage(cursor, signal);
       if (!signal.aborted) this.#show(addPage(this.#list, page, this.#options));
     } catch (error) {
-      if (!(error instanceof ApiError && error.statusCode === 422 && error.field === "cursor")) throw error;
-      const page = await this.#loadFirstPage(signal); // the journal was replaced
-      if (!signal.aborted) this.#show(restart(this.#list, this.#viewRows ?? emptyList<V>().rows, page, this.#options));
+      if (!isOtherJournal(error)) throw error;
+      await this.#restart(signal);
     }
   }
 
-  async #loadPage(cursor: string | undefined, signal: AbortSignal): Promise<Page<V>> {
-    const { path, read } = this.#options.pages as PageSource<V>;
-    const separator = path.includes("?") ? "&" : "?";
-    const query = cursor === undefined ? "" : `${separator}cursor=${encodeURIComponent(cursor)}`;
-    const user = this.context.source.user.get();
-    const options = isPrivate(this.#options.topic) && user !== null ? { signal, user } : { signal };
-    return read(await this.context.call<never>("GET", `${path}${query}`, undefined, options));
+  async #restart(signal: AbortSignal): Promise<void> {
+    const page = await loadCurrentPage(
+      () => this.#loadPage(undefined, signal),
+      () => this.#coveredFrom,
+      signal,
+    );
+    if (signal.aborted) return;
+    this.#show(restart(this.#list, this.#viewRows ?? noRows<V>(), page, this.#options));
+  }
+
+  #loadPage(cursor: string | undefined, signal: AbortSignal): Promise<Page<V>> {
+    const user = isPrivate(this.#options.topic) ? this.context.source.user.get() : null;
+    const options = user === null ? { signal } : { signal, user };
+    return loadPage(this.context.call, this.#options.pages as PageSource<V>, cursor, options);
   }
 
   #boundRows(): void {
     const { rows, paged } = this.#list;
-    if (this.#options.pages === undefined || rows.byKey.size <= MAX_ROWS || this.#loader.isRunning) return;
+    if (this.#options.pages === undefined || rows.byKey.size <= MAX_ROWS || this.#loader.isRunning)
+      return;
     if (rows.byKey.size - paged.length > MAX_ARRIVALS) void this.#loadFirst().catch(() => {});
   }
 
@@ -261,7 +256,8 @@ export class ListStore<S, V> implements PagedStore<V> {
     const isMoved = hasOtherKeys(before, list) && this.#takeKeys(listKeys(list, this.#options));
     const isOther = this.#hasMore.replace(list.next !== undefined);
     for (const key of this.#listeners.keys()) {
-      if (!Object.is(before.rows.byKey.get(key)?.value, list.rows.byKey.get(key)?.value)) this.#listeners.notify(key);
+      if (!Object.is(before.rows.byKey.get(key)?.value, list.rows.byKey.get(key)?.value))
+        this.#listeners.notify(key);
     }
     if (isMoved) this.#keys.notify();
     if (isOther) this.#hasMore.notify();

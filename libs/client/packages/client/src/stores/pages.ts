@@ -1,7 +1,7 @@
 /** How rows of a stream and pages of the REST API become one list. Pure. */
 
 import { isNews } from "../position.js";
-import { noRows, RowsDraft, type Rows } from "../views/rows.js";
+import { noRows, type Rows, RowsDraft } from "../views/rows.js";
 
 /** A page of a list, the newest row first. */
 export interface Page<V> {
@@ -25,11 +25,8 @@ export interface ListState<V> {
 
 export interface ListRules<V> {
   readonly keyOf: (value: V) => string;
-  /**
-   * The value of a row from two that say something of it, when a later one is not the whole; the later
-   * one by default.
-   */
-  readonly combine?: ((known: V, later: V) => V) | undefined;
+  /** The value of a row when a later one does not say all of it; the later one by default. */
+  readonly combine?: ((earlier: V, later: V) => V) | undefined;
   /** Two rows of a page may have one key: the later one, which is first, is shown where the other is. */
   readonly repeats?: boolean | undefined;
   /** The page has the oldest row first, and rows that come are last. */
@@ -52,11 +49,13 @@ export function mergeView<V>(
   for (const [key, row] of view.byKey) {
     if (before?.byKey.get(key) === row) continue;
     const known = draft.byKey.get(key)?.value;
-    const isCombined = known !== undefined && rules.combine !== undefined;
-    draft.put(key, isCombined ? rules.combine!(known, row.value) : row.value, row.at, row.since);
+    const value = known === undefined ? row.value : combine(rules, known, row.value);
+    draft.put(key, value, row.at, row.since);
   }
   if (before?.removed !== view.removed) {
-    for (const [key, at] of view.removed) if (before?.removed.get(key) !== at) draft.remove(key, at);
+    for (const [key, at] of view.removed) {
+      if (before?.removed.get(key) !== at) draft.remove(key, at);
+    }
   }
   return withRows(list, draft.finish());
 }
@@ -67,15 +66,11 @@ export function addPage<V>(list: ListState<V>, page: Page<V>, rules: ListRules<V
   const paged = new Set(list.paged);
   for (const value of page.rows) {
     const key = rules.keyOf(value);
-    if (rules.repeats && paged.has(key)) {
-      draft.revise(key, (known) => rules.combine?.(value, known) ?? known);
-      paged.delete(key);
-    } else {
-      const known = draft.byKey.get(key);
-      const isKnownLater = known !== undefined && known.at !== "" && isNews(known.at, page.asOf);
-      if (isKnownLater && rules.combine !== undefined) draft.revise(key, (later) => rules.combine!(value, later));
-      else draft.put(key, value, page.asOf, "");
-    }
+    const known = draft.byKey.get(key);
+    const isRepeated = rules.repeats === true && paged.delete(key);
+    const isKnownLater = known !== undefined && known.at !== "" && isNews(known.at, page.asOf);
+    if (isRepeated || isKnownLater) draft.revise(key, (later) => combine(rules, value, later));
+    else draft.put(key, value, page.asOf, "");
     if (draft.byKey.has(key)) paged.add(key);
   }
   return {
@@ -90,12 +85,20 @@ export function addPage<V>(list: ListState<V>, page: Page<V>, rules: ListRules<V
  * The list from its first page anew: what was before is left out, but for values that are the same
  * objects where they say the same.
  */
-export function restart<V>(list: ListState<V>, view: Rows<V>, page: Page<V>, rules: ListRules<V>): ListState<V> {
+export function restart<V>(
+  list: ListState<V>,
+  view: Rows<V>,
+  page: Page<V>,
+  rules: ListRules<V>,
+): ListState<V> {
   const fresh = addPage(mergeView<V>(emptyList(), null, view, rules), page, rules);
   const draft = new RowsDraft(list.rows);
   for (const [key, row] of fresh.rows.byKey) draft.put(key, row.value, "", row.since);
   const byKey = new Map(
-    [...fresh.rows.byKey].map(([key, row]) => [key, { ...row, value: draft.byKey.get(key)?.value ?? row.value }]),
+    [...fresh.rows.byKey].map(([key, row]) => [
+      key,
+      { ...row, value: draft.byKey.get(key)?.value ?? row.value },
+    ]),
   );
   return { ...fresh, rows: { byKey, removed: fresh.rows.removed } };
 }
@@ -116,6 +119,10 @@ export function listKeys<V>(list: ListState<V>, rules: ListRules<V>): string[] {
   const shown = list.paged.filter((key) => list.rows.byKey.has(key));
   if (rules.oldestFirst) return [...others, ...shown, ...arrived];
   return [...arrived.reverse(), ...shown, ...others.reverse()];
+}
+
+function combine<V>(rules: ListRules<V>, earlier: V, later: V): V {
+  return rules.combine === undefined ? later : rules.combine(earlier, later);
 }
 
 /** The list with other rows. */

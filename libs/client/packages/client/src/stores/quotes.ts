@@ -45,11 +45,17 @@ export class Quotes implements QuoteStore {
 
   get = (symbol: string): Quote | undefined => this.#received(symbol)?.quote;
 
-  subscribe = (symbol: string, listener: () => void): Unsubscribe => this.#listeners.add(symbol, listener);
+  subscribe = (symbol: string, listener: () => void): Unsubscribe =>
+    this.#listeners.add(symbol, listener);
 
   isLive = (symbol: string): boolean => {
     const quote = this.get(symbol);
-    return quote !== undefined && !quote.stale && this.#isDemanded(symbol) && this.#source.isCurrent.get();
+    return (
+      quote !== undefined &&
+      !quote.stale &&
+      this.#isDemanded(symbol) &&
+      this.#source.isCurrent.get()
+    );
   };
 
   ageSeconds = (symbol: string): number | null => {
@@ -89,7 +95,9 @@ export class Quotes implements QuoteStore {
   #sortedKeys(quotes: PricesState["quotes"]): readonly string[] {
     const known = this.#keys.get();
     if (!this.#all.isActive) {
-      const symbols = [...this.#bySymbol.keys()].map((symbol) => received(quotes, symbol)?.quote.symbol);
+      const symbols = [...this.#bySymbol.keys()].map(
+        (symbol) => received(quotes, symbol)?.quote.symbol,
+      );
       return [...new Set(symbols.filter((symbol) => symbol !== undefined))].sort();
     }
     const isUnchanged = known.length === quotes.size && known.every((symbol) => quotes.has(symbol));

@@ -1,5 +1,6 @@
 /** Values with listeners, the base of all stores. */
 
+import { callSafely } from "../callbacks.js";
 import type { Readable, Unsubscribe } from "../interfaces.js";
 
 /** Listeners, and what to do while there are any. Start and stop are called in pairs. */
@@ -35,18 +36,9 @@ export class Listeners {
   notify(): void {
     for (const listener of [...this.#listeners]) {
       if (!this.#listeners.has(listener)) continue;
-      try {
-        listener.run();
-      } catch (error) {
-        reportError(error);
-      }
+      callSafely(listener.run, undefined);
     }
   }
-}
-
-function reportError(error: unknown): void {
-  if (typeof globalThis.reportError === "function") globalThis.reportError(error);
-  else console.error(error);
 }
 
 /** A value that is set. */
@@ -117,5 +109,7 @@ export class KeyedListeners {
 
 /** Whether two lists have the same elements in the same order. */
 export function isSameList(one: readonly unknown[], other: readonly unknown[]): boolean {
-  return one.length === other.length && one.every((element, index) => Object.is(element, other[index]));
+  return (
+    one.length === other.length && one.every((element, index) => Object.is(element, other[index]))
+  );
 }

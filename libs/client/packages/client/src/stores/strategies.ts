@@ -18,7 +18,10 @@ type Changes = Rows<StrategyUpdate>;
 export class Strategies extends ListStore<Changes, Strategy> {
   #changes: Changes = noRows();
   /** When each strategy that changed was or will be loaded, epoch milliseconds. */
-  readonly #loads = new Map<string, { timer: ReturnType<typeof setTimeout> | undefined; at: number; isDue: boolean }>();
+  readonly #loads = new Map<
+    string,
+    { timer: ReturnType<typeof setTimeout> | undefined; at: number; isDue: boolean }
+  >();
   /** The ids with which strategies were created while the list was shown. */
   readonly #created = new Map<string, string>();
   #user = 0;
@@ -49,7 +52,9 @@ export class Strategies extends ListStore<Changes, Strategy> {
       const { change, strategyId } = data as StrategyUpdate;
       if (change === "created") this.#created.set(strategyId, id);
     }
-    const changed = [...view.state.byKey].filter(([key, row]) => before.byKey.get(key) !== row && row.at !== "");
+    const changed = [...view.state.byKey].filter(
+      ([key, row]) => before.byKey.get(key) !== row && row.at !== "",
+    );
     if (changed.length === 0) return;
     this.edit((draft) => {
       for (const [id, row] of changed) {
@@ -84,7 +89,10 @@ export class Strategies extends ListStore<Changes, Strategy> {
     load.isDue = false;
     let strategy: Strategy;
     try {
-      strategy = await this.context.call<Strategy>("GET", `/api/strategies/${encodeURIComponent(id)}`);
+      strategy = await this.context.call<Strategy>(
+        "GET",
+        `/api/strategies/${encodeURIComponent(id)}`,
+      );
     } catch {
       return; // deleted meanwhile, or not reachable: the next change or page has it
     }
@@ -92,7 +100,8 @@ export class Strategies extends ListStore<Changes, Strategy> {
     const later = this.#changes.byKey.get(id);
     if (later?.value.change === "deleted") return;
     this.edit((draft) => {
-      const value = later === undefined || later === row ? strategy : withChange(strategy, later.value);
+      const value =
+        later === undefined || later === row ? strategy : withChange(strategy, later.value);
       draft.put(id, value, row.at, this.#created.get(id) ?? "");
     });
   }
@@ -103,5 +112,13 @@ const NONE: Rows<Strategy> = noRows();
 /** A strategy after a change. */
 function withChange(strategy: Strategy, change: StrategyUpdate): Strategy {
   const { name, symbol, status, position, timestamp, message } = change;
-  return { ...strategy, name, symbol, status: status as StrategyStatus, position, timestamp, message: message ?? null };
+  return {
+    ...strategy,
+    name,
+    symbol,
+    status: status as StrategyStatus,
+    position,
+    timestamp,
+    message: message ?? null,
+  };
 }

@@ -17,7 +17,12 @@ export function viewValue<S, T>(
   select: (state: S) => T,
   onRelease?: () => void,
 ): Readable<T> & { release(): void } {
-  const demand = new Demand<S>(source, topic, ({ view }) => value.set(select(view.state)), onRelease);
+  const demand = new Demand<S>(
+    source,
+    topic,
+    ({ view }) => value.set(select(view.state)),
+    onRelease,
+  );
   const value = new Value<T>(select(demand.view.state), demand.use);
   return {
     // Without a listener nothing says that the view has changed.
@@ -45,7 +50,7 @@ export class RowsStore<S, V> implements KeyedReadable<V> {
     this.#listeners = new KeyedListeners(this.#demand.use);
     this.#rows = select(this.#demand.view.state);
     this.#keys = new Value(sortedKeys(this.#rows), this.#demand.use);
-    this.keys = { get: () => (this.#refresh(), this.#keys.get()), subscribe: this.#keys.subscribe };
+    this.keys = { get: this.#getKeys, subscribe: this.#keys.subscribe };
   }
 
   get = (key: string): V | undefined => {
@@ -53,11 +58,17 @@ export class RowsStore<S, V> implements KeyedReadable<V> {
     return this.#rows.byKey.get(key)?.value;
   };
 
-  subscribe = (key: string, listener: () => void): Unsubscribe => this.#listeners.add(key, listener);
+  subscribe = (key: string, listener: () => void): Unsubscribe =>
+    this.#listeners.add(key, listener);
 
   release(): void {
     this.#demand.release();
   }
+
+  readonly #getKeys = (): readonly string[] => {
+    this.#refresh();
+    return this.#keys.get();
+  };
 
   /** Without a listener nothing says that the view has changed. */
   #refresh(): void {
@@ -71,7 +82,8 @@ export class RowsStore<S, V> implements KeyedReadable<V> {
     const keys = sortedKeys(rows);
     const isMoved = !isSameList(keys, this.#keys.get()) && this.#keys.replace(keys);
     for (const key of this.#listeners.keys()) {
-      if (!Object.is(before.byKey.get(key)?.value, rows.byKey.get(key)?.value)) this.#listeners.notify(key);
+      if (!Object.is(before.byKey.get(key)?.value, rows.byKey.get(key)?.value))
+        this.#listeners.notify(key);
     }
     if (isMoved) this.#keys.notify();
   }

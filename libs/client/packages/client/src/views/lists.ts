@@ -17,7 +17,7 @@ import type {
 } from "../generated/types.js";
 import type { StreamEvent } from "../source.js";
 import type { Fold } from "./fold.js";
-import { noRows, replaceFields, RowsDraft, type Rows } from "./rows.js";
+import { noRows, type Rows, RowsDraft, replaceFields } from "./rows.js";
 
 /** How many rows a list of recent events has. A stream begins with the last 100. */
 export const MAX_RECENT = 200;
@@ -79,27 +79,41 @@ export const NOTIFICATIONS: Fold<NotificationsState> = {
   apply(state, events) {
     const draft = new RowsDraft(state.notifications);
     let { unread } = state;
-    for (const { type, data, id } of events) {
-      if (type === "notification:unread") {
-        unread = (data as UnreadCount).unread;
-      } else if (type === "notification:read") {
-        const { ids } = data as NotificationsRead;
-        for (const key of ids ?? [...draft.byKey.keys()]) markRead(draft, key, id ?? "");
-        if (unread !== null) unread = ids === null ? 0 : Math.max(0, unread - ids.length);
-      } else {
-        const one = data as Notification;
-        if (unread !== null && !one.is_read && !draft.byKey.has(one.id)) unread += 1;
-        draft.put(one.id, one, id ?? "", id ?? "");
-      }
-    }
+    for (const event of events) unread = applyNotification(draft, unread, event);
     draft.trim(MAX_RECENT);
     return replaceFields(state, { notifications: draft.finish(), unread });
   },
 };
 
-function markRead(draft: RowsDraft<Notification>, key: string, at: string): void {
-  const known = draft.byKey.get(key)?.value;
-  if (known !== undefined) draft.put(key, { ...known, is_read: true }, at, "");
+/** Change the rows by an event. Returns how many are unread then, null if that is not known. */
+function applyNotification(
+  draft: RowsDraft<Notification>,
+  unread: number | null,
+  { type, data, id }: StreamEvent,
+): number | null {
+  if (type === "notification:unread") return (data as UnreadCount).unread;
+  if (type === "notification:read") {
+    markRead(draft, data as NotificationsRead, id ?? "");
+    const { ids } = data as NotificationsRead;
+    if (unread === null) return null;
+    return ids === null ? 0 : Math.max(0, unread - ids.length);
+  }
+  const one = data as Notification;
+  const isUnread = !one.is_read && !draft.byKey.has(one.id);
+  draft.put(one.id, one, id ?? "", id ?? "");
+  return unread !== null && isUnread ? unread + 1 : unread;
+}
+
+/** Mark those rows as read that there are. */
+export function markRead(
+  draft: RowsDraft<Notification>,
+  { ids }: NotificationsRead,
+  at: string,
+): void {
+  for (const key of ids ?? [...draft.byKey.keys()]) {
+    const known = draft.byKey.get(key)?.value;
+    if (known !== undefined) draft.put(key, { ...known, is_read: true }, at, "");
+  }
 }
 
 export const ITEMS: Fold<Rows<Item>> = {

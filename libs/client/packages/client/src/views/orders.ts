@@ -1,9 +1,15 @@
 /** Orders and their executions: the view of the topic `orders`. */
 
-import type { Order, OrderFill, OrdersSnapshot, Trade, TradeCorrected } from "../generated/types.js";
+import type {
+  Order,
+  OrderFill,
+  OrdersSnapshot,
+  Trade,
+  TradeCorrected,
+} from "../generated/types.js";
 import type { StreamEvent } from "../source.js";
 import type { Fold } from "./fold.js";
-import { noRows, replaceFields, RowsDraft, type Rows } from "./rows.js";
+import { noRows, type Rows, RowsDraft, replaceFields } from "./rows.js";
 
 export interface OrdersState {
   /** The one that changed last is the last one. */
@@ -29,7 +35,8 @@ function isFirst({ status, filledQty }: Order): boolean {
 
 /** The order in `order:fill`, without the fill. */
 export function orderOfFill(fill: OrderFill): Order {
-  const { fillQty, fillPrice, tradeId, fillFee, executionId, venueTime, exceptions, ...order } = fill;
+  const { fillQty, fillPrice, tradeId, fillFee, executionId, venueTime, exceptions, ...order } =
+    fill;
   return order;
 }
 

@@ -3,7 +3,7 @@
 import type { Account, Position, Positions, PositionsSnapshot, Quote } from "../generated/types.js";
 import type { StreamEvent } from "../source.js";
 import type { Fold } from "./fold.js";
-import { noRows, replaceFields, RowsDraft, type Rows } from "./rows.js";
+import { noRows, type Rows, RowsDraft, replaceFields } from "./rows.js";
 
 export interface PositionsState {
   readonly positions: Rows<Position>;
@@ -29,7 +29,8 @@ export const POSITIONS: Fold<PositionsState> = {
         continue;
       }
       const update = event.data as Positions;
-      for (const one of update.positions) draft.put(one.symbol, one, event.id ?? "", event.id ?? "");
+      for (const one of update.positions)
+        draft.put(one.symbol, one, event.id ?? "", event.id ?? "");
       if (isSnapshot(event)) draft.keepOnly(update.positions.map((position) => position.symbol));
       totalValue = update.totalValue;
     }

@@ -1,6 +1,13 @@
 /** Quotes and bars: the views of the topics `prices` and `bars:…`. They have no ids. */
 
-import type { Bar, BarsSnapshot, BarUpdate, PricesSnapshot, PriceUpdate, Quote } from "../generated/types.js";
+import type {
+  Bar,
+  BarsSnapshot,
+  BarUpdate,
+  PricesSnapshot,
+  PriceUpdate,
+  Quote,
+} from "../generated/types.js";
 import type { StreamEvent } from "../source.js";
 import type { Fold, ShownTopics } from "./fold.js";
 import { replaceFields } from "./rows.js";
@@ -28,7 +35,8 @@ function toQuote(data: PriceUpdate | Quote, type: string): Quote {
 
 /** Whether a stream of `topics` and `symbols` shows the price of `symbol`. */
 function showsPrice(content: ShownTopics, symbol: string): boolean {
-  if (!content.topics.some((topic) => topic === "prices" || topic.startsWith("prices:"))) return false;
+  if (!content.topics.some((topic) => topic === "prices" || topic.startsWith("prices:")))
+    return false;
   return content.symbols === null || content.symbols.includes(symbol);
 }
 
@@ -82,7 +90,8 @@ function barOf({ symbol, interval, ...bar }: BarUpdate): Bar {
 
 function applyBar(bars: readonly Bar[], bar: Bar): readonly Bar[] {
   const last = bars.at(-1);
-  if (last === undefined || Date.parse(bar.start) > Date.parse(last.start)) return [...bars, bar].slice(-MAX_BARS);
+  if (last === undefined || Date.parse(bar.start) > Date.parse(last.start))
+    return [...bars, bar].slice(-MAX_BARS);
   if (bar.start === last.start) return [...bars.slice(0, -1), bar];
   return bars.some((one) => one.start === bar.start)
     ? bars.map((one) => (one.start === bar.start ? bar : one))
@@ -90,7 +99,8 @@ function applyBar(bars: readonly Bar[], bar: Bar): readonly Bar[] {
 }
 
 function applyBarEvent(state: BarsState, event: StreamEvent): BarsState {
-  if (event.type === "bar:snapshot") return { bars: (event.data as BarsSnapshot).bars, isLoaded: true };
+  if (event.type === "bar:snapshot")
+    return { bars: (event.data as BarsSnapshot).bars, isLoaded: true };
   if (!state.isLoaded) return state;
   return replaceFields(state, { bars: applyBar(state.bars, barOf(event.data as BarUpdate)) });
 }

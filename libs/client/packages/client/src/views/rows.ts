@@ -39,7 +39,8 @@ function isOlder(at: string, known: string): boolean {
 /** Whether two values say the same. They are JSON. */
 export function isSame(one: unknown, other: unknown): boolean {
   if (Object.is(one, other)) return true;
-  if (typeof one !== "object" || typeof other !== "object" || one === null || other === null) return false;
+  if (typeof one !== "object" || typeof other !== "object" || one === null || other === null)
+    return false;
   if (Array.isArray(one) !== Array.isArray(other)) return false;
   const names = Object.keys(one);
   return (
@@ -85,7 +86,11 @@ export class RowsDraft<V> {
     if (this.#isRemovedSince(key, at)) return false;
     const kept = known !== undefined && isSame(known.value, value) ? known.value : value;
     if (known !== undefined && kept === known.value && (at === "" || at === known.at)) return true;
-    this.#change().set(key, { value: kept, at: at === "" ? (known?.at ?? "") : at, since: known?.since ?? since });
+    this.#change().set(key, {
+      value: kept,
+      at: at === "" ? (known?.at ?? "") : at,
+      since: known?.since ?? since,
+    });
     return true;
   }
 
@@ -142,12 +147,15 @@ export class RowsDraft<V> {
   }
 
   #change(): Map<string, Row<V>> {
-    return (this.#byKey ??= new Map(this.#rows.byKey));
+    this.#byKey ??= new Map(this.#rows.byKey);
+    return this.#byKey;
   }
 }
 
 /** `state` with other fields; `state` itself if they are the ones that it has. */
 export function replaceFields<S extends object>(state: S, fields: Partial<S>): S {
   const names = Object.keys(fields) as (keyof S)[];
-  return names.every((name) => Object.is(state[name], fields[name])) ? state : { ...state, ...fields };
+  return names.every((name) => Object.is(state[name], fields[name]))
+    ? state
+    : { ...state, ...fields };
 }
