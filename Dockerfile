@@ -3,7 +3,8 @@
 # The base is an argument, so it can come from your own registry or be built without a registry
 # (`make images`). It needs Python 3.11 or newer with venv, and nothing else. requirements-image.lock
 # pins all dependencies by hash. With wheels in build/wheels and PIP_NO_INDEX=1 the build needs no
-# network.
+# network. The context brings the built pages (`make pages`), so no stage has Node; without them the
+# build stops and says so.
 ARG BASE=python:3.13.9-slim-bookworm
 
 FROM ${BASE} AS build

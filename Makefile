@@ -123,7 +123,7 @@ npm: setup ## npm in libs/client, with its packages installed (ARGS='run fix')
 	@$(WORKSPACE) npm $(ARGS)
 
 .PHONY: run
-run: setup ## Start everything on this machine: message server, services, edge, page
+run: pages ## Start everything on this machine: message server, services, edge, page
 	@$(BIN)/tapewire up $(ARGS)
 
 .PHONY: test
@@ -250,11 +250,11 @@ container-test: setup ## The log's contract against a NATS container (needs a Do
 # Containers; both need a Docker engine, neither needs a registry (docs/operations.md)
 
 .PHONY: images
-images: setup ## Build the images without a registry (BASE=IMAGE: on that; else from Debian)
+images: pages ## Build the images without a registry (BASE=IMAGE: on that; else from Debian)
 	@PYTHON="$(PY)" sh tests/deploy/engine.sh images
 
 .PHONY: container-trial
-container-trial: setup ## Start the compose file's containers and drive an order through them
+container-trial: pages ## Start the compose file's containers and drive an order through them
 	@PYTHON="$(PY)" sh tests/deploy/engine.sh trial
 
 # ---------------------------------------------------------------------------------------------

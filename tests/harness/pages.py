@@ -49,6 +49,13 @@ def build_pages() -> Path:
 
 
 @functools.cache
+def build_terminal() -> Path:
+    """As `build_pages`, and build the terminal; return its folder."""
+    build_pages()
+    return _build(workspace.PAGES)
+
+
+@functools.cache
 def build_client_tests() -> Path:
     """As `build_pages`, and build the client's cases; return the folder of these."""
     build_pages()
