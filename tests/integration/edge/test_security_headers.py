@@ -12,7 +12,7 @@ PAGES = ["/", "/dashboard", "/static/style.css", "/client/tapewire.js"]
 CALLS = [
     "/api/prices", "/api/session", "/api/orders", "/api/stream/orders", "/api/stream/metrics",
     "/api/nowhere", "/nowhere", "/health", "/health/ready", "/metrics", "/docs",
-    "/docs/openapi.json", "/static/nowhere", "/api/v2/items?since=x",
+    "/docs/openapi.json", "/static/nowhere", "/assets/nowhere", "/api/v2/items?since=x",
 ]  # fmt: skip
 
 
