@@ -41,9 +41,10 @@ PLUGIN_PORTS = {"orders": ("tapewire.brokers",), "prices": ("tapewire.feeds",)}
 """By service: the ports of its plug-ins, which packages outside of the project implement."""
 
 ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
-    "tapewire": ("tapewire.events", "tapewire.client"),
+    "tapewire": ("tapewire.events", "tapewire.client", "tapewire.sse"),
     "tapewire.decimals": (),
     "tapewire.extras": (),
+    "tapewire.loop_thread": (),
     "tapewire.values": ("tapewire.decimals", "tapewire.values"),
     "tapewire.events": ("tapewire.values", "tapewire.events"),
     "tapewire.feeds": ("tapewire.feeds", "tapewire.values"),
@@ -70,11 +71,14 @@ ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
         "tapewire.verify",
         "tapewire.archive",
     ),
+    "tapewire.sse": ("tapewire.events", "tapewire.loop_thread", "tapewire.sse", "tapewire.values"),
     "tapewire.client": (
         "tapewire.decimals",
         "tapewire.events",
         "tapewire.log",
+        "tapewire.loop_thread",
         "tapewire.runtime",
+        "tapewire.sse.sync_stream",
         "tapewire.values",
         "tapewire.client",
     ),
@@ -235,7 +239,12 @@ def _is_pure(module: str) -> bool:
         is_domain
         or is_check
         or is_within(
-            module, "tapewire.views", "tapewire.decimals", "tapewire.values", FIELD_VALIDATION
+            module,
+            "tapewire.views",
+            "tapewire.decimals",
+            "tapewire.values",
+            "tapewire.sse.protocol",
+            FIELD_VALIDATION,
         )
     )
 

@@ -4,19 +4,10 @@ The log adds `Conflict` (the entity has another last event), `AppendRejected` (t
 be stored) and `Unavailable` (no server). Requests add `CommandRejected` and `RequestTimeout`.
 """
 
-from typing import Any
-
 from tapewire.log import LogError
-from tapewire.values import show_value
+from tapewire.values import InvalidArgument
 
-
-class InvalidArgument(ValueError):
-    """An argument is malformed. `field` and `value` say which."""
-
-    def __init__(self, field: str, value: Any, requirement: str) -> None:
-        super().__init__(f"{field}={show_value(value)}: {requirement}")
-        self.field = field
-        self.value = value
+__all__ = ["InvalidArgument", "PublishTimeout", "ReservedEventType"]
 
 
 class ReservedEventType(InvalidArgument):

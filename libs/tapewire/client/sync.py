@@ -3,16 +3,18 @@
     with tapewire.sync.connect("nats://127.0.0.1:4222", "my-notebook") as client:
         client.alert(user="alice", message="come and look")
 
+    with tapewire.sync.stream("http://127.0.0.1:8000/api/stream/prices") as events:
+        for event in events:
+            print(event.type, event.data)
+
 The connection has a thread and an event loop of its own, and any thread may call. Without ``with``,
-call `close` at the end.
+call `close` at the end. `stream` reads an event stream of the edge and needs no client.
 """
 
 import asyncio
 import contextlib
 import functools
-import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -21,47 +23,13 @@ from tapewire.client.client import DEFAULT_RETRY_SECONDS, Client
 from tapewire.client.connection import connect as connect_async
 from tapewire.log import RecordedEvent, Subscription
 from tapewire.log.jetstream import NatsCredentials
+from tapewire.loop_thread import LoopThread
+from tapewire.sse.sync_stream import stream
+
+__all__ = ["SyncClient", "SyncDurableSubscription", "connect", "stream"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class _LoopThread:
-    """An event loop in a daemon thread."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="tapewire", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
-        self._loop.close()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` in the thread and wait for it.
-
-        Raises:
-            RuntimeError: The loop is closed, or the call comes from its own thread.
-        """
-        if not self._thread.is_alive() or self._loop.is_closed():
-            work.close()
-            raise RuntimeError("the client is closed: connect again")
-        if threading.current_thread() is self._thread:
-            work.close()
-            raise RuntimeError("a call from the client's own thread would wait for itself")
-        future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def close(self) -> None:
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
 
 
 def _make_blocking(
@@ -99,7 +67,7 @@ class SyncClient:
         retry_seconds: float = DEFAULT_RETRY_SECONDS,
         credentials: NatsCredentials | None = None,
     ) -> None:
-        self._loop_thread = _LoopThread()
+        self._loop_thread = LoopThread()
         self._exit_stack = contextlib.AsyncExitStack()
         try:
             connecting = self._exit_stack.enter_async_context(

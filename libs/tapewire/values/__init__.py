@@ -12,7 +12,7 @@ noise of floating point, and rejects other digits that do not fit.
 the rest. Start at `numbers.NumberRange`.
 """
 
-from tapewire.values.errors import FaultReason, InvalidValue, show_value
+from tapewire.values.errors import FaultReason, InvalidArgument, InvalidValue, show_value
 from tapewire.values.numbers import (
     ANY_NUMBER,
     MAX_NUMBER,
@@ -46,6 +46,7 @@ __all__ = [
     "NOT_NEGATIVE",
     "POSITIVE",
     "FaultReason",
+    "InvalidArgument",
     "InvalidValue",
     "Number",
     "NumberRange",

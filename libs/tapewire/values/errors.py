@@ -1,4 +1,4 @@
-"""The error of a value that is rejected."""
+"""The errors of values that are rejected."""
 
 import enum
 from decimal import Decimal
@@ -30,6 +30,15 @@ class InvalidValue(ValueError):
         self.value = value
         self.requirement = requirement
         self.reason = reason
+
+
+class InvalidArgument(ValueError):
+    """An argument is malformed. `field` and `value` say which."""
+
+    def __init__(self, field: str, value: object, requirement: str) -> None:
+        super().__init__(f"{field}={show_value(value)}: {requirement}")
+        self.field = field
+        self.value = value
 
 
 def show_value(value: object) -> str:
