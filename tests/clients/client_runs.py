@@ -1,6 +1,6 @@
-"""Runs third-party clients as docs/clients.md describes, and records what they received.
+"""Runs the clients of docs/clients.md as it describes, and records what they received.
 
-`CLIENTS` is the table of clients. `ThirdPartyClient.start` runs one on any number of streams. A
+`CLIENTS` is the table of clients. `DocumentedClient.start` runs one on any number of streams. A
 `ClientRun` holds the received events in order, and `wait_until` waits for a condition on it. The
 browser page calls a function of the test; every other client is a process that prints a line for
 each event.
@@ -138,7 +138,7 @@ class ClientRun:
 
 
 @dataclass(frozen=True)
-class ThirdPartyClient:
+class DocumentedClient:
     """A row of the table: `auth_methods` are the ways in which it can sign in, `command` is its
     interpreter."""
 
@@ -148,6 +148,8 @@ class ThirdPartyClient:
     command: tuple[str, ...] = ()
     required_fixture: str | None = None
     """The fixture that the client needs."""
+    reports_checkpoints: bool = True
+    """Whether it returns checkpoints, or only moves its position."""
 
     @contextlib.asynccontextmanager
     async def start(
@@ -165,14 +167,24 @@ class ThirdPartyClient:
 _PYTHON = (sys.executable,)
 _NODE = ("node",)
 CLIENTS = (
-    ThirdPartyClient("curl", "curl.sh", ("cookie", "bearer"), ("bash",), "curl"),
-    ThirdPartyClient("httpx-sse", "with_httpx_sse.py", ("bearer", "cookie"), _PYTHON),
-    ThirdPartyClient("sseclient-py", "with_sseclient.py", ("cookie", "bearer"), _PYTHON),
-    ThirdPartyClient("eventsource", "eventsource.mjs", ("bearer",), _NODE, "node_modules"),
-    ThirdPartyClient(
+    DocumentedClient(
+        "Python", "with_tapewire.py", ("bearer", "cookie"), _PYTHON, reports_checkpoints=False
+    ),
+    DocumentedClient(
+        "Python without asyncio",
+        "with_tapewire_sync.py",
+        ("cookie", "bearer"),
+        _PYTHON,
+        reports_checkpoints=False,
+    ),
+    DocumentedClient("curl", "curl.sh", ("cookie", "bearer"), ("bash",), "curl"),
+    DocumentedClient("httpx-sse", "with_httpx_sse.py", ("bearer", "cookie"), _PYTHON),
+    DocumentedClient("sseclient-py", "with_sseclient.py", ("cookie", "bearer"), _PYTHON),
+    DocumentedClient("eventsource", "eventsource.mjs", ("bearer",), _NODE, "node_modules"),
+    DocumentedClient(
         "fetch-event-source", "fetch_event_source.mjs", ("bearer",), _NODE, "node_modules"
     ),
-    ThirdPartyClient(
+    DocumentedClient(
         "EventSource", "chromium.js", ("ticket", "cookie"), required_fixture="browser"
     ),
 )
@@ -180,7 +192,7 @@ CLIENTS = (
 
 @contextlib.asynccontextmanager
 async def _run_driver(
-    client: ThirdPartyClient,
+    client: DocumentedClient,
     reader: ClientRun,
     fixture_value: Path | None,
     folder: Path,
@@ -206,7 +218,7 @@ async def _parse_json(reader: ClientRun, lines: AsyncIterator[str]) -> None:
 
 @contextlib.asynccontextmanager
 async def _run_shells(
-    client: ThirdPartyClient,
+    client: DocumentedClient,
     reader: ClientRun,
     fixture_value: str,
     folder: Path,
@@ -285,7 +297,7 @@ async def _read_lines(
 
 @contextlib.asynccontextmanager
 async def _run_page(
-    client: ThirdPartyClient,
+    client: DocumentedClient,
     reader: ClientRun,
     browser: Browser,
     folder: Path,

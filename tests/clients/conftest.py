@@ -1,4 +1,4 @@
-"""A harness for third-party clients, and their requirements: a browser, or npm packages.
+"""A harness for the clients of docs/clients.md, and their requirements: a browser, or npm packages.
 
 All tests here share one event loop and one browser. The npm packages are installed once, beside the
 Python packages. If they cannot be installed, the tests that need them are skipped with the reason.
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.client_runs import CLIENTS, ClientRun, ThirdPartyClient
+from tests.clients.client_runs import CLIENTS, ClientRun, DocumentedClient
 from tests.harness.chromium import browser, chromium  # noqa: F401  # fixtures
 from tests.harness.edge import Harness
 
@@ -95,22 +95,22 @@ def _install_packages(folder: Path) -> None:
 
 
 @pytest.fixture(params=CLIENTS, ids=lambda client: client.name)
-def client(request: pytest.FixtureRequest) -> ThirdPartyClient:
+def client(request: pytest.FixtureRequest) -> DocumentedClient:
     """Each client of the table."""
-    made: ThirdPartyClient = request.param
+    made: DocumentedClient = request.param
     return made
 
 
 @pytest.fixture
 def run_client(
-    client: ThirdPartyClient, request: pytest.FixtureRequest, tmp_path: Path
+    client: DocumentedClient, request: pytest.FixtureRequest, tmp_path: Path
 ) -> RunClient:
     """Run that client."""
     return _run_client(client, request, tmp_path)
 
 
 def _run_client(
-    client: ThirdPartyClient, request: pytest.FixtureRequest, folder: Path
+    client: DocumentedClient, request: pytest.FixtureRequest, folder: Path
 ) -> RunClient:
     """Return a function that runs `client`; skip the test if a requirement is missing."""
     needed = request.getfixturevalue(client.required_fixture) if client.required_fixture else None
@@ -121,11 +121,11 @@ class ClientGroup:
     """Every client that can run here. They run concurrently, because some checks take a while for
     each client. Clients that cannot run are skipped by the tests of a single client."""
 
-    def __init__(self, runs: dict[ThirdPartyClient, RunClient]) -> None:
+    def __init__(self, runs: dict[DocumentedClient, RunClient]) -> None:
         self.runs = runs
 
     async def check_each(
-        self, check: Callable[[ThirdPartyClient, RunClient], Awaitable[None]]
+        self, check: Callable[[DocumentedClient, RunClient], Awaitable[None]]
     ) -> None:
         """Run `check` for every client; a failure names the client."""
         done = await asyncio.gather(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.clients.client_runs import DriverStreamRequest, ThirdPartyClient
+from tests.clients.client_runs import DocumentedClient, DriverStreamRequest
 from tests.clients.conftest import ClientGroup, RunClient
 from tests.clients.relay import run_relay
 from tests.clients.stream_users import ORDERS_PATH, SETTINGS, StreamUser, append_orders
@@ -33,7 +33,7 @@ async def test_client_stops_when_another_user_is_signed_in(
     is."""
     edge = harness.shared_edge(**SETTINGS)
 
-    async def check(client: ThirdPartyClient, run: RunClient) -> None:
+    async def check(client: DocumentedClient, run: RunClient) -> None:
         alice = StreamUser(fresh("alice"), edge)
         request = await alice.stream_request(ORDERS_PATH, client.auth_methods[-1])
         async with run(dataclasses.replace(request, query="?userId=bob")) as reader:
@@ -53,7 +53,7 @@ async def test_client_retries_after_503_and_429(
     strict = harness.shared_edge(**SETTINGS, SSE_CONNECT_RATE=1)
     edge = harness.shared_edge(**SETTINGS)
 
-    async def check(client: ThirdPartyClient, run: RunClient) -> None:
+    async def check(client: DocumentedClient, run: RunClient) -> None:
         async with run_relay(edge.port) as way, harness.journal() as journal:
             alice = StreamUser(fresh("alice"), edge, way.url)
             way.plans += [way.answer_from(full.port), way.answer_from(strict.port)]
@@ -88,7 +88,7 @@ async def test_client_stops_after_the_user_connection_limit(
     the other one."""
     edge = harness.shared_edge(**SETTINGS | {"SSE_MAX_CONNECTIONS_PER_USER": 1})
 
-    async def check(client: ThirdPartyClient, run: RunClient) -> None:
+    async def check(client: DocumentedClient, run: RunClient) -> None:
         async with run_relay(edge.port) as way, harness.journal() as journal:
             alice = StreamUser(fresh("alice"), edge, way.url)
             async with run(

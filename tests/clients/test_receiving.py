@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from tapewire.log import EVERYBODY
-from tests.clients.client_runs import ClientRun, ThirdPartyClient
+from tests.clients.client_runs import ClientRun, DocumentedClient
 from tests.clients.conftest import RunClient
 from tests.clients.stream_users import SETTINGS, StreamUser
 from tests.harness.edge import Harness
@@ -42,7 +42,7 @@ def has_event(path: str, event: tuple[str, str], run: ClientRun) -> bool:
 
 
 async def test_client_reads_every_api_family(
-    client: ThirdPartyClient, run_client: RunClient, harness: Harness, fresh: Callable[[str], str]
+    client: DocumentedClient, run_client: RunClient, harness: Harness, fresh: Callable[[str], str]
 ) -> None:
     edge = harness.shared_edge(**SETTINGS)
     alice = StreamUser(fresh("alice"), edge)

@@ -16,8 +16,9 @@ from tapewire.sse.protocol.parser import (
     RetryField,
 )
 
+ROOT = Path(__file__).parents[3]
 CASES: list[dict[str, Any]] = json.loads(
-    (Path(__file__).parents[2] / "browser" / "parser_cases.json").read_text("utf-8")
+    (ROOT / "libs/client/packages/client/conformance/parser_cases.json").read_text("utf-8")
 )
 
 
