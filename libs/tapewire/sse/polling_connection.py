@@ -24,7 +24,7 @@ POLL_TIMEOUT_SECONDS = 7.0
 """A request is given up when its answer is so late."""
 
 
-class PolledEvent(msgspec.Struct, frozen=True):
+class PollAnswerEvent(msgspec.Struct, frozen=True):
     """An event in the answer to a poll."""
 
     event: str
@@ -35,7 +35,7 @@ class PolledEvent(msgspec.Struct, frozen=True):
 class PollAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The answer to a poll: all events up to the id `last_event_id`."""
 
-    events: list[PolledEvent]
+    events: list[PollAnswerEvent]
     last_event_id: str | None
     retry: float = 0.0
 
