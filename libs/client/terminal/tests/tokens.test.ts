@@ -29,9 +29,17 @@ const TEXTS = ["ink", "soft", "link", "up", "down", "warn"];
 const FILLS = ["accent", "buy", "sell"];
 const MARKS = ["edge", "focus", "live-mark", "warn-mark", "bad-mark"];
 const PAIRS: [text: string, surface: string, least: number][] = [
-  ...TEXTS.flatMap((text) => SURFACES.map((surface): [string, string, number] => [text, surface, 4.5])),
+  ...TEXTS.flatMap((text) =>
+    SURFACES.map((surface): [string, string, number] => [text, surface, 4.5]),
+  ),
   ...FILLS.map((fill): [string, string, number] => ["on-fill", fill, 4.5]),
-  ...MARKS.flatMap((mark) => ["page", "panel", "sunken", "raised"].map((surface): [string, string, number] => [mark, surface, 3])),
+  ...MARKS.flatMap((mark) =>
+    ["page", "panel", "sunken", "raised"].map((surface): [string, string, number] => [
+      mark,
+      surface,
+      3,
+    ]),
+  ),
   ["up", "up-wash", 4.5],
   ["down", "down-wash", 4.5],
   ["warn", "warn-wash", 4.5],
@@ -41,9 +49,12 @@ const PAIRS: [text: string, surface: string, least: number][] = [
   ["ink", "down-wash", 4.5],
 ];
 
-describe.each(["light", "dark"].map((name, index) => ({ name, index })))("contrast in the $name theme", ({ index }) => {
-  it.each(PAIRS)("%s on %s is at least %d", (text, surface, least) => {
-    const measured = contrast(COLOURS.get(text)![index]!, COLOURS.get(surface)![index]!);
-    expect(Math.round(measured * 100) / 100).toBeGreaterThanOrEqual(least);
-  });
-});
+describe.each(["light", "dark"].map((name, index) => ({ name, index })))(
+  "contrast in the $name theme",
+  ({ index }) => {
+    it.each(PAIRS)("%s on %s is at least %d", (text, surface, least) => {
+      const measured = contrast(COLOURS.get(text)![index]!, COLOURS.get(surface)![index]!);
+      expect(Math.round(measured * 100) / 100).toBeGreaterThanOrEqual(least);
+    });
+  },
+);

@@ -20,7 +20,10 @@ export type Setter<T> = (value: T | ((previous: T) => T)) => void;
 export function useStoredState<T>(
   key: string,
   initial: T,
-  { storage = "session", isValid }: { storage?: StorageKind; isValid?: (value: unknown) => boolean } = {},
+  {
+    storage = "session",
+    isValid,
+  }: { storage?: StorageKind; isValid?: (value: unknown) => boolean } = {},
 ): [T, Setter<T>] {
   const [value, setValue] = useState<T>(() => readStored(storage, key, initial, isValid));
   const set = useCallback<Setter<T>>(

@@ -44,7 +44,7 @@ export interface Terminal {
   openTicket(draft: TicketDraft): void;
   /** Show a panel, wherever it is, and move the focus to its heading. */
   openPanel(id: PanelId): void;
-  /** Go to a path of the terminal, such as `/strategies`. */
+  /** Go to a path of the terminal, such as `/strategies`; `/sign-in` opens the sign-in. */
   navigate(path: string): void;
   /** Show a message for some seconds; screen readers hear it as well. */
   showToast(toast: ToastContent): void;

@@ -9,7 +9,13 @@ export interface ChoiceProps<T extends string> {
 }
 
 /** A choice of a few, all of them visible. Radio buttons: arrows choose, Tab passes by. */
-export function Choice<T extends string>({ label, name, value, options, onChange }: ChoiceProps<T>) {
+export function Choice<T extends string>({
+  label,
+  name,
+  value,
+  options,
+  onChange,
+}: ChoiceProps<T>) {
   const id = useId();
   return (
     <fieldset className="field choice" data-choice={name}>
@@ -17,7 +23,13 @@ export function Choice<T extends string>({ label, name, value, options, onChange
       <div className="segments">
         {options.map(([option, text]) => (
           <label key={option}>
-            <input type="radio" name={`${name}-${id}`} value={option} checked={option === value} onChange={() => onChange(option)} />
+            <input
+              type="radio"
+              name={`${name}-${id}`}
+              value={option}
+              checked={option === value}
+              onChange={() => onChange(option)}
+            />
             <span>{text}</span>
           </label>
         ))}

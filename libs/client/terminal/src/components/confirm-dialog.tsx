@@ -1,7 +1,7 @@
-import { useState, type ReactNode } from "react";
+import { type ReactNode, useState } from "react";
 
 import { Dialog } from "./dialog.js";
-import { errorMessage, ErrorText } from "./error-text.js";
+import { ErrorText, errorMessage } from "./error-text.js";
 
 export interface ConfirmDialogProps {
   readonly title: string;
@@ -17,7 +17,15 @@ export interface ConfirmDialogProps {
 
 /** A question before something that cannot be undone. Render it to ask; the focus is on "cancel". */
 export function ConfirmDialog(props: ConfirmDialogProps) {
-  const { title, children, confirmLabel, cancelLabel = "Cancel", isDangerous = false, onConfirm, onClose } = props;
+  const {
+    title,
+    children,
+    confirmLabel,
+    cancelLabel = "Cancel",
+    isDangerous = false,
+    onConfirm,
+    onClose,
+  } = props;
   const [isBusy, setBusy] = useState(false);
   const [error, setError] = useState("");
 

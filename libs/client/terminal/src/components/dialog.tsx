@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef, type ReactNode } from "react";
+import { type ReactNode, useEffect, useId, useRef } from "react";
 
 export interface DialogProps {
   readonly title: string;
@@ -16,7 +16,8 @@ export function Dialog({ title, children, onClose, role = "dialog", className = 
   const ref = useRef<HTMLDialogElement>(null);
   const titleId = useId();
   useEffect(() => {
-    const dialog = ref.current!;
+    const dialog = ref.current;
+    if (dialog === null) return;
     const opener = document.activeElement;
     if (!dialog.open) dialog.showModal();
     dialog.querySelector<HTMLElement>("[data-autofocus]")?.focus();
@@ -26,6 +27,7 @@ export function Dialog({ title, children, onClose, role = "dialog", className = 
     };
   }, []);
   return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: Esc does what a press on the backdrop does.
     <dialog
       ref={ref}
       role={role}

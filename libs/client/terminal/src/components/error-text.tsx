@@ -9,9 +9,14 @@ export interface ErrorTextProps {
 
 /** An error in words. Renders nothing without children. */
 export function ErrorText({ id, children, isAlert = false }: ErrorTextProps) {
-  if (children === undefined || children === null || children === "" || children === false) return null;
+  if (children === undefined || children === null || children === "" || children === false)
+    return null;
   return (
-    <p id={id} className={isAlert ? "form-error" : "field-error"} role={isAlert ? "alert" : undefined}>
+    <p
+      id={id}
+      className={isAlert ? "form-error" : "field-error"}
+      role={isAlert ? "alert" : undefined}
+    >
       <span aria-hidden="true">⚠ </span>
       {children}
     </p>

@@ -3,11 +3,21 @@
 export { ConfirmDialog, type ConfirmDialogProps } from "./confirm-dialog.js";
 export { Dialog, type DialogProps } from "./dialog.js";
 export { EmptyState, type EmptyStateProps } from "./empty-state.js";
-export { errorMessage, ErrorText } from "./error-text.js";
+export { ErrorText, errorMessage } from "./error-text.js";
 export { useNow } from "./now.js";
 export { NumberField, type NumberFieldProps } from "./number-field.js";
 export { PanelToolbar } from "./panel-toolbar.js";
 export { DataTable } from "./table/data-table.js";
 export { RowButton } from "./table/row.js";
 export type { Column, DataTableProps, Sort } from "./table/types.js";
-export { Age, Change, directionOf, Money, Percent, Price, Quantity, Time, type Direction } from "./values.js";
+export {
+  Age,
+  Change,
+  type Direction,
+  directionOf,
+  Money,
+  Percent,
+  Price,
+  Quantity,
+  Time,
+} from "./values.js";

@@ -1,4 +1,4 @@
-import { useId, useState, type KeyboardEvent, type ReactNode } from "react";
+import { type KeyboardEvent, type ReactNode, useId, useState } from "react";
 
 import { useFormats } from "../app/terminal-context.js";
 import type { ParsedNumber, ParseOptions } from "../format/index.js";
@@ -28,24 +28,39 @@ export interface NumberFieldProps extends ParseOptions {
  * refused with a text at the field when it is left.
  */
 export function NumberField({
-  label, text, onChange, step, unit, help, error, showsError = false, isOptional = false, isDisabled = false, name, ...options
+  label,
+  text,
+  onChange,
+  step,
+  unit,
+  help,
+  error,
+  showsError = false,
+  isOptional = false,
+  isDisabled = false,
+  name,
+  ...options
 }: NumberFieldProps) {
   const formats = useFormats();
   const id = useId();
   const [wasLeft, setWasLeft] = useState(false);
   const parsed = formats.parse(text, options);
   const isMissing = !parsed.ok && parsed.isEmpty;
-  const ownError = parsed.ok || (isMissing && (isOptional || !showsError)) ? undefined : parsed.error;
+  const ownError =
+    parsed.ok || (isMissing && (isOptional || !showsError)) ? undefined : parsed.error;
   const shownError = error ?? (wasLeft || showsError ? ownError : undefined);
 
   function handleKey(event: KeyboardEvent<HTMLInputElement>) {
     const steps = { ArrowUp: 1, ArrowDown: -1, PageUp: 10, PageDown: -10 }[event.key];
-    if (step === undefined || steps === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (step === undefined || steps === undefined || event.altKey || event.ctrlKey || event.metaKey)
+      return;
     event.preventDefault();
     const places = Math.min(8, (String(step).split(".")[1] ?? "").length + 2);
     const from = parsed.ok ? parsed.value : 0;
     const moved = Number((from + steps * step).toFixed(Math.max(places, 8)));
-    const lowest = options.isMinExclusive ? (options.min ?? -Infinity) + step : (options.min ?? -Infinity);
+    const lowest = options.isMinExclusive
+      ? (options.min ?? -Infinity) + step
+      : (options.min ?? -Infinity);
     const next = formats.editable(Math.min(Math.max(moved, lowest), options.max ?? Infinity));
     onChange(next, formats.parse(next, options));
   }
@@ -67,12 +82,18 @@ export function NumberField({
         aria-invalid={shownError !== undefined}
         aria-describedby={`${id}-error ${id}-help`}
         aria-required={!isOptional}
-        onChange={(event) => onChange(event.target.value, formats.parse(event.target.value, options))}
+        onChange={(event) =>
+          onChange(event.target.value, formats.parse(event.target.value, options))
+        }
         onBlur={() => setWasLeft(text !== "")}
         onKeyDown={handleKey}
       />
       <ErrorText id={`${id}-error`}>{shownError}</ErrorText>
-      {help !== undefined && <p className="help" id={`${id}-help`}>{help}</p>}
+      {help !== undefined && (
+        <p className="help" id={`${id}-help`}>
+          {help}
+        </p>
+      )}
     </div>
   );
 }

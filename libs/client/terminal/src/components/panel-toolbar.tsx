@@ -1,10 +1,16 @@
 import type { ReactNode } from "react";
 
 /** A row of filters and buttons at the top of a panel. */
-export function PanelToolbar({ label, children }: { readonly label: string; readonly children: ReactNode }) {
+export function PanelToolbar({
+  label,
+  children,
+}: {
+  readonly label: string;
+  readonly children: ReactNode;
+}) {
   return (
-    <div className="panel-toolbar" role="group" aria-label={label}>
+    <fieldset className="panel-toolbar" aria-label={label}>
       {children}
-    </div>
+    </fieldset>
   );
 }

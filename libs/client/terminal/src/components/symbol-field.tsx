@@ -1,4 +1,4 @@
-import { lazy, Suspense, useEffect, useId, useRef, useState, type ReactNode } from "react";
+import { lazy, type ReactNode, Suspense, useEffect, useId, useRef, useState } from "react";
 
 import { ErrorText } from "./error-text.js";
 import "./symbol-field.css";
@@ -28,9 +28,17 @@ export function SymbolField({ label, symbol, onSelect, name, error }: SymbolFiel
 
   return (
     <div className="field symbol-field">
-      <span className="label" id={`${id}-label`}>{label}</span>
+      <span className="label" id={`${id}-label`}>
+        {label}
+      </span>
       {isSearching ? (
-        <Suspense fallback={<p className="input" role="status">Loading the search…</p>}>
+        <Suspense
+          fallback={
+            <p className="input" role="status">
+              Loading the search…
+            </p>
+          }
+        >
           <SymbolSearch
             labelledBy={`${id}-label`}
             symbol={symbol}
@@ -43,8 +51,13 @@ export function SymbolField({ label, symbol, onSelect, name, error }: SymbolFiel
         </Suspense>
       ) : (
         <button
-          ref={button} type="button" name={name} className="input symbol-button"
-          aria-labelledby={`${id}-label ${id}-value`} aria-describedby={`${id}-error`} aria-haspopup="listbox"
+          ref={button}
+          type="button"
+          name={name}
+          className="input symbol-button"
+          aria-labelledby={`${id}-label ${id}-value`}
+          aria-describedby={`${id}-error`}
+          aria-haspopup="listbox"
           onClick={() => setSearching(true)}
           onKeyDown={(event) => {
             if (event.key !== "ArrowDown") return;

@@ -38,13 +38,22 @@ export default function SymbolSearch({ labelledBy, symbol, onSelect, onClose }: 
       onBlur={onClose}
       onKeyDown={(event) => event.key === "Escape" && onClose()}
     >
-      <Input className="input" placeholder={symbol ?? "Symbol"} autoCapitalize="characters" spellCheck="false" />
+      <Input
+        className="input"
+        placeholder={symbol ?? "Symbol"}
+        autoCapitalize="characters"
+        spellCheck="false"
+      />
       <Popover className="symbol-popover" offset={4}>
         <ListBox
           className="symbol-list"
           renderEmptyState={() => <p className="empty-text">No symbol matches “{query}”.</p>}
         >
-          {({ id }: { id: string }) => <ListBoxItem id={id} textValue={id} className="symbol-option">{id}</ListBoxItem>}
+          {({ id }: { id: string }) => (
+            <ListBoxItem id={id} textValue={id} className="symbol-option">
+              {id}
+            </ListBoxItem>
+          )}
         </ListBox>
         {hidden > 0 && <p className="symbol-more">{hidden} more: type more letters.</p>}
       </Popover>

@@ -4,7 +4,7 @@
  */
 
 import { useFormats } from "../app/terminal-context.js";
-import { toDate, type Numeric, type Timestamp } from "../format/index.js";
+import { type Numeric, type Timestamp, toDate } from "../format/index.js";
 import { useNow } from "./now.js";
 
 export type Direction = "up" | "down" | "level";
@@ -31,19 +31,39 @@ function Directed({ value, text }: { readonly value: Numeric; readonly text: str
 /** All digits as received. `moved`: the sign of the last change, as an arrow. */
 export function Price({ value, moved }: { readonly value: Numeric; readonly moved?: Numeric }) {
   const text = useFormats().price(value);
-  return moved === undefined ? <span className="num">{text}</span> : <Directed value={moved} text={text} />;
+  return moved === undefined ? (
+    <span className="num">{text}</span>
+  ) : (
+    <Directed value={moved} text={text} />
+  );
 }
 
 /** Money, rounded to two places. `isSigned`: a profit or loss, with sign and arrow. */
-export function Money({ value, isSigned = false }: { readonly value: Numeric; readonly isSigned?: boolean }) {
+export function Money({
+  value,
+  isSigned = false,
+}: {
+  readonly value: Numeric;
+  readonly isSigned?: boolean;
+}) {
   const formats = useFormats();
   if (!isSigned) return <span className="num">{formats.money(value)}</span>;
   return <Directed value={value} text={formats.signedMoney(value)} />;
 }
 
-export function Quantity({ value, isSigned = false }: { readonly value: Numeric; readonly isSigned?: boolean }) {
+export function Quantity({
+  value,
+  isSigned = false,
+}: {
+  readonly value: Numeric;
+  readonly isSigned?: boolean;
+}) {
   const formats = useFormats();
-  return <span className="num">{isSigned ? formats.signedQuantity(value) : formats.quantity(value)}</span>;
+  return (
+    <span className="num">
+      {isSigned ? formats.signedQuantity(value) : formats.quantity(value)}
+    </span>
+  );
 }
 
 /** A change of price, with sign and arrow. */
@@ -57,7 +77,13 @@ export function Percent({ value }: { readonly value: Numeric }) {
 }
 
 /** A time, or a date when it is more than a day away; the whole timestamp as a title. */
-export function Time({ value, show = "timeOrDate" }: { readonly value: Timestamp; readonly show?: "time" | "timeOrDate" | "dateTime" }) {
+export function Time({
+  value,
+  show = "timeOrDate",
+}: {
+  readonly value: Timestamp;
+  readonly show?: "time" | "timeOrDate" | "dateTime";
+}) {
   const formats = useFormats();
   const date = toDate(value);
   if (date === null) return <span>{formats.time(null)}</span>;
@@ -72,5 +98,9 @@ export function Time({ value, show = "timeOrDate" }: { readonly value: Timestamp
 export function Age({ since }: { readonly since: Timestamp }) {
   const now = useNow();
   const date = toDate(since);
-  return <span className="num">{useFormats().duration(date === null ? null : (now - date.getTime()) / 1000)}</span>;
+  return (
+    <span className="num">
+      {useFormats().duration(date === null ? null : (now - date.getTime()) / 1000)}
+    </span>
+  );
 }

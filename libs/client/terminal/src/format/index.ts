@@ -9,9 +9,14 @@ export interface Formats extends NumberFormats, TimeFormats, NumberParser {
 }
 
 export function createFormats(locale: string): Formats {
-  return { locale, ...createNumberFormats(locale), ...createTimeFormats(locale), ...createNumberParser(locale) };
+  return {
+    locale,
+    ...createNumberFormats(locale),
+    ...createTimeFormats(locale),
+    ...createNumberParser(locale),
+  };
 }
 
 export { DASH, MAX_PLACES, type Numeric } from "./numbers.js";
 export type { ParsedNumber, ParseOptions } from "./parse-number.js";
-export { toDate, type Timestamp } from "./times.js";
+export { type Timestamp, toDate } from "./times.js";

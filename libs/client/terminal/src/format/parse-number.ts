@@ -26,6 +26,8 @@ export interface NumberParser {
   editable(value: number): string;
 }
 
+/** Significant digits that a number of JavaScript holds exactly. */
+const MAX_DIGITS = 15;
 const SPACES = /[\s\u00a0\u202f\u2009]/gu;
 const APOSTROPHES = /[’'ʼ]/gu;
 const MINUS_SIGNS = /[-−‐–﹣-]/gu;
@@ -39,45 +41,65 @@ export function createNumberParser(locale: string): NumberParser {
   const decimal = parts.find(({ type }) => type === "decimal")?.value ?? ".";
   const group = normaliseSeparators(parts.find(({ type }) => type === "group")?.value ?? "");
   // 12,34,567 in India, 1,234,567 elsewhere.
-  const middleGroup = integers.length > 2 ? [...integers[1]!].length : 3;
+  const middleGroup = integers.length > 2 ? [...(integers[1] ?? "")].length : 3;
   const digits = localeDigits(locale);
-  const plain = new Intl.NumberFormat(locale, { maximumFractionDigits: MAX_PLACES, useGrouping: false });
+  const plain = new Intl.NumberFormat(locale, {
+    maximumFractionDigits: MAX_PLACES,
+    useGrouping: false,
+  });
 
-  const show = (value: number) => new Intl.NumberFormat(locale, { maximumFractionDigits: MAX_PLACES }).format(value);
+  const show = (value: number) =>
+    new Intl.NumberFormat(locale, { maximumFractionDigits: MAX_PLACES }).format(value);
   const refuse = (error: string): ParsedNumber => ({ ok: false, error, isEmpty: false });
 
   function parse(text: string, options: ParseOptions = {}): ParsedNumber {
     const typed = text.replace(DIRECTION_MARKS, "").trim();
     if (typed === "") return { ok: false, error: "Enter a number.", isEmpty: true };
-    const normal = normaliseSeparators([...typed].map((character) => digits.get(character) ?? character).join(""));
+    const normal = normaliseSeparators(
+      [...typed].map((character) => digits.get(character) ?? character).join(""),
+    );
     const sign = /^[+-]/.exec(normal)?.[0] ?? "";
     const unsigned = normal.slice(sign.length).trim();
-    if (!/\d/.test(unsigned)) return refuse(`“${typed}” is not a number.`);
-    const isAllowed = (character: string) => /\d/.test(character) || character === decimal || character === group;
-    const foreign = [...unsigned].find((character) => !isAllowed(character));
-    if (foreign === "." || foreign === ",") return refuse(foreignSeparator(foreign));
-    if (foreign !== undefined) return refuse(`“${typed}” is not a number: “${foreign.trim() || "a space"}” does not belong here.`);
-
-    const pieces = unsigned.split(decimal);
-    if (pieces.length > 2) return refuse(`“${typed}” has more than one decimal separator (“${decimal}”).`);
-    const [whole = "", fraction] = pieces;
-    if (fraction === "") return refuse(`“${typed}” ends with a decimal separator: add digits or remove it.`);
-    if (group && fraction?.includes(group)) return refuse(foreignSeparator(group));
-    if (group && whole.includes(group) && !areGroupsRight(whole.split(group), middleGroup)) {
-      return refuse(misplacedGroup(typed));
-    }
+    const [whole = "", fraction] = unsigned.split(decimal);
+    const error = characterError(typed, unsigned) ?? separatorError(typed, whole, fraction);
+    if (error !== null) return refuse(error);
     const wholeDigits = group ? whole.replaceAll(group, "") : whole;
-    const significant = (wholeDigits + (fraction ?? "")).replace(/^0+/, "");
-    if (significant.length > 15) return refuse("That number has more than 15 digits.");
-    const maxPlaces = options.maxPlaces ?? MAX_PLACES;
-    if ((fraction ?? "").replace(/0+$/, "").length > maxPlaces) {
-      return refuse(maxPlaces === 0 ? "Enter a whole number." : `At most ${maxPlaces} decimal places are allowed.`);
+    const places = (fraction ?? "").replace(/0+$/, "");
+    const sizeError = lengthError(wholeDigits + (fraction ?? ""), places.length, options);
+    if (sizeError !== null) return refuse(sizeError);
+    return checkRange(Number(`${sign}${wholeDigits || "0"}.${places || "0"}`), options);
+  }
+
+  /** What is in the text that belongs to no number. */
+  function characterError(typed: string, unsigned: string): string | null {
+    if (!/\d/.test(unsigned)) return `“${typed}” is not a number.`;
+    const foreign = [...unsigned].find(
+      (character) => !/\d/.test(character) && character !== decimal && character !== group,
+    );
+    if (foreign === "." || foreign === ",") return foreignSeparator(foreign);
+    if (foreign === undefined) return null;
+    return `“${typed}” is not a number: “${foreign.trim() || "a space"}” does not belong here.`;
+  }
+
+  /** What could be read in two ways, or is only a part of a number. */
+  function separatorError(typed: string, whole: string, fraction: string | undefined) {
+    if (typed.split(decimal).length > 2) {
+      return `“${typed}” has more than one decimal separator (“${decimal}”).`;
     }
-    return checkRange(Number(`${sign}${wholeDigits || "0"}.${fraction || "0"}`), options);
+    if (fraction === "") {
+      return `“${typed}” ends with a decimal separator: add digits or remove it.`;
+    }
+    if (!group) return null;
+    if (fraction?.includes(group)) return foreignSeparator(group);
+    const isGrouped = whole.includes(group);
+    return isGrouped && !areGroupsRight(whole.split(group), middleGroup)
+      ? misplacedGroup(typed)
+      : null;
   }
 
   function checkRange(value: number, { min, max, isMinExclusive }: ParseOptions): ParsedNumber {
-    if (min !== undefined && isMinExclusive && value <= min) return refuse(`Enter a number above ${show(min)}.`);
+    if (min !== undefined && isMinExclusive && value <= min)
+      return refuse(`Enter a number above ${show(min)}.`);
     if (min !== undefined && value < min) return refuse(`Enter at least ${show(min)}.`);
     if (max !== undefined && value > max) return refuse(`Enter at most ${show(max)}.`);
     return { ok: true, value: value === 0 ? 0 : value };
@@ -95,6 +117,16 @@ export function createNumberParser(locale: string): NumberParser {
   return { parse, editable: (value) => plain.format(value) };
 }
 
+function lengthError(digits: string, places: number, { maxPlaces = MAX_PLACES }: ParseOptions) {
+  if (digits.replace(/^0+/, "").length > MAX_DIGITS) {
+    return `That number has more than ${MAX_DIGITS} digits.`;
+  }
+  if (places <= maxPlaces) return null;
+  return maxPlaces === 0
+    ? "Enter a whole number."
+    : `At most ${maxPlaces} decimal places are allowed.`;
+}
+
 function nameOf(separator: string): string {
   return separator === " " ? "a space" : `“${separator}”`;
 }
@@ -107,7 +139,8 @@ function normaliseSeparators(text: string): string {
 function areGroupsRight(groups: readonly string[], middle: number): boolean {
   return groups.every((digits, index) => {
     if (index === groups.length - 1) return digits.length === 3;
-    if (index === 0) return digits.length >= 1 && digits.length <= Math.max(middle, 2) && !/^0/.test(digits);
+    if (index === 0)
+      return digits.length >= 1 && digits.length <= Math.max(middle, 2) && !/^0/.test(digits);
     return digits.length === middle;
   });
 }

@@ -23,9 +23,15 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 export function createTimeFormats(locale: string): TimeFormats {
   const timeFormat = new Intl.DateTimeFormat(locale, { timeStyle: "medium" });
   const dateFormat = new Intl.DateTimeFormat(locale, { dateStyle: "medium" });
-  const dateTimeFormat = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" });
+  const dateTimeFormat = new Intl.DateTimeFormat(locale, {
+    dateStyle: "medium",
+    timeStyle: "medium",
+  });
   const relativeFormat = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
-  const tenths = new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+  const tenths = new Intl.NumberFormat(locale, {
+    minimumFractionDigits: 1,
+    maximumFractionDigits: 1,
+  });
   const whole = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
 
   const formatWith = (format: Intl.DateTimeFormat) => (timestamp: Timestamp) => {

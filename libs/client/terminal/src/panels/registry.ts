@@ -8,7 +8,7 @@
  * its own, loaded when it is first shown.
  */
 
-import { lazy, type ComponentType } from "react";
+import { type ComponentType, lazy } from "react";
 
 /** The pages of the terminal; each has a path and a layout of its own. */
 export type WorkspaceId = "trade" | "strategies" | "news" | "operations";
@@ -43,6 +43,8 @@ interface PanelEntry {
   readonly key?: string;
   /** Its tab on a phone; panels of one tab are shown one below the other. */
   readonly tab: PanelTab;
+  /** As high as its content on a phone. Others are lists, which scroll inside. */
+  readonly isForm?: boolean;
 }
 
 const ENTRIES = {
@@ -66,15 +68,16 @@ const ENTRIES = {
     title: "Order ticket",
     description: "Place an order.",
     access: "session",
-    places: { trade: { x: 19, y: 0, width: 5, height: 20 } },
+    places: { trade: { x: 19, y: 0, width: 5, height: 26 } },
     key: "t",
     tab: "Trade",
+    isForm: true,
   },
   blotter: {
     title: "Orders",
     description: "Your orders: state, fills, cancel and replace.",
     access: "session",
-    places: { trade: { x: 0, y: 15, width: 13, height: 11 } },
+    places: { trade: { x: 0, y: 15, width: 9, height: 11 } },
     key: "o",
     tab: "Trade",
   },
@@ -82,7 +85,7 @@ const ENTRIES = {
     title: "Positions",
     description: "What you hold, with profit and loss.",
     access: "session",
-    places: { trade: { x: 13, y: 15, width: 6, height: 11 } },
+    places: { trade: { x: 9, y: 15, width: 6, height: 11 } },
     key: "p",
     tab: "Positions",
   },
@@ -90,9 +93,10 @@ const ENTRIES = {
     title: "Account",
     description: "Cash, equity, buying power and the equity curve.",
     access: "session",
-    places: { trade: { x: 19, y: 20, width: 5, height: 6 } },
+    places: { trade: { x: 15, y: 15, width: 4, height: 11 } },
     key: "m",
     tab: "Positions",
+    isForm: true,
   },
   executions: {
     title: "Executions",
@@ -148,6 +152,7 @@ const ENTRIES = {
     access: "public",
     places: { news: { x: 10, y: 0, width: 7, height: 26 } },
     tab: "News",
+    isForm: true,
   },
   replay: {
     title: "Replay",
@@ -156,6 +161,7 @@ const ENTRIES = {
     places: {},
     key: "r",
     tab: "Positions",
+    isForm: true,
   },
   services: {
     title: "Services",
@@ -184,6 +190,7 @@ const ENTRIES = {
     access: "admin",
     places: { operations: { x: 10, y: 13, width: 14, height: 13 } },
     tab: "Operations",
+    isForm: true,
   },
 } as const satisfies Record<string, PanelEntry>;
 
@@ -199,12 +206,12 @@ type PanelModule = { readonly default: ComponentType<PanelProps> };
 const MODULES = import.meta.glob<PanelModule>("./*/index.tsx");
 
 /** The panels that exist, in the order of menus. */
-export const PANELS: readonly PanelDefinition[] = Object.entries(ENTRIES as Record<string, PanelEntry>).flatMap(
-  ([id, entry]) => {
-    const load = MODULES[`./${id}/index.tsx`];
-    return load ? [{ ...entry, id: id as PanelId, component: lazy(load) }] : [];
-  },
-);
+export const PANELS: readonly PanelDefinition[] = Object.entries(
+  ENTRIES as Record<string, PanelEntry>,
+).flatMap(([id, entry]) => {
+  const load = MODULES[`./${id}/index.tsx`];
+  return load ? [{ ...entry, id: id as PanelId, component: lazy(load) }] : [];
+});
 
 const PANELS_BY_ID = new Map(PANELS.map((panel) => [panel.id, panel]));
 

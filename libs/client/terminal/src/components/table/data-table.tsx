@@ -1,5 +1,12 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useCallback, useEffect, useEffectEvent, useRef, useState, type KeyboardEvent } from "react";
+import {
+  type KeyboardEvent,
+  useCallback,
+  useEffect,
+  useEffectEvent,
+  useRef,
+  useState,
+} from "react";
 
 import { fittingColumns, targetIndex } from "./order.js";
 import { Row } from "./row.js";
@@ -21,24 +28,42 @@ const TALL_ROW_HEIGHT = 64;
  * the buttons of the row and arrow left back; Space selects. Headers sort, and the sort is remembered.
  */
 export function DataTable<T>(props: DataTableProps<T>) {
-  const { id, columns, rowKeys, getRow, onAction, onSelect, onRowKey, selectedKey = null, hasTallRows = false } = props;
+  const {
+    id,
+    columns,
+    rowKeys,
+    getRow,
+    onAction,
+    onSelect,
+    onRowKey,
+    selectedKey = null,
+    hasTallRows = false,
+  } = props;
   const scroller = useRef<HTMLDivElement>(null);
   const width = useWidth(scroller);
   const shown = fittingColumns(columns, width);
   const { keys, sort, toggleSort } = useSortedKeys(props, scroller);
   const [currentKey, setCurrentKey] = useState<string | null>(null);
-  const rowHeight = hasTallRows ? TALL_ROW_HEIGHT : ROW_HEIGHT[document.documentElement.dataset.density === "compact" ? "compact" : "comfortable"];
+  const rowHeight = hasTallRows
+    ? TALL_ROW_HEIGHT
+    : ROW_HEIGHT[
+        document.documentElement.dataset.density === "compact" ? "compact" : "comfortable"
+      ];
 
   const virtualizer = useVirtualizer({
     count: keys.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => rowHeight,
-    getItemKey: (index) => keys[index]!,
+    getItemKey: (index) => keys[index] ?? index,
     overscan: OVERSCAN,
   });
   const items = virtualizer.getVirtualItems();
   const isCurrentThere = currentKey !== null && keys.includes(currentKey);
-  const tabKey = isCurrentThere ? currentKey : (selectedKey !== null && keys.includes(selectedKey) ? selectedKey : keys[0]);
+  const tabKey = isCurrentThere
+    ? currentKey
+    : selectedKey !== null && keys.includes(selectedKey)
+      ? selectedKey
+      : keys[0];
 
   const lastIndex = items.at(-1)?.index ?? 0;
   const reachEnd = useEffectEvent(() => props.onEndReached?.());
@@ -47,37 +72,46 @@ export function DataTable<T>(props: DataTableProps<T>) {
   }, [lastIndex, keys.length]);
 
   /** Focus a row that may not be in the document yet. */
-  const focusRow = useCallback((index: number) => {
-    const key = virtualizer.options.getItemKey(index) as string;
-    setCurrentKey(key);
-    virtualizer.scrollToIndex(index);
-    const focus = (triesLeft: number) => {
-      const row = scroller.current?.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`);
-      if (row) row.focus({ preventScroll: true });
-      else if (triesLeft > 0) requestAnimationFrame(() => focus(triesLeft - 1));
-    };
-    requestAnimationFrame(() => focus(10));
-  }, [virtualizer]);
+  const focusRow = useCallback(
+    (index: number) => {
+      const key = virtualizer.options.getItemKey(index) as string;
+      setCurrentKey(key);
+      virtualizer.scrollToIndex(index);
+      const focus = (triesLeft: number) => {
+        const row = scroller.current?.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`);
+        if (row) row.focus({ preventScroll: true });
+        else if (triesLeft > 0) requestAnimationFrame(() => focus(triesLeft - 1));
+      };
+      requestAnimationFrame(() => focus(10));
+    },
+    [virtualizer],
+  );
+
+  /** Carry out a key on the row itself; false for a key without a meaning. */
+  function actOnRow(key: string, event: KeyboardEvent<HTMLElement>): boolean {
+    if (onRowKey?.(key, event)) return true;
+    if (event.key !== "Enter" && event.key !== " ") return false;
+    onSelect?.(key);
+    if (event.key === "Enter") onAction?.(key);
+    return true;
+  }
+
+  /** Go to another row, or to a button of the row; false for a key without a meaning. */
+  function moveBy(key: string, event: KeyboardEvent<HTMLElement>): boolean {
+    if (event.altKey || event.ctrlKey || event.metaKey) return false;
+    if (event.key === "ArrowRight") return moveInRow(event.currentTarget, 1);
+    if (event.key === "ArrowLeft") return moveInRow(event.currentTarget, -1);
+    const page = Math.max(1, Math.floor((scroller.current?.clientHeight ?? 0) / rowHeight) - 2);
+    const target = targetIndex(event.key, keys.indexOf(key), keys.length, page);
+    if (target !== null) focusRow(target);
+    return target !== null;
+  }
 
   const handleKey = useEventCallback((key: string, event: KeyboardEvent<HTMLElement>) => {
-    const row = event.currentTarget;
-    const isOnRow = event.target === row;
-    if (isOnRow && onRowKey?.(key, event)) return event.preventDefault();
-    const page = Math.max(1, Math.floor((scroller.current?.clientHeight ?? 0) / rowHeight) - 2);
-    const target = event.altKey || event.ctrlKey || event.metaKey ? null : targetIndex(event.key, keys.indexOf(key), keys.length, page);
-    if (target !== null && (isOnRow || event.target instanceof HTMLButtonElement)) {
-      event.preventDefault();
-      focusRow(target);
-    } else if (event.key === "ArrowRight" || event.key === "ArrowLeft") {
-      if (moveInRow(row, event.key === "ArrowRight" ? 1 : -1)) event.preventDefault();
-    } else if (isOnRow && event.key === "Enter") {
-      event.preventDefault();
-      onSelect?.(key);
-      onAction?.(key);
-    } else if (isOnRow && event.key === " ") {
-      event.preventDefault();
-      onSelect?.(key);
-    }
+    const isOnRow = event.target === event.currentTarget;
+    const isOnField = event.target instanceof HTMLInputElement && event.target.type === "text";
+    const isDone = (isOnRow && actOnRow(key, event)) || (!isOnField && moveBy(key, event));
+    if (isDone) event.preventDefault();
   });
   const press = useEventCallback((key: string) => onSelect?.(key));
   const doublePress = useEventCallback((key: string) => onAction?.(key));
@@ -94,12 +128,29 @@ export function DataTable<T>(props: DataTableProps<T>) {
         aria-colcount={shown.length}
         data-table={id}
         hidden={keys.length === 0}
-        style={{ "--columns": shown.map(({ minWidth, grow = 1 }) => grow === 0 ? `${minWidth}px` : `minmax(${minWidth}px, ${grow}fr)`).join(" ") } as React.CSSProperties}
+        style={
+          {
+            "--columns": shown
+              .map(({ minWidth, grow = 1 }) =>
+                grow === 0 ? `${minWidth}px` : `minmax(${minWidth}px, ${grow}fr)`,
+              )
+              .join(" "),
+          } as React.CSSProperties
+        }
       >
-        <TableHead columns={shown} sort={sort} onSort={toggleSort} onLeave={() => keys.length > 0 && focusRow(Math.max(0, keys.indexOf(tabKey ?? "")))} />
-        <tbody role="rowgroup" className="table-body" style={{ height: virtualizer.getTotalSize() }}>
+        <TableHead
+          columns={shown}
+          sort={sort}
+          onSort={toggleSort}
+          onLeave={() => keys.length > 0 && focusRow(Math.max(0, keys.indexOf(tabKey ?? "")))}
+        />
+        <tbody
+          role="rowgroup"
+          className="table-body"
+          style={{ height: virtualizer.getTotalSize() }}
+        >
           {items.map((item) => {
-            const key = keys[item.index]!;
+            const key = String(item.key);
             return (
               <Row
                 key={key}
@@ -135,7 +186,10 @@ function rowStyle(start: number, height: number | undefined): React.CSSPropertie
   let style = styles.get(name);
   if (!style) {
     if (styles.size > 20_000) styles.clear();
-    style = { transform: `translateY(${start}px)`, ...(height === undefined ? undefined : { height }) };
+    style = {
+      transform: `translateY(${start}px)`,
+      ...(height === undefined ? undefined : { height }),
+    };
     styles.set(name, style);
   }
   return style;
@@ -143,7 +197,10 @@ function rowStyle(start: number, height: number | undefined): React.CSSPropertie
 
 /** Move the focus among the row and its buttons. */
 function moveInRow(row: HTMLElement, step: 1 | -1): boolean {
-  const stops = [row, ...row.querySelectorAll<HTMLElement>("button:not(:disabled), a[href], input:not(:disabled)")];
+  const stops = [
+    row,
+    ...row.querySelectorAll<HTMLElement>("button:not(:disabled), a[href], input:not(:disabled)"),
+  ];
   const next = stops[stops.indexOf(document.activeElement as HTMLElement) + step];
   next?.focus();
   return next !== undefined;
@@ -152,15 +209,19 @@ function moveInRow(row: HTMLElement, step: 1 | -1): boolean {
 function useWidth(ref: React.RefObject<HTMLElement | null>): number {
   const [width, setWidth] = useState(Infinity);
   useEffect(() => {
-    const observer = new ResizeObserver(([entry]) => setWidth(entry!.contentRect.width));
-    observer.observe(ref.current!);
+    const observer = new ResizeObserver(([entry]) =>
+      setWidth(entry?.contentRect.width ?? Infinity),
+    );
+    if (ref.current) observer.observe(ref.current);
     return () => observer.disconnect();
   }, [ref]);
   return width;
 }
 
 /** A stable function that calls the newest `callback`. */
-function useEventCallback<A extends unknown[]>(callback: (...args: A) => unknown): (...args: A) => void {
+function useEventCallback<A extends unknown[]>(
+  callback: (...args: A) => unknown,
+): (...args: A) => void {
   const newest = useRef(callback);
   useEffect(() => {
     newest.current = callback;

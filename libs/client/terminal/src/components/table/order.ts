@@ -11,12 +11,12 @@ export function sortKeys<T>(
   columns: readonly Column<T>[],
   getRow: (key: string) => T | undefined,
 ): readonly string[] {
-  const valueOf = columns.find(({ id }) => id === sort?.column)?.sortValue;
-  if (sort === null || valueOf === undefined) return keys;
+  const sortValue = columns.find(({ id }) => id === sort?.column)?.sortValue;
+  if (sort === null || sortValue === undefined) return keys;
   const sign = sort.direction === "ascending" ? 1 : -1;
   const decorated = keys.map((key) => {
     const row = getRow(key);
-    return { key, value: row === undefined ? null : valueOf(row) };
+    return { key, value: row === undefined ? null : sortValue(row) };
   });
   decorated.sort((a, b) => compareValues(a.value, b.value, sign));
   return decorated.map(({ key }) => key);
@@ -36,7 +36,11 @@ function isMissing(value: SortValue): boolean {
 }
 
 /** The sort after a press on a header: the first direction, the other one, and then none. */
-export function nextSort(sort: Sort | null, column: string, first: SortDirection = "ascending"): Sort | null {
+export function nextSort(
+  sort: Sort | null,
+  column: string,
+  first: SortDirection = "ascending",
+): Sort | null {
   if (sort?.column !== column) return { column, direction: first };
   if (sort.direction !== first) return null;
   return { column, direction: first === "ascending" ? "descending" : "ascending" };
@@ -50,7 +54,10 @@ export function isSort(value: unknown): value is Sort | null {
 }
 
 /** The columns that fit into `width`; those with the highest priority number are left out first. */
-export function fittingColumns<T>(columns: readonly Column<T>[], width: number): readonly Column<T>[] {
+export function fittingColumns<T>(
+  columns: readonly Column<T>[],
+  width: number,
+): readonly Column<T>[] {
   let shown = columns;
   while (totalWidth(shown) > width) {
     const last = Math.max(...shown.map(({ priority = 0 }) => priority));
@@ -65,7 +72,12 @@ function totalWidth<T>(columns: readonly Column<T>[]): number {
 }
 
 /** The index of the row to go to, or null for a key that does not move. */
-export function targetIndex(key: string, index: number, count: number, page: number): number | null {
+export function targetIndex(
+  key: string,
+  index: number,
+  count: number,
+  page: number,
+): number | null {
   const last = count - 1;
   const targets: Record<string, number> = {
     ArrowDown: index + 1,

@@ -1,4 +1,11 @@
-import { createContext, memo, use, type ButtonHTMLAttributes, type CSSProperties, type KeyboardEvent } from "react";
+import {
+  type ButtonHTMLAttributes,
+  type CSSProperties,
+  createContext,
+  type KeyboardEvent,
+  memo,
+  use,
+} from "react";
 
 import type { Column, DataTableProps } from "./types.js";
 
@@ -7,7 +14,14 @@ const RowContext = createContext(false);
 
 /** A button in a row. The Tab key reaches it in the current row alone; arrow right goes to it from the row. */
 export function RowButton({ className = "", ...props }: ButtonHTMLAttributes<HTMLButtonElement>) {
-  return <button type="button" {...props} className={`row-button ${className}`} tabIndex={use(RowContext) ? 0 : -1} />;
+  return (
+    <button
+      type="button"
+      {...props}
+      className={`row-button ${className}`}
+      tabIndex={use(RowContext) ? 0 : -1}
+    />
+  );
 }
 
 export interface RowProps<T> {
@@ -29,7 +43,8 @@ export interface RowProps<T> {
 }
 
 function PlainRow<T>(props: RowProps<T>) {
-  const { rowKey, index, columns, useRow, isCurrent, isSelected, isSelectable, rowAttributes } = props;
+  const { rowKey, index, columns, useRow, isCurrent, isSelected, isSelectable, rowAttributes } =
+    props;
   const row = useRow(rowKey);
   return (
     <tr
@@ -50,10 +65,24 @@ function PlainRow<T>(props: RowProps<T>) {
     >
       <RowContext value={isCurrent}>
         {columns.map((column, position) => {
-          const shared = { className: "table-cell", "data-align": column.align, "data-column": column.id, "aria-colindex": position + 1 };
+          const shared = {
+            className: "table-cell",
+            "data-align": column.align,
+            "data-column": column.id,
+            "aria-colindex": position + 1,
+          };
           const content = row === undefined ? null : column.cell(row, rowKey);
-          if (column.isRowHeader) return <th key={column.id} role="rowheader" scope="row" {...shared}>{content}</th>;
-          return <td key={column.id} role="gridcell" {...shared}>{content}</td>;
+          if (column.isRowHeader)
+            return (
+              <th key={column.id} role="rowheader" scope="row" {...shared}>
+                {content}
+              </th>
+            );
+          return (
+            <td key={column.id} role="gridcell" {...shared}>
+              {content}
+            </td>
+          );
         })}
       </RowContext>
     </tr>

@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useState, type RefObject } from "react";
+import { type RefObject, useEffect, useMemo, useState } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
 import { isSort, nextSort, sortKeys } from "./order.js";
@@ -10,9 +10,14 @@ const RESORT_MS = 1_000;
  * The keys in the order of the remembered sort. Rows of live values move at most once a second, and not
  * while the pointer is over them or one of them has the focus.
  */
-export function useSortedKeys<T>(props: DataTableProps<T>, scroller: RefObject<HTMLElement | null>) {
+export function useSortedKeys<T>(
+  props: DataTableProps<T>,
+  scroller: RefObject<HTMLElement | null>,
+) {
   const { id, columns, rowKeys, getRow, defaultSort = null, isLive = false } = props;
-  const [sort, setSort] = useStoredState<Sort | null>(`table.${id}.sort`, defaultSort, { isValid: isSort });
+  const [sort, setSort] = useStoredState<Sort | null>(`table.${id}.sort`, defaultSort, {
+    isValid: isSort,
+  });
   const [round, setRound] = useState(0);
 
   useEffect(() => {
@@ -26,13 +31,25 @@ export function useSortedKeys<T>(props: DataTableProps<T>, scroller: RefObject<H
     return () => clearInterval(timer);
   }, [isLive, sort, scroller]);
 
-  const sorted = useMemo(() => sortKeys(rowKeys, sort, columns, getRow), [rowKeys, sort, columns, getRow, round]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a round sorts by the values of now.
+  const sorted = useMemo(
+    () => sortKeys(rowKeys, sort, columns, getRow),
+    [rowKeys, sort, columns, getRow, round],
+  );
   // The same array while the order is the same: nothing renders then.
   const [keys, setKeys] = useState(sorted);
-  const isSame = keys === sorted || (keys.length === sorted.length && keys.every((key, index) => key === sorted[index]));
+  const isSame =
+    keys === sorted ||
+    (keys.length === sorted.length && keys.every((key, index) => key === sorted[index]));
   if (!isSame) setKeys(sorted);
 
   const toggleSort = (column: Column<T>) =>
-    setSort((previous) => nextSort(previous, column.id, column.firstDirection) ?? (defaultSort?.column === column.id ? { column: column.id, direction: column.firstDirection ?? "ascending" } : defaultSort));
+    setSort(
+      (previous) =>
+        nextSort(previous, column.id, column.firstDirection) ??
+        (defaultSort?.column === column.id
+          ? { column: column.id, direction: column.firstDirection ?? "ascending" }
+          : defaultSort),
+    );
   return { keys: isSame ? keys : sorted, sort, toggleSort };
 }

@@ -91,7 +91,7 @@ function columnsOf(
     { id: "change", header: "Change", align: "end", minWidth: 78, priority: 6, cell: (quote) => <Change value={quote.change} />, sortValue: (quote) => quote.change, firstDirection: "descending" },
     { id: "volume", header: "Volume", align: "end", minWidth: 84, priority: 7, cell: (quote) => <Quantity value={quote.volume} />, sortValue: (quote) => quote.volume, firstDirection: "descending" },
     {
-      id: "actions", header: "", label: "Actions", align: "end", minWidth: isSignedIn ? 116 : 34, grow: 0, priority: 2,
+      id: "actions", header: "", label: "Actions", align: "end", minWidth: isSignedIn ? 156 : 46, grow: 0, priority: 2,
       cell: (_, symbol) => (
         <span className="row-actions">
           {isSignedIn && <RowButton className="buy" onClick={() => openTicket({ symbol, side: "buy" })} aria-label={`Buy ${symbol}`}>Buy</RowButton>}

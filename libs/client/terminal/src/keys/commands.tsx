@@ -1,0 +1,75 @@
+/**
+ * Commands of keys. The shell has one handler for the page; whoever can carry out a command registers
+ * it with `useKeyCommand`, and the one that registered last is asked first.
+ */
+
+import { createContext, use, useEffect, useRef, useState } from "react";
+
+import type { CommandId } from "./key-table.js";
+import { isTyping, matchKey, type Prefix } from "./match-key.js";
+
+/** Returns false if it has nothing to do; an earlier handler is then asked. */
+export type CommandHandler = () => false | undefined;
+
+export class CommandRegistry {
+  readonly #handlers = new Map<CommandId, CommandHandler[]>();
+
+  register(command: CommandId, handler: CommandHandler): () => void {
+    const handlers = this.#handlers.get(command) ?? [];
+    this.#handlers.set(command, handlers);
+    handlers.push(handler);
+    return () => {
+      const index = handlers.indexOf(handler);
+      if (index >= 0) handlers.splice(index, 1);
+    };
+  }
+
+  /** @returns whether somebody carried it out */
+  run(command: CommandId): boolean {
+    const handlers = this.#handlers.get(command) ?? [];
+    return [...handlers].reverse().some((handler) => handler() !== false);
+  }
+}
+
+export const CommandContext = createContext<CommandRegistry | null>(null);
+
+/** Carry out a command of the key table while the component is there. */
+export function useKeyCommand(command: CommandId, handler: CommandHandler): void {
+  const registry = use(CommandContext);
+  const newest = useRef(handler);
+  useEffect(() => {
+    newest.current = handler;
+  });
+  useEffect(() => registry?.register(command, () => newest.current()), [registry, command]);
+}
+
+/** Listen to the page's keys. None has a command while somebody types or a dialog is open. */
+export function useKeyboard(registry: CommandRegistry, areLettersOn: boolean): void {
+  useEffect(() => {
+    let prefix: Prefix | null = null;
+    const handle = (event: KeyboardEvent) => {
+      const isBlocked = event.defaultPrevented || event.isComposing || isTyping(event.target);
+      if (isBlocked || document.querySelector("dialog[open]") !== null) {
+        prefix = null;
+        return;
+      }
+      if (["Shift", "Control", "Alt", "Meta"].includes(event.key)) return;
+      const { key, ctrlKey, metaKey, altKey, repeat } = event;
+      const match = matchKey(
+        { key, ctrlKey, metaKey, altKey, isRepeat: repeat, at: Date.now() },
+        prefix,
+        areLettersOn,
+      );
+      prefix = match.prefix;
+      if (match.command !== null && registry.run(match.command)) event.preventDefault();
+    };
+    addEventListener("keydown", handle);
+    return () => removeEventListener("keydown", handle);
+  }, [registry, areLettersOn]);
+}
+
+/** One registry for the life of the page. */
+export function useCommandRegistry(): CommandRegistry {
+  const [registry] = useState(() => new CommandRegistry());
+  return registry;
+}
