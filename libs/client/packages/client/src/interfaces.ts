@@ -12,6 +12,7 @@ import type {
   AlertRule,
   Bar,
   BarInterval,
+  Configuration,
   ConnectionCounts,
   Decision,
   Item,
@@ -64,7 +65,12 @@ export interface BarSeries {
 
 export type SessionState =
   | { readonly name: "loading" }
-  | { readonly name: "signed-in"; readonly userId: string; readonly roles: readonly string[]; readonly expiresAt: string | null }
+  | {
+      readonly name: "signed-in";
+      readonly userId: string;
+      readonly roles: readonly string[];
+      readonly expiresAt: string | null;
+    }
   | { readonly name: "signed-out"; readonly reason: SignedOutReason }
   /** It is not known who is signed in; the client asks again at `retryAt` (epoch milliseconds). */
   | { readonly name: "unreachable"; readonly reason: string; readonly retryAt: number };
@@ -79,7 +85,12 @@ export type ConnectionStatus =
   | { readonly name: "live"; readonly isPolling: boolean }
   /** Nothing has arrived since `since` (epoch milliseconds) although it should have: no price is current. */
   | { readonly name: "stale"; readonly since: number }
-  | { readonly name: "reconnecting"; readonly retryAt: number; readonly reason: string; readonly tries: number }
+  | {
+      readonly name: "reconnecting";
+      readonly retryAt: number;
+      readonly reason: string;
+      readonly tries: number;
+    }
   | { readonly name: "signed-out"; readonly reason: string }
   /** For good, until the page is loaded anew: too many connections, or the server refuses. */
   | { readonly name: "refused"; readonly reason: string; readonly error: Error | null };
@@ -159,6 +170,8 @@ export interface TapewireClient {
   readonly decisions: PagedStore<Decision>;
   readonly alerts: PagedStore<Alert>;
   readonly alertRules: PagedStore<AlertRule>;
+  /** What selects the items of a dashboard. */
+  readonly configurations: PagedStore<Configuration>;
   readonly notifications: InboxStore;
   readonly items: PagedStore<Item>;
   readonly itemMetrics: Readable<ItemMetrics | null>;
@@ -171,7 +184,12 @@ export interface TapewireClient {
    * @throws ApiError  the server refused; `field`, `value`, `retryAfterMs`, `outcome`
    * @throws Unreachable  nobody knows whether it was carried out
    */
-  call<T = unknown>(method: string, path: string, body?: unknown, options?: CallOptions): Promise<T>;
+  call<T = unknown>(
+    method: string,
+    path: string,
+    body?: unknown,
+    options?: CallOptions,
+  ): Promise<T>;
   /** The development sign-in. */
   signIn(userId: string, roles?: readonly string[]): Promise<void>;
   signOut(): Promise<void>;

@@ -13,6 +13,7 @@ import {
   AGENTS,
   ALERT_RULES,
   ALERTS,
+  CONFIGURATIONS,
   CONNECTION_COUNTS,
   DECISIONS,
   ITEM_METRICS,
@@ -35,20 +36,24 @@ const FOLDS = {
   alerts: ALERTS,
   "alert-rules": ALERT_RULES,
   notifications: NOTIFICATIONS,
+  configurations: CONFIGURATIONS,
   items: ITEMS,
   "item-metrics": ITEM_METRICS,
   agents: AGENTS,
   connections: CONNECTION_COUNTS,
 } as const;
 
-/** The topics that show the same to everybody; the others need a session. */
+/** The topics that need no session. */
 const PUBLIC: ReadonlySet<string> = new Set([
   "prices",
   "bars",
   "items",
   "item-metrics",
   "connections",
+  "agents",
 ]);
+/** Of these, the topics that show more to some users. */
+const PARTLY_PRIVATE: ReadonlySet<string> = new Set(["connections", "agents"]);
 /** Topics whose events have no ids: a stream of these alone does not resume. */
 const WITHOUT_IDS: ReadonlySet<string> = new Set([
   "prices",
@@ -58,11 +63,15 @@ const WITHOUT_IDS: ReadonlySet<string> = new Set([
   "connections",
 ]);
 
-/** Events about the stream itself that change every view. */
+/**
+ * Events about the stream itself that change every view. `stream:live` is the hub's own: everything
+ * that the stream opens with was sent.
+ */
 const CONTROL: ReadonlySet<string> = new Set([
   "connected",
   "stream:updated",
   "stream:reset",
+  "stream:live",
   "checkpoint",
 ]);
 
@@ -87,6 +96,11 @@ export function viewName(topic: string): string {
 /** Whether a topic needs a session. */
 export function isPrivate(topic: string): boolean {
   return !PUBLIC.has(kindOf(topic));
+}
+
+/** Whether what a topic shows depends on who is signed in, so that nobody else may see it. */
+export function dependsOnUser(topic: string): boolean {
+  return isPrivate(topic) || PARTLY_PRIVATE.has(topic);
 }
 
 /** Whether a topic has events with ids, from which it resumes. */
@@ -183,6 +197,7 @@ class ViewDraft {
       return;
     }
     if (type === "connected" && this.#phase === "new") this.#phase = "opening";
+    if (type === "stream:live" && this.#phase === "opening") this.#phase = "complete";
     if (type === "stream:updated") this.#takeContent(event.data as ShownTopics);
     if (isOwn(this.#fold, event)) {
       this.#batch.push(event);

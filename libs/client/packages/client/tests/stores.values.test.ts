@@ -3,9 +3,9 @@
 import { describe, expect, test, vi } from "vitest";
 import { RELEASE_AFTER_MS } from "../src/stores/demand.js";
 import type { Stores } from "../src/stores/index.js";
-import { CONNECTED, event, position, quote, TIME, tick } from "./events.js";
+import { CONNECTED, event, order, position, quote, TIME, tick } from "./events.js";
 import { counter, listen } from "./fake-source.js";
-import { installStores } from "./store-fixture.js";
+import { installStores, snapshot } from "./store-fixture.js";
 
 const fixture = installStores();
 
@@ -189,6 +189,34 @@ describe("values", () => {
     expect([a.count, b.count]).toEqual([2, 1]);
     expect(fixture.stores.positions.get("B")).toBe(kept);
     for (const stop of stops) stop();
+  });
+
+  test("held positions come first, closed ones last; open orders are those that can be executed", () => {
+    const { positions, openOrderIds } = fixture.stores;
+    const stop = listen(positions.keys, openOrderIds);
+    const update = (sequence: number, ...changed: unknown[]) =>
+      event("position:update", { positions: changed, totalValue: 1, timestamp: TIME }, sequence);
+    fixture.source.send(CONNECTED, snapshot(1, order("a"), order("b", { status: "filled" })));
+    fixture.source.send(update(2, position("B"), position("C"), position("A", { quantity: 0 })));
+    expect([positions.keys.get(), openOrderIds.get()]).toEqual([["B", "C", "A"], ["a"]]);
+    const kept = [positions.keys.get(), openOrderIds.get()];
+    fixture.source.send(
+      event("order:update", order("a", { filledQty: 1 }), 3),
+      update(4, position("B", { quantity: 2 })),
+    );
+    expect([positions.keys.get(), openOrderIds.get()].map((one, n) => one === kept[n])).toEqual([
+      true,
+      true,
+    ]);
+    fixture.source.send(
+      event("order:update", order("c"), 5),
+      update(6, position("B", { quantity: 0 })),
+    );
+    expect([positions.keys.get(), openOrderIds.get()]).toEqual([
+      ["C", "A", "B"],
+      ["c", "a"],
+    ]);
+    stop();
   });
 
   test("a series of bars is one store, and changes with its own interval only", () => {

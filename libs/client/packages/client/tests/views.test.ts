@@ -6,6 +6,7 @@ import {
   advanceTo,
   applyEvents,
   concerns,
+  dependsOnUser,
   emptyView,
   isLossless,
   isPrivate,
@@ -117,6 +118,18 @@ describe("phases", () => {
       [event("checkpoint", {}, 4)],
       "new",
     ],
+    [
+      "the hub says when a stream has opened",
+      "agents",
+      [event("connected", {}), event("stream:live", null)],
+      "complete",
+    ],
+    [
+      "which is not said of a topic that is being added",
+      "agents",
+      [event("stream:live", null)],
+      "new",
+    ],
     ["stream:updated ends an addition", "alerts", [alert, updated("alerts")], "complete"],
     ["stream:updated of other topics does not", "alerts", [alert, updated("orders")], "new"],
     ["prices:SPY is part of the prices", "prices", [updated("prices:SPY")], "complete"],
@@ -136,7 +149,7 @@ describe("names", () => {
     ["bars:SPY:1m", "bars:SPY:1m", false, false],
     ["orders", "orders", true, true],
     ["account", "account", true, false],
-    ["agents", "agents", true, true],
+    ["agents", "agents", false, true],
     ["items", "items", false, true],
     ["alert-rules", "alert-rules", true, true],
   ])("%s", (topic, name, needsSession, hasIds) => {
@@ -153,6 +166,16 @@ describe("names", () => {
       expect(() => emptyView(name)).toThrow(UnknownTopic);
     },
   );
+
+  test.each([
+    ["orders", true],
+    ["agents", true],
+    ["connections", true],
+    ["prices", false],
+    ["items", false],
+  ])("whether %s depends on the user: %s", (topic, expected) => {
+    expect(dependsOnUser(topic)).toBe(expected);
+  });
 
   test("a view is concerned by its own events and by those about the stream", () => {
     const names = ["order:fill", "price:update", "stream:reset", "checkpoint"].filter((type) =>

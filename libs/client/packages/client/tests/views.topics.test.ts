@@ -156,6 +156,14 @@ describe("lists", () => {
     ).toEqual([]);
   });
 
+  test("configurations: the last one that was set up counts", () => {
+    const update = (change: string, sequence: number, name: string): StreamEvent =>
+      event("configuration:update", { id: "c", name, change }, sequence);
+    const view = viewOf("configurations", update("created", 1, "a"), update("changed", 2, "b"));
+    expect(values(view.state)).toEqual([{ id: "c", name: "b" }]);
+    expect(values(apply("configurations", view, update("deleted", 3, "b")).state)).toEqual([]);
+  });
+
   test("agents: what everybody may see has no detail", () => {
     const view = viewOf(
       "agents",

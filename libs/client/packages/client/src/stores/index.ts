@@ -6,17 +6,21 @@ import type {
   AlertList,
   AlertRule,
   BarInterval,
+  Configuration,
+  ConfigurationList,
   Decision,
   Item,
   ItemList,
   Order,
   OrderList,
+  Position,
   RuleList,
   Trade,
   TradeList,
 } from "../generated/types.js";
 import type { BarSeries, Readable, TapewireClient } from "../interfaces.js";
-import { correctTrade, type OrdersState } from "../views/orders.js";
+import type { TopicSource } from "../source.js";
+import { correctTrade, isClosed, type OrdersState } from "../views/orders.js";
 import type { PositionsState } from "../views/positions.js";
 import type { BarsState } from "../views/prices.js";
 import type { Rows } from "../views/rows.js";
@@ -25,6 +29,7 @@ import type { StoreContext } from "./context.js";
 import { Inbox } from "./inbox.js";
 import { ListStore } from "./list.js";
 import { Quotes } from "./quotes.js";
+import { isSameList } from "./readable.js";
 import { Strategies } from "./strategies.js";
 import { RowsStore, viewValue } from "./values.js";
 
@@ -35,6 +40,7 @@ export type Stores = Pick<
   | "prices"
   | "bars"
   | "orders"
+  | "openOrderIds"
   | "trades"
   | "positions"
   | "account"
@@ -42,6 +48,7 @@ export type Stores = Pick<
   | "decisions"
   | "alerts"
   | "alertRules"
+  | "configurations"
   | "notifications"
   | "items"
   | "itemMetrics"
@@ -64,6 +71,27 @@ function ordersStore(context: StoreContext): ListStore<OrdersState, Order> {
       read: ({ orders, asOf, next }: OrderList) => ({ rows: orders, asOf, next }),
     },
   });
+}
+
+/** Those that may still be executed. The snapshot of the stream has all of them, the pages may not. */
+function openOrdersOf(source: TopicSource): Readable<readonly string[]> & { release(): void } {
+  let known: readonly string[] = [];
+  return viewValue(source, "orders", ({ orders }: OrdersState) => {
+    const open = [...orders.byKey].filter(([, row]) => !isClosed(row.value)).map(([key]) => key);
+    open.reverse();
+    if (!isSameList(open, known)) known = open;
+    return known;
+  });
+}
+
+/** What is held first, and then what was closed. */
+function positionsStore(source: TopicSource): RowsStore<PositionsState, Position> {
+  return new RowsStore(
+    source,
+    "positions",
+    (state: PositionsState) => state.positions,
+    (position) => position.quantity === 0,
+  );
 }
 
 /** Executions, one row a trade: a correction changes its row. */
@@ -92,8 +120,9 @@ export function createStores(context: StoreContext): Stores {
   const stores = {
     prices: new Quotes(source, context.now),
     orders: ordersStore(context),
+    openOrderIds: openOrdersOf(source),
     trades: tradesStore(context),
-    positions: new RowsStore(source, "positions", (state: PositionsState) => state.positions),
+    positions: positionsStore(source),
     account: viewValue<Account | null, Account | null>(source, "account", same),
     strategies: new Strategies(context),
     decisions: new ListStore<Rows<Decision>, Decision>(context, {
@@ -118,6 +147,20 @@ export function createStores(context: StoreContext): Stores {
       pages: {
         path: "/api/alerts/rules",
         read: ({ rules, asOf, next }: RuleList) => ({ rows: rules, asOf, next }),
+      },
+    }),
+    configurations: new ListStore<Rows<Configuration>, Configuration>(context, {
+      topic: "configurations",
+      select: same,
+      keyOf: (one) => one.id,
+      oldestFirst: true,
+      pages: {
+        path: "/api/v2/configurations",
+        read: ({ configurations, as_of, next }: ConfigurationList) => ({
+          rows: configurations,
+          asOf: as_of,
+          next,
+        }),
       },
     }),
     notifications: new Inbox(context),

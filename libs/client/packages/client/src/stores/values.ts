@@ -35,21 +35,29 @@ export function viewValue<S, T>(
   };
 }
 
-/** Rows of a view by key, in their order or sorted by key. */
+/** Rows of a view by key, sorted by key. */
 export class RowsStore<S, V> implements KeyedReadable<V> {
   readonly #demand: Demand<S>;
   readonly #select: (state: S) => Rows<V>;
+  readonly #isLast: (value: V) => boolean;
   readonly #listeners: KeyedListeners;
   readonly #keys: Value<readonly string[]>;
   #rows: Rows<V>;
   readonly keys: Readable<readonly string[]>;
 
-  constructor(source: TopicSource, topic: string, select: (state: S) => Rows<V>) {
+  /** @param isLast  which rows are after the others */
+  constructor(
+    source: TopicSource,
+    topic: string,
+    select: (state: S) => Rows<V>,
+    isLast: (value: V) => boolean = () => false,
+  ) {
     this.#select = select;
+    this.#isLast = isLast;
     this.#demand = new Demand<S>(source, topic, ({ view }) => this.#take(select(view.state)));
     this.#listeners = new KeyedListeners(this.#demand.use);
     this.#rows = select(this.#demand.view.state);
-    this.#keys = new Value(sortedKeys(this.#rows), this.#demand.use);
+    this.#keys = new Value<readonly string[]>(this.#sortedKeys(this.#rows), this.#demand.use);
     this.keys = { get: this.#getKeys, subscribe: this.#keys.subscribe };
   }
 
@@ -79,7 +87,7 @@ export class RowsStore<S, V> implements KeyedReadable<V> {
     const before = this.#rows;
     if (rows === before) return;
     this.#rows = rows;
-    const keys = sortedKeys(rows);
+    const keys = this.#sortedKeys(rows);
     const isMoved = !isSameList(keys, this.#keys.get()) && this.#keys.replace(keys);
     for (const key of this.#listeners.keys()) {
       if (!Object.is(before.byKey.get(key)?.value, rows.byKey.get(key)?.value))
@@ -87,8 +95,10 @@ export class RowsStore<S, V> implements KeyedReadable<V> {
     }
     if (isMoved) this.#keys.notify();
   }
-}
 
-function sortedKeys(rows: Rows<unknown>): string[] {
-  return [...rows.byKey.keys()].sort();
+  #sortedKeys(rows: Rows<V>): string[] {
+    const keys = [...rows.byKey.keys()].sort();
+    const isLast = (key: string): boolean => this.#isLast(rows.byKey.get(key)?.value as V);
+    return [...keys.filter((key) => !isLast(key)), ...keys.filter(isLast)];
+  }
 }

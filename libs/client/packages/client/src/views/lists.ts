@@ -4,6 +4,9 @@ import type {
   AgentStatus,
   Alert,
   AlertRule,
+  AlertRuleUpdate,
+  Configuration,
+  ConfigurationUpdate,
   ConnectionCounts,
   Decision,
   Item,
@@ -43,24 +46,41 @@ export const ALERTS = recentFold<Alert>("alert:new", (one) => one.alertId);
 /** The last change of each strategy. */
 export const STRATEGIES = recentFold<StrategyUpdate>("strategy:update", (one) => one.strategyId);
 
-/** An alert rule, and what happened to it. */
-export type ChangedRule = AlertRule & { readonly change: string };
+/** What a user has set up: each event has all of it after a change. */
+function settingsFold<V extends object>(
+  type: string,
+  toValue: (data: V & { readonly change: string }) => V,
+  keyOf: (value: V) => string,
+): Fold<Rows<V>> {
+  return {
+    types: [type],
+    empty: noRows(),
+    isSnapshot: () => false,
+    apply(state, events) {
+      const draft = new RowsDraft(state);
+      for (const event of events) {
+        const data = event.data as V & { readonly change: string };
+        const [value, at] = [toValue(data), event.id ?? ""];
+        if (data.change === "deleted") draft.remove(keyOf(value), at);
+        else draft.put(keyOf(value), value, at, data.change === "created" ? at : "");
+      }
+      draft.trim(MAX_RECENT);
+      return draft.finish();
+    },
+  };
+}
 
-export const ALERT_RULES: Fold<Rows<AlertRule>> = {
-  types: ["rule:update"],
-  empty: noRows(),
-  isSnapshot: () => false,
-  apply(state, events) {
-    const draft = new RowsDraft(state);
-    for (const { data, id } of events) {
-      const { change, alertId: _, ...rule } = data as ChangedRule & { alertId?: string };
-      if (change === "deleted") draft.remove(rule.ruleId, id ?? "");
-      else draft.put(rule.ruleId, rule, id ?? "", change === "created" ? (id ?? "") : "");
-    }
-    draft.trim(MAX_RECENT);
-    return draft.finish();
-  },
-};
+export const ALERT_RULES = settingsFold<AlertRule>(
+  "rule:update",
+  ({ change: _, alertId: __, ...rule }: AlertRuleUpdate) => rule,
+  (rule) => rule.ruleId,
+);
+
+export const CONFIGURATIONS = settingsFold<Configuration>(
+  "configuration:update",
+  ({ change: _, ...configuration }: ConfigurationUpdate) => configuration,
+  (configuration) => configuration.id,
+);
 
 export interface NotificationsState {
   readonly notifications: Rows<Notification>;

@@ -5,6 +5,7 @@ import type {
   AgentStatus,
   Alert,
   AlertRule,
+  Configuration,
   ConnectionCounts,
   Decision,
   Item,
@@ -26,6 +27,7 @@ export interface StateByView {
   readonly strategies: Rows<StrategyUpdate>;
   readonly alerts: Rows<Alert>;
   readonly "alert-rules": Rows<AlertRule>;
+  readonly configurations: Rows<Configuration>;
   readonly notifications: NotificationsState;
   readonly items: Rows<Item>;
   readonly "item-metrics": ItemMetrics | null;
