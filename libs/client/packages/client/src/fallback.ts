@@ -20,7 +20,7 @@ import { POLL_INTERVAL_MS, type PollResult, Poller } from "./poller.js";
 import type { ApiError } from "./rest.js";
 import { type Connection, connect } from "./tapewire.js";
 import { NamedTimers } from "./timers.js";
-import type { Clock, State as ConnectionState, StreamEvent } from "./types.js";
+import type { Clock, State as ConnectionState, RequestOptions, StreamEvent } from "./types.js";
 
 export type { PollResult } from "./poller.js";
 
@@ -60,7 +60,7 @@ export type State =
   | { readonly name: "signed-out"; readonly reason: string }
   | { readonly name: "closed"; readonly reason: string; readonly error: ApiError | null };
 
-export interface FollowOptions {
+export interface FollowOptions extends RequestOptions {
   /**
    * The events after the id `since`, or the newest for ""; an ApiError that is not transient closes
    * the connection.
@@ -70,9 +70,6 @@ export interface FollowOptions {
   readonly onState: (state: State) => void;
   /** Resume after this id. */
   readonly lastEventId?: string | undefined;
-  /** As for `connect`. */
-  readonly user?: string | undefined;
-  readonly fetch?: typeof globalThis.fetch | undefined;
   readonly clock?: Clock | undefined;
   /** In [0, 1). */
   readonly random?: (() => number) | undefined;
@@ -95,6 +92,7 @@ export class Following {
   #hasReceivedEvent = false;
   #failureCount = 0;
   #isClosed = false;
+  readonly #onAbort = (): void => this.close();
   readonly #poller: Poller;
   /** Why the stream failed; "" while it is live. */
   #failureReason = "";
@@ -121,6 +119,8 @@ export class Following {
       random: this.#random,
     });
     this.#open();
+    options.signal?.addEventListener("abort", this.#onAbort);
+    if (options.signal?.aborted) this.close();
   }
 
   /** The id up to which all events were delivered; "" for none yet. */
@@ -142,13 +142,16 @@ export class Following {
 
   #open(): void {
     this.#timers.cancel("reopen");
-    const { user, fetch, clock } = this.#options;
+    const { user, headers, credentials, token, fetch, clock } = this.#options;
     const connection: Connection = connect(this.#url, {
       onEvent: (event) => this.#onStreamEvent(event),
       onState: (state) => connection === this.#connection && this.#onConnectionState(state),
       lastEventId: this.#position,
       random: () => this.#random() * JITTER_SCALE,
       user,
+      headers,
+      credentials,
+      token,
       fetch,
       clock,
     });
@@ -252,6 +255,7 @@ export class Following {
   #finish(last?: State): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#options.signal?.removeEventListener("abort", this.#onAbort);
     this.#position = this.lastEventId;
     this.#poller.stop();
     this.#timers.cancel("stall", "reopen");

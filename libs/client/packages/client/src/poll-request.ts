@@ -17,7 +17,8 @@ export const POLL_WAIT_SECONDS = 8;
 export const POLL_TIMEOUT_MS = 7_000;
 
 export interface PollRequestOptions {
-  readonly request: (waitSeconds: number, signal: AbortSignal) => Promise<Response>;
+  /** Calls `onSend` before it sends the request, for which it may have to wait for a token. */
+  readonly request: (waitSeconds: number, signal: AbortSignal, onSend: () => void) => Promise<Response>;
   readonly clock: Clock;
   readonly onEvent: (event: StreamEvent) => void;
   /** All events up to this id were delivered. */
@@ -70,10 +71,10 @@ export class PollRequest {
     const { clock, request } = this.#options;
     const { signal } = this.#abortController;
     const timeout = new InactivityTimeout(clock, () => this.abort());
-    timeout.extend(waitSeconds * 1000 + POLL_TIMEOUT_MS);
+    const onSend = (): void => timeout.extend(waitSeconds * 1000 + POLL_TIMEOUT_MS);
     try {
       signal.throwIfAborted();
-      const response = await request(waitSeconds, signal);
+      const response = await request(waitSeconds, signal, onSend);
       const outcome = await outcomeOfResponse(response, "application/json");
       if (outcome) return { outcome, retryMs: 0 };
       const { events, lastEventId, retry } = (await response.json()) as PollAnswer;

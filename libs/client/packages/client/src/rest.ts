@@ -6,6 +6,8 @@
  */
 
 import { retryAfterMs } from "./delay.js";
+import { bearerTokenOf, sendWithToken, TokenUnavailable, tokenHeader } from "./token.js";
+import type { RequestOptions } from "./types.js";
 
 /** A call without a response after this, in milliseconds, is `Unreachable`. */
 export const CALL_TIMEOUT_MS = 10_000;
@@ -29,14 +31,10 @@ export interface ErrorBody {
 
 export type Method = "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
 
-export interface CallSettings {
-  readonly fetch?: typeof globalThis.fetch | undefined;
+export interface CallSettings extends RequestOptions {
   readonly timeoutMs?: number | undefined;
-  /** The user whom the call is meant for; if another one is signed in, it fails (`isAccountChanged`). */
-  readonly user?: string | undefined;
-  readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** "same-origin" by default. */
-  readonly credentials?: RequestCredentials | undefined;
+  /** The same call with the same key is carried out at most once. */
+  readonly idempotencyKey?: string | undefined;
 }
 
 /**
@@ -125,12 +123,14 @@ export async function errorFrom(response: Response): Promise<ApiError> {
 }
 
 /**
- * Make a call, with the session cookie.
+ * Make a call, with the session cookie or a token.
  *
  * @param body  sent as JSON; numbers are exact up to 15 significant digits
  * @returns the decoded body; undefined when there is none (204)
  * @throws {ApiError}
  * @throws {Unreachable}
+ * @throws {TokenUnavailable}
+ * @throws {DOMException} "AbortError": `signal` was aborted; it may have been carried out
  */
 export async function call<T = unknown>(
   method: Method,
@@ -138,32 +138,41 @@ export async function call<T = unknown>(
   body?: unknown,
   options: CallSettings = {},
 ): Promise<T> {
-  const send = options.fetch ?? globalThis.fetch;
+  const { fetch = globalThis.fetch, signal } = options;
   const headers: Record<string, string> = {
     Accept: "application/json",
+    ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+    ...(options.idempotencyKey === undefined ? {} : { "Idempotency-Key": options.idempotencyKey }),
     ...userHeader(options.user),
     ...options.headers,
   };
-  const request: RequestInit = {
-    method,
-    headers,
-    credentials: options.credentials ?? "same-origin",
-    cache: "no-store",
-    signal: AbortSignal.timeout(options.timeoutMs ?? CALL_TIMEOUT_MS),
+  const content = body === undefined ? {} : { body: JSON.stringify(body) };
+  const send = (authorization: Record<string, string>): Promise<Response> => {
+    const timeout = AbortSignal.timeout(options.timeoutMs ?? CALL_TIMEOUT_MS);
+    return fetch(url, {
+      method,
+      headers: { ...headers, ...authorization },
+      ...content,
+      credentials: options.credentials ?? "same-origin",
+      cache: "no-store",
+      signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
+    });
   };
-  if (body !== undefined) {
-    headers["Content-Type"] = "application/json";
-    request.body = JSON.stringify(body);
-  }
+  const token = bearerTokenOf(options.token);
   let response: Response;
-  let text: string | undefined;
+  let text = "";
   try {
-    response = await send(url, request);
+    signal?.throwIfAborted();
+    response = await (token === null ? send({}) : sendWithToken(token, signal, (value) => send(tokenHeader(value))));
     if (response.ok) text = await response.text();
   } catch (cause) {
-    throw new Unreachable(url, cause);
+    if (signal?.aborted) throw abortError();
+    throw cause instanceof TokenUnavailable ? cause : new Unreachable(url, cause);
   }
-  if (text === undefined) throw await errorFrom(response);
+  if (!response.ok) {
+    const error = await errorFrom(response);
+    throw signal?.aborted ? abortError() : error;
+  }
   if (text === "") return undefined as T;
   try {
     return JSON.parse(text) as T;
@@ -171,4 +180,9 @@ export async function call<T = unknown>(
     const message = `${url} answered with something that is not JSON`;
     throw new ApiError({ error: "Bad answer", message, statusCode: response.status }, null);
   }
+}
+
+/** Whatever the reason of the signal is, callers find aborted calls by one name. */
+function abortError(): DOMException {
+  return new DOMException("The call was aborted.", "AbortError");
 }

@@ -53,10 +53,11 @@ export function resumeUrl(url: string, position: string): string {
 export function requestStream(
   url: string,
   options: RequestOptions,
+  token: Readonly<Record<string, string>>,
   position: string,
   signal: AbortSignal,
 ): Promise<Response> {
-  return request(withParameter(url, "handover=1"), "text/event-stream", options, position, signal);
+  return request(withParameter(url, "handover=1"), "text/event-stream", options, token, position, signal);
 }
 
 /** Request what is new on the stream at `url`, as one document; wait for it for up to `waitSeconds`. */
@@ -64,21 +65,23 @@ export function requestPoll(
   url: string,
   waitSeconds: number,
   options: RequestOptions,
+  token: Readonly<Record<string, string>>,
   position: string,
   signal: AbortSignal,
 ): Promise<Response> {
   const pollUrl = withParameter(url, `wait=${waitSeconds}`);
-  return request(pollUrl, "application/json", options, position, signal);
+  return request(pollUrl, "application/json", options, token, position, signal);
 }
 
 function request(
   url: string,
   type: ContentType,
   options: RequestOptions,
+  token: Readonly<Record<string, string>>,
   position: string,
   signal: AbortSignal,
 ): Promise<Response> {
-  const headers: Record<string, string> = { Accept: type, ...userHeader(options.user), ...options.headers };
+  const headers: Record<string, string> = { Accept: type, ...userHeader(options.user), ...options.headers, ...token };
   if (position !== "") {
     headers["Last-Event-ID"] = position;
     url = resumeUrl(url, position);
@@ -88,7 +91,8 @@ function request(
 }
 
 export interface StreamRequestOptions {
-  readonly request: (signal: AbortSignal) => Promise<Response>;
+  /** Calls `onSend` before it sends the request, for which it may have to wait for a token. */
+  readonly request: (signal: AbortSignal, onSend: () => void) => Promise<Response>;
   readonly clock: Clock;
   readonly keepaliveMs: () => number;
   readonly onBlock: (block: Block) => void;
@@ -139,9 +143,9 @@ export class StreamRequest {
 
   async #run(): Promise<RequestOutcome> {
     const timeout = new InactivityTimeout(this.#options.clock, () => this.#abortController.abort());
-    timeout.extend(BUFFERING_TIMEOUT_MS);
+    const onSend = (): void => timeout.extend(BUFFERING_TIMEOUT_MS);
     try {
-      const response = await this.#options.request(this.#abortController.signal);
+      const response = await this.#options.request(this.#abortController.signal, onSend);
       const outcome = await outcomeOfResponse(response, "text/event-stream");
       if (outcome) return outcome;
       await this.#read(response.body as ReadableStream<Uint8Array>, timeout);

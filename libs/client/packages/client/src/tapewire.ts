@@ -9,8 +9,8 @@
  * EventSource gives up for good on every status but 200. This client stops on 401, honours
  * `Retry-After` on 429 and 503, reconnects with growing delays after failures and with the server's
  * `retry:` after a clean end, detects a silent connection, and always resumes by event id. It opens
- * the next connection before a stopping server closes this one, and polls while a proxy holds the
- * stream back. Start reading at `#run`, the loop.
+ * the next connection before a stopping server closes this one or its token expires, and polls while
+ * a proxy holds the stream back. Start reading at `#run`, the loop.
  */
 
 import { callSafely, memberOf, parseJsonOrText } from "./callbacks.js";
@@ -26,13 +26,16 @@ import { QuoteOrderFilter } from "./quote-ordering.js";
 import type { RequestOutcome } from "./response-outcome.js";
 import { call } from "./rest.js";
 import { requestPoll, requestStream, StreamRequest } from "./stream-request.js";
+import { bearerTokenOf } from "./token.js";
+import { TokenRenewal } from "./token-renewal.js";
 import type { Clock, ConnectOptions, FinalState, State, StreamContent, StreamEvent } from "./types.js";
 
-export { ApiError, call, Unreachable } from "./rest.js";
+export { ApiError, type CallSettings, call, type Method, Unreachable } from "./rest.js";
 export { BUFFERING_TIMEOUT_MS, SILENT_KEEPALIVES } from "./stream-request.js";
+export { type Token, TokenUnavailable } from "./token.js";
 export type { ConnectOptions, FinalState, State, StreamContent, StreamEvent } from "./types.js";
 
-/** The keepalive interval of a server whose `connected` event has no `keepaliveMs`. */
+/** The keepalive interval until the `connected` event says another one. */
 export const KEEPALIVE_MS = 30_000;
 /** The event by which a stopping server announces that it will close the connection. */
 const DRAINING = "stream:draining";
@@ -64,7 +67,11 @@ export class Connection {
   #handover: Handover | null = null;
   /** Before the next try. */
   readonly #pause: Pause;
+  readonly #renewal: TokenRenewal;
+  /** Whether the next connection has another token, for which it counts beside the current one. */
+  #isRenewing = false;
   readonly #onOnline = (): void => this.retryNow();
+  readonly #onAbort = (): void => this.close();
 
   constructor(url: string, options: ConnectOptions) {
     this.#url = url;
@@ -72,9 +79,12 @@ export class Connection {
     this.#clock = options.clock ?? globalThis;
     this.#pause = new Pause(this.#clock);
     this.#priceSilence = new PriceSilence(this.#clock, () => this.#refreshLive());
+    this.#renewal = new TokenRenewal(bearerTokenOf(options.token), this.#clock, () => this.#onTokenRenewed());
     this.#position = options.lastEventId ?? "";
     this.#keepaliveMs = options.keepaliveMs ?? KEEPALIVE_MS;
     globalThis.addEventListener?.("online", this.#onOnline);
+    options.signal?.addEventListener("abort", this.#onAbort);
+    if (options.signal?.aborted) this.close();
     // Deferred: the caller must have the connection before the first callback.
     queueMicrotask(() => void this.#run());
   }
@@ -122,6 +132,7 @@ export class Connection {
       else if (this.#finalState === null) await this.#waitBeforeRetry(outcome);
     }
     globalThis.removeEventListener?.("online", this.#onOnline);
+    this.#options.signal?.removeEventListener("abort", this.#onAbort);
     this.#setState(this.#finalState);
   }
 
@@ -140,7 +151,10 @@ export class Connection {
   /** @param onReady  for a request that replaces `#request` */
   #openRequest(onReady: (() => void) | null): StreamRequest {
     return new StreamRequest({
-      request: (signal) => requestStream(this.#url, this.#options, this.#position, signal),
+      request: (signal, onSend) =>
+        this.#renewal.send(signal, onSend, (token) =>
+          requestStream(this.#url, this.#options, token, this.#position, signal),
+        ),
       clock: this.#clock,
       keepaliveMs: () => this.#keepaliveMs,
       onBytes: () => this.#priceSilence.onBytes(),
@@ -157,8 +171,10 @@ export class Connection {
   #startPolling(): PollRequest {
     this.#startHandover(true);
     return new PollRequest({
-      request: (waitSeconds, signal) =>
-        requestPoll(this.#url, waitSeconds, this.#options, this.#position, signal),
+      request: (waitSeconds, signal, onSend) =>
+        this.#renewal.send(signal, onSend, (token) =>
+          requestPoll(this.#url, waitSeconds, this.#options, token, this.#position, signal),
+        ),
       clock: this.#clock,
       onEvent: (event) => this.#onEvent(event),
       onId: (id) => this.#advancePosition(id),
@@ -167,7 +183,7 @@ export class Connection {
     });
   }
 
-  /** @param isPolling  `#request` polls; otherwise the server will close it soon */
+  /** @param isPolling  `#request` polls; otherwise it will not last */
   #startHandover(isPolling: boolean): void {
     this.#handover ??= new Handover({
       open: () => this.#openRequest(() => this.#switchToNext()),
@@ -186,6 +202,7 @@ export class Connection {
   #switchToNext(): boolean {
     const next = this.#handover?.takeNext() ?? null;
     this.#handover = null;
+    this.#isRenewing = false;
     if (next === null) return false;
     this.#request?.abort();
     this.#request = next;
@@ -200,10 +217,12 @@ export class Connection {
     if (this.#finalState !== null) return;
     this.#failures = 0;
     this.#priceSilence.onEvent(type, data);
-    if (type === DRAINING) {
+    if (type === DRAINING || (FINAL_EVENTS.get(type) === "sign-in" && this.#renewal.onExpired())) {
       this.#startHandover(false);
       return;
     }
+    // The server has closed the oldest connection of the user: this one, for its own successor.
+    if (type === "connection:limit" && this.#isRenewing) return;
     const reset = type === "stream:reset";
     if (id && !reset && !isNews(id, this.#position)) return;
     if (type !== "checkpoint") this.#deliverEvent(type, data, id);
@@ -262,8 +281,15 @@ export class Connection {
   /** @param state  ignored after the first call */
   #finish(state: FinalState): void {
     this.#finalState ??= state;
+    this.#renewal.stop();
     this.#handover?.cancel();
     this.#request?.abort();
+  }
+
+  #onTokenRenewed(): void {
+    if (this.#state.name !== "live" || this.#state.isPolling) return;
+    this.#isRenewing = true;
+    this.#startHandover(false);
   }
 
   #refreshLive(): void {

@@ -1,6 +1,7 @@
 /** Types of the connection's interface. This module has no code. */
 
 import type { ApiError } from "./rest.js";
+import type { Token } from "./token.js";
 
 /** Time, replaceable in tests. `globalThis` is one. */
 export interface Clock {
@@ -35,14 +36,21 @@ export type State =
 
 export type FinalState = Extract<State, { name: "signed-out" | "closed" }>;
 
-/** What every request of a connection has in common. */
+/** What calls and connections have in common. */
 export interface RequestOptions {
-  /** The user whom the stream is meant for: the state is `signed-out` when another one is signed in. */
+  /**
+   * The user whom the request is meant for. When another one is signed in, a call fails with
+   * `isAccountChanged`, and the state of a stream is `signed-out`.
+   */
   readonly user?: string | undefined;
   /** Sent with every request. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** "same-origin" by default. */
   readonly credentials?: RequestCredentials | undefined;
+  /** A bearer token instead of the session cookie. A function is asked again before it expires and after a 401. */
+  readonly token?: Token | undefined;
+  /** Aborting it ends a call with an AbortError, and closes a connection. */
+  readonly signal?: AbortSignal | undefined;
   readonly fetch?: typeof globalThis.fetch | undefined;
 }
 

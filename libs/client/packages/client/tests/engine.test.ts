@@ -14,6 +14,8 @@ import { type ParserCase, runParserCase } from "./cases/parser.js";
 import { cases as pollingCases } from "./cases/polling.js";
 import { cases as quoteCases } from "./cases/quotes.js";
 import { cases as silenceCases } from "./cases/silence.js";
+import { cases as tokenStreamCases } from "./cases/token-streams.js";
+import { cases as tokenCases } from "./cases/tokens.js";
 
 const PARSER_CASES = JSON.parse(
   readFileSync(new URL("../conformance/parser_cases.json", import.meta.url), "utf8"),
@@ -30,6 +32,8 @@ const TABLES: Readonly<Record<string, Cases>> = {
   silence: silenceCases,
   polling: pollingCases,
   fallback: fallbackCases,
+  tokens: tokenCases,
+  "tokens of streams": tokenStreamCases,
 };
 
 describe.each(Object.keys(TABLES))("%s", (name) => {
