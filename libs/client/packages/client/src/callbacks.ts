@@ -22,5 +22,7 @@ export function parseJsonOrText(text: string): unknown {
 
 /** The member `name` of decoded JSON; undefined when there is none, or when it is no object. */
 export function memberOf(data: unknown, name: string): unknown {
-  return typeof data === "object" && data !== null ? (data as Record<string, unknown>)[name] : undefined;
+  return typeof data === "object" && data !== null
+    ? (data as Record<string, unknown>)[name]
+    : undefined;
 }

@@ -31,7 +31,13 @@ export interface BackoffInput {
 }
 
 /** The delay in milliseconds, a whole number. */
-export function delayBefore({ kind, failures, retryMs, retryAfterMs, random }: BackoffInput): number {
+export function delayBefore({
+  kind,
+  failures,
+  retryMs,
+  retryAfterMs,
+  random,
+}: BackoffInput): number {
   const base = Math.min(Math.max(retryMs, MIN_RETRY_MS), MAX_RETRY_MS);
   if (kind === "ended") return base;
   const doubled = base * 2 ** Math.min(Math.max(failures - 1, 0), 30);

@@ -16,7 +16,7 @@
  */
 
 import { callSafely } from "./callbacks.js";
-import { POLL_INTERVAL_MS, type PollResult, Poller } from "./poller.js";
+import { POLL_INTERVAL_MS, Poller, type PollResult } from "./poller.js";
 import type { ApiError } from "./rest.js";
 import { type Connection, connect } from "./tapewire.js";
 import { NamedTimers } from "./timers.js";
@@ -178,7 +178,9 @@ export class Following {
     } else if (state.name === "connecting") {
       this.#hasReceivedEvent = false;
       this.#retryAt = this.#clock.performance.now();
-      this.#emitState(this.#failureReason === "" ? { name: "connecting" } : this.#reconnectingState(0));
+      this.#emitState(
+        this.#failureReason === "" ? { name: "connecting" } : this.#reconnectingState(0),
+      );
     } else if (state.name === "reconnecting") {
       this.#onConnectionLost(state);
     } else if (state.name === "signed-out") {
@@ -188,7 +190,10 @@ export class Following {
     }
   }
 
-  #onConnectionLost({ retryInMs, reason }: Extract<ConnectionState, { name: "reconnecting" }>): void {
+  #onConnectionLost({
+    retryInMs,
+    reason,
+  }: Extract<ConnectionState, { name: "reconnecting" }>): void {
     if (!this.#hasReceivedEvent) this.#failureCount += 1;
     this.#hasReceivedEvent = false;
     this.#retryAt = this.#clock.performance.now() + retryInMs;
@@ -267,6 +272,7 @@ export class Following {
 }
 
 function finalStateFor(error: ApiError): State {
-  if (error.statusCode === 401 || error.isAccountChanged) return { name: "signed-out", reason: error.message };
+  if (error.statusCode === 401 || error.isAccountChanged)
+    return { name: "signed-out", reason: error.message };
   return { name: "closed", reason: error.message, error };
 }

@@ -1,13 +1,18 @@
 /** The public names of the client. */
 
-export { type FollowOptions, type Following, follow, type PollResult, type State as FollowState } from "./fallback.js";
+export {
+  type Following,
+  type FollowOptions,
+  follow,
+  type PollResult,
+  type State as FollowState,
+} from "./fallback.js";
 export type * from "./interfaces.js";
-export { type CallSettings, type ErrorBody, type Method } from "./rest.js";
-export { type Token, TokenUnavailable } from "./token.js";
+export type { CallSettings, ErrorBody, Method } from "./rest.js";
 export {
   ApiError,
-  type ConnectOptions,
   type Connection,
+  type ConnectOptions,
   call,
   connect,
   type FinalState as FinalStreamState,
@@ -16,3 +21,4 @@ export {
   type StreamEvent,
   Unreachable,
 } from "./tapewire.js";
+export { type Token, TokenUnavailable } from "./token.js";

@@ -18,7 +18,11 @@ export const POLL_TIMEOUT_MS = 7_000;
 
 export interface PollRequestOptions {
   /** Calls `onSend` before it sends the request, for which it may have to wait for a token. */
-  readonly request: (waitSeconds: number, signal: AbortSignal, onSend: () => void) => Promise<Response>;
+  readonly request: (
+    waitSeconds: number,
+    signal: AbortSignal,
+    onSend: () => void,
+  ) => Promise<Response>;
   readonly clock: Clock;
   readonly onEvent: (event: StreamEvent) => void;
   /** All events up to this id were delivered. */
@@ -31,7 +35,11 @@ export interface PollRequestOptions {
 
 /** The body of an answer. */
 interface PollAnswer {
-  readonly events: readonly { readonly id: string | null; readonly event: string; readonly data: unknown }[];
+  readonly events: readonly {
+    readonly id: string | null;
+    readonly event: string;
+    readonly data: unknown;
+  }[];
   readonly lastEventId: string | null;
   readonly retry?: unknown;
 }

@@ -96,7 +96,9 @@ export class Poller {
     }
     this.#hasAnswer = false;
     this.#setLastError(error instanceof Error ? error.message : String(error));
-    this.#schedulePoll(Math.max(POLL_INTERVAL_MS, (error instanceof ApiError && error.retryAfterMs) || 0));
+    this.#schedulePoll(
+      Math.max(POLL_INTERVAL_MS, (error instanceof ApiError && error.retryAfterMs) || 0),
+    );
   }
 
   #setLastError(error: string): void {

@@ -5,7 +5,9 @@
 /** The parts of an id; null for one of another form. */
 function parseEventId(id: string): { epoch: string; sequence: bigint } | null {
   const [, epoch, sequence] = /^(.+)-([0-9]+)$/.exec(id) ?? [];
-  return epoch === undefined || sequence === undefined ? null : { epoch, sequence: BigInt(sequence) };
+  return epoch === undefined || sequence === undefined
+    ? null
+    : { epoch, sequence: BigInt(sequence) };
 }
 
 /**

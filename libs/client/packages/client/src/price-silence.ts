@@ -30,7 +30,9 @@ export class PriceSilence {
   onEvent(type: string, data: unknown): void {
     const name = type.toLowerCase();
     if (name === "connected") {
-      this.#intervalMs = Number(memberOf(data, "pricesKeepaliveMs") ?? memberOf(data, "prices_keepalive_ms") ?? 0);
+      this.#intervalMs = Number(
+        memberOf(data, "pricesKeepaliveMs") ?? memberOf(data, "prices_keepalive_ms") ?? 0,
+      );
       this.#showsPrices = false;
     } else {
       this.#showsPrices ||= name.startsWith("price:") || name.startsWith("price_");

@@ -11,7 +11,13 @@ export type FailureOutcome =
   | { readonly kind: "final"; readonly state: FinalState };
 
 /** How one request ended. `buffered`: something on the way holds the stream back. */
-export type RequestOutcome = { readonly kind: "ended" } | { readonly kind: "buffered" } | FailureOutcome;
+export type RequestOutcome =
+  | { readonly kind: "ended" }
+  | { readonly kind: "buffered" }
+  | FailureOutcome;
+
+/** Without the outcome in place of which a connection polls. */
+export type UnbufferedOutcome = Exclude<RequestOutcome, { kind: "buffered" }>;
 
 /** The outcome of a response that is not of `wantedType`; null for one that is. */
 export async function outcomeOfResponse(

@@ -82,7 +82,10 @@ export class ApiError extends Error {
 
   /** The last segment of `path`: "qty" for "$.order.qty". */
   get field(): string | undefined {
-    return this.path?.split(/[.[\]/]+/).filter(Boolean).pop();
+    return this.path
+      ?.split(/[.[\]/]+/)
+      .filter(Boolean)
+      .pop();
   }
 }
 
@@ -163,7 +166,9 @@ export async function call<T = unknown>(
   let text = "";
   try {
     signal?.throwIfAborted();
-    response = await (token === null ? send({}) : sendWithToken(token, signal, (value) => send(tokenHeader(value))));
+    response = await (token === null
+      ? send({})
+      : sendWithToken(token, signal, (value) => send(tokenHeader(value))));
     if (response.ok) text = await response.text();
   } catch (cause) {
     if (signal?.aborted) throw abortError();

@@ -57,7 +57,14 @@ export function requestStream(
   position: string,
   signal: AbortSignal,
 ): Promise<Response> {
-  return request(withParameter(url, "handover=1"), "text/event-stream", options, token, position, signal);
+  return request(
+    withParameter(url, "handover=1"),
+    "text/event-stream",
+    options,
+    token,
+    position,
+    signal,
+  );
 }
 
 /** Request what is new on the stream at `url`, as one document; wait for it for up to `waitSeconds`. */
@@ -81,13 +88,20 @@ function request(
   position: string,
   signal: AbortSignal,
 ): Promise<Response> {
-  const headers: Record<string, string> = { Accept: type, ...userHeader(options.user), ...options.headers, ...token };
-  if (position !== "") {
-    headers["Last-Event-ID"] = position;
-    url = resumeUrl(url, position);
-  }
+  const headers: Record<string, string> = {
+    Accept: type,
+    ...userHeader(options.user),
+    ...options.headers,
+    ...token,
+  };
+  if (position !== "") headers["Last-Event-ID"] = position;
   const { fetch = globalThis.fetch, credentials = "same-origin" } = options;
-  return fetch(url, { headers, signal, credentials, cache: "no-store" });
+  return fetch(position === "" ? url : resumeUrl(url, position), {
+    headers,
+    signal,
+    credentials,
+    cache: "no-store",
+  });
 }
 
 export interface StreamRequestOptions {
@@ -180,7 +194,9 @@ export class StreamRequest {
     this.isOpen = true;
     this.#callOrHold(onOpen);
     while (!this.#abortController.signal.aborted) {
-      timeout.extend(this.#hasLiveComment ? keepaliveMs() * SILENT_KEEPALIVES : BUFFERING_TIMEOUT_MS);
+      timeout.extend(
+        this.#hasLiveComment ? keepaliveMs() * SILENT_KEEPALIVES : BUFFERING_TIMEOUT_MS,
+      );
       const { done, value } = await reader.read();
       if (done) return;
       if (this.#heldCallbacks === null) this.#options.onBytes();

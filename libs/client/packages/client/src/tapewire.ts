@@ -16,19 +16,25 @@
 import { callSafely, memberOf, parseJsonOrText } from "./callbacks.js";
 import { FINAL_EVENTS, stateAfter } from "./closing.js";
 import { changeUrl, UPDATED, type UpdatedContent, urlOfContent } from "./content.js";
-import { DEFAULT_RETRY_MS, delayBefore } from "./delay.js";
 import { Handover } from "./handover.js";
-import { Pause } from "./pause.js";
 import { PollRequest } from "./poll-request.js";
 import { isNews } from "./position.js";
 import { PriceSilence } from "./price-silence.js";
 import { QuoteOrderFilter } from "./quote-ordering.js";
-import type { RequestOutcome } from "./response-outcome.js";
+import type { UnbufferedOutcome } from "./response-outcome.js";
 import { call } from "./rest.js";
+import { type RetriedOutcome, RetryWait } from "./retry-wait.js";
 import { requestPoll, requestStream, StreamRequest } from "./stream-request.js";
 import { bearerTokenOf } from "./token.js";
 import { TokenRenewal } from "./token-renewal.js";
-import type { Clock, ConnectOptions, FinalState, State, StreamContent, StreamEvent } from "./types.js";
+import type {
+  Clock,
+  ConnectOptions,
+  FinalState,
+  State,
+  StreamContent,
+  StreamEvent,
+} from "./types.js";
 
 export { ApiError, type CallSettings, call, type Method, Unreachable } from "./rest.js";
 export { BUFFERING_TIMEOUT_MS, SILENT_KEEPALIVES } from "./stream-request.js";
@@ -39,9 +45,6 @@ export type { ConnectOptions, FinalState, State, StreamContent, StreamEvent } fr
 export const KEEPALIVE_MS = 30_000;
 /** The event by which a stopping server announces that it will close the connection. */
 const DRAINING = "stream:draining";
-
-/** Without the outcome in place of which a connection polls. */
-type UnbufferedOutcome = Exclude<RequestOutcome, { kind: "buffered" }>;
 
 /** Open a stream. It reconnects until `close` or a final state. */
 export function connect(url: string, options: ConnectOptions): Connection {
@@ -54,9 +57,7 @@ export class Connection {
   readonly #clock: Clock;
   #position: string;
   #state: State = { name: "connecting", tries: 0 };
-  #retryMs = DEFAULT_RETRY_MS;
   #keepaliveMs: number;
-  #failures = 0;
   #clientId = "";
   #finalState: FinalState | null = null;
   readonly #quoteFilter = new QuoteOrderFilter();
@@ -65,8 +66,7 @@ export class Connection {
   #request: StreamRequest | PollRequest | null = null;
   /** Opens the successor of `#request`. */
   #handover: Handover | null = null;
-  /** Before the next try. */
-  readonly #pause: Pause;
+  readonly #retry: RetryWait;
   readonly #renewal: TokenRenewal;
   /** Whether the next connection has another token, for which it counts beside the current one. */
   #isRenewing = false;
@@ -77,9 +77,11 @@ export class Connection {
     this.#url = url;
     this.#options = options;
     this.#clock = options.clock ?? globalThis;
-    this.#pause = new Pause(this.#clock);
+    this.#retry = new RetryWait(this.#clock, options.random ?? Math.random);
     this.#priceSilence = new PriceSilence(this.#clock, () => this.#refreshLive());
-    this.#renewal = new TokenRenewal(bearerTokenOf(options.token), this.#clock, () => this.#onTokenRenewed());
+    this.#renewal = new TokenRenewal(bearerTokenOf(options.token), this.#clock, () =>
+      this.#onTokenRenewed(),
+    );
     this.#position = options.lastEventId ?? "";
     this.#keepaliveMs = options.keepaliveMs ?? KEEPALIVE_MS;
     globalThis.addEventListener?.("online", this.#onOnline);
@@ -101,12 +103,12 @@ export class Connection {
   /** Close for good; no event is delivered after this. */
   close(): void {
     this.#finish({ name: "closed", reason: "closed by this page", error: null });
-    this.#pause.end();
+    this.#retry.end();
   }
 
   /** End the wait before the next try. */
   retryNow(): void {
-    this.#pause.end();
+    this.#retry.end();
   }
 
   /** @param id  advance to it: the caller has the events up to it from another source */
@@ -126,7 +128,7 @@ export class Connection {
 
   async #run(): Promise<void> {
     while (this.#finalState === null) {
-      this.#setState({ name: "connecting", tries: this.#failures });
+      this.#setState({ name: "connecting", tries: this.#retry.failures });
       const outcome = await this.#runRequests();
       if (outcome.kind === "final") this.#finish(outcome.state);
       else if (this.#finalState === null) await this.#waitBeforeRetry(outcome);
@@ -160,7 +162,7 @@ export class Connection {
       onBytes: () => this.#priceSilence.onBytes(),
       onBlock: ({ type, data, id }) => this.#onEvent({ type, data: parseJsonOrText(data), id }),
       onId: (id) => this.#advancePosition(id),
-      onRetry: (milliseconds) => (this.#retryMs = milliseconds),
+      onRetry: (milliseconds) => this.#retry.setBase(milliseconds),
       onOpen: () => this.#state.name === "live" || this.#setState({ name: "live" }),
       onCaughtUp: () => this.#onCaughtUp(),
       onReady,
@@ -207,7 +209,7 @@ export class Connection {
     this.#request?.abort();
     this.#request = next;
     this.#quoteFilter.onConnectionChanged(this.#clock.performance.now());
-    if (!next.isOpen) this.#setState({ name: "connecting", tries: this.#failures });
+    if (!next.isOpen) this.#setState({ name: "connecting", tries: this.#retry.failures });
     else if (this.#state.name !== "live" || this.#state.isPolling) this.#setState({ name: "live" });
     next.release();
     return true;
@@ -215,7 +217,7 @@ export class Connection {
 
   #onEvent({ type, data, id }: StreamEvent): void {
     if (this.#finalState !== null) return;
-    this.#failures = 0;
+    this.#retry.onSuccess();
     this.#priceSilence.onEvent(type, data);
     if (type === DRAINING || (FINAL_EVENTS.get(type) === "sign-in" && this.#renewal.onExpired())) {
       this.#startHandover(false);
@@ -262,20 +264,10 @@ export class Connection {
     }
   }
 
-  async #waitBeforeRetry(outcome: Exclude<UnbufferedOutcome, { kind: "final" }>): Promise<void> {
-    const failed = outcome.kind === "failed";
-    if (failed) this.#failures += 1;
-    const retryInMs = delayBefore({
-      kind: outcome.kind,
-      failures: this.#failures,
-      retryMs: this.#retryMs,
-      retryAfterMs: failed ? outcome.retryAfterMs : null,
-      random: (this.#options.random ?? Math.random)(),
-    });
-    const reason = failed ? outcome.reason : "the server ended the stream";
-    this.#setState({ name: "reconnecting", retryInMs, tries: this.#failures, reason });
+  async #waitBeforeRetry(outcome: RetriedOutcome): Promise<void> {
+    this.#setState({ name: "reconnecting", ...this.#retry.afterOutcome(outcome) });
     if (this.#finalState !== null) return; // onState closed the stream
-    await this.#pause.wait(retryInMs);
+    await this.#retry.wait();
   }
 
   /** @param state  ignored after the first call */

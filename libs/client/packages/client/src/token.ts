@@ -47,7 +47,6 @@ export class BearerToken {
     return Math.max(this.#renewAt - this.#now(), 0);
   }
 
-
   /**
    * A token that does not expire soon. Callers at the same time share one question.
    *
@@ -153,7 +152,10 @@ function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): 
 async function withTimeout(ask: () => string | Promise<string>): Promise<string> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`none within ${TOKEN_TIMEOUT_MS} ms`)), TOKEN_TIMEOUT_MS);
+    timer = setTimeout(
+      () => reject(new Error(`none within ${TOKEN_TIMEOUT_MS} ms`)),
+      TOKEN_TIMEOUT_MS,
+    );
   });
   try {
     return await Promise.race([ask(), timeout]);

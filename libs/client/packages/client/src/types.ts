@@ -30,7 +30,12 @@ export interface StreamEvent {
 export type State =
   | { readonly name: "connecting"; readonly tries: number }
   | { readonly name: "live"; readonly isPolling?: true; readonly isSilent?: true }
-  | { readonly name: "reconnecting"; readonly retryInMs: number; readonly tries: number; readonly reason: string }
+  | {
+      readonly name: "reconnecting";
+      readonly retryInMs: number;
+      readonly tries: number;
+      readonly reason: string;
+    }
   | { readonly name: "signed-out"; readonly reason: string }
   | { readonly name: "closed"; readonly reason: string; readonly error: ApiError | null };
 

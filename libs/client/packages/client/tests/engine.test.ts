@@ -8,10 +8,11 @@ import { cases as callCases } from "./cases/calls.js";
 import { cases as connectionCases } from "./cases/connection.js";
 import { cases as contentCases } from "./cases/content.js";
 import { cases as fallbackCases } from "./cases/fallback.js";
-import { cases as endingCases } from "./cases/handover-ends.js";
 import { cases as handoverCases } from "./cases/handover.js";
+import { cases as endingCases } from "./cases/handover-ends.js";
 import { type ParserCase, runParserCase } from "./cases/parser.js";
 import { cases as pollingCases } from "./cases/polling.js";
+import { cases as positionCases } from "./cases/positions.js";
 import { cases as quoteCases } from "./cases/quotes.js";
 import { cases as silenceCases } from "./cases/silence.js";
 import { cases as tokenStreamCases } from "./cases/token-streams.js";
@@ -26,6 +27,7 @@ const TABLES: Readonly<Record<string, Cases>> = {
   calls: callCases,
   connection: connectionCases,
   content: contentCases,
+  positions: positionCases,
   handover: handoverCases,
   "handover ends": endingCases,
   quotes: quoteCases,

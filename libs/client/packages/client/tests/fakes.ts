@@ -147,7 +147,10 @@ const openTrading = (options: OpenOptions): Connection => connect("/api/stream/t
  * through `exchanges`, after the comment `live`), "buffered" (a stream without any bytes), "down" (a
  * network error), "hang" (until `accept`), or a Response. The last one repeats.
  */
-export async function connected(answers: readonly Answer[], options?: object): Promise<Connected<Connection>>;
+export async function connected(
+  answers: readonly Answer[],
+  options?: object,
+): Promise<Connected<Connection>>;
 export async function connected<S>(
   answers: readonly Answer[],
   options: object,
@@ -163,7 +166,10 @@ export async function connected(
   const events: RecordedEvent[] = [];
   const states: Json[] = [];
   let requests = 0;
-  const fetch = (url: string, { headers, signal }: { headers: Record<string, string>; signal: AbortSignal }) => {
+  const fetch = (
+    url: string,
+    { headers, signal }: { headers: Record<string, string>; signal: AbortSignal },
+  ) => {
     const answer = answers[Math.min(requests++, answers.length - 1)];
     if (answer === "down") return Promise.reject(new TypeError("Failed to fetch"));
     const exchange = new Exchange(url, headers, signal);
@@ -207,7 +213,9 @@ export async function connected(
 }
 
 /** A call's transport: it answers every request and records what was sent. */
-export function answering(answer: (url: string, request: RequestInit) => Response | Promise<Response>): {
+export function answering(
+  answer: (url: string, request: RequestInit) => Response | Promise<Response>,
+): {
   fetch: typeof globalThis.fetch;
   sent: { url: string; headers: Record<string, string>; request: RequestInit }[];
 } {

@@ -7,7 +7,13 @@ import { answering } from "../fakes.js";
 
 const otherUser = (): Response =>
   Response.json(
-    { error: "account_changed", message: "not yours", statusCode: 409, path: "X-Tapewire-User", value: "dave" },
+    {
+      error: "account_changed",
+      message: "not yours",
+      statusCode: 409,
+      path: "X-Tapewire-User",
+      value: "dave",
+    },
     { status: 409 },
   );
 
@@ -18,7 +24,11 @@ export const cases: Cases = {
       const error = await rejection(call("GET", "/api/orders", undefined, { fetch, user }));
       equal([error.isAccountChanged, error.transient, error.value], [true, false, "dave"], "error");
     }
-    equal(sent.map(({ headers }) => headers["X-Tapewire-User"]), ["dave", "", undefined], "users");
+    equal(
+      sent.map(({ headers }) => headers["X-Tapewire-User"]),
+      ["dave", "", undefined],
+      "users",
+    );
   },
 
   "Retry-After is seconds or a date"() {
@@ -31,14 +41,25 @@ export const cases: Cases = {
   },
 
   async "errors of the edge and of proxies are typed"() {
-    const body = { error: "Unprocessable", message: "too few", statusCode: 422,
-      path: "$.order.qty", value: 0 };
+    const body = {
+      error: "Unprocessable",
+      message: "too few",
+      statusCode: 422,
+      path: "$.order.qty",
+      value: 0,
+    };
     const ours = await errorFrom(Response.json(body, { status: 422 }));
-    equal([ours.message, ours.field, ours.value, ours.transient], ["too few", "qty", 0, false],
-      "an error of the edge");
+    equal(
+      [ours.message, ours.field, ours.value, ours.transient],
+      ["too few", "qty", 0, false],
+      "an error of the edge",
+    );
     const proxy = await errorFrom(new Response("<p>Bad gateway", { status: 502 }));
-    equal([proxy.statusCode, proxy.message, proxy.transient], [502, "Status 502", true],
-      "an error of a proxy");
+    equal(
+      [proxy.statusCode, proxy.message, proxy.transient],
+      [502, "Status 502", true],
+      "an error of a proxy",
+    );
   },
 
   async "a call without a response fails as unreachable"() {

@@ -3,18 +3,25 @@
  */
 
 import { delayBefore } from "../../src/delay.js";
-import { isNews } from "../../src/position.js";
 import { resumeUrl } from "../../src/stream-request.js";
 import { type Cases, equal } from "../assert.js";
 import { connected } from "../fakes.js";
 
-const refusal = (status: number, headers = {}) => () =>
-  Response.json({ error: "No", message: "not now", statusCode: status }, { status, headers });
+const refusal =
+  (status: number, headers = {}) =>
+  () =>
+    Response.json({ error: "No", message: "not now", statusCode: status }, { status, headers });
 
 /** The answer to a request that is meant for another user than the one who is signed in. */
 const otherUser = () =>
   Response.json(
-    { error: "account_changed", message: "not yours", statusCode: 409, path: "X-Tapewire-User", value: "dave" },
+    {
+      error: "account_changed",
+      message: "not yours",
+      statusCode: 409,
+      path: "X-Tapewire-User",
+      value: "dave",
+    },
     { status: 409 },
   );
 
@@ -38,7 +45,9 @@ export const cases: Cases = {
 
   async "the page hears when the opening of each stream is complete"() {
     let count = 0;
-    const { last, clock, events, stream } = await connected(["buffered"], { onCaughtUp: () => (count += 1) });
+    const { last, clock, events, stream } = await connected(["buffered"], {
+      onCaughtUp: () => (count += 1),
+    });
     await last().send("event: connected\ndata: {}\n\nid: e-7\ndata: 1\n\n");
     equal([events.length, count], [2, 0], "while it opens");
     await last().send(": live\n\n");
@@ -87,7 +96,14 @@ export const cases: Cases = {
   },
 
   async "the delay grows with each failure until an event arrives"() {
-    const { clock, states, last, stream } = await connected(["down", "down", "down", "down", "down", "stream"]);
+    const { clock, states, last, stream } = await connected([
+      "down",
+      "down",
+      "down",
+      "down",
+      "down",
+      "stream",
+    ]);
     for (let tries = 0; tries < 5; tries += 1) await clock.advance(30_000);
     const waits = states.filter(({ name }) => name === "reconnecting");
     equal(
@@ -127,7 +143,9 @@ export const cases: Cases = {
   },
 
   async "a stream of another user than the one who is signed in stops as signed out"() {
-    const { last, clock, names, requests } = await connected(["stream", otherUser], { user: "dave" });
+    const { last, clock, names, requests } = await connected(["stream", otherUser], {
+      user: "dave",
+    });
     await last().send("retry: 1000\nid: e-7\ndata: 1\n\n");
     await last().end();
     await clock.advance(600_000);
@@ -143,7 +161,11 @@ export const cases: Cases = {
   async "an expired session stops the stream as signed out and delivers nothing more"() {
     const { last, events, names, clock, requests } = await connected(["stream"]);
     await last().send("event: auth:expired\ndata: {}\n\ndata: late\n\n");
-    equal(events.map(({ type }) => type), ["auth:expired"], "events");
+    equal(
+      events.map(({ type }) => type),
+      ["auth:expired"],
+      "events",
+    );
     equal(names().at(-1), "signed-out", "state");
     equal(last().aborted, true, "request given up");
     await clock.advance(600_000);
@@ -184,54 +206,6 @@ export const cases: Cases = {
     stream.close();
   },
 
-  async "events delivered before are dropped, events without an id never"() {
-    const { last, events, stream } = await connected(["stream"], { lastEventId: "e-7" });
-    equal(last().headers["Last-Event-ID"], "e-7", "resume id");
-    for (const id of ["e-6", "e-7", "e-8", "e-8", "e-10", "e-9"]) {
-      await last().send(`id: ${id}\ndata: 1\n\n`);
-    }
-    await last().send("event: price:update\ndata: 1\n\nevent: price:update\ndata: 1\n\n");
-    equal(events.map(({ id }) => id), ["e-8", "e-10", null, null], "delivered");
-    equal(stream.lastEventId, "e-10", "position");
-    stream.close();
-  },
-
-  async "a checkpoint advances the id and delivers no event"() {
-    const { last, events, clock, stream } = await connected(["stream"]);
-    await last().send("event: checkpoint\nid: e-40\ndata: {}\n\n");
-    equal(events, [], "events");
-    await last().end();
-    await clock.advance(3000);
-    equal(last().headers["Last-Event-ID"], "e-40", "resume id");
-    stream.close();
-  },
-
-  async "a checkpoint never moves the id backwards"() {
-    const { last, stream } = await connected(["stream"], { lastEventId: "e-7" });
-    await last().send("event: checkpoint\nid: e-3\ndata: {}\n\nid: e-4\n\n");
-    equal(stream.lastEventId, "e-7", "position");
-    stream.close();
-  },
-
-  async "a reset clears the id and accepts a snapshot with an earlier one"() {
-    const { last, events, stream } = await connected(["stream"], { lastEventId: "e-900" });
-    await last().send('event: stream:reset\nid: e-900\ndata: {"reason":"ahead"}\n\n');
-    equal(stream.lastEventId, "", "position between reset and snapshot");
-    await last().send('event: order:update\nid: e-5\ndata: {"snapshot":true}\n\n');
-    equal(events.map(({ type }) => type), ["stream:reset", "order:update"], "events");
-    equal(stream.lastEventId, "e-5", "position after the snapshot");
-    stream.close();
-  },
-
-  async "a connection lost between reset and snapshot reconnects without an id"() {
-    const { last, clock, stream } = await connected(["stream"], { lastEventId: "e-900" });
-    await last().send('event: stream:reset\ndata: {"reason":"ahead"}\n\n');
-    await last().fail();
-    await clock.advance(10_000);
-    equal(last().headers["Last-Event-ID"], undefined, "resume id");
-    stream.close();
-  },
-
   async "close stops everything and reports one closed state"() {
     const { last, stream, events, names, clock } = await connected(["stream"]);
     stream.close();
@@ -260,30 +234,16 @@ export const cases: Cases = {
     stream.close();
   },
 
-  "an id is new if it is later or cannot be compared"() {
-    const table: [string, string, boolean][] = [
-      ["e-1", "", true],
-      ["e-10", "e-9", true],
-      ["e-9", "e-9", false],
-      ["e-9", "e-10", false],
-      ["f-1", "e-10", true],
-      ["a-b-18446744073709551615", "a-b-18446744073709551614", true],
-      ["x", "x", false],
-      ["x", "e-1", true],
-      ["17", "e-18", true],
-    ];
-    for (const [id, position, news] of table) {
-      equal(isNews(id, position), news, `${id} after ${position || "nothing"}`);
-    }
-  },
-
   "delays stay within their bounds"() {
     const base = { retryMs: 5000, retryAfterMs: null, random: 0.999_999 } as const;
     const most = delayBefore({ kind: "failed", failures: 99, ...base });
     equal(most, 30_000, "at most 30 s between two tries");
     equal(delayBefore({ ...base, kind: "ended", failures: 0, retryMs: 0 }), 100, "no hot loop");
     equal(delayBefore({ ...base, kind: "ended", failures: 0, retryMs: 1e12 }), 600_000, "capped");
-    equal(delayBefore({ kind: "failed", failures: 1, ...base, retryMs: 45_000, random: 0 }),
-      45_000, "a longer retry is honoured");
+    equal(
+      delayBefore({ kind: "failed", failures: 1, ...base, retryMs: 45_000, random: 0 }),
+      45_000,
+      "a longer retry is honoured",
+    );
   },
 };

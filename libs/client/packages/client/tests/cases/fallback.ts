@@ -8,9 +8,7 @@ import { POLL_INTERVAL_MS } from "../../src/poller.js";
 import { ApiError, Unreachable } from "../../src/rest.js";
 import { type Cases, equal } from "../assert.js";
 import { atRest } from "../fakes.js";
-import { following, untilPolling } from "../following.js";
-
-const LONG_ENOUGH_MS = 60_000;
+import { following, LONG_ENOUGH_MS, untilPolling } from "../following.js";
 
 const hello = "event: connected\ndata: {}\n\n";
 const item = (n: number) => `event: item\nid: e-${n}\ndata: ${n}\n\n`;
@@ -34,17 +32,30 @@ export const cases: Cases = {
     await at.last().send(`retry: 5000\n${hello}`);
     await at.last().fail();
     await untilPolling(at);
-    const waits = at.states.filter(({ name, retryInMs }) => name === "reconnecting" && retryInMs > 0);
-    equal(waits.map(({ retryInMs, tries, of }) => [retryInMs, tries, of]), [[5750, 0, 2], [11500, 1, 2]], "waits");
+    const waits = at.states.filter(
+      ({ name, retryInMs }) => name === "reconnecting" && retryInMs > 0,
+    );
+    equal(
+      waits.map(({ retryInMs, tries, of }) => [retryInMs, tries, of]),
+      [
+        [5750, 0, 2],
+        [11500, 1, 2],
+      ],
+      "waits",
+    );
     equal(at.now().reason, "TypeError: Failed to fetch", "why");
     await at.clock.advance(LONG_ENOUGH_MS);
-    const later = at.states.filter(({ name }) => name === "polling").map(({ retryInMs }) => retryInMs);
+    const later = at.states
+      .filter(({ name }) => name === "polling")
+      .map(({ retryInMs }) => retryInMs);
     equal(Math.max(...later) < 27_000, true, `it is tried again soon enough: ${later}`);
     at.feed.close();
   },
 
   async "a stream or poll of another user than the one who is signed in ends as signed out"() {
-    const refusedStream = await following([() => Response.json(otherUser, { status: 409 })], { user: "dave" });
+    const refusedStream = await following([() => Response.json(otherUser, { status: 409 })], {
+      user: "dave",
+    });
     equal(refusedStream.exchanges[0]?.headers["X-Tapewire-User"], "dave", "user of the stream");
     equal(refusedStream.names().at(-1), "signed-out", "state after the stream");
     const at = await following(["down"]);
@@ -154,7 +165,10 @@ export const cases: Cases = {
   },
 
   async "a rejection of both stream and calls is final"() {
-    for (const [status, name] of [[404, "closed"], [401, "signed-out"]] as const) {
+    for (const [status, name] of [
+      [404, "closed"],
+      [401, "signed-out"],
+    ] as const) {
       const poll = async () => {
         throw refused(status);
       };
@@ -205,7 +219,11 @@ export const cases: Cases = {
     equal([at.polls.length, at.requests()], [polls + 1, tried + 1], "polls, tries of the stream");
     at.log.trouble = new Unreachable("/items", null);
     await at.clock.advance(POLL_INTERVAL_MS * 1.1);
-    equal([at.requests(), at.now().failing !== ""], [tried + 1, true], "tries, and that a poll failed");
+    equal(
+      [at.requests(), at.now().failing !== ""],
+      [tried + 1, true],
+      "tries, and that a poll failed",
+    );
     at.log.trouble = null;
     await at.clock.advance(POLL_INTERVAL_MS * 1.1);
     equal(at.requests(), tried + 2, "tries of the stream");

@@ -5,7 +5,7 @@
 
 import type { Connection, StreamEvent } from "../../src/tapewire.js";
 import { type Cases, equal } from "../assert.js";
-import { CONNECTED, leaving, LIVE, order } from "../leaving.js";
+import { CONNECTED, DRAINING, LIVE, leaving, order } from "../leaving.js";
 
 export const cases: Cases = {
   async "close during the handover ends both connections and delivers nothing"() {
@@ -40,14 +40,20 @@ export const cases: Cases = {
     await last().send(`${CONNECTED}event: stream:reset\ndata: {"reason":"epoch"}\n\n`);
     equal(old.aborted, true, "the old connection is closed");
     await last().send('event: order:update\nid: f-2\ndata: {"snapshot":true}\n\n');
-    equal(events.map(({ type }) => type),
-      ["order:update", "connected", "stream:reset", "order:update"], "events");
+    equal(
+      events.map(({ type }) => type),
+      ["order:update", "connected", "stream:reset", "order:update"],
+      "events",
+    );
     equal(stream.lastEventId, "f-2", "position");
     stream.close();
   },
 
   async "an expired session or the connection limit on the next connection is final"() {
-    for (const [type, name] of [["auth:expired", "signed-out"], ["connection:limit", "closed"]]) {
+    for (const [type, name] of [
+      ["auth:expired", "signed-out"],
+      ["connection:limit", "closed"],
+    ]) {
       const { old, last, stream, clock } = await leaving(["stream"]);
       await last().send(`${CONNECTED}event: ${type}\ndata: {}\n\n`);
       equal([stream.state.name, old.aborted, last().aborted], [name, true, true], type);
@@ -60,5 +66,31 @@ export const cases: Cases = {
     await last().send(CONNECTED);
     await old.send("event: auth:expired\ndata: {}\n\n");
     equal([stream.state.name, last().aborted, clock.pending], ["signed-out", true, 0], "state");
+  },
+
+  async "a next request without a response times out and is retried"() {
+    const { old, exchanges, clock, stream } = await leaving(["hang", "stream"]);
+    for (let second = 0; second < 15; second += 5) {
+      await old.send(": keepalive\n\n");
+      await clock.advance(5000);
+    }
+    equal(exchanges[1].aborted, true, "given up");
+    await clock.advance(625);
+    equal(exchanges.length, 3, "requests");
+    stream.close();
+  },
+
+  async "a next connection that is closing too is replaced by a third"() {
+    const { old, last, exchanges, numbers, names, stream } = await leaving(["stream"]);
+    const next = last();
+    await next.send(CONNECTED + DRAINING + order(8));
+    equal(exchanges.length, 2, "one change at a time");
+    await next.send(LIVE);
+    equal([old.aborted, next.aborted, exchanges.length], [true, false, 3], "the second change");
+    await next.send(order(9));
+    await last().send(CONNECTED + order(9) + LIVE + order(10));
+    equal([numbers(), next.aborted], [[7, 8, 9, 10], true], "delivered");
+    equal(names(), ["connecting", "live"], "states");
+    stream.close();
   },
 };

@@ -40,7 +40,13 @@ function parse(chunks: readonly Uint8Array[]): object {
   return { blocks, ids, retries, lastEventId: parser.lastEventId };
 }
 
-export function runParserCase({ chunks, blocks, ids = [], retries = [], lastEventId = "" }: ParserCase): void {
+export function runParserCase({
+  chunks,
+  blocks,
+  ids = [],
+  retries = [],
+  lastEventId = "",
+}: ParserCase): void {
   const asGiven = chunks.map(bytesOf);
   const all = Uint8Array.from(asGiven.flatMap((part) => [...part]));
   const expected = { blocks, ids, retries, lastEventId };

@@ -11,11 +11,18 @@ import { type Answer, connected } from "../fakes.js";
 
 const MAX_FIND_MS = 5_000;
 const CONNECTED = 'event: connected\ndata: {"clientId":"c"}\n\n';
-const order = (number: number) => ({ id: `e-${number}`, event: "order:update", data: { n: number } });
+const order = (number: number) => ({
+  id: `e-${number}`,
+  event: "order:update",
+  data: { n: number },
+});
 const frame = (number: number) => `event: order:update\nid: e-${number}\ndata: {"n":${number}}\n\n`;
 
 /** The answer to a poll. */
-const polled = (lastEventId: string | null, ...events: object[]) => () => Response.json({ events, lastEventId, retry: 0 });
+const polled =
+  (lastEventId: string | null, ...events: object[]) =>
+  () =>
+    Response.json({ events, lastEventId, retry: 0 });
 
 /**
  * A connection whose stream is held back until it polls.
@@ -33,11 +40,20 @@ export const cases: Cases = {
   async "a response that has begun and brings nothing is replaced by polls within five seconds"() {
     equal(BUFFERING_TIMEOUT_MS < MAX_FIND_MS, true, "in time");
     const { exchanges, events, names, states, stream } = await polling([
-      polled("e-7", { id: null, event: "connected", data: {} }, order(7)), "hang"]);
+      polled("e-7", { id: null, event: "connected", data: {} }, order(7)),
+      "hang",
+    ]);
     equal(exchanges[0].aborted, true, "the stream is given up");
     equal(exchanges[1].url, "/api/stream/trading?wait=0", "the first poll does not wait");
     equal(exchanges[1].headers.Accept, "application/json", "what it asks for");
-    equal(events.map(({ type, id }) => [type, id]), [["connected", null], ["order:update", "e-7"]], "events");
+    equal(
+      events.map(({ type, id }) => [type, id]),
+      [
+        ["connected", null],
+        ["order:update", "e-7"],
+      ],
+      "events",
+    );
     equal([names(), states.at(-1).isPolling], [["connecting", "live", "live"], true], "states");
     stream.close();
   },
@@ -55,7 +71,11 @@ export const cases: Cases = {
     await made.last().send(`retry: 5000\n\n${CONNECTED}${frame(8)}`);
     await made.clock.advance(BUFFERING_TIMEOUT_MS);
     equal(made.exchanges[1].headers["Last-Event-ID"], "e-8", "resume id");
-    equal(made.events.map(({ id }) => id), [null, "e-8", "e-9"], "delivered");
+    equal(
+      made.events.map(({ id }) => id),
+      [null, "e-8", "e-9"],
+      "delivered",
+    );
     made.stream.close();
   },
 
@@ -73,13 +93,21 @@ export const cases: Cases = {
 
   async "each poll continues from the last id and waits"() {
     const { exchanges, numbers, stream } = await polling([
-      polled("e-7", order(7)), polled("e-12", order(9)), polled("e-12"), "hang"]);
-    equal(exchanges.slice(1).map(({ url, headers }) => [url, headers["Last-Event-ID"]]), [
-      ["/api/stream/trading?wait=0", undefined],
-      [`/api/stream/trading?wait=${POLL_WAIT_SECONDS}&lastEventId=e-7`, "e-7"],
-      [`/api/stream/trading?wait=${POLL_WAIT_SECONDS}&lastEventId=e-12`, "e-12"],
-      [`/api/stream/trading?wait=${POLL_WAIT_SECONDS}&lastEventId=e-12`, "e-12"],
-    ], "requests");
+      polled("e-7", order(7)),
+      polled("e-12", order(9)),
+      polled("e-12"),
+      "hang",
+    ]);
+    equal(
+      exchanges.slice(1).map(({ url, headers }) => [url, headers["Last-Event-ID"]]),
+      [
+        ["/api/stream/trading?wait=0", undefined],
+        [`/api/stream/trading?wait=${POLL_WAIT_SECONDS}&lastEventId=e-7`, "e-7"],
+        [`/api/stream/trading?wait=${POLL_WAIT_SECONDS}&lastEventId=e-12`, "e-12"],
+        [`/api/stream/trading?wait=${POLL_WAIT_SECONDS}&lastEventId=e-12`, "e-12"],
+      ],
+      "requests",
+    );
     equal(numbers(), [7, 9], "delivered");
     stream.close();
   },
@@ -97,15 +125,26 @@ export const cases: Cases = {
   async "a reset in an answer starts again with the snapshot that follows"() {
     const reset = { id: null, event: "stream:reset", data: { reason: "trimmed" } };
     const { events, stream } = await polling(
-      [polled("f-3", reset, { ...order(3), id: "f-3" }), "hang"], { lastEventId: "e-900" });
-    equal(events.map(({ type }) => type), ["stream:reset", "order:update"], "events");
+      [polled("f-3", reset, { ...order(3), id: "f-3" }), "hang"],
+      { lastEventId: "e-900" },
+    );
+    equal(
+      events.map(({ type }) => type),
+      ["stream:reset", "order:update"],
+      "events",
+    );
     equal(stream.lastEventId, "f-3", "position");
     stream.close();
   },
 
   async "final events in an answer end the connection as on a stream"() {
-    for (const [event, name] of [["auth:expired", "signed-out"], ["connection:limit", "closed"]]) {
-      const { clock, names, requests } = await polling([polled("e-1", { id: null, event, data: {} })]);
+    for (const [event, name] of [
+      ["auth:expired", "signed-out"],
+      ["connection:limit", "closed"],
+    ]) {
+      const { clock, names, requests } = await polling([
+        polled("e-1", { id: null, event, data: {} }),
+      ]);
       await clock.advance(600_000);
       equal([names().at(-1), requests(), clock.pending], [name, 2, 0], event);
     }
@@ -124,22 +163,34 @@ export const cases: Cases = {
   },
 
   async "it returns to a stream that flows, without losing or repeating an event"() {
-    const next = await polling([polled("e-7", order(7)),
-      () => Response.json({ events: [], lastEventId: "e-7", retry: STREAM_AGAIN_MS * 2 }), "buffered"]);
+    const next = await polling([
+      polled("e-7", order(7)),
+      () => Response.json({ events: [], lastEventId: "e-7", retry: STREAM_AGAIN_MS * 2 }),
+      "buffered",
+    ]);
     await next.clock.advance(STREAM_AGAIN_MS * 1.5);
     equal(next.last().url, "/api/stream/trading?handover=1&lastEventId=e-7", "a stream is tried");
     equal(next.last().headers["Last-Event-ID"], "e-7", "resume id");
     await next.last().send(CONNECTED + frame(8));
-    equal([next.numbers(), next.states.at(-1).isPolling], [[7], true], "not before it has caught up");
+    equal(
+      [next.numbers(), next.states.at(-1).isPolling],
+      [[7], true],
+      "not before it has caught up",
+    );
     await next.last().send(`: live\n\n${frame(9)}`);
     equal([next.numbers(), next.states.at(-1)], [[7, 8, 9], { name: "live" }], "after it");
     next.stream.close();
   },
 
   async "a trial stream that is held back too leaves the polling as it is"() {
-    const rest = () => Response.json({ events: [], lastEventId: "e-7", retry: STREAM_AGAIN_MS * 2 });
+    const rest = () =>
+      Response.json({ events: [], lastEventId: "e-7", retry: STREAM_AGAIN_MS * 2 });
     const { clock, exchanges, requests, states, numbers, stream } = await polling([
-      rest, "buffered", polled("e-8", order(8)), "hang"]);
+      rest,
+      "buffered",
+      polled("e-8", order(8)),
+      "hang",
+    ]);
     await clock.advance(STREAM_AGAIN_MS * 1.5 + BUFFERING_TIMEOUT_MS);
     equal([requests(), exchanges[2].aborted], [3, true], "the trial is given up");
     equal(states.at(-1), { name: "live", isPolling: true }, "state");

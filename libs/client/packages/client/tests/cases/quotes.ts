@@ -5,7 +5,7 @@
 
 import { type Cases, equal } from "../assert.js";
 import type { Json } from "../fakes.js";
-import { CONNECTED, leaving, LIVE } from "../leaving.js";
+import { CONNECTED, LIVE, leaving } from "../leaving.js";
 
 const quote = (price: number, second: string, symbol = "IBM") =>
   `event: price:update\ndata: ${JSON.stringify(told(price, second, symbol))}\n\n`;
@@ -47,7 +47,11 @@ export const cases: Cases = {
     const prices = [told(100, "02"), told(90, "02", "SPY")];
     const list = JSON.stringify({ initializing: true, prices });
     await last().send(`${CONNECTED}event: price:update\ndata: ${list}\n\n${LIVE}`);
-    equal(events.at(-1)?.data.prices.map(({ price }: Json) => price), [103, 90], "list");
+    equal(
+      events.at(-1)?.data.prices.map(({ price }: Json) => price),
+      [103, 90],
+      "list",
+    );
     stream.close();
   },
 

@@ -66,7 +66,7 @@ export const cases: Cases = {
   async "a stream without prices may be silent"() {
     const { last, clock, stream } = await connected(["stream"]);
     await last().send('event: connected\ndata: {"keepaliveMs":30000,"pricesKeepaliveMs":1000}\n\n');
-    await last().send('id: e-1\nevent: order:update\ndata: {}\n\n');
+    await last().send("id: e-1\nevent: order:update\ndata: {}\n\n");
     await clock.advance(20_000);
     equal(stream.state, { name: "live" }, "state");
     stream.close();

@@ -1,6 +1,6 @@
 /** Bearer tokens and aborts of connections, as cases that run in Node and in Chromium: name → test. */
 
-import { follow, type FollowOptions } from "../../src/fallback.js";
+import { type FollowOptions, follow } from "../../src/fallback.js";
 import { ASK_AGAIN_MS } from "../../src/token-renewal.js";
 import { type Cases, equal } from "../assert.js";
 import { type Answer, atRest, connected } from "../fakes.js";
@@ -31,7 +31,11 @@ async function renewing(
 }
 
 async function started(answers: readonly Answer[], now: () => number) {
-  const { token, asked } = tokens(jwt(now() + LIFE_MS, 1), jwt(now() + 2 * LIFE_MS, 2), jwt(now() + 3 * LIFE_MS, 3));
+  const { token, asked } = tokens(
+    jwt(now() + LIFE_MS, 1),
+    jwt(now() + 2 * LIFE_MS, 2),
+    jwt(now() + 3 * LIFE_MS, 3),
+  );
   const made = await connected(answers, { token, keepaliveMs: LIFE_MS });
   await made.last().send(CONNECTED + order(7));
   const numbers = () => made.events.filter(({ id }) => id).map(({ data }) => data.n);
@@ -40,7 +44,10 @@ async function started(answers: readonly Answer[], now: () => number) {
 }
 
 const tokenNumber = (authorization: string): number =>
-  Number(JSON.parse(atob((authorization.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/"))).jti);
+  Number(
+    JSON.parse(atob((authorization.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/")))
+      .jti,
+  );
 
 export const cases: Cases = {
   async "a stream, its polls and its changes have the token"() {
@@ -48,7 +55,11 @@ export const cases: Cases = {
     const answer = () => Response.json({ events: [], lastEventId: null, retry: 0 });
     const { exchanges, clock, stream } = await connected(["buffered", answer, "hang"], { token });
     await clock.advance(2_500);
-    equal(exchanges.map(({ headers }) => headers.Authorization), Array(3).fill("Bearer a"), "stream and polls");
+    equal(
+      exchanges.map(({ headers }) => headers.Authorization),
+      Array(3).fill("Bearer a"),
+      "stream and polls",
+    );
     void stream.update({ maxRate: 1 }).catch(() => {});
     await atRest();
     equal([exchanges.at(-1)?.headers.Authorization, asked()], ["Bearer a", 1], "change");
@@ -59,12 +70,20 @@ export const cases: Cases = {
     const { token, asked } = tokens("a", "b", "c");
     const { exchanges, stream } = await connected([refused, "stream"], { token });
     equal(stream.state.name, "live", "state with the second token");
-    equal(exchanges.map(({ headers }) => headers.Authorization), ["Bearer a", "Bearer b"], "tokens");
+    equal(
+      exchanges.map(({ headers }) => headers.Authorization),
+      ["Bearer a", "Bearer b"],
+      "tokens",
+    );
     stream.close();
     equal(asked(), 2, "asked");
     const others = tokens("a", "b", "c");
     const out = await connected([refused], { token: others.token });
-    equal([out.names(), out.requests(), others.asked()], [["connecting", "signed-out"], 2, 2], "states, requests, asked");
+    equal(
+      [out.names(), out.requests(), others.asked()],
+      [["connecting", "signed-out"], 2, 2],
+      "states, requests, asked",
+    );
     await out.clock.advance(600_000);
     equal([out.requests(), out.clock.pending], [2, 0], "nothing more");
   },
@@ -81,9 +100,17 @@ export const cases: Cases = {
       await pass(1);
       equal([ids(), exchanges[1].headers["Last-Event-ID"]], [[1, 2], "e-7"], "tokens, resume id");
       await exchanges[0].send(order(8));
-      equal([exchanges[0].aborted, numbers()], [false, [7, 8]], "the first connection stays until then");
+      equal(
+        [exchanges[0].aborted, numbers()],
+        [false, [7, 8]],
+        "the first connection stays until then",
+      );
       await exchanges[1].send(CONNECTED + order(8) + LIVE + order(9));
-      equal([exchanges[0].aborted, numbers(), names()], [true, [7, 8, 9], ["connecting", "live"]], "changed over");
+      equal(
+        [exchanges[0].aborted, numbers(), names()],
+        [true, [7, 8, 9], ["connecting", "live"]],
+        "changed over",
+      );
       await pass(LIFE_MS);
       equal(ids(), [1, 2, 3], "and again");
     });
@@ -95,7 +122,14 @@ export const cases: Cases = {
       await exchanges[0].send(LIMIT);
       await exchanges[0].end();
       await exchanges[1].send(CONNECTED + LIVE + order(8));
-      equal([names(), numbers()], [["connecting", "live"], [7, 8]], "states, delivered");
+      equal(
+        [names(), numbers()],
+        [
+          ["connecting", "live"],
+          [7, 8],
+        ],
+        "states, delivered",
+      );
       await exchanges[1].send(LIMIT);
       equal(names().at(-1), "closed", "a limit later on is final");
     });
@@ -108,9 +142,20 @@ export const cases: Cases = {
       await exchanges[0].end();
       equal(ids(), [1, 2], "tokens");
       await exchanges[1].send(CONNECTED + LIVE);
-      equal([names(), events.map(({ type }) => type)], [["connecting", "live"], ["connected", "order:update", "connected"]], "seen");
+      equal(
+        [names(), events.map(({ type }) => type)],
+        [
+          ["connecting", "live"],
+          ["connected", "order:update", "connected"],
+        ],
+        "seen",
+      );
       await exchanges[1].send(EXPIRED);
-      equal([names().at(-1), exchanges.length], ["signed-out", 2], "a fresh one that is refused is final");
+      equal(
+        [names().at(-1), exchanges.length],
+        ["signed-out", 2],
+        "a fresh one that is refused is final",
+      );
     });
   },
 
@@ -128,9 +173,16 @@ export const cases: Cases = {
     await withWallClock(async (advance, now) => {
       const first = jwt(now() + LIFE_MS, 1);
       const { token, asked } = tokens(first, first, jwt(now() + 2 * LIFE_MS, 2));
-      const { clock, exchanges, stream } = await connected(["stream"], { token, keepaliveMs: LIFE_MS });
+      const { clock, exchanges, stream } = await connected(["stream"], {
+        token,
+        keepaliveMs: LIFE_MS,
+      });
       await exchanges[0].send(CONNECTED);
-      for (const [milliseconds, connections] of [[LIFE_MS - 60_000, 1], [59_999, 1], [1, 2]] as const) {
+      for (const [milliseconds, connections] of [
+        [LIFE_MS - 60_000, 1],
+        [59_999, 1],
+        [1, 2],
+      ] as const) {
         advance(milliseconds);
         await clock.advance(milliseconds);
         equal(exchanges.length, connections, "connections");
@@ -142,13 +194,21 @@ export const cases: Cases = {
 
   async "a function that has no other token is asked again, and the stream stays open"() {
     await withWallClock(async (advance, now) => {
-      const given: (string | null)[] = [jwt(now() + LIFE_MS, 1), null, null, jwt(now() + 2 * LIFE_MS, 2)];
+      const given: (string | null)[] = [
+        jwt(now() + LIFE_MS, 1),
+        null,
+        null,
+        jwt(now() + 2 * LIFE_MS, 2),
+      ];
       const token = async (): Promise<string> => {
         const next = given.shift() ?? null;
         if (next === null) throw new Error("offline");
         return next;
       };
-      const { clock, exchanges, names, stream } = await connected(["stream"], { token, keepaliveMs: LIFE_MS });
+      const { clock, exchanges, names, stream } = await connected(["stream"], {
+        token,
+        keepaliveMs: LIFE_MS,
+      });
       await exchanges[0].send(CONNECTED);
       for (const milliseconds of [LIFE_MS - 60_000, ASK_AGAIN_MS, ASK_AGAIN_MS]) {
         equal(exchanges.length, 1, "connections");
@@ -163,7 +223,11 @@ export const cases: Cases = {
   async "without a token nothing is sent, and the stream is tried again"() {
     const token = () => Promise.reject(new Error("offline"));
     const { states, requests, clock, stream } = await connected(["stream"], { token });
-    equal([states.at(-1).name, states.at(-1).reason], ["reconnecting", "TokenUnavailable: no token: offline"], "state");
+    equal(
+      [states.at(-1).name, states.at(-1).reason],
+      ["reconnecting", "TokenUnavailable: no token: offline"],
+      "state",
+    );
     await clock.advance(60_000);
     equal([requests(), states.at(-1).name], [0, "reconnecting"], "requests, state");
     stream.close();

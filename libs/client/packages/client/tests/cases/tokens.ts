@@ -7,14 +7,16 @@ import { answering, atRest } from "../fakes.js";
 import { jwt, tokens, withWallClock } from "../tokens.js";
 
 const done = (): Response => Response.json({ done: true });
-const refused = (): Response => Response.json({ error: "Unauthorized", message: "no", statusCode: 401 }, { status: 401 });
+const refused = (): Response =>
+  Response.json({ error: "Unauthorized", message: "no", statusCode: 401 }, { status: 401 });
 /** A server that accepts the tokens in `accepted`. */
 const accepting = (...accepted: string[]) =>
   answering((_, { headers }) => {
     const { Authorization } = headers as Record<string, string>;
     return accepted.includes((Authorization ?? "").replace("Bearer ", "")) ? done() : refused();
   });
-const bearers = (sent: ReturnType<typeof answering>["sent"]) => sent.map(({ headers }) => headers.Authorization);
+const bearers = (sent: ReturnType<typeof answering>["sent"]) =>
+  sent.map(({ headers }) => headers.Authorization);
 
 export const cases: Cases = {
   async "calls share the token of a function, which is asked once"() {
@@ -28,9 +30,17 @@ export const cases: Cases = {
   async "a token is asked for again after a 401, and the call is sent once more"() {
     const { fetch, sent } = accepting("b");
     const { token, asked } = tokens("a", "b");
-    equal(await call("POST", "/api/orders", { qty: 1 }, { fetch, token }), { done: true }, "answer");
+    equal(
+      await call("POST", "/api/orders", { qty: 1 }, { fetch, token }),
+      { done: true },
+      "answer",
+    );
     equal([bearers(sent), asked()], [["Bearer a", "Bearer b"], 2], "sent, asked");
-    equal(sent.map(({ request }) => request.body), ['{"qty":1}', '{"qty":1}'], "bodies");
+    equal(
+      sent.map(({ request }) => request.body),
+      ['{"qty":1}', '{"qty":1}'],
+      "bodies",
+    );
   },
 
   async "calls that are refused at the same time ask for one token"() {
@@ -41,9 +51,15 @@ export const cases: Cases = {
   },
 
   async "a refused fresh token is an error, and the call is not sent a third time"() {
-    for (const [given, sends] of [[tokens("a", "b").token, 2], [tokens("a", "a").token, 1], ["a", 1]] as const) {
+    for (const [given, sends] of [
+      [tokens("a", "b").token, 2],
+      [tokens("a", "a").token, 1],
+      ["a", 1],
+    ] as const) {
       const { fetch, sent } = accepting("z");
-      const error = await rejection<ApiError>(call("GET", "/api/orders", undefined, { fetch, token: given }));
+      const error = await rejection<ApiError>(
+        call("GET", "/api/orders", undefined, { fetch, token: given }),
+      );
       equal([error.name, error.statusCode, sent.length], ["ApiError", 401, sends], "error, sent");
     }
   },
@@ -56,8 +72,14 @@ export const cases: Cases = {
       },
     ]) {
       const { fetch, sent } = accepting("a");
-      const error = await rejection<TokenUnavailable>(call("GET", "/api/orders", undefined, { fetch, token }));
-      equal([error.name, error.message], ["TokenUnavailable", "no token: signed out of the portal"], "error");
+      const error = await rejection<TokenUnavailable>(
+        call("GET", "/api/orders", undefined, { fetch, token }),
+      );
+      equal(
+        [error.name, error.message],
+        ["TokenUnavailable", "no token: signed out of the portal"],
+        "error",
+      );
       equal(sent, [], "sent");
     }
   },
@@ -73,7 +95,10 @@ export const cases: Cases = {
   },
 
   async "a JWT is renewed a minute before it expires, and a short one after four fifths of its life"() {
-    for (const [lifeMs, renewedAfterMs] of [[600_000, 540_000], [50_000, 40_000]] as const) {
+    for (const [lifeMs, renewedAfterMs] of [
+      [600_000, 540_000],
+      [50_000, 40_000],
+    ] as const) {
       await withWallClock(async (advance, now) => {
         const given = [jwt(now() + lifeMs, 1), jwt(now() + lifeMs * 2, 2)];
         const token = new BearerToken(() => given.shift() ?? "");
@@ -107,7 +132,12 @@ export const cases: Cases = {
   },
 
   async "a token that is no JWT, or has no end, is asked for once"() {
-    for (const opaque of ["opaque", "a.b.c", `x.${btoa('{"sub":"dave"}')}.y`, `x.${btoa("null")}.y`]) {
+    for (const opaque of [
+      "opaque",
+      "a.b.c",
+      `x.${btoa('{"sub":"dave"}')}.y`,
+      `x.${btoa("null")}.y`,
+    ]) {
       let asked = 0;
       const token = new BearerToken(() => {
         asked += 1;
@@ -120,9 +150,12 @@ export const cases: Cases = {
   },
 
   async "an aborted call is an AbortError, before, during and after it was sent"() {
-    const hanging = answering((_, { signal }) => new Promise((_resolve, reject) => {
-      signal?.addEventListener("abort", () => reject(signal.reason));
-    }));
+    const hanging = answering(
+      (_, { signal }) =>
+        new Promise((_resolve, reject) => {
+          signal?.addEventListener("abort", () => reject(signal.reason));
+        }),
+    );
     const halfRead = (status: number) =>
       answering((_, { signal }) => {
         const start = (sink: ReadableStreamDefaultController) =>
@@ -147,26 +180,52 @@ export const cases: Cases = {
     const token = () => new Promise<string>(() => {});
     const made = call("GET", "/api/orders", undefined, { fetch, token, signal: controller.signal });
     controller.abort();
-    equal([(await rejection<DOMException>(made)).name, sent.length], ["AbortError", 0], "error, sent");
+    equal(
+      [(await rejection<DOMException>(made)).name, sent.length],
+      ["AbortError", 0],
+      "error, sent",
+    );
   },
 
   async "a call that times out is unreachable, also with a signal that is not aborted"() {
     const { signal } = new AbortController();
-    const { fetch } = answering((_, request) => new Promise((_resolve, reject) => {
-      request.signal?.addEventListener("abort", () => reject(request.signal?.reason));
-    }));
-    for (const options of [{ fetch, timeoutMs: 1 }, { fetch, timeoutMs: 1, signal }]) {
-      equal((await rejection<Unreachable>(call("GET", "/x", undefined, options))).name, "Unreachable", "error");
+    const { fetch } = answering(
+      (_, request) =>
+        new Promise((_resolve, reject) => {
+          request.signal?.addEventListener("abort", () => reject(request.signal?.reason));
+        }),
+    );
+    for (const options of [
+      { fetch, timeoutMs: 1 },
+      { fetch, timeoutMs: 1, signal },
+    ]) {
+      equal(
+        (await rejection<Unreachable>(call("GET", "/x", undefined, options))).name,
+        "Unreachable",
+        "error",
+      );
     }
   },
 
   async "the headers of a call, and its idempotency key, are sent"() {
     const { fetch, sent } = answering(done);
-    await call("POST", "/api/orders", {}, { fetch, idempotencyKey: "k-1", headers: { "X-Desk": "7" } });
+    await call(
+      "POST",
+      "/api/orders",
+      {},
+      { fetch, idempotencyKey: "k-1", headers: { "X-Desk": "7" } },
+    );
     await call("GET", "/api/orders", undefined, { fetch });
     equal(
-      sent.map(({ headers }) => [headers["Idempotency-Key"], headers["X-Desk"], headers["Content-Type"]]),
-      [["k-1", "7", "application/json"], [undefined, undefined, undefined]],
+      sent.map(({ headers }) => [
+        headers["Idempotency-Key"],
+        headers["X-Desk"],
+        headers["Content-Type"],
+      ]),
+      [
+        ["k-1", "7", "application/json"],
+        [undefined, undefined, undefined],
+      ],
       "headers",
     );
   },
