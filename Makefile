@@ -126,24 +126,33 @@ npm: setup ## npm in libs/client, with its packages installed (ARGS='run fix')
 run: pages ## Start everything on this machine: message server, services, edge, page
 	@$(BIN)/tapewire up $(ARGS)
 
+# With ARGS, which are pytest's, only the Python tests.
 .PHONY: test
-test: setup ## The quick tests, in parallel: all but the suites below and what is marked slow
-	@$(PYTEST) $(PARALLEL) -m "not slow" $(SLOW_SUITES:%=--ignore=tests/%) $(ARGS)
+test: pages ## The quick tests, in parallel: all but the suites below and what is marked slow
+	@client=0; $(if $(ARGS),:,$(WORKSPACE) npm --silent test) || client=$$?; \
+	$(PYTEST) $(PARALLEL) -m "not slow" $(SLOW_SUITES:%=--ignore=tests/%) $(ARGS) && exit $$client
 
 .PHONY: check
 check: format lint types test ## All that CI asks of a change: format, lint, types, tests, manifests
 
 .PHONY: format
-format: setup ## Is the code formatted? (`.venv/bin/ruff format` does it)
+format: setup ## Is the code formatted? (`.venv/bin/ruff format` and `make npm ARGS="run fix"` do it)
 	@$(PY) -m ruff format --check .
+	@$(WORKSPACE) npm --silent run format
 
 .PHONY: lint
 lint: setup ## Lint
 	@$(PY) -m ruff check .
+	@$(WORKSPACE) npm --silent run lint
 
 .PHONY: types
-types: setup ## Types, strictly
+types: pages ## Types, strictly
 	@$(PY) -m mypy
+	@$(WORKSPACE) npm --silent run types
+
+.PHONY: budget
+budget: pages ## What the pages load at first and later, against their budgets (kilobytes of gzip)
+	@$(PY) libs/client/bundle_budget.py
 
 # A suite that has no test yet is no failure; a suite whose tests could not be collected is.
 suite = if [ -z "$$(find tests/$(1) -name 'test_*.py' 2>/dev/null)" ]; then \
@@ -261,8 +270,9 @@ container-trial: pages ## Start the compose file's containers and drive an order
 
 # .tapewire stays: it is the embedded server's journal, somebody's orders.
 .PHONY: clean
-clean: ## Remove what was built: .venv, caches, wheels (not .tapewire, the journal of `make run`)
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## Remove what was built: .venv, node_modules, pages, caches, wheels (not .tapewire, the journal of `make run`)
+	rm -rf $(VENV) build dist services/edge/web/dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	cd libs/client && rm -rf node_modules */node_modules packages/*/node_modules packages/*/dist packages/*/build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@if [ -d .tapewire ]; then echo "kept .tapewire: the journal of make run"; fi
 

@@ -1,0 +1,111 @@
+"""Measures what the pages load, and fails if it is more than its budget: `make budget`.
+
+The figures are kilobytes (1000 bytes) of gzip. What the first view loads is the page, its styles,
+and the panels that are on the desk at first (`trade:` in terminal/src/panels/registry.ts); what is
+imported dynamically is loaded later. Every file that is loaded later has a budget of its own, in
+which files of the first view do not count. Start reading at `measure`.
+"""
+
+import gzip
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from workspace import PAGES, WORKSPACE
+
+FIRST_VIEW = "first view"
+BUDGETS = {FIRST_VIEW: 150, "chart": 65, "worker": 35}
+OTHER_BUDGET = 40
+"""Of each file that is loaded later and has no budget by name."""
+
+_MANIFEST = PAGES.output / ".vite" / "manifest.json"
+_REGISTRY = WORKSPACE / "terminal/src/panels/registry.ts"
+_ENTRY = re.compile(r'^  "?([\w-]+)"?: \{$(.*?)^  \},$', re.MULTILINE | re.DOTALL)
+
+
+class Measured(NamedTuple):
+    """What is loaded together."""
+
+    name: str
+    files: dict[str, int]
+    """The bytes of gzip by file."""
+
+    @property
+    def size(self) -> float:
+        """The kilobytes of all files."""
+        return sum(self.files.values()) / 1000
+
+    @property
+    def budget(self) -> int:
+        """The kilobytes that it may have."""
+        return BUDGETS.get(self.name, OTHER_BUDGET)
+
+
+def measure() -> list[Measured]:
+    """What the first view loads, and then what is loaded later, the largest first."""
+    manifest: dict[str, dict[str, Any]] = json.loads(_MANIFEST.read_text())
+    panels = [f"src/panels/{panel}/index.tsx" for panel in _panels_of_the_first_view()]
+    first = {"index.html"}
+    first |= _files(manifest, ["index.html", *(panel for panel in panels if panel in manifest)])
+    later = []
+    for key, chunk in manifest.items():
+        files = _files(manifest, [key]) - first
+        if chunk.get("isDynamicEntry") or chunk.get("isEntry"):
+            later.append(Measured(_name(key), _sizes(files)))
+    later = sorted((part for part in later if part.files), key=lambda part: -part.size)
+    return [Measured(FIRST_VIEW, _sizes(first)), *later]
+
+
+def _panels_of_the_first_view() -> Iterator[str]:
+    for name, entry in _ENTRY.findall(_REGISTRY.read_text()):
+        if "trade: {" in entry:
+            yield name
+
+
+def _files(manifest: dict[str, dict[str, Any]], keys: list[str]) -> set[str]:
+    """The files of these chunks and of all that they import statically."""
+    seen: set[str] = set()
+    files: set[str] = set()
+    while keys:
+        key = keys.pop()
+        if key not in seen:
+            seen.add(key)
+            chunk = manifest[key]
+            files |= {chunk["file"], *chunk.get("css", [])}
+            keys.extend(chunk.get("imports", []))
+    return files
+
+
+def _sizes(files: Iterable[str]) -> dict[str, int]:
+    return {
+        file: len(gzip.compress((PAGES.output / file).read_bytes(), 9)) for file in sorted(files)
+    }
+
+
+def _name(key: str) -> str:
+    """A readable name of a chunk: its panel, or its file."""
+    path = Path(key)
+    if "chart" in path.parts:
+        return "chart"
+    return path.parent.name if path.stem == "index" else path.stem
+
+
+def main() -> int:
+    """Print the table; return 1 if something is over its budget."""
+    parts = measure()
+    for part in parts:
+        state = "over" if part.size > part.budget else "ok"
+        print(f"{part.size:7.1f} KB of {part.budget:3} KB  {state:4}  {part.name}")
+        for file, size in sorted(part.files.items(), key=lambda item: -item[1]):
+            print(f"{size / 1000:17.1f} KB  {file}")
+    over = [part.name for part in parts if part.size > part.budget]
+    if over:
+        print(f"budget: {', '.join(over)}: more than the budget", file=sys.stderr)
+    return 1 if over else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
