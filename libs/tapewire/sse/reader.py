@@ -200,11 +200,12 @@ class StreamReader:
             return
         self._failures = 0
         if event_type == _DRAINING:
-            self._silence.receive_bytes()
             self._start_handover(is_polling=False)
             return
         is_reset = event_type == _RESET
-        if event_id and not is_reset and not is_news(event_id, self.position):
+        # The end of a replay has the id of its last event.
+        may_repeat = is_reset or event_type == REPLAY_COMPLETE
+        if event_id and not may_repeat and not is_news(event_id, self.position):
             return
         if event_type == _CHECKPOINT:
             self.receive_id(event_id if event_id is not None else self.position)

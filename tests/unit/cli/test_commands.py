@@ -131,7 +131,10 @@ def test_a_command_without_a_server_reports_the_address(command: str) -> None:
     ("args", "expected"),
     [
         (["tail", "../session"], "'../session' is no name of a stream"),
-        (["tail", "orders", "--since-id", "a b"], "'a b' is no id of an event"),
+        (["tail", "orders", "--since-id", "a b"], "--since-id='a b': must be the id of an event"),
+        (["tail", "orders", "--since", "last week"], "--since='last week': must be a time"),
+        (["tail", "orders", "--since", "1h", "--until", ""], "--until='': must be a time"),
+        (["tail", "orders", "--since", "1h", "--since-id", "e-1"], "exclude each other"),
         (["tail", "orders", "--user", "a", "--session", "b"], "exclude each other"),
         *(
             (["tail", "orders", "--url", url], f"{url!r} is no URL of an edge")

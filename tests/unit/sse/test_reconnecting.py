@@ -231,7 +231,9 @@ async def test_a_replay_ends_after_its_last_event() -> None:
     async with open_stream("stream", since="e-1", until="2026-03-02T14:30:00Z") as made:
         query = "since=e-1&until=2026-03-02T14%3A30%3A00Z&handover=1"
         assert made.last.url == f"{PATH}?{query}"
-        await made.last.send(f'{order(7)}event: replay:complete\ndata: {{"untilId":"e-9"}}\n\n')
+        # With the id of the last event.
+        end = 'event: replay:complete\nid: e-7\ndata: {"untilId":"e-9"}\n\n'
+        await made.last.send(order(7) + end)
         assert (made.is_over, made.error) == (True, None)
         assert made.event_types == ["order:update", "replay:complete"]
         await made.advance(600)

@@ -1,8 +1,11 @@
 """The session of a client of the edge: a given cookie, or one from the development sign-in."""
 
+from collections.abc import Callable, Mapping
+
 import httpx
 
 from tapewire.cli.errors import CliError
+from tapewire.sse import SignedOut
 
 COOKIE_NAME = "session"
 EXIT_REFUSED = 1
@@ -10,29 +13,30 @@ SIGN_IN_TIMEOUT_SECONDS = 10.0
 
 
 class EdgeSession:
-    """The session of `client`: of `user`, or the one of `cookie`; with neither, anonymous."""
+    """The session of `user`, or the one of `cookie`; with neither, anonymous.
+
+    `client` is for the sign-in, at the edge of its base URL.
+    """
 
     def __init__(self, client: httpx.Client, user: str | None, cookie: str | None) -> None:
         self._client = client
         self._user = user
         self._cookie = (cookie or "").removeprefix(f"{COOKIE_NAME}=")
-        if self._cookie:
-            client.cookies.set(COOKIE_NAME, self._cookie)
 
     @property
-    def is_renewable(self) -> bool:
-        """Whether `sign_in` gets a new session."""
-        return self._user is not None
+    def header_source(self) -> Mapping[str, str] | Callable[[], Mapping[str, str]]:
+        """The headers of `tapewire.stream`: a user signs in again when the session has ended."""
+        if self._user is not None:
+            return self._sign_in
+        return {"Cookie": f"{COOKIE_NAME}={self._cookie}"} if self._cookie else {}
 
-    def sign_in(self) -> None:
-        """Sign in, if there is a user to sign in as.
+    def _sign_in(self) -> dict[str, str]:
+        """Sign in, and return the headers of the session.
 
         Raises:
             CliError: The sign-in is off, or rejects the user id.
             httpx.HTTPError: The edge cannot be reached, or cannot sign users in now.
         """
-        if self._user is None:
-            return
         self._client.cookies.clear()
         response = self._client.post(
             "/api/session", json={"userId": self._user}, timeout=SIGN_IN_TIMEOUT_SECONDS
@@ -45,27 +49,28 @@ class EdgeSession:
             )
         if 400 <= response.status_code < 500 and response.status_code != 429:
             raise CliError(
-                f"cannot sign in as {self._user!r}: {describe_error_response(response)}",
+                f"cannot sign in as {self._user!r}: {_describe_error_response(response)}",
                 EXIT_REFUSED,
             )
         response.raise_for_status()
+        cookies = self._client.cookies.jar
+        return {"Cookie": "; ".join(f"{one.name}={one.value}" for one in cookies)}
 
-    def build_unauthorized_error(self, path: str, response: httpx.Response) -> CliError:
-        """Return the error for `response`, a 401, when a new session would not help."""
+    def build_unauthorized_error(self, url: str, error: SignedOut) -> CliError:
+        """Return the error when a new session would not help."""
         if self._user is not None:
-            detail = describe_error_response(response)
-            reason = f"a fresh session of {self._user!r} is refused ({detail})"
+            reason = f"a fresh session of {self._user!r} is refused ({error})"
         elif self._cookie:
             reason = "the session given is not valid, or not any more"
         else:
-            reason = f"{path} needs a session"
+            reason = f"{url} needs a session"
         return CliError(
             f"{reason}; sign in with --user NAME (development sign-in), or give --session COOKIE",
             EXIT_REFUSED,
         )
 
 
-def describe_error_response(response: httpx.Response) -> str:
+def _describe_error_response(response: httpx.Response) -> str:
     """Return the status and the message of an error response."""
     try:
         message = response.json()["message"]
