@@ -1,7 +1,7 @@
 """A server with scripted responses, for situations that a real server rarely produces.
 
-It serves the page and the client from the project's files, under the strictest content security
-policy that the page supports. The test scripts everything under /api/.
+It serves the page and the client from the project's files, under the content security policy of the
+edge. The test scripts everything under /api/.
 """
 
 import json
@@ -11,13 +11,10 @@ from typing import Any
 
 from playwright.async_api import BrowserContext, Request, Route
 
+from tapewire_services.edge.http.pages import CONTENT_SECURITY_POLICY
+
 ROOT = Path(__file__).parents[2]
 ORIGIN = "http://tapewire.test"
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'"
-)
 PAGES = {"/": "index.html", "/dashboard": "dashboard.html"}
 CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8",

@@ -5,32 +5,39 @@ its worker, and the client under `/client`; an installed package brings all of t
 revalidate every file (`no-cache`), which keeps a page from mixing modules of two versions after a
 deployment. They keep only the files under `/assets`, whose names change with their contents.
 Without built pages the edge serves everything else, and says how to build them.
+
+`web/index.html` and `web/dashboard.html`, with their files under `/static`, are served at their
+paths as long as they exist.
 """
 
-import re
 from pathlib import Path
 from typing import Any
 
-from litestar import Request, Response, Router, get
+from litestar import HttpMethod, Request, Response, route
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
-from litestar.static_files import create_static_files_router
+from litestar.params import FromPath
+
+from tapewire_services.edge.http.static_files import StaticFolder
 
 WEB_DIRECTORY = Path(__file__).parent.parent / "web"
 TERMINAL_DIRECTORY = WEB_DIRECTORY / "dist"
 CLIENT_DIRECTORY = Path(__file__).resolve().parents[3] / "libs/client/packages/client/dist"
 """The browser client in a checkout; an installed package has it inside `WEB_DIRECTORY`."""
-TERMINAL_PATHS = ["/operations", "/strategies"]
+TERMINAL_PATHS = ["/", "/dashboard", "/operations", "/strategies"]
 """The paths of the terminal's router (terminal/src/app/routes.ts)."""
-_VALID_PATH = re.compile(r"[A-Za-z0-9._/-]{1,200}")
+_EARLIER_PAGES = {"/": "index.html", "/dashboard": "dashboard.html"}
 
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types tapewire"
+)
+"""Nothing inline, and nothing from elsewhere. The policy `tapewire` makes the address of the shared
+worker."""
 PAGE_HEADERS = {
     "Cache-Control": "no-cache",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'; require-trusted-types-for 'script'"
-    ),
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
 }
 """Headers in which pages differ from other responses (`security_middleware.SECURITY_HEADERS`)."""
 ASSET_HEADERS = {**PAGE_HEADERS, "Cache-Control": "public, max-age=31536000, immutable"}
@@ -48,86 +55,51 @@ PAGES_MISSING = """\
 """
 
 
-def page_handlers() -> list[HTTPRouteHandler | Router]:
+def page_handlers() -> list[HTTPRouteHandler]:
     """The handlers of all files that a browser loads."""
-    return [
-        _trading_page,
-        _dashboard_page,
-        _terminal_page,
-        _worker,
-        _icon,
-        _static_files_router("/assets", TERMINAL_DIRECTORY / "assets", ASSET_HEADERS),
-        _static_files_router("/static", WEB_DIRECTORY),
-        _static_files_router("/client", _client_directory()),
-    ]
+    web = StaticFolder(WEB_DIRECTORY, PAGE_HEADERS)
+    terminal = StaticFolder(TERMINAL_DIRECTORY, PAGE_HEADERS)
+    client = StaticFolder(_client_directory(), PAGE_HEADERS)
+    folders = {
+        "assets": StaticFolder(TERMINAL_DIRECTORY / "assets", ASSET_HEADERS),
+        "client": client,
+        "static": web,
+    }
+
+    @_read_handler(TERMINAL_PATHS)
+    async def page(request: Request[Any, Any, Any]) -> Response[bytes]:
+        name = _EARLIER_PAGES.get(request.scope["path"].rstrip("/") or "/", "")
+        folder, file = (web, name) if web.has_file(name) else (terminal, "index.html")
+        if client.has_file("tapewire.js") and folder.has_file(file):
+            return await folder.respond(request, file)
+        content = PAGES_MISSING.encode()
+        return Response(content, status_code=503, media_type="text/html", headers=PAGE_HEADERS)
+
+    @_read_handler([f"/{name}/{{path:path}}" for name in folders])
+    async def file(request: Request[Any, Any, Any], path: FromPath[str]) -> Response[bytes]:
+        folder = folders[request.scope["path"].split("/")[1]]
+        return await folder.respond(request, path.removeprefix("/"))
+
+    @_read_handler(["/{name:str}"])
+    async def terminal_file(
+        request: Request[Any, Any, Any], name: FromPath[str]
+    ) -> Response[bytes]:
+        """A file with a stable name. The address of the worker, for one, is its identity."""
+        if name.endswith(".html"):
+            raise NotFoundException
+        return await terminal.respond(request, name)
+
+    return [page, file, terminal_file]
 
 
-@get("/", media_type="text/html", include_in_schema=False, sync_to_thread=False)
-def _trading_page() -> Response[bytes]:
-    return _page(WEB_DIRECTORY / "index.html")
-
-
-@get("/dashboard", media_type="text/html", include_in_schema=False, sync_to_thread=False)
-def _dashboard_page() -> Response[bytes]:
-    return _page(WEB_DIRECTORY / "dashboard.html")
-
-
-@get(TERMINAL_PATHS, media_type="text/html", include_in_schema=False, sync_to_thread=False)
-def _terminal_page() -> Response[bytes]:
-    return _page(TERMINAL_DIRECTORY / "index.html")
-
-
-@get("/worker.js", include_in_schema=False, sync_to_thread=False)
-def _worker() -> Response[bytes]:
-    """The worker of all tabs. Its name is stable, because a worker's address is its identity."""
-    return _built_file("worker.js", "text/javascript")
-
-
-@get("/icon.svg", include_in_schema=False, sync_to_thread=False)
-def _icon() -> Response[bytes]:
-    return _built_file("icon.svg", "image/svg+xml")
-
-
-def _built_file(name: str, media_type: str) -> Response[bytes]:
-    try:
-        content = (TERMINAL_DIRECTORY / name).read_bytes()
-    except FileNotFoundError:
-        raise NotFoundException from None
-    return _with_page_headers(Response(content, media_type=media_type))
-
-
-def _page(path: Path) -> Response[bytes]:
-    is_built = (_client_directory() / "tapewire.js").is_file() and path.is_file()
-    content, status = (path.read_bytes(), 200) if is_built else (PAGES_MISSING.encode(), 503)
-    return _with_page_headers(Response(content, media_type="text/html", status_code=status))
-
-
-def _static_files_router(
-    path: str, directory: Path, headers: dict[str, str] = PAGE_HEADERS
-) -> Router:
-    async def add_headers(response: Response[bytes]) -> Response[bytes]:
-        response.headers.update(headers)
-        return response
-
-    return create_static_files_router(
-        path,
-        [directory],
-        before_request=_reject_invalid_path,
-        after_request=add_headers,
+def _read_handler(paths: list[str]) -> route:
+    """A decorator: the function answers GET and HEAD at `paths`."""
+    return route(
+        paths,
+        http_method=[HttpMethod.GET, HttpMethod.HEAD],
+        media_type="application/octet-stream",
         include_in_schema=False,
-        name=path.strip("/"),
     )
-
-
-async def _reject_invalid_path(request: Request[Any, Any, Any]) -> None:
-    """Raise NotFoundException for a path that the file system cannot have, such as one with NUL."""
-    if not _VALID_PATH.fullmatch(request.scope["path"]):
-        raise NotFoundException
-
-
-def _with_page_headers(response: Response[bytes]) -> Response[bytes]:
-    response.headers.update(PAGE_HEADERS)
-    return response
 
 
 def _client_directory() -> Path:

@@ -1,5 +1,6 @@
 """What the edge answers for pages: with built pages, and in a checkout where none are built yet."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from litestar.testing import TestClient
 
 from tapewire_services.edge.http import pages
 
-PAGE_PATHS = ["/", "/dashboard", *pages.TERMINAL_PATHS]
+PAGE_PATHS = pages.TERMINAL_PATHS
+ROUTES = Path(__file__).parents[3] / "libs/client/terminal/src/app/routes.ts"
 
 
 @pytest.fixture
@@ -63,7 +65,7 @@ def test_pages_of_which_a_part_is_missing_are_not_served(
 ) -> None:
     build(built)
     (built.parent / missing).unlink()
-    assert http.get(pages.TERMINAL_PATHS[0]).status_code == 503
+    assert http.get(pages.TERMINAL_PATHS[-1]).status_code == 503
 
 
 def test_only_files_whose_names_change_with_their_contents_are_kept_by_browsers(
@@ -95,3 +97,11 @@ def test_nothing_beside_the_assets_is_served_as_one(
 ) -> None:
     build(built)
     assert http.get(path).status_code == 404
+
+
+def test_every_path_of_the_terminal_is_served() -> None:
+    """Otherwise a page would be 404 when it is reloaded."""
+    if not ROUTES.exists():
+        pytest.skip("the terminal has no routes yet")
+    paths = set(re.findall(r'\bpath: "(/[^"]*)"', ROUTES.read_text()))
+    assert paths == set(pages.TERMINAL_PATHS)
