@@ -168,8 +168,8 @@ def test_a_replay_shows_the_past_between_two_times_and_ends(stack: Stack, tail: 
     assert replay.process.wait(60) == 0
     events = replay.events()
     assert events[-1]["event"] == "replay:complete"
-    shown = [one["data"]["orderId"] for one in events if "orderId" in one["data"]]
-    assert shown == [order for order in orders for _ in ("placed", "accepted")]
+    replayed = [one["data"]["orderId"] for one in events if "orderId" in one["data"]]
+    assert replayed == [order for order in orders for _ in ("placed", "accepted")]
     assert replay.err() == ""
 
 

@@ -193,9 +193,9 @@ def test_a_temporary_failure_of_the_sign_in_is_retried() -> None:
     assert reasons[2].startswith("cannot reach ")
 
 
-def test_what_a_stream_does_is_said_once() -> None:
-    said: list[str] = []
-    reporter = StatusReporter(said.append)
+def test_each_change_of_the_state_is_reported_once() -> None:
+    messages: list[str] = []
+    reporter = StatusReporter(messages.append)
     live = StreamState("live")
     lost = StreamState("reconnecting", 1, 2.5, "the connection broke (cut)", "e-7")
     polling = StreamState("live", is_polling=True)
@@ -206,7 +206,7 @@ def test_what_a_stream_does_is_said_once() -> None:
     ]  # fmt: skip
     for state in states:
         reporter.report(state)
-    assert said == [
+    assert messages == [
         "nothing received for seconds: the prices may be old",
         "the stream is no longer silent",
         "the connection broke (cut); connecting again from e-7 in 2.5 s",
@@ -219,6 +219,6 @@ def test_what_a_stream_does_is_said_once() -> None:
 
 
 def test_a_lost_stream_without_an_id_begins_again() -> None:
-    said: list[str] = []
-    StatusReporter(said.append).report(StreamState("reconnecting", 1, 3.0, "no"))
-    assert said == ["no; connecting again in 3.0 s"]
+    messages: list[str] = []
+    StatusReporter(messages.append).report(StreamState("reconnecting", 1, 3.0, "no"))
+    assert messages == ["no; connecting again in 3.0 s"]

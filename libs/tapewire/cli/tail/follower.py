@@ -68,14 +68,14 @@ class StatusReporter:
 
     def __init__(self, on_status: Callable[[str], None]) -> None:
         self._on_status = on_status
-        self._shown = StreamState("live")
+        self._reported = StreamState("live")
 
     def report(self, state: StreamState) -> None:
         """Compare `state` with the one that was reported last."""
         if state.name not in ("live", "reconnecting"):
             return
-        text = describe_change(self._shown, state)
-        self._shown = state
+        text = describe_change(self._reported, state)
+        self._reported = state
         if text:
             self._on_status(text)
 
