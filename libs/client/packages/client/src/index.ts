@@ -7,7 +7,9 @@ export {
   type PollResult,
   type State as FollowState,
 } from "./fallback.js";
+export type * from "./generated/types.js";
 export type * from "./interfaces.js";
+export type { StreamReset } from "./interfaces.js"; // the event of this name has more fields
 export type { CallSettings, ErrorBody, Method } from "./rest.js";
 export {
   ApiError,
