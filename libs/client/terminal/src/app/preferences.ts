@@ -2,12 +2,12 @@
 
 import { useEffect } from "react";
 
+import { applyDensity, type Density } from "../components/density.js";
 import { readStored, useStoredState } from "./stored-state.js";
 
 export const THEMES = ["system", "light", "dark"] as const;
-export const DENSITIES = ["comfortable", "compact"] as const;
+export const DENSITIES: readonly Density[] = ["comfortable", "compact"];
 export type Theme = (typeof THEMES)[number];
-export type Density = (typeof DENSITIES)[number];
 
 const isTheme = (value: unknown) => THEMES.includes(value as Theme);
 const isDensity = (value: unknown) => DENSITIES.includes(value as Density);
@@ -16,7 +16,7 @@ function apply(theme: Theme, density: Density): void {
   const { dataset } = document.documentElement;
   if (theme === "system") delete dataset.theme;
   else dataset.theme = theme;
-  dataset.density = density;
+  applyDensity(density);
 }
 
 /** Call before the first render. */

@@ -5,7 +5,7 @@ import { errorMessage } from "../components/error-text.js";
 import type { Formats } from "../format/index.js";
 import { CommandContext, useCommandRegistry, useKeyboard } from "../keys/commands.js";
 import { PANELS, type PanelId, type WorkspaceId } from "../panels/registry.js";
-import { useAnnouncer } from "./announcer.js";
+import { type Announce, useAnnouncer } from "./announcer.js";
 import { Header } from "./header.js";
 import { PhoneTabs } from "./phone.js";
 import { usePreferences } from "./preferences.js";
@@ -60,7 +60,9 @@ export function Shell({ formats }: { readonly formats: Formats }) {
   const [ticketRequest, setTicketRequest] = useState<TicketRequest | null>(null);
   const commands = useCommandRegistry();
   useKeyboard(commands, preferences.areLettersOn);
-  usePageTitle(WORKSPACES.find(({ id }) => id === route.workspace)?.title ?? "Not found", unread);
+  const page = WORKSPACES.find(({ id }) => id === route.workspace)?.title ?? "Not found";
+  usePageTitle(page, unread);
+  useSaidPage(page, announce);
 
   const showPanel = useNewest((id: PanelId, target: "heading" | "form" = "heading") => {
     const panel = PANELS.find((candidate) => candidate.id === id);
@@ -120,6 +122,7 @@ export function Shell({ formats }: { readonly formats: Formats }) {
       void openTicket(symbol === null ? { side } : { symbol, side });
     const ends = [
       commands.register("search-symbol", () => void setDialog("search")),
+      commands.register("cancel-order", () => void announce("No open order is selected.")),
       commands.register("help", () => void setDialog("help")),
       commands.register("buy", draft("buy")),
       commands.register("sell", draft("sell")),
@@ -134,7 +137,7 @@ export function Shell({ formats }: { readonly formats: Formats }) {
     return () => {
       for (const end of ends) end();
     };
-  }, [commands, symbol, openTicket, openPanel]);
+  }, [commands, symbol, openTicket, openPanel, announce]);
 
   async function signOut() {
     try {
@@ -180,15 +183,11 @@ export function Shell({ formats }: { readonly formats: Formats }) {
             }
             onResetLayout={() => dispatch({ type: "reset", workspace })}
           />
-          <div className="strips">
+          <section className="strips" aria-label="State of the page">
             <StatusStrip text={status} />
             <ShellNotices account={account} session={session} onSignIn={signIn} />
-          </div>
-          <main
-            id="main"
-            tabIndex={-1}
-            aria-label={WORKSPACES.find(({ id }) => id === route.workspace)?.title ?? "Not found"}
-          >
+          </section>
+          <main id="main" tabIndex={-1} aria-label={page}>
             {isGuided && (
               <Suspense>
                 <FirstSteps
@@ -246,6 +245,16 @@ function usePageTitle(page: string, unread: number): void {
   useEffect(() => {
     document.title = `${unread > 0 ? `(${unread}) ` : ""}${page} · Tapewire`;
   }, [page, unread]);
+}
+
+/** Screen readers hear where they are after a press on a link, which loads nothing. */
+function useSaidPage(page: string, announce: Announce): void {
+  const said = useRef(page);
+  useEffect(() => {
+    if (said.current === page) return;
+    said.current = page;
+    announce(`Page ${page}.`);
+  }, [page, announce]);
 }
 
 /** A function that stays the same and calls the newest one. */

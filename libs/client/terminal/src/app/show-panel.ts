@@ -8,6 +8,8 @@ const MAX_FRAMES = 60;
 export function focusPanel(id: string, target: "heading" | "form" = "heading"): void {
   const look = (framesLeft: number) => {
     const panel = document.getElementById(`panel-${id}`);
+    // The panel has taken the focus itself.
+    if (target === "form" && panel?.contains(document.activeElement)) return;
     const field = target === "form" ? panel?.querySelector<HTMLElement>("[data-autofocus]") : null;
     const isReady = panel !== null && (target === "heading" || field != null || framesLeft === 0);
     if (isReady) {

@@ -109,8 +109,8 @@ const RESETS: Record<StreamReset["reason"], string> = {
   malformed: "The page's position in the stream could not be read.",
   epoch: "The server's journal was replaced.",
   ahead: "The server has lost its newest events.",
-  trimmed: "The events since then are no longer kept.",
-  limit: "Too much has happened since then to send it all.",
+  trimmed: "The events that this page has missed are no longer kept.",
+  limit: "This page has missed too many events to be sent them all.",
 };
 
 /** What was lost: the views were replaced by the present state, and some events were never shown. */

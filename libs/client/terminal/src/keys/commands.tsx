@@ -43,13 +43,13 @@ export function useKeyCommand(command: CommandId, handler: CommandHandler): void
   useEffect(() => registry?.register(command, () => newest.current()), [registry, command]);
 }
 
-/** Listen to the page's keys. None has a command while somebody types or a dialog is open. */
+/** Listen to the page's keys. None has a command while somebody types or a dialog or a popover is open. */
 export function useKeyboard(registry: CommandRegistry, areLettersOn: boolean): void {
   useEffect(() => {
     let prefix: Prefix | null = null;
     const handle = (event: KeyboardEvent) => {
       const isBlocked = event.defaultPrevented || event.isComposing || isTyping(event.target);
-      if (isBlocked || document.querySelector("dialog[open]") !== null) {
+      if (isBlocked || document.querySelector("dialog[open], :popover-open") !== null) {
         prefix = null;
         return;
       }

@@ -1,23 +1,26 @@
-import { useVirtualizer } from "@tanstack/react-virtual";
+import { defaultRangeExtractor, useVirtualizer } from "@tanstack/react-virtual";
 import {
   type KeyboardEvent,
   useCallback,
   useEffect,
   useEffectEvent,
+  useMemo,
   useRef,
   useState,
 } from "react";
 
+import { useRowHeight } from "../density.js";
 import { fittingColumns, targetIndex } from "./order.js";
 import { Row } from "./row.js";
 import { TableHead } from "./table-head.js";
-import type { DataTableProps } from "./types.js";
+import type { Column, DataTableProps } from "./types.js";
+import { useRowFocus, withIndex } from "./use-row-focus.js";
 import { useSortedKeys } from "./use-sorted-keys.js";
 
 const OVERSCAN = 6;
 /** Rows from the end at which older ones are loaded. */
 const END_DISTANCE = 10;
-const ROW_HEIGHT = { comfortable: 34, compact: 26 };
+const HEAD_HEIGHT = 32;
 const TALL_ROW_HEIGHT = 64;
 
 /**
@@ -41,14 +44,12 @@ export function DataTable<T>(props: DataTableProps<T>) {
   } = props;
   const scroller = useRef<HTMLDivElement>(null);
   const width = useWidth(scroller);
-  const shown = fittingColumns(columns, width);
+  const shown = useMemo(() => fittingColumns(columns, width), [columns, width]);
   const { keys, sort, toggleSort } = useSortedKeys(props, scroller);
+  const lineHeight = useRowHeight();
+  const rowHeight = hasTallRows ? TALL_ROW_HEIGHT : lineHeight;
   const [currentKey, setCurrentKey] = useState<string | null>(null);
-  const rowHeight = hasTallRows
-    ? TALL_ROW_HEIGHT
-    : ROW_HEIGHT[
-        document.documentElement.dataset.density === "compact" ? "compact" : "comfortable"
-      ];
+  const currentIndex = currentKey === null ? -1 : keys.indexOf(currentKey);
 
   const virtualizer = useVirtualizer({
     count: keys.length,
@@ -56,36 +57,30 @@ export function DataTable<T>(props: DataTableProps<T>) {
     estimateSize: () => rowHeight,
     getItemKey: (index) => keys[index] ?? index,
     overscan: OVERSCAN,
+    // The head is above the rows and covers as much of them when they scroll.
+    scrollPaddingEnd: HEAD_HEIGHT,
+    // The row with the focus stays in the document wherever the table is scrolled to.
+    rangeExtractor: (range) => withIndex(defaultRangeExtractor(range), currentIndex),
   });
+  const { focusRow, focusHandlers } = useRowFocus({
+    scroller,
+    virtualizer,
+    keys,
+    currentIndex,
+    setCurrentKey,
+  });
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another height makes the sizes void.
+  useEffect(() => virtualizer.measure(), [virtualizer, rowHeight]);
+
   const items = virtualizer.getVirtualItems();
-  const isCurrentThere = currentKey !== null && keys.includes(currentKey);
-  const tabKey = isCurrentThere
-    ? currentKey
-    : selectedKey !== null && keys.includes(selectedKey)
-      ? selectedKey
-      : keys[0];
+  const selectedIndex = selectedKey === null ? -1 : keys.indexOf(selectedKey);
+  const tabIndex = Math.max(0, currentIndex >= 0 ? currentIndex : selectedIndex);
 
   const lastIndex = items.at(-1)?.index ?? 0;
   const reachEnd = useEffectEvent(() => props.onEndReached?.());
   useEffect(() => {
     if (keys.length > 0 && lastIndex >= keys.length - END_DISTANCE) reachEnd();
   }, [lastIndex, keys.length]);
-
-  /** Focus a row that may not be in the document yet. */
-  const focusRow = useCallback(
-    (index: number) => {
-      const key = virtualizer.options.getItemKey(index) as string;
-      setCurrentKey(key);
-      virtualizer.scrollToIndex(index);
-      const focus = (triesLeft: number) => {
-        const row = scroller.current?.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`);
-        if (row) row.focus({ preventScroll: true });
-        else if (triesLeft > 0) requestAnimationFrame(() => focus(triesLeft - 1));
-      };
-      requestAnimationFrame(() => focus(10));
-    },
-    [virtualizer],
-  );
 
   /** Carry out a key on the row itself; false for a key without a meaning. */
   function actOnRow(key: string, event: KeyboardEvent<HTMLElement>): boolean {
@@ -118,7 +113,7 @@ export function DataTable<T>(props: DataTableProps<T>) {
   const readRow = props.useRow ?? getRow;
 
   return (
-    <div className="table-scroller" ref={scroller}>
+    <div className="table-scroller" ref={scroller} {...focusHandlers}>
       <table
         role="grid"
         className="table"
@@ -128,21 +123,13 @@ export function DataTable<T>(props: DataTableProps<T>) {
         aria-colcount={shown.length}
         data-table={id}
         hidden={keys.length === 0}
-        style={
-          {
-            "--columns": shown
-              .map(({ minWidth, grow = 1 }) =>
-                grow === 0 ? `${minWidth}px` : `minmax(${minWidth}px, ${grow}fr)`,
-              )
-              .join(" "),
-          } as React.CSSProperties
-        }
+        style={tableStyle(shown)}
       >
         <TableHead
           columns={shown}
           sort={sort}
           onSort={toggleSort}
-          onLeave={() => keys.length > 0 && focusRow(Math.max(0, keys.indexOf(tabKey ?? "")))}
+          onLeave={() => focusRow(tabIndex)}
         />
         <tbody
           role="rowgroup"
@@ -159,7 +146,7 @@ export function DataTable<T>(props: DataTableProps<T>) {
                 columns={shown}
                 useRow={readRow}
                 style={rowStyle(item.start, hasTallRows ? undefined : rowHeight)}
-                isCurrent={key === tabKey}
+                isCurrent={item.index === tabIndex}
                 isSelected={key === selectedKey}
                 isSelectable={onSelect !== undefined}
                 rowAttributes={props.rowAttributes}
@@ -176,6 +163,15 @@ export function DataTable<T>(props: DataTableProps<T>) {
       {keys.length === 0 && props.empty}
     </div>
   );
+}
+
+/** The columns as a grid that is at least as wide as they need; a narrower panel scrolls. */
+function tableStyle<T>(columns: readonly Column<T>[]): React.CSSProperties {
+  const tracks = columns.map(({ minWidth, grow = 1 }) =>
+    grow === 0 ? `${minWidth}px` : `minmax(${minWidth}px, ${grow}fr)`,
+  );
+  const least = columns.reduce((sum, { minWidth }) => sum + minWidth, 0);
+  return { "--columns": tracks.join(" "), minWidth: least } as React.CSSProperties;
 }
 
 const styles = new Map<string, React.CSSProperties>();

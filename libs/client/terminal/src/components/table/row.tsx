@@ -2,9 +2,13 @@ import {
   type ButtonHTMLAttributes,
   type CSSProperties,
   createContext,
+  type FocusEvent,
   type KeyboardEvent,
   memo,
   use,
+  useCallback,
+  useLayoutEffect,
+  useRef,
 } from "react";
 
 import type { Column, DataTableProps } from "./types.js";
@@ -46,10 +50,11 @@ function PlainRow<T>(props: RowProps<T>) {
   const { rowKey, index, columns, useRow, isCurrent, isSelected, isSelectable, rowAttributes } =
     props;
   const row = useRow(rowKey);
+  const { setElement, focusHandlers } = useKeptFocus(props.measure);
   return (
     <tr
       role="row"
-      ref={props.measure}
+      ref={setElement}
       data-index={index}
       data-key={rowKey}
       className="table-row"
@@ -57,9 +62,17 @@ function PlainRow<T>(props: RowProps<T>) {
       tabIndex={isCurrent ? 0 : -1}
       aria-rowindex={index + 2}
       aria-selected={isSelectable ? isSelected : undefined}
-      onFocus={() => props.onFocusRow(rowKey)}
+      onFocus={() => {
+        focusHandlers.onFocus();
+        props.onFocusRow(rowKey);
+      }}
+      onBlur={focusHandlers.onBlur}
       onClick={() => props.onPress(rowKey)}
-      onDoubleClick={() => props.onDoublePress(rowKey)}
+      onDoubleClick={({ target }) => {
+        const isOnControl =
+          target instanceof Element && target.closest("button, a, input") !== null;
+        if (!isOnControl) props.onDoublePress(rowKey);
+      }}
       onKeyDown={(event) => props.onKey(rowKey, event)}
       {...(row === undefined ? undefined : rowAttributes?.(row))}
     >
@@ -87,6 +100,34 @@ function PlainRow<T>(props: RowProps<T>) {
       </RowContext>
     </tr>
   );
+}
+
+/**
+ * Keeps the focus in the row when a button that has it goes away, as “Cancel” does once an order is
+ * canceled. React does not report the blur of an element that it removes.
+ */
+function useKeptFocus(measure: RowProps<never>["measure"]) {
+  const element = useRef<HTMLTableRowElement>(null);
+  const hasFocus = useRef(false);
+  const setElement = useCallback(
+    (row: HTMLTableRowElement | null) => {
+      element.current = row;
+      measure?.(row);
+    },
+    [measure],
+  );
+  useLayoutEffect(() => {
+    if (hasFocus.current && document.activeElement === document.body) element.current?.focus();
+  });
+  const focusHandlers = {
+    onFocus: () => {
+      hasFocus.current = true;
+    },
+    onBlur: ({ currentTarget, relatedTarget }: FocusEvent<HTMLElement>) => {
+      hasFocus.current = currentTarget.contains(relatedTarget);
+    },
+  };
+  return { setElement, focusHandlers };
 }
 
 /** Renders again when its own row or its place changes, not with the table. */

@@ -4,7 +4,8 @@ import { useCallback, useMemo, useState, type KeyboardEvent } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
-import { DataTable, EmptyState, errorMessage, PanelToolbar, Price, RowButton, Time, type Column } from "../../components/index.js";
+import { DataTable, EmptyState, errorMessage, PanelToolbar, RowButton, Time, type Column } from "../../components/index.js";
+import { useKeyCommand } from "../../keys/commands.js";
 import type { PanelProps } from "../registry.js";
 import { Choice } from "../../components/choice.js";
 import { OrderDetail } from "./order-detail.js";
@@ -39,6 +40,13 @@ export default function BlotterPanel({ headingId }: PanelProps) {
     },
     [client, terminal, formats],
   );
+
+  useKeyCommand("cancel-order", () => {
+    const order = selected === null ? undefined : client.orders.get(selected);
+    if (!order || !isOpen(order)) return false;
+    void cancel(order);
+    return undefined;
+  });
 
   const columns = useMemo(() => columnsOf(formats, cancel, setChanging), [formats, cancel]);
 
