@@ -11,18 +11,21 @@ import pytest
 
 from tapewire.runtime import Settings
 from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES
+from tapewire_services.edge.http.pages import TERMINAL_PATHS
 from tests.deploy.manifests import BASE_FOLDER, ROOT, base_settings, yaml_documents
 
 NGINX_CONFIG = (ROOT / "docs" / "nginx.conf").read_text()
 STREAM_PATHS = [re.sub(r"\{[a-z_]+\}", "one", route.path) for route in STREAM_ROUTES]
 REQUEST_PATHS = [
-    "/",
+    *TERMINAL_PATHS,
+    "/worker.js",
+    "/icon.svg",
+    "/assets/page-1a2b.js",
     "/api/orders",
     "/api/session",
     "/api/notifications",
     "/api/v2/items",
     "/api/sse/status",
-    "/dashboard",
     "/static/style.css",
     "/client/tapewire.js",
 ]
