@@ -77,7 +77,7 @@ export function useCommand<A extends readonly unknown[], T>(
             return result;
           },
           (cause: unknown) => {
-            const error = cause instanceof Error ? cause : new Error(String(cause));
+            const error = isError(cause) ? cause : new Error(String(cause));
             const isOutcomeUnknown = mayBeDone(error);
             unsettled.current = isOutcomeUnknown ? { args: text, key } : null;
             finish({ ...IDLE, error, isOutcomeUnknown });
@@ -107,6 +107,13 @@ function mayBeDone(error: Error): boolean {
   if (error instanceof ApiError) return error.outcome === "unknown";
   return (
     error instanceof Unreachable || error.name === "AbortError" || error.name === "TimeoutError"
+  );
+}
+
+/** Also for errors of another realm, and a DOMException that is no Error in some environments. */
+function isError(cause: unknown): cause is Error {
+  return (
+    cause instanceof Error || (typeof cause === "object" && cause !== null && "message" in cause)
   );
 }
 

@@ -1,0 +1,58 @@
+/** A client with real stores over a source that a test controls, and a page that renders with it. */
+
+import type { ConnectionStatus, SessionState, TapewireClient } from "@tapewire/client";
+import { act, cleanup, type RenderResult, render } from "@testing-library/react";
+import { type ReactNode, StrictMode } from "react";
+import { afterEach } from "vitest";
+import { createStores } from "../../client/src/stores/index.js";
+import { Value } from "../../client/src/stores/readable.js";
+import { FakeCalls, FakeSource } from "../../client/tests/fake-source.js";
+import { TapewireProvider } from "../src/index.js";
+
+export class TestClient {
+  readonly source = new FakeSource();
+  readonly calls = new FakeCalls();
+  readonly session = new Value<SessionState>({
+    name: "signed-in",
+    userId: "alice",
+    roles: [],
+    expiresAt: null,
+  });
+  readonly status = new Value<ConnectionStatus>({ name: "live", isPolling: false });
+  readonly client: TapewireClient;
+
+  constructor() {
+    const { source, calls, session, status } = this;
+    this.client = {
+      ...createStores({ source, call: calls.call, now: Date.now }),
+      session,
+      connection: {
+        status,
+        lastEventAt: new Value<number | null>(null),
+        lastReset: new Value(null),
+        transport: new Value("own" as const),
+        retryNow: () => {},
+      },
+      call: calls.call,
+      signIn: () => Promise.reject(new Error("not in tests")),
+      signOut: () => Promise.reject(new Error("not in tests")),
+    };
+  }
+
+  /** Render in StrictMode, which mounts everything twice. */
+  render(page: ReactNode): RenderResult {
+    const wrapper = ({ children }: { children: ReactNode }): ReactNode => (
+      <StrictMode>
+        <TapewireProvider client={this.client}>{children}</TapewireProvider>
+      </StrictMode>
+    );
+    return render(page, { wrapper });
+  }
+
+  /** Events of the stream, in one frame. */
+  send(...events: Parameters<FakeSource["send"]>): void {
+    act(() => this.source.send(...events));
+  }
+}
+
+afterEach(cleanup);
