@@ -2,7 +2,11 @@ import { expect, it } from "vitest";
 
 import { rangeOf, stepPath, thinned } from "./equity-path.js";
 
-const samples = [{ at: 0, equity: 100 }, { at: 50, equity: 110 }, { at: 80, equity: 90 }];
+const samples = [
+  { at: 0, equity: 100 },
+  { at: 50, equity: 110 },
+  { at: 80, equity: 90 },
+];
 
 it("draws steps up to now", () => {
   const range = rangeOf(samples, 100)!;

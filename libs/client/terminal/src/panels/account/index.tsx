@@ -13,7 +13,12 @@ export default function AccountPanel(_props: PanelProps) {
   const account = useAccount();
   const connection = useConnection();
   if (session.name !== "signed-in") {
-    return <EmptyState title="Sign in to see your account" action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }} />;
+    return (
+      <EmptyState
+        title="Sign in to see your account"
+        action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }}
+      />
+    );
   }
   if (account === null) return <EmptyState title="Loading your account…" />;
   const { formats } = terminal;
@@ -23,19 +28,38 @@ export default function AccountPanel(_props: PanelProps) {
       {!isLive && (
         <p className="not-live" role="status">
           Not live: as of {formats.time(account.timestamp)}
-          {account.unpriced > 0 && `, ${formats.count(account.unpriced)} positions without a price are valued at their cost`}
+          {account.unpriced > 0 &&
+            `, ${formats.count(account.unpriced)} positions without a price are valued at their cost`}
         </p>
       )}
       <dl className="figures" data-live={isLive}>
-        <Figure name="Equity"><Money value={account.equity} /></Figure>
-        <Figure name="Profit or loss"><Money value={account.equity - account.startingBalance} isSigned /></Figure>
-        <Figure name="Cash"><Money value={account.cash} /></Figure>
-        <Figure name="Buying power">{account.buyingPower === null ? "not limited" : <Money value={account.buyingPower} />}</Figure>
-        <Figure name="Unrealized"><Money value={account.unrealizedPnL} isSigned /></Figure>
-        <Figure name="Realized"><Money value={account.realizedPnL} isSigned /></Figure>
-        <Figure name="Gross exposure"><Money value={account.grossExposure} /></Figure>
-        <Figure name="Net exposure"><Money value={account.netExposure} /></Figure>
-        <Figure name="Fees">{account.fees === null ? "not known" : <Money value={account.fees} />}</Figure>
+        <Figure name="Equity">
+          <Money value={account.equity} />
+        </Figure>
+        <Figure name="Profit or loss">
+          <Money value={account.equity - account.startingBalance} isSigned />
+        </Figure>
+        <Figure name="Cash">
+          <Money value={account.cash} />
+        </Figure>
+        <Figure name="Buying power">
+          {account.buyingPower === null ? "not limited" : <Money value={account.buyingPower} />}
+        </Figure>
+        <Figure name="Unrealized">
+          <Money value={account.unrealizedPnL} isSigned />
+        </Figure>
+        <Figure name="Realized">
+          <Money value={account.realizedPnL} isSigned />
+        </Figure>
+        <Figure name="Gross exposure">
+          <Money value={account.grossExposure} />
+        </Figure>
+        <Figure name="Net exposure">
+          <Money value={account.netExposure} />
+        </Figure>
+        <Figure name="Fees">
+          {account.fees === null ? "not known" : <Money value={account.fees} />}
+        </Figure>
       </dl>
       <EquityCurve key={session.userId} userId={session.userId} />
     </div>

@@ -1,9 +1,24 @@
 import type { Alert, AlertRule } from "@tapewire/client";
-import { useKeyed, useKeys, useListStatus, useReadable, useSession, useTapewire } from "@tapewire/react";
+import {
+  useKeyed,
+  useKeys,
+  useListStatus,
+  useReadable,
+  useSession,
+  useTapewire,
+} from "@tapewire/react";
 import { useCallback, useId, useMemo, useState } from "react";
 
 import { useTerminal } from "../../app/terminal-context.js";
-import { DataTable, EmptyState, errorMessage, PanelToolbar, RowButton, Time, type Column } from "../../components/index.js";
+import {
+  type Column,
+  DataTable,
+  EmptyState,
+  errorMessage,
+  PanelToolbar,
+  RowButton,
+  Time,
+} from "../../components/index.js";
 import type { PanelProps } from "../registry.js";
 import { RuleDialog } from "./rule-form.js";
 import { describeRule, LEVEL_NAMES, type LevelName } from "./rule-words.js";
@@ -17,15 +32,25 @@ export default function AlertsPanel(_props: PanelProps) {
   const [isCreating, setCreating] = useState(false);
   const rulesId = useId();
   const alertsId = useId();
-  if (!isSignedIn) return <EmptyState title="Sign in to see your alerts" action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }} />;
+  if (!isSignedIn)
+    return (
+      <EmptyState
+        title="Sign in to see your alerts"
+        action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }}
+      />
+    );
   return (
     <div className="alerts">
       <PanelToolbar label="Alert rules">
         <h3 id={rulesId}>Rules</h3>
-        <button type="button" className="button small primary" onClick={() => setCreating(true)}>New rule</button>
+        <button type="button" className="button small primary" onClick={() => setCreating(true)}>
+          New rule
+        </button>
       </PanelToolbar>
       <Rules labelledBy={rulesId} />
-      <h3 id={alertsId} className="alerts-title">Alerts</h3>
+      <h3 id={alertsId} className="alerts-title">
+        Alerts
+      </h3>
       <Alerts labelledBy={alertsId} />
       {isCreating && <RuleDialog onClose={() => setCreating(false)} />}
     </div>
@@ -48,40 +73,110 @@ function Rules({ labelledBy }: { readonly labelledBy: string }) {
       try {
         await client.call(method, `/api/alerts/rules/${encodeURIComponent(rule.ruleId)}${suffix}`);
       } catch (error) {
-        showToast({ kind: "bad", title: `Not done: ${describeRule(rule, formats)}`, text: errorMessage(error) });
+        showToast({
+          kind: "bad",
+          title: `Not done: ${describeRule(rule, formats)}`,
+          text: errorMessage(error),
+        });
       }
     },
     [client, formats, showToast],
   );
 
-  const columns = useMemo<Column<AlertRule>[]>(() => [
-    { id: "rule", header: "Rule", isRowHeader: true, minWidth: 170, grow: 3, cell: (rule) => describeRule(rule, formats), sortValue: (rule) => describeRule(rule, formats) },
-    { id: "level", header: "Level", minWidth: 90, priority: 2, cell: (rule) => <LevelChip level={rule.level} />, sortValue: (rule) => rule.level },
-    { id: "state", header: "State", minWidth: 84, cell: (rule) => (rule.armed ? "Armed" : "Triggered"), sortValue: (rule) => Number(rule.armed) },
-    { id: "time", header: "Since", align: "end", minWidth: 84, priority: 3, cell: (rule) => <Time value={rule.timestamp} />, sortValue: (rule) => rule.timestamp, firstDirection: "descending" },
-    {
-      id: "actions", header: "", label: "Actions", align: "end", minWidth: 126, grow: 0,
-      cell: (rule) => (
-        <span className="row-actions">
-          {!rule.armed && <RowButton onClick={() => void act(rule, "POST", "/arm")} aria-label={`Arm again: ${describeRule(rule, formats)}`}>Arm</RowButton>}
-          <RowButton onClick={() => void act(rule, "DELETE", "")} aria-label={`Delete: ${describeRule(rule, formats)}`}>Delete</RowButton>
-        </span>
-      ),
-    },
-  ], [act, formats]);
+  const columns = useMemo<Column<AlertRule>[]>(
+    () => [
+      {
+        id: "rule",
+        header: "Rule",
+        isRowHeader: true,
+        minWidth: 170,
+        grow: 3,
+        cell: (rule) => describeRule(rule, formats),
+        sortValue: (rule) => describeRule(rule, formats),
+      },
+      {
+        id: "level",
+        header: "Level",
+        minWidth: 90,
+        priority: 2,
+        cell: (rule) => <LevelChip level={rule.level} />,
+        sortValue: (rule) => rule.level,
+      },
+      {
+        id: "state",
+        header: "State",
+        minWidth: 84,
+        cell: (rule) => (rule.armed ? "Armed" : "Triggered"),
+        sortValue: (rule) => Number(rule.armed),
+      },
+      {
+        id: "time",
+        header: "Since",
+        align: "end",
+        minWidth: 84,
+        priority: 3,
+        cell: (rule) => <Time value={rule.timestamp} />,
+        sortValue: (rule) => rule.timestamp,
+        firstDirection: "descending",
+      },
+      {
+        id: "actions",
+        header: "",
+        label: "Actions",
+        align: "end",
+        minWidth: 126,
+        grow: 0,
+        cell: (rule) => (
+          <span className="row-actions">
+            {!rule.armed && (
+              <RowButton
+                onClick={() => void act(rule, "POST", "/arm")}
+                aria-label={`Arm again: ${describeRule(rule, formats)}`}
+              >
+                Arm
+              </RowButton>
+            )}
+            <RowButton
+              onClick={() => void act(rule, "DELETE", "")}
+              aria-label={`Delete: ${describeRule(rule, formats)}`}
+            >
+              Delete
+            </RowButton>
+          </span>
+        ),
+      },
+    ],
+    [act, formats],
+  );
 
   return (
     <DataTable<AlertRule>
-      id="alert-rules" labelledBy={labelledBy} columns={columns} rowKeys={ids} getRow={getRow} useRow={useRowRule}
+      id="alert-rules"
+      labelledBy={labelledBy}
+      columns={columns}
+      rowKeys={ids}
+      getRow={getRow}
+      useRow={useRowRule}
       rowAttributes={(rule) => ({ "data-armed": String(rule.armed) })}
       empty={
-        status.name === "loading" ? <EmptyState title="Loading your rules…" /> :
-        status.name === "failed" ? <EmptyState title="Your rules could not be loaded" text={status.error.message} /> :
-        <EmptyState
-          title="No alert rules yet"
-          text="A rule watches a price, your orders or your strategies, and raises one alert when it is met."
-          action={symbol === null ? undefined : { label: demo.isPending ? "Arming…" : `Try one that fires now on ${symbol}`, onPress: () => void demo.arm(symbol) }}
-        />
+        status.name === "loading" ? (
+          <EmptyState title="Loading your rules…" />
+        ) : status.name === "failed" ? (
+          <EmptyState title="Your rules could not be loaded" text={status.error.message} />
+        ) : (
+          <EmptyState
+            title="No alert rules yet"
+            text="A rule watches a price, your orders or your strategies, and raises one alert when it is met."
+            action={
+              symbol === null
+                ? undefined
+                : {
+                    label: demo.isPending ? "Arming…" : `Try one that fires now on ${symbol}`,
+                    onPress: () => void demo.arm(symbol),
+                  }
+            }
+          />
+        )
       }
     />
   );
@@ -96,29 +191,70 @@ function Alerts({ labelledBy }: { readonly labelledBy: string }) {
   const getRow = useCallback((id: string) => client.alerts.get(id), [client]);
   return (
     <DataTable<Alert>
-      id="alerts" labelledBy={labelledBy} columns={ALERT_COLUMNS} rowKeys={ids} getRow={getRow} useRow={useRowAlert} hasTallRows
+      id="alerts"
+      labelledBy={labelledBy}
+      columns={ALERT_COLUMNS}
+      rowKeys={ids}
+      getRow={getRow}
+      useRow={useRowAlert}
+      hasTallRows
       rowAttributes={({ level }) => ({ "data-level": level })}
       onSelect={(id) => {
         const symbol = client.alerts.get(id)?.symbol;
         if (symbol != null) selectSymbol(symbol);
       }}
-      onEndReached={hasMore ? () => void client.alerts.loadMore().catch(() => undefined) : undefined}
+      onEndReached={
+        hasMore ? () => void client.alerts.loadMore().catch(() => undefined) : undefined
+      }
       empty={
-        status.name === "loading" ? <EmptyState title="Loading your alerts…" /> :
-        status.name === "failed" ? <EmptyState title="Your alerts could not be loaded" text={status.error.message} /> :
-        <EmptyState title="No alerts yet" text="What a rule finds appears here, and among your notifications." />
+        status.name === "loading" ? (
+          <EmptyState title="Loading your alerts…" />
+        ) : status.name === "failed" ? (
+          <EmptyState title="Your alerts could not be loaded" text={status.error.message} />
+        ) : (
+          <EmptyState
+            title="No alerts yet"
+            text="What a rule finds appears here, and among your notifications."
+          />
+        )
       }
     />
   );
 }
 
 const ALERT_COLUMNS: readonly Column<Alert>[] = [
-  { id: "time", header: "Time", minWidth: 84, grow: 0, cell: ({ timestamp }) => <Time value={timestamp} />, sortValue: ({ timestamp }) => timestamp, firstDirection: "descending" },
-  { id: "level", header: "Level", minWidth: 96, grow: 0, cell: ({ level }) => <LevelChip level={level as LevelName} />, sortValue: ({ level }) => level },
-  { id: "message", header: "Message", isRowHeader: true, minWidth: 180, grow: 4, cell: ({ message }) => <span className="alert-message">{message}</span> },
+  {
+    id: "time",
+    header: "Time",
+    minWidth: 84,
+    grow: 0,
+    cell: ({ timestamp }) => <Time value={timestamp} />,
+    sortValue: ({ timestamp }) => timestamp,
+    firstDirection: "descending",
+  },
+  {
+    id: "level",
+    header: "Level",
+    minWidth: 96,
+    grow: 0,
+    cell: ({ level }) => <LevelChip level={level as LevelName} />,
+    sortValue: ({ level }) => level,
+  },
+  {
+    id: "message",
+    header: "Message",
+    isRowHeader: true,
+    minWidth: 180,
+    grow: 4,
+    cell: ({ message }) => <span className="alert-message">{message}</span>,
+  },
 ];
 
 function LevelChip({ level }: { readonly level: LevelName }) {
   const tone = level === "error" ? "bad" : level === "warning" ? "warn" : "info";
-  return <span className="chip" data-tone={tone}>{LEVEL_NAMES[level] ?? level}</span>;
+  return (
+    <span className="chip" data-tone={tone}>
+      {LEVEL_NAMES[level] ?? level}
+    </span>
+  );
 }

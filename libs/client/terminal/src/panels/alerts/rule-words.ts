@@ -16,10 +16,17 @@ export const KIND_NAMES: Readonly<Record<RuleKindName, string>> = {
   stop_loss: "Stop-loss triggered",
 };
 
-export const LEVEL_NAMES: Readonly<Record<LevelName, string>> = { info: "Information", warning: "Warning", error: "Error" };
+export const LEVEL_NAMES: Readonly<Record<LevelName, string>> = {
+  info: "Information",
+  warning: "Warning",
+  error: "Error",
+};
 
 /** "Price of IBM above 181.50". */
-export function describeRule(rule: Pick<AlertRule, "kind" | "symbol" | "price" | "percent" | "windowSeconds">, formats: Formats): string {
+export function describeRule(
+  rule: Pick<AlertRule, "kind" | "symbol" | "price" | "percent" | "windowSeconds">,
+  formats: Formats,
+): string {
   const of = rule.symbol === null ? "any symbol" : rule.symbol;
   switch (rule.kind) {
     case "price_above":
@@ -33,7 +40,9 @@ export function describeRule(rule: Pick<AlertRule, "kind" | "symbol" | "price" |
     case "strategy_error":
       return rule.symbol === null ? "A strategy fails" : `A strategy on ${of} fails`;
     case "stop_loss":
-      return rule.symbol === null ? "A stop-loss is triggered" : `A stop-loss on ${of} is triggered`;
+      return rule.symbol === null
+        ? "A stop-loss is triggered"
+        : `A stop-loss on ${of} is triggered`;
     default:
       return rule.kind;
   }
@@ -70,13 +79,17 @@ export function readRule(
     return 0;
   };
   const { kind, level } = fields;
-  if (needsSymbol(kind) && fields.symbol === null) errors["symbol"] = "Choose a symbol.";
+  if (needsSymbol(kind) && fields.symbol === null) errors.symbol = "Choose a symbol.";
   const terms =
-    kind === "percent_move" ? { percent: number("percent"), windowSeconds: number("windowSeconds") }
-    : kind === "price_above" || kind === "price_below" ? { price: number("price") }
-    : {};
+    kind === "percent_move"
+      ? { percent: number("percent"), windowSeconds: number("windowSeconds") }
+      : kind === "price_above" || kind === "price_below"
+        ? { price: number("price") }
+        : {};
   if (Object.keys(errors).length > 0) return { errors };
-  return { body: { kind, level, ...(fields.symbol !== null && { symbol: fields.symbol }), ...terms } };
+  return {
+    body: { kind, level, ...(fields.symbol !== null && { symbol: fields.symbol }), ...terms },
+  };
 }
 
 /** A rule that is met at once: the price is above half of what it is now. */

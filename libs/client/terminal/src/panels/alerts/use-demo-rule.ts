@@ -14,7 +14,11 @@ export function useDemoRule(): { readonly isPending: boolean; arm(symbol: string
     async (symbol: string) => {
       setPending(true);
       try {
-        await client.call("POST", "/api/alerts/rules", demoRule(symbol, client.prices.get(symbol)?.price ?? 0));
+        await client.call(
+          "POST",
+          "/api/alerts/rules",
+          demoRule(symbol, client.prices.get(symbol)?.price ?? 0),
+        );
       } catch (error) {
         showToast({ kind: "bad", title: "The rule was not armed", text: errorMessage(error) });
       } finally {

@@ -1,15 +1,39 @@
 import type { Order } from "@tapewire/client";
-import { useKeyed, useKeys, useListStatus, useReadable, useSession, useTapewire } from "@tapewire/react";
-import { useCallback, useMemo, useState, type KeyboardEvent } from "react";
+import {
+  useKeyed,
+  useKeys,
+  useListStatus,
+  useReadable,
+  useSession,
+  useTapewire,
+} from "@tapewire/react";
+import { type KeyboardEvent, useCallback, useMemo, useState } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
-import { DataTable, EmptyState, errorMessage, PanelToolbar, RowButton, Time, type Column } from "../../components/index.js";
+import { Choice } from "../../components/choice.js";
+import {
+  type Column,
+  DataTable,
+  EmptyState,
+  errorMessage,
+  PanelToolbar,
+  RowButton,
+  Time,
+} from "../../components/index.js";
 import { useKeyCommand } from "../../keys/commands.js";
 import type { PanelProps } from "../registry.js";
-import { Choice } from "../../components/choice.js";
 import { OrderDetail } from "./order-detail.js";
-import { describeOrder, describeTerms, explainOrder, isOpen, isWorking, sideWord, statusWord, toneOf } from "./order-words.js";
+import {
+  describeOrder,
+  describeTerms,
+  explainOrder,
+  isOpen,
+  isWorking,
+  sideWord,
+  statusWord,
+  toneOf,
+} from "./order-words.js";
 import { ReplaceDialog } from "./replace-dialog.js";
 import "./blotter.css";
 
@@ -35,7 +59,11 @@ export default function BlotterPanel({ headingId }: PanelProps) {
         await client.call("DELETE", `/api/orders/${encodeURIComponent(order.orderId)}`);
         terminal.announce(`Canceling: ${describeOrder(order, formats)}`);
       } catch (error) {
-        terminal.showToast({ kind: "bad", title: `Not canceled: ${describeOrder(order, formats)}`, text: errorMessage(error) });
+        terminal.showToast({
+          kind: "bad",
+          title: `Not canceled: ${describeOrder(order, formats)}`,
+          text: errorMessage(error),
+        });
       }
     },
     [client, terminal, formats],
@@ -59,13 +87,25 @@ export default function BlotterPanel({ headingId }: PanelProps) {
     return true;
   }
 
-  if (!isSignedIn) return <EmptyState title="Sign in to see your orders" action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }} />;
+  if (!isSignedIn)
+    return (
+      <EmptyState
+        title="Sign in to see your orders"
+        action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }}
+      />
+    );
   return (
     <div className="blotter">
       <PanelToolbar label="Which orders">
         <Choice<Filter>
-          label="Shown orders" name="orders" value={filter} onChange={setFilter}
-          options={[["all", `All ${formats.count(ids.length)}${hasMore ? "+" : ""}`], ["open", `Open ${formats.count(openIds.length)}`]]}
+          label="Shown orders"
+          name="orders"
+          value={filter}
+          onChange={setFilter}
+          options={[
+            ["all", `All ${formats.count(ids.length)}${hasMore ? "+" : ""}`],
+            ["open", `Open ${formats.count(openIds.length)}`],
+          ]}
         />
         {openIds.length > 1 && <CancelAll ids={openIds} />}
       </PanelToolbar>
@@ -80,10 +120,21 @@ export default function BlotterPanel({ headingId }: PanelProps) {
         onSelect={(id) => setSelected(id === selected ? null : id)}
         onRowKey={handleRowKey}
         rowAttributes={(order) => ({ "data-side": order.side, "data-status": order.status })}
-        onEndReached={hasMore && filter === "all" ? () => void client.orders.loadMore().catch(() => undefined) : undefined}
+        onEndReached={
+          hasMore && filter === "all"
+            ? () => void client.orders.loadMore().catch(() => undefined)
+            : undefined
+        }
         empty={<NoOrders filter={filter} hasOrders={ids.length > 0} />}
       />
-      {selected !== null && <OrderDetail orderId={selected} onCancel={cancel} onChange={setChanging} onClose={() => setSelected(null)} />}
+      {selected !== null && (
+        <OrderDetail
+          orderId={selected}
+          onCancel={cancel}
+          onChange={setChanging}
+          onClose={() => setSelected(null)}
+        />
+      )}
       {changing !== null && <ReplaceDialog order={changing} onClose={() => setChanging(null)} />}
     </div>
   );
@@ -98,22 +149,33 @@ function columnsOf(
 ): Column<Order>[] {
   return [
     {
-      id: "order", header: "Order", isRowHeader: true, minWidth: 150, grow: 2,
+      id: "order",
+      header: "Order",
+      isRowHeader: true,
+      minWidth: 150,
+      grow: 2,
       cell: (order) => (
         <span className="order-cell">
-          <span className="side" data-side={order.side}>{sideWord(order.side)}</span> <b>{order.symbol}</b>{" "}
-          <span className="terms">{describeTerms(order, formats)}</span>
+          <span className="side" data-side={order.side}>
+            {sideWord(order.side)}
+          </span>{" "}
+          <b>{order.symbol}</b> <span className="terms">{describeTerms(order, formats)}</span>
         </span>
       ),
       sortValue: (order) => order.symbol,
     },
     {
-      id: "status", header: "Status", minWidth: 110, grow: 2,
+      id: "status",
+      header: "Status",
+      minWidth: 110,
+      grow: 2,
       cell: (order) => {
         const reason = explainOrder(order);
         return (
           <span className="status-cell" title={reason || undefined}>
-            <span className="chip" data-tone={toneOf(order)}>{statusWord(order.status)}</span>
+            <span className="chip" data-tone={toneOf(order)}>
+              {statusWord(order.status)}
+            </span>
             {reason !== "" && <span className="reason">{reason}</span>}
           </span>
         );
@@ -121,24 +183,70 @@ function columnsOf(
       sortValue: (order) => statusWord(order.status),
     },
     {
-      id: "filled", header: "Filled", align: "end", minWidth: 92,
+      id: "filled",
+      header: "Filled",
+      align: "end",
+      minWidth: 92,
       cell: (order) => (
         <span className="num">
           {formats.quantity(order.filledQty)} / {formats.quantity(order.qty)}
         </span>
       ),
-      sortValue: (order) => order.qty, firstDirection: "descending",
+      sortValue: (order) => order.qty,
+      firstDirection: "descending",
     },
-    { id: "average", header: "Avg price", align: "end", minWidth: 84, priority: 2, cell: (order) => <span className="num">{formats.averagePrice(order.filledAvgPrice)}</span>, sortValue: (order) => order.filledAvgPrice },
-    { id: "by", header: "By", minWidth: 70, priority: 4, cell: (order) => <PlacedBy order={order} />, sortValue: (order) => order.strategyId },
-    { id: "time", header: "Time", align: "end", minWidth: 84, priority: 1, cell: (order) => <Time value={order.timestamp} />, sortValue: (order) => order.timestamp, firstDirection: "descending" },
     {
-      id: "actions", header: "", label: "Actions", align: "end", minWidth: 124, grow: 0,
+      id: "average",
+      header: "Avg price",
+      align: "end",
+      minWidth: 84,
+      priority: 2,
+      cell: (order) => <span className="num">{formats.averagePrice(order.filledAvgPrice)}</span>,
+      sortValue: (order) => order.filledAvgPrice,
+    },
+    {
+      id: "by",
+      header: "By",
+      minWidth: 70,
+      priority: 4,
+      cell: (order) => <PlacedBy order={order} />,
+      sortValue: (order) => order.strategyId,
+    },
+    {
+      id: "time",
+      header: "Time",
+      align: "end",
+      minWidth: 84,
+      priority: 1,
+      cell: (order) => <Time value={order.timestamp} />,
+      sortValue: (order) => order.timestamp,
+      firstDirection: "descending",
+    },
+    {
+      id: "actions",
+      header: "",
+      label: "Actions",
+      align: "end",
+      minWidth: 124,
+      grow: 0,
       cell: (order) =>
         isOpen(order) && (
           <span className="row-actions">
-            {isWorking(order) && <RowButton onClick={() => change(order)} aria-label={`Change: ${describeOrder(order, formats)}`}>Change</RowButton>}
-            <RowButton onClick={() => cancel(order)} disabled={order.status === "pending_cancel"} aria-label={`Cancel: ${describeOrder(order, formats)}`}>Cancel</RowButton>
+            {isWorking(order) && (
+              <RowButton
+                onClick={() => change(order)}
+                aria-label={`Change: ${describeOrder(order, formats)}`}
+              >
+                Change
+              </RowButton>
+            )}
+            <RowButton
+              onClick={() => cancel(order)}
+              disabled={order.status === "pending_cancel"}
+              aria-label={`Cancel: ${describeOrder(order, formats)}`}
+            >
+              Cancel
+            </RowButton>
           </span>
         ),
     },
@@ -159,16 +267,27 @@ function CancelAll({ ids }: { readonly ids: readonly string[] }) {
 
   async function cancelAll() {
     setBusy(true);
-    const results = await Promise.allSettled(ids.map((id) => client.call("DELETE", `/api/orders/${encodeURIComponent(id)}`)));
+    const results = await Promise.allSettled(
+      ids.map((id) => client.call("DELETE", `/api/orders/${encodeURIComponent(id)}`)),
+    );
     setBusy(false);
     const failed = results.filter((result) => result.status === "rejected");
     if (failed.length > 0) {
-      showToast({ kind: "bad", title: `${formats.count(failed.length)} of ${formats.count(ids.length)} orders were not canceled`, text: errorMessage(failed[0]?.reason) });
+      showToast({
+        kind: "bad",
+        title: `${formats.count(failed.length)} of ${formats.count(ids.length)} orders were not canceled`,
+        text: errorMessage(failed[0]?.reason),
+      });
     }
   }
 
   return (
-    <button type="button" className="button small" aria-disabled={isBusy} onClick={() => void (isBusy || cancelAll())}>
+    <button
+      type="button"
+      className="button small"
+      aria-disabled={isBusy}
+      onClick={() => void (isBusy || cancelAll())}
+    >
       {isBusy ? "Canceling…" : `Cancel all ${formats.count(ids.length)}`}
     </button>
   );
@@ -178,7 +297,14 @@ function NoOrders({ filter, hasOrders }: { readonly filter: Filter; readonly has
   const status = useListStatus(useTapewire().orders);
   const terminal = useTerminal();
   if (status.name === "loading") return <EmptyState title="Loading your orders…" />;
-  if (status.name === "failed") return <EmptyState title="Your orders could not be loaded" text={status.error.message} />;
+  if (status.name === "failed")
+    return <EmptyState title="Your orders could not be loaded" text={status.error.message} />;
   if (filter === "open" && hasOrders) return <EmptyState title="No open orders" />;
-  return <EmptyState title="No orders yet" text="An order that you place appears here, with every fill." action={{ label: "Place an order", onPress: () => terminal.openTicket({}) }} />;
+  return (
+    <EmptyState
+      title="No orders yet"
+      text="An order that you place appears here, with every fill."
+      action={{ label: "Place an order", onPress: () => terminal.openTicket({}) }}
+    />
+  );
 }

@@ -52,7 +52,8 @@ export function statusWord(status: string): string {
 
 /** "Buy 100 IBM at 181.50, stop 180.00". */
 export function describeOrder(order: DescribedOrder, formats: Formats): string {
-  const terms = order.limitPrice == null ? "at the market" : `at ${formats.price(order.limitPrice)}`;
+  const terms =
+    order.limitPrice == null ? "at the market" : `at ${formats.price(order.limitPrice)}`;
   const stop = order.stopPrice == null ? "" : `, stop ${formats.price(order.stopPrice)}`;
   return `${sideWord(order.side)} ${formats.quantity(order.qty)} ${order.symbol} ${terms}${stop}`;
 }
@@ -71,13 +72,18 @@ export function describeTerms(order: Order, formats: Formats): string {
 /** Why the order is as it is, or what it waits for besides its price; "" for neither. */
 export function explainOrder(order: Order): string {
   if (order.reason != null && order.reason !== "") return order.reason;
-  if (isOpen(order) && order.waiting != null) return WAITING_WORDS[order.waiting] ?? `Waits: ${order.waiting}`;
-  if (isOpen(order) && order.stopPrice != null && order.triggeredAt == null) return "Waits for its stop price";
+  if (isOpen(order) && order.waiting != null)
+    return WAITING_WORDS[order.waiting] ?? `Waits: ${order.waiting}`;
+  if (isOpen(order) && order.stopPrice != null && order.triggeredAt == null)
+    return "Waits for its stop price";
   return "";
 }
 
 /** How good the news of a status is. */
-export function toneOf({ status, filledQty }: Pick<Order, "status" | "filledQty">): "good" | "bad" | "warn" | "info" | undefined {
+export function toneOf({
+  status,
+  filledQty,
+}: Pick<Order, "status" | "filledQty">): "good" | "bad" | "warn" | "info" | undefined {
   if (status === "filled") return "good";
   if (status === "rejected" || status === "failed") return "bad";
   if (status === "pending_cancel" || status === "pending_replace") return "warn";

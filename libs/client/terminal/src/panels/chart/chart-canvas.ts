@@ -6,6 +6,7 @@
  * the notice below the chart takes its place.
  */
 
+import type { Bar } from "@tapewire/client";
 import {
   CandlestickSeries,
   ColorType,
@@ -19,9 +20,7 @@ import {
   type UTCTimestamp,
 } from "lightweight-charts";
 
-import type { Bar } from "@tapewire/client";
-
-import { epochSeconds, type ChartMarker } from "./chart-data.js";
+import { type ChartMarker, epochSeconds } from "./chart-data.js";
 
 /** The part of the canvas that the volume takes, at the bottom. */
 const VOLUME_TOP = 0.82;
@@ -45,15 +44,32 @@ export class ChartCanvas {
     this.#element = element;
     this.#chart = createChart(element, {
       autoSize: true,
-      layout: { attributionLogo: false, background: { type: ColorType.Solid, color: "transparent" } },
-      timeScale: { timeVisible: true, secondsVisible: true, tickMarkFormatter: (time: Time) => words.time(time as number) },
-      localization: { timeFormatter: (time: Time) => words.time(time as number), priceFormatter: words.price },
+      layout: {
+        attributionLogo: false,
+        background: { type: ColorType.Solid, color: "transparent" },
+      },
+      timeScale: {
+        timeVisible: true,
+        secondsVisible: true,
+        tickMarkFormatter: (time: Time) => words.time(time as number),
+      },
+      localization: {
+        timeFormatter: (time: Time) => words.time(time as number),
+        priceFormatter: words.price,
+      },
       handleScale: { axisPressedMouseMove: true },
     });
     this.#candles = this.#chart.addSeries(CandlestickSeries, {});
-    this.#volume = this.#chart.addSeries(HistogramSeries, { priceFormat: { type: "volume" }, priceScaleId: "volume", lastValueVisible: false, priceLineVisible: false });
+    this.#volume = this.#chart.addSeries(HistogramSeries, {
+      priceFormat: { type: "volume" },
+      priceScaleId: "volume",
+      lastValueVisible: false,
+      priceLineVisible: false,
+    });
     this.#volume.priceScale().applyOptions({ scaleMargins: { top: VOLUME_TOP, bottom: 0 } });
-    this.#candles.priceScale().applyOptions({ scaleMargins: { top: 0.08, bottom: 1 - VOLUME_TOP + 0.04 } });
+    this.#candles
+      .priceScale()
+      .applyOptions({ scaleMargins: { top: 0.08, bottom: 1 - VOLUME_TOP + 0.04 } });
     this.#markers = createSeriesMarkers(this.#candles, []);
     this.applyTheme();
   }
@@ -62,13 +78,23 @@ export class ChartCanvas {
   applyTheme(): void {
     const line = this.#colour("--line");
     this.#chart.applyOptions({
-      layout: { textColor: this.#colour("--soft"), fontFamily: getComputedStyle(this.#element).fontFamily },
+      layout: {
+        textColor: this.#colour("--soft"),
+        fontFamily: getComputedStyle(this.#element).fontFamily,
+      },
       grid: { vertLines: { color: line }, horzLines: { color: line } },
       rightPriceScale: { borderColor: line },
       timeScale: { borderColor: line },
     });
     const [up, down] = [this.#colour("--up"), this.#colour("--down")];
-    this.#candles.applyOptions({ upColor: up, downColor: down, wickUpColor: up, wickDownColor: down, borderUpColor: up, borderDownColor: down });
+    this.#candles.applyOptions({
+      upColor: up,
+      downColor: down,
+      wickUpColor: up,
+      wickDownColor: down,
+      borderUpColor: up,
+      borderDownColor: down,
+    });
     this.#volume.applyOptions({ color: line });
     this.showMarkers(this.#shownMarkers);
   }
@@ -87,7 +113,8 @@ export class ChartCanvas {
   show(bars: readonly Bar[]): void {
     const before = this.#bars;
     this.#bars = bars;
-    const isSameSeries = before.length > 0 && before[0]?.start === bars[0]?.start && bars.length >= before.length;
+    const isSameSeries =
+      before.length > 0 && before[0]?.start === bars[0]?.start && bars.length >= before.length;
     if (!isSameSeries) {
       this.#candles.setData(bars.map(candleOf));
       this.#volume.setData(bars.map(volumeOf));
@@ -107,7 +134,12 @@ export class ChartCanvas {
       markers.map(({ time, kind, side, text, id }) => ({
         time: time as UTCTimestamp,
         position: side === "buy" ? ("belowBar" as const) : ("aboveBar" as const),
-        shape: kind === "signal" ? ("circle" as const) : side === "buy" ? ("arrowUp" as const) : ("arrowDown" as const),
+        shape:
+          kind === "signal"
+            ? ("circle" as const)
+            : side === "buy"
+              ? ("arrowUp" as const)
+              : ("arrowDown" as const),
         color: this.#colour(kind === "signal" ? "--link" : side === "buy" ? "--up" : "--down"),
         text,
         id,
@@ -124,7 +156,9 @@ export class ChartCanvas {
   /** Show fewer bars (above 1) or more (below 1). */
   zoom(factor: number): void {
     const scale = this.#chart.timeScale();
-    scale.applyOptions({ barSpacing: Math.min(60, Math.max(1, scale.options().barSpacing * factor)) });
+    scale.applyOptions({
+      barSpacing: Math.min(60, Math.max(1, scale.options().barSpacing * factor)),
+    });
   }
 
   showNewest(): void {

@@ -1,12 +1,31 @@
 import type { Bar, Decision, Trade } from "@tapewire/client";
 import { describe, expect, it } from "vitest";
 
-import { barStartAt, markersOf, summaryOf } from "./chart-data.js";
+import { barStartAt, epochSeconds, markersOf, summaryOf } from "./chart-data.js";
 
 const bar = (start: string, open: number, close: number, more: Partial<Bar> = {}): Bar =>
-  ({ symbol: "IBM", interval: "1m", start, open, high: Math.max(open, close), low: Math.min(open, close), close, volume: 10, source: "trade", closed: true, ...more }) as Bar;
-const bars = [bar("2026-03-02T14:30:00Z", 100, 101), bar("2026-03-02T14:31:00Z", 101, 99), bar("2026-03-02T14:35:00Z", 99, 104)];
-const words = { fill: (trade: Trade) => `fill ${trade.tradeId}`, signal: (decision: Decision) => `signal ${decision.decisionId}` };
+  ({
+    symbol: "IBM",
+    interval: "1m",
+    start,
+    open,
+    high: Math.max(open, close),
+    low: Math.min(open, close),
+    close,
+    volume: 10,
+    source: "trade",
+    closed: true,
+    ...more,
+  }) as Bar;
+const bars = [
+  bar("2026-03-02T14:30:00Z", 100, 101),
+  bar("2026-03-02T14:31:00Z", 101, 99),
+  bar("2026-03-02T14:35:00Z", 99, 104),
+];
+const words = {
+  fill: (trade: Trade) => `fill ${trade.tradeId}`,
+  signal: (decision: Decision) => `signal ${decision.decisionId}`,
+};
 
 describe("the bar of a time", () => {
   it.each([
@@ -23,17 +42,60 @@ describe("the bar of a time", () => {
 
 it("marks fills and signals of the symbol on their bars, by time", () => {
   const trades = [
-    { tradeId: "t2", symbol: "IBM", side: "sell", qty: 1, price: 99, timestamp: "2026-03-02T14:33:00Z" },
-    { tradeId: "t1", symbol: "IBM", side: "buy", qty: 1, price: 101, timestamp: "2026-03-02T14:30:59.9Z" },
-    { tradeId: "busted", symbol: "IBM", side: "buy", qty: 0, price: 101, timestamp: "2026-03-02T14:31:00Z" },
-    { tradeId: "other", symbol: "SPY", side: "buy", qty: 1, price: 101, timestamp: "2026-03-02T14:31:00Z" },
-    { tradeId: "before", symbol: "IBM", side: "buy", qty: 1, price: 101, timestamp: "2026-03-02T14:00:00Z" },
+    {
+      tradeId: "t2",
+      symbol: "IBM",
+      side: "sell",
+      qty: 1,
+      price: 99,
+      timestamp: "2026-03-02T14:33:00Z",
+    },
+    {
+      tradeId: "t1",
+      symbol: "IBM",
+      side: "buy",
+      qty: 1,
+      price: 101,
+      timestamp: "2026-03-02T14:30:59.9Z",
+    },
+    {
+      tradeId: "busted",
+      symbol: "IBM",
+      side: "buy",
+      qty: 0,
+      price: 101,
+      timestamp: "2026-03-02T14:31:00Z",
+    },
+    {
+      tradeId: "other",
+      symbol: "SPY",
+      side: "buy",
+      qty: 1,
+      price: 101,
+      timestamp: "2026-03-02T14:31:00Z",
+    },
+    {
+      tradeId: "before",
+      symbol: "IBM",
+      side: "buy",
+      qty: 1,
+      price: 101,
+      timestamp: "2026-03-02T14:00:00Z",
+    },
   ] as Trade[];
   const decisions = [
     { decisionId: "d1", symbol: "IBM", action: "sell", timestamp: "2026-03-02T14:31:30Z" },
     { decisionId: "d2", symbol: "IBM", action: "hold", timestamp: "2026-03-02T14:31:40Z" },
   ] as Decision[];
-  expect(markersOf("IBM", bars, trades, decisions, words).map(({ id, kind, side }) => [id, kind, side])).toEqual([
+  expect(
+    markersOf(
+      "IBM",
+      bars.map(({ start }) => epochSeconds(start)),
+      trades,
+      decisions,
+      words,
+    ).map(({ id, kind, side }) => [id, kind, side]),
+  ).toEqual([
     ["t1", "fill", "buy"],
     ["t2", "fill", "sell"],
     ["d1", "signal", "sell"],
@@ -42,7 +104,13 @@ it("marks fills and signals of the symbol on their bars, by time", () => {
 
 describe("the summary", () => {
   it("has the extremes and the change", () => {
-    expect(summaryOf(bars)).toMatchObject({ high: 104, low: 99, volume: 30, change: 4, changePercent: 4 });
+    expect(summaryOf(bars)).toMatchObject({
+      high: 104,
+      low: 99,
+      volume: 30,
+      change: 4,
+      changePercent: 4,
+    });
   });
   it("has no percentage from a price of 0, and the right sign from a negative one", () => {
     expect(summaryOf([bar("2026-03-02T14:30:00Z", 0, 5)])?.changePercent).toBeNull();

@@ -32,27 +32,45 @@ export function barStartAt(starts: readonly number[], at: number): number | null
   return low === 0 ? null : (starts[low - 1] ?? null);
 }
 
-/** The fills and signals of a symbol on its bars, by time. Holds are no signals. */
+/**
+ * The fills and signals of a symbol on its bars, by time. Holds are no signals.
+ *
+ * @param starts  of the bars, ascending, in epoch seconds
+ */
 export function markersOf(
   symbol: string,
-  bars: readonly Bar[],
+  starts: readonly number[],
   trades: readonly Trade[],
   decisions: readonly Decision[],
-  words: { readonly fill: (trade: Trade) => string; readonly signal: (decision: Decision) => string },
+  words: {
+    readonly fill: (trade: Trade) => string;
+    readonly signal: (decision: Decision) => string;
+  },
 ): ChartMarker[] {
-  const starts = bars.map(({ start }) => epochSeconds(start));
   const markers: ChartMarker[] = [];
   for (const trade of trades) {
     const time = trade.symbol === symbol ? barStartAt(starts, epochSeconds(trade.timestamp)) : null;
     if (time === null || trade.qty === 0) continue;
-    markers.push({ time, kind: "fill", side: trade.side, text: words.fill(trade), id: trade.tradeId });
+    markers.push({
+      time,
+      kind: "fill",
+      side: trade.side,
+      text: words.fill(trade),
+      id: trade.tradeId,
+    });
   }
   for (const decision of decisions) {
     if (decision.symbol !== symbol || decision.action === "hold") continue;
     const time = barStartAt(starts, epochSeconds(decision.timestamp));
     if (time === null) continue;
     const side = decision.action === "buy" ? "buy" : "sell";
-    markers.push({ time, kind: "signal", side, text: words.signal(decision), id: decision.decisionId });
+    markers.push({
+      time,
+      kind: "signal",
+      side,
+      text: words.signal(decision),
+      id: decision.decisionId,
+    });
   }
   return markers.sort((a, b) => a.time - b.time);
 }

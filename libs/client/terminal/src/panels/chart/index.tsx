@@ -1,19 +1,39 @@
 import type { Bar, BarInterval, Decision, Trade } from "@tapewire/client";
-import { useBars, useConnection, useKeyed, useKeys, useSession, useTapewire } from "@tapewire/react";
-import { useEffect, useMemo, useRef, useState, type KeyboardEvent } from "react";
+import {
+  useBars,
+  useConnection,
+  useKeyed,
+  useKeys,
+  useSession,
+  useTapewire,
+} from "@tapewire/react";
+import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
-import { Change, EmptyState, errorMessage, ErrorText, PanelToolbar, Percent, Price } from "../../components/index.js";
+import { Choice } from "../../components/choice.js";
+import {
+  Change,
+  EmptyState,
+  ErrorText,
+  errorMessage,
+  PanelToolbar,
+  Percent,
+  Price,
+} from "../../components/index.js";
 import { SymbolField } from "../../components/symbol-field.js";
 import { sideWord } from "../blotter/order-words.js";
 import type { PanelProps } from "../registry.js";
-import { Choice } from "../../components/choice.js";
 import type { ChartCanvas } from "./chart-canvas.js";
-import { markersOf, summaryOf } from "./chart-data.js";
+import { epochSeconds, markersOf, summaryOf } from "./chart-data.js";
 import "./chart.css";
 
-const INTERVALS: readonly (readonly [BarInterval, string])[] = [["1s", "1 s"], ["1m", "1 min"], ["5m", "5 min"], ["1d", "1 day"]];
+const INTERVALS: readonly (readonly [BarInterval, string])[] = [
+  ["1s", "1 s"],
+  ["1m", "1 min"],
+  ["5m", "5 min"],
+  ["1d", "1 day"],
+];
 const isInterval = (value: unknown) => INTERVALS.some(([interval]) => interval === value);
 /** Rows of the table of bars. */
 const TABLE_ROWS = 30;
@@ -22,24 +42,45 @@ const MOVE_BARS = 5;
 /** Bars of the selected symbol with the user's fills and signals; the same in words and as a table. */
 export default function ChartPanel({ headingId }: PanelProps) {
   const terminal = useTerminal();
-  const [interval, setInterval] = useStoredState<BarInterval>("chart.interval", "1m", { isValid: isInterval });
+  const [interval, setInterval] = useStoredState<BarInterval>("chart.interval", "1m", {
+    isValid: isInterval,
+  });
   const { symbol } = terminal;
   return (
     <div className="chart">
       <PanelToolbar label="Symbol and interval">
         <SymbolField label="Symbol" symbol={symbol} onSelect={terminal.selectSymbol} />
-        <Choice<BarInterval> label="Interval" name="interval" value={interval} onChange={setInterval} options={INTERVALS} />
+        <Choice<BarInterval>
+          label="Interval"
+          name="interval"
+          value={interval}
+          onChange={setInterval}
+          options={INTERVALS}
+        />
       </PanelToolbar>
       {symbol === null ? (
         <EmptyState title="No symbol is selected" text="Choose one here, or press “/”." />
       ) : (
-        <SymbolChart key={`${symbol} ${interval}`} symbol={symbol} interval={interval} headingId={headingId} />
+        <SymbolChart
+          key={`${symbol} ${interval}`}
+          symbol={symbol}
+          interval={interval}
+          headingId={headingId}
+        />
       )}
     </div>
   );
 }
 
-function SymbolChart({ symbol, interval, headingId }: { readonly symbol: string; readonly interval: BarInterval; readonly headingId: string }) {
+function SymbolChart({
+  symbol,
+  interval,
+  headingId,
+}: {
+  readonly symbol: string;
+  readonly interval: BarInterval;
+  readonly headingId: string;
+}) {
   const client = useTapewire();
   const connection = useConnection();
   const quote = useKeyed(client.prices, symbol);
@@ -47,48 +88,87 @@ function SymbolChart({ symbol, interval, headingId }: { readonly symbol: string;
   const markers = useMarkers(symbol, series.bars);
   const { element, canvas, error } = useCanvas(series.bars, markers);
 
-  function handleKey(event: KeyboardEvent) {
-    const act = canvas && {
-      ArrowLeft: () => canvas.move(-MOVE_BARS),
-      ArrowRight: () => canvas.move(MOVE_BARS),
-      "+": () => canvas.zoom(1.25),
-      "-": () => canvas.zoom(0.8),
-      End: () => canvas.showNewest(),
-    }[event.key];
-    if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
-    event.preventDefault();
-    act();
-  }
-
   const isLive = connection.name === "live" && client.prices.isLive(symbol);
   return (
     <>
       {quote && (
         <p className="chart-quote" data-live={isLive}>
-          <b>{symbol}</b> <Price value={quote.price} /> <Change value={quote.change} /> <Percent value={quote.changePercent} />
+          <b>{symbol}</b> <Price value={quote.price} /> <Change value={quote.change} />{" "}
+          <Percent value={quote.changePercent} />
           {!isLive && <span className="not-live"> Not live</span>}
         </p>
       )}
       <div className="chart-canvas-frame">
         <div
-          ref={element} className="chart-canvas" role="group" tabIndex={0} onKeyDown={handleKey}
-          aria-labelledby={headingId} aria-describedby={`${headingId}-summary ${headingId}-keys`}
+          ref={element}
+          className="chart-canvas"
+          role="img"
+          aria-labelledby={headingId}
+          aria-describedby={`${headingId}-summary`}
         />
         {series.bars.length === 0 && (
           <div className="chart-empty">
-            {series.isLoaded
-              ? <EmptyState title={`No bars of ${symbol} yet`} text="The first one appears with its first price." />
-              : <EmptyState title="Loading the bars…" />}
+            {series.isLoaded ? (
+              <EmptyState
+                title={`No bars of ${symbol} yet`}
+                text="The first one appears with its first price."
+              />
+            ) : (
+              <EmptyState title="Loading the bars…" />
+            )}
           </div>
         )}
       </div>
-      <ErrorText>{error !== "" && `The chart could not be drawn (${error}); the table below has the same bars.`}</ErrorText>
+      <ErrorText>
+        {error !== "" &&
+          `The chart could not be drawn (${error}); the table below has the same bars.`}
+      </ErrorText>
       <Summary symbol={symbol} bars={series.bars} id={`${headingId}-summary`} />
+      {canvas && <ChartControls canvas={canvas} />}
       <p className="chart-notice">
-        <span id={`${headingId}-keys`}>Arrow keys move the chart, + and − zoom, End shows the newest bar. </span>
-        Charts by <a href="https://www.tradingview.com/" rel="noreferrer" target="_blank">TradingView</a> Lightweight Charts™.
+        Charts by{" "}
+        <a href="https://www.tradingview.com/" rel="noreferrer" target="_blank">
+          TradingView
+        </a>{" "}
+        Lightweight Charts™.
       </p>
     </>
+  );
+}
+
+/** Moves the chart by buttons, and by keys while one of them has the focus. */
+function ChartControls({ canvas }: { readonly canvas: ChartCanvas }) {
+  const actions: readonly (readonly [key: string, label: string, act: () => void])[] = [
+    ["ArrowLeft", "Older", () => canvas.move(-MOVE_BARS)],
+    ["ArrowRight", "Newer", () => canvas.move(MOVE_BARS)],
+    ["+", "Zoom in", () => canvas.zoom(1.25)],
+    ["-", "Zoom out", () => canvas.zoom(0.8)],
+    ["End", "Newest", () => canvas.showNewest()],
+  ];
+
+  function handleKey(event: KeyboardEvent) {
+    const action = actions.find(([key]) => key === event.key);
+    if (action === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    action[2]();
+  }
+
+  return (
+    <fieldset className="chart-controls">
+      <legend className="sr-only">Move the chart: arrow keys, + and −, End</legend>
+      {actions.map(([key, label, act]) => (
+        <button
+          key={key}
+          type="button"
+          className="button small"
+          aria-keyshortcuts={key}
+          onClick={act}
+          onKeyDown={handleKey}
+        >
+          {label}
+        </button>
+      ))}
+    </fieldset>
   );
 }
 
@@ -101,17 +181,32 @@ function useMarkers(symbol: string, bars: readonly Bar[]) {
   const isSignedIn = useSession().name === "signed-in";
   const tradeIds = useKeys(client.trades);
   const decisionIds = useKeys(client.decisions);
-  // Markers depend on which bars there are, not on the price of the last one.
-  const starts = bars.map(({ start }) => start).join();
+  const starts = useStarts(bars);
   return useMemo(() => {
     if (!isSignedIn) return NO_MARKS;
-    const trades = tradeIds.map((id) => client.trades.get(id)).filter((trade): trade is Trade => trade !== undefined);
-    const decisions = decisionIds.map((id) => client.decisions.get(id)).filter((decision): decision is Decision => decision !== undefined);
-    return markersOf(symbol, bars, trades, decisions, {
-      fill: ({ side, qty, price }) => `${sideWord(side)} ${formats.quantity(qty)} at ${formats.price(price)}`,
+    const trades = tradeIds
+      .map((id) => client.trades.get(id))
+      .filter((trade): trade is Trade => trade !== undefined);
+    const decisions = decisionIds
+      .map((id) => client.decisions.get(id))
+      .filter((decision): decision is Decision => decision !== undefined);
+    return markersOf(symbol, starts, trades, decisions, {
+      fill: ({ side, qty, price }) =>
+        `${sideWord(side)} ${formats.quantity(qty)} at ${formats.price(price)}`,
       signal: ({ action, confidence }) => `Signal: ${action} (${formats.share(confidence)})`,
     });
   }, [client, formats, isSignedIn, symbol, tradeIds, decisionIds, starts]);
+}
+
+/** The starts of the bars; the same array while only the last bar changes. */
+function useStarts(bars: readonly Bar[]): readonly number[] {
+  const [first, last, count] = [bars[0]?.start, bars.at(-1)?.start, bars.length];
+  const known = useRef({ key: "", starts: [] as readonly number[] });
+  const key = `${first} ${last} ${count}`;
+  if (known.current.key !== key) {
+    known.current = { key, starts: bars.map(({ start }) => epochSeconds(start)) };
+  }
+  return known.current.starts;
 }
 
 /** The canvas in an element, kept up to date; null until its chunk is loaded. */
@@ -125,7 +220,10 @@ function useCanvas(bars: readonly Bar[], markers: ReturnType<typeof useMarkers>)
     let isGone = false;
     let made: ChartCanvas | null = null;
     let stopFollowing = () => {};
-    const words = { time: (seconds: number) => formats.time(new Date(seconds * 1000)), price: formats.price };
+    const words = {
+      time: (seconds: number) => formats.time(new Date(seconds * 1000)),
+      price: formats.price,
+    };
     import("./chart-canvas.js").then(
       ({ ChartCanvas: Canvas }) => {
         if (isGone || !element.current) return;
@@ -163,7 +261,15 @@ function followTheme(onChange: () => void): () => void {
   };
 }
 
-function Summary({ symbol, bars, id }: { readonly symbol: string; readonly bars: readonly Bar[]; readonly id: string }) {
+function Summary({
+  symbol,
+  bars,
+  id,
+}: {
+  readonly symbol: string;
+  readonly bars: readonly Bar[];
+  readonly id: string;
+}) {
   const { formats } = useTerminal();
   const summary = summaryOf(bars);
   if (summary === null) return null;
@@ -172,22 +278,38 @@ function Summary({ symbol, bars, id }: { readonly symbol: string; readonly bars:
   return (
     <details className="chart-summary">
       <summary id={id}>
-        {symbol} is {direction} {changePercent === null ? formats.change(change) : formats.percent(changePercent)} since {formats.timeOrDate(first.start)}:
-        from {formats.price(first.open)} to {formats.price(last.close)}, lowest {formats.price(low)}, highest {formats.price(high)}, {formats.quantity(volume)} traded.
+        {symbol} is {direction}{" "}
+        {changePercent === null ? formats.change(change) : formats.percent(changePercent)} since{" "}
+        {formats.timeOrDate(first.start)}: from {formats.price(first.open)} to{" "}
+        {formats.price(last.close)}, lowest {formats.price(low)}, highest {formats.price(high)},{" "}
+        {formats.quantity(volume)} traded.
       </summary>
       <table className="plain-table">
         <caption className="sr-only">The last bars of {symbol}</caption>
         <thead>
-          <tr>{["Time", "Open", "High", "Low", "Close", "Volume"].map((name) => <th key={name} scope="col">{name}</th>)}</tr>
+          <tr>
+            {["Time", "Open", "High", "Low", "Close", "Volume"].map((name) => (
+              <th key={name} scope="col">
+                {name}
+              </th>
+            ))}
+          </tr>
         </thead>
         <tbody>
-          {bars.slice(-TABLE_ROWS).reverse().map((bar) => (
-            <tr key={bar.start}>
-              <th scope="row">{formats.timeOrDate(bar.start)}</th>
-              {[bar.open, bar.high, bar.low, bar.close].map((price, index) => <td key={index} className="num">{formats.price(price)}</td>)}
-              <td className="num">{formats.quantity(bar.volume)}</td>
-            </tr>
-          ))}
+          {bars
+            .slice(-TABLE_ROWS)
+            .reverse()
+            .map((bar) => (
+              <tr key={bar.start}>
+                <th scope="row">{formats.timeOrDate(bar.start)}</th>
+                {[bar.open, bar.high, bar.low, bar.close].map((price, column) => (
+                  <td key={["open", "high", "low", "close"][column]} className="num">
+                    {formats.price(price)}
+                  </td>
+                ))}
+                <td className="num">{formats.quantity(bar.volume)}</td>
+              </tr>
+            ))}
         </tbody>
       </table>
     </details>

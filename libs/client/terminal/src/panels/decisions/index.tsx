@@ -1,11 +1,18 @@
 import type { Decision } from "@tapewire/client";
-import { useKeyed, useKeys, useListStatus, useReadable, useSession, useTapewire } from "@tapewire/react";
+import {
+  useKeyed,
+  useKeys,
+  useListStatus,
+  useReadable,
+  useSession,
+  useTapewire,
+} from "@tapewire/react";
 import { useCallback, useMemo } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
-import { DataTable, EmptyState, PanelToolbar, Time, type Column } from "../../components/index.js";
 import { Choice } from "../../components/choice.js";
+import { type Column, DataTable, EmptyState, PanelToolbar, Time } from "../../components/index.js";
 import type { PanelProps } from "../registry.js";
 import "./decisions.css";
 
@@ -25,21 +32,47 @@ export default function DecisionsPanel({ headingId }: PanelProps) {
   const strategyIds = useKeys(client.strategies);
   const getRow = useCallback((id: string) => client.decisions.get(id), [client]);
   const shown = useMemo(
-    () => ids.filter((id) => {
-      const decision = client.decisions.get(id);
-      return decision !== undefined && isShown(decision, filter, strategyId);
-    }),
+    () =>
+      ids.filter((id) => {
+        const decision = client.decisions.get(id);
+        return decision !== undefined && isShown(decision, filter, strategyId);
+      }),
     [client, ids, filter, strategyId],
   );
 
-  if (!isSignedIn) return <EmptyState title="Sign in to see decisions" action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }} />;
+  if (!isSignedIn)
+    return (
+      <EmptyState
+        title="Sign in to see decisions"
+        action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }}
+      />
+    );
   return (
     <div className="decisions">
       <PanelToolbar label="Which decisions">
-        <Choice<Filter> label="Shown decisions" name="decisions" value={filter} onChange={setFilter} options={[["all", "All"], ["signals", "Buy and sell"], ["taken", "Acted on"]]} />
-        <select className="input" aria-label="Strategy" value={strategyId} onChange={(event) => setStrategyId(event.target.value)}>
+        <Choice<Filter>
+          label="Shown decisions"
+          name="decisions"
+          value={filter}
+          onChange={setFilter}
+          options={[
+            ["all", "All"],
+            ["signals", "Buy and sell"],
+            ["taken", "Acted on"],
+          ]}
+        />
+        <select
+          className="input"
+          aria-label="Strategy"
+          value={strategyId}
+          onChange={(event) => setStrategyId(event.target.value)}
+        >
           <option value="">All strategies</option>
-          {strategyIds.map((id) => <option key={id} value={id}>{client.strategies.get(id)?.name ?? id}</option>)}
+          {strategyIds.map((id) => (
+            <option key={id} value={id}>
+              {client.strategies.get(id)?.name ?? id}
+            </option>
+          ))}
         </select>
       </PanelToolbar>
       <DataTable<Decision>
@@ -53,9 +86,22 @@ export default function DecisionsPanel({ headingId }: PanelProps) {
           const decision = client.decisions.get(id);
           if (decision) terminal.selectSymbol(decision.symbol);
         }}
-        rowAttributes={({ action, taken }) => ({ "data-action": action, "data-taken": String(taken) })}
-        onEndReached={hasMore ? () => void client.decisions.loadMore().catch(() => undefined) : undefined}
-        empty={<NoDecisions hasAny={ids.length > 0} onShowAll={() => { setFilter("all"); setStrategyId(""); }} />}
+        rowAttributes={({ action, taken }) => ({
+          "data-action": action,
+          "data-taken": String(taken),
+        })}
+        onEndReached={
+          hasMore ? () => void client.decisions.loadMore().catch(() => undefined) : undefined
+        }
+        empty={
+          <NoDecisions
+            hasAny={ids.length > 0}
+            onShowAll={() => {
+              setFilter("all");
+              setStrategyId("");
+            }}
+          />
+        }
       />
     </div>
   );
@@ -67,18 +113,59 @@ function isShown(decision: Decision, filter: Filter, strategyId: string): boolea
 }
 
 const COLUMNS: readonly Column<Decision>[] = [
-  { id: "time", header: "Time", minWidth: 84, grow: 0, cell: ({ timestamp }) => <Time value={timestamp} />, sortValue: ({ timestamp }) => timestamp, firstDirection: "descending" },
-  { id: "decision", header: "Decision", isRowHeader: true, minWidth: 110, cell: (decision) => <DecisionCell decision={decision} />, sortValue: ({ symbol }) => symbol },
-  { id: "reasoning", header: "Reasoning", minWidth: 180, grow: 4, cell: ({ reasoning }) => <span className="reasoning">{reasoning}</span> },
-  { id: "confidence", header: "Confidence", align: "end", minWidth: 80, priority: 2, cell: (decision) => <Confidence decision={decision} />, sortValue: ({ confidence }) => confidence, firstDirection: "descending" },
+  {
+    id: "time",
+    header: "Time",
+    minWidth: 84,
+    grow: 0,
+    cell: ({ timestamp }) => <Time value={timestamp} />,
+    sortValue: ({ timestamp }) => timestamp,
+    firstDirection: "descending",
+  },
+  {
+    id: "decision",
+    header: "Decision",
+    isRowHeader: true,
+    minWidth: 110,
+    cell: (decision) => <DecisionCell decision={decision} />,
+    sortValue: ({ symbol }) => symbol,
+  },
+  {
+    id: "reasoning",
+    header: "Reasoning",
+    minWidth: 180,
+    grow: 4,
+    cell: ({ reasoning }) => <span className="reasoning">{reasoning}</span>,
+  },
+  {
+    id: "confidence",
+    header: "Confidence",
+    align: "end",
+    minWidth: 80,
+    priority: 2,
+    cell: (decision) => <Confidence decision={decision} />,
+    sortValue: ({ confidence }) => confidence,
+    firstDirection: "descending",
+  },
 ];
 
 function DecisionCell({ decision }: { readonly decision: Decision }) {
   const strategy = useKeyed(useTapewire().strategies, decision.strategyId);
   return (
     <span className="decision-cell">
-      <span><b data-direction={decision.action === "buy" ? "up" : decision.action === "sell" ? "down" : "level"}>{ACTION_WORDS[decision.action] ?? decision.action}</b> {decision.symbol}</span>
-      <span className="soft">{strategy?.name ?? "A strategy"}: {decision.taken ? "acted on it" : "did nothing"}</span>
+      <span>
+        <b
+          data-direction={
+            decision.action === "buy" ? "up" : decision.action === "sell" ? "down" : "level"
+          }
+        >
+          {ACTION_WORDS[decision.action] ?? decision.action}
+        </b>{" "}
+        {decision.symbol}
+      </span>
+      <span className="soft">
+        {strategy?.name ?? "A strategy"}: {decision.taken ? "acted on it" : "did nothing"}
+      </span>
     </span>
   );
 }
@@ -87,11 +174,30 @@ function Confidence({ decision }: { readonly decision: Decision }) {
   return <span className="num">{useTerminal().formats.share(decision.confidence)}</span>;
 }
 
-function NoDecisions({ hasAny, onShowAll }: { readonly hasAny: boolean; readonly onShowAll: () => void }) {
+function NoDecisions({
+  hasAny,
+  onShowAll,
+}: {
+  readonly hasAny: boolean;
+  readonly onShowAll: () => void;
+}) {
   const status = useListStatus(useTapewire().decisions);
   const { openPanel } = useTerminal();
-  if (hasAny) return <EmptyState title="No decision matches" action={{ label: "Show all decisions", onPress: onShowAll }} />;
+  if (hasAny)
+    return (
+      <EmptyState
+        title="No decision matches"
+        action={{ label: "Show all decisions", onPress: onShowAll }}
+      />
+    );
   if (status.name === "loading") return <EmptyState title="Loading decisions…" />;
-  if (status.name === "failed") return <EmptyState title="Decisions could not be loaded" text={status.error.message} />;
-  return <EmptyState title="No decisions yet" text="A running strategy says here what it decides, and why." action={{ label: "Show strategies", onPress: () => openPanel("strategies") }} />;
+  if (status.name === "failed")
+    return <EmptyState title="Decisions could not be loaded" text={status.error.message} />;
+  return (
+    <EmptyState
+      title="No decisions yet"
+      text="A running strategy says here what it decides, and why."
+      action={{ label: "Show strategies", onPress: () => openPanel("strategies") }}
+    />
+  );
 }

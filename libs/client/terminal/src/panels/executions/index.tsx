@@ -1,9 +1,24 @@
 import type { Trade } from "@tapewire/client";
-import { useKeyed, useKeys, useListStatus, useReadable, useSession, useTapewire } from "@tapewire/react";
+import {
+  useKeyed,
+  useKeys,
+  useListStatus,
+  useReadable,
+  useSession,
+  useTapewire,
+} from "@tapewire/react";
 import { useCallback, useMemo } from "react";
 
 import { useTerminal } from "../../app/terminal-context.js";
-import { DataTable, EmptyState, Money, Price, Quantity, Time, type Column } from "../../components/index.js";
+import {
+  type Column,
+  DataTable,
+  EmptyState,
+  Money,
+  Price,
+  Quantity,
+  Time,
+} from "../../components/index.js";
 import { sideWord } from "../blotter/order-words.js";
 import type { PanelProps } from "../registry.js";
 
@@ -18,7 +33,13 @@ export default function ExecutionsPanel({ headingId }: PanelProps) {
   const getRow = useCallback((id: string) => client.trades.get(id), [client]);
   const columns = useMemo(() => COLUMNS, []);
 
-  if (!isSignedIn) return <EmptyState title="Sign in to see your executions" action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }} />;
+  if (!isSignedIn)
+    return (
+      <EmptyState
+        title="Sign in to see your executions"
+        action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }}
+      />
+    );
   return (
     <DataTable<Trade>
       id="executions"
@@ -31,12 +52,25 @@ export default function ExecutionsPanel({ headingId }: PanelProps) {
         const trade = client.trades.get(id);
         if (trade) terminal.selectSymbol(trade.symbol);
       }}
-      rowAttributes={(trade) => ({ "data-side": trade.side, "data-busted": trade.qty === 0 ? "true" : undefined })}
-      onEndReached={hasMore ? () => void client.trades.loadMore().catch(() => undefined) : undefined}
+      rowAttributes={(trade) => ({
+        "data-side": trade.side,
+        "data-busted": trade.qty === 0 ? "true" : undefined,
+      })}
+      onEndReached={
+        hasMore ? () => void client.trades.loadMore().catch(() => undefined) : undefined
+      }
       empty={
-        status.name === "loading" ? <EmptyState title="Loading your executions…" /> :
-        status.name === "failed" ? <EmptyState title="Your executions could not be loaded" text={status.error.message} /> :
-        <EmptyState title="No executions yet" text="Each fill of an order appears here." action={{ label: "Place an order", onPress: () => terminal.openTicket({}) }} />
+        status.name === "loading" ? (
+          <EmptyState title="Loading your executions…" />
+        ) : status.name === "failed" ? (
+          <EmptyState title="Your executions could not be loaded" text={status.error.message} />
+        ) : (
+          <EmptyState
+            title="No executions yet"
+            text="Each fill of an order appears here."
+            action={{ label: "Place an order", onPress: () => terminal.openTicket({}) }}
+          />
+        )
       }
     />
   );
@@ -45,13 +79,67 @@ export default function ExecutionsPanel({ headingId }: PanelProps) {
 const useRowTrade = (id: string) => useKeyed(useTapewire().trades, id);
 
 const COLUMNS: readonly Column<Trade>[] = [
-  { id: "time", header: "Time", minWidth: 84, cell: (trade) => <Time value={trade.timestamp} />, sortValue: (trade) => trade.timestamp, firstDirection: "descending" },
-  { id: "symbol", header: "Symbol", isRowHeader: true, minWidth: 74, cell: (trade) => trade.symbol, sortValue: (trade) => trade.symbol },
-  { id: "side", header: "Side", minWidth: 54, cell: (trade) => <span className="side" data-side={trade.side}>{sideWord(trade.side)}</span>, sortValue: (trade) => trade.side },
-  { id: "qty", header: "Quantity", align: "end", minWidth: 76, cell: (trade) => (trade.qty === 0 ? <span>Busted</span> : <Quantity value={trade.qty} />), sortValue: (trade) => trade.qty, firstDirection: "descending" },
-  { id: "price", header: "Price", align: "end", minWidth: 78, cell: (trade) => <Price value={trade.price} />, sortValue: (trade) => trade.price },
-  { id: "fee", header: "Fee", align: "end", minWidth: 64, priority: 2, cell: (trade) => (trade.fee ? <Money value={trade.fee} /> : null), sortValue: (trade) => trade.fee ?? 0 },
-  { id: "by", header: "By", minWidth: 80, priority: 3, cell: (trade) => <TradedBy trade={trade} />, sortValue: (trade) => trade.strategyId },
+  {
+    id: "time",
+    header: "Time",
+    minWidth: 84,
+    cell: (trade) => <Time value={trade.timestamp} />,
+    sortValue: (trade) => trade.timestamp,
+    firstDirection: "descending",
+  },
+  {
+    id: "symbol",
+    header: "Symbol",
+    isRowHeader: true,
+    minWidth: 74,
+    cell: (trade) => trade.symbol,
+    sortValue: (trade) => trade.symbol,
+  },
+  {
+    id: "side",
+    header: "Side",
+    minWidth: 54,
+    cell: (trade) => (
+      <span className="side" data-side={trade.side}>
+        {sideWord(trade.side)}
+      </span>
+    ),
+    sortValue: (trade) => trade.side,
+  },
+  {
+    id: "qty",
+    header: "Quantity",
+    align: "end",
+    minWidth: 76,
+    cell: (trade) => (trade.qty === 0 ? <span>Busted</span> : <Quantity value={trade.qty} />),
+    sortValue: (trade) => trade.qty,
+    firstDirection: "descending",
+  },
+  {
+    id: "price",
+    header: "Price",
+    align: "end",
+    minWidth: 78,
+    cell: (trade) => <Price value={trade.price} />,
+    sortValue: (trade) => trade.price,
+  },
+  {
+    id: "fee",
+    header: "Fee",
+    align: "end",
+    minWidth: 64,
+    priority: 2,
+    cell: (trade) => (trade.fee ? <Money value={trade.fee} /> : null),
+    sortValue: (trade) => trade.fee ?? 0,
+  },
+  {
+    id: "by",
+    header: "By",
+    minWidth: 80,
+    priority: 3,
+    cell: (trade) => <TradedBy trade={trade} />,
+    sortValue: (trade) => trade.strategyId,
+  },
   { id: "note", header: "Note", minWidth: 110, priority: 1, cell: (trade) => noteOf(trade) },
 ];
 
@@ -62,6 +150,7 @@ function TradedBy({ trade }: { readonly trade: Trade }) {
 
 function noteOf(trade: Trade): string {
   const notes = (trade.exceptions ?? []).map((exception) => exception.replaceAll("_", " "));
-  if (trade.before != null) notes.unshift(trade.qty === 0 ? "taken back by the venue" : "corrected by the venue");
+  if (trade.before != null)
+    notes.unshift(trade.qty === 0 ? "taken back by the venue" : "corrected by the venue");
   return notes.join(", ");
 }

@@ -1,10 +1,24 @@
 import type { Configuration, Item } from "@tapewire/client";
-import { useKeyed, useKeys, useListStatus, useReadable, useSession, useTapewire } from "@tapewire/react";
+import {
+  useKeyed,
+  useKeys,
+  useListStatus,
+  useReadable,
+  useSession,
+  useTapewire,
+} from "@tapewire/react";
 import { useCallback, useMemo, useState } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
-import { DataTable, EmptyState, ErrorText, PanelToolbar, Time, type Column } from "../../components/index.js";
+import {
+  type Column,
+  DataTable,
+  EmptyState,
+  ErrorText,
+  PanelToolbar,
+  Time,
+} from "../../components/index.js";
 import type { PanelProps } from "../registry.js";
 import { useViewItems } from "./use-view-items.js";
 import { useViews } from "./use-views.js";
@@ -23,17 +37,45 @@ export default function ItemsPanel({ headingId }: PanelProps) {
     <div className="items">
       {isSignedIn && (
         <PanelToolbar label="Which items">
-          <select className="input" aria-label="View" value={view?.id ?? ""} onChange={(event) => setViewId(event.target.value)}>
+          <select
+            className="input"
+            aria-label="View"
+            value={view?.id ?? ""}
+            onChange={(event) => setViewId(event.target.value)}
+          >
             <option value="">All items</option>
-            {views.views.map(({ id, name }) => <option key={id} value={id}>{name}</option>)}
+            {views.views.map(({ id, name }) => (
+              <option key={id} value={id}>
+                {name}
+              </option>
+            ))}
           </select>
-          {view && <button type="button" className="button small" onClick={() => setEdited(view)}>Change</button>}
-          <button type="button" className="button small" onClick={() => setEdited("new")}>New view</button>
-          <ErrorText>{views.error !== "" && `Your views could not be loaded. ${views.error}`}</ErrorText>
+          {view && (
+            <button type="button" className="button small" onClick={() => setEdited(view)}>
+              Change
+            </button>
+          )}
+          <button type="button" className="button small" onClick={() => setEdited("new")}>
+            New view
+          </button>
+          <ErrorText>
+            {views.error !== "" && `Your views could not be loaded. ${views.error}`}
+          </ErrorText>
         </PanelToolbar>
       )}
-      {view ? <ViewItemsTable key={view.id} view={view} headingId={headingId} /> : <AllItemsTable headingId={headingId} />}
-      {edited !== null && <ViewDialog view={edited === "new" ? null : edited} views={views} onSaved={setViewId} onClose={() => setEdited(null)} />}
+      {view ? (
+        <ViewItemsTable key={JSON.stringify(view)} view={view} headingId={headingId} />
+      ) : (
+        <AllItemsTable headingId={headingId} />
+      )}
+      {edited !== null && (
+        <ViewDialog
+          view={edited === "new" ? null : edited}
+          views={views}
+          onSaved={setViewId}
+          onClose={() => setEdited(null)}
+        />
+      )}
     </div>
   );
 }
@@ -48,32 +90,68 @@ function AllItemsTable({ headingId }: { readonly headingId: string }) {
   const getRow = useCallback((id: string) => client.items.get(id), [client]);
   return (
     <DataTable<Item>
-      id="items" labelledBy={headingId} columns={COLUMNS} rowKeys={ids} getRow={getRow} useRow={useRowItem} hasTallRows
+      id="items"
+      labelledBy={headingId}
+      columns={COLUMNS}
+      rowKeys={ids}
+      getRow={getRow}
+      useRow={useRowItem}
+      hasTallRows
       rowAttributes={sentimentOf}
       onEndReached={hasMore ? () => void client.items.loadMore().catch(() => undefined) : undefined}
       empty={
-        status.name === "loading" ? <EmptyState title="Loading the items…" /> :
-        status.name === "failed" ? <EmptyState title="The items could not be loaded" text={status.error.message} /> :
-        <EmptyState title="No news items yet" text={<>They arrive from feeds and programs. <code>tapewire items add --title … --source …</code> adds one.</>} />
+        status.name === "loading" ? (
+          <EmptyState title="Loading the items…" />
+        ) : status.name === "failed" ? (
+          <EmptyState title="The items could not be loaded" text={status.error.message} />
+        ) : (
+          <EmptyState
+            title="No news items yet"
+            text={
+              <>
+                They arrive from feeds and programs.{" "}
+                <code>tapewire items add --title … --source …</code> adds one.
+              </>
+            }
+          />
+        )
       }
     />
   );
 }
 
-function ViewItemsTable({ view, headingId }: { readonly view: Configuration; readonly headingId: string }) {
+function ViewItemsTable({
+  view,
+  headingId,
+}: {
+  readonly view: Configuration;
+  readonly headingId: string;
+}) {
   const { items, isLoading, error, loadMore } = useViewItems(view);
   const byId = useMemo(() => new Map(items.map((item) => [item.id, item])), [items]);
   const ids = useMemo(() => items.map(({ id }) => id), [items]);
   const getRow = useCallback((id: string) => byId.get(id), [byId]);
   return (
     <DataTable<Item>
-      id="items" labelledBy={headingId} columns={COLUMNS} rowKeys={ids} getRow={getRow} hasTallRows
+      id="items"
+      labelledBy={headingId}
+      columns={COLUMNS}
+      rowKeys={ids}
+      getRow={getRow}
+      hasTallRows
       rowAttributes={sentimentOf}
       onEndReached={loadMore !== null && !isLoading ? loadMore : undefined}
       empty={
-        isLoading ? <EmptyState title="Loading the items of this view…" /> :
-        error !== "" ? <EmptyState title="The items of this view could not be loaded" text={error} /> :
-        <EmptyState title="No item matches this view yet" text={`It shows items about ${view.tickers.join(", ")}${view.tags.length > 0 ? ` with ${view.tags.map((tag) => `#${tag}`).join(" or ")}` : ""}.`} />
+        isLoading ? (
+          <EmptyState title="Loading the items of this view…" />
+        ) : error !== "" ? (
+          <EmptyState title="The items of this view could not be loaded" text={error} />
+        ) : (
+          <EmptyState
+            title="No item matches this view yet"
+            text={`It shows items about ${view.tickers.join(", ")}${view.tags.length > 0 ? ` with ${view.tags.map((tag) => `#${tag}`).join(" or ")}` : ""}.`}
+          />
+        )
       }
     />
   );
@@ -81,13 +159,43 @@ function ViewItemsTable({ view, headingId }: { readonly view: Configuration; rea
 
 const sentimentOf = ({ sentiment }: Item) => ({ "data-sentiment": sentiment });
 
-const SENTIMENT_WORDS: Readonly<Record<string, string>> = { positive: "Positive", negative: "Negative", neutral: "Neutral" };
+const SENTIMENT_WORDS: Readonly<Record<string, string>> = {
+  positive: "Positive",
+  negative: "Negative",
+  neutral: "Neutral",
+};
 const SENTIMENT_TONES: Readonly<Record<string, string>> = { positive: "good", negative: "bad" };
 
 const COLUMNS: readonly Column<Item>[] = [
-  { id: "title", header: "Item", isRowHeader: true, minWidth: 200, grow: 5, cell: (item) => <ItemCell item={item} />, sortValue: ({ title }) => title },
-  { id: "sentiment", header: "Sentiment", minWidth: 118, grow: 0, cell: (item) => <SentimentCell item={item} />, sortValue: ({ score }) => score, firstDirection: "descending" },
-  { id: "time", header: "Time", align: "end", minWidth: 84, grow: 0, priority: 1, cell: ({ timestamp }) => <Time value={timestamp} />, sortValue: ({ timestamp }) => timestamp, firstDirection: "descending" },
+  {
+    id: "title",
+    header: "Item",
+    isRowHeader: true,
+    minWidth: 200,
+    grow: 5,
+    cell: (item) => <ItemCell item={item} />,
+    sortValue: ({ title }) => title,
+  },
+  {
+    id: "sentiment",
+    header: "Sentiment",
+    minWidth: 118,
+    grow: 0,
+    cell: (item) => <SentimentCell item={item} />,
+    sortValue: ({ score }) => score,
+    firstDirection: "descending",
+  },
+  {
+    id: "time",
+    header: "Time",
+    align: "end",
+    minWidth: 84,
+    grow: 0,
+    priority: 1,
+    cell: ({ timestamp }) => <Time value={timestamp} />,
+    sortValue: ({ timestamp }) => timestamp,
+    firstDirection: "descending",
+  },
 ];
 
 function ItemCell({ item }: { readonly item: Item }) {
@@ -95,13 +203,34 @@ function ItemCell({ item }: { readonly item: Item }) {
   const url = safeUrl(item.url);
   return (
     <span className="item-cell">
-      {url === null ? <span className="item-title">{item.title}</span> : <a className="item-title" href={url} target="_blank" rel="noopener noreferrer nofollow">{item.title}</a>}
+      {url === null ? (
+        <span className="item-title">{item.title}</span>
+      ) : (
+        <a className="item-title" href={url} target="_blank" rel="noopener noreferrer nofollow">
+          {item.title}
+        </a>
+      )}
       <span className="soft">
         {item.source}
         {item.tickers.map((ticker) => (
-          <button key={ticker} type="button" className="link-button ticker" tabIndex={-1} onClick={() => { selectSymbol(ticker); openPanel("chart"); }}>{ticker}</button>
+          <button
+            key={ticker}
+            type="button"
+            className="link-button ticker"
+            tabIndex={-1}
+            onClick={() => {
+              selectSymbol(ticker);
+              openPanel("chart");
+            }}
+          >
+            {ticker}
+          </button>
         ))}
-        {item.tags.map((tag) => <span key={tag} className="tag">#{tag}</span>)}
+        {item.tags.map((tag) => (
+          <span key={tag} className="tag">
+            #{tag}
+          </span>
+        ))}
       </span>
     </span>
   );

@@ -20,7 +20,10 @@ export interface ViewItems {
 export function useViewItems(view: Configuration): ViewItems {
   const client = useTapewire();
   const ids = useKeys(client.items);
-  const [page, setPage] = useState<{ readonly items: readonly Item[]; readonly next: string | undefined }>({ items: [], next: undefined });
+  const [page, setPage] = useState<{
+    readonly items: readonly Item[];
+    readonly next: string | undefined;
+  }>({ items: [], next: undefined });
   const [isLoading, setLoading] = useState(true);
   const [error, setError] = useState("");
 
@@ -28,9 +31,18 @@ export function useViewItems(view: Configuration): ViewItems {
     async (cursor: string | undefined, signal: AbortSignal) => {
       setLoading(true);
       try {
-        const query = new URLSearchParams({ configuration: view.id, limit: String(PAGE), ...(cursor !== undefined && { cursor }) });
-        const list = await client.call<ItemList>("GET", `/api/v2/items?${query}`, undefined, { signal });
-        setPage((previous) => ({ items: cursor === undefined ? list.items : [...previous.items, ...list.items], next: list.next }));
+        const query = new URLSearchParams({
+          configuration: view.id,
+          limit: String(PAGE),
+          ...(cursor !== undefined && { cursor }),
+        });
+        const list = await client.call<ItemList>("GET", `/api/v2/items?${query}`, undefined, {
+          signal,
+        });
+        setPage((previous) => ({
+          items: cursor === undefined ? list.items : [...previous.items, ...list.items],
+          next: list.next,
+        }));
         setError("");
       } catch (reason) {
         if (!signal.aborted) setError(errorMessage(reason));
@@ -41,19 +53,27 @@ export function useViewItems(view: Configuration): ViewItems {
     [client, view.id],
   );
 
-  // The view's terms decide what the server lists.
-  const terms = JSON.stringify([view.tickers, view.tags]);
   useEffect(() => {
     const abort = new AbortController();
     void load(undefined, abort.signal);
     return () => abort.abort();
-  }, [load, terms]);
+  }, [load]);
 
   const items = useMemo(() => {
-    const live = ids.map((id) => client.items.get(id)).filter((item): item is Item => item !== undefined && viewShows(view, item));
+    const live = ids
+      .map((id) => client.items.get(id))
+      .filter((item): item is Item => item !== undefined && viewShows(view, item));
     const liveIds = new Set(live.map(({ id }) => id));
-    return [...live, ...page.items.filter(({ id }) => !liveIds.has(id))].sort((a, b) => b.timestamp.localeCompare(a.timestamp));
+    return [...live, ...page.items.filter(({ id }) => !liveIds.has(id))].sort((a, b) =>
+      b.timestamp.localeCompare(a.timestamp),
+    );
   }, [client, ids, page, view]);
 
-  return { items, isLoading, error, loadMore: page.next === undefined ? null : () => void load(page.next, new AbortController().signal) };
+  return {
+    items,
+    isLoading,
+    error,
+    loadMore:
+      page.next === undefined ? null : () => void load(page.next, new AbortController().signal),
+  };
 }

@@ -32,7 +32,10 @@ export function useViews(): Views {
     async (signal?: AbortSignal) => {
       if (userId === null) return;
       try {
-        const list = await client.call<ConfigurationList>("GET", VIEWS_URL, undefined, { user: userId, ...(signal && { signal }) });
+        const list = await client.call<ConfigurationList>("GET", VIEWS_URL, undefined, {
+          user: userId,
+          ...(signal && { signal }),
+        });
         setViews(list.configurations);
         setError("");
       } catch (reason) {
@@ -56,9 +59,14 @@ export function useViews(): Views {
 
   const save = useCallback(
     async (body: ViewBody, id: string | null) => {
-      const saved = id === null
-        ? await client.call<Configuration>("POST", VIEWS_URL, body)
-        : await client.call<Configuration>("PATCH", `${VIEWS_URL}/${encodeURIComponent(id)}`, body);
+      const saved =
+        id === null
+          ? await client.call<Configuration>("POST", VIEWS_URL, body)
+          : await client.call<Configuration>(
+              "PATCH",
+              `${VIEWS_URL}/${encodeURIComponent(id)}`,
+              body,
+            );
       await load();
       return saved;
     },

@@ -1,7 +1,7 @@
 import { ApiError, type Configuration } from "@tapewire/client";
-import { useId, useState, type FormEvent } from "react";
+import { type FormEvent, useId, useState } from "react";
 
-import { Dialog, errorMessage, ErrorText } from "../../components/index.js";
+import { Dialog, ErrorText, errorMessage } from "../../components/index.js";
 import type { Views } from "./use-views.js";
 import { parseList } from "./view-rule.js";
 
@@ -30,8 +30,12 @@ export function ViewDialog({ view, views, onSaved, onClose }: ViewDialogProps) {
       await run();
       onClose();
     } catch (error) {
-      const field = error instanceof ApiError ? error.path?.replace(/^\$\.?/, "").split(/[.[]/)[0] : undefined;
-      setErrors({ [field !== undefined && ["name", "tickers", "tags"].includes(field) ? field : "form"]: errorMessage(error) });
+      const field =
+        error instanceof ApiError ? error.path?.replace(/^\$\.?/, "").split(/[.[]/)[0] : undefined;
+      setErrors({
+        [field !== undefined && ["name", "tickers", "tags"].includes(field) ? field : "form"]:
+          errorMessage(error),
+      });
       setBusy(false);
     }
   }
@@ -44,12 +48,28 @@ export function ViewDialog({ view, views, onSaved, onClose }: ViewDialogProps) {
     void act(async () => onSaved((await views.save(body, view?.id ?? null)).id));
   }
 
-  const field = (key: string, label: string, unit: string, value: string, onChange: (value: string) => void) => (
+  const field = (
+    key: string,
+    label: string,
+    unit: string,
+    value: string,
+    onChange: (value: string) => void,
+  ) => (
     <div className="field">
-      <label htmlFor={`${id}-${key}`}>{label} <span className="unit">{unit}</span></label>
+      <label htmlFor={`${id}-${key}`}>
+        {label} <span className="unit">{unit}</span>
+      </label>
       <input
-        id={`${id}-${key}`} className="input" value={value} aria-invalid={errors[key] !== undefined} aria-describedby={`${id}-${key}-error`} spellCheck="false"
-        onChange={(event) => { onChange(event.target.value); setErrors({}); }}
+        id={`${id}-${key}`}
+        className="input"
+        value={value}
+        aria-invalid={errors[key] !== undefined}
+        aria-describedby={`${id}-${key}-error`}
+        spellCheck="false"
+        onChange={(event) => {
+          onChange(event.target.value);
+          setErrors({});
+        }}
       />
       <ErrorText id={`${id}-${key}-error`}>{errors[key]}</ErrorText>
     </div>
@@ -61,15 +81,23 @@ export function ViewDialog({ view, views, onSaved, onClose }: ViewDialogProps) {
         {field("name", "Name", "", name, setName)}
         {field("tickers", "Tickers", "one of these", tickers, setTickers)}
         {field("tags", "Tags", "optional, one of these", tags, setTags)}
-        <ErrorText isAlert>{errors["form"]}</ErrorText>
+        <ErrorText isAlert>{errors.form}</ErrorText>
         <div className="dialog-buttons">
           {view && (
-            <button type="button" className="button danger" onClick={() => (isSure ? void act(() => views.remove(view.id)) : setSure(true))}>
+            <button
+              type="button"
+              className="button danger"
+              onClick={() => (isSure ? void act(() => views.remove(view.id)) : setSure(true))}
+            >
               {isSure ? "Press again to delete" : "Delete the view"}
             </button>
           )}
-          <button type="button" className="button" onClick={onClose}>Cancel</button>
-          <button type="submit" className="button primary" aria-disabled={isBusy}>{view ? "Change the view" : "Create the view"}</button>
+          <button type="button" className="button" onClick={onClose}>
+            Cancel
+          </button>
+          <button type="submit" className="button primary" aria-disabled={isBusy}>
+            {view ? "Change the view" : "Create the view"}
+          </button>
         </div>
       </form>
     </Dialog>

@@ -3,7 +3,10 @@
 import type { Configuration, Item } from "@tapewire/client";
 
 /** One of its tickers, and one of its tags if it has any. */
-export function viewShows(view: Pick<Configuration, "tickers" | "tags">, item: Pick<Item, "tickers" | "tags">): boolean {
+export function viewShows(
+  view: Pick<Configuration, "tickers" | "tags">,
+  item: Pick<Item, "tickers" | "tags">,
+): boolean {
   const hasTicker = view.tickers.some((ticker) => item.tickers.includes(ticker));
   return hasTicker && (view.tags.length === 0 || view.tags.some((tag) => item.tags.includes(tag)));
 }

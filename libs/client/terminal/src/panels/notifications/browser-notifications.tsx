@@ -24,11 +24,13 @@ export function BrowserNotificationsSwitch() {
   }, [client, isOn, permission]);
 
   if (permission === "missing") return null;
-  if (permission === "denied") return <span className="soft">System notifications are blocked in this browser.</span>;
+  if (permission === "denied")
+    return <span className="soft">System notifications are blocked in this browser.</span>;
   return (
     <label className="check">
       <input
-        type="checkbox" checked={isOn && permission === "granted"}
+        type="checkbox"
+        checked={isOn && permission === "granted"}
         onChange={(event) => {
           const wanted = event.target.checked;
           if (!wanted || permission === "granted") return setOn(wanted);

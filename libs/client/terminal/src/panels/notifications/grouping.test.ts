@@ -3,16 +3,33 @@ import { describe, expect, it } from "vitest";
 
 import { groupNotifications, importanceOf, matches, targetOf } from "./grouping.js";
 
-let next = 0;
-const one = (type: string, payload: Record<string, unknown> = {}, more: Partial<Notification> = {}): Notification =>
-  ({ id: String((next += 1)), type, title: type, message: "", payload, is_read: false, created_at: "2026-03-02T14:30:00Z", ...more });
+let count = 0;
+const one = (
+  type: string,
+  payload: Record<string, unknown> = {},
+  more: Partial<Notification> = {},
+): Notification => ({
+  id: String(count++),
+  type,
+  title: type,
+  message: "",
+  payload,
+  is_read: false,
+  created_at: "2026-03-02T14:30:00Z",
+  ...more,
+});
 
 describe("groups", () => {
   it("a busy strategy is one group, and does not bury a warning", () => {
-    const fills = Array.from({ length: 300 }, (_, index) => one("order_filled", { strategyId: "s1", orderId: `o${index}` }));
+    const fills = Array.from({ length: 300 }, (_, index) =>
+      one("order_filled", { strategyId: "s1", orderId: `o${index}` }),
+    );
     const warning = one("alert", { level: "warning" });
     const groups = groupNotifications([...fills.slice(0, 150), warning, ...fills.slice(150)]);
-    expect(groups.map(({ notifications, unread }) => [notifications.length, unread])).toEqual([[300, 300], [1, 1]]);
+    expect(groups.map(({ notifications, unread }) => [notifications.length, unread])).toEqual([
+      [300, 300],
+      [1, 1],
+    ]);
     expect(groups[1]?.importance).toBe("warning");
   });
 
@@ -44,19 +61,29 @@ it.each([
   ["stop_loss", {}, "warning"],
   ["order_filled", {}, "info"],
   ["errors_of_the_day", {}, "info"],
-] as [string, Record<string, unknown>, string][])("importance of %s %o is %s", (type, payload, importance) => {
-  expect(importanceOf(one(type, payload))).toBe(importance);
-});
+] as [string, Record<string, unknown>, string][])(
+  "importance of %s %o is %s",
+  (type, payload, importance) => {
+    expect(importanceOf(one(type, payload))).toBe(importance);
+  },
+);
 
 it("takes payloads of any shape", () => {
   for (const payload of [null, "text", [], { symbol: { a: 1 } }, { strategyId: 7 }]) {
     const odd = one("x", payload as never);
-    expect(() => [groupNotifications([odd]), targetOf(odd), matches(odd, "important")]).not.toThrow();
+    expect(() => [
+      groupNotifications([odd]),
+      targetOf(odd),
+      matches(odd, "important"),
+    ]).not.toThrow();
   }
 });
 
 it("leads to what it is about", () => {
-  expect(targetOf(one("x", { orderId: "o", symbol: "IBM" }))).toEqual({ panel: "blotter", symbol: "IBM" });
+  expect(targetOf(one("x", { orderId: "o", symbol: "IBM" }))).toEqual({
+    panel: "blotter",
+    symbol: "IBM",
+  });
   expect(targetOf(one("x", { strategyId: "s" }))).toEqual({ panel: "strategies", symbol: null });
   expect(targetOf(one("x"))).toBeNull();
 });

@@ -17,7 +17,14 @@ export interface NotificationGroup {
   readonly unread: number;
 }
 
-export type KindFilter = "all" | "unread" | "important" | "orders" | "strategies" | "alerts" | "other";
+export type KindFilter =
+  | "all"
+  | "unread"
+  | "important"
+  | "orders"
+  | "strategies"
+  | "alerts"
+  | "other";
 
 const ERROR_TYPE = /(^|_)(error|failed|rejected)$/;
 
@@ -34,9 +41,12 @@ export function importanceOf(notification: Notification): Importance {
   return "info";
 }
 
-export function kindOf({ type }: Notification): Exclude<KindFilter, "all" | "unread" | "important"> {
+export function kindOf({
+  type,
+}: Notification): Exclude<KindFilter, "all" | "unread" | "important"> {
   if (type.startsWith("order_")) return "orders";
-  if (type.startsWith("strategy_") || type === "stop_loss" || type === "take_profit") return "strategies";
+  if (type.startsWith("strategy_") || type === "stop_loss" || type === "take_profit")
+    return "strategies";
   return type === "alert" ? "alerts" : "other";
 }
 
@@ -48,12 +58,21 @@ export function matches(notification: Notification, filter: KindFilter): boolean
 }
 
 /** @param notifications  the newest first */
-export function groupNotifications(notifications: readonly Notification[]): readonly NotificationGroup[] {
-  const groups = new Map<string, { importance: Importance; notifications: Notification[]; unread: number }>();
+export function groupNotifications(
+  notifications: readonly Notification[],
+): readonly NotificationGroup[] {
+  const groups = new Map<
+    string,
+    { importance: Importance; notifications: Notification[]; unread: number }
+  >();
   for (const notification of notifications) {
     const key = groupKey(notification);
-    let group = groups.get(key);
-    if (!group) groups.set(key, (group = { importance: importanceOf(notification), notifications: [], unread: 0 }));
+    const group = groups.get(key) ?? {
+      importance: importanceOf(notification),
+      notifications: [],
+      unread: 0,
+    };
+    groups.set(key, group);
     group.notifications.push(notification);
     if (!notification.is_read) group.unread += 1;
   }
@@ -63,12 +82,16 @@ export function groupNotifications(notifications: readonly Notification[]): read
 function groupKey(notification: Notification): string {
   // An important one stands alone: two warnings are two.
   if (importanceOf(notification) !== "info") return `one ${notification.id}`;
-  const source = textOf(notification, "strategyId") ?? textOf(notification, "symbol") ?? notification.title;
+  const source =
+    textOf(notification, "strategyId") ?? textOf(notification, "symbol") ?? notification.title;
   return JSON.stringify([notification.type, source, notification.created_at.slice(0, 10)]);
 }
 
 /** Where a notification leads: an order, a strategy, or a symbol. */
-export function targetOf(notification: Notification): { readonly panel: "blotter" | "strategies" | "alerts" | "chart"; readonly symbol: string | null } | null {
+export function targetOf(notification: Notification): {
+  readonly panel: "blotter" | "strategies" | "alerts" | "chart";
+  readonly symbol: string | null;
+} | null {
   const symbol = textOf(notification, "symbol");
   if (textOf(notification, "orderId") !== null) return { panel: "blotter", symbol };
   if (textOf(notification, "strategyId") !== null) return { panel: "strategies", symbol };

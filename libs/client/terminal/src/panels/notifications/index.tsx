@@ -7,11 +7,23 @@ import { useTerminal } from "../../app/terminal-context.js";
 import { EmptyState, errorMessage, PanelToolbar, Time } from "../../components/index.js";
 import type { PanelProps } from "../registry.js";
 import { BrowserNotificationsSwitch } from "./browser-notifications.js";
-import { groupNotifications, matches, targetOf, type KindFilter, type NotificationGroup } from "./grouping.js";
+import {
+  groupNotifications,
+  type KindFilter,
+  matches,
+  type NotificationGroup,
+  targetOf,
+} from "./grouping.js";
 import "./notifications.css";
 
 const FILTERS: readonly (readonly [KindFilter, string])[] = [
-  ["all", "All"], ["unread", "Unread"], ["important", "Warnings and errors"], ["orders", "Orders"], ["strategies", "Strategies"], ["alerts", "Alerts"], ["other", "Other"],
+  ["all", "All"],
+  ["unread", "Unread"],
+  ["important", "Warnings and errors"],
+  ["orders", "Orders"],
+  ["strategies", "Strategies"],
+  ["alerts", "Alerts"],
+  ["other", "Other"],
 ];
 const isFilter = (value: unknown) => FILTERS.some(([filter]) => filter === value);
 /** Notifications of a group that are shown before one asks for all. */
@@ -24,10 +36,15 @@ export default function NotificationsPanel(_props: PanelProps) {
   const isSignedIn = useSession().name === "signed-in";
   const ids = useKeys(client.notifications);
   const unread = useReadable(client.notifications.unread);
-  const [filter, setFilter] = useStoredState<KindFilter>("notifications.filter", "all", { isValid: isFilter });
+  const [filter, setFilter] = useStoredState<KindFilter>("notifications.filter", "all", {
+    isValid: isFilter,
+  });
   const shown = ids
     .map((id) => client.notifications.get(id))
-    .filter((notification): notification is Notification => notification !== undefined && matches(notification, filter));
+    .filter(
+      (notification): notification is Notification =>
+        notification !== undefined && matches(notification, filter),
+    );
   const groups = useMemo(() => groupNotifications(shown), [shown]);
 
   async function mark(run: () => Promise<void>) {
@@ -38,26 +55,55 @@ export default function NotificationsPanel(_props: PanelProps) {
     }
   }
 
-  if (!isSignedIn) return <EmptyState title="Sign in to see your notifications" action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }} />;
+  if (!isSignedIn)
+    return (
+      <EmptyState
+        title="Sign in to see your notifications"
+        action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }}
+      />
+    );
   return (
     <div className="notifications">
       <PanelToolbar label="Which notifications">
-        <select className="input" aria-label="Show" value={filter} onChange={(event) => setFilter(event.target.value as KindFilter)}>
-          {FILTERS.map(([name, label]) => <option key={name} value={name}>{label}</option>)}
+        <select
+          className="input"
+          aria-label="Show"
+          value={filter}
+          onChange={(event) => setFilter(event.target.value as KindFilter)}
+        >
+          {FILTERS.map(([name, label]) => (
+            <option key={name} value={name}>
+              {label}
+            </option>
+          ))}
         </select>
         <span className="soft">{terminal.formats.count(unread)} unread</span>
         {unread > 0 && (
-          <button type="button" className="button small" onClick={() => void mark(() => client.notifications.markAllRead())}>
+          <button
+            type="button"
+            className="button small"
+            onClick={() => void mark(() => client.notifications.markAllRead())}
+          >
             Mark all as read
           </button>
         )}
         <BrowserNotificationsSwitch />
       </PanelToolbar>
       <div className="notification-scroller">
-        {groups.length === 0 && <NoNotifications filter={filter} hasAny={ids.length > 0} onShowAll={() => setFilter("all")} />}
+        {groups.length === 0 && (
+          <NoNotifications
+            filter={filter}
+            hasAny={ids.length > 0}
+            onShowAll={() => setFilter("all")}
+          />
+        )}
         <ol className="notification-groups" aria-label="Notifications">
           {groups.map((group) => (
-            <Group key={group.key} group={group} onRead={(read) => void mark(() => client.notifications.markRead(read))} />
+            <Group
+              key={group.key}
+              group={group}
+              onRead={(read) => void mark(() => client.notifications.markRead(read))}
+            />
           ))}
         </ol>
         <Older />
@@ -66,7 +112,13 @@ export default function NotificationsPanel(_props: PanelProps) {
   );
 }
 
-function Group({ group, onRead }: { readonly group: NotificationGroup; readonly onRead: (ids: readonly string[]) => void }) {
+function Group({
+  group,
+  onRead,
+}: {
+  readonly group: NotificationGroup;
+  readonly onRead: (ids: readonly string[]) => void;
+}) {
   const { formats } = useTerminal();
   const [showsAll, setShowsAll] = useState(false);
   const { notifications, unread, importance } = group;
@@ -77,15 +129,35 @@ function Group({ group, onRead }: { readonly group: NotificationGroup; readonly 
     <li className="notification-group" data-importance={importance} data-unread={unread > 0}>
       {isGroup && (
         <p className="group-head">
-          <b>{notifications[0]?.title}</b> <span className="soft">{formats.count(notifications.length)} times{unread > 0 && `, ${formats.count(unread)} unread`}</span>
-          {unread > 0 && <button type="button" className="link-button" onClick={() => onRead(unreadIds)}>Mark these as read</button>}
+          <b>{notifications[0]?.title}</b>{" "}
+          <span className="soft">
+            {formats.count(notifications.length)} times
+            {unread > 0 && `, ${formats.count(unread)} unread`}
+          </span>
+          {unread > 0 && (
+            <button type="button" className="link-button" onClick={() => onRead(unreadIds)}>
+              Mark these as read
+            </button>
+          )}
         </p>
       )}
       <ol>
-        {shown.map((notification) => <Entry key={notification.id} notification={notification} hidesTitle={isGroup} onRead={onRead} />)}
+        {shown.map((notification) => (
+          <Entry
+            key={notification.id}
+            notification={notification}
+            hidesTitle={isGroup}
+            onRead={onRead}
+          />
+        ))}
       </ol>
       {notifications.length > SHOWN_IN_GROUP && (
-        <button type="button" className="link-button" aria-expanded={showsAll} onClick={() => setShowsAll(!showsAll)}>
+        <button
+          type="button"
+          className="link-button"
+          aria-expanded={showsAll}
+          onClick={() => setShowsAll(!showsAll)}
+        >
           {showsAll ? "Show fewer" : `Show all ${formats.count(notifications.length)}`}
         </button>
       )}
@@ -95,7 +167,15 @@ function Group({ group, onRead }: { readonly group: NotificationGroup; readonly 
 
 const IMPORTANCE_WORDS = { error: "Error", warning: "Warning", info: "" } as const;
 
-function Entry({ notification, hidesTitle, onRead }: { readonly notification: Notification; readonly hidesTitle: boolean; readonly onRead: (ids: readonly string[]) => void }) {
+function Entry({
+  notification,
+  hidesTitle,
+  onRead,
+}: {
+  readonly notification: Notification;
+  readonly hidesTitle: boolean;
+  readonly onRead: (ids: readonly string[]) => void;
+}) {
   const { openPanel, selectSymbol } = useTerminal();
   const target = targetOf(notification);
   const word = IMPORTANCE_WORDS[groupNotifications([notification])[0]?.importance ?? "info"];
@@ -107,14 +187,37 @@ function Entry({ notification, hidesTitle, onRead }: { readonly notification: No
   return (
     <li className="notification" data-unread={!notification.is_read}>
       <div className="notification-text">
-        {!hidesTitle && <b>{notification.title}</b>} {word !== "" && <span className="chip" data-tone={word === "Error" ? "bad" : "warn"}>{word}</span>}
+        {!hidesTitle && <b>{notification.title}</b>}{" "}
+        {word !== "" && (
+          <span className="chip" data-tone={word === "Error" ? "bad" : "warn"}>
+            {word}
+          </span>
+        )}
         {!notification.is_read && <span className="sr-only">Unread. </span>}
         <p>{notification.message}</p>
       </div>
       <div className="notification-side">
         <Time value={notification.created_at} />
-        {target && <button type="button" className="link-button" onClick={follow} aria-label={`Show: ${notification.title}`}>Show</button>}
-        {!notification.is_read && <button type="button" className="link-button" onClick={() => onRead([notification.id])} aria-label={`Mark as read: ${notification.title}`}>Read</button>}
+        {target && (
+          <button
+            type="button"
+            className="link-button"
+            onClick={follow}
+            aria-label={`Show: ${notification.title}`}
+          >
+            Show
+          </button>
+        )}
+        {!notification.is_read && (
+          <button
+            type="button"
+            className="link-button"
+            onClick={() => onRead([notification.id])}
+            aria-label={`Mark as read: ${notification.title}`}
+          >
+            Read
+          </button>
+        )}
       </div>
     </li>
   );
@@ -126,17 +229,45 @@ function Older() {
   const status = useListStatus(store);
   if (!hasMore) return null;
   return (
-    <button type="button" className="button small older" aria-disabled={status.name === "loading"} onClick={() => void store.loadMore().catch(() => undefined)}>
+    <button
+      type="button"
+      className="button small older"
+      aria-disabled={status.name === "loading"}
+      onClick={() => void store.loadMore().catch(() => undefined)}
+    >
       {status.name === "loading" ? "Loading older ones…" : "Show older notifications"}
     </button>
   );
 }
 
-function NoNotifications({ filter, hasAny, onShowAll }: { readonly filter: KindFilter; readonly hasAny: boolean; readonly onShowAll: () => void }) {
+function NoNotifications({
+  filter,
+  hasAny,
+  onShowAll,
+}: {
+  readonly filter: KindFilter;
+  readonly hasAny: boolean;
+  readonly onShowAll: () => void;
+}) {
   const status = useListStatus(useTapewire().notifications);
   const { openPanel } = useTerminal();
-  if (hasAny && filter !== "all") return <EmptyState title="No notification matches" action={{ label: "Show all", onPress: onShowAll }} />;
+  if (hasAny && filter !== "all")
+    return (
+      <EmptyState
+        title="No notification matches"
+        action={{ label: "Show all", onPress: onShowAll }}
+      />
+    );
   if (status.name === "loading") return <EmptyState title="Loading your notifications…" />;
-  if (status.name === "failed") return <EmptyState title="Your notifications could not be loaded" text={status.error.message} />;
-  return <EmptyState title="No notifications yet" text="Fills, rejected orders, strategies and alerts are reported here." action={{ label: "Set up an alert", onPress: () => openPanel("alerts") }} />;
+  if (status.name === "failed")
+    return (
+      <EmptyState title="Your notifications could not be loaded" text={status.error.message} />
+    );
+  return (
+    <EmptyState
+      title="No notifications yet"
+      text="Fills, rejected orders, strategies and alerts are reported here."
+      action={{ label: "Set up an alert", onPress: () => openPanel("alerts") }}
+    />
+  );
 }

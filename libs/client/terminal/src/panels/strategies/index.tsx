@@ -1,10 +1,27 @@
 import type { Strategy } from "@tapewire/client";
-import { useKeyed, useKeys, useListStatus, useReadable, useSession, useTapewire } from "@tapewire/react";
+import {
+  useKeyed,
+  useKeys,
+  useListStatus,
+  useReadable,
+  useSession,
+  useTapewire,
+} from "@tapewire/react";
 import { useCallback, useMemo, useState } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
-import { ConfirmDialog, DataTable, EmptyState, errorMessage, PanelToolbar, Quantity, RowButton, Time, type Column } from "../../components/index.js";
+import {
+  type Column,
+  ConfirmDialog,
+  DataTable,
+  EmptyState,
+  errorMessage,
+  PanelToolbar,
+  Quantity,
+  RowButton,
+  Time,
+} from "../../components/index.js";
 import type { PanelProps } from "../registry.js";
 import { StopDialog } from "./stop-dialog.js";
 import { StrategyDetail } from "./strategy-detail.js";
@@ -31,10 +48,17 @@ export default function StrategiesPanel({ headingId }: PanelProps) {
   const start = useCallback(
     async (strategy: Strategy) => {
       try {
-        await client.call("POST", `/api/strategies/${encodeURIComponent(strategy.strategyId)}/start`);
+        await client.call(
+          "POST",
+          `/api/strategies/${encodeURIComponent(strategy.strategyId)}/start`,
+        );
         terminal.announce(`${strategy.name} was started.`);
       } catch (error) {
-        terminal.showToast({ kind: "bad", title: `${strategy.name} was not started`, text: errorMessage(error) });
+        terminal.showToast({
+          kind: "bad",
+          title: `${strategy.name} was not started`,
+          text: errorMessage(error),
+        });
       }
     },
     [client, terminal],
@@ -42,11 +66,23 @@ export default function StrategiesPanel({ headingId }: PanelProps) {
   const columns = useMemo(() => columnsOf((strategy) => void start(strategy), setAsked), [start]);
   const close = () => setAsked(null);
 
-  if (!isSignedIn) return <EmptyState title="Sign in to see your strategies" action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }} />;
+  if (!isSignedIn)
+    return (
+      <EmptyState
+        title="Sign in to see your strategies"
+        action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }}
+      />
+    );
   return (
     <div className="strategies">
       <PanelToolbar label="Strategies">
-        <button type="button" className="button small primary" onClick={() => setAsked({ name: "create" })}>New strategy</button>
+        <button
+          type="button"
+          className="button small primary"
+          onClick={() => setAsked({ name: "create" })}
+        >
+          New strategy
+        </button>
       </PanelToolbar>
       <DataTable<Strategy>
         id="strategies"
@@ -58,22 +94,38 @@ export default function StrategiesPanel({ headingId }: PanelProps) {
         selectedKey={selected}
         onSelect={(id) => setSelected(id === selected ? null : id)}
         rowAttributes={({ status }) => ({ "data-status": status })}
-        onEndReached={hasMore ? () => void client.strategies.loadMore().catch(() => undefined) : undefined}
+        onEndReached={
+          hasMore ? () => void client.strategies.loadMore().catch(() => undefined) : undefined
+        }
         empty={<NoStrategies onCreate={() => setAsked({ name: "create" })} />}
       />
-      {selected !== null && <StrategyDetail strategyId={selected} onClose={() => setSelected(null)} />}
+      {selected !== null && (
+        <StrategyDetail strategyId={selected} onClose={() => setSelected(null)} />
+      )}
       {asked?.name === "create" && <StrategyDialog strategy={null} onClose={close} />}
       {asked?.name === "change" && <StrategyDialog strategy={asked.strategy} onClose={close} />}
       {asked?.name === "stop" && <StopDialog strategy={asked.strategy} onClose={close} />}
       {asked?.name === "delete" && (
         <ConfirmDialog
-          title={`Delete ${asked.strategy.name}?`} confirmLabel="Delete the strategy" cancelLabel="Keep it" isDangerous onClose={close}
+          title={`Delete ${asked.strategy.name}?`}
+          confirmLabel="Delete the strategy"
+          cancelLabel="Keep it"
+          isDangerous
+          onClose={close}
           onConfirm={async () => {
-            await client.call("DELETE", `/api/strategies/${encodeURIComponent(asked.strategy.strategyId)}`);
+            await client.call(
+              "DELETE",
+              `/api/strategies/${encodeURIComponent(asked.strategy.strategyId)}`,
+            );
           }}
         >
           <p>Its orders, trades and decisions stay in your history. It cannot be started again.</p>
-          {asked.strategy.position !== 0 && <p>It holds {terminal.formats.quantity(asked.strategy.position)} {asked.strategy.symbol}, which nothing protects afterwards.</p>}
+          {asked.strategy.position !== 0 && (
+            <p>
+              It holds {terminal.formats.quantity(asked.strategy.position)} {asked.strategy.symbol},
+              which nothing protects afterwards.
+            </p>
+          )}
         </ConfirmDialog>
       )}
     </div>
@@ -82,25 +134,118 @@ export default function StrategiesPanel({ headingId }: PanelProps) {
 
 const useRowStrategy = (id: string) => useKeyed(useTapewire().strategies, id);
 
-function columnsOf(start: (strategy: Strategy) => void, ask: (asked: Asked) => void): Column<Strategy>[] {
+function columnsOf(
+  start: (strategy: Strategy) => void,
+  ask: (asked: Asked) => void,
+): Column<Strategy>[] {
   return [
-    { id: "name", header: "Strategy", isRowHeader: true, minWidth: 120, grow: 2, cell: ({ name }) => name, sortValue: ({ name }) => name },
-    { id: "symbol", header: "Symbol", minWidth: 70, cell: ({ symbol }) => symbol, sortValue: ({ symbol }) => symbol },
-    { id: "status", header: "Status", minWidth: 92, cell: ({ status }) => <span className="chip" data-tone={toneOf(status)}>{statusWord(status)}</span>, sortValue: ({ status }) => statusWord(status) },
-    { id: "position", header: "Holds", align: "end", minWidth: 70, cell: ({ position }) => <Quantity value={position} isSigned />, sortValue: ({ position }) => position, firstDirection: "descending" },
-    { id: "trades", header: "Trades", align: "end", minWidth: 64, priority: 2, cell: ({ trades }) => <Quantity value={trades} />, sortValue: ({ trades }) => trades, firstDirection: "descending" },
-    { id: "message", header: "What it says", minWidth: 140, grow: 3, priority: 3, cell: ({ message }) => <span className="message" title={message ?? undefined}>{message}</span> },
-    { id: "time", header: "Changed", align: "end", minWidth: 84, priority: 4, cell: ({ timestamp }) => <Time value={timestamp} />, sortValue: ({ timestamp }) => timestamp, firstDirection: "descending" },
     {
-      id: "actions", header: "", label: "Actions", align: "end", minWidth: 176, grow: 0, priority: 1,
+      id: "name",
+      header: "Strategy",
+      isRowHeader: true,
+      minWidth: 120,
+      grow: 2,
+      cell: ({ name }) => name,
+      sortValue: ({ name }) => name,
+    },
+    {
+      id: "symbol",
+      header: "Symbol",
+      minWidth: 70,
+      cell: ({ symbol }) => symbol,
+      sortValue: ({ symbol }) => symbol,
+    },
+    {
+      id: "status",
+      header: "Status",
+      minWidth: 92,
+      cell: ({ status }) => (
+        <span className="chip" data-tone={toneOf(status)}>
+          {statusWord(status)}
+        </span>
+      ),
+      sortValue: ({ status }) => statusWord(status),
+    },
+    {
+      id: "position",
+      header: "Holds",
+      align: "end",
+      minWidth: 70,
+      cell: ({ position }) => <Quantity value={position} isSigned />,
+      sortValue: ({ position }) => position,
+      firstDirection: "descending",
+    },
+    {
+      id: "trades",
+      header: "Trades",
+      align: "end",
+      minWidth: 64,
+      priority: 2,
+      cell: ({ trades }) => <Quantity value={trades} />,
+      sortValue: ({ trades }) => trades,
+      firstDirection: "descending",
+    },
+    {
+      id: "message",
+      header: "What it says",
+      minWidth: 140,
+      grow: 3,
+      priority: 3,
+      cell: ({ message }) => (
+        <span className="message" title={message ?? undefined}>
+          {message}
+        </span>
+      ),
+    },
+    {
+      id: "time",
+      header: "Changed",
+      align: "end",
+      minWidth: 84,
+      priority: 4,
+      cell: ({ timestamp }) => <Time value={timestamp} />,
+      sortValue: ({ timestamp }) => timestamp,
+      firstDirection: "descending",
+    },
+    {
+      id: "actions",
+      header: "",
+      label: "Actions",
+      align: "end",
+      minWidth: 176,
+      grow: 0,
+      priority: 1,
       cell: (strategy) => {
         if (strategy.status === "deleted") return null;
         return (
           <span className="row-actions">
-            {canStart(strategy) && <RowButton onClick={() => start(strategy)} aria-label={`Start ${strategy.name}`}>Start</RowButton>}
-            {strategy.status === "started" && <RowButton onClick={() => ask({ name: "stop", strategy })} aria-label={`Stop ${strategy.name}`}>Stop</RowButton>}
-            <RowButton onClick={() => ask({ name: "change", strategy })} aria-label={`Change ${strategy.name}`}>Change</RowButton>
-            {strategy.status !== "started" && <RowButton onClick={() => ask({ name: "delete", strategy })} aria-label={`Delete ${strategy.name}`}>Delete</RowButton>}
+            {canStart(strategy) && (
+              <RowButton onClick={() => start(strategy)} aria-label={`Start ${strategy.name}`}>
+                Start
+              </RowButton>
+            )}
+            {strategy.status === "started" && (
+              <RowButton
+                onClick={() => ask({ name: "stop", strategy })}
+                aria-label={`Stop ${strategy.name}`}
+              >
+                Stop
+              </RowButton>
+            )}
+            <RowButton
+              onClick={() => ask({ name: "change", strategy })}
+              aria-label={`Change ${strategy.name}`}
+            >
+              Change
+            </RowButton>
+            {strategy.status !== "started" && (
+              <RowButton
+                onClick={() => ask({ name: "delete", strategy })}
+                aria-label={`Delete ${strategy.name}`}
+              >
+                Delete
+              </RowButton>
+            )}
           </span>
         );
       },
@@ -114,13 +259,23 @@ function NoStrategies({ onCreate }: { readonly onCreate: () => void }) {
   const { symbol } = useTerminal();
   const demo = useDemoStrategy();
   if (status.name === "loading") return <EmptyState title="Loading your strategies…" />;
-  if (status.name === "failed") return <EmptyState title="Your strategies could not be loaded" text={status.error.message} />;
-  if (symbol === null) return <EmptyState title="No strategies yet" action={{ label: "Create a strategy", onPress: onCreate }} />;
+  if (status.name === "failed")
+    return <EmptyState title="Your strategies could not be loaded" text={status.error.message} />;
+  if (symbol === null)
+    return (
+      <EmptyState
+        title="No strategies yet"
+        action={{ label: "Create a strategy", onPress: onCreate }}
+      />
+    );
   return (
     <EmptyState
       title="No strategies yet"
       text={`A strategy trades by a rule. The demo trades single shares of ${symbol}, as a rule within a minute.`}
-      action={{ label: demo.isPending ? "Starting…" : `Start a demo strategy on ${symbol}`, onPress: () => void demo.start(symbol) }}
+      action={{
+        label: demo.isPending ? "Starting…" : `Start a demo strategy on ${symbol}`,
+        onPress: () => void demo.start(symbol),
+      }}
     />
   );
 }

@@ -14,16 +14,29 @@ const CHOICES: readonly (readonly [Position, string])[] = [
 ];
 
 /** Stops a strategy, and asks what becomes of its position if it has one. */
-export function StopDialog({ strategy, onClose }: { readonly strategy: Strategy; readonly onClose: () => void }) {
+export function StopDialog({
+  strategy,
+  onClose,
+}: {
+  readonly strategy: Strategy;
+  readonly onClose: () => void;
+}) {
   const client = useTapewire();
   const { formats } = useTerminal();
   const [position, setPosition] = useState<Position>("protect");
   const asksPosition = strategy.position !== 0 || strategy.order !== null;
   return (
     <ConfirmDialog
-      title={`Stop ${strategy.name}?`} confirmLabel="Stop the strategy" cancelLabel="Let it run" onClose={onClose}
+      title={`Stop ${strategy.name}?`}
+      confirmLabel="Stop the strategy"
+      cancelLabel="Let it run"
+      onClose={onClose}
       onConfirm={async () => {
-        await client.call("POST", `/api/strategies/${encodeURIComponent(strategy.strategyId)}/stop`, { position });
+        await client.call(
+          "POST",
+          `/api/strategies/${encodeURIComponent(strategy.strategyId)}/stop`,
+          { position },
+        );
       }}
     >
       {asksPosition ? (
@@ -34,7 +47,14 @@ export function StopDialog({ strategy, onClose }: { readonly strategy: Strategy;
           </legend>
           {CHOICES.map(([choice, text]) => (
             <label key={choice} className="check">
-              <input type="radio" name="position" value={choice} checked={choice === position} onChange={() => setPosition(choice)} /> {text}
+              <input
+                type="radio"
+                name="position"
+                value={choice}
+                checked={choice === position}
+                onChange={() => setPosition(choice)}
+              />{" "}
+              {text}
             </label>
           ))}
         </fieldset>

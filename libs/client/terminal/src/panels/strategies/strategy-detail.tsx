@@ -5,7 +5,13 @@ import { Price } from "../../components/index.js";
 import { describeProtection, describeRule, RULE_NAMES, statusWord } from "./strategy-words.js";
 
 /** Everything about one strategy. */
-export function StrategyDetail({ strategyId, onClose }: { readonly strategyId: string; readonly onClose: () => void }) {
+export function StrategyDetail({
+  strategyId,
+  onClose,
+}: {
+  readonly strategyId: string;
+  readonly onClose: () => void;
+}) {
   const strategy = useKeyed(useTapewire().strategies, strategyId);
   const { formats, openPanel, selectSymbol } = useTerminal();
   if (strategy === undefined) return null;
@@ -14,22 +20,52 @@ export function StrategyDetail({ strategyId, onClose }: { readonly strategyId: s
     <section className="strategy-detail" aria-label={strategy.name}>
       <header>
         <h3>{strategy.name}</h3>
-        <button type="button" className="button small" onClick={onClose}>Close</button>
+        <button type="button" className="button small" onClick={onClose}>
+          Close
+        </button>
       </header>
-      <p>{RULE_NAMES[strategy.rule.kind]}: {describeRule(strategy.rule, formats)}</p>
+      <p>
+        {RULE_NAMES[strategy.rule.kind]}: {describeRule(strategy.rule, formats)}
+      </p>
       <dl className="facts">
         <dt>Status</dt>
-        <dd>{statusWord(strategy.status)}{strategy.message != null && `: ${strategy.message}`}</dd>
+        <dd>
+          {statusWord(strategy.status)}
+          {strategy.message != null && `: ${strategy.message}`}
+        </dd>
         <dt>Trades</dt>
-        <dd>{formats.count(strategy.trades)}{strategy.maxTrades !== null && ` of ${formats.count(strategy.maxTrades)}`}, {formats.quantity(strategy.quantity)} shares an order</dd>
+        <dd>
+          {formats.count(strategy.trades)}
+          {strategy.maxTrades !== null && ` of ${formats.count(strategy.maxTrades)}`},{" "}
+          {formats.quantity(strategy.quantity)} shares an order
+        </dd>
         <dt>Holds</dt>
-        <dd>{formats.quantity(strategy.position)} {strategy.symbol}{strategy.entryPrice !== null && <> from <Price value={strategy.entryPrice} /></>}</dd>
+        <dd>
+          {formats.quantity(strategy.position)} {strategy.symbol}
+          {strategy.entryPrice !== null && (
+            <>
+              {" "}
+              from <Price value={strategy.entryPrice} />
+            </>
+          )}
+        </dd>
         <dt>Protection</dt>
         <dd>{protection === "" ? "none" : protection}</dd>
       </dl>
       <div className="dialog-buttons">
-        <button type="button" className="button small" onClick={() => openPanel("decisions")}>Show its decisions</button>
-        <button type="button" className="button small" onClick={() => { selectSymbol(strategy.symbol); openPanel("chart"); }}>Show {strategy.symbol} in the chart</button>
+        <button type="button" className="button small" onClick={() => openPanel("decisions")}>
+          Show its decisions
+        </button>
+        <button
+          type="button"
+          className="button small"
+          onClick={() => {
+            selectSymbol(strategy.symbol);
+            openPanel("chart");
+          }}
+        >
+          Show {strategy.symbol} in the chart
+        </button>
       </div>
     </section>
   );

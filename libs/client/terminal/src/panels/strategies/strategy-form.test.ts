@@ -2,10 +2,17 @@ import type { Strategy } from "@tapewire/client";
 import { describe, expect, it } from "vitest";
 
 import { createFormats } from "../../format/index.js";
-import { fieldOfPath, fieldsOf, newFields, readStrategy, type StrategyFields } from "./strategy-form.js";
+import {
+  fieldOfPath,
+  fieldsOf,
+  newFields,
+  readStrategy,
+  type StrategyFields,
+} from "./strategy-form.js";
 
 const formats = createFormats("de-DE");
-const read = (fields: Partial<StrategyFields>) => readStrategy({ ...newFields("IBM"), ...fields }, formats.parse);
+const read = (fields: Partial<StrategyFields>) =>
+  readStrategy({ ...newFields("IBM"), ...fields }, formats.parse);
 
 describe("a strategy of the form's fields", () => {
   it("has the rule of its kind alone", () => {
@@ -25,14 +32,21 @@ describe("a strategy of the form's fields", () => {
     ["averages in the wrong order", { fast: "9", slow: "3" }, ["fast"]],
     ["equal averages", { fast: "5", slow: "5" }, ["fast"]],
     ["half a price", { fast: "2,5" }, ["fast"]],
-    ["a stop-loss of nothing", { stopLossKind: "trailing", stopLossPercent: "" }, ["stopLossPercent"]],
+    [
+      "a stop-loss of nothing",
+      { stopLossKind: "trailing", stopLossPercent: "" },
+      ["stopLossPercent"],
+    ],
     ["a stop-loss above everything", { stopLossPercent: "101" }, ["stopLossPercent"]],
     ["no quantity", { quantity: "" }, ["quantity"]],
     ["no deviations", { kind: "mean_reversion", deviations: "0" }, ["deviations"]],
-  ] as [string, Partial<StrategyFields>, string[]][])("names the wrong field: %s", (_name, fields, names) => {
-    const result = read(fields);
-    expect("errors" in result && Object.keys(result.errors)).toEqual(names);
-  });
+  ] as [string, Partial<StrategyFields>, string[]][])(
+    "names the wrong field: %s",
+    (_name, fields, names) => {
+      const result = read(fields);
+      expect("errors" in result && Object.keys(result.errors)).toEqual(names);
+    },
+  );
 
   it("does not ask for fields that its kind does not have", () => {
     expect(read({ kind: "mean_reversion", fast: "", slow: "nonsense" })).toHaveProperty("body");
@@ -41,11 +55,18 @@ describe("a strategy of the form's fields", () => {
 
 it("reads back what it wrote", () => {
   const strategy = {
-    name: "Mine", symbol: "IBM", rule: { kind: "mean_reversion", window: 30, deviations: 1.5 }, quantity: 12.5,
-    stopLoss: { kind: "trailing", percent: 0.5 }, takeProfit: { percent: 3 }, maxTrades: 7,
+    name: "Mine",
+    symbol: "IBM",
+    rule: { kind: "mean_reversion", window: 30, deviations: 1.5 },
+    quantity: 12.5,
+    stopLoss: { kind: "trailing", percent: 0.5 },
+    takeProfit: { percent: 3 },
+    maxTrades: 7,
   } as unknown as Strategy;
   const { name, symbol, rule, quantity, stopLoss, takeProfit, maxTrades } = strategy;
-  expect(readStrategy(fieldsOf(strategy, formats), formats.parse)).toEqual({ body: { name, symbol, rule, quantity, stopLoss, takeProfit, maxTrades } });
+  expect(readStrategy(fieldsOf(strategy, formats), formats.parse)).toEqual({
+    body: { name, symbol, rule, quantity, stopLoss, takeProfit, maxTrades },
+  });
 });
 
 it.each([

@@ -36,7 +36,9 @@ export const FIELD_OPTIONS = {
 } as const satisfies Record<string, ParseOptions>;
 
 /** The number fields of each kind of rule. */
-export const RULE_FIELDS: Readonly<Record<RuleKindName, readonly ("fast" | "slow" | "window" | "marginPercent" | "deviations")[]>> = {
+export const RULE_FIELDS: Readonly<
+  Record<RuleKindName, readonly ("fast" | "slow" | "window" | "marginPercent" | "deviations")[]>
+> = {
   moving_average_crossover: ["fast", "slow"],
   breakout: ["window", "marginPercent"],
   mean_reversion: ["window", "deviations"],
@@ -44,8 +46,19 @@ export const RULE_FIELDS: Readonly<Record<RuleKindName, readonly ("fast" | "slow
 
 export function newFields(symbol: string | null): StrategyFields {
   return {
-    name: "", symbol, kind: "moving_average_crossover", fast: "3", slow: "9", window: "20", marginPercent: "0", deviations: "2",
-    quantity: "10", stopLossKind: "fixed", stopLossPercent: "2", takeProfitPercent: "", maxTrades: "",
+    name: "",
+    symbol,
+    kind: "moving_average_crossover",
+    fast: "3",
+    slow: "9",
+    window: "20",
+    marginPercent: "0",
+    deviations: "2",
+    quantity: "10",
+    stopLossKind: "fixed",
+    stopLossPercent: "2",
+    takeProfitPercent: "",
+    maxTrades: "",
   };
 }
 
@@ -56,7 +69,10 @@ export function fieldsOf(strategy: Strategy, formats: Pick<Formats, "editable">)
     ...newFields(strategy.symbol),
     name: strategy.name,
     kind: rule.kind,
-    ...(rule.kind === "moving_average_crossover" && { fast: text(rule.fast), slow: text(rule.slow) }),
+    ...(rule.kind === "moving_average_crossover" && {
+      fast: text(rule.fast),
+      slow: text(rule.slow),
+    }),
     ...(rule.kind !== "moving_average_crossover" && { window: text(rule.window) }),
     ...(rule.kind === "breakout" && { marginPercent: text(rule.marginPercent ?? 0) }),
     ...(rule.kind === "mean_reversion" && { deviations: text(rule.deviations) }),
@@ -72,7 +88,10 @@ export type StrategyRead =
   | { readonly body: StrategyBody }
   | { readonly errors: Readonly<Record<string, string>> };
 
-export function readStrategy(fields: StrategyFields, parse: (text: string, options?: ParseOptions) => ParsedNumber): StrategyRead {
+export function readStrategy(
+  fields: StrategyFields,
+  parse: (text: string, options?: ParseOptions) => ParsedNumber,
+): StrategyRead {
   const errors: Record<string, string> = {};
   const number = (name: keyof typeof FIELD_OPTIONS): number => {
     const parsed = parse(fields[name], FIELD_OPTIONS[name]);
@@ -80,15 +99,23 @@ export function readStrategy(fields: StrategyFields, parse: (text: string, optio
     errors[name] = parsed.error;
     return 0;
   };
-  const optional = (name: "takeProfitPercent" | "maxTrades") => (fields[name].trim() === "" ? null : number(name));
+  const optional = (name: "takeProfitPercent" | "maxTrades") =>
+    fields[name].trim() === "" ? null : number(name);
 
-  if (fields.symbol === null) errors["symbol"] = "Choose a symbol.";
+  if (fields.symbol === null) errors.symbol = "Choose a symbol.";
   const rule = readRule(fields.kind, number);
-  if (rule.kind === "moving_average_crossover" && !("fast" in errors || "slow" in errors) && rule.fast >= rule.slow) {
-    errors["fast"] = "The short average must have fewer prices than the long one.";
+  if (
+    rule.kind === "moving_average_crossover" &&
+    !("fast" in errors || "slow" in errors) &&
+    rule.fast >= rule.slow
+  ) {
+    errors.fast = "The short average must have fewer prices than the long one.";
   }
   const quantity = number("quantity");
-  const stopLoss = fields.stopLossKind === "none" ? null : { kind: fields.stopLossKind, percent: number("stopLossPercent") };
+  const stopLoss =
+    fields.stopLossKind === "none"
+      ? null
+      : { kind: fields.stopLossKind, percent: number("stopLossPercent") };
   const takeProfitPercent = optional("takeProfitPercent");
   const maxTrades = optional("maxTrades");
   if (Object.keys(errors).length > 0) return { errors };
@@ -105,9 +132,14 @@ export function readStrategy(fields: StrategyFields, parse: (text: string, optio
   };
 }
 
-function readRule(kind: RuleKindName, number: (name: "fast" | "slow" | "window" | "marginPercent" | "deviations") => number) {
-  if (kind === "moving_average_crossover") return { kind, fast: number("fast"), slow: number("slow") } as const;
-  if (kind === "breakout") return { kind, window: number("window"), marginPercent: number("marginPercent") } as const;
+function readRule(
+  kind: RuleKindName,
+  number: (name: "fast" | "slow" | "window" | "marginPercent" | "deviations") => number,
+) {
+  if (kind === "moving_average_crossover")
+    return { kind, fast: number("fast"), slow: number("slow") } as const;
+  if (kind === "breakout")
+    return { kind, window: number("window"), marginPercent: number("marginPercent") } as const;
   return { kind, window: number("window"), deviations: number("deviations") } as const;
 }
 

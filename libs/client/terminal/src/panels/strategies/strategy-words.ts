@@ -47,9 +47,15 @@ export function describeRule(rule: Strategy["rule"], formats: Formats): string {
 }
 
 /** The stop-loss and take-profit; "" for neither. */
-export function describeProtection({ stopLoss, takeProfit, isProtected }: Strategy, formats: Formats): string {
+export function describeProtection(
+  { stopLoss, takeProfit, isProtected }: Strategy,
+  formats: Formats,
+): string {
   const parts: string[] = [];
-  if (stopLoss) parts.push(`${stopLoss.kind === "trailing" ? "trailing " : ""}stop-loss ${formats.quantity(stopLoss.percent)}\u00a0%`);
+  if (stopLoss)
+    parts.push(
+      `${stopLoss.kind === "trailing" ? "trailing " : ""}stop-loss ${formats.quantity(stopLoss.percent)}\u00a0%`,
+    );
   if (takeProfit) parts.push(`take-profit ${formats.quantity(takeProfit.percent)}\u00a0%`);
   const text = parts.join(", ");
   return text !== "" && isProtected === false ? `${text} (switched off)` : text;

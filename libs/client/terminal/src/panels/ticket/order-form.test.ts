@@ -1,20 +1,26 @@
 import { describe, expect, it } from "vitest";
 
 import { createFormats } from "../../format/index.js";
-import { EMPTY_FIELDS, readOrder, type OrderFields } from "./order-form.js";
+import { EMPTY_FIELDS, type OrderFields, readOrder } from "./order-form.js";
 
 const read = (fields: Partial<OrderFields>, locale = "en-US", symbol: string | null = "IBM") =>
   readOrder(symbol, { ...EMPTY_FIELDS, ...fields }, createFormats(locale).parse);
 
 describe("an order of the ticket's fields", () => {
   it("is a market order", () => {
-    expect(read({ qty: "100" })).toEqual({ request: { symbol: "IBM", side: "buy", type: "market", qty: 100 } });
+    expect(read({ qty: "100" })).toEqual({
+      request: { symbol: "IBM", side: "buy", type: "market", qty: 100 },
+    });
   });
 
   it("has what its type needs, and nothing else that was typed", () => {
     const fields = { qty: "1", limitPrice: "181.5", stopPrice: "180" };
-    expect(read({ ...fields, type: "stop_limit" })).toMatchObject({ request: { limitPrice: 181.5, stopPrice: 180 } });
-    expect(read({ ...fields, type: "market" })).toEqual({ request: { symbol: "IBM", side: "buy", type: "market", qty: 1 } });
+    expect(read({ ...fields, type: "stop_limit" })).toMatchObject({
+      request: { limitPrice: 181.5, stopPrice: 180 },
+    });
+    expect(read({ ...fields, type: "market" })).toEqual({
+      request: { symbol: "IBM", side: "buy", type: "market", qty: 1 },
+    });
     expect(read({ ...fields, type: "stop" })).not.toHaveProperty("request.limitPrice");
     expect(read({ ...fields, type: "limit" })).not.toHaveProperty("request.stopPrice");
   });
@@ -45,15 +51,19 @@ describe("an order of the ticket's fields", () => {
     ["too many places", { qty: "0.1234567" }, ["qty"]],
     ["no prices", { qty: "1", type: "stop_limit" }, ["limitPrice", "stopPrice"]],
     ["a price of zero", { qty: "1", type: "limit", limitPrice: "0" }, ["limitPrice"]],
-  ] as [string, Partial<OrderFields>, string[]][])("names the wrong field: %s", (_name, fields, names) => {
-    const result = read(fields);
-    expect("errors" in result && Object.keys(result.errors).sort()).toEqual(names);
-  });
+  ] as [string, Partial<OrderFields>, string[]][])(
+    "names the wrong field: %s",
+    (_name, fields, names) => {
+      const result = read(fields);
+      expect("errors" in result && Object.keys(result.errors).sort()).toEqual(names);
+    },
+  );
 
   it("refuses a number that another locale reads otherwise", () => {
     expect(read({ qty: "1.5" }, "de-DE")).toHaveProperty("errors.qty");
     expect(read({ qty: "1,5" }, "en-US")).toHaveProperty("errors.qty");
   });
 
-  it("needs a symbol", () => expect(read({ qty: "1" }, "en-US", null)).toHaveProperty("errors.symbol"));
+  it("needs a symbol", () =>
+    expect(read({ qty: "1" }, "en-US", null)).toHaveProperty("errors.symbol"));
 });

@@ -27,7 +27,12 @@ export const EMPTY_FIELDS: OrderFields = {
   reduceOnly: false,
 };
 
-export const QTY_OPTIONS: ParseOptions = { min: 0, isMinExclusive: true, max: 1_000_000, maxPlaces: 6 };
+export const QTY_OPTIONS: ParseOptions = {
+  min: 0,
+  isMinExclusive: true,
+  max: 1_000_000,
+  maxPlaces: 6,
+};
 export const PRICE_OPTIONS: ParseOptions = { min: 0, isMinExclusive: true, maxPlaces: 8 };
 
 export function hasLimit(type: OrderType): boolean {
@@ -58,9 +63,13 @@ export function readOrder(
     return 0;
   };
   const qty = number("qty", fields.qty, QTY_OPTIONS);
-  const limitPrice = hasLimit(fields.type) ? number("limitPrice", fields.limitPrice, PRICE_OPTIONS) : undefined;
-  const stopPrice = hasStop(fields.type) ? number("stopPrice", fields.stopPrice, PRICE_OPTIONS) : undefined;
-  if (symbol === null || symbol === "") errors["symbol"] = "Choose a symbol.";
+  const limitPrice = hasLimit(fields.type)
+    ? number("limitPrice", fields.limitPrice, PRICE_OPTIONS)
+    : undefined;
+  const stopPrice = hasStop(fields.type)
+    ? number("stopPrice", fields.stopPrice, PRICE_OPTIONS)
+    : undefined;
+  if (symbol === null || symbol === "") errors.symbol = "Choose a symbol.";
   if (Object.keys(errors).length > 0) return { errors };
   return {
     request: {

@@ -1,12 +1,17 @@
 import type { Account, Position, Quote } from "@tapewire/client";
 import { describe, expect, it } from "vitest";
 
-import { addedShares, questionsBefore, type OrderTerms } from "./order-question.js";
+import { addedShares, type OrderTerms, questionsBefore } from "./order-question.js";
 
 const quote = { symbol: "IBM", price: 100, bid: 99, ask: 101 } as Quote;
 const account = { equity: 100_000 } as Account;
 const market = (qty: number, more: Partial<OrderTerms> = {}): OrderTerms => ({
-  symbol: "IBM", side: "buy", type: "market", qty, limitPrice: null, ...more,
+  symbol: "IBM",
+  side: "buy",
+  type: "market",
+  qty,
+  limitPrice: null,
+  ...more,
 });
 const held = (quantity: number) => ({ symbol: "IBM", quantity }) as Position;
 
@@ -27,7 +32,9 @@ describe("shares that add to the exposure", () => {
 
 describe("questions before an order", () => {
   const ask = (terms: OrderTerms, more: Partial<Parameters<typeof questionsBefore>[1]> = {}) =>
-    questionsBefore(terms, { quote, account, position: undefined, ...more }).map(({ name }) => name);
+    questionsBefore(terms, { quote, account, position: undefined, ...more }).map(
+      ({ name }) => name,
+    );
 
   it.each([
     ["a small order", market(10), []],
@@ -38,7 +45,11 @@ describe("questions before an order", () => {
     ["a large stop", market(300, { type: "stop", stopPrice: 90 }), ["large"]],
     ["a limit far above the ask", market(1, { type: "limit", limitPrice: 110 }), ["far-limit"]],
     ["a limit far below the ask waits", market(1, { type: "limit", limitPrice: 10 }), []],
-    ["a sale far below the bid", market(1, { side: "sell", type: "limit", limitPrice: 90 }), ["far-limit"]],
+    [
+      "a sale far below the bid",
+      market(1, { side: "sell", type: "limit", limitPrice: 90 }),
+      ["far-limit"],
+    ],
     ["both", market(1000, { type: "limit", limitPrice: 1000 }), ["large", "far-limit"]],
   ])("%s", (_name, terms, expected) => {
     expect(ask(terms)).toEqual(expected);

@@ -19,7 +19,12 @@ export type OrderQuestion =
   | { readonly name: "large"; readonly added: number; readonly partOfEquity: number }
   /** The order is large, as far as anybody can tell without a price or an account. */
   | { readonly name: "unknown-value"; readonly missing: "price" | "account" }
-  | { readonly name: "far-limit"; readonly limitPrice: number; readonly marketPrice: number; readonly part: number };
+  | {
+      readonly name: "far-limit";
+      readonly limitPrice: number;
+      readonly marketPrice: number;
+      readonly part: number;
+    };
 
 /**
  * The price by which an order is valued, in dollars a share: its limit, its stop, or the side of the
@@ -41,7 +46,11 @@ export function addedShares(terms: OrderTerms, held: number): number {
 /** What to ask before the order is sent; empty: nothing. */
 export function questionsBefore(
   terms: OrderTerms,
-  known: { readonly quote: Quote | undefined; readonly account: Account | null; readonly position: Position | undefined },
+  known: {
+    readonly quote: Quote | undefined;
+    readonly account: Account | null;
+    readonly position: Position | undefined;
+  },
 ): OrderQuestion[] {
   const questions: OrderQuestion[] = [];
   const shares = addedShares(terms, known.position?.quantity ?? 0);
@@ -53,7 +62,8 @@ export function questionsBefore(
       const added = Math.abs(price) * shares;
       const { equity } = known.account;
       const partOfEquity = equity > 0 ? added / equity : Infinity;
-      if (partOfEquity > LARGE_PART_OF_EQUITY) questions.push({ name: "large", added, partOfEquity });
+      if (partOfEquity > LARGE_PART_OF_EQUITY)
+        questions.push({ name: "large", added, partOfEquity });
     }
   }
   const far = farLimit(terms, known.quote);

@@ -6,7 +6,7 @@
  * a repeated id with the order that it already placed.
  */
 
-import { ApiError, Unreachable, type Order, type TapewireClient } from "@tapewire/client";
+import { ApiError, type Order, type TapewireClient, Unreachable } from "@tapewire/client";
 
 export const MAX_ATTEMPTS = 4;
 const RETRY_MS = 1_000;
@@ -49,7 +49,11 @@ export class OrderSubmitter {
    * @param onRetry  called before each retry with the number of attempts so far
    * @throws ApiError, Unreachable
    */
-  async submit(userId: string, request: OrderRequest, onRetry: (attempts: number) => void): Promise<Order> {
+  async submit(
+    userId: string,
+    request: OrderRequest,
+    onRetry: (attempts: number) => void,
+  ): Promise<Order> {
     const contents = JSON.stringify([userId, request]);
     if (this.#pending.contents !== contents) {
       this.#pending = { contents, clientOrderId: randomClientOrderId() };

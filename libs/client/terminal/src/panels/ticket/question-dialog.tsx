@@ -34,7 +34,9 @@ export function QuestionDialog({ request, questions, onConfirm, onClose }: Quest
 
   function words(question: OrderQuestion): string {
     if (question.name === "large") {
-      const part = Number.isFinite(question.partOfEquity) ? `, ${formats.share(question.partOfEquity)} of your equity` : ", and your account has no equity";
+      const part = Number.isFinite(question.partOfEquity)
+        ? `, ${formats.share(question.partOfEquity)} of your equity`
+        : ", and your account has no equity";
       return `It adds ${formats.money(question.added)} dollars of exposure${part}.`;
     }
     if (question.name === "far-limit") {

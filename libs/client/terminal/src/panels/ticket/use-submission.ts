@@ -4,7 +4,7 @@ import { useCallback, useMemo, useState } from "react";
 import { useTerminal } from "../../app/terminal-context.js";
 import { errorMessage } from "../../components/index.js";
 import { describeOrder } from "../blotter/order-words.js";
-import { OrderSubmitter, type OrderRequest } from "./order-submission.js";
+import { type OrderRequest, OrderSubmitter } from "./order-submission.js";
 
 export interface FailedSubmission {
   /** The field that the server names; undefined for the whole form. */
@@ -47,9 +47,16 @@ export function useSubmission(client: TapewireClient, userId: string): Submissio
         setNote("");
         if (error instanceof ApiError && error.isAccountChanged) {
           const outcome = isTried ? "It is not known whether this was placed" : "Not placed";
-          showToast({ kind: "bad", title: `${outcome} for ${userId}`, text: `${describeOrder(request, formats)}. ${error.message}` });
+          showToast({
+            kind: "bad",
+            title: `${outcome} for ${userId}`,
+            text: `${describeOrder(request, formats)}. ${error.message}`,
+          });
         }
-        return { field: error instanceof ApiError ? error.field : undefined, message: errorMessage(error) };
+        return {
+          field: error instanceof ApiError ? error.field : undefined,
+          message: errorMessage(error),
+        };
       } finally {
         setPending(false);
       }

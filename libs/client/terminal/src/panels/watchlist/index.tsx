@@ -1,13 +1,23 @@
 import type { Quote } from "@tapewire/client";
 import { useConnection, useKeyed, useSession, useSymbols, useTapewire } from "@tapewire/react";
-import { useCallback, useEffect, useMemo, useRef, type KeyboardEvent } from "react";
+import { type KeyboardEvent, useCallback, useEffect, useMemo, useRef } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
-import { Change, DataTable, EmptyState, PanelToolbar, Percent, Price, Quantity, RowButton, type Column } from "../../components/index.js";
+import {
+  Change,
+  type Column,
+  DataTable,
+  EmptyState,
+  PanelToolbar,
+  Percent,
+  Price,
+  Quantity,
+  RowButton,
+} from "../../components/index.js";
+import { matchingSymbols } from "../../components/symbol-filter.js";
 import type { PanelProps } from "../registry.js";
 import { SparklineCell } from "./sparkline-cell.js";
-import { matchingSymbols } from "../../components/symbol-filter.js";
 import { useWatchlist, type Watchlist } from "./use-watchlist.js";
 import "./watchlist.css";
 
@@ -23,14 +33,19 @@ export default function WatchlistPanel({ headingId }: PanelProps) {
     () => matchingSymbols(watchlist.chosen ?? symbols, query),
     [watchlist.chosen, symbols, query],
   );
-  const columns = useMemo(() => columnsOf(watchlist, isSignedIn, terminal.openTicket), [watchlist, isSignedIn, terminal.openTicket]);
+  const columns = useMemo(
+    () => columnsOf(watchlist, isSignedIn, terminal.openTicket),
+    [watchlist, isSignedIn, terminal.openTicket],
+  );
   const getRow = useCallback((symbol: string) => client.prices.get(symbol), [client]);
 
   function handleRowKey(symbol: string, event: KeyboardEvent): boolean {
     if (event.altKey || event.ctrlKey || event.metaKey) return false;
     if (event.key === "w") {
       watchlist.toggle(symbol);
-      terminal.announce(`${symbol} ${watchlist.isChosen(symbol) ? "removed from" : "added to"} the watchlist`);
+      terminal.announce(
+        `${symbol} ${watchlist.isChosen(symbol) ? "removed from" : "added to"} the watchlist`,
+      );
       return true;
     }
     return false;
@@ -63,10 +78,14 @@ export default function WatchlistPanel({ headingId }: PanelProps) {
         isLive
         selectedKey={terminal.symbol}
         onSelect={terminal.selectSymbol}
-        onAction={(symbol) => (isSignedIn ? terminal.openTicket({ symbol }) : terminal.openPanel("chart"))}
+        onAction={(symbol) =>
+          isSignedIn ? terminal.openTicket({ symbol }) : terminal.openPanel("chart")
+        }
         onRowKey={handleRowKey}
         rowAttributes={rowAttributes}
-        empty={<NoPrices query={query} hasSymbols={symbols.length > 0} onClear={() => setQuery("")} />}
+        empty={
+          <NoPrices query={query} hasSymbols={symbols.length > 0} onClear={() => setQuery("")} />
+        }
       />
     </div>
   );
@@ -82,25 +101,113 @@ function columnsOf(
   openTicket: (draft: { symbol: string; side: "buy" | "sell" }) => void,
 ): Column<Quote>[] {
   return [
-    { id: "symbol", header: "Symbol", isRowHeader: true, minWidth: 76, cell: (quote) => <SymbolCell quote={quote} />, sortValue: (quote) => quote.symbol },
-    { id: "trend", header: "", label: "Trend", minWidth: 80, grow: 0, priority: 5, cell: (_, symbol) => <SparklineCell symbol={symbol} /> },
-    { id: "price", header: "Price", align: "end", minWidth: 78, cell: (quote) => <FlashingPrice price={quote.price} />, sortValue: (quote) => quote.price, firstDirection: "descending" },
-    { id: "changePercent", header: "Change %", align: "end", minWidth: 84, priority: 1, cell: (quote) => <Percent value={quote.changePercent} />, sortValue: (quote) => quote.changePercent, firstDirection: "descending" },
-    { id: "bid", header: "Bid", align: "end", minWidth: 72, priority: 3, cell: (quote) => <Price value={quote.bid} /> },
-    { id: "ask", header: "Ask", align: "end", minWidth: 72, priority: 3, cell: (quote) => <Price value={quote.ask} /> },
-    { id: "change", header: "Change", align: "end", minWidth: 78, priority: 6, cell: (quote) => <Change value={quote.change} />, sortValue: (quote) => quote.change, firstDirection: "descending" },
-    { id: "volume", header: "Volume", align: "end", minWidth: 84, priority: 7, cell: (quote) => <Quantity value={quote.volume} />, sortValue: (quote) => quote.volume, firstDirection: "descending" },
     {
-      id: "actions", header: "", label: "Actions", align: "end", minWidth: isSignedIn ? 156 : 46, grow: 0, priority: 2,
+      id: "symbol",
+      header: "Symbol",
+      isRowHeader: true,
+      minWidth: 76,
+      cell: (quote) => <SymbolCell quote={quote} />,
+      sortValue: (quote) => quote.symbol,
+    },
+    {
+      id: "trend",
+      header: "",
+      label: "Trend",
+      minWidth: 80,
+      grow: 0,
+      priority: 5,
+      cell: (_, symbol) => <SparklineCell symbol={symbol} />,
+    },
+    {
+      id: "price",
+      header: "Price",
+      align: "end",
+      minWidth: 78,
+      cell: (quote) => <FlashingPrice price={quote.price} />,
+      sortValue: (quote) => quote.price,
+      firstDirection: "descending",
+    },
+    {
+      id: "changePercent",
+      header: "Change %",
+      align: "end",
+      minWidth: 84,
+      priority: 1,
+      cell: (quote) => <Percent value={quote.changePercent} />,
+      sortValue: (quote) => quote.changePercent,
+      firstDirection: "descending",
+    },
+    {
+      id: "bid",
+      header: "Bid",
+      align: "end",
+      minWidth: 72,
+      priority: 3,
+      cell: (quote) => <Price value={quote.bid} />,
+    },
+    {
+      id: "ask",
+      header: "Ask",
+      align: "end",
+      minWidth: 72,
+      priority: 3,
+      cell: (quote) => <Price value={quote.ask} />,
+    },
+    {
+      id: "change",
+      header: "Change",
+      align: "end",
+      minWidth: 78,
+      priority: 6,
+      cell: (quote) => <Change value={quote.change} />,
+      sortValue: (quote) => quote.change,
+      firstDirection: "descending",
+    },
+    {
+      id: "volume",
+      header: "Volume",
+      align: "end",
+      minWidth: 84,
+      priority: 7,
+      cell: (quote) => <Quantity value={quote.volume} />,
+      sortValue: (quote) => quote.volume,
+      firstDirection: "descending",
+    },
+    {
+      id: "actions",
+      header: "",
+      label: "Actions",
+      align: "end",
+      minWidth: isSignedIn ? 156 : 46,
+      grow: 0,
+      priority: 2,
       cell: (_, symbol) => (
         <span className="row-actions">
-          {isSignedIn && <RowButton className="buy" onClick={() => openTicket({ symbol, side: "buy" })} aria-label={`Buy ${symbol}`}>Buy</RowButton>}
-          {isSignedIn && <RowButton className="sell" onClick={() => openTicket({ symbol, side: "sell" })} aria-label={`Sell ${symbol}`}>Sell</RowButton>}
+          {isSignedIn && (
+            <RowButton
+              className="buy"
+              onClick={() => openTicket({ symbol, side: "buy" })}
+              aria-label={`Buy ${symbol}`}
+            >
+              Buy
+            </RowButton>
+          )}
+          {isSignedIn && (
+            <RowButton
+              className="sell"
+              onClick={() => openTicket({ symbol, side: "sell" })}
+              aria-label={`Sell ${symbol}`}
+            >
+              Sell
+            </RowButton>
+          )}
           <RowButton
             className="star"
             aria-pressed={watchlist.isChosen(symbol)}
             aria-label={`${symbol} on the watchlist`}
-            title={watchlist.isChosen(symbol) ? "Remove from the watchlist" : "Add to the watchlist"}
+            title={
+              watchlist.isChosen(symbol) ? "Remove from the watchlist" : "Add to the watchlist"
+            }
             onClick={() => watchlist.toggle(symbol)}
           >
             {watchlist.isChosen(symbol) ? "★" : "☆"}
@@ -115,7 +222,11 @@ function SymbolCell({ quote }: { readonly quote: Quote }) {
   return (
     <span className="symbol-cell">
       {quote.symbol}
-      {quote.stale && <span className="stale-mark" title="Nothing has confirmed this price for some seconds">stale</span>}
+      {quote.stale && (
+        <span className="stale-mark" title="Nothing has confirmed this price for some seconds">
+          stale
+        </span>
+      )}
     </span>
   );
 }
@@ -129,7 +240,10 @@ function FlashingPrice({ price }: { readonly price: number }) {
     shown.current = price;
     if (rise === 0 || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
     const wash = `var(--${rise > 0 ? "up" : "down"}-wash)`;
-    cell.current?.animate([{ backgroundColor: wash }, { backgroundColor: "transparent" }], { duration: 700, easing: "ease-out" });
+    cell.current?.animate([{ backgroundColor: wash }, { backgroundColor: "transparent" }], {
+      duration: 700,
+      easing: "ease-out",
+    });
   }, [price]);
   return (
     <span ref={cell} className="flashing">
@@ -138,14 +252,28 @@ function FlashingPrice({ price }: { readonly price: number }) {
   );
 }
 
-function NoPrices({ query, hasSymbols, onClear }: { readonly query: string; readonly hasSymbols: boolean; readonly onClear: () => void }) {
+function NoPrices({
+  query,
+  hasSymbols,
+  onClear,
+}: {
+  readonly query: string;
+  readonly hasSymbols: boolean;
+  readonly onClear: () => void;
+}) {
   const status = useConnection();
   if (hasSymbols && query !== "") {
-    return <EmptyState title={`No symbol matches “${query}”`} action={{ label: "Show all symbols", onPress: onClear }} />;
+    return (
+      <EmptyState
+        title={`No symbol matches “${query}”`}
+        action={{ label: "Show all symbols", onPress: onClear }}
+      />
+    );
   }
   if (hasSymbols) return <EmptyState title="None of your symbols has a price yet" />;
-  const text = status.name === "live"
-    ? "The server is connected, but no market data has arrived yet. `tapewire status` says which feed is running."
-    : "They appear as soon as the connection is live.";
+  const text =
+    status.name === "live"
+      ? "The server is connected, but no market data has arrived yet. `tapewire status` says which feed is running."
+      : "They appear as soon as the connection is live.";
   return <EmptyState title="Waiting for the first prices" text={text} />;
 }

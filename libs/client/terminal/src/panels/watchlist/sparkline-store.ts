@@ -5,7 +5,7 @@
 
 import type { TapewireClient } from "@tapewire/client";
 
-import { POINT_MS, withPrice, type PricePoint } from "./sparkline.js";
+import { POINT_MS, type PricePoint, withPrice } from "./sparkline.js";
 
 const NO_POINTS: readonly PricePoint[] = [];
 /** Lines that are remembered; the one that was watched least recently goes first. */

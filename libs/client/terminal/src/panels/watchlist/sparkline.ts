@@ -12,7 +12,11 @@ export interface PricePoint {
 }
 
 /** `points` with a price that arrived at `now`: it replaces the last point of the same time. */
-export function withPrice(points: readonly PricePoint[], price: number, now: number): readonly PricePoint[] {
+export function withPrice(
+  points: readonly PricePoint[],
+  price: number,
+  now: number,
+): readonly PricePoint[] {
   const at = Math.floor(now / POINT_MS) * POINT_MS;
   const last = points.at(-1);
   if (last?.at === at) {
