@@ -121,17 +121,17 @@ export function Shell({ formats }: { readonly formats: Formats }) {
     const draft = (side: "buy" | "sell") => () =>
       void openTicket(symbol === null ? { side } : { symbol, side });
     const ends = [
-      commands.register("search-symbol", () => void setDialog("search")),
-      commands.register("cancel-order", () => void announce("No open order is selected.")),
-      commands.register("help", () => void setDialog("help")),
-      commands.register("buy", draft("buy")),
-      commands.register("sell", draft("sell")),
-      commands.register(
+      commands.registerLast("search-symbol", () => void setDialog("search")),
+      commands.registerLast("cancel-order", () => void announce("No open order is selected.")),
+      commands.registerLast("help", () => void setDialog("help")),
+      commands.registerLast("buy", draft("buy")),
+      commands.registerLast("sell", draft("sell")),
+      commands.registerLast(
         "close",
         () => void document.getElementById("main")?.focus({ preventScroll: true }),
       ),
       ...PANELS.filter(({ key }) => key !== undefined).map(({ id }) =>
-        commands.register(`go:${id}`, () => void openPanel(id)),
+        commands.registerLast(`go:${id}`, () => void openPanel(id)),
       ),
     ];
     return () => {

@@ -15,13 +15,16 @@ export class CommandRegistry {
   readonly #handlers = new Map<CommandId, CommandHandler[]>();
 
   register(command: CommandId, handler: CommandHandler): () => void {
-    const handlers = this.#handlers.get(command) ?? [];
-    this.#handlers.set(command, handlers);
+    const handlers = this.#of(command);
     handlers.push(handler);
-    return () => {
-      const index = handlers.indexOf(handler);
-      if (index >= 0) handlers.splice(index, 1);
-    };
+    return () => remove(handlers, handler);
+  }
+
+  /** As `register`, but asked when no other handler has anything to do. */
+  registerLast(command: CommandId, handler: CommandHandler): () => void {
+    const handlers = this.#of(command);
+    handlers.unshift(handler);
+    return () => remove(handlers, handler);
   }
 
   /** @returns whether somebody carried it out */
@@ -29,6 +32,17 @@ export class CommandRegistry {
     const handlers = this.#handlers.get(command) ?? [];
     return [...handlers].reverse().some((handler) => handler() !== false);
   }
+
+  #of(command: CommandId): CommandHandler[] {
+    const handlers = this.#handlers.get(command) ?? [];
+    this.#handlers.set(command, handlers);
+    return handlers;
+  }
+}
+
+function remove(handlers: CommandHandler[], handler: CommandHandler): void {
+  const index = handlers.indexOf(handler);
+  if (index >= 0) handlers.splice(index, 1);
 }
 
 export const CommandContext = createContext<CommandRegistry | null>(null);
