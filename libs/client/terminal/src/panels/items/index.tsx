@@ -1,5 +1,6 @@
 import type { Configuration, Item } from "@tapewire/client";
 import {
+  useConfiguration,
   useKeyed,
   useKeys,
   useListStatus,
@@ -32,7 +33,7 @@ export default function ItemsPanel({ headingId }: PanelProps) {
   const views = useViews();
   const [viewId, setViewId] = useStoredState("items.view", "");
   const [edited, setEdited] = useState<Configuration | "new" | null>(null);
-  const view = isSignedIn ? views.views.find(({ id }) => id === viewId) : undefined;
+  const view = useConfiguration(isSignedIn ? viewId : null);
   return (
     <div className="items">
       {isSignedIn && (
@@ -44,10 +45,8 @@ export default function ItemsPanel({ headingId }: PanelProps) {
             onChange={(event) => setViewId(event.target.value)}
           >
             <option value="">All items</option>
-            {views.views.map(({ id, name }) => (
-              <option key={id} value={id}>
-                {name}
-              </option>
+            {views.ids.map((id) => (
+              <ViewOption key={id} id={id} />
             ))}
           </select>
           {view && (
@@ -78,6 +77,10 @@ export default function ItemsPanel({ headingId }: PanelProps) {
       )}
     </div>
   );
+}
+
+function ViewOption({ id }: { readonly id: string }) {
+  return <option value={id}>{useConfiguration(id)?.name ?? id}</option>;
 }
 
 const useRowItem = (id: string) => useKeyed(useTapewire().items, id);
