@@ -41,19 +41,21 @@ PLUGIN_PORTS = {"orders": ("tapewire.brokers",), "prices": ("tapewire.feeds",)}
 """By service: the ports of its plug-ins, which packages outside of the project implement."""
 
 ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
-    "tapewire": ("tapewire.events", "tapewire.client", "tapewire.sse"),
+    "tapewire": ("tapewire.events", "tapewire.client", "tapewire.payloads", "tapewire.sse"),
     "tapewire.decimals": (),
     "tapewire.extras": (),
     "tapewire.loop_thread": (),
     "tapewire.values": ("tapewire.decimals", "tapewire.values"),
     "tapewire.events": ("tapewire.values", "tapewire.events"),
     "tapewire.feeds": ("tapewire.feeds", "tapewire.values"),
+    "tapewire.payloads": ("tapewire.events", "tapewire.payloads"),
     "tapewire.views": ("tapewire.decimals", "tapewire.events", "tapewire.views"),
     "tapewire.log": ("tapewire.events", "tapewire.log"),
     "tapewire.runtime": (
         "tapewire.events",
         "tapewire.extras",
         "tapewire.log",
+        "tapewire.payloads",
         "tapewire.runtime",
     ),
     "tapewire.brokers": ("tapewire.events", "tapewire.log", "tapewire.runtime", "tapewire.brokers"),
@@ -71,7 +73,13 @@ ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
         "tapewire.verify",
         "tapewire.archive",
     ),
-    "tapewire.sse": ("tapewire.events", "tapewire.loop_thread", "tapewire.sse", "tapewire.values"),
+    "tapewire.sse": (
+        "tapewire.events",
+        "tapewire.loop_thread",
+        "tapewire.payloads",
+        "tapewire.sse",
+        "tapewire.values",
+    ),
     "tapewire.client": (
         "tapewire.decimals",
         "tapewire.events",
@@ -99,6 +107,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
         f"{SERVICES}.{name}": (
             "tapewire.decimals",
             "tapewire.events",
+            "tapewire.payloads",
             "tapewire.views",
             "tapewire.log",
             "tapewire.runtime",
@@ -243,6 +252,7 @@ def _is_pure(module: str) -> bool:
             "tapewire.views",
             "tapewire.decimals",
             "tapewire.values",
+            "tapewire.payloads",
             "tapewire.sse.protocol",
             FIELD_VALIDATION,
         )

@@ -12,6 +12,8 @@ from functools import partial
 
 from tapewire.events import PriceUpdated
 from tapewire.log.light_objects import ExitList
+from tapewire.payloads.market import QuoteView
+from tapewire.payloads.positions import PositionView
 from tapewire_services.edge.delivery.conflation import (
     ValueSubscription,
 )
@@ -29,8 +31,6 @@ from tapewire_services.edge.delivery.serializers.dashboard import metrics_view
 from tapewire_services.edge.delivery.serializers.trading_views import (
     ConnectionCounts,
     InitialPrices,
-    PositionView,
-    QuoteView,
     connection_counts_message,
     position_view,
     positions_message,

@@ -7,6 +7,7 @@ looks up timestamps, and limits the length of a replay. Start reading at `Resume
 from collections.abc import Awaitable, Callable
 
 from tapewire.log import Bounds, EventLog
+from tapewire.payloads.control import StreamResetPayload
 from tapewire_services.edge.delivery import cursor
 from tapewire_services.edge.delivery.cursor import (
     Cursor,
@@ -16,7 +17,6 @@ from tapewire_services.edge.delivery.cursor import (
     ResumeStart,
     TimestampCursor,
 )
-from tapewire_services.edge.delivery.serializers.control_messages import StreamResetPayload
 from tapewire_services.edge.ingest.log_tail import LogTail, NotReady
 
 CountEventsAfter = Callable[[int], Awaitable[int]]

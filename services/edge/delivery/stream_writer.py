@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
+from tapewire.payloads.control import ConnectedPayload
 from tapewire_services.edge.delivery import frames
 from tapewire_services.edge.delivery.connection import Connection
 from tapewire_services.edge.delivery.cursor import Cursor
 from tapewire_services.edge.delivery.serializers import SseMessage
-from tapewire_services.edge.delivery.serializers.api_family import ConnectedPayload
 from tapewire_services.edge.delivery.serializers.control_messages import (
     CHECKPOINT,
     ControlMessage,

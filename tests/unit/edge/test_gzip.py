@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from tapewire.events import Event
 from tapewire.log import new_id
+from tapewire.payloads.market import PriceView
 from tapewire_services.edge.delivery import frames
 from tapewire_services.edge.delivery.compression import (
     MIN_STANDALONE_BYTES,
@@ -31,7 +32,7 @@ from tapewire_services.edge.delivery.compression import (
 from tapewire_services.edge.delivery.cursor import Cursor
 from tapewire_services.edge.delivery.serializers import EmptyPricingContext
 from tapewire_services.edge.delivery.serializers.trading import serialize_trading
-from tapewire_services.edge.delivery.serializers.trading_views import PriceView, price_view
+from tapewire_services.edge.delivery.serializers.trading_views import price_view
 from tests.harness.publishers import make_quote, order_accepted, order_placed, trade_executed
 
 

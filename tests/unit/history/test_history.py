@@ -6,11 +6,11 @@ import pytest
 
 from tapewire.events import CATALOGUE, CODEC
 from tapewire.log import EventMetadata, EventSubject, RecordedEvent
+from tapewire.payloads.control import StreamResetPayload
+from tapewire.payloads.trading import OrdersSnapshotPayload
 from tapewire.views import OrdersView
 from tapewire_services.edge.delivery.serializers import EmptyPricingContext
-from tapewire_services.edge.delivery.serializers.control_messages import StreamResetPayload
 from tapewire_services.edge.delivery.serializers.trading import serialize_trading
-from tapewire_services.edge.delivery.serializers.trading_views import OrdersSnapshotPayload
 from tests.harness.history import (
     AnomalyKind,
     ExpectedLog,

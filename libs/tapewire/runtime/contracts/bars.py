@@ -4,20 +4,19 @@ The process that builds the bars answers them; while none does, a request is not
 """
 
 from datetime import datetime
-from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
-from tapewire.events.fields import PER_SHARE, SHARES, UTC_TIME, about
+from tapewire.payloads.market import Bar as Bar
+from tapewire.payloads.market import BarInterval as BarInterval
+from tapewire.payloads.market import BarSource as BarSource
 from tapewire.runtime.contracts.request import RequestStruct, ServiceCall
 
 SERVICE = "prices"
 BARS = "bars"
 NEWEST = "newest-bars"
 
-BarInterval = Literal["1s", "1m", "5m", "1d"]
-BarSource = Literal["trade", "mid"]
 INTERVAL_SECONDS: dict[BarInterval, int] = {"1s": 1, "1m": 60, "5m": 300, "1d": 86_400}
 """The length of each interval, the shortest first. Intervals begin at multiples of their length
 since 1970-01-01 UTC."""
@@ -28,21 +27,6 @@ MAX_NEWEST_BARS = 120
 """Bars of one series in a reply with the newest bars."""
 
 _Symbol = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-
-
-class Bar(msgspec.Struct, frozen=True, kw_only=True):
-    """The market of one symbol in one interval."""
-
-    start: Annotated[datetime, about("when the interval begins", UTC_TIME)]
-    open: Annotated[Decimal, about("the first price", PER_SHARE)]
-    high: Annotated[Decimal, about("the highest price", PER_SHARE)]
-    low: Annotated[Decimal, about("the lowest price", PER_SHARE)]
-    close: Annotated[Decimal, about("the last price", PER_SHARE)]
-    volume: Annotated[Decimal, about("traded in the interval", SHARES)]
-    source: Annotated[
-        BarSource, about("`trade`, or `mid` if there was no trade and prices are of quotes")
-    ]
-    closed: Annotated[bool, about("whether the interval is over")]
 
 
 class ListBars(RequestStruct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 
 from tapewire.events.fields import DOLLARS, UTC_TIME, about
+from tapewire.payloads.positions import AccountFigures as AccountFigures
 from tapewire.runtime.contracts.request import (
     PageReply,
     PageRequest,
@@ -71,51 +72,6 @@ class GetAccount(RequestStruct, frozen=True, kw_only=True):
     """Get a user's account; answered by `AccountReply`."""
 
     user_id: UserId
-
-
-class AccountFigures(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An account, in dollars. `cash`, `realized_pnl` and `fees` are exact; what depends on prices
-    is rounded to six places."""
-
-    starting_balance: Annotated[Decimal, about("what the account began with", DOLLARS)]
-    cash: Annotated[
-        Decimal,
-        about(
-            "the starting balance, what was received less what was paid, fees included: below 0 "
-            "when it is borrowed",
-            DOLLARS,
-        ),
-    ]
-    equity: Annotated[Decimal, about("cash and the value of all positions", DOLLARS)]
-    gross_exposure: Annotated[
-        Decimal, about("the values of all positions, short ones counted as positive", DOLLARS)
-    ]
-    net_exposure: Annotated[
-        Decimal, about("the value of all positions, short ones counted as negative", DOLLARS)
-    ]
-    realized_pnl: Annotated[
-        Decimal, about("exactly what was gained by all trades, fees taken off", DOLLARS)
-    ] = msgspec.field(name="realizedPnL")
-    unrealized_pnl: Annotated[
-        Decimal, about("what would be gained by closing all positions now", DOLLARS)
-    ] = msgspec.field(name="unrealizedPnL")
-    fees: Annotated[
-        Decimal | None,
-        about(
-            "all that were paid, rebates taken off; null if an earlier version has dropped some",
-            DOLLARS,
-        ),
-    ]
-    buying_power: Annotated[
-        Decimal | None,
-        about("what orders may add to the exposure; null where there is no limit", DOLLARS),
-    ]
-    stale: Annotated[
-        bool, about("whether a price that this depends on is missing, or too old to rely on")
-    ]
-    unpriced: Annotated[
-        int, about("open positions without a price, which are valued at their cost")
-    ]
 
 
 class AccountReply(AccountFigures, frozen=True, kw_only=True):

@@ -5,12 +5,20 @@ connection is sent. Streams of one family differ only in what they show: see
 `tapewire_services.edge.delivery.stream_routes`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
 
 from tapewire.events import Event
+from tapewire.payloads.control import (
+    ConnectedPayload,
+    HeartbeatPayload,
+    PingPayload,
+    SnakeCaseConnectedPayload,
+    SubscribedPayload,
+)
+from tapewire.payloads.market import PricesSnapshotPayload, PriceView, QuoteView
 from tapewire_services.edge.delivery.serializers.dashboard import serialize_dashboard
 from tapewire_services.edge.delivery.serializers.notifications import serialize_notifications
 from tapewire_services.edge.delivery.serializers.serializer import (
@@ -27,62 +35,7 @@ from tapewire_services.edge.delivery.serializers.trading import (
     serialize_public_status,
     serialize_trading,
 )
-from tapewire_services.edge.delivery.serializers.trading_views import (
-    InitialPrices,
-    PricesSnapshotPayload,
-    PriceView,
-    QuoteView,
-)
-
-
-class ConnectedPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The first event of a trading stream. The stream is never silent for longer than
-    `keepalive_ms` milliseconds, which lets a client detect a dead connection; while it shows
-    prices, never for longer than `prices_keepalive_ms`, which lets a client detect old prices."""
-
-    client_id: str
-    user_id: str | None
-    stream: str
-    server_time: datetime
-    correlation_id: str
-    keepalive_ms: int
-    prices_keepalive_ms: int
-
-
-class SnakeCaseConnectedPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """The first event of the other families; `type` is the name of the event."""
-
-    type: str
-    client_id: str
-    user_id: str | None
-    stream: str
-    timestamp: datetime
-    server_time: datetime
-    correlation_id: str
-    keepalive_ms: int
-    prices_keepalive_ms: int
-
-
-class SubscribedPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """The symbols that a price stream shows; None means all. `unknown` names those that have no
-    quote; it is there if there are any."""
-
-    type: str
-    symbols: Sequence[str] | None
-    timestamp: datetime
-    unknown: Sequence[str] | msgspec.UnsetType = msgspec.UNSET
-
-
-class PingPayload(msgspec.Struct, frozen=True, kw_only=True):
-    type: str
-    timestamp: datetime
-
-
-class HeartbeatPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """`status` is the state of this connection: ``connected``."""
-
-    status: str
-    timestamp: datetime
+from tapewire_services.edge.delivery.serializers.trading_views import InitialPrices
 
 
 def serialize_nothing(event: Event, owner: str, pricing: PricingContext) -> None:

@@ -5,6 +5,14 @@ Names and payloads are here; each `ApiFamily` writes them in its own convention 
 
 import msgspec
 
+from tapewire.payloads.control import (
+    AuthExpiredPayload,
+    ConnectionLimitPayload,
+    ReplayCompletePayload,
+    StreamDrainingPayload,
+    StreamResetPayload,
+    StreamUpdatedPayload,
+)
 from tapewire_services.edge.delivery.close_reason import ClientAction, CloseReason
 from tapewire_services.edge.delivery.serializers.serializer import SseMessage
 
@@ -15,50 +23,6 @@ CHECKPOINT: SseMessage = ("checkpoint", {})
 """An event without content, whose id keeps the client's last event id current."""
 
 RESET_EVENT = "stream:reset"
-
-
-class StreamResetPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A loss: the events between `requested_id` and the snapshot that follows cannot be sent."""
-
-    reason: str
-    requested_id: str
-    first_available_id: str
-
-
-class AuthExpiredPayload(msgspec.Struct, frozen=True):
-    """The session of the stream ended; this is the last event."""
-
-    reason: str
-
-
-class ConnectionLimitPayload(msgspec.Struct, frozen=True):
-    """The user has more than `limit` connections and this one was the oldest; this is the last
-    event."""
-
-    reason: str
-    limit: int
-
-
-class StreamDrainingPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The process stops, and closes this connection in `closes_in_ms` milliseconds."""
-
-    closes_in_ms: int
-
-
-class ReplayCompletePayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """All requested events up to `until_id` have been sent; this is the last event."""
-
-    until_id: str
-
-
-class StreamUpdatedPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The stream shows this from here on. `symbols` None means all. `unknown` names those of them
-    that have no quote; it is there if there are any."""
-
-    topics: list[str]
-    symbols: list[str] | None
-    max_rate: float
-    unknown: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 def stream_updated_message(

@@ -1,56 +1,9 @@
 """The serializer of the dashboard streams: ``new_item``, ``item:corrected``, ``item:retracted`` and
 ``metrics``."""
 
-from datetime import datetime
-from decimal import Decimal
-
-import msgspec
-
 from tapewire.events import Event, Item, ItemAnalysed, ItemCorrected, ItemRetracted, Metrics
+from tapewire.payloads.items import ItemRates, ItemView, MetricsPayload, RetractedItemView
 from tapewire_services.edge.delivery.serializers.serializer import PricingContext, SseMessage
-
-
-class ItemView(msgspec.Struct, frozen=True, kw_only=True):
-    """An analysed item; `score` is from -1 (bad) to 1 (good)."""
-
-    id: str
-    title: str
-    source: str
-    url: str | None
-    tickers: tuple[str, ...]
-    tags: tuple[str, ...]
-    sentiment: str
-    score: Decimal
-    timestamp: datetime
-
-
-class RetractedItemView(msgspec.Struct, frozen=True, kw_only=True):
-    """The id of an item that was withdrawn, and why, as far as its publisher says."""
-
-    id: str
-    reason: str
-
-
-class ItemRates(msgspec.Struct, frozen=True, kw_only=True):
-    """Items published in the last 60 minutes and 24 hours, and that day's mean per hour."""
-
-    last_hour: int
-    last_day: int
-    per_hour: Decimal
-
-
-class MetricsPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts over all items. `tags` has the most frequent tags in descending order; `other_tags`
-    is the number of further tags."""
-
-    total: int
-    positive: int
-    neutral: int
-    negative: int
-    tags: dict[str, int]
-    other_tags: int
-    rates: ItemRates
-    timestamp: datetime
 
 
 def metrics_view(metrics: Metrics) -> MetricsPayload:

@@ -11,49 +11,39 @@ from typing import Any, Literal
 import msgspec
 
 from tapewire.events import AgentStatusChanged, Order, TradeCorrected, TradeExecuted
-from tapewire_services.edge.delivery.serializers.api_family import (
-    DASHBOARD,
-    NOTIFICATIONS,
-    STRATEGIES,
-    TRADING,
+from tapewire.payloads.control import (
+    AuthExpiredPayload,
     ConnectedPayload,
+    ConnectionLimitPayload,
+    EmptyPayload,
     HeartbeatPayload,
     PingPayload,
-    SnakeCaseConnectedPayload,
-    SubscribedPayload,
-)
-from tapewire_services.edge.delivery.serializers.bars import BarPayload, BarsSnapshotPayload
-from tapewire_services.edge.delivery.serializers.control_messages import (
-    CHECKPOINT,
-    AuthExpiredPayload,
-    ConnectionLimitPayload,
     ReplayCompletePayload,
+    SnakeCaseConnectedPayload,
     StreamDrainingPayload,
     StreamResetPayload,
     StreamUpdatedPayload,
+    SubscribedPayload,
 )
-from tapewire_services.edge.delivery.serializers.dashboard import (
+from tapewire.payloads.items import (
     ItemView,
     MetricsPayload,
-    RetractedItemView,
-)
-from tapewire_services.edge.delivery.serializers.notifications import (
     NotificationsReadPayload,
     NotificationView,
+    RetractedItemView,
     UnreadCountPayload,
 )
-from tapewire_services.edge.delivery.serializers.settings import (
-    ConfigurationUpdatePayload,
-    RuleUpdatePayload,
-)
-from tapewire_services.edge.delivery.serializers.strategies import (
-    ORDER_EVENT_NAMES,
-    STOP_LOSS_EVENT_NAMES,
-    STRATEGY_EVENT_NAMES,
+from tapewire.payloads.market import (
+    BarPayload,
+    BarsSnapshotPayload,
     PricePayload,
+    PricesSnapshotPayload,
+    PriceView,
+    QuoteView,
     StalePricePayload,
 )
-from tapewire_services.edge.delivery.serializers.strategy_payloads import (
+from tapewire.payloads.positions import AccountView, PositionsPayload, PositionsSnapshotPayload
+from tapewire.payloads.strategies import (
     ErrorPayload,
     InitialStatesPayload,
     OrderPayload,
@@ -61,30 +51,32 @@ from tapewire_services.edge.delivery.serializers.strategy_payloads import (
     StrategyPayload,
     StrategyStatePayload,
 )
-from tapewire_services.edge.delivery.serializers.trading import (
+from tapewire.payloads.trading import (
     AlertPayload,
+    ConfigurationUpdatePayload,
+    ConnectionCountsPayload,
     DecisionPayload,
     OrderFillPayload,
+    OrdersSnapshotPayload,
     PublicAgentStatusPayload,
+    RuleUpdatePayload,
     StrategyUpdatePayload,
 )
-from tapewire_services.edge.delivery.serializers.trading_views import (
-    AccountView,
-    ConnectionCountsPayload,
-    OrdersSnapshotPayload,
-    PositionsPayload,
-    PositionsSnapshotPayload,
-    PricesSnapshotPayload,
-    PriceView,
-    QuoteView,
+from tapewire_services.edge.delivery.serializers.api_family import (
+    DASHBOARD,
+    NOTIFICATIONS,
+    STRATEGIES,
+    TRADING,
+)
+from tapewire_services.edge.delivery.serializers.control_messages import CHECKPOINT
+from tapewire_services.edge.delivery.serializers.strategies import (
+    ORDER_EVENT_NAMES,
+    STOP_LOSS_EVENT_NAMES,
+    STRATEGY_EVENT_NAMES,
 )
 
 MessageTypes = Mapping[str, tuple[Any, ...]]
 """The types of payloads by the name of the event."""
-
-
-class EmptyPayload(msgspec.Struct, frozen=True):
-    """No content: only the id matters."""
 
 
 class FamilyMessages(msgspec.Struct, frozen=True, kw_only=True):

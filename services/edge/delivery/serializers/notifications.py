@@ -1,38 +1,10 @@
 """The serializer of the notification streams: ``notification`` and ``notification:read``."""
 
 from datetime import datetime
-from typing import Any
-
-import msgspec
 
 from tapewire.events import Event, Notification, NotificationCreated, NotificationsRead
+from tapewire.payloads.items import NotificationsReadPayload, NotificationView, UnreadCountPayload
 from tapewire_services.edge.delivery.serializers.serializer import PricingContext, SseMessage
-
-
-class NotificationView(msgspec.Struct, frozen=True, kw_only=True):
-    """A notification as clients see it, in snake_case."""
-
-    id: str
-    type: str
-    title: str
-    message: str
-    payload: dict[str, Any]
-    is_read: bool
-    created_at: datetime
-
-
-class NotificationsReadPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """Notifications that were read on another screen; None means all existing ones."""
-
-    ids: tuple[str, ...] | None
-    timestamp: datetime
-
-
-class UnreadCountPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """The number of notifications that the user has not read."""
-
-    unread: int
-    timestamp: datetime
 
 
 def unread_count_message(unread: int, timestamp: datetime) -> SseMessage:

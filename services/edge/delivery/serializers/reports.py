@@ -1,13 +1,13 @@
 """Serializes what other programs report about their strategies, for the strategy streams."""
 
 from tapewire.events import Event, Side, reports
-from tapewire_services.edge.delivery.serializers.serializer import SseMessage
-from tapewire_services.edge.delivery.serializers.strategy_payloads import (
+from tapewire.payloads.strategies import (
     ErrorPayload,
     OrderPayload,
     StopLossPayload,
     StrategyPayload,
 )
+from tapewire_services.edge.delivery.serializers.serializer import SseMessage
 
 _STRATEGY_EVENT_NAMES: dict[type[Event], str] = {
     reports.StrategyReportedStarted: "STRATEGY_STARTED",

@@ -4,8 +4,6 @@
 import msgspec
 
 from tapewire.events import (
-    AlertRule,
-    Configuration,
     ConfigurationChanged,
     ConfigurationCreated,
     ConfigurationDeleted,
@@ -18,22 +16,8 @@ from tapewire.events import (
     RuleSplit,
     RuleTriggered,
 )
+from tapewire.payloads.trading import ConfigurationUpdatePayload, RuleUpdatePayload
 from tapewire_services.edge.delivery.serializers.serializer import PricingContext, SseMessage
-
-
-class RuleUpdatePayload(AlertRule, frozen=True, kw_only=True, omit_defaults=True):
-    """An alert rule after a change, named by `change`. `alert_id` is the alert that a rule raised
-    when it was ``triggered``."""
-
-    change: str
-    alert_id: str | None = None
-
-
-class ConfigurationUpdatePayload(Configuration, frozen=True, kw_only=True):
-    """A configuration after a change, named by `change`."""
-
-    change: str
-
 
 _CHANGE_BY_EVENT: dict[type[Event], str] = {
     RuleCreated: "created",

@@ -50,17 +50,17 @@ from tapewire.events import (
     TakeProfitExecuted,
     TakeProfitTriggered,
 )
-from tapewire.runtime.contracts.strategies import STOP_LOSS_SUFFIX
-from tapewire_services.edge.delivery.serializers.reports import serialize_report
-from tapewire_services.edge.delivery.serializers.serializer import PricingContext, SseMessage
-from tapewire_services.edge.delivery.serializers.strategy_payloads import (
+from tapewire.payloads.market import PricePayload, PriceView, QuoteView, StalePricePayload
+from tapewire.payloads.strategies import (
     InitialStatesPayload,
     OrderPayload,
     StopLossPayload,
     StrategyPayload,
     StrategyStatePayload,
 )
-from tapewire_services.edge.delivery.serializers.trading_views import PriceView, QuoteView
+from tapewire.runtime.contracts.strategies import STOP_LOSS_SUFFIX
+from tapewire_services.edge.delivery.serializers.reports import serialize_report
+from tapewire_services.edge.delivery.serializers.serializer import PricingContext, SseMessage
 
 _INITIAL_STATE = "initial_state"
 _STATE_UPDATE = "state_update"
@@ -100,23 +100,6 @@ ORDER_EVENT_NAMES: dict[type[Event], str] = {
     OrderExecutionCorrected: "ORDER_UPDATED",
     OrderSplit: "ORDER_UPDATED",
 }
-
-
-class PricePayload(msgspec.Struct, frozen=True, kw_only=True):
-    """`ltp` is the last traded price, dollars."""
-
-    type: str
-    timestamp: datetime
-    symbol: str
-    ltp: Decimal
-    change: Decimal
-    change_percent: Decimal
-
-
-class StalePricePayload(PricePayload, frozen=True, kw_only=True):
-    """The quote is too old to rely on: it was last confirmed `age` seconds ago."""
-
-    age: float
 
 
 def serialize_strategies(event: Event, owner: str, pricing: PricingContext) -> SseMessage | None:  # noqa: ARG001

@@ -6,23 +6,17 @@ under the SSE name that they declare.
 """
 
 import hashlib
-from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from tapewire.events import (
     CATALOGUE,
-    NO_FEE,
-    AgentState,
     AgentStatusChanged,
     AlertLevel,
     AlertRaised,
     DecisionMade,
     Event,
-    ExecutionException,
-    Order,
     OrderEvent,
     OrderFilled,
     PositionEvent,
@@ -46,6 +40,13 @@ from tapewire.events import (
     TradeCorrected,
     TradeExecuted,
 )
+from tapewire.payloads.trading import (
+    AlertPayload,
+    DecisionPayload,
+    OrderFillPayload,
+    PublicAgentStatusPayload,
+    StrategyUpdatePayload,
+)
 from tapewire_services.edge.delivery.serializers.dashboard import serialize_dashboard
 from tapewire_services.edge.delivery.serializers.notifications import serialize_notifications
 from tapewire_services.edge.delivery.serializers.serializer import PricingContext, SseMessage
@@ -54,80 +55,6 @@ from tapewire_services.edge.delivery.serializers.trading_views import (
     position_view,
     positions_message,
 )
-
-
-class OrderFillPayload(Order, frozen=True, kw_only=True):
-    """The order after a fill, and the fill. `exceptions` say why it does not fit the order."""
-
-    fill_qty: Decimal
-    fill_price: Decimal
-    trade_id: str
-    fill_fee: Decimal = NO_FEE
-    execution_id: str | None = None
-    venue_time: datetime | None = None
-    exceptions: tuple[ExecutionException, ...] = ()
-
-
-class PublicAgentStatusPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The public state of a service. `instance` only distinguishes its processes."""
-
-    service: str
-    instance: str
-    state: AgentState
-    timestamp: datetime
-
-
-class StrategyUpdatePayload(
-    msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
-):
-    """A change of a strategy, named by `change`. A signal has `action` to `reasoning`, a stop-loss
-    and a take-profit its prices in dollars a share, an error its code and details."""
-
-    change: str
-    strategy_id: str
-    name: str
-    symbol: str
-    status: str
-    position: Decimal
-    message: str | None = None
-    signal: str | None = None
-    action: str | None = None
-    confidence: Decimal | None = None
-    reasoning: str | None = None
-    price: Decimal | None = None
-    qty: Decimal | None = None
-    trigger_price: Decimal | None = None
-    current_price: Decimal | None = None
-    order_id: str | None = None
-    error_code: str | None = None
-    details: str | None = None
-    timestamp: datetime
-
-
-class DecisionPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """`confidence` is from 0 to 1; `taken` is whether the strategy acted."""
-
-    decision_id: str
-    strategy_id: str
-    symbol: str
-    action: str
-    confidence: Decimal
-    reasoning: str
-    taken: bool
-    timestamp: datetime
-
-
-class AlertPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """`priority` is ``high`` for an error, which does not wait for a flush window."""
-
-    alert_id: str
-    level: str
-    message: str
-    symbol: str | None
-    rule_id: str | None
-    timestamp: datetime
-    priority: str | None = None
-
 
 _CHANGE_BY_EVENT: dict[type[Event], str] = {
     StrategyCreated: "created",

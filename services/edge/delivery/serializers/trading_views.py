@@ -11,46 +11,17 @@ from typing import Any, Protocol
 import msgspec
 
 from tapewire.events import Order, Position, PositionValued, PriceUpdated
-from tapewire.runtime.contracts.positions import AccountFigures
+from tapewire.payloads.market import PriceView, QuoteView
+from tapewire.payloads.positions import (
+    AccountFigures,
+    AccountView,
+    PositionsPayload,
+    PositionsSnapshotPayload,
+    PositionView,
+)
+from tapewire.payloads.trading import ClientCount, ConnectionCountsPayload, OrdersSnapshotPayload
 from tapewire.views.positions import value_position
 from tapewire_services.edge.delivery.serializers.serializer import SseMessage
-
-
-class OrdersSnapshotPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    snapshot: bool
-    orders: Sequence[Order]
-    timestamp: datetime
-
-
-class PriceView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A quote, in dollars a share. A side without an offer is None."""
-
-    symbol: str
-    price: Decimal
-    bid: Decimal | None
-    ask: Decimal | None
-    volume: Decimal
-    change: Decimal
-    change_percent: Decimal
-    timestamp: datetime
-
-
-class QuoteView(PriceView, frozen=True, kw_only=True):
-    """A quote and its freshness. `age` is in seconds, since the quote was last confirmed to this
-    process, or since `timestamp` if it never was. A `stale` quote is too old to rely on."""
-
-    age: float
-    stale: bool
-
-
-class PricesSnapshotPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """`unknown` names the symbols that were asked for and have no quote; it is there if there are
-    any."""
-
-    initializing: bool
-    prices: Sequence[QuoteView]
-    timestamp: datetime
-    unknown: Sequence[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class InitialPrices(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,41 +32,6 @@ class InitialPrices(msgspec.Struct, frozen=True, kw_only=True):
     symbols: Sequence[str] | None
     unknown: Sequence[str]
     timestamp: datetime
-
-
-class PositionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A position, in dollars and shares. Fields that depend on a price are None while there is no
-    price; `quantity` is 0 when the position is closed. `stale` is there when the position is valued
-    at a price that is too old to rely on."""
-
-    symbol: str
-    quantity: Decimal
-    entry_price: Decimal | None
-    current_price: Decimal | None
-    unrealized_pnl: Decimal | None = msgspec.field(name="unrealizedPnL")
-    realized_pnl: Decimal = msgspec.field(name="realizedPnL")
-    stale: bool = False
-
-
-class PositionsPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Positions whose size or value changed, and the value of all positions."""
-
-    positions: Sequence[PositionView]
-    total_value: Decimal | None
-    timestamp: datetime
-
-
-class PositionsSnapshotPayload(PositionsPayload, frozen=True, kw_only=True):
-    """All positions of a user."""
-
-    snapshot: bool = True
-
-
-class AccountView(AccountFigures, frozen=True, kw_only=True):
-    """An account as of the event id `as_of`, at the prices of `timestamp`."""
-
-    timestamp: datetime
-    as_of: str
 
 
 class ConnectionCounts(Protocol):
@@ -109,20 +45,6 @@ class ConnectionCounts(Protocol):
 
     @property
     def connections_per_user(self) -> Mapping[str, int]: ...
-
-
-class ClientCount(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    user_id: str
-    client_count: int
-
-
-class ConnectionCountsPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How many connections and users all processes have. `clients_per_user` is for admins."""
-
-    timestamp: datetime
-    total_clients: int
-    total_users: int
-    clients_per_user: list[ClientCount] | msgspec.UnsetType = msgspec.UNSET
 
 
 def price_view(quote: PriceUpdated) -> PriceView:

@@ -8,10 +8,11 @@ from litestar import Controller, delete, get, post
 from litestar.openapi import ResponseSpec
 
 from tapewire.events import Sentiment
+from tapewire.payloads.items import ItemView
 from tapewire.runtime.contracts import insights as contract
 from tapewire_services.edge.auth import Session
 from tapewire_services.edge.delivery.cursor import Cursor, MalformedCursor, parse_cursor
-from tapewire_services.edge.delivery.serializers.dashboard import ItemView, item_view
+from tapewire_services.edge.delivery.serializers.dashboard import item_view
 from tapewire_services.edge.http.controllers.context import (
     ControllerContext,
     HttpRequest,

@@ -2,8 +2,9 @@
 
 from litestar import Controller, get
 
+from tapewire.payloads.items import MetricsPayload
 from tapewire.runtime.contracts import insights as contract
-from tapewire_services.edge.delivery.serializers.dashboard import MetricsPayload, metrics_view
+from tapewire_services.edge.delivery.serializers.dashboard import metrics_view
 from tapewire_services.edge.http.controllers.context import ControllerContext, HttpRequest
 from tapewire_services.edge.http.schema import operation
 

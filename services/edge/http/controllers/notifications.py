@@ -5,13 +5,11 @@ from typing import Annotated
 import msgspec
 from litestar import Controller, get, post
 
+from tapewire.payloads.items import NotificationView
 from tapewire.runtime.contracts import notifications as contract
 from tapewire_services.edge.auth import Session
 from tapewire_services.edge.delivery.cursor import Cursor
-from tapewire_services.edge.delivery.serializers.notifications import (
-    NotificationView,
-    notification_view,
-)
+from tapewire_services.edge.delivery.serializers.notifications import notification_view
 from tapewire_services.edge.http.controllers.context import (
     ControllerContext,
     HttpRequest,

@@ -9,12 +9,10 @@ from litestar import Controller, Response, get, post
 
 from tapewire.log.jetstream.journal_growth import JournalGrowth
 from tapewire.log.jetstream.journal_record import JournalExtent
+from tapewire.payloads.trading import ConnectionCountsPayload
 from tapewire_services.edge.auth import Session
 from tapewire_services.edge.cluster.admin_test_event import AdminTestEvent
-from tapewire_services.edge.delivery.serializers.trading_views import (
-    ConnectionCountsPayload,
-    connection_counts_payload,
-)
+from tapewire_services.edge.delivery.serializers.trading_views import connection_counts_payload
 from tapewire_services.edge.engine import Engine
 from tapewire_services.edge.http.controllers.context import (
     ControllerContext,

@@ -6,11 +6,12 @@ from decimal import Decimal
 import msgspec
 from litestar import Controller, get
 
+from tapewire.payloads.positions import AccountView
 from tapewire.runtime.contracts import positions as contract
 from tapewire.values import InvalidValue, parse_time
 from tapewire_services.edge.auth import Session
 from tapewire_services.edge.delivery.cursor import Cursor
-from tapewire_services.edge.delivery.serializers.trading_views import AccountView, account_view
+from tapewire_services.edge.delivery.serializers.trading_views import account_view
 from tapewire_services.edge.http.controllers.context import (
     ControllerContext,
     HttpRequest,

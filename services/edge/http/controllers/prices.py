@@ -6,7 +6,8 @@ import msgspec
 from litestar import Controller, get
 
 from tapewire.log.list_cursor import page_by_key
-from tapewire_services.edge.delivery.serializers.trading_views import QuoteView, quote_view
+from tapewire.payloads.market import QuoteView
+from tapewire_services.edge.delivery.serializers.trading_views import quote_view
 from tapewire_services.edge.http.controllers.context import (
     ControllerContext,
     HttpRequest,
