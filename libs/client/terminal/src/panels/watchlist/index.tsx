@@ -131,7 +131,7 @@ function columnsOf(
       id: "changePercent",
       header: "Change %",
       align: "end",
-      minWidth: 84,
+      minWidth: 104,
       priority: 1,
       cell: (quote) => <Percent value={quote.changePercent} />,
       sortValue: (quote) => quote.changePercent,
@@ -178,7 +178,7 @@ function columnsOf(
       header: "",
       label: "Actions",
       align: "end",
-      minWidth: isSignedIn ? 156 : 46,
+      minWidth: isSignedIn ? 138 : 42,
       grow: 0,
       priority: 2,
       cell: (_, symbol) => (
