@@ -1,5 +1,123 @@
-"""The payloads of the events that streams show, as structs: what the edge sends.
+"""The payloads of the events that streams show, as structs: what the edge sends, and what
+`StreamEvent.payload` is.
 
 A module for each subject: `control`, `trading`, `positions`, `market`, `strategies` and `items`.
-Where an event of the journal is shown as it is, its struct is in `tapewire.events`.
+Where an event of the journal is shown as it is, its struct is in `tapewire.events`. `types` lists
+all of them by the name of the event.
 """
+
+from tapewire.payloads.control import (
+    AuthExpiredPayload,
+    ConnectedPayload,
+    ConnectionLimitPayload,
+    EmptyPayload,
+    HeartbeatPayload,
+    PingPayload,
+    ReplayCompletePayload,
+    SnakeCaseConnectedPayload,
+    StreamDrainingPayload,
+    StreamResetPayload,
+    StreamUpdatedPayload,
+    SubscribedPayload,
+)
+from tapewire.payloads.items import (
+    ItemRates,
+    ItemView,
+    MetricsPayload,
+    NotificationsReadPayload,
+    NotificationView,
+    RetractedItemView,
+    UnreadCountPayload,
+)
+from tapewire.payloads.market import (
+    Bar,
+    BarInterval,
+    BarPayload,
+    BarSource,
+    BarsSnapshotPayload,
+    PricePayload,
+    PricesSnapshotPayload,
+    PriceView,
+    QuoteView,
+    StalePricePayload,
+)
+from tapewire.payloads.positions import (
+    AccountFigures,
+    AccountView,
+    PositionsPayload,
+    PositionsSnapshotPayload,
+    PositionView,
+)
+from tapewire.payloads.strategies import (
+    ErrorPayload,
+    InitialStatesPayload,
+    OrderPayload,
+    StopLossPayload,
+    StrategyPayload,
+    StrategyStatePayload,
+)
+from tapewire.payloads.trading import (
+    AlertPayload,
+    ClientCount,
+    ConfigurationUpdatePayload,
+    ConnectionCountsPayload,
+    DecisionPayload,
+    OrderFillPayload,
+    OrdersSnapshotPayload,
+    PublicAgentStatusPayload,
+    RuleUpdatePayload,
+    StrategyUpdatePayload,
+)
+
+__all__ = [
+    "AccountFigures",
+    "AccountView",
+    "AlertPayload",
+    "AuthExpiredPayload",
+    "Bar",
+    "BarInterval",
+    "BarPayload",
+    "BarSource",
+    "BarsSnapshotPayload",
+    "ClientCount",
+    "ConfigurationUpdatePayload",
+    "ConnectedPayload",
+    "ConnectionCountsPayload",
+    "ConnectionLimitPayload",
+    "DecisionPayload",
+    "EmptyPayload",
+    "ErrorPayload",
+    "HeartbeatPayload",
+    "InitialStatesPayload",
+    "ItemRates",
+    "ItemView",
+    "MetricsPayload",
+    "NotificationView",
+    "NotificationsReadPayload",
+    "OrderFillPayload",
+    "OrderPayload",
+    "OrdersSnapshotPayload",
+    "PingPayload",
+    "PositionView",
+    "PositionsPayload",
+    "PositionsSnapshotPayload",
+    "PricePayload",
+    "PriceView",
+    "PricesSnapshotPayload",
+    "PublicAgentStatusPayload",
+    "QuoteView",
+    "ReplayCompletePayload",
+    "RetractedItemView",
+    "RuleUpdatePayload",
+    "SnakeCaseConnectedPayload",
+    "StalePricePayload",
+    "StopLossPayload",
+    "StrategyPayload",
+    "StrategyStatePayload",
+    "StrategyUpdatePayload",
+    "StreamDrainingPayload",
+    "StreamResetPayload",
+    "StreamUpdatedPayload",
+    "SubscribedPayload",
+    "UnreadCountPayload",
+]

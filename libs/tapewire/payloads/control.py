@@ -1,7 +1,8 @@
 """Events about a stream itself: how it begins, how it is kept alive, and how it ends."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -102,3 +103,34 @@ class StreamUpdatedPayload(msgspec.Struct, frozen=True, kw_only=True, rename="ca
 
 class EmptyPayload(msgspec.Struct, frozen=True):
     """No content: only the id matters."""
+
+
+CONTROL_PAYLOADS: Mapping[str, type[msgspec.Struct]] = {
+    "stream:reset": StreamResetPayload,
+    "stream:draining": StreamDrainingPayload,
+    "stream:updated": StreamUpdatedPayload,
+    "replay:complete": ReplayCompletePayload,
+    "auth:expired": AuthExpiredPayload,
+    "connection:limit": ConnectionLimitPayload,
+}
+"""By the name of the event, on the streams below ``/api/stream``."""
+
+
+def _in_snake_case(name: str, payload: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    return msgspec.defstruct(
+        f"SnakeCase{payload.__name__}",
+        [
+            ("type", Literal[name]),
+            ("timestamp", datetime),
+            *((field.name, field.type) for field in msgspec.structs.fields(payload)),
+        ],
+        namespace={"__doc__": payload.__doc__},
+        frozen=True,
+        kw_only=True,
+    )
+
+
+SNAKE_CASE_CONTROL_PAYLOADS: Mapping[str, type[msgspec.Struct]] = {
+    name: _in_snake_case(name, payload) for name, payload in CONTROL_PAYLOADS.items()
+}
+"""By the name of the event, on the other streams, whose payloads have `type` and `timestamp`."""

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from tapewire.events import CODEC
+from tapewire.payloads.types import find_type
 
 T = TypeVar("T")
 
@@ -43,6 +44,17 @@ class StreamEvent:
         if data is self.data:
             return self
         return StreamEvent(self.type, data, self.id, CODEC.encode(data).decode())
+
+    @property
+    def payload(self) -> Any:
+        """The data as a struct of `tapewire.payloads` or `tapewire.events`, such as `Order`; `data`
+        itself when the event is of no known type.
+
+        Raises:
+            msgspec.ValidationError: The data does not fit its type; the message names the field.
+        """
+        found = find_type(self.type, self.data)
+        return self.data if found is None else self.decode(found)
 
     def decode(self, into: builtins.type[T]) -> T:
         """Return the data as a struct, such as `tapewire.events.Order`.

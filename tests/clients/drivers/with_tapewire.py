@@ -20,6 +20,7 @@ def print_event(event: dict[str, Any]) -> None:
 
 async def follow_one(stream: dict[str, Any]) -> None:
     async def seen(event: tapewire.StreamEvent) -> None:
+        assert not isinstance(event.payload, dict), f"{event.type} has no type"
         print_event(
             {"path": stream["path"], "event": event.type, "data": event.text, "id": event.id}
         )

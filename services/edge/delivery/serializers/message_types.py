@@ -5,24 +5,19 @@ stream itself. A test compares them with what streams send. Start at `FamilyMess
 """
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from tapewire.events import AgentStatusChanged, Order, TradeCorrected, TradeExecuted
 from tapewire.payloads.control import (
-    AuthExpiredPayload,
+    CONTROL_PAYLOADS,
+    SNAKE_CASE_CONTROL_PAYLOADS,
     ConnectedPayload,
-    ConnectionLimitPayload,
     EmptyPayload,
     HeartbeatPayload,
     PingPayload,
-    ReplayCompletePayload,
     SnakeCaseConnectedPayload,
-    StreamDrainingPayload,
-    StreamResetPayload,
-    StreamUpdatedPayload,
     SubscribedPayload,
 )
 from tapewire.payloads.items import (
@@ -94,40 +89,17 @@ class FamilyMessages(msgspec.Struct, frozen=True, kw_only=True):
     values: Mapping[str, MessageTypes] = {}
 
 
-_CONTROL_PAYLOADS: dict[str, type[msgspec.Struct]] = {
-    "stream:reset": StreamResetPayload,
-    "stream:draining": StreamDrainingPayload,
-    "stream:updated": StreamUpdatedPayload,
-    "replay:complete": ReplayCompletePayload,
-    "auth:expired": AuthExpiredPayload,
-    "connection:limit": ConnectionLimitPayload,
-}
 _CHECKPOINT: MessageTypes = {CHECKPOINT[0]: (EmptyPayload,)}
-
-
-def _in_snake_case(name: str, payload: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    """The payload of a control event in the families whose payloads have `type` and `timestamp`."""
-    return msgspec.defstruct(
-        f"SnakeCase{payload.__name__}",
-        [
-            ("type", Literal[name]),
-            ("timestamp", datetime),
-            *((field.name, field.type) for field in msgspec.structs.fields(payload)),
-        ],
-        namespace={"__doc__": payload.__doc__},
-        frozen=True,
-        kw_only=True,
-    )
 
 
 _CAMEL_CASE_CONTROL: MessageTypes = {
     "connected": (ConnectedPayload,),
     **_CHECKPOINT,
-    **{name: (payload,) for name, payload in _CONTROL_PAYLOADS.items()},
+    **{name: (payload,) for name, payload in CONTROL_PAYLOADS.items()},
 }
 _SNAKE_CASE_CONTROL: MessageTypes = {
     **_CHECKPOINT,
-    **{name: (_in_snake_case(name, payload),) for name, payload in _CONTROL_PAYLOADS.items()},
+    **{name: (payload,) for name, payload in SNAKE_CASE_CONTROL_PAYLOADS.items()},
 }
 _STRATEGIES_CONTROL: MessageTypes = {
     "CONNECTED": (SnakeCaseConnectedPayload,),
