@@ -1,5 +1,6 @@
 /** The public names of the client. */
 
+export { createTapewire } from "./client.js";
 export {
   type Following,
   type FollowOptions,
