@@ -97,7 +97,8 @@ function Rules({ labelledBy }: { readonly labelledBy: string }) {
       {
         id: "level",
         header: "Level",
-        minWidth: 90,
+        minWidth: 116,
+        grow: 0,
         priority: 2,
         cell: (rule) => <LevelChip level={rule.level} />,
         sortValue: (rule) => rule.level,
@@ -124,7 +125,7 @@ function Rules({ labelledBy }: { readonly labelledBy: string }) {
         header: "",
         label: "Actions",
         align: "end",
-        minWidth: 126,
+        minWidth: 140,
         grow: 0,
         cell: (rule) => (
           <span className="row-actions">
@@ -235,7 +236,7 @@ const ALERT_COLUMNS: readonly Column<Alert>[] = [
   {
     id: "level",
     header: "Level",
-    minWidth: 96,
+    minWidth: 116,
     grow: 0,
     cell: ({ level }) => <LevelChip level={level as LevelName} />,
     sortValue: ({ level }) => level,

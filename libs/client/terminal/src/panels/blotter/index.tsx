@@ -186,7 +186,7 @@ function columnsOf(
       id: "filled",
       header: "Filled",
       align: "end",
-      minWidth: 92,
+      minWidth: 110,
       cell: (order) => (
         <span className="num">
           {formats.quantity(order.filledQty)} / {formats.quantity(order.qty)}

@@ -115,7 +115,7 @@ function columnsOf(
       label: "Trend",
       minWidth: 80,
       grow: 0,
-      priority: 5,
+      priority: 2,
       cell: (_, symbol) => <SparklineCell symbol={symbol} />,
     },
     {
@@ -180,7 +180,7 @@ function columnsOf(
       align: "end",
       minWidth: isSignedIn ? 138 : 42,
       grow: 0,
-      priority: 2,
+      priority: 4,
       cell: (_, symbol) => (
         <span className="row-actions">
           {isSignedIn && (
