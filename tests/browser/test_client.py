@@ -19,9 +19,15 @@ from tests.harness.pages import (
 )
 
 ORIGIN = "http://tapewire.test"
-PARSER_CASES: list[dict[str, Any]] = json.loads(
-    (CLIENT / "conformance" / "parser_cases.json").read_text("utf-8")
-)
+CONFORMANCE_CASES: list[tuple[str, dict[str, Any]]] = [
+    (run, case)
+    for run, file in [
+        ("/tests/cases/parser.js runParserCase", "parser_cases.json"),
+        ("/tests/cases/conformance.js runConnectionCase", "connection_cases.json"),
+    ]
+    for case in json.loads((CLIENT / "conformance" / file).read_text("utf-8"))
+]
+"""The module and the function that run each case."""
 SERVED_FOLDERS = {
     "client": CLIENT_MODULES,
     "static": ROOT / "services" / "edge" / "web",
@@ -34,7 +40,7 @@ SERVED_FOLDERS = {
 CASE_MODULES = sorted(
     f"tests/cases/{path.stem}.js"
     for path in (CLIENT / "tests" / "cases").glob("*.ts")
-    if path.stem != "parser"
+    if path.stem not in {"conformance", "parser"}
 )
 
 on_one_loop = pytest.mark.asyncio(loop_scope="session")
@@ -57,24 +63,26 @@ async def _open_blank_page(page: Page) -> Page:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def parser_page(browser: Browser) -> AsyncIterator[Page]:
-    """A page for all cases of the parser, which change nothing in it. A new page takes a second of
-    CPU time."""
+async def shared_page(browser: Browser) -> AsyncIterator[Page]:
+    """A page for all cases of the conformance suite, which change nothing in it. A new page takes a
+    second of CPU time."""
     async with new_context(browser) as context, page_opener(context) as open_page:
         yield await _open_blank_page(await open_page())
 
 
 @on_one_loop
-@pytest.mark.parametrize("case", PARSER_CASES, ids=lambda case: case["name"])
-async def test_parser_follows_the_event_stream_standard(
-    parser_page: Page, case: dict[str, Any]
+@pytest.mark.parametrize(
+    ("run", "case"), CONFORMANCE_CASES, ids=[case["name"] for _, case in CONFORMANCE_CASES]
+)
+async def test_client_passes_the_conformance_suite(
+    shared_page: Page, run: str, case: dict[str, Any]
 ) -> None:
-    wrong = await parser_page.evaluate(
-        """async (parserCase) => {
-            const { runParserCase } = await import('/tests/cases/parser.js');
-            try { runParserCase(parserCase); } catch (error) { return error.message; }
+    wrong = await shared_page.evaluate(
+        """async ([path, name, given]) => {
+            const module = await import(path);
+            try { await module[name](given); } catch (error) { return error.message; }
         }""",
-        case,
+        [*run.split(), case],
     )
 
     assert wrong is None

@@ -5,6 +5,7 @@ import { describe, test } from "vitest";
 
 import type { Cases } from "./assert.js";
 import { cases as callCases } from "./cases/calls.js";
+import { type ConnectionCase, runConnectionCase } from "./cases/conformance.js";
 import { cases as connectionCases } from "./cases/connection.js";
 import { cases as contentCases } from "./cases/content.js";
 import { cases as fallbackCases } from "./cases/fallback.js";
@@ -18,12 +19,22 @@ import { cases as silenceCases } from "./cases/silence.js";
 import { cases as tokenStreamCases } from "./cases/token-streams.js";
 import { cases as tokenCases } from "./cases/tokens.js";
 
-const PARSER_CASES = JSON.parse(
-  readFileSync(new URL("../conformance/parser_cases.json", import.meta.url), "utf8"),
-) as ParserCase[];
+function readCases<T>(file: string): T[] {
+  return JSON.parse(
+    readFileSync(new URL(`../conformance/${file}`, import.meta.url), "utf8"),
+  ) as T[];
+}
 
 const TABLES: Readonly<Record<string, Cases>> = {
-  parser: Object.fromEntries(PARSER_CASES.map((one) => [one.name, () => runParserCase(one)])),
+  parser: Object.fromEntries(
+    readCases<ParserCase>("parser_cases.json").map((one) => [one.name, () => runParserCase(one)]),
+  ),
+  conformance: Object.fromEntries(
+    readCases<ConnectionCase>("connection_cases.json").map((one) => [
+      one.name,
+      () => runConnectionCase(one),
+    ]),
+  ),
   calls: callCases,
   connection: connectionCases,
   content: contentCases,
