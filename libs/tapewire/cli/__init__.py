@@ -19,6 +19,7 @@ COMMANDS = {
     "nats-config": "nats_config.command",
     "settings": "settings",
     "status": "status",
+    "top": "top.command",
     "tail": "tail.command",
     "notify": "notify",
     "items": "items.command",

@@ -42,9 +42,11 @@ T = TypeVar("T")
 
 
 class NatsAddress(msgspec.Struct, frozen=True):
-    """The NATS servers of a command. `is_default`: nobody named them, and no `up` was found."""
+    """The NATS servers of a command. `data_dir` is that of the `up` whose server it is.
+    `is_default`: nobody named them, and no `up` was found."""
 
     url: str
+    data_dir: Path | None = None
     is_default: bool = False
 
 
@@ -131,10 +133,14 @@ def run_connected(
 
 @contextlib.asynccontextmanager
 async def open_connection(
-    command: str, address: NatsAddress, settings: Settings
+    command: str, address: NatsAddress, settings: Settings, *, is_patient: bool = True
 ) -> AsyncIterator[NatsConnection]:
-    """Connect to NATS for the block. Raises CliError if it is not reached."""
-    is_patient = not address.is_default or NATS_WAIT_VARIABLE in os.environ
+    """Connect to NATS for the block; without `is_patient` as if nobody had named the address.
+
+    Raises:
+        CliError: NATS is not reached.
+    """
+    is_patient &= not address.is_default or NATS_WAIT_VARIABLE in os.environ
     wait_seconds = settings.nats_wait if is_patient else UNNAMED_WAIT_SECONDS
     shown = without_credentials(address.url)
     note = asyncio.get_running_loop().call_later(
@@ -175,15 +181,13 @@ def resolve_nats_address(option: str | None, settings: Settings) -> NatsAddress:
         return NatsAddress(option)
     run = _find_given()
     if run is not None:
-        return NatsAddress(run.nats_url)
+        return NatsAddress(run.nats_url, _given_data_dir())
     if NATS_URL_VARIABLE in os.environ:
         return NatsAddress(settings.nats_url)
     run = find_running(Path(DEFAULT_DATA_DIR))
-    return (
-        NatsAddress(settings.nats_url, is_default=True)
-        if run is None
-        else NatsAddress(run.nats_url)
-    )
+    if run is not None:
+        return NatsAddress(run.nats_url, Path(DEFAULT_DATA_DIR))
+    return NatsAddress(settings.nats_url, is_default=True)
 
 
 def resolve_edge_url(option: str | None) -> str:

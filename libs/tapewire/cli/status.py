@@ -25,7 +25,7 @@ EXIT_HELD = 1
 STOPPED_SHOWN_FOR = timedelta(minutes=5)
 """How long a stopped instance is shown while another one of its service runs."""
 
-_STATE_STYLES = {
+STATE_STYLES = {
     AgentState.STARTING: "cyan",
     AgentState.RUNNING: "green",
     AgentState.DEGRADED: "yellow",
@@ -106,7 +106,7 @@ def _print_agents(agents: list[AgentStatusChanged]) -> None:
         table.add_row(
             Text(escape_unprintable(one.service)),
             Text(escape_unprintable(one.instance)),
-            Text(one.state.value, _STATE_STYLES[one.state]),
+            Text(one.state.value, STATE_STYLES[one.state]),
             Text(f"{one.timestamp.astimezone():%Y-%m-%d %H:%M:%S}"),
             Text(escape_unprintable(one.detail or "")),
         )

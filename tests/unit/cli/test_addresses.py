@@ -24,6 +24,7 @@ NOWHERE = "nats://127.0.0.1:9"
 ARGUMENTS = {
     "provision": [],
     "status": [],
+    "top": ["--once"],
     "tail": ["prices"],
     "notify": ["--user", "a", "--title", "b"],
     "items load": ["-"],

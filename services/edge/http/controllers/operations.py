@@ -1,6 +1,7 @@
 """Tools of operators: test events, the numbers of connections, and figures for Prometheus."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Annotated
 
@@ -155,6 +156,11 @@ def _render_metrics(
         )
     for name, (meaning, value) in gauges.items():
         yield f"# HELP {name} {meaning}\n# TYPE {name} gauge\n{name} {value}\n"
+    path_counts = Counter(connection.route.path for connection in hub.connections())
+    name = "tapewire_stream_connections"
+    yield f"# HELP {name} Streams open on this process, by path.\n# TYPE {name} gauge\n"
+    for path, count in sorted(path_counts.items()):
+        yield f'{name}{{path="{path}"}} {count}\n'
     yield from _counter_header("tapewire_tape_repairs_total", "Times that missed events were read.")
     yield f"tapewire_tape_repairs_total {log_tail.repair_count}\n"
     yield from _counter_header(
