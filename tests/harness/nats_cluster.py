@@ -8,10 +8,11 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tapewire.cli.up.embedded_nats import find_free_port
 from tapewire.log.jetstream import NatsConnection, connect
 from tapewire.log.ports import OutcomeUnknown, Unavailable
 from tests.harness.nats_servers import (
+    MAX_PORT_ATTEMPTS,
     START_TIMEOUT_SECONDS,
     _set_parent_death_signal,
     nats_server_binary,
@@ -59,6 +61,10 @@ def shipped_pings() -> str:
     """The lines of the shipped configuration by which a suspended peer is found."""
     lines = SHIPPED_CONFIG.read_text().splitlines()
     return "\n".join(line for line in lines if line.startswith("ping_"))
+
+
+class ServerEnded(Exception):
+    """A server of a cluster ended while the cluster was started; the message has its log."""
 
 
 class ServerHost(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,19 +175,38 @@ class NatsCluster:
 
     def wait_ready(self) -> None:
         """Wait until the three servers have elected a leader that knows them all; also from within
-        a coroutine. Before that it has no place for three copies of a stream."""
+        a coroutine. Before that it has no place for three copies of a stream.
+
+        Raises ServerEnded as soon as one of them has ended.
+        """
         with ThreadPoolExecutor(1) as thread:
             thread.submit(lambda: asyncio.run(self._wait_for_peers())).result()
 
     async def _wait_for_peers(self) -> None:
-        connection = await connect(self.system_url, "harness", wait_seconds=START_TIMEOUT_SECONDS)
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        connecting = asyncio.create_task(
+            connect(self.system_url, "harness", wait_seconds=START_TIMEOUT_SECONDS)
+        )
+        while not connecting.done():
+            self._check_running()
+            await asyncio.wait([connecting], timeout=POLL_INTERVAL_SECONDS)
+        connection = await connecting
         try:
             while not await _are_peers_known(connection):
-                assert time.monotonic() < deadline, f"no cluster: {self.log_tail(0)}"
+                self._check_running()
+                logs = "\n".join(map(self.log_tail, self._processes))
+                assert time.monotonic() < deadline, f"no cluster: {logs}"
                 await asyncio.sleep(POLL_INTERVAL_SECONDS)
         finally:
             await connection.close()
+
+    def _check_running(self) -> None:
+        """Raise ServerEnded if a server ended by itself, such as one whose port was taken."""
+        for number, process in self._processes.items():
+            if process.poll() is not None:
+                raise ServerEnded(
+                    f"n{number} ended with {process.returncode}:\n{self.log_tail(number)}"
+                )
 
     def close(self) -> None:
         for number in [*self._processes]:
@@ -215,14 +240,41 @@ def _client_url(host: ServerHost) -> str:
 
 @contextlib.contextmanager
 def run_nats_cluster(
-    folder: Path, hosts: Sequence[ServerHost] | None = None, extra_settings: str = ""
+    folder: Path,
+    hosts: Sequence[ServerHost] | None = None,
+    extra_settings: str = "",
+    choose_hosts: Callable[[Path], Sequence[ServerHost]] = local_hosts,
 ) -> Iterator[NatsCluster]:
-    """A cluster of three servers that runs during the block."""
-    cluster = NatsCluster(folder, hosts, extra_settings)
+    """A cluster of three servers that runs during the block.
+
+    Without `hosts` it starts anew with others if a server ends: another process may take a port
+    between its choice and the start, most likely a test beside this one. Raises ServerEnded if the
+    servers of given `hosts` end, and after the last attempt.
+    """
+    cluster = _start_cluster(NatsCluster(folder, hosts or choose_hosts(folder), extra_settings))
+    for _ in range(MAX_PORT_ATTEMPTS - 1):
+        if hosts is None and isinstance(cluster, ServerEnded):
+            cluster = _start_cluster(NatsCluster(folder, choose_hosts(folder), extra_settings))
+    if isinstance(cluster, ServerEnded):
+        raise cluster
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def _start_cluster(cluster: NatsCluster) -> NatsCluster | ServerEnded:
+    """Start the servers, or say which of them ended. No server runs then, and none has a store."""
     try:
         for number in range(SERVERS):
             cluster.start(number)
         cluster.wait_ready()
-        yield cluster
-    finally:
+    except ServerEnded as error:
         cluster.close()
+        for host in cluster.hosts:
+            shutil.rmtree(host.store, ignore_errors=True)
+        return error
+    except BaseException:
+        cluster.close()
+        raise
+    return cluster
