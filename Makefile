@@ -200,6 +200,11 @@ fix: setup ## The FIX adapter against QuickFIX, with lost connections (SHORT=1: 
 		echo "tests/fix: $(FIX_ENGINE) cannot be installed; its tests skip"
 	@$(call suite,fix,$(if $(SHORT),-n 2,-s))
 
+# Needs npm's registry and Chromium.
+.PHONY: react-app
+react-app: pages ## Build examples/react-app from the packed npm packages, and drive it in Chromium
+	@$(PYTEST) tests/browser/test_react_app.py $(ARGS)
+
 .PHONY: soak
 soak: setup ## 200,000 connects and disconnects: nothing of the edge grows (SHORT=1: 3,500)
 	@$(call suite,soak,-s)

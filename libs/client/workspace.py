@@ -137,7 +137,9 @@ def run_npm(arguments: list[str]) -> int:
             where = _relative(WORKSPACE)
             _say(f"installing the packages of {where} (once, about {INSTALL_SECONDS} s)")
             _install(node)
-    return subprocess.run([*node.npm, *arguments], cwd=WORKSPACE, env=_environment(node)).returncode
+    return subprocess.run(
+        [*node.npm, *arguments], cwd=WORKSPACE, env=npm_environment(node)
+    ).returncode
 
 
 def _install(node: Node) -> None:
@@ -217,14 +219,14 @@ def _npm(node: Node, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*node.npm, *arguments],
         cwd=WORKSPACE,
-        env=_environment(node),
+        env=npm_environment(node),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
 
 
-def _environment(node: Node) -> dict[str, str]:
+def npm_environment(node: Node) -> dict[str, str]:
     """What npm and the programs that it starts get: this Node first on the PATH, no NODE_ENV."""
     environment = {name: value for name, value in os.environ.items() if name != "NODE_ENV"}
     folder = os.path.dirname(node.program)  # noqa: PTH120  # of a link, the link's own folder

@@ -17,7 +17,7 @@ PAGES = sorted(
     [
         ROOT / "README.md",
         *(page for page in (ROOT / "docs").rglob("*.md") if page.name != "logging.md"),
-        *(ROOT / "examples").rglob("*.md"),
+        *(page for page in (ROOT / "examples").rglob("*.md") if "node_modules" not in page.parts),
         ROOT / "libs" / "client" / "README.md",
     ]
 )

@@ -5,6 +5,7 @@
 
 import functools
 import importlib.util
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ assert _spec.loader is not None
 workspace = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(workspace)
 
+NPM_TIMEOUT_SECONDS = 300
 CLIENT_MODULES: Path = workspace.CLIENT.output
 """What an edge serves under `/client/`."""
 CLIENT_TESTS = workspace.Build(
@@ -60,6 +62,21 @@ def build_client_tests() -> Path:
     """As `build_pages`, and build the client's cases; return the folder of these."""
     build_pages()
     return _build(CLIENT_TESTS)
+
+
+def run_npm(folder: Path, *arguments: str, **variables: str) -> None:
+    """Run npm in a folder. Fails the test with npm's output."""
+    node = workspace.find_node()
+    done = subprocess.run(
+        [*node.npm, *arguments],
+        cwd=folder,
+        env={**workspace.npm_environment(node), **variables},
+        capture_output=True,
+        text=True,
+        timeout=NPM_TIMEOUT_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, f"npm {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
 
 
 def _build(build: Any) -> Path:

@@ -1,0 +1,78 @@
+/** Places an order. A double click is one order, and a repeat after a lost answer is not a second. */
+
+import type { Order, PlaceOrderBody } from "@tapewire/client";
+import { useCommand } from "@tapewire/react";
+import { type FormEvent, useState } from "react";
+
+export function OrderForm() {
+  const [symbol, setSymbol] = useState("AAPL");
+  const [side, setSide] = useState<PlaceOrderBody["side"]>("buy");
+  const [quantity, setQuantity] = useState("1");
+  const [limitPrice, setLimitPrice] = useState("");
+  const place = useCommand((client, options, body: PlaceOrderBody) =>
+    client.call<Order>("POST", "/api/orders", body, options),
+  );
+
+  function submit(event: FormEvent): void {
+    event.preventDefault();
+    const terms = { symbol, side, qty: Number(quantity) };
+    const body: PlaceOrderBody = limitPrice
+      ? { ...terms, type: "limit", limitPrice: Number(limitPrice) }
+      : { ...terms, type: "market" };
+    place.run(body).catch(() => {}); // `place.error` is shown below
+  }
+
+  return (
+    <section aria-labelledby="order">
+      <h2 id="order">Order</h2>
+      <form onSubmit={submit}>
+        <label>
+          Symbol
+          <input
+            onChange={(event) => setSymbol(event.target.value.toUpperCase())}
+            required
+            value={symbol}
+          />
+        </label>
+        <label>
+          Side
+          <select
+            onChange={(event) => setSide(event.target.value === "sell" ? "sell" : "buy")}
+            value={side}
+          >
+            <option value="buy">Buy</option>
+            <option value="sell">Sell</option>
+          </select>
+        </label>
+        <label>
+          Quantity
+          <input
+            inputMode="decimal"
+            onChange={(event) => setQuantity(event.target.value)}
+            required
+            value={quantity}
+          />
+        </label>
+        <label>
+          Limit price
+          <input
+            inputMode="decimal"
+            onChange={(event) => setLimitPrice(event.target.value)}
+            placeholder="market"
+            value={limitPrice}
+          />
+        </label>
+        <button disabled={place.isPending} type="submit">
+          Place order
+        </button>
+      </form>
+      {place.error && <p role="alert">{explain(place.error, place.isOutcomeUnknown)}</p>}
+      {place.result && <p role="status">Order {place.result.clientOrderId} was accepted</p>}
+    </section>
+  );
+}
+
+function explain(error: Error, isOutcomeUnknown: boolean): string {
+  if (isOutcomeUnknown) return "No answer. Place it again: it will not be placed twice.";
+  return error.message;
+}
