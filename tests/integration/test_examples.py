@@ -3,6 +3,7 @@ has the event types of the example package."""
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,7 +36,12 @@ def program(stack: Stack, *command: str) -> "subprocess.Popen[str]":
     url = loans_url(stack) if command[-1].startswith("loans.") else stack.nats_url
     return subprocess.Popen(
         [sys.executable, "-u", *command],
-        env={**os.environ, "TAPEWIRE_NATS_URL": url, "PYTHONPATH": LOANS["PYTHONPATH"]},
+        env={
+            **os.environ,
+            "TAPEWIRE_NATS_URL": url,
+            "TAPEWIRE_URL": stack.url,
+            "PYTHONPATH": LOANS["PYTHONPATH"],
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -130,6 +136,16 @@ def test_the_examples_alert_on_fills_and_place_an_order_work_together(stack: Sta
     assert output.startswith("alerted: buy ")
     [alert] = [one.event for one in events(stack, "bob", "alerts")][:1]
     assert output == f"alerted: {alert.message}\n"
+
+
+def test_the_example_read_a_stream_prints_an_execution(stack: Stack) -> None:
+    stack.wait_until_healthy()
+    order = {"symbol": "IBM", "side": "buy", "type": "market", "qty": 30}
+    httpx.post(
+        f"{stack.url}/api/orders", json=order, cookies=stack.sign_in("cora"), timeout=RUN_SECONDS
+    ).raise_for_status()
+    out = ran(stack, str(EXAMPLES / "read_a_stream.py"), "cora")
+    assert re.fullmatch(r"buy [0-9]+ IBM at [0-9.]+\n", out), out
 
 
 def is_notified(stack: Stack, user: str, title: str) -> bool:
