@@ -14,11 +14,11 @@ const RELOAD_MS = 60_000;
 const TABLE_ROWS = 12;
 
 /** The equity of the account over time, as a line, in words and as a table. */
-export function EquityCurve({ userId }: { readonly userId: string }) {
+export function EquityCurve() {
   const { formats } = useTerminal();
   const account = useAccount();
   const now = useNow();
-  const { samples, error, retry } = useSamples(userId);
+  const { samples, error, retry } = useSamples();
   const titleId = useId();
   const live =
     account === null
@@ -86,7 +86,7 @@ export function EquityCurve({ userId }: { readonly userId: string }) {
 }
 
 /** The samples of the server, the oldest first, loaded again every minute while the page is visible. */
-function useSamples(userId: string) {
+function useSamples() {
   const client = useTapewire();
   const [samples, setSamples] = useState<readonly EquitySample[]>([]);
   const [error, setError] = useState("");
@@ -98,7 +98,7 @@ function useSamples(userId: string) {
           "GET",
           `/api/account/equity?limit=${PAGE}`,
           undefined,
-          { signal, user: userId },
+          { signal },
         );
         setSamples(
           page.points
@@ -110,7 +110,7 @@ function useSamples(userId: string) {
         if (!signal.aborted) setError(errorMessage(reason));
       }
     },
-    [client, userId],
+    [client],
   );
 
   useEffect(() => {

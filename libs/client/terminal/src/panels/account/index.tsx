@@ -1,4 +1,4 @@
-import { useAccount, useConnection, useSession } from "@tapewire/react";
+import { useAccount, useConnection } from "@tapewire/react";
 
 import { useTerminal } from "../../app/terminal-context.js";
 import { EmptyState, Money } from "../../components/index.js";
@@ -8,18 +8,9 @@ import "./account.css";
 
 /** Cash, equity, exposure and profit of the account, and its equity over time. */
 export default function AccountPanel(_props: PanelProps) {
-  const session = useSession();
   const terminal = useTerminal();
   const account = useAccount();
   const connection = useConnection();
-  if (session.name !== "signed-in") {
-    return (
-      <EmptyState
-        title="Sign in to see your account"
-        action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }}
-      />
-    );
-  }
   if (account === null) return <EmptyState title="Loading your account…" />;
   const { formats } = terminal;
   const isLive = connection.name === "live" && !account.stale;
@@ -61,7 +52,7 @@ export default function AccountPanel(_props: PanelProps) {
           {account.fees === null ? "not known" : <Money value={account.fees} />}
         </Figure>
       </dl>
-      <EquityCurve key={session.userId} userId={session.userId} />
+      <EquityCurve />
     </div>
   );
 }

@@ -1,12 +1,5 @@
 import type { Alert, AlertRule } from "@tapewire/client";
-import {
-  useKeyed,
-  useKeys,
-  useListStatus,
-  useReadable,
-  useSession,
-  useTapewire,
-} from "@tapewire/react";
+import { useKeyed, useKeys, useListStatus, useReadable, useTapewire } from "@tapewire/react";
 import { useCallback, useId, useMemo, useState } from "react";
 
 import { useTerminal } from "../../app/terminal-context.js";
@@ -27,18 +20,9 @@ import "./alerts.css";
 
 /** The user's alert rules, and below them the alerts that were raised. */
 export default function AlertsPanel(_props: PanelProps) {
-  const terminal = useTerminal();
-  const isSignedIn = useSession().name === "signed-in";
   const [isCreating, setCreating] = useState(false);
   const rulesId = useId();
   const alertsId = useId();
-  if (!isSignedIn)
-    return (
-      <EmptyState
-        title="Sign in to see your alerts"
-        action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }}
-      />
-    );
   return (
     <div className="alerts">
       <PanelToolbar label="Alert rules">

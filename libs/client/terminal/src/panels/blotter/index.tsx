@@ -1,12 +1,5 @@
 import type { Order } from "@tapewire/client";
-import {
-  useKeyed,
-  useKeys,
-  useListStatus,
-  useReadable,
-  useSession,
-  useTapewire,
-} from "@tapewire/react";
+import { useKeyed, useKeys, useListStatus, useReadable, useTapewire } from "@tapewire/react";
 import { type KeyboardEvent, useCallback, useMemo, useState } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
@@ -44,7 +37,6 @@ export default function BlotterPanel({ headingId }: PanelProps) {
   const client = useTapewire();
   const terminal = useTerminal();
   const { formats } = terminal;
-  const isSignedIn = useSession().name === "signed-in";
   const ids = useKeys(client.orders);
   const [filter, setFilter] = useStoredState<Filter>("blotter.filter", "all");
   const [selected, setSelected] = useStoredState<string | null>("blotter.selected", null);
@@ -87,13 +79,6 @@ export default function BlotterPanel({ headingId }: PanelProps) {
     return true;
   }
 
-  if (!isSignedIn)
-    return (
-      <EmptyState
-        title="Sign in to see your orders"
-        action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }}
-      />
-    );
   return (
     <div className="blotter">
       <PanelToolbar label="Which orders">

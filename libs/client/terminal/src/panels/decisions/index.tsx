@@ -1,12 +1,5 @@
 import type { Decision } from "@tapewire/client";
-import {
-  useKeyed,
-  useKeys,
-  useListStatus,
-  useReadable,
-  useSession,
-  useTapewire,
-} from "@tapewire/react";
+import { useKeyed, useKeys, useListStatus, useReadable, useTapewire } from "@tapewire/react";
 import { useCallback, useMemo } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
@@ -24,7 +17,6 @@ const ACTION_WORDS: Readonly<Record<string, string>> = { buy: "Buy", sell: "Sell
 export default function DecisionsPanel({ headingId }: PanelProps) {
   const client = useTapewire();
   const terminal = useTerminal();
-  const isSignedIn = useSession().name === "signed-in";
   const ids = useKeys(client.decisions);
   const hasMore = useReadable(client.decisions.hasMore);
   const [filter, setFilter] = useStoredState<Filter>("decisions.filter", "all");
@@ -40,13 +32,6 @@ export default function DecisionsPanel({ headingId }: PanelProps) {
     [client, ids, filter, strategyId],
   );
 
-  if (!isSignedIn)
-    return (
-      <EmptyState
-        title="Sign in to see decisions"
-        action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }}
-      />
-    );
   return (
     <div className="decisions">
       <PanelToolbar label="Which decisions">

@@ -1,12 +1,5 @@
 import type { Trade } from "@tapewire/client";
-import {
-  useKeyed,
-  useKeys,
-  useListStatus,
-  useReadable,
-  useSession,
-  useTapewire,
-} from "@tapewire/react";
+import { useKeyed, useKeys, useListStatus, useReadable, useTapewire } from "@tapewire/react";
 import { useCallback, useMemo } from "react";
 
 import { useTerminal } from "../../app/terminal-context.js";
@@ -26,20 +19,12 @@ import type { PanelProps } from "../registry.js";
 export default function ExecutionsPanel({ headingId }: PanelProps) {
   const client = useTapewire();
   const terminal = useTerminal();
-  const isSignedIn = useSession().name === "signed-in";
   const ids = useKeys(client.trades);
   const hasMore = useReadable(client.trades.hasMore);
   const status = useListStatus(client.trades);
   const getRow = useCallback((id: string) => client.trades.get(id), [client]);
   const columns = useMemo(() => COLUMNS, []);
 
-  if (!isSignedIn)
-    return (
-      <EmptyState
-        title="Sign in to see your executions"
-        action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }}
-      />
-    );
   return (
     <DataTable<Trade>
       id="executions"

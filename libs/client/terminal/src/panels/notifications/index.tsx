@@ -1,5 +1,5 @@
 import type { Notification } from "@tapewire/client";
-import { useKeys, useListStatus, useReadable, useSession, useTapewire } from "@tapewire/react";
+import { useKeys, useListStatus, useReadable, useTapewire } from "@tapewire/react";
 import { useMemo, useState } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
@@ -33,7 +33,6 @@ const SHOWN_IN_GROUP = 3;
 export default function NotificationsPanel(_props: PanelProps) {
   const client = useTapewire();
   const terminal = useTerminal();
-  const isSignedIn = useSession().name === "signed-in";
   const ids = useKeys(client.notifications);
   const unread = useReadable(client.notifications.unread);
   const [filter, setFilter] = useStoredState<KindFilter>("notifications.filter", "all", {
@@ -55,13 +54,6 @@ export default function NotificationsPanel(_props: PanelProps) {
     }
   }
 
-  if (!isSignedIn)
-    return (
-      <EmptyState
-        title="Sign in to see your notifications"
-        action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }}
-      />
-    );
   return (
     <div className="notifications">
       <PanelToolbar label="Which notifications">

@@ -1,5 +1,5 @@
 import type { Position } from "@tapewire/client";
-import { useKeyed, useKeys, useSession, useTapewire } from "@tapewire/react";
+import { useKeyed, useKeys, useTapewire } from "@tapewire/react";
 import { useCallback, useMemo } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
@@ -22,7 +22,6 @@ import "./positions.css";
 export default function PositionsPanel({ headingId }: PanelProps) {
   const client = useTapewire();
   const terminal = useTerminal();
-  const isSignedIn = useSession().name === "signed-in";
   const symbols = useKeys(client.positions);
   const [showsClosed, setShowsClosed] = useStoredState("positions.closed", false);
   const getRow = useCallback((symbol: string) => client.positions.get(symbol), [client]);
@@ -40,13 +39,6 @@ export default function PositionsPanel({ headingId }: PanelProps) {
   );
   const closedCount = symbols.length - held.length;
 
-  if (!isSignedIn)
-    return (
-      <EmptyState
-        title="Sign in to see your positions"
-        action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }}
-      />
-    );
   return (
     <div className="positions">
       <DataTable<Position>

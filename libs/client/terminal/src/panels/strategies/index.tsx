@@ -1,12 +1,5 @@
 import type { Strategy } from "@tapewire/client";
-import {
-  useKeyed,
-  useKeys,
-  useListStatus,
-  useReadable,
-  useSession,
-  useTapewire,
-} from "@tapewire/react";
+import { useKeyed, useKeys, useListStatus, useReadable, useTapewire } from "@tapewire/react";
 import { useCallback, useMemo, useState } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
@@ -38,7 +31,6 @@ type Asked =
 export default function StrategiesPanel({ headingId }: PanelProps) {
   const client = useTapewire();
   const terminal = useTerminal();
-  const isSignedIn = useSession().name === "signed-in";
   const ids = useKeys(client.strategies);
   const hasMore = useReadable(client.strategies.hasMore);
   const [selected, setSelected] = useStoredState<string | null>("strategies.selected", null);
@@ -66,13 +58,6 @@ export default function StrategiesPanel({ headingId }: PanelProps) {
   const columns = useMemo(() => columnsOf((strategy) => void start(strategy), setAsked), [start]);
   const close = () => setAsked(null);
 
-  if (!isSignedIn)
-    return (
-      <EmptyState
-        title="Sign in to see your strategies"
-        action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }}
-      />
-    );
   return (
     <div className="strategies">
       <PanelToolbar label="Strategies">

@@ -4,7 +4,7 @@ import { type FormEvent, useEffect, useId, useRef, useState } from "react";
 import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
 import { Choice } from "../../components/choice.js";
-import { EmptyState, ErrorText, NumberField } from "../../components/index.js";
+import { ErrorText, NumberField } from "../../components/index.js";
 import { SymbolField } from "../../components/symbol-field.js";
 import { describeOrder } from "../blotter/order-words.js";
 import type { PanelProps } from "../registry.js";
@@ -39,15 +39,7 @@ const isFields = (value: unknown) =>
 /** The order ticket of the signed-in user. */
 export default function TicketPanel(_props: PanelProps) {
   const session = useSession();
-  const terminal = useTerminal();
-  if (session.name !== "signed-in") {
-    return (
-      <EmptyState
-        title="Sign in to trade"
-        action={{ label: "Sign in", onPress: () => terminal.navigate("/sign-in") }}
-      />
-    );
-  }
+  if (session.name !== "signed-in") return null;
   // What one user has filled in is not another one's order.
   return <Ticket key={session.userId} userId={session.userId} />;
 }

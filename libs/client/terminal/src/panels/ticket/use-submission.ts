@@ -1,5 +1,5 @@
 import { ApiError, type TapewireClient } from "@tapewire/client";
-import { useCallback, useMemo, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 
 import { useTerminal } from "../../app/terminal-context.js";
 import { errorMessage } from "../../components/index.js";
@@ -22,6 +22,13 @@ export interface Submission {
   submit(request: OrderRequest): Promise<FailedSubmission | null>;
 }
 
+function failureOf(error: unknown): FailedSubmission {
+  return {
+    field: error instanceof ApiError ? error.field : undefined,
+    message: errorMessage(error),
+  };
+}
+
 /** Places orders of one user, one at a time. */
 export function useSubmission(client: TapewireClient, userId: string): Submission {
   const { formats, showToast } = useTerminal();
@@ -29,6 +36,22 @@ export function useSubmission(client: TapewireClient, userId: string): Submissio
   const [isPending, setPending] = useState(false);
   const [note, setNote] = useState("");
   const [placedId, setPlacedId] = useState<string | null>(null);
+
+  /** For somebody who no longer looks at this ticket, such as after a change of the account. */
+  const report = useCallback(
+    (kind: "info" | "bad", outcome: string, request: OrderRequest, text: string) => {
+      const order = describeOrder(request, formats);
+      showToast({ kind, title: `${outcome} for ${userId}: ${order}.`, text });
+    },
+    [userId, formats, showToast],
+  );
+  const isShown = useRef(true);
+  useEffect(() => {
+    isShown.current = true;
+    return () => {
+      isShown.current = false;
+    };
+  }, []);
 
   const submit = useCallback(
     async (request: OrderRequest): Promise<FailedSubmission | null> => {
@@ -40,28 +63,22 @@ export function useSubmission(client: TapewireClient, userId: string): Submissio
           isTried = true;
           setNote(`Not through yet; trying again (${attempts})…`);
         });
-        setNote("");
+        if (!isShown.current) report("info", "Placed", request, "");
         setPlacedId(order.orderId);
         return null;
       } catch (error) {
-        setNote("");
-        if (error instanceof ApiError && error.isAccountChanged) {
+        const isAccountChanged = error instanceof ApiError && error.isAccountChanged;
+        if (isAccountChanged || !isShown.current) {
           const outcome = isTried ? "It is not known whether this was placed" : "Not placed";
-          showToast({
-            kind: "bad",
-            title: `${outcome} for ${userId}`,
-            text: `${describeOrder(request, formats)}. ${error.message}`,
-          });
+          report("bad", outcome, request, errorMessage(error));
         }
-        return {
-          field: error instanceof ApiError ? error.field : undefined,
-          message: errorMessage(error),
-        };
+        return failureOf(error);
       } finally {
+        setNote("");
         setPending(false);
       }
     },
-    [submitter, userId, formats, showToast],
+    [submitter, userId, report],
   );
   return { isPending, note, placedId, submit };
 }
