@@ -27,7 +27,10 @@ export interface ListRules<V> {
   readonly keyOf: (value: V) => string;
   /** The value of a row when a later one does not say all of it; the later one by default. */
   readonly combine?: ((earlier: V, later: V) => V) | undefined;
-  /** Two rows of a page may have one key: the later one, which is first, is shown where the other is. */
+  /**
+   * Rows do not change, and several have one key: the latest, which is first, is shown where the
+   * earliest is. A further page then says nothing that is newer than the first one.
+   */
   readonly repeats?: boolean | undefined;
   /** The page has the oldest row first, and rows that come are last. */
   readonly oldestFirst?: boolean | undefined;
@@ -64,19 +67,21 @@ export function mergeView<V>(
 export function addPage<V>(list: ListState<V>, page: Page<V>, rules: ListRules<V>): ListState<V> {
   const draft = new RowsDraft(list.rows);
   const paged = new Set(list.paged);
+  const firstAsOf = list.firstAsOf === "" ? page.asOf : list.firstAsOf;
+  const at = rules.repeats === true ? firstAsOf : page.asOf;
   for (const value of page.rows) {
     const key = rules.keyOf(value);
     const known = draft.byKey.get(key);
     const isRepeated = rules.repeats === true && paged.delete(key);
-    const isKnownLater = known !== undefined && known.at !== "" && isNews(known.at, page.asOf);
+    const isKnownLater = known !== undefined && known.at !== "" && isNews(known.at, at);
     if (isRepeated || isKnownLater) draft.revise(key, (later) => combine(rules, value, later));
-    else draft.put(key, value, page.asOf, "");
+    else draft.put(key, value, at, "");
     if (draft.byKey.has(key)) paged.add(key);
   }
   return {
     rows: draft.finish(),
     paged: [...paged],
-    firstAsOf: list.firstAsOf === "" ? page.asOf : list.firstAsOf,
+    firstAsOf,
     next: page.next,
   };
 }
