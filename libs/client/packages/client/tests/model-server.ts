@@ -42,9 +42,16 @@ export class ModelServer {
         filledQty,
         status: filledQty > 3 ? "filled" : "partially_filled",
       };
-      this.#append("order:update", filled, { orders: orders.map((one) => (one === known ? filled : one)), trades });
+      this.#append("order:update", filled, {
+        orders: orders.map((one) => (one === known ? filled : one)),
+        trades,
+      });
     } else if (kind < 0.9 || trades.length === 0) {
-      const made = trade(`t${sequence}`, { orderId: known.orderId, qty: 5 });
+      const made = trade(`t${sequence}`, {
+        orderId: known.orderId,
+        qty: 5,
+        venueTime: `of ${sequence}`, // which corrections do not repeat
+      });
       this.#append("trade:new", made, { orders, trades: [...trades, made] });
     } else {
       const corrected = trades[Math.floor(random() * trades.length)] as Trade;

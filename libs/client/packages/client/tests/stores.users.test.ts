@@ -127,6 +127,22 @@ describe("the inbox", () => {
     stop();
   });
 
+  test("what arrives after the event of reading all and before its answer is unread", async () => {
+    const stop = await open(notification("a"));
+    const done = fixture.stores.notifications.markAllRead();
+    const readAll = event("notification:read", { ids: null, timestamp: TIME }, 6);
+    fixture.source.send(readAll, event("notification", notification("new"), 7));
+    expect([isRead("a"), isRead("new"), fixture.stores.notifications.unread.get()]).toEqual([
+      true,
+      false,
+      1,
+    ]);
+    fixture.calls.at(1).answer({ read: 4, unread: 1 });
+    await done;
+    expect(fixture.stores.notifications.unread.get()).toBe(1);
+    stop();
+  });
+
   test("what another screen reads is read here, also on pages that the view does not have", async () => {
     const stop = await open(notification("a"), notification("b"));
     fixture.source.send(event("notification:read", { ids: ["b"], timestamp: TIME }, 6));

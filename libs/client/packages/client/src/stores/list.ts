@@ -57,7 +57,10 @@ export class ListStore<S, V> implements PagedStore<V> {
   #resets = 0;
   /** The position from which the view has everything; null until it is complete. */
   #coveredFrom: string | null = null;
+  /** Whether the first page was asked for, in this coverage. */
   #isStarted = false;
+  /** The first page is to be loaded again as soon as nothing else is loaded. */
+  #isDue = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   readonly keys: Readable<readonly string[]>;
@@ -71,7 +74,9 @@ export class ListStore<S, V> implements PagedStore<V> {
     this.#listeners = new KeyedListeners(this.#demand.use);
     this.#keys = new Value<readonly string[]>([], this.#demand.use);
     this.#hasMore = new Value(false, this.#demand.use);
-    this.#loader = new ListLoader(() => void this.#loadFirst().catch(() => {}));
+    this.#loader = new ListLoader(this.#loadFirst, () => {
+      if (this.#isDue && !this.#loader.isRetrying) this.#loadFirst();
+    });
     this.keys = this.#keys;
     this.hasMore = this.#hasMore;
     this.status = {
@@ -89,14 +94,13 @@ export class ListStore<S, V> implements PagedStore<V> {
     this.#listeners.add(key, listener);
 
   loadMore = async ({ signal }: { signal?: AbortSignal } = {}): Promise<void> => {
-    if (this.#list.firstAsOf === "") {
-      if (this.#options.pages !== undefined) await this.#loadFirst(signal);
-      return;
+    const { firstAsOf, next } = this.#list;
+    if (this.#options.pages === undefined) return;
+    if (firstAsOf === "" || this.#isDue) {
+      await this.#loader.run(this.#loadFirstPage, signal);
+    } else if (next !== undefined) {
+      await this.#loader.run((aborted) => this.#loadNext(next, aborted), signal);
     }
-    const { next } = this.#list;
-    if (next === undefined) return;
-    await this.#loader.run((aborted) => this.#loadNext(next, aborted), signal);
-    this.#startIfDue();
   };
 
   /** For good. */
@@ -169,25 +173,27 @@ export class ListStore<S, V> implements PagedStore<V> {
   readonly #start = (): void => {
     this.#stopTimer();
     this.#isStarted = true;
-    if (this.#options.pages === undefined) this.#loader.status.set({ name: "ready" });
-    else if (this.#loader.isRunning) this.#isStarted = this.#coveredFrom === null;
-    else void this.#loadFirst().catch(() => {});
+    if (this.#options.pages === undefined) {
+      this.#loader.status.set({ name: "ready" });
+      return;
+    }
+    this.#isDue = true; // also when a page is being loaded, which may be older
+    if (!this.#loader.isRunning) this.#loadFirst();
   };
 
-  async #loadFirst(signal?: AbortSignal): Promise<void> {
+  readonly #loadFirst = (): void => {
+    this.#loader.run(this.#loadFirstPage).catch(() => {}); // it is in the status
+  };
+
+  readonly #loadFirstPage = async (signal: AbortSignal): Promise<void> => {
+    this.#isDue = false;
     try {
-      await this.#loader.run((aborted) => this.#restart(aborted), signal);
+      await this.#restart(signal);
     } catch (error) {
-      if (signal?.aborted !== true && this.#demand.isActive) this.#loader.fail(error as Error);
+      if (!signal.aborted) this.#isDue = this.#loader.retryAfter(error);
       throw error;
     }
-    this.#startIfDue();
-  }
-
-  /** The view has become complete while a page was loaded that may be older. */
-  #startIfDue(): void {
-    if (!this.#isStarted && this.#coveredFrom !== null && this.#demand.isActive) this.#start();
-  }
+  };
 
   async #loadNext(cursor: string, signal: AbortSignal): Promise<void> {
     try {
@@ -219,7 +225,7 @@ export class ListStore<S, V> implements PagedStore<V> {
     const { rows, paged } = this.#list;
     if (this.#options.pages === undefined || rows.byKey.size <= MAX_ROWS || this.#loader.isRunning)
       return;
-    if (rows.byKey.size - paged.length > MAX_ARRIVALS) void this.#loadFirst().catch(() => {});
+    if (rows.byKey.size - paged.length > MAX_ARRIVALS) this.#loadFirst();
   }
 
   #stopTimer(): void {
@@ -246,6 +252,7 @@ export class ListStore<S, V> implements PagedStore<V> {
     this.#viewRows = null;
     this.#coveredFrom = null;
     this.#isStarted = false;
+    this.#isDue = false;
     this.#show(emptyList());
   }
 

@@ -10,18 +10,28 @@ export const RETRY_AFTER_MS = [1_000, 2_000, 5_000, 15_000, 30_000] as const;
 export class ListLoader {
   readonly status = new Value<ListStatus>({ name: "loading" });
   readonly #retry: () => void;
+  readonly #onIdle: () => void;
   #abort: AbortController | null = null;
   #running: Promise<void> | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #failures = 0;
 
-  /** @param retry  asks for the first page again, after `fail` */
-  constructor(retry: () => void) {
+  /**
+   * @param retry  asks for the first page again, a while after `retryAfter`
+   * @param onIdle  called after each request that was not stopped, and that failed or not
+   */
+  constructor(retry: () => void, onIdle: () => void) {
     this.#retry = retry;
+    this.#onIdle = onIdle;
   }
 
   get isRunning(): boolean {
     return this.#running !== null;
+  }
+
+  /** Whether the first page will be asked for again by itself. */
+  get isRetrying(): boolean {
+    return this.#timer !== undefined;
   }
 
   /**
@@ -31,30 +41,47 @@ export class ListLoader {
    */
   run(load: (signal: AbortSignal) => Promise<void>, signal?: AbortSignal): Promise<void> {
     if (this.#running !== null) return waitFor(this.#running, signal);
-    clearTimeout(this.#timer);
+    this.#stopTimer();
     const abort = new AbortController();
     this.#abort = abort;
     const running = this.#run(load, abort).finally(() => {
-      if (this.#running === running) this.#running = null;
+      if (this.#running !== running) return;
+      this.#running = null;
+      this.#onIdle();
     });
     this.#running = running;
     return waitFor(running, signal);
   }
 
-  /** The error of a first page: it is tried again by itself, unless the server refuses the call. */
-  fail(error: Error): void {
-    const isFinal = error instanceof ApiError && !error.transient;
+  /**
+   * The first page could not be loaded: try again after a while, unless the server refuses the call.
+   *
+   * @returns whether it will be tried again
+   */
+  retryAfter(error: unknown): boolean {
     const pause = RETRY_AFTER_MS[Math.min(this.#failures, RETRY_AFTER_MS.length - 1)] as number;
-    this.#failures += 1;
-    clearTimeout(this.#timer);
-    if (isFinal) return;
     const asked = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
-    this.#timer = setTimeout(this.#retry, Math.max(pause, asked));
+    this.#failures += 1;
+    this.#stopTimer();
+    if (error instanceof ApiError && !error.transient) return false;
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        this.#retry();
+      },
+      Math.max(pause, asked),
+    );
+    return true;
+  }
+
+  #stopTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   /** Abort what runs and what would be tried again. The status is "loading" until the next answer. */
   stop(): void {
-    clearTimeout(this.#timer);
+    this.#stopTimer();
     this.#abort?.abort();
     this.#abort = null;
     this.#running = null;

@@ -5,9 +5,10 @@ import { isNews } from "../position.js";
 import { ApiError } from "../rest.js";
 import type { Page } from "./pages.js";
 
-/** How often a page is asked for again that is older than the view. */
-const MAX_OLD_PAGES = 3;
+/** How often a page is asked for that is older than the view, and the pauses in between. */
+const MAX_OLD_PAGES = 10;
 const OLD_PAGE_PAUSE_MS = 200;
+const MAX_PAUSE_MS = 1_000;
 
 /** A list of the REST API. */
 export interface PageSource<V> {
@@ -29,10 +30,11 @@ export async function loadPage<V>(
 }
 
 /**
- * A page that is not older than the view: the process that answers may be behind the one that streams.
- * After a few tries, the page as it is.
+ * A page that is not older than the view: the process that answers may be behind the one that streams,
+ * and what happened in between would be in neither.
  *
  * @param coveredFrom  the id from which the view has everything; null if there is none
+ * @throws Error  no page is as new as the view
  */
 export async function loadCurrentPage<V>(
   load: () => Promise<Page<V>>,
@@ -43,8 +45,11 @@ export async function loadCurrentPage<V>(
     const page = await load();
     const from = coveredFrom();
     const isOld = from !== null && isNews(from, page.asOf);
-    if (!isOld || tries >= MAX_OLD_PAGES || signal.aborted) return page;
-    await new Promise((resolve) => setTimeout(resolve, OLD_PAGE_PAUSE_MS * tries));
+    if (!isOld || signal.aborted) return page;
+    if (tries >= MAX_OLD_PAGES)
+      throw new Error(`the list of ${page.asOf} is older than the stream`);
+    const pause = Math.min(OLD_PAGE_PAUSE_MS * tries, MAX_PAUSE_MS);
+    await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }
 
