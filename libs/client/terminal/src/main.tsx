@@ -1,7 +1,13 @@
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/panel.css";
+import "./styles/shell.css";
 
 import { createRoot } from "react-dom/client";
 
-createRoot(document.getElementById("root")!).render(<h1>Tapewire</h1>);
+import { App } from "./app/app.js";
+import { applyStoredPreferences } from "./app/preferences.js";
+
+applyStoredPreferences();
+const root = document.getElementById("root");
+if (root) createRoot(root).render(<App />);
