@@ -7,11 +7,13 @@ and are disconnected before anything else stops.
 
 import asyncio
 import gc
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from tapewire.events import CATALOGUE
 from tapewire.log import new_id
 from tapewire.log.backoff import new_rng
+from tapewire.log.jetstream.failed_events import JetStreamFailedEventStore
 from tapewire.log.jetstream.journal_growth import GrowthMeter
 from tapewire.log.splits import SplitFollower
 from tapewire.runtime import App, run
@@ -25,17 +27,20 @@ from tapewire_services.edge.cluster.distributed_rate_limiter import (
 )
 from tapewire_services.edge.cluster.limits import RateLimiter
 from tapewire_services.edge.cluster.presence_sync import PresenceSync
+from tapewire_services.edge.cluster.process_reports import ReportExchange
 from tapewire_services.edge.cluster.stream_changes import StreamChangeExchange
-from tapewire_services.edge.delivery.stream_routes import build_stream_routes
+from tapewire_services.edge.delivery.stream_routes import StreamRoute, build_stream_routes
 from tapewire_services.edge.drain import drain
 from tapewire_services.edge.engine import PRICES_KEEPALIVE_SHARE, Engine
 from tapewire_services.edge.http import server
 from tapewire_services.edge.http.admission import StreamAdmission
 from tapewire_services.edge.http.app import create_app
 from tapewire_services.edge.http.controllers import ControllerContext
+from tapewire_services.edge.http.event_explainer import EventExplainer, OperatorSources
 from tapewire_services.edge.http.health import read_health
 from tapewire_services.edge.http.held import serve_held
 from tapewire_services.edge.http.listener import raise_descriptor_limit
+from tapewire_services.edge.http.process_reporter import ProcessReporter
 from tapewire_services.edge.http.stream_changes import StreamChanger
 from tapewire_services.edge.http.streams import StreamHandler
 from tapewire_services.edge.http.uvicorn_compat import EdgeServer
@@ -115,6 +120,20 @@ async def wiring(app: App) -> None:
     app.spawn(growth_meter.run(), name="journal growth")
     feed_faults = FeedFaultReader(app.views)
     app.spawn(feed_faults.run(), name="feed faults")
+    reports = ReportExchange(
+        broadcast, app.instance, ProcessReporter(engine, app.instance).make_report
+    )
+    app.spawn(reports.run(), name="process-reports")
+    failed_events = JetStreamFailedEventStore(app.connection)
+    routes = build_stream_routes(CATALOGUE)
+    explainer = EventExplainer(
+        log=app.log,
+        routes=routes,
+        presence=engine.presence,
+        reports=reports,
+        requests=app.requests,
+        find_failed=failed_events.find,
+    )
     context = ControllerContext(
         requests=app.requests,
         count_call=calls.try_acquire,
@@ -126,12 +145,20 @@ async def wiring(app: App) -> None:
         engine=engine,
         test_events=test_events,
         streams=changer,
+        operator_sources=OperatorSources(
+            log=app.log,
+            views=app.views,
+            failed_events=failed_events,
+            reports=reports,
+            requests=app.requests,
+            explainer=explainer,
+        ),
         get_health=lambda: read_health(engine, streams, app.find_readiness_problem()),
         get_journal=app.journal_extent,
         get_growth=lambda: growth_meter.growth,
         get_feed_faults=lambda: feed_faults.counts,
     )
-    await _start_http(app, engine, streams, context)
+    await _start_http(app, engine, streams, routes, context)
 
 
 def _start_engine(app: App) -> Engine:
@@ -174,13 +201,17 @@ def _start_engine(app: App) -> Engine:
 
 
 async def _start_http(
-    app: App, engine: Engine, streams: StreamHandler, context: ControllerContext
+    app: App,
+    engine: Engine,
+    streams: StreamHandler,
+    routes: Sequence[StreamRoute],
+    context: ControllerContext,
 ) -> None:
     """Start to accept clients, and drain them first when the process stops."""
     settings = app.settings
     raise_descriptor_limit(settings.max_connections)
     http = EdgeServer(
-        create_app(streams, build_stream_routes(CATALOGUE), context),
+        create_app(streams, routes, context),
         server.open_listening_socket(settings),
         settings.drain_seconds,
         settings.request_seconds,

@@ -1,8 +1,10 @@
-"""What the edge may do on NATS. It writes sessions and tickets, and asks the other services."""
+"""What the edge may do on NATS. It writes sessions and tickets, and asks the other services. It
+reads failed events for operators."""
 
-from tapewire.log.jetstream.streams import SESSIONS, TICKETS
+from tapewire.log.jetstream.streams import PARKED, SESSIONS, TICKETS
 from tapewire.runtime.contracts import CALLS
 from tapewire.runtime.nats_access import service_access
+from tapewire_services.edge.http.service_lag import PROGRESS_CALLS
 
 _NOT_FOR_BROWSERS = (
     "svc.alerts.send",
@@ -15,9 +17,12 @@ _NOT_FOR_BROWSERS = (
 ACCESS = service_access(
     "edge",
     answers=False,
-    requests=[call.subject for call in CALLS if call.subject not in _NOT_FOR_BROWSERS],
+    requests=[
+        *(call.subject for call in CALLS if call.subject not in _NOT_FOR_BROWSERS),
+        *(f"svc.{service}.{verb}" for service, verb in PROGRESS_CALLS),
+    ],
     stores=("$KV.sessions.*", "$KV.tickets.*"),
-    reads=(SESSIONS, TICKETS),
+    reads=(SESSIONS, TICKETS, PARKED),
     receives=("ev.>", "px.>", "mk.>", "val.>"),
     # Presence, rate limits and test events of all edge processes; revoked sessions.
     shares=("say.>", "$KV.sessions.>"),

@@ -146,6 +146,10 @@ class Presence:
             sum(per_user.values()) + self._anonymous_count, len(per_user), per_user
         )
 
+    def other_instances(self) -> list[str]:
+        """The other processes that have sent something lately."""
+        return list(self._remote_instances)
+
     def has_connection(self, user_id: str, client_id: str) -> bool:
         """Whether a process has that connection of the user."""
         return client_id in self._by_user.get(user_id, ())

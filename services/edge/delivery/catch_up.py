@@ -127,6 +127,7 @@ class StreamSession:
 
     async def _render_reset(self, reset: ResetStart) -> bytes:
         payload = await self._shared.resume_policy.reset_payload(reset)
+        self._shared.resume_policy.reset_counts[payload.reason] += 1
         logger.info(
             "stream.reset",
             client_id=self._connection.info.client_id,

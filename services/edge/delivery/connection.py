@@ -29,9 +29,9 @@ logger = structlog.get_logger("edge.connection")
 class Connection:
     """One open stream.
 
-    `position` is the sequence up to which every event of the owner was written, put into the
-    outbox, or is not shown by this route. `last_sent_sequence` is the last one that the client
-    received as an event id. While `is_live`, the hub delivers events to the outbox.
+    `position` is the sequence up to which every event of the owner was written, queued, or is not
+    shown. `last_sent_sequence` is the client's last event id, `starts_after` that of its snapshot
+    or last change. While `is_live`, the hub delivers events to the outbox.
 
     Times are seconds of the event loop's clock.
     """
@@ -41,7 +41,7 @@ class Connection:
         "_is_draining", "_is_live", "_last_content_at", "_last_heartbeat_at",
         "_last_sent_sequence", "_last_write_at", "_position", "_previous_sent_sequence",
         "_requested_content", "_urgent_events", "_write_started_at", "content", "info",
-        "interest", "outbox", "route", "selection",
+        "interest", "outbox", "route", "selection", "starts_after",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +57,7 @@ class Connection:
         self._is_live = False
         self._is_draining = False
         self._position = 0
+        self.starts_after: int | None = None
         self._last_sent_sequence = 0
         self._last_write_at = self._last_content_at = self._last_heartbeat_at = now
         self._write_started_at: float | None = None
@@ -91,6 +92,10 @@ class Connection:
         """None while the connection is open."""
         return self._close_reason
 
+    def write_seconds(self, now: float) -> float:
+        """How long the write that is under way has lasted; 0 for none."""
+        return 0.0 if self._write_started_at is None else now - self._write_started_at
+
     @property
     def is_id_outdated(self) -> bool:
         """Whether a live client's event id is older than the position."""
@@ -103,10 +108,11 @@ class Connection:
     def resume_after(self, sequence: int) -> None:
         self._position = sequence
         self._last_sent_sequence = max(self._last_sent_sequence, sequence)
+        self.starts_after = sequence if self.starts_after is None else self.starts_after
 
     def start_at_snapshot(self, sequence: int) -> None:
         """Start after the snapshot of `sequence`."""
-        self._position = self._last_sent_sequence = sequence
+        self._position = self._last_sent_sequence = self.starts_after = sequence
 
     def advance(self, sequence: int) -> None:
         self._position = sequence
@@ -149,7 +155,7 @@ class Connection:
 
     def content_changed(self, content: StreamContent) -> None:
         """Record that the client was sent all of the change to `content`."""
-        self.content = content
+        self.content, self.starts_after = content, self._position
         if content is self._requested_content:
             self._finish_changes(succeeded=True)
 

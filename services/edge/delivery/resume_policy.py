@@ -4,6 +4,7 @@
 looks up timestamps, and limits the length of a replay. Start reading at `ResumePolicy.decide`.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from tapewire.log import Bounds, EventLog
@@ -30,6 +31,8 @@ class ResumePolicy:
         self._log = log
         self._log_tail = log_tail
         self._replay_limit = replay_limit
+        self.reset_counts: Counter[str] = Counter()
+        """How many streams could not resume, by reason."""
 
     async def decide(
         self, last_event_id: str | None, count_events_after: CountEventsAfter

@@ -26,6 +26,8 @@ OWN = {
     ("DELETE", "/api/session"), ("POST", "/api/stream/ticket"), ("POST", "/api/stream/test"),
     ("PATCH", "/api/stream/none-such"),
     ("GET", "/api/sse/status"), ("GET", "/health"), ("GET", "/health/live"),
+    ("GET", "/api/operations/services"), ("GET", "/api/operations/connections"),
+    ("GET", "/api/operations/journal"), ("GET", "/api/operations/explain"),
     ("GET", "/health/ready"), ("GET", "/health/sse"), ("GET", "/api/stream/metrics"),
 }  # fmt: skip
 """Calls that the edge answers without another service."""

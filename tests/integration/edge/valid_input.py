@@ -25,7 +25,10 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/api/stream/{client_id}"): {"topics": ["orders", "prices"]},
 }  # fmt: skip
 """By method and documented path. Required fields come first."""
-QUERIES = {("GET", "/api/bars"): {"symbol": "IBM", "interval": "1m"}}
+QUERIES = {
+    ("GET", "/api/bars"): {"symbol": "IBM", "interval": "1m"},
+    ("GET", "/api/operations/explain"): {"user": "alice", "event": "1"},
+}
 """Of the calls that require one."""
 
 

@@ -48,6 +48,28 @@ class JetStreamFailedEventStore:
         ]
         return sorted(found, key=lambda one: (one.event.subscription, one.event.sequence))
 
+    async def find(self, sequence: int) -> list[FailedEvent]:
+        """The event `sequence` as each subscription failed to handle it. The newest may be
+        missing. Raises Unavailable."""
+        filter_ = f"parked.*.{sequence}.>"
+        return [
+            _to_stored(message).event
+            async for message in self._read(filter_, 0)
+            if not is_marker(message)
+        ]
+
+    async def read_first(self, limit: int) -> tuple[list[FailedEvent], bool]:
+        """The first `limit` failed events of all subscriptions, as they were recorded, and whether
+        there are more. The newest may be missing. Raises Unavailable."""
+        found = list[FailedEvent]()
+        async for message in self._read(_filter_of(None), 0):
+            if is_marker(message):
+                continue
+            if len(found) == limit:
+                return found, True
+            found.append(_to_stored(message).event)
+        return found, False
+
     async def changes(self, subscription: str, since: StorePosition | None) -> FailedEventChanges:
         bounds = await self._bounds()
         if since is None or since.epoch != bounds.epoch or since.revision > bounds.last:

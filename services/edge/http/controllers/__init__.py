@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from litestar import Controller
 
+from tapewire_services.edge.http.controllers.admin import AdminController
 from tapewire_services.edge.http.controllers.alerts import AlertController, AlertRuleController
 from tapewire_services.edge.http.controllers.bars import BarController
 from tapewire_services.edge.http.controllers.configurations import ConfigurationController
@@ -60,5 +61,6 @@ CONTROLLERS: Sequence[type[Controller]] = (
     ItemController,
     ConfigurationController,
     OperationsController,
+    AdminController,
     HealthController,
 )

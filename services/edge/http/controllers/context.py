@@ -52,6 +52,7 @@ from tapewire_services.edge.http.errors import (
     require_json_numbers,
     unauthorized,
 )
+from tapewire_services.edge.http.event_explainer import OperatorSources
 from tapewire_services.edge.http.health import Health
 from tapewire_services.edge.http.security_middleware import SAFE_METHODS
 from tapewire_services.edge.http.stream_changes import StreamChanger
@@ -79,6 +80,7 @@ class ControllerContext:
         engine: Engine,
         test_events: AdminTestEventBroadcast,
         streams: StreamChanger,
+        operator_sources: OperatorSources,
         get_health: Callable[[], Health],
         get_journal: Callable[[], JournalExtent | None] = lambda: None,
         get_growth: Callable[[], JournalGrowth | None] = lambda: None,
@@ -91,11 +93,12 @@ class ControllerContext:
         self.engine = engine
         self.test_events = test_events
         self.streams = streams
+        self.operator_sources = operator_sources
+        self._requests = requests
         self.get_health = get_health
         self.get_journal = get_journal
         self.get_growth = get_growth
         self.get_feed_faults = get_feed_faults
-        self._requests = requests
         self._count_call = count_call
         self._authenticator = authenticator
 

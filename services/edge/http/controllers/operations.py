@@ -99,6 +99,7 @@ class OperationsController(Controller):
         text = "".join(
             [
                 *_render_metrics(context.engine, context.get_journal(), context.get_growth()),
+                *_render_resets(context.engine.stream_service.parts.resume_policy.reset_counts),
                 *_render_feed_faults(context.get_feed_faults()),
             ]
         )
@@ -168,6 +169,14 @@ def _render_metrics(
     )
     for reason, count in hub.close_counts.items():
         yield f'tapewire_connections_closed_total{{reason="{reason.value}"}} {count}\n'
+
+
+def _render_resets(counts: Mapping[str, int]) -> Iterator[str]:
+    yield from _counter_header(
+        "tapewire_stream_resets_total", "Streams that could not resume from their id, by reason."
+    )
+    for reason, count in sorted(counts.items()):
+        yield f'tapewire_stream_resets_total{{reason="{reason}"}} {count}\n'
 
 
 def _render_feed_faults(counts: Mapping[str, int]) -> Iterator[str]:

@@ -40,7 +40,7 @@ export interface Account {
   readonly asOf: string;
 }
 
-export type AgentState = "degraded" | "running" | "starting" | "stopped";
+export type AgentState = "starting" | "running" | "degraded" | "stopped";
 
 /** A process of a service entered `state`; `detail` gives the reason for an abnormal one. */
 export interface AgentStatus {
@@ -196,6 +196,14 @@ export interface ClientCount {
   readonly clientCount: number;
 }
 
+export interface Conclusion {
+  readonly code: ConclusionCode;
+  readonly message: string;
+}
+
+/** A conclusion. */
+export type ConclusionCode = "archived" | "erased" | "removed" | "not_stored" | "other_journal" | "other_user" | "unreadable" | "shown_nowhere" | "parked" | "service_behind" | "no_connection" | "not_shown" | "before_start" | "process_behind" | "behind" | "queued" | "sent";
+
 export interface Configuration {
   /** its id */
   readonly id: string;
@@ -276,6 +284,33 @@ export interface ConnectionLimit {
   readonly limit: number;
 }
 
+export interface ConnectionOverview {
+  readonly totalClients: number;
+  readonly totalUsers: number;
+  readonly byStream: Readonly<Record<string, number>>;
+  readonly byUser: readonly ClientCount[];
+  readonly slowest: readonly ConnectionReport[];
+  readonly processes: readonly EdgeProcess[];
+  readonly unanswered: readonly string[];
+}
+
+export interface ConnectionReport {
+  readonly clientId: string;
+  readonly instance: string;
+  readonly userId: string | null;
+  readonly owner: string | null;
+  readonly stream: string;
+  readonly topics: readonly string[];
+  readonly isLive: boolean;
+  readonly position: string;
+  readonly lastSentId: string | null;
+  readonly startsAfter: string | null;
+  readonly behind: number;
+  readonly outboxBytes: number;
+  readonly writeSeconds: number;
+  readonly showsEvent?: boolean | null;
+}
+
 /** `confidence` is from 0 to 1; `taken` is whether the strategy acted. */
 export interface Decision {
   readonly decisionId: string;
@@ -286,6 +321,19 @@ export interface Decision {
   readonly reasoning: string;
   readonly taken: boolean;
   readonly timestamp: string;
+}
+
+/** Where a connection stands with respect to an event. */
+export type DeliveryState = "not_shown" | "before_start" | "process_behind" | "behind" | "queued" | "sent";
+
+export interface EdgeProcess {
+  readonly instance: string;
+  readonly followsLog: boolean;
+  readonly isDraining: boolean;
+  readonly logPosition: string;
+  readonly connections: number;
+  readonly closed: Readonly<Record<string, number>>;
+  readonly resets: Readonly<Record<string, number>>;
 }
 
 /** No content: only the id matters. */
@@ -323,6 +371,20 @@ export interface ExecutionTerms {
 
 /** what began it */
 export type ExitReason = "stop_loss" | "take_profit" | "flatten";
+
+export interface Explanation {
+  readonly user: string;
+  readonly id: string;
+  readonly storage: Storage;
+  readonly event: StoredEvent | null;
+  readonly reasons: readonly Conclusion[];
+  readonly streams: readonly ShowingStream[];
+  readonly topics: readonly string[];
+  readonly connections: readonly JudgedConnection[];
+  readonly parked: readonly ParkedEvent[];
+  readonly behind: readonly ServiceLag[];
+  readonly unanswered: readonly string[];
+}
 
 export interface Health {
   readonly status: string;
@@ -410,6 +472,36 @@ export interface ItemRates {
   readonly last_hour: number;
   readonly last_day: number;
   readonly per_hour: number;
+}
+
+export interface JournalOverview {
+  readonly byteCount: number | null;
+  readonly maxBytes: number | null;
+  readonly eventCount: number | null;
+  readonly firstId: string | null;
+  readonly lastId: string | null;
+  readonly bytesPerDay: number | null;
+  readonly daysLeft: number | null;
+  readonly parked: readonly ParkedEvent[];
+  readonly hasMoreParked: boolean;
+}
+
+export interface JudgedConnection {
+  readonly clientId: string;
+  readonly instance: string;
+  readonly userId: string | null;
+  readonly owner: string | null;
+  readonly stream: string;
+  readonly topics: readonly string[];
+  readonly isLive: boolean;
+  readonly position: string;
+  readonly lastSentId: string | null;
+  readonly startsAfter: string | null;
+  readonly behind: number;
+  readonly outboxBytes: number;
+  readonly writeSeconds: number;
+  readonly showsEvent?: boolean | null;
+  readonly delivery: DeliveryState;
 }
 
 export interface ListedAlert {
@@ -625,6 +717,18 @@ export interface OrdersSnapshot {
   readonly timestamp: string;
 }
 
+export interface ParkedEvent {
+  readonly subscription: string;
+  readonly sequence: number;
+  readonly subject: string;
+  readonly type: string;
+  readonly attempts: number;
+  readonly error: string;
+  readonly failedAt: string;
+  readonly isParked: boolean;
+  readonly nextAttemptAt: string | null;
+}
+
 export interface Ping {
   readonly type: string;
   readonly timestamp: string;
@@ -826,10 +930,37 @@ export interface SentTestEvent {
   readonly totalClients: number;
 }
 
+export interface ServiceInstance {
+  readonly service: string;
+  readonly instance: string;
+  readonly state: AgentState;
+  readonly detail: string | null;
+  readonly since: string;
+}
+
+export interface ServiceLag {
+  readonly service: string;
+  readonly filter: string;
+  readonly position: string;
+  readonly behind: number;
+}
+
+export interface ServiceOverview {
+  readonly instances: readonly ServiceInstance[];
+  readonly lags: readonly ServiceLag[];
+  readonly unanswered: readonly string[];
+}
+
 export interface Session {
   readonly userId: string;
   readonly roles: readonly string[];
   readonly expiresAt: string;
+}
+
+export interface ShowingStream {
+  readonly stream: string;
+  readonly path: string;
+  readonly event: string;
 }
 
 export interface ShownContent {
@@ -940,6 +1071,19 @@ export interface StopLossReport {
   readonly trigger_price: number;
   readonly current_price: number;
   readonly order_id: string | null;
+}
+
+/** Whether the journal has the event. */
+export type Storage = "stored" | "archived" | "erased" | "removed" | "not_stored" | "other_journal";
+
+export interface StoredEvent {
+  readonly id: string;
+  readonly type: string;
+  readonly owner: string;
+  readonly domain: string;
+  readonly entity: string;
+  readonly storedAt: string;
+  readonly correlationId: string;
 }
 
 export interface Strategy {
@@ -2027,6 +2171,37 @@ export interface Calls {
     readonly query: undefined;
     readonly body: TestEventBody | undefined;
     readonly answer: SentTestEvent;
+  };
+  /**
+   * The connections of all edge processes, by stream and user, and the slowest ones. Only for
+   * admins.
+   */
+  readonly "GET /api/operations/connections": {
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: ConnectionOverview;
+  };
+  /**
+   * Why a user saw an event or did not: whether it is stored, which streams show it, where
+   * the user's connections are, and whether a service is behind or has parked it. Only for
+   * admins.
+   */
+  readonly "GET /api/operations/explain": {
+    readonly query: { readonly user: string; readonly event: string };
+    readonly body: undefined;
+    readonly answer: Explanation;
+  };
+  /** How full the journal is, and which events services could not handle. Only for admins. */
+  readonly "GET /api/operations/journal": {
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: JournalOverview;
+  };
+  /** The processes of all services, and how far behind they are. Only for admins. */
+  readonly "GET /api/operations/services": {
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: ServiceOverview;
   };
   /** The health of streaming; for admins with the connections of each user. */
   readonly "GET /health/sse": {
