@@ -27,6 +27,7 @@ TSCONFIG = {
     },
 }
 EXPECTED = [
+    {"session signed-in", "live", "SPY"},
     {"connecting", "live", "connected"},
     {"connecting", "live", "[IBM, SPY]", "closed"},
     {"422 qty 0"},
