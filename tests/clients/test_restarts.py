@@ -3,15 +3,14 @@ another edge is drained, and the message server is killed. No event is lost or d
 
 import asyncio
 import contextlib
-import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Self
 
 import pytest
 
 from tapewire.cli.up.embedded_nats import find_free_port
-from tests.clients.client_runs import WAIT_TIMEOUT_SECONDS, ClientRun
+from tests.clients.client_runs import ClientRun
 from tests.clients.conftest import ClientGroup
+from tests.clients.order_writer import BackgroundOrderWriter
 from tests.clients.stream_users import (
     ORDERS_PATH,
     SETTINGS,
@@ -20,59 +19,8 @@ from tests.clients.stream_users import (
     expected_order_events,
 )
 from tests.harness.edge import EdgeProcess, Harness
-from tests.harness.publishers import EventLogDriver
-from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-WRITE_INTERVAL_SECONDS = 0.005
-"""The delay between two orders; the tests only need orders at every moment."""
-
-_order_numbers = itertools.count(1)
-
-
-class BackgroundOrderWriter:
-    """Writes orders of a user, one after the other, until the block ends."""
-
-    def __init__(self, journal: EventLogDriver, name: str) -> None:
-        self.journal, self.name = journal, name
-        self.order_ids: list[str] = []
-        self._is_running = True
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._write())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._task is not None
-        self._is_running = False
-        await self._task
-
-    async def _write(self) -> None:
-        while self._is_running:
-            order_id = f"o-{next(_order_numbers)}"
-            await append_orders(self.journal, self.name, order_id)
-            self.order_ids.append(order_id)
-            await asyncio.sleep(WRITE_INTERVAL_SECONDS)
-
-    @property
-    def last_order_id(self) -> str:
-        """The id of the order that was written last."""
-        return self.order_ids[-1]
-
-    async def wait_for_more(self, count: int = 10) -> None:
-        """Wait until `count` more orders are written."""
-        wanted = len(self.order_ids) + count
-
-        def are_written() -> bool:
-            assert self._task is not None
-            assert not self._task.done(), self._task.exception()
-            return len(self.order_ids) >= wanted
-
-        await wait_until(
-            f"{wanted} orders are written", are_written, timeout_seconds=WAIT_TIMEOUT_SECONDS
-        )
 
 
 @contextlib.asynccontextmanager
