@@ -277,7 +277,7 @@ container-trial: pages ## Start the compose file's containers and drive an order
 .PHONY: clean
 clean: ## Remove what was built: .venv, node_modules, pages, caches, wheels (not .tapewire, the journal of `make run`)
 	rm -rf $(VENV) build dist services/edge/web/dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	cd libs/client && rm -rf node_modules */node_modules packages/*/node_modules packages/*/dist packages/*/build
+	cd libs/client && rm -rf build node_modules */node_modules packages/*/node_modules packages/*/dist packages/*/build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@if [ -d .tapewire ]; then echo "kept .tapewire: the journal of make run"; fi
 

@@ -193,7 +193,6 @@ def _candidates() -> Iterator[tuple[str, tuple[str, ...]]]:
     if spec is not None and spec.origin is not None:
         folder = Path(spec.origin).parent
         program = str(folder / "bin" / "node")
-        # Not bin/npm: links cannot be in a wheel, and the copy of this one does not run.
         yield program, (program, str(folder / "lib/node_modules/npm/bin/npm-cli.js"))
     found, npm = shutil.which("node"), shutil.which("npm")
     if found is not None and npm is not None:
@@ -229,12 +228,33 @@ def _npm(node: Node, *arguments: str) -> subprocess.CompletedProcess[str]:
 def npm_environment(node: Node) -> dict[str, str]:
     """What npm and the programs that it starts get: this Node first on the PATH, no NODE_ENV."""
     environment = {name: value for name, value in os.environ.items() if name != "NODE_ENV"}
-    folder = os.path.dirname(node.program)  # noqa: PTH120  # of a link, the link's own folder
-    environment["PATH"] = os.pathsep.join([folder, environment.get("PATH", os.defpath)])
+    path = [_programs_folder(node), environment.get("PATH", os.defpath)]
+    environment["PATH"] = os.pathsep.join(path)
     # A container's user may have no home. Otherwise npm uses the user's cache, as always.
     if not os.access(Path("~").expanduser(), os.W_OK):
         environment.setdefault("npm_config_cache", str(Path(sys.prefix) / "npm-cache"))
     return environment
+
+
+def _programs_folder(node: Node) -> str:
+    """The folder with `node`, `npm` and `npx`.
+
+    Wheels cannot have links, and the copies of npm's in the wheel of Node do not run; so there are
+    links to its programs in the workspace.
+    """
+    if len(node.npm) == 1:
+        return os.path.dirname(node.program)  # noqa: PTH120  # of a link, the link's own folder
+    folder = WORKSPACE / "build" / "programs"
+    folder.mkdir(parents=True, exist_ok=True)
+    npm = Path(node.npm[1])
+    targets = {"node": Path(node.program), "npm": npm, "npx": npm.with_name("npx-cli.js")}
+    for name, target in targets.items():
+        link = folder / name
+        if not (link.is_symlink() and link.readlink() == target):
+            new = folder / f"{name}.{os.getpid()}"
+            new.symlink_to(target)
+            new.replace(link)
+    return str(folder)
 
 
 @contextlib.contextmanager

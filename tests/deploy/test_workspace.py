@@ -278,6 +278,15 @@ def test_npm_runs_on_the_installed_packages_with_its_exit_code(run: Run) -> None
     assert run(*arguments, FAULT="yes").returncode == 3
 
 
+@pytest.mark.parametrize("program", ["npm", "npx", "node"])
+def test_scripts_of_packages_find_npm_and_node(run: Run, built: Path, program: str) -> None:
+    package = built / "libs/client/terminal/package.json"
+    scripts = {"nested": f"{program} --version"}
+    write_json(package, {"name": "@tapewire/terminal", "version": "1.0.0", "scripts": scripts})
+    done = run("npm", "--silent", "run", "nested", "--workspace", "@tapewire/terminal")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.usefixtures("built")
 def test_nothing_to_do_takes_no_time(run: Run) -> None:
     times = []
