@@ -176,14 +176,14 @@ async def test_it_renews_its_token_before_it_ends(
     is opened in time."""
     edge = harness.shared_edge(**SETTINGS)
     alice = StreamUser(fresh("alice"), edge)
-    asked: list[int] = []
+    ask_counts: list[int] = []
 
     def options() -> dict[str, Any]:
-        asked.append(0)
-        position = len(asked) - 1
+        ask_counts.append(0)
+        position = len(ask_counts) - 1
 
         def make_token() -> str:
-            asked[position] += 1
+            ask_counts[position] += 1
             return JwtIssuer().token(alice.name, "HS256", seconds=TOKEN_SECONDS)
 
         return {"token": make_token, **NEVER_POLL}
@@ -191,7 +191,7 @@ async def test_it_renews_its_token_before_it_ends(
     async with harness.journal() as journal:
         async with read_both(f"{edge.url}{ORDERS_PATH}", options) as readings:
             async with BackgroundOrderWriter(journal, alice.name) as writing:
-                await wait_until("both have a third token", lambda: min(asked) >= 3)
+                await wait_until("both have a third token", lambda: min(ask_counts) >= 3)
                 await writing.wait_for_more()
             await wait_until_read(readings, writing.last_order_id)
             log = await expected_order_events(journal, alice.name)
