@@ -11,6 +11,7 @@
 import type { HubMessage } from "./hub/messages.js";
 import { PROTOCOL } from "./hub/messages.js";
 import type { CallOptions, TapewireClient, TapewireOptions } from "./interfaces.js";
+import { EventReplay } from "./replay.js";
 import { call, type Method } from "./rest.js";
 import { Session } from "./session.js";
 import { browserEnvironment, type TabEnvironment } from "./sharing/environment.js";
@@ -98,6 +99,11 @@ export function createClient(
     session: session.state,
     connection: tab.connection,
     call: callAsUser,
+    replay: (replayOptions) => {
+      const { connect, fetch } = environment;
+      const user = session.userId;
+      return new EventReplay({ connect, baseUrl, user, token, fetch }, replayOptions);
+    },
     signIn: (userId, roles) => session.signIn(userId, roles),
     signOut: () => session.signOut(),
     close() {

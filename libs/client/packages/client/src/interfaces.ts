@@ -24,6 +24,8 @@ import type {
   Strategy,
   Trade,
 } from "./generated/types.js";
+import type { StreamEvent } from "./source.js";
+import type { StateByView } from "./views/states.js";
 
 export type Unsubscribe = () => void;
 
@@ -152,6 +154,46 @@ export interface TapewireOptions {
   readonly fetch?: typeof globalThis.fetch;
 }
 
+/** What is replayed. Times are ISO 8601 or event ids. */
+export interface ReplayOptions {
+  /** Topics whose events have ids; by default all of the user. */
+  readonly topics?: readonly string[];
+  readonly since: string;
+  /** By default now. */
+  readonly until?: string;
+}
+
+export type ReplayStatus =
+  | { readonly name: "loading"; readonly received: number }
+  /** `isCut`: there were more events than a replay has; it ends with the last one that it has. */
+  | { readonly name: "complete"; readonly received: number; readonly isCut: boolean }
+  | { readonly name: "failed"; readonly received: number; readonly error: Error };
+
+/** The past of the user as it was after one event of a replay. */
+export interface ReplayMoment {
+  /** How many events of the replay it has. */
+  readonly count: number;
+  /** The last of them; null before the first one. */
+  readonly event: StreamEvent | null;
+  /** Epoch milliseconds of that event; null before the first one. */
+  readonly time: number | null;
+  /** The state of the view of a topic, made of the events of the replay alone. */
+  view<N extends keyof StateByView>(topic: N): StateByView[N];
+}
+
+/** Events of the past, for a time slider. */
+export interface Replay {
+  readonly status: Readable<ReplayStatus>;
+  /** Epoch milliseconds of each event, in order. New ones are added while it is loading. */
+  readonly times: readonly number[];
+  /** How it was at a time, in epoch milliseconds. */
+  at(time: number): ReplayMoment;
+  /** How it was after the first `count` events. */
+  after(count: number): ReplayMoment;
+  /** Stop loading. What was loaded stays. */
+  close(): void;
+}
+
 export interface TapewireClient {
   readonly session: Readable<SessionState>;
   readonly connection: ConnectionInfo;
@@ -190,6 +232,8 @@ export interface TapewireClient {
     body?: unknown,
     options?: CallOptions,
   ): Promise<T>;
+  /** Load what happened, on a connection of its own that ends with it. */
+  replay(options: ReplayOptions): Replay;
   /** The development sign-in. */
   signIn(userId: string, roles?: readonly string[]): Promise<void>;
   signOut(): Promise<void>;

@@ -171,6 +171,22 @@ describe("lists", () => {
     await settle();
   });
 
+  test("after a reset, loadMore loads the first page that could not be loaded", async () => {
+    const stop = listen(fixture.stores.orders.keys);
+    fixture.source.send(CONNECTED, snapshot(5, order("a")));
+    fixture.calls.at(0).answer(ordersPage(5, [order("a")], "old"));
+    await settle();
+    fixture.source.send(event("stream:reset", { reason: "trimmed" }), snapshot(50, order("b")));
+    fixture.calls.at(1).fail(new Error("away"));
+    await settle();
+    const more = fixture.stores.orders.loadMore();
+    expect(fixture.calls.paths.at(-1)).toBe("GET /api/orders");
+    fixture.calls.at(2).answer(ordersPage(50, [order("b")]));
+    await more;
+    expect(fixture.stores.orders.keys.get()).toEqual(["b"]);
+    stop();
+  });
+
   test("a cursor of another journal starts the list anew", async () => {
     const stop = listen(fixture.stores.orders.keys);
     fixture.source.send(CONNECTED, snapshot(5));

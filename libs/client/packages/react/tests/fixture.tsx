@@ -1,9 +1,18 @@
 /** A client with real stores over a source that a test controls, and a page that renders with it. */
 
-import type { ConnectionStatus, SessionState, TapewireClient } from "@tapewire/client";
+import type {
+  ConnectionStatus,
+  ConnectOptions,
+  connect,
+  Replay,
+  ReplayOptions,
+  SessionState,
+  TapewireClient,
+} from "@tapewire/client";
 import { act, cleanup, type RenderResult, render } from "@testing-library/react";
 import { type ReactNode, StrictMode } from "react";
 import { afterEach } from "vitest";
+import { EventReplay } from "../../client/src/replay.js";
 import { createStores } from "../../client/src/stores/index.js";
 import { Value } from "../../client/src/stores/readable.js";
 import { FakeCalls, FakeSource } from "../../client/tests/fake-source.js";
@@ -20,6 +29,23 @@ export class TestClient {
   });
   readonly status = new Value<ConnectionStatus>({ name: "live", isPolling: false });
   readonly client: TapewireClient;
+  readonly replays: { readonly options: ReplayOptions; readonly replay: Replay }[] = [];
+  /** The stream of the last replay, and how many are open. */
+  replayStream: ConnectOptions | null = null;
+  openReplays = 0;
+  readonly #replayConnection = {
+    connect: ((_: string, options: ConnectOptions) => {
+      this.replayStream = options;
+      this.openReplays += 1;
+      return {
+        close: () => {
+          this.openReplays -= 1;
+        },
+      };
+    }) as unknown as typeof connect,
+    baseUrl: "",
+    user: "alice",
+  };
 
   constructor() {
     const { source, calls, session, status } = this;
@@ -34,6 +60,11 @@ export class TestClient {
         retryNow: () => {},
       },
       call: calls.call,
+      replay: (options) => {
+        const replay = new EventReplay(this.#replayConnection, options);
+        this.replays.push({ options, replay });
+        return replay;
+      },
       signIn: () => Promise.reject(new Error("not in tests")),
       signOut: () => Promise.reject(new Error("not in tests")),
     };

@@ -2,7 +2,16 @@
 
 // biome-ignore-all lint/a11y/useButtonType: examples are short
 import type { Order } from "@tapewire/client";
-import { useCommand, useOrder, useOrders, useQuote, useSymbols, useToasts } from "../src/index.js";
+import { useState } from "react";
+import {
+  useCommand,
+  useOrder,
+  useOrders,
+  useQuote,
+  useReplay,
+  useSymbols,
+  useToasts,
+} from "../src/index.js";
 
 export function Watchlist() {
   return useSymbols().map((symbol) => <Row key={symbol} symbol={symbol} />);
@@ -71,5 +80,22 @@ export function Toasts() {
       ))}
       {hidden > 0 && <p>{hidden} more</p>}
     </div>
+  );
+}
+
+export function Past({ since, until }: { since: string; until: string }) {
+  const { status, times, after } = useReplay({ since, until });
+  const [count, setCount] = useState(0);
+  const orders = after(count)?.view("orders").orders.byKey.size ?? 0;
+  return (
+    <label>
+      {status.name}: {orders} orders
+      <input
+        type="range"
+        max={times.length}
+        value={count}
+        onChange={(event) => setCount(Number(event.target.value))}
+      />
+    </label>
   );
 }

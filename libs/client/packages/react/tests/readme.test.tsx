@@ -26,7 +26,7 @@ test("the examples are those of the README", () => {
   const examples = read("readme-examples.tsx")
     .replace(/\s+/g, "")
     .replaceAll(/[(),;]/g, "");
-  expect(blocks).toHaveLength(5);
+  expect(blocks).toHaveLength(6);
   for (const block of blocks.slice(1)) {
     const body = block
       .replace(/^import .*\n/gm, "")
