@@ -125,10 +125,15 @@ function linksOf(
   // A function cannot be given to a worker.
   const canUseWorker = workerUrl !== undefined && fetch === undefined;
   if (canUseWorker && (sharing === "auto" || sharing === "worker")) {
-    links.push((listener) => new WorkerLink(scope, workerUrl, settings, environment, listener));
+    links.push(
+      (listener, presence) =>
+        new WorkerLink(scope, workerUrl, settings, environment, listener, presence),
+    );
   }
   if (sharing === "auto" || sharing === "leader") {
-    links.push((listener) => new LeaderLink(scope, settings, environment, listener));
+    links.push(
+      (listener, presence) => new LeaderLink(scope, settings, environment, listener, presence),
+    );
   }
   return [...links, (listener) => new OwnLink(settings, environment, listener)];
 }

@@ -73,11 +73,11 @@ export class Broadcaster {
     outlet.isHidden = own.every((tab) => !tab.state.isVisible);
   }
 
-  /** Send soon what is due. */
-  schedule(): void {
+  /** Flush soon: as soon as one of the outlets may send. */
+  schedule(outlets = [...this.#outlets.values()]): void {
     if (this.#isFlushDue || this.#isClosed) return;
     const now = this.#environment.performance.now();
-    const nextAt = Math.min(...[...this.#outlets.values()].map((outlet) => outlet.nextAt));
+    const nextAt = Math.min(...outlets.map((outlet) => outlet.nextAt));
     const wait = nextAt === Infinity ? FRAME_MS : nextAt - now;
     if (wait > 0) {
       this.#timer ??= this.#environment.setTimeout(() => this.flush(), wait);
@@ -111,7 +111,8 @@ export class Broadcaster {
       }
     }
     this.#sendViews(header, announcer, now);
-    if ([...this.#outlets.values()].some((outlet) => !outlet.isEmpty)) this.schedule();
+    const waiting = [...this.#outlets.values()].filter((outlet) => !outlet.isEmpty);
+    if (waiting.length > 0) this.schedule(waiting);
   }
 
   sendHeartbeats(): void {
@@ -120,7 +121,9 @@ export class Broadcaster {
       if (outlet.isHeartbeatDue(now)) this.sendHeartbeat(outlet);
   }
 
+  /** Send a frame even if nothing waits. Its status is true of the events before it. */
   sendHeartbeat(outlet: Outlet): void {
+    this.flush();
     const header = this.#options.header();
     outlet.sendFrame(header, this.#announcer(header), this.#environment.performance.now());
   }

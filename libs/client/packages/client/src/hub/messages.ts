@@ -40,6 +40,8 @@ export interface UserReport {
 export interface TabState {
   readonly kind: "tab";
   readonly tab: string;
+  /** The name of its lock, another one each time that its page comes back. */
+  readonly presence: string;
   readonly wants: readonly string[];
   /** The names of wanted views that the tab asks the hub to send. */
   readonly needs: readonly string[];

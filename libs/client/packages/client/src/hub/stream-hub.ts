@@ -35,8 +35,8 @@ export interface HubOptions {
   readonly term: number;
   /** How many tabs there are now, so that the hub need not wait for more; null: unknown. */
   countTabs(): Promise<number | null>;
-  /** Called once for each tab that comes; the hub drops the tab when the promise is fulfilled. */
-  watchTab?(tab: string): Promise<void>;
+  /** Called once for each presence of a tab; the hub drops the tab when the promise is fulfilled. */
+  watchTab?(presence: string): Promise<void>;
 }
 
 export class StreamHub {
@@ -125,7 +125,7 @@ export class StreamHub {
   #receiveState(state: TabState, outlet: Outlet): void {
     const before = this.#broadcaster.outletOf(state.tab);
     if (this.#tabs.put(state, outlet.key, this.#environment.now())) {
-      void this.#options.watchTab?.(state.tab).then(() => this.dropTab(state.tab));
+      void this.#watch(state);
     }
     if (before !== undefined && before !== outlet) this.#broadcaster.update(before);
     this.#broadcaster.update(outlet);
@@ -133,6 +133,12 @@ export class StreamHub {
     this.#gathering.onTab(state);
     this.#reconsider();
     this.#broadcaster.flush();
+  }
+
+  async #watch({ tab, presence }: TabState): Promise<void> {
+    if (this.#options.watchTab === undefined) return;
+    await this.#options.watchTab(presence);
+    if (this.#tabs.get(tab)?.state.presence === presence) this.dropTab(tab);
   }
 
   #adoptUser(report: UserReport): void {

@@ -30,7 +30,7 @@ export class Tabs {
     return this.#byId.get(id);
   }
 
-  /** @returns whether the hub has not known it */
+  /** @returns whether its presence is new */
   put(state: TabState, outlet: string, now: number): boolean {
     const known = this.#byId.get(state.tab);
     const needs = new Set(known?.outlet === outlet ? known.needs : []);
@@ -44,7 +44,7 @@ export class Tabs {
       order,
       heardAt: now,
     });
-    return known === undefined;
+    return known?.state.presence !== state.presence;
   }
 
   remove(id: string): void {

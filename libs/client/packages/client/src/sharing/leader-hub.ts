@@ -38,7 +38,7 @@ export class LeaderHub {
       environment,
       term,
       countTabs: () => countTabs(environment.locks, scope),
-      watchTab: (tab) => waitForEnd(environment.locks, scope, tab),
+      watchTab: (presence) => waitForEnd(environment.locks, scope, presence),
     });
     open("hub", (message) => this.#receive(message as TabMessage));
     this.#channels = channels;

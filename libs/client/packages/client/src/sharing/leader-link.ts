@@ -5,7 +5,7 @@
  * to a third one. The leader's own tab is one of the readers. Start reading at `#carryOut`.
  */
 
-import type { HubMessage, TabMessage } from "../hub/messages.js";
+import { type HubMessage, SILENCE_MS, type TabMessage } from "../hub/messages.js";
 import {
   AWAY,
   type Election,
@@ -24,10 +24,12 @@ import { holdTabLock } from "./tab-locks.js";
 const MAX_STEAL_DELAY_MS = 150;
 
 export class LeaderLink implements HubLink {
+  readonly startMs = SILENCE_MS;
   readonly #scope: string;
   readonly #settings: HubSettings;
   readonly #environment: TabEnvironment;
   readonly #listener: LinkListener;
+  readonly #presence: string;
   #election: Election = AWAY;
   #hub: LeaderHub | null = null;
   /** To the leader. */
@@ -43,11 +45,13 @@ export class LeaderLink implements HubLink {
     settings: HubSettings,
     environment: TabEnvironment,
     listener: LinkListener,
+    presence: string,
   ) {
     this.#scope = scope;
     this.#settings = settings;
     this.#environment = environment;
     this.#listener = listener;
+    this.#presence = presence;
   }
 
   open(): void {
@@ -58,7 +62,7 @@ export class LeaderLink implements HubLink {
       this.#listener.onUnusable();
       return;
     }
-    this.#releaseTabLock = holdTabLock(locks, this.#scope, this.#environment.tabId, () => {
+    this.#releaseTabLock = holdTabLock(locks, this.#scope, this.#presence, () => {
       this.#listen(this.#environment.isVisible());
       this.#listener.onTransport("follower");
       this.#advance({ kind: "join" });

@@ -17,6 +17,8 @@ export interface LinkListener {
 }
 
 export interface HubLink {
+  /** The first message of the hub comes within this time. */
+  readonly startMs: number;
   open(): void;
   post(message: TabMessage): void;
   /** The hub does not answer: find another one, or become it. */
@@ -27,4 +29,5 @@ export interface HubLink {
   leave(): void;
 }
 
-export type CreateLink = (listener: LinkListener) => HubLink;
+/** @param presence  the name of the lock that the tab holds while it uses the link */
+export type CreateLink = (listener: LinkListener, presence: string) => HubLink;

@@ -10,8 +10,6 @@ import { PING_MS, SILENCE_MS } from "../hub/messages.js";
 
 /** At most so much of the time between two ticks counts as time that the tab has run. */
 export const MAX_TICK_MS = 500;
-/** The first message of a hub takes longer: its script is loaded. */
-export const START_MS = 5_000;
 
 export interface Liveness {
   /** Epoch milliseconds of the last message that was sent just before; null: none yet. */
@@ -38,10 +36,11 @@ export function afterMessage(before: Liveness, sentAt: number, now: number): Liv
   return { ...before, heardAt: now, tickAt: now, runMs: 0 };
 }
 
-export function afterTick(before: Liveness, now: number): Tick {
+/** @param startMs  how long the first message of a hub may take */
+export function afterTick(before: Liveness, now: number, startMs: number): Tick {
   const passed = Math.max(now - before.tickAt, 0);
   const runMs = before.runMs + Math.min(passed, MAX_TICK_MS);
-  const shouldSeek = runMs >= (before.heardAt === null ? START_MS : SILENCE_MS);
+  const shouldSeek = runMs >= (before.heardAt === null ? startMs : SILENCE_MS);
   const shouldPing =
     !shouldSeek && runMs >= PING_MS && Math.abs(now - before.pingedAt) >= PING_MS / 2;
   const pingedAt = shouldPing ? now : before.pingedAt;

@@ -1,7 +1,7 @@
 /** A hub in the tab itself, for browsers in which tabs cannot share one. */
 
 import type { HubEnvironment } from "../hub/environment.js";
-import type { HubMessage, TabMessage } from "../hub/messages.js";
+import { type HubMessage, SILENCE_MS, type TabMessage } from "../hub/messages.js";
 import { Outlet } from "../hub/outlets.js";
 import { StreamHub } from "../hub/stream-hub.js";
 import type { HubLink, LinkListener } from "./link.js";
@@ -12,6 +12,7 @@ export interface HubSettings {
 }
 
 export class OwnLink implements HubLink {
+  readonly startMs = SILENCE_MS;
   readonly #settings: HubSettings;
   readonly #environment: HubEnvironment;
   readonly #listener: LinkListener;

@@ -1,9 +1,14 @@
-/** The lock that each tab holds while it lives, by which hubs count the tabs and notice their end. */
+/**
+ * The lock that each tab holds while its page lives, by which hubs count tabs and notice their end.
+ *
+ * A hub that waits for a lock and stands still gets it and never releases it. Therefore a page that
+ * comes back takes a lock of another name.
+ */
 
 import type { Locks } from "./environment.js";
 
-function lockName(scope: string, tab: string): string {
-  return `${scope} tab ${tab}`;
+function lockName(scope: string, presence: string): string {
+  return `${scope} tab ${presence}`;
 }
 
 /**
@@ -14,7 +19,7 @@ function lockName(scope: string, tab: string): string {
 export function holdTabLock(
   locks: Locks,
   scope: string,
-  tab: string,
+  presence: string,
   onHeld: () => void,
 ): () => void {
   let isReleased = false;
@@ -26,7 +31,7 @@ export function holdTabLock(
     if (!isReleased) onHeld();
     return released;
   };
-  locks.request(lockName(scope, tab), {}, hold).catch(() => {
+  locks.request(lockName(scope, presence), {}, hold).catch(() => {
     // The page ends.
   });
   return () => {
@@ -42,7 +47,11 @@ export async function countTabs(locks: Locks | null, scope: string): Promise<num
 }
 
 /** Fulfilled when the tab has ended; never where there are no locks. */
-export async function waitForEnd(locks: Locks | null, scope: string, tab: string): Promise<void> {
+export async function waitForEnd(
+  locks: Locks | null,
+  scope: string,
+  presence: string,
+): Promise<void> {
   if (locks === null) return new Promise(() => {});
-  await locks.request(lockName(scope, tab), {}, () => Promise.resolve());
+  await locks.request(lockName(scope, presence), {}, () => Promise.resolve());
 }

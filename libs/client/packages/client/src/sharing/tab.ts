@@ -18,7 +18,7 @@ import type { ConnectionInfo, Readable, Unsubscribe } from "../interfaces.js";
 import type { TopicChange, TopicSource, TopicView } from "../source.js";
 import { viewName } from "../topics.js";
 import type { PageEvent, TabEnvironment } from "./environment.js";
-import type { CreateLink, HubLink } from "./link.js";
+import type { CreateLink, HubLink, LinkListener } from "./link.js";
 import { afterMessage, afterTick, beginListening, isSilent, type Liveness } from "./liveness.js";
 import { Replica, type ViewChange } from "./replica.js";
 import { TabStatus } from "./tab-status.js";
@@ -47,6 +47,7 @@ export class Tab implements TopicSource {
   readonly #status = new TabStatus();
   #link: HubLink | null = null;
   #linkIndex = 0;
+  #openings = 0;
   #liveness: Liveness;
   #report: UserReport | null = null;
   /** Views to ask for with the next message. */
@@ -83,6 +84,10 @@ export class Tab implements TopicSource {
       get: () => this.#status.isLive.get() && !isSilent(this.#liveness, this.#environment.now()),
       subscribe: this.#status.isLive.subscribe,
     };
+  }
+
+  get #presence(): string {
+    return `${this.#replica.tab} ${this.#openings}`;
   }
 
   subscribe(topic: string, listener: (change: TopicChange) => void): Unsubscribe {
@@ -129,12 +134,14 @@ export class Tab implements TopicSource {
   #openLink(): void {
     const create = this.#options.links[this.#linkIndex];
     this.#liveness = beginListening(this.#environment.now());
-    const link: HubLink | undefined = create?.({
+    this.#openings += 1;
+    const listener: LinkListener = {
       onMessage: (message) => this.#link === link && this.#onMessage(message),
       onOpen: (term) => this.#link === link && this.#introduce(term),
       onTransport: (transport) => this.#link === link && this.#status.transport.set(transport),
       onUnusable: () => this.#link === link && this.#openNextLink(),
-    });
+    };
+    const link: HubLink | undefined = create?.(listener, this.#presence);
     this.#link = link ?? null;
     link?.open();
   }
@@ -215,6 +222,7 @@ export class Tab implements TopicSource {
     const state: TabState = {
       kind: "tab",
       tab,
+      presence: this.#presence,
       wants: this.#wants.topics,
       needs,
       isNew: !isFollowing,
@@ -250,7 +258,11 @@ export class Tab implements TopicSource {
     this.#timer = this.#environment.setTimeout(() => this.#tick(), TICK_MS);
     if (this.#isAway) return;
     const now = this.#environment.now();
-    const { liveness, shouldPing, shouldSeek } = afterTick(this.#liveness, now);
+    const { liveness, shouldPing, shouldSeek } = afterTick(
+      this.#liveness,
+      now,
+      this.#link?.startMs ?? 0,
+    );
     this.#liveness = liveness;
     this.#showStatus();
     const isDue = Math.abs(now - this.#saidAt) >= TAB_INTERVAL_MS;

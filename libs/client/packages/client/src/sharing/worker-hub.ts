@@ -38,7 +38,7 @@ export class WorkerHub {
       environment,
       term: nextTerm(environment.now(), environment.random(), 0),
       countTabs: () => countTabs(this.#locks, scope),
-      watchTab: (tab) => waitForEnd(this.#locks, scope, tab),
+      watchTab: (presence) => waitForEnd(this.#locks, scope, presence),
     });
   }
 }

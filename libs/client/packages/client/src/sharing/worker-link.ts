@@ -23,11 +23,14 @@ export interface WorkerGreeting {
 }
 
 export class WorkerLink implements HubLink {
+  /** The script is loaded first. */
+  readonly startMs = 5_000;
   readonly #scope: string;
   readonly #url: string | URL;
   readonly #settings: HubSettings;
   readonly #environment: TabEnvironment;
   readonly #listener: LinkListener;
+  readonly #presence: string;
   #generation = 0;
   #port: MessageLink | null = null;
   #silentWorkers = 0;
@@ -39,20 +42,22 @@ export class WorkerLink implements HubLink {
     settings: HubSettings,
     environment: TabEnvironment,
     listener: LinkListener,
+    presence: string,
   ) {
     this.#scope = scope;
     this.#url = url;
     this.#settings = settings;
     this.#environment = environment;
     this.#listener = listener;
+    this.#presence = presence;
   }
 
   open(): void {
-    const { locks, tabId } = this.#environment;
+    const { locks } = this.#environment;
     this.#listener.onTransport("worker");
     const start = (): void => this.#connect(this.#storedGeneration());
     if (locks === null) start();
-    else this.#releaseTabLock = holdTabLock(locks, this.#scope, tabId, start);
+    else this.#releaseTabLock = holdTabLock(locks, this.#scope, this.#presence, start);
   }
 
   post(message: TabMessage): void {
