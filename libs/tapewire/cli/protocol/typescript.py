@@ -178,7 +178,7 @@ def _answer_type(operation: Schema) -> str:
         schema = response.get("content", {}).get("application/json", {}).get("schema")
         if schema is not None and _stream_content(operation) is not None:
             schema = schema["anyOf"][0]  # without `wait`, which asks for a long-poll
-        answers.append("null" if schema is None else type_of(schema))
+        answers.append("undefined" if schema is None else type_of(schema))
     return union(answers)
 
 

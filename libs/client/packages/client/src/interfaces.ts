@@ -5,6 +5,7 @@
  * reference until the value changes. A store asks the server for its data while it has a listener.
  */
 
+import type { AnswerOf, BodyOf, CallArguments } from "./calls.js";
 import type {
   Account,
   AgentStatus,
@@ -221,17 +222,18 @@ export interface TapewireClient {
   readonly connectionCounts: Readable<ConnectionCounts | null>;
 
   /**
-   * Call the REST API.
+   * Call the REST API. Body and answer have the types of the OpenAPI document, by method and path.
    *
    * @throws ApiError  the server refused; `field`, `value`, `retryAfterMs`, `outcome`
    * @throws Unreachable  nobody knows whether it was carried out
    */
-  call<T = unknown>(
-    method: string,
-    path: string,
-    body?: unknown,
-    options?: CallOptions,
-  ): Promise<T>;
+  call<Method extends string, Path extends string>(
+    method: Method,
+    path: Path,
+    ...args: CallArguments<BodyOf<Method, Path>>
+  ): Promise<AnswerOf<Method, Path>>;
+  /** The same with an answer that the caller names. */
+  call<T>(method: string, path: string, body?: unknown, options?: CallOptions): Promise<T>;
   /** Load what happened, on a connection of its own that ends with it. */
   replay(options: ReplayOptions): Replay;
   /** The development sign-in. */

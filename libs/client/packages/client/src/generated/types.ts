@@ -1883,7 +1883,7 @@ export interface Calls {
   readonly "DELETE /api/session": {
     readonly query: undefined;
     readonly body: undefined;
-    readonly answer: null;
+    readonly answer: undefined;
   };
   /**
    * A ticket that opens one stream as ``?ticket=``. The stream's response sets the session
