@@ -27,7 +27,7 @@ import { useLayouts } from "./use-layouts.js";
 import { useSelectedSymbol } from "./use-selected-symbol.js";
 import { Workspace } from "./workspace.js";
 
-const SymbolDialog = lazy(() => import("../keys/symbol-dialog.js"));
+const SymbolDialog = lazy(() => import("../components/symbol-dialog.js"));
 const HelpDialog = lazy(() => import("../keys/help-dialog.js"));
 const SignInDialog = lazy(() => import("./sign-in-dialog.js"));
 const FirstSteps = lazy(() => import("./first-steps/first-steps.js"));

@@ -1,4 +1,4 @@
-import { lazy, type ReactNode, Suspense, useEffect, useId, useRef, useState } from "react";
+import { lazy, type ReactNode, Suspense, useId, useState } from "react";
 
 import { ErrorText } from "./error-text.js";
 import "./symbol-field.css";
@@ -12,64 +12,40 @@ export interface SymbolFieldProps {
 }
 
 /** The search is a chunk of its own: it is needed by a press, not by the first view. */
-const SymbolSearch = lazy(() => import("./symbol-search.js"));
+const SymbolDialog = lazy(() => import("./symbol-dialog.js"));
 
 /** A symbol, and a search among all symbols to change it. */
 export function SymbolField({ label, symbol, onSelect, name, error }: SymbolFieldProps) {
   const id = useId();
-  const button = useRef<HTMLButtonElement>(null);
   const [isSearching, setSearching] = useState(false);
-  const wasSearching = useRef(false);
-
-  useEffect(() => {
-    if (wasSearching.current && !isSearching) button.current?.focus();
-    wasSearching.current = isSearching;
-  }, [isSearching]);
-
   return (
     <div className="field symbol-field">
       <span className="label" id={`${id}-label`}>
         {label}
       </span>
-      {isSearching ? (
-        <Suspense
-          fallback={
-            <p className="input" role="status">
-              Loading the search…
-            </p>
-          }
-        >
-          <SymbolSearch
-            labelledBy={`${id}-label`}
-            symbol={symbol}
-            onSelect={(chosen) => {
-              onSelect(chosen);
-              setSearching(false);
-            }}
-            onClose={() => setSearching(false)}
-          />
-        </Suspense>
-      ) : (
-        <button
-          ref={button}
-          type="button"
-          name={name}
-          className="input symbol-button"
-          aria-labelledby={`${id}-label ${id}-value`}
-          aria-describedby={`${id}-error`}
-          aria-haspopup="listbox"
-          onClick={() => setSearching(true)}
-          onKeyDown={(event) => {
-            if (event.key !== "ArrowDown") return;
-            event.preventDefault();
-            setSearching(true);
-          }}
-        >
-          <span id={`${id}-value`}>{symbol ?? "Choose a symbol"}</span>
-          <span aria-hidden="true">▾</span>
-        </button>
-      )}
+      <button
+        type="button"
+        name={name}
+        className="input symbol-button"
+        aria-labelledby={`${id}-label ${id}-value`}
+        aria-describedby={`${id}-error`}
+        aria-haspopup="dialog"
+        onClick={() => setSearching(true)}
+        onKeyDown={(event) => {
+          if (event.key !== "ArrowDown") return;
+          event.preventDefault();
+          setSearching(true);
+        }}
+      >
+        <span id={`${id}-value`}>{symbol ?? "Choose a symbol"}</span>
+        <span aria-hidden="true">▾</span>
+      </button>
       <ErrorText id={`${id}-error`}>{error}</ErrorText>
+      {isSearching && (
+        <Suspense>
+          <SymbolDialog onChoose={onSelect} onClose={() => setSearching(false)} />
+        </Suspense>
+      )}
     </div>
   );
 }

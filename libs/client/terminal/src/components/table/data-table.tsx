@@ -1,4 +1,3 @@
-import { defaultRangeExtractor, useVirtualizer } from "@tanstack/react-virtual";
 import {
   type KeyboardEvent,
   useCallback,
@@ -14,10 +13,10 @@ import { fittingColumns, targetIndex } from "./order.js";
 import { Row } from "./row.js";
 import { TableHead } from "./table-head.js";
 import type { Column, DataTableProps } from "./types.js";
-import { useRowFocus, withIndex } from "./use-row-focus.js";
+import { useRowFocus } from "./use-row-focus.js";
 import { useSortedKeys } from "./use-sorted-keys.js";
+import { useVirtualRows } from "./use-virtual-rows.js";
 
-const OVERSCAN = 6;
 /** Rows from the end at which older ones are loaded. */
 const END_DISTANCE = 10;
 const HEAD_HEIGHT = 32;
@@ -51,32 +50,25 @@ export function DataTable<T>(props: DataTableProps<T>) {
   const [currentKey, setCurrentKey] = useState<string | null>(null);
   const currentIndex = currentKey === null ? -1 : keys.indexOf(currentKey);
 
-  const virtualizer = useVirtualizer({
-    count: keys.length,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => rowHeight,
-    getItemKey: (index) => keys[index] ?? index,
-    overscan: OVERSCAN,
-    // The head is above the rows and covers as much of them when they scroll.
-    scrollPaddingEnd: HEAD_HEIGHT,
-    // The row with the focus stays in the document wherever the table is scrolled to.
-    rangeExtractor: (range) => withIndex(defaultRangeExtractor(range), currentIndex),
+  const rows = useVirtualRows({
+    scroller,
+    keys,
+    rowHeight,
+    headHeight: HEAD_HEIGHT,
+    keptIndex: currentIndex,
   });
+  const { scrollToIndex } = rows;
   const { focusRow, focusHandlers } = useRowFocus({
     scroller,
-    virtualizer,
+    scrollToIndex,
     keys,
     currentIndex,
     setCurrentKey,
   });
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another height makes the sizes void.
-  useEffect(() => virtualizer.measure(), [virtualizer, rowHeight]);
-
-  const items = virtualizer.getVirtualItems();
   const selectedIndex = selectedKey === null ? -1 : keys.indexOf(selectedKey);
   const tabIndex = Math.max(0, currentIndex >= 0 ? currentIndex : selectedIndex);
 
-  const lastIndex = items.at(-1)?.index ?? 0;
+  const lastIndex = rows.indexes.at(-1) ?? 0;
   const reachEnd = useEffectEvent(() => props.onEndReached?.());
   useEffect(() => {
     if (keys.length > 0 && lastIndex >= keys.length - END_DISTANCE) reachEnd();
@@ -131,26 +123,22 @@ export function DataTable<T>(props: DataTableProps<T>) {
           onSort={toggleSort}
           onLeave={() => focusRow(tabIndex)}
         />
-        <tbody
-          role="rowgroup"
-          className="table-body"
-          style={{ height: virtualizer.getTotalSize() }}
-        >
-          {items.map((item) => {
-            const key = String(item.key);
+        <tbody role="rowgroup" className="table-body" style={{ height: rows.height }}>
+          {rows.indexes.map((index) => {
+            const key = keys[index] ?? "";
             return (
               <Row
                 key={key}
                 rowKey={key}
-                index={item.index}
+                index={index}
                 columns={shown}
                 useRow={readRow}
-                style={rowStyle(item.start, hasTallRows ? undefined : rowHeight)}
-                isCurrent={item.index === tabIndex}
+                style={rowStyle(rows.offsets[index] ?? 0, hasTallRows ? undefined : rowHeight)}
+                isCurrent={index === tabIndex}
                 isSelected={key === selectedKey}
                 isSelectable={onSelect !== undefined}
                 rowAttributes={props.rowAttributes}
-                measure={hasTallRows ? virtualizer.measureElement : undefined}
+                measure={hasTallRows ? rows.measure : undefined}
                 onFocusRow={setCurrentKey}
                 onPress={press}
                 onDoublePress={doublePress}

@@ -39,7 +39,7 @@ export interface RowProps<T> {
   readonly isSelectable: boolean;
   readonly rowAttributes: DataTableProps<T>["rowAttributes"];
   /** Measures rows of several lines. */
-  readonly measure: ((element: Element | null) => void) | undefined;
+  readonly measure: ((row: HTMLElement | null) => (() => void) | undefined) | undefined;
   readonly onFocusRow: (key: string) => void;
   readonly onPress: (key: string) => void;
   readonly onDoublePress: (key: string) => void;
@@ -112,7 +112,7 @@ function useKeptFocus(measure: RowProps<never>["measure"]) {
   const setElement = useCallback(
     (row: HTMLTableRowElement | null) => {
       element.current = row;
-      measure?.(row);
+      return measure?.(row);
     },
     [measure],
   );

@@ -1,4 +1,3 @@
-import type { Virtualizer } from "@tanstack/react-virtual";
 import {
   type FocusEvent,
   type RefObject,
@@ -10,7 +9,7 @@ import {
 
 export interface RowFocusOptions {
   readonly scroller: RefObject<HTMLElement | null>;
-  readonly virtualizer: Virtualizer<HTMLDivElement, Element>;
+  readonly scrollToIndex: (index: number) => void;
   readonly keys: readonly string[];
   /** The index of the row that has, or last had, the focus; -1 when it is gone. */
   readonly currentIndex: number;
@@ -26,7 +25,7 @@ const MAX_FRAMES = 10;
  */
 export function useRowFocus({
   scroller,
-  virtualizer,
+  scrollToIndex,
   keys,
   currentIndex,
   setCurrentKey,
@@ -44,7 +43,7 @@ export function useRowFocus({
       const key = newestKeys.current[index];
       if (key === undefined) return;
       setCurrentKey(key);
-      virtualizer.scrollToIndex(index);
+      scrollToIndex(index);
       const focus = (framesLeft: number) => {
         const row = scroller.current?.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`);
         if (row) row.focus({ preventScroll: true });
@@ -52,7 +51,7 @@ export function useRowFocus({
       };
       focus(MAX_FRAMES);
     },
-    [scroller, virtualizer, setCurrentKey],
+    [scroller, scrollToIndex, setCurrentKey],
   );
 
   const isGone = currentIndex < 0;
@@ -73,9 +72,4 @@ export function useRowFocus({
     },
   };
   return { focusRow, focusHandlers };
-}
-
-/** The indexes with one more, in order. */
-export function withIndex(indexes: number[], index: number): number[] {
-  return index < 0 || indexes.includes(index) ? indexes : [...indexes, index].sort((a, b) => a - b);
 }

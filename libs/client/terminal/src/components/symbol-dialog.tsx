@@ -1,8 +1,8 @@
 import { useSymbols } from "@tapewire/react";
 import { type KeyboardEvent, useEffect, useId, useState } from "react";
 
-import { Dialog } from "../components/dialog.js";
-import { matchingSymbols } from "../components/symbol-filter.js";
+import { Dialog } from "./dialog.js";
+import { matchingSymbols } from "./symbol-filter.js";
 
 const MAX_SHOWN = 50;
 
@@ -11,10 +11,7 @@ export interface SymbolDialogProps {
   readonly onClose: () => void;
 }
 
-/**
- * A combo box over all symbols that have prices, in the browser's own modal dialog. (The one of React
- * Aria puts its list outside of the dialog, where nothing can be reached.)
- */
+/** A combo box over all symbols that have prices, with its list below it in a modal dialog. */
 export default function SymbolDialog({ onChoose, onClose }: SymbolDialogProps) {
   const symbols = useSymbols();
   const [text, setText] = useState("");
