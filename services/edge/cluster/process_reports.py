@@ -33,9 +33,9 @@ class ReportedEvent(msgspec.Struct, frozen=True, kw_only=True):
 class ConnectionReport(
     msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
 ):
-    """A connection. `position` is the event id up to which everything was put into its outbox or
-    is not shown, `last_sent_id` the last one that the client was sent, and `starts_after` the one
-    that the connection started or last changed at.
+    """A connection, with the first 50 of its topics. `position` is the event id up to which
+    everything was put into its outbox or is not shown, `last_sent_id` the last one that the client
+    was sent, and `starts_after` the one that the connection started or last changed at.
 
     `behind` counts events of the journal, of all users, between the position and what its process
     has received. `outbox_bytes` wait to be written, the write that is under way lasts for

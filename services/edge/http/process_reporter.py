@@ -19,6 +19,8 @@ from tapewire_services.edge.engine import Engine
 MAX_REPORTED_CONNECTIONS = 100
 """Connections of a user in one report."""
 MAX_SLOW_CONNECTIONS = 20
+MAX_REPORTED_TOPICS = 50
+"""Topics of one connection in a report: all symbols of many streams are too much for a message."""
 
 
 class ProcessReporter:
@@ -78,7 +80,7 @@ class ProcessReporter:
             user_id=info.user_id,
             owner=info.owner,
             stream=connection.route.name,
-            topics=connection.content.topic_names,
+            topics=connection.content.topic_names[:MAX_REPORTED_TOPICS],
             is_live=connection.is_live or not connection.interest.is_lossless,
             position=self._id_of(connection.position),
             last_sent_id=self._id_of(sent) if sent else None,

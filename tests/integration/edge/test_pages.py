@@ -1,8 +1,6 @@
 """The pages and their files: types, caching, compression, and what is not served (U4, U6, W10)."""
 
 import gzip
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +8,9 @@ import httpx
 import pytest
 
 from tests.harness.edge import EdgeProcess, Harness
+from tests.harness.installed_edge import WEB, install_services, start_installed_edge
 from tests.harness.pages import CLIENT_MODULES, build_pages
 
-ROOT = Path(__file__).parents[3]
-WEB = Path("tapewire_services/edge/web")
 ACCEPTS_GZIP = {"Accept-Encoding": "gzip"}
 SCRIPT = "export const rows = [];\n" * 2000
 FILES = {
@@ -47,23 +44,14 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The services, installed elsewhere, with a built terminal and without the pages that it
     replaces."""
     folder = tmp_path_factory.mktemp("installed")
-    ignored = shutil.ignore_patterns("__pycache__", "dist")
-    shutil.copytree(ROOT / "services", folder / "tapewire_services", ignore=ignored)
-    web = folder / WEB
-    for name in ("index.html", "dashboard.html"):
-        (web / name).unlink(missing_ok=True)
-    for name, content in FILES.items():
-        file = web / "dist" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content)
+    install_services(folder, FILES)
     return folder
 
 
 @pytest.fixture(scope="module")
 def terminal(harness: Harness, installation: Path) -> Iterator[EdgeProcess]:
     """An edge of the installation."""
-    path = os.pathsep.join([str(installation), str(ROOT / "libs")])
-    edge = harness.start_edge(PYTHONPATH=path)
+    edge = start_installed_edge(harness, installation)
     yield edge
     edge.stop()
 
