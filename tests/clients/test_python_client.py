@@ -199,3 +199,38 @@ async def test_it_renews_its_token_before_it_ends(
             assert reading.order_events() == log
             assert not reading.was_lost()
             assert "auth:expired" not in [one.type for one in reading.events]
+
+
+async def test_it_gives_up_an_edge_that_stands_still_and_returns_when_it_moves(
+    harness: Harness, fresh: Callable[[str], str]
+) -> None:
+    """A stopped process keeps its connections open, and new ones are accepted for it."""
+    settings = SETTINGS | {"SSE_KEEPALIVE_INTERVAL": 1}
+    edge = harness.start_edge(**settings)
+    alice = StreamUser(fresh("alice"), edge)
+    options = {"cookies": {"session": await edge.sign_in(alice.name)}, **NEVER_POLL}
+    async with harness.journal() as journal:
+        await append_orders(journal, alice.name, "before")
+        async with read_both(f"{edge.url}{ORDERS_PATH}", lambda: options) as readings:
+            await append_orders(journal, alice.name, "live")
+            await wait_until_read(readings, "live")
+            edge.freeze()
+            try:
+                await append_orders(journal, alice.name, "meanwhile")
+                await wait_until(
+                    "both give the connection up",
+                    lambda: all(
+                        any(one.reason == "the server went silent" for one in r.states)
+                        for r in readings
+                    ),
+                    describe_last=lambda: [r.states[-3:] for r in readings],
+                )
+            finally:
+                edge.thaw()
+            await append_orders(journal, alice.name, "after")
+            await wait_until_read(readings, "after")
+            log = await expected_order_events(journal, alice.name)
+            for reading in readings:
+                assert reading.order_events() == log[1:]
+                assert [one.type for one in reading.events].count("stream:reset") == 0
+    edge.stop()

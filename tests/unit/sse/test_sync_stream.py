@@ -57,8 +57,19 @@ class Answers:
         return tapewire.sync.stream(URL, transport=transport, trust_env=False, **options)
 
 
+_earlier_threads: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def _ignore_earlier_threads() -> None:
+    """Other tests may have left connections of their own."""
+    _earlier_threads.clear()
+    _earlier_threads.update(stream_threads())
+
+
 def stream_threads() -> list[threading.Thread]:
-    return [one for one in threading.enumerate() if one.name == "tapewire"]
+    found = [one for one in threading.enumerate() if one.name == "tapewire"]
+    return [one for one in found if one not in _earlier_threads]
 
 
 def wait_until_no_stream_thread() -> None:
