@@ -16,6 +16,7 @@ from tapewire.sse.protocol.addresses import (
     check_url,
     format_place,
 )
+from tapewire.sse.protocol.stale_symbols import StaleSymbols
 from tapewire.sse.reader import StreamReader
 from tapewire.sse.state import StreamState
 from tapewire.values import InvalidArgument
@@ -33,6 +34,7 @@ class EventStream:
     def __init__(self, reader: StreamReader) -> None:
         self._reader = reader
         self._last_event_id = reader.position
+        self._stale = StaleSymbols()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -52,10 +54,14 @@ class EventStream:
 
     @property
     def is_silent(self) -> bool:
-        """Whether the prices of the stream may be too old: it is not live, or nothing has arrived
-        for three of the server's intervals. Quotes that the server itself calls stale are events
-        (`price:stale`)."""
+        """Whether all prices of the stream may be too old: it is not live, or nothing has arrived
+        for three of the server's intervals."""
         return self.state.name != "live" or self.state.is_silent
+
+    @property
+    def stale_symbols(self) -> frozenset[str]:
+        """The symbols whose quote the server calls stale, as of the last returned event."""
+        return self._stale.symbols
 
     def retry_now(self) -> None:
         """End the wait before the next try."""
@@ -94,6 +100,7 @@ class EventStream:
         while True:
             event, self._last_event_id = await self._reader.buffer.get()
             if event is not None:
+                self._stale.receive_event(event.type, event.data)
                 return event
 
     def _start(self) -> None:

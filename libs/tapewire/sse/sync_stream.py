@@ -15,6 +15,7 @@ from tapewire.sse.event import StreamEvent
 from tapewire.sse.event_buffer import BufferedItem
 from tapewire.sse.event_stream import POLL_AFTER_SECONDS, create_reader
 from tapewire.sse.protocol.addresses import TimeOrId
+from tapewire.sse.protocol.stale_symbols import StaleSymbols
 from tapewire.sse.reader import StreamReader
 from tapewire.sse.state import StreamState
 
@@ -28,6 +29,7 @@ class SyncEventStream:
     def __init__(self, reader: StreamReader) -> None:
         self._reader = reader
         self._last_event_id = reader.position
+        self._stale = StaleSymbols()
         self._batch: deque[BufferedItem] = deque()
         self._lock = threading.Lock()
         self._loop_thread: LoopThread | None = None
@@ -48,6 +50,11 @@ class SyncEventStream:
     def is_silent(self) -> bool:
         """As of `EventStream`."""
         return self.state.name != "live" or self.state.is_silent
+
+    @property
+    def stale_symbols(self) -> frozenset[str]:
+        """As of `EventStream`."""
+        return self._stale.symbols
 
     def close(self) -> None:
         """Close the stream for good. The iterator ends, and returns no further event."""
@@ -89,6 +96,7 @@ class SyncEventStream:
                 self._read_batch()
             else:
                 if event is not None:
+                    self._stale.receive_event(event.type, event.data)
                     return event
 
     def _read_batch(self) -> None:

@@ -21,6 +21,7 @@ from tapewire.sse.protocol.outcomes import RefusedForGood, RequestFailed
 from tapewire.sse.protocol.position import is_news
 from tapewire.sse.protocol.price_silence import PriceSilence
 from tapewire.sse.protocol.quote_order import QuoteOrderFilter
+from tapewire.sse.protocol.stale_symbols import StaleSymbols
 from tapewire.sse.protocol.token_expiry import read_expiry, renewal_delay
 from tapewire.values import InvalidArgument
 from tapewire_services.edge.delivery.serializers.control_messages import (
@@ -301,6 +302,44 @@ def test_odd_quotes_pass(data: Any) -> None:
     quotes.filter("price:update", quote(103, 4), 0.0)
     quotes.change_connection(0.0)
     assert quotes.filter("price:update", data, 0.0) == data
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([("price:stale", {"symbol": "IBM"})], {"IBM"}),
+        ([("PRICE_STALE", {"symbol": "IBM"}), ("PRICE_UPDATE", {"symbol": "SPY"})], {"IBM"}),
+        ([("price:stale", {"symbol": "IBM"}), ("price:update", {"symbol": "IBM"})], set()),
+        (
+            [
+                ("price:stale", {"symbol": "OLD"}),
+                ("price:update", {"initializing": True, "prices": [
+                    {"symbol": "IBM", "stale": True}, {"symbol": "SPY", "stale": False}]}),
+            ],
+            {"IBM"},
+        ),
+        (
+            [
+                ("position:update", {"positions": [{"symbol": "IBM", "stale": True}]}),
+                ("position:update", {"positions": [{"symbol": "SPY", "stale": True}]}),
+                ("position:update", {"positions": [{"symbol": "IBM"}]}),
+            ],
+            {"SPY"},
+        ),
+        (
+            [("price:stale", None), ("price:update", {"prices": 7}), ("price:stale", {"symbol": 7}),
+             ("position:update", {}), ("order:update", {"symbol": "IBM", "stale": True})],
+            set(),
+        ),
+    ],
+)  # fmt: skip
+def test_the_symbols_that_the_server_calls_stale(
+    events: list[tuple[str, Any]], expected: set[str]
+) -> None:
+    stale = StaleSymbols()
+    for event_type, data in events:
+        stale.receive_event(event_type, data)
+    assert stale.symbols == expected
 
 
 def make_token(claims: object) -> str:

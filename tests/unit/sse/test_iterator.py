@@ -42,6 +42,20 @@ async def test_the_id_to_resume_from_is_that_of_the_last_returned_event() -> Non
         assert events.last_event_id == "e-12"
 
 
+async def test_stale_symbols_are_those_of_the_returned_events() -> None:
+    made = ScriptedStream(["stream"])
+    async with made.stream as events:
+        await settle()
+        quote = '{"symbol":"IBM","price":1}'
+        await made.last.send(f"event: price:stale\ndata: {quote}\n\n")
+        await made.last.send(f"event: price:update\ndata: {quote}\n\n")
+        seen = [events.stale_symbols]
+        for _ in range(2):
+            await anext(events)
+            seen.append(events.stale_symbols)
+        assert seen == [set(), {"IBM"}, set()]
+
+
 async def test_a_slow_caller_holds_the_connection_back_and_is_not_cut_off() -> None:
     made = ScriptedStream(["stream"])
     async with made.stream as events:

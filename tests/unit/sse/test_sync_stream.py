@@ -102,6 +102,14 @@ def test_the_id_to_resume_from_is_that_of_the_last_returned_event() -> None:
         ]  # fmt: skip
 
 
+def test_stale_symbols_are_those_of_the_returned_events() -> None:
+    text = 'event: price:stale\ndata: {"symbol":"IBM"}\n\n'
+    with Answers(lambda: open_response(text)).stream() as events:
+        assert events.stale_symbols == set()
+        next(events)
+        assert events.stale_symbols == {"IBM"}
+
+
 def test_an_error_is_raised_once_and_ends_the_thread() -> None:
     events = Answers(lambda: ended_response(order(1)), refusal(404)).stream()
     assert next(events).id == "e-1"
