@@ -39,6 +39,9 @@ export interface ReplayConnection {
   readonly fetch?: typeof globalThis.fetch | undefined;
 }
 
+/** The answer to a client that returns for a replay which it has received. */
+const HAS_ALL = 204;
+
 type Views = ReadonlyMap<string, TopicView>;
 
 /** A replay that loads itself. */
@@ -128,7 +131,10 @@ export class EventReplay implements Replay {
 
   #onState(state: State): void {
     if (state.name === "signed-out") this.#fail(new Error(state.reason));
-    if (state.name === "closed") this.#fail(state.error ?? new Error(state.reason));
+    if (state.name !== "closed") return;
+    // `replay:complete` has the id of the last event, so that it may be dropped as a repeated one.
+    if (state.error?.statusCode === HAS_ALL) this.#finish({ isCut: false });
+    else this.#fail(state.error ?? new Error(state.reason));
   }
 
   #finish({ isCut }: { isCut: boolean }): void {

@@ -2,6 +2,7 @@
 
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { EVENTS_BETWEEN_VIEWS, EventReplay, MAX_EVENTS } from "../src/replay.js";
+import { ApiError } from "../src/rest.js";
 import type { StreamEvent } from "../src/source.js";
 import type { connect } from "../src/tapewire.js";
 import { applyEvents, emptyView } from "../src/topics.js";
@@ -172,6 +173,14 @@ test.each<[string, () => void, string]>([
   expect(replay.status.get()).toMatchObject({ name: "failed", received: 2 });
   expect(String((replay.status.get() as { error: Error }).error)).toContain(message);
   expect(replay.after(2).count).toBe(2);
+});
+
+test("it is complete when the server has nothing more for a client that returns", () => {
+  const replay = open();
+  send(history(2));
+  const error = new ApiError({ error: "No Content", message: "", statusCode: 204 }, null);
+  stream.onState?.({ name: "closed", reason: "204", error });
+  expect(replay.status.get()).toEqual({ name: "complete", received: 2, isCut: false });
 });
 
 test("closing stops loading, once", () => {
