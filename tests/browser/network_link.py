@@ -6,7 +6,7 @@ Chromium's own offline mode leaves open streams alone, so it proves nothing abou
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 
-from tests.browser.tcp_balancer import TcpBalancer, listen
+from tests.harness.tcp_balancer import TcpBalancer, listen
 
 
 class NetworkLink(TcpBalancer):

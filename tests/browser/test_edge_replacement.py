@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
-from tests.browser.tcp_balancer import run_balancer
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.pages import find_node
 from tests.harness.publishers import EventLogDriver, order_placed
+from tests.harness.tcp_balancer import run_balancer
 from tests.harness.waiting import wait_until
 
 HERE = Path(__file__).parent

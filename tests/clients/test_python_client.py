@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 import tapewire
-from tests.browser.tcp_balancer import run_balancer
 from tests.clients.order_writer import BackgroundOrderWriter
 from tests.clients.relay import RelayedRequest, StreamRelay, run_relay
 from tests.clients.stream_users import (
@@ -25,6 +24,7 @@ from tests.clients.stream_users import (
 )
 from tests.harness.edge import Harness
 from tests.harness.jwt_issuer import JwtIssuer
+from tests.harness.tcp_balancer import run_balancer
 from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
