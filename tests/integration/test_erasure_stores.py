@@ -33,6 +33,7 @@ from tapewire.log.jetstream.failed_events import JetStreamFailedEventStore
 from tapewire.log.jetstream.journal_admin import find_recorded_losses
 from tapewire.log.jetstream.streams import MARKET, SESSIONS, TICKETS, VIEWS
 from tapewire.log.jetstream.user_erasure import MAX_REPETITIONS, erase_user
+from tapewire.log.work_progress import WorkProgress
 from tapewire.runtime.agents.monitor import CHECKPOINT_NAME as AGENTS_CHECKPOINT
 from tapewire.views import OrdersView
 from tapewire_services.edge.auth.sessions import Session, SessionStore, jwt_session_key
@@ -327,8 +328,8 @@ async def test_a_service_that_has_read_an_event_after_the_erasure_reads_another_
             await entries.valuations.put(f"{GONE}.IBM", b"1")
             await asyncio.sleep(0.05)
 
-    def on_progress(line: str) -> None:
-        if line.startswith("removing events"):
+    def on_progress(progress: WorkProgress) -> None:
+        if progress.phase == "removing events":
             is_removing.set()
 
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:

@@ -9,7 +9,7 @@ import contextlib
 import json
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from tapewire.log.jetstream.durable_subscription import ensure_consumer
 from tapewire.log.jetstream.failed_events import JetStreamFailedEventStore
 from tapewire.log.jetstream.journal_admin import find_recorded_losses
 from tapewire.log.jetstream.streams import VIEWS
+from tapewire.log.work_progress import OnProgress, ignore_progress
 from tapewire.verify.checkpoints import VIEW_TYPES
 from tapewire_services.alerts.domain.armed_rules import ArmedRulesProjection
 from tapewire_services.orders.domain.commands import CancelOrderCommand
@@ -85,7 +86,7 @@ class ArchivedJournal:
         before: datetime | int | None = None,
         *,
         min_age_seconds: float = 0.0,
-        on_progress: Callable[[str], None] = lambda _: None,
+        on_progress: OnProgress = ignore_progress,
     ) -> ArchiveReport:
         """Archive the first nine tenths, as the command does."""
         return await Archiver(
@@ -259,7 +260,7 @@ class TestInterrupted:
         while True:
             reports = 0
 
-            def kill_later(_: str, limit: int = runs) -> None:
+            def kill_later(_: object, limit: int = runs) -> None:
                 nonlocal reports
                 reports += 1
                 if reports > limit:

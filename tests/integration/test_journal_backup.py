@@ -30,6 +30,7 @@ from tapewire.log.jetstream.failed_events import JetStreamFailedEventStore
 from tapewire.log.jetstream.journal_admin import record_removal
 from tapewire.log.jetstream.journal_record import read_journal
 from tapewire.log.jetstream.streams import EVENTS
+from tapewire.log.work_progress import WorkProgress
 from tests.harness import fork_server
 from tests.harness.journal_platform import JournalPlatform
 from tests.harness.nats_cluster import run_nats_cluster
@@ -460,8 +461,8 @@ async def test_an_event_that_fails_or_is_handled_during_the_backup_is_tried_agai
             (handled, *_) = await store.get_all()
             await store.remove(handled.event, handled.revision)
 
-    def change_once(line: str) -> None:
-        if line.startswith("EVENTS"):
+    def change_once(progress: WorkProgress) -> None:
+        if progress.phase == "EVENTS":
             run_in_thread(change_failed_events())
 
     async with connected(platform) as connection:
@@ -511,8 +512,8 @@ async def test_half_of_an_atomic_batch_is_not_restored(
 async def test_events_that_are_removed_meanwhile_fail_the_backup(
     platform: JournalPlatform, backups: Backups
 ) -> None:
-    def purge(line: str) -> None:
-        if line.startswith("VIEWS"):
+    def purge(progress: WorkProgress) -> None:
+        if progress.phase == "VIEWS":
             run_in_thread(platform.api("STREAM.PURGE.EVENTS", {"seq": 5}))
 
     async with connected(platform) as connection:

@@ -51,14 +51,13 @@ from tapewire.log.jetstream.journal_admin import (
 from tapewire.log.jetstream.journal_removal import purge_before, remove_events
 from tapewire.log.jetstream.streams import VIEWS
 from tapewire.log.page_reader import read_pages
+from tapewire.log.work_progress import OnProgress, WorkProgress
 from tapewire.verify import VerificationDifference, VerificationSummary, verify
 
 REMOVALS_PER_STEP = 5_000
 """Removals between two reports of progress."""
 MAX_ATTEMPTS = 5
 RETRY_SECONDS = 3.0
-
-OnProgress = Callable[[str], None]
 
 
 class ArchiveReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -90,7 +89,7 @@ class Archiver:
         checkpoint_checks: how to verify the states of the services.
         subscription_filters: the filter of each catch-up subscription, by its name.
         min_age_seconds: the age that every archived event has at least.
-        on_progress: receives a line of text for each step, and while it takes long.
+        on_progress: called for each step, and while it takes long.
         on_difference: receives the differences that keep events from being removed.
     """
 
@@ -134,7 +133,7 @@ class Archiver:
             except NotPermitted:
                 raise
             except (Unavailable, OutcomeUnknown) as error:
-                self._on_progress(f"waiting: {error}")
+                self._on_progress(WorkProgress("waiting", note=str(error)))
                 await asyncio.sleep(RETRY_SECONDS)
         return await self._run_once(before)
 
@@ -216,7 +215,7 @@ class Archiver:
                 segment, pending = pending[:SEGMENT_EVENTS], pending[SEGMENT_EVENTS:]
                 writer.add(bounds.epoch, start, segment[-1].sequence, segment)
                 start, archived = segment[-1].sequence + 1, archived + len(segment)
-                self._on_progress(f"copying: up to {start - 1:,} of {horizon - 1:,}")
+                self._on_progress(WorkProgress("copying", start - 1, horizon - 1, "events"))
         if start < horizon:
             writer.add(bounds.epoch, start, horizon - 1, pending)
             archived += len(pending)
@@ -240,7 +239,6 @@ class Archiver:
         return writer.last + 1
 
     async def _verify(self) -> VerificationSummary:
-        self._on_progress("verifying: the archive together with the journal")
         archive = open_archive(self._folder)
         journal, _ = await find_recorded_losses(self._connection)
         summary = await verify(
@@ -249,6 +247,7 @@ class Archiver:
             self._on_difference,
             checkpoint_checks=self._checks,
             removals=recorded_removals(journal.record, archive),
+            on_progress=self._on_progress,
         )
         if summary.differences:
             raise DifferencesFound(f"{summary.differences:,} differences: nothing was removed")
@@ -266,5 +265,5 @@ class Archiver:
             removed += await remove_events(
                 self._connection, left[start : start + REMOVALS_PER_STEP]
             )
-            self._on_progress(f"removing: {removed:,} of {len(removable):,} events")
+            self._on_progress(WorkProgress("removing", removed, len(removable), "events"))
         return removed

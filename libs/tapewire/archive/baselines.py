@@ -11,7 +11,6 @@ the log is read again. Start at `BaselineWriter`.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +32,7 @@ from tapewire.log.checkpoint import checkpoint_key, read_checkpoint_revision, re
 from tapewire.log.history_store import HistoryWriter
 from tapewire.log.page_reader import read_pages
 from tapewire.log.view_checkpoints import EVENTS_PER_STEP, apply_event, checkpoint_name, save
+from tapewire.log.work_progress import OnProgress, WorkProgress
 from tapewire.verify.checkpoints import VIEW_TYPES
 from tapewire.views import HistoryView
 
@@ -80,11 +80,11 @@ class BaselineWriter:
         if key[1] in self._types_by_domain:
             self._last_events[key] = recorded.sequence, recorded.subject
 
-    async def write(self, up_to: int, on_progress: Callable[[str], None]) -> int:
+    async def write(self, up_to: int, on_progress: OnProgress) -> int:
         """Write the baselines that are missing, as of sequence `up_to`; how many were written.
 
         Args:
-            on_progress: receives a line of text for each page that was read.
+            on_progress: called for each page that was read.
 
         Raises:
             LogError: the journal cannot be read, or the store not be written.
@@ -100,7 +100,7 @@ class BaselineWriter:
                 conflicts = 0
                 for first in range(0, len(wanted), MAX_VIEWS):
                     part = wanted[first : first + MAX_VIEWS]
-                    on_progress(f"baselines: {first:,} of {len(wanted):,} views")
+                    on_progress(WorkProgress("baselines", first, len(wanted), "views"))
                     conflicts += await self._write_part(part, up_to, on_progress)
                 if not conflicts:
                     return self._written
@@ -110,7 +110,7 @@ class BaselineWriter:
         raise error
 
     async def _write_part(
-        self, part: list[tuple[Any, str]], up_to: int, on_progress: Callable[[str], None]
+        self, part: list[tuple[Any, str]], up_to: int, on_progress: OnProgress
     ) -> int:
         """Write those of some views; how many a service stored at the same time."""
         bounds, folds = await self._log.bounds(), list[_Fold]()
@@ -128,7 +128,7 @@ class BaselineWriter:
         folds: list[_Fold],
         up_to: int,
         bounds: Bounds,
-        on_progress: Callable[[str], None],
+        on_progress: OnProgress,
     ) -> None:
         """Read the log up to `up_to` and apply each event to the views that it concerns."""
         by_key, changed = defaultdict[OwnerAndDomain, list[_Fold]](list), set[_Fold]()
@@ -144,10 +144,8 @@ class BaselineWriter:
                 if not number % EVENTS_PER_STEP:
                     await self._store_blocks(changed, recorded.sequence, bounds)
             if events:
-                on_progress(
-                    f"baselines: folding {len(folds):,} views, "
-                    f"up to {events[-1].sequence:,} of {up_to:,}"
-                )
+                phase = f"folding {len(folds):,} views"
+                on_progress(WorkProgress(phase, events[-1].sequence, up_to, "events"))
 
     async def _start(self, view_type: Any, owner: str, bounds: Bounds) -> _Fold | None:
         """The stored view, to be folded further; None if its baseline is not missing."""

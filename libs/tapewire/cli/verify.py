@@ -12,6 +12,7 @@ from tapewire.archive import ArchiveError, open_archive
 from tapewire.archive.archived_log import ArchivedLog, recorded_removals
 from tapewire.cli.connection import nats_option, run_connected
 from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError
+from tapewire.cli.progress import ProgressReporter
 from tapewire.events import CODEC
 from tapewire.log import LogError
 from tapewire.log.checkpoint_checks import CheckpointCheck
@@ -19,7 +20,7 @@ from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore,
 from tapewire.log.jetstream.journal_admin import find_recorded_losses
 from tapewire.log.jetstream.streams import VIEWS
 from tapewire.runtime import Settings
-from tapewire.verify import VerificationDifference, VerificationSummary
+from tapewire.verify import VerificationSummary
 from tapewire.verify import verify as check
 
 EXIT_DIFFERENCES = 1
@@ -43,7 +44,7 @@ def verify(user: str | None, folder: Path | None, as_json: bool, nats: str | Non
     Exits with 0 when nothing differs, 1 when something does or events are missing, 2 when the
     archive cannot be used, 3 when NATS is away.
     """
-    report = _print_difference_json if as_json else _print_difference
+    write = CODEC.encode if as_json else str
 
     async def work(
         connection: NatsConnection, _: Settings
@@ -51,14 +52,16 @@ def verify(user: str | None, folder: Path | None, as_json: bool, nats: str | Non
         journal, losses = await find_recorded_losses(connection)
         archive = None if folder is None else open_archive(folder)
         log = JetStreamEventLog(connection)
-        return losses, await check(
-            log if archive is None else ArchivedLog(log, archive),
-            JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view"),
-            report,
-            user=user,
-            checkpoint_checks=load_checkpoint_checks(),
-            removals=recorded_removals(journal.record, archive),
-        )
+        with ProgressReporter(is_mostly_short=True) as progress:
+            return losses, await check(
+                log if archive is None else ArchivedLog(log, archive),
+                JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view"),
+                lambda difference: progress.echo(write(difference)),
+                user=user,
+                checkpoint_checks=load_checkpoint_checks(),
+                removals=recorded_removals(journal.record, archive),
+                on_progress=progress,
+            )
 
     try:
         losses, summary = run_connected("verify", nats, work)
@@ -93,14 +96,6 @@ def _load_declared(name: str, default: Any) -> Any:
     if importlib.util.find_spec("tapewire_services") is None:
         return default
     return getattr(importlib.import_module("tapewire_services.checkpoints"), name)
-
-
-def _print_difference(difference: VerificationDifference) -> None:
-    click.echo(str(difference))
-
-
-def _print_difference_json(difference: VerificationDifference) -> None:
-    click.echo(CODEC.encode(difference))
 
 
 def _format_summary(summary: VerificationSummary) -> Iterable[str]:

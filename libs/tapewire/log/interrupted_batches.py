@@ -30,6 +30,7 @@ from tapewire.log.ports import (
     RecordedEvent,
     Unavailable,
 )
+from tapewire.log.work_progress import OnProgress, WorkProgress, ignore_progress
 
 MAX_ATTEMPTS = 6
 """Reads of a lagging replica, and appends that conflict, before giving up."""
@@ -73,14 +74,13 @@ class BatchCompletion(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 
 
 async def find_interrupted_batches(
-    log: EventLog, on_progress: Callable[[int, int], None] = lambda _read, _last: None
+    log: EventLog, on_progress: OnProgress = ignore_progress
 ) -> AsyncIterator[RecordedEvent]:
     """The last stored event of each interrupted batch, in the order of the log. A batch whose next
     event was removed from the log is none of them.
 
     Args:
-        on_progress: called after each page with the last sequence that was read, and the last one
-            of the log.
+        on_progress: called after each page.
 
     Raises:
         Unavailable: the log cannot be read.
@@ -101,7 +101,8 @@ async def find_interrupted_batches(
             if recorded.sequence >= bounds.last:
                 break
         after = page.events[-1].sequence
-        on_progress(min(after, bounds.last), bounds.last)
+        read = min(after, bounds.last) - bounds.first + 1
+        on_progress(WorkProgress("reading", read, bounds.last - bounds.first + 1, "events"))
     is_last = previous is not None and previous.sequence == bounds.last
     if previous is not None and is_last and is_interrupted(previous.batch, None):
         # The leader stores a batch at once; a replica that is asked may be in the middle of it.

@@ -21,6 +21,7 @@ from tapewire.log import (
 )
 from tapewire.log.checkpoint_checks import CheckpointCheck
 from tapewire.log.page_reader import LogReader, read_page, read_pages
+from tapewire.log.work_progress import OnProgress, WorkProgress, ignore_progress
 from tapewire.verify.checkpoints import CheckpointVerifier
 from tapewire.verify.erasures import ErasedUsers, RecordedRemovals
 from tapewire.verify.findings import Findings, VerificationDifference
@@ -58,9 +59,11 @@ async def verify(
     user: str | None = None,
     checkpoint_checks: Iterable[CheckpointCheck] = (),
     removals: RecordedRemovals = NO_REMOVALS,
+    on_progress: OnProgress = ignore_progress,
 ) -> VerificationSummary:
     """Verify every event, entity and checkpoint, of `user` or of all users. `on_difference`
-    receives the differences as they are found. The `removals` are no differences.
+    receives the differences as they are found. The `removals` are no differences. `on_progress` is
+    called after each page of the log.
 
     Raises:
         Unavailable: the log cannot be read, or was recreated or trimmed meanwhile.
@@ -88,6 +91,9 @@ async def verify(
     ):
         for recorded in page:
             inspector.apply(recorded)
+        if page:
+            read = page[-1].sequence - bounds.first + 1
+            on_progress(WorkProgress("verifying", read, bounds.last - bounds.first + 1, "events"))
     now = await log.bounds()
     if now.epoch != bounds.epoch or now.first != found_bounds.first:
         raise Unavailable("the log was recreated or trimmed while it was read: try again")

@@ -15,6 +15,7 @@ from tapewire.log.history import HistoryReader
 from tapewire.log.history_store import store_history
 from tapewire.log.memory import MemoryEventLog, MemoryServer
 from tapewire.log.page_reader import read_pages
+from tapewire.log.work_progress import WorkProgress
 from tapewire.verify.checkpoints import VIEW_TYPES
 from tapewire.views import HistoryView, OrderHistory, OrdersView
 from tests.harness.interrupted_store import InterruptedStore
@@ -49,7 +50,7 @@ class Journal:
         server = MemoryServer()
         self.log = CountingLog(server)
         self.store = InterruptedStore(server, stream="VIEWS", prefix="view")
-        self.progress: list[str] = []
+        self.progress: list[WorkProgress] = []
 
     async def open(self) -> None:
         generated = SyntheticLog(users=USERS, seed=3)

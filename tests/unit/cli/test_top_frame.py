@@ -8,11 +8,11 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from tapewire.cli.rates import RateMeter
 from tapewire.cli.top.edge_figures import _Counts, build_figures, parse_metrics
 from tapewire.cli.top.formats import format_bytes, format_rate, format_since
 from tapewire.cli.top.frame import Choices, draw, draw_all
 from tapewire.cli.top.panes import PANES
-from tapewire.cli.top.rates import RateMeter
 from tapewire.cli.top.samples import EdgeFigures, Lag, PlayedFeed, Sample
 from tapewire.events import AgentState, AgentStatusChanged
 from tapewire.log.bounds import Bounds

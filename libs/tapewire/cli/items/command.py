@@ -1,8 +1,9 @@
 """The commands `tapewire items load` and `tapewire items add`."""
 
 import codecs
+import contextlib
 import io
-import sys
+import os
 from collections import Counter
 from typing import IO, cast
 
@@ -23,8 +24,10 @@ from tapewire.cli.items.rows import (
     parse_sentiment,
     parse_timestamp,
 )
+from tapewire.cli.progress import ProgressReporter
 from tapewire.log import new_id
 from tapewire.log.jetstream import NatsConnection
+from tapewire.log.work_progress import WorkProgress
 from tapewire.runtime import RequestClient, RequestTimeout, Settings
 from tapewire.runtime.contracts.insights import (
     ADD,
@@ -202,26 +205,41 @@ async def _load_rows(
             )
         )
 
-    progress = _ProgressReporter(file.name)
-    loader = ItemLoader(
-        send_batch, progress.report_malformed, progress.report_notice, progress.report_progress
-    )
-    try:
-        await loader.load(rows)
-    except (UnreadableFile, RequestTimeout) as error:
-        return loader.totals, error
-    finally:
-        progress.finish_line()
+    with ProgressReporter(is_mostly_short=True) as progress:
+        faults = _FaultReporter(file.name, progress)
+        loader = ItemLoader(
+            send_batch,
+            faults.report_malformed,
+            faults.report_notice,
+            lambda totals: progress(_describe_load(file, totals)),
+        )
+        try:
+            await loader.load(rows)
+        except (UnreadableFile, RequestTimeout) as error:
+            return loader.totals, error
     return loader.totals, None
 
 
-class _ProgressReporter:
-    """Writes malformed rows and notices to stderr and, on a terminal, the progress."""
+def _describe_load(file: IO[bytes], totals: LoadTotals) -> WorkProgress:
+    """The progress in bytes of a file, or in rows of what has no end, such as a pipe."""
+    counts = (
+        f"{totals.added:,} added, {totals.already_stored:,} already there, "
+        f"{totals.malformed:,} malformed"
+    )
+    with contextlib.suppress(OSError, ValueError):  # ValueError: it was read to its end
+        size = os.fstat(file.fileno()).st_size
+        if file.seekable() and size:
+            return WorkProgress("loading", file.tell(), size, "bytes", note=counts)
+    return WorkProgress("loading", totals.rows, unit="rows", note=counts)
 
-    def __init__(self, name: str) -> None:
+
+class _FaultReporter:
+    """Writes malformed rows and notices to stderr."""
+
+    def __init__(self, name: str, progress: ProgressReporter) -> None:
         self._name = name
+        self._progress = progress
         self._reported: Counter[str] = Counter()
-        self._is_progress_shown = False
 
     def report_malformed(self, line: int, reason: str) -> None:
         self._report("malformed rows", line, reason)
@@ -232,19 +250,6 @@ class _ProgressReporter:
     def _report(self, kind: str, line: int, text: str) -> None:
         self._reported[kind] += 1
         if self._reported[kind] <= MAX_REPORTED_ROWS:
-            self.finish_line()
-            click.echo(f"{self._name}:{line}: {text}", err=True)
+            self._progress.echo(f"{self._name}:{line}: {text}", err=True)
         elif self._reported[kind] == MAX_REPORTED_ROWS + 1:
-            self.finish_line()
-            click.echo(f"{self._name}: further {kind} are only counted", err=True)
-
-    def report_progress(self, totals: LoadTotals) -> None:
-        if sys.stderr.isatty():
-            click.echo(f"\r{totals}", nl=False, err=True)
-            self._is_progress_shown = True
-
-    def finish_line(self) -> None:
-        """End the progress line, if there is one."""
-        if self._is_progress_shown:
-            click.echo(err=True)
-            self._is_progress_shown = False
+            self._progress.echo(f"{self._name}: further {kind} are only counted", err=True)

@@ -12,7 +12,8 @@ from tapewire.archive import ArchiveError
 from tapewire.archive.archiver import Archiver, ArchiveReport, DifferencesFound
 from tapewire.cli.connection import nats_option
 from tapewire.cli.errors import CliError
-from tapewire.cli.journal.running import EXIT_FAILED, ProgressPrinter, run_on_journal
+from tapewire.cli.journal.running import EXIT_FAILED, run_on_journal
+from tapewire.cli.progress import ProgressReporter
 from tapewire.cli.verify import load_checkpoint_checks, load_subscription_filters
 from tapewire.events import CODEC
 from tapewire.log.jetstream import NatsConnection
@@ -78,16 +79,17 @@ def archive_command(
     """
 
     async def work(connection: NatsConnection, _: Settings) -> ArchiveReport:
-        archiver = Archiver(
-            connection,
-            folder,
-            checkpoint_checks=load_checkpoint_checks(),
-            subscription_filters=load_subscription_filters(),
-            min_age_seconds=min_age,
-            on_progress=ProgressPrinter(),
-            on_difference=lambda difference: click.echo(str(difference), err=True),
-        )
-        return await archiver.run(before)
+        with ProgressReporter() as progress:
+            archiver = Archiver(
+                connection,
+                folder,
+                checkpoint_checks=load_checkpoint_checks(),
+                subscription_filters=load_subscription_filters(),
+                min_age_seconds=min_age,
+                on_progress=progress,
+                on_difference=lambda difference: progress.echo(str(difference), err=True),
+            )
+            return await archiver.run(before)
 
     try:
         with _lock(folder):

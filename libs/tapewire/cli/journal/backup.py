@@ -6,7 +6,8 @@ import click
 
 from tapewire.cli.connection import nats_option
 from tapewire.cli.errors import CliError
-from tapewire.cli.journal.running import EXIT_FAILED, ProgressPrinter, run_on_journal
+from tapewire.cli.journal.running import EXIT_FAILED, run_on_journal
+from tapewire.cli.progress import ProgressReporter
 from tapewire.log.jetstream import NatsConnection
 from tapewire.log.jetstream.backup import (
     BackupManifest,
@@ -37,7 +38,8 @@ def backup_command(folder: Path, nats: str | None) -> None:
         target = create_folder(folder)
         for loss in (await find_recorded_losses(connection))[1]:
             click.echo(f"warning: {loss}", err=True)
-        return await back_up(connection, target, ProgressPrinter())
+        with ProgressReporter() as progress:
+            return await back_up(connection, target, progress)
 
     try:
         manifest = run_on_journal("journal backup", nats, work)

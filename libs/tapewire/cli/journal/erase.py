@@ -11,7 +11,8 @@ from tapewire.archive import ArchiveError, open_archive
 from tapewire.archive.files import remove_from_archive
 from tapewire.cli.connection import nats_option
 from tapewire.cli.errors import CliError
-from tapewire.cli.journal.running import EXIT_FAILED, ProgressPrinter, run_on_journal
+from tapewire.cli.journal.running import EXIT_FAILED, run_on_journal
+from tapewire.cli.progress import ProgressReporter
 from tapewire.events import CODEC
 from tapewire.log import EVERYBODY, BadSubject, encode_token
 from tapewire.log.jetstream import NatsConnection
@@ -79,13 +80,14 @@ def erase_command(
         if problems:
             raise CliError("; ".join(problems), EXIT_FAILED)
         try:
-            return await erase_user(
-                connection,
-                user,
-                ignored_checkpoints=(*VIEW_TYPES, AGENTS_CHECKPOINT),
-                wait_seconds=wait_seconds,
-                on_progress=ProgressPrinter(),
-            )
+            with ProgressReporter() as progress:
+                return await erase_user(
+                    connection,
+                    user,
+                    ignored_checkpoints=(*VIEW_TYPES, AGENTS_CHECKPOINT),
+                    wait_seconds=wait_seconds,
+                    on_progress=progress,
+                )
         except ErasureIncomplete as error:
             raise CliError(str(error), EXIT_FAILED) from error
 

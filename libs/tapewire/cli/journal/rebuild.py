@@ -10,7 +10,8 @@ from tapewire.archive import Archive, ArchiveError, open_archive
 from tapewire.archive.archived_log import ArchivedLog
 from tapewire.cli.connection import nats_option
 from tapewire.cli.errors import CliError
-from tapewire.cli.journal.running import ProgressPrinter, run_on_journal
+from tapewire.cli.journal.running import run_on_journal
+from tapewire.cli.progress import ProgressReporter
 from tapewire.log import BadSubject, EventLog, pattern
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
 from tapewire.log.jetstream.journal_admin import find_recorded_losses
@@ -18,6 +19,7 @@ from tapewire.log.jetstream.streams import VIEWS
 from tapewire.log.page_reader import read_pages
 from tapewire.log.view_checkpoints import checkpoint_name
 from tapewire.log.view_rebuild import rebuild_view
+from tapewire.log.work_progress import OnProgress, WorkProgress
 from tapewire.runtime import Settings
 from tapewire.verify.checkpoints import VIEW_TYPES
 
@@ -56,11 +58,12 @@ def rebuild_command(
     async def work(connection: NatsConnection, _: Settings) -> int:
         log = await _complete_log(connection, None if folder is None else open_archive(folder))
         store = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
-        progress = ProgressPrinter()
-        wanted = await _list_views(log, names or tuple(VIEW_TYPES), user, progress)
-        for number, (view_type, owner) in enumerate(wanted, 1):
-            progress(f"rebuilding: {number:,} of {len(wanted):,}, {checkpoint_name(view_type)}")
-            await rebuild_view(log, store, view_type, owner)
+        with ProgressReporter() as progress:
+            wanted = await _list_views(log, names or tuple(VIEW_TYPES), user, progress)
+            for number, (view_type, owner) in enumerate(wanted):
+                name = checkpoint_name(view_type)
+                progress(WorkProgress("rebuilding", number, len(wanted), "views", note=name))
+                await rebuild_view(log, store, view_type, owner)
         return len(wanted)
 
     try:
@@ -85,7 +88,7 @@ async def _complete_log(connection: NatsConnection, archive: Archive | None) -> 
 
 
 async def _list_views(
-    log: EventLog, names: Sequence[str], user: str | None, progress: ProgressPrinter
+    log: EventLog, names: Sequence[str], user: str | None, on_progress: OnProgress
 ) -> list[tuple[Any, str]]:
     """The types and owners of all views that have events."""
     domains = {VIEW_TYPES[name].domain for name in names}
@@ -99,7 +102,8 @@ async def _list_views(
                 continue
             if subject.domain in domains:
                 found[subject.owner, subject.domain] = None
-        progress(f"reading: {events[-1].sequence if events else bounds.last:,} of {bounds.last:,}")
+        read = events[-1].sequence if events else bounds.last
+        on_progress(WorkProgress("reading", read, bounds.last, "events"))
     return [
         (VIEW_TYPES[name], owner)
         for owner, domain in found

@@ -7,7 +7,8 @@ import click
 
 from tapewire.cli.connection import nats_option
 from tapewire.cli.errors import EXIT_USAGE, CliError
-from tapewire.cli.journal.running import ProgressPrinter, run_on_journal
+from tapewire.cli.journal.running import run_on_journal
+from tapewire.cli.progress import ProgressReporter
 from tapewire.cli.tail.formatting import escape_unprintable
 from tapewire.events import CODEC
 from tapewire.log.interrupted_batches import (
@@ -41,22 +42,15 @@ def repair_command(dry_run: bool, as_json: bool, nats: str | None) -> None:
     find_missing = load_find_missing()
 
     async def work(connection: NatsConnection, _: Settings) -> list[BatchCompletion]:
-        log, found, progress = (
-            JetStreamEventLog(connection),
-            list[BatchCompletion](),
-            ProgressPrinter(),
-        )
-
-        def show_progress(read: int, last: int) -> None:
-            progress(f"reading: {read:,} of {last:,}")
-
-        async for last in find_interrupted_batches(log, show_progress):
-            completion = await complete_batch(log, last, find_missing, dry_run=dry_run)
-            if as_json:
-                click.echo(CODEC.encode(completion))
-            elif completion.state is not CompletionState.COMPLETE:
-                click.echo(_describe(completion))
-            found.append(completion)
+        log, found = JetStreamEventLog(connection), list[BatchCompletion]()
+        with ProgressReporter() as progress:
+            async for last in find_interrupted_batches(log, progress):
+                completion = await complete_batch(log, last, find_missing, dry_run=dry_run)
+                if as_json:
+                    progress.echo(CODEC.encode(completion))
+                elif completion.state is not CompletionState.COMPLETE:
+                    progress.echo(_describe(completion))
+                found.append(completion)
         return found
 
     found = run_on_journal("journal repair", nats, work)

@@ -7,8 +7,9 @@ import click
 from tapewire.cli.connection import nats_option
 from tapewire.cli.errors import CliError
 from tapewire.cli.journal.backup import describe
-from tapewire.cli.journal.running import ProgressPrinter, run_on_journal
+from tapewire.cli.journal.running import run_on_journal
 from tapewire.cli.nats_config.declarations import all_durables, load_accesses
+from tapewire.cli.progress import ProgressReporter
 from tapewire.log.jetstream import NatsConnection
 from tapewire.log.jetstream.backup import (
     BadBackup,
@@ -47,7 +48,8 @@ def restore_command(folder: Path, replace: bool, nats: str | None) -> None:
             durables=all_durables(load_accesses(settings)),
             replace=replace,
         )
-        return await restore(connection, backup, manifest, options, ProgressPrinter())
+        with ProgressReporter() as progress:
+            return await restore(connection, backup, manifest, options, progress)
 
     try:
         restored = run_on_journal("journal restore", nats, work)

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from tapewire.cli.rates import RateMeter
 from tapewire.cli.top.edge_figures import EdgeReader, EdgeUnreachable
-from tapewire.cli.top.rates import RateMeter
 from tapewire.cli.top.samples import Lag, PlayedFeed, Sample
 from tapewire.events import AgentStatusChanged
 from tapewire.log import (

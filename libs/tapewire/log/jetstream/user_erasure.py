@@ -14,7 +14,7 @@ It can be interrupted at any time and run again. Start at `erase_user`.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,6 +38,7 @@ from tapewire.log.jetstream.stream_rewriting import purge
 from tapewire.log.jetstream.streams import EVENTS, JOURNAL
 from tapewire.log.ports import PAGE_BYTES, PAGE_EVENTS, AppendRejected, LogError, Unavailable
 from tapewire.log.subjects import pattern
+from tapewire.log.work_progress import OnProgress, WorkProgress, ignore_progress
 
 QUIET_SECONDS = 5.0
 """How long nothing of the user may appear before the erasure counts as complete. More than the
@@ -63,14 +64,14 @@ async def erase_user(
     *,
     ignored_checkpoints: Collection[str] = (),
     wait_seconds: float = DEFAULT_WAIT_SECONDS,
-    on_progress: Callable[[str], None] = lambda _: None,
+    on_progress: OnProgress = ignore_progress,
 ) -> ErasureReceipt:
     """Remove everything that is stored of `user`, and return the receipt.
 
     Args:
         ignored_checkpoints: names of shared checkpoints that do not follow erasures.
         wait_seconds: how long to wait for services to forget the user.
-        on_progress: called with a line for each step.
+        on_progress: called for each step.
 
     Raises:
         ErasureIncomplete: a service does not run, or the user remains active.
@@ -90,7 +91,7 @@ class _Erasure:
         user: str,
         ignored_checkpoints: Collection[str],
         wait_seconds: float,
-        on_progress: Callable[[str], None],
+        on_progress: OnProgress,
     ) -> None:
         self._connection = connection
         self._user = user
@@ -116,7 +117,7 @@ class _Erasure:
             own_key = f"{_PENDING_PREFIX}{self._id}"
             await pending_store.put(own_key, CODEC.encode({"startedAt": started_at}))
             rounds = await self._remove_all()
-            self._on_progress("removing replaced messages from the files")
+            self._on_progress(WorkProgress("removing replaced messages from the files"))
             rewritten = await self._stores.rewrite_files()
             for key in (*pending_keys, own_key):
                 await purge(self._connection, JOURNAL, f"$KV.journal.{key}")
@@ -130,7 +131,9 @@ class _Erasure:
             # Who has read an event that follows the erasure knows the user again.
             if await self._remove_events() < erased_at and await self._remove_others():
                 return number
-            self._on_progress("a service stored something of the user after the erasure")
+            self._on_progress(
+                WorkProgress("a service stored something of the user after the erasure")
+            )
         raise ErasureIncomplete(
             f"the user remains active: {MAX_ROUNDS} times something was stored again. Keep the "
             "user from signing in, then run the command again"
@@ -162,7 +165,7 @@ class _Erasure:
         drafts = make_erasure_drafts(make_erasure(self._id, self._user, datetime.now(UTC)))
         first = await self._log.append(drafts) - len(drafts) + 1
         deadline = asyncio.get_running_loop().time() + self._wait_seconds
-        self._on_progress(f"waiting until services have read the erasure at {first}")
+        self._on_progress(WorkProgress(f"waiting until services have read the erasure at {first}"))
         while True:
             stale = await self._find_stale_checkpoints(first)
             if not stale:
@@ -176,7 +179,8 @@ class _Erasure:
                 f"the checkpoints {', '.join(holders)} still hold the user: start the services "
                 "that write them, then run the command again"
             )
-        self._on_progress(f"not up to date, but without the user: {', '.join(sorted(stale))}")
+        names = ", ".join(sorted(stale))
+        self._on_progress(WorkProgress(f"not up to date, but without the user: {names}"))
         return first
 
     async def _remove_events(self) -> int:
@@ -205,7 +209,7 @@ class _Erasure:
             for sequence in left:
                 await self._remove_event(sequence)
                 self._sequences.add(sequence)
-                self._on_progress(f"removing events: {len(self._sequences):,}")
+                self._on_progress(WorkProgress("removing events", len(self._sequences)))
 
     async def _record(self, sequences: list[int]) -> None:
         """Record what will be missing, for the guards of the journal."""

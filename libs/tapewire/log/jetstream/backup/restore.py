@@ -16,7 +16,7 @@ from tapewire.log.jetstream import journal_admin
 from tapewire.log.jetstream.atomic_batch import is_batch_complete
 from tapewire.log.jetstream.backup.folder import BackupFolder, BackupManifest
 from tapewire.log.jetstream.backup.values import Value, put_values, read_values
-from tapewire.log.jetstream.backup.write import EVENTS_FILE, PARKED_FILE, VIEWS_FILE, Report
+from tapewire.log.jetstream.backup.write import EVENTS_FILE, PARKED_FILE, VIEWS_FILE
 from tapewire.log.jetstream.connection import NatsConnection
 from tapewire.log.jetstream.journal_record import read_event_headers, read_extent
 from tapewire.log.jetstream.provisioning import provision
@@ -28,6 +28,7 @@ from tapewire.log.jetstream.stream_changes import (
 from tapewire.log.jetstream.stream_snapshot import CHUNK_BYTES, send_snapshot
 from tapewire.log.jetstream.streams import EVENTS, PARKED, VIEWS
 from tapewire.log.ports import AppendRejected
+from tapewire.log.work_progress import OnProgress, WorkProgress
 
 BACKUP_METADATA = "tapewire-backup"
 """The key of the metadata of EVENTS that names the backup which it was restored from."""
@@ -67,7 +68,7 @@ async def restore(
     folder: BackupFolder,
     manifest: BackupManifest,
     options: RestoreOptions,
-    report: Report,
+    on_progress: OnProgress,
 ) -> RestoreReport | None:
     """Replace the journal, the checkpoints and the failed events by those of the backup.
 
@@ -100,10 +101,10 @@ async def restore(
         raise JournalInUse(f"the journal holds {event_count:,} events, which would be deleted")
     await journal_admin.hold_for_restore(connection)
     if is_interrupted or (event_count and not losses):
-        report("waiting until all services hold")
+        on_progress(WorkProgress("waiting until all services hold"))
         await asyncio.sleep(HOLD_SECONDS)
-    await _restore_values(connection, folder, manifest, report)
-    await _restore_events(connection, folder, manifest, options, report)
+    await _restore_values(connection, folder, manifest, on_progress)
+    await _restore_events(connection, folder, manifest, options, on_progress)
     dropped = await _drop_partial_batch(connection, manifest.last)
     *earlier, (epoch, last) = manifest.epochs
     record = await journal_admin.record_restored(
@@ -121,10 +122,15 @@ async def _find_origin(connection: NatsConnection) -> str | None:
 
 
 async def _restore_values(
-    connection: NatsConnection, folder: BackupFolder, manifest: BackupManifest, report: Report
+    connection: NatsConnection,
+    folder: BackupFolder,
+    manifest: BackupManifest,
+    on_progress: OnProgress,
 ) -> None:
     views = read_values(folder.read(VIEWS_FILE))
-    await put_values(connection, VIEWS, views, lambda n: report(f"{VIEWS}: {n:,} values"))
+    await put_values(
+        connection, VIEWS, views, lambda n: on_progress(WorkProgress(VIEWS, n, unit="values"))
+    )
     parked = read_values(folder.read(PARKED_FILE))
     known = (value for value in parked if _parked_sequence(value) <= manifest.last)
     await put_values(connection, PARKED, known, lambda _: None)
@@ -140,13 +146,13 @@ async def _restore_events(
     folder: BackupFolder,
     manifest: BackupManifest,
     options: RestoreOptions,
-    report: Report,
+    on_progress: OnProgress,
 ) -> None:
     config = _make_config(manifest, options)
     for attempt in range(1, MAX_ATTEMPTS + 1):
         await connection.request(f"$JS.API.STREAM.DELETE.{EVENTS}")
         try:
-            await send_snapshot(connection, config, _report_chunks(folder, manifest, report))
+            await send_snapshot(connection, config, _report_chunks(folder, manifest, on_progress))
             extent = await read_extent(connection)
             found = extent and (extent.bounds.first, extent.bounds.last, extent.event_count)
             expected = (manifest.first, manifest.last, manifest.events)
@@ -171,14 +177,14 @@ def _make_config(manifest: BackupManifest, options: RestoreOptions) -> dict[str,
 
 
 def _report_chunks(
-    folder: BackupFolder, manifest: BackupManifest, report: Report
+    folder: BackupFolder, manifest: BackupManifest, on_progress: OnProgress
 ) -> Iterator[bytes]:
     total, done = manifest.files[EVENTS_FILE].bytes, 0
     for data in folder.read(EVENTS_FILE):
         for start in range(0, len(data), CHUNK_BYTES):
             chunk = data[start : start + CHUNK_BYTES]
             done += len(chunk)
-            report(f"{EVENTS}: {done:,} of {total:,} bytes")
+            on_progress(WorkProgress(EVENTS, done, total, "bytes"))
             yield chunk
 
 

@@ -1,8 +1,8 @@
 """Writes a backup of the journal while the services run. Start at `back_up`."""
 
 import secrets
-from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from tapewire.log.jetstream.backup.folder import BackupFolder, BackupManifest
 from tapewire.log.jetstream.backup.values import ValueWriter, copy_values
@@ -11,13 +11,11 @@ from tapewire.log.jetstream.journal_record import JournalExtent, read_journal
 from tapewire.log.jetstream.stream_snapshot import receive_snapshot
 from tapewire.log.jetstream.streams import EVENTS, PARKED, VIEWS
 from tapewire.log.ports import AppendRejected
+from tapewire.log.work_progress import OnProgress, WorkProgress
 
 EVENTS_FILE = f"{EVENTS}.snapshot"
 VIEWS_FILE = f"{VIEWS}.values"
 PARKED_FILE = f"{PARKED}.values"
-
-Report = Callable[[str], None]
-"""Receives a line on the progress, many times a second."""
 
 
 class EventsRemoved(Exception):
@@ -25,7 +23,7 @@ class EventsRemoved(Exception):
 
 
 async def back_up(
-    connection: NatsConnection, folder: BackupFolder, report: Report
+    connection: NatsConnection, folder: BackupFolder, on_progress: OnProgress
 ) -> BackupManifest:
     """Write a backup to `folder`: the journal as of one sequence, and what belongs to it.
 
@@ -41,7 +39,7 @@ async def back_up(
     before = _require_extent((await read_journal(connection)).extent)
     with folder.write(VIEWS_FILE) as file:
         writer = ValueWriter(file)
-        await copy_values(connection, VIEWS, writer, lambda n: report(f"{VIEWS}: {n:,} values"))
+        await copy_values(connection, VIEWS, writer, partial(_report_values, on_progress))
         writer.close()
     with folder.write(PARKED_FILE) as parked_file:
         parked = ValueWriter(parked_file)
@@ -50,9 +48,8 @@ async def back_up(
 
             def write(chunk: bytes) -> None:
                 events_file.write(chunk)
-                report(
-                    f"{EVENTS}: {events_file.size:,} bytes, compressed from {before.byte_count:,}"
-                )
+                note = f"compressed from {before.byte_count:,}"
+                on_progress(WorkProgress(EVENTS, events_file.size, unit="bytes", note=note))
 
             snapshot = await receive_snapshot(connection, EVENTS, write)
         await copy_values(connection, PARKED, parked, lambda _: None)
@@ -85,3 +82,7 @@ def _require_extent(extent: JournalExtent | None) -> JournalExtent:
     if extent is None:
         raise AppendRejected(f"there is no stream {EVENTS}")
     return extent
+
+
+def _report_values(on_progress: OnProgress, count: int) -> None:
+    on_progress(WorkProgress(VIEWS, count, unit="values"))
