@@ -27,7 +27,7 @@ REDRAWS_PER_SECOND = 8
 BAR_COLUMNS = 24
 
 
-class ProgressReporter:
+class ProgressDisplay:
     """Shows what it is called with, for the length of a ``with`` block.
 
     Args:

@@ -12,7 +12,7 @@ from tapewire.archive import ArchiveError, open_archive
 from tapewire.archive.archived_log import ArchivedLog, recorded_removals
 from tapewire.cli.connection import nats_option, run_connected
 from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError
-from tapewire.cli.progress import ProgressReporter
+from tapewire.cli.progress import ProgressDisplay
 from tapewire.events import CODEC
 from tapewire.log import LogError
 from tapewire.log.checkpoint_checks import CheckpointCheck
@@ -52,7 +52,7 @@ def verify(user: str | None, folder: Path | None, as_json: bool, nats: str | Non
         journal, losses = await find_recorded_losses(connection)
         archive = None if folder is None else open_archive(folder)
         log = JetStreamEventLog(connection)
-        with ProgressReporter(is_mostly_short=True) as progress:
+        with ProgressDisplay(is_mostly_short=True) as progress:
             return losses, await check(
                 log if archive is None else ArchivedLog(log, archive),
                 JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view"),

@@ -6,16 +6,16 @@ import sys
 
 import pytest
 
-from tapewire.cli.progress import ProgressReporter, describe_progress, format_left
+from tapewire.cli.progress import ProgressDisplay, describe_progress, format_left
 from tapewire.log.work_progress import WorkProgress
 from tests.harness.terminal import Terminal
 
 PROGRAM = """
 import sys, time
 import click
-from tapewire.cli.progress import ProgressReporter
+from tapewire.cli.progress import ProgressDisplay
 from tapewire.log.work_progress import WorkProgress
-with ProgressReporter() as progress:
+with ProgressDisplay() as progress:
     for done in range(0, 1001, 100):
         progress(WorkProgress("copying", done, 1000, "events"))
         if done == 500:
@@ -31,7 +31,7 @@ class TestLines:
     def test_a_phase_without_counts_is_reported_at_once_and_once(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        with ProgressReporter(lambda: 7.0) as progress:
+        with ProgressDisplay(lambda: 7.0) as progress:
             for _ in range(3):
                 progress(WorkProgress("waiting until all services hold"))
         captured = capsys.readouterr()
@@ -42,7 +42,7 @@ class TestLines:
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
         now = 0.0
-        with ProgressReporter(lambda: now) as progress:
+        with ProgressDisplay(lambda: now) as progress:
             for second in range(12):
                 now = float(second)
                 progress(WorkProgress("copying", 100 * second, 2000, "events"))
@@ -56,7 +56,7 @@ class TestLines:
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
         now = 0.0
-        with ProgressReporter(lambda: now, is_mostly_short=True) as progress:
+        with ProgressDisplay(lambda: now, is_mostly_short=True) as progress:
             progress(WorkProgress("copying", 1, 2, "events"))
             progress(WorkProgress("removing", 2, 2, "events"))
             assert capsys.readouterr().err == ""
@@ -65,7 +65,7 @@ class TestLines:
         assert capsys.readouterr().err == "removing: 2 of 2 events (100%)\n"
 
     def test_text_from_outside_is_escaped(self, capsys: pytest.CaptureFixture[str]) -> None:
-        with ProgressReporter() as progress:
+        with ProgressDisplay() as progress:
             progress(WorkProgress("waiting", note="\x1b[2J"))
         assert "\x1b" not in capsys.readouterr().err
 

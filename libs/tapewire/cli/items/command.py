@@ -24,7 +24,7 @@ from tapewire.cli.items.rows import (
     parse_sentiment,
     parse_timestamp,
 )
-from tapewire.cli.progress import ProgressReporter
+from tapewire.cli.progress import ProgressDisplay
 from tapewire.log import new_id
 from tapewire.log.jetstream import NatsConnection
 from tapewire.log.work_progress import WorkProgress
@@ -205,7 +205,7 @@ async def _load_rows(
             )
         )
 
-    with ProgressReporter(is_mostly_short=True) as progress:
+    with ProgressDisplay(is_mostly_short=True) as progress:
         faults = _FaultReporter(file.name, progress)
         loader = ItemLoader(
             send_batch,
@@ -236,7 +236,7 @@ def _describe_load(file: IO[bytes], totals: LoadTotals) -> WorkProgress:
 class _FaultReporter:
     """Writes malformed rows and notices to stderr."""
 
-    def __init__(self, name: str, progress: ProgressReporter) -> None:
+    def __init__(self, name: str, progress: ProgressDisplay) -> None:
         self._name = name
         self._progress = progress
         self._reported: Counter[str] = Counter()

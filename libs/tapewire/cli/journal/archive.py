@@ -13,7 +13,7 @@ from tapewire.archive.archiver import Archiver, ArchiveReport, DifferencesFound
 from tapewire.cli.connection import nats_option
 from tapewire.cli.errors import CliError
 from tapewire.cli.journal.running import EXIT_FAILED, run_on_journal
-from tapewire.cli.progress import ProgressReporter
+from tapewire.cli.progress import ProgressDisplay
 from tapewire.cli.verify import load_checkpoint_checks, load_subscription_filters
 from tapewire.events import CODEC
 from tapewire.log.jetstream import NatsConnection
@@ -79,7 +79,7 @@ def archive_command(
     """
 
     async def work(connection: NatsConnection, _: Settings) -> ArchiveReport:
-        with ProgressReporter() as progress:
+        with ProgressDisplay() as progress:
             archiver = Archiver(
                 connection,
                 folder,

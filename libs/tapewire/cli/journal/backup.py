@@ -7,7 +7,7 @@ import click
 from tapewire.cli.connection import nats_option
 from tapewire.cli.errors import CliError
 from tapewire.cli.journal.running import EXIT_FAILED, run_on_journal
-from tapewire.cli.progress import ProgressReporter
+from tapewire.cli.progress import ProgressDisplay
 from tapewire.log.jetstream import NatsConnection
 from tapewire.log.jetstream.backup import (
     BackupManifest,
@@ -38,7 +38,7 @@ def backup_command(folder: Path, nats: str | None) -> None:
         target = create_folder(folder)
         for loss in (await find_recorded_losses(connection))[1]:
             click.echo(f"warning: {loss}", err=True)
-        with ProgressReporter() as progress:
+        with ProgressDisplay() as progress:
             return await back_up(connection, target, progress)
 
     try:

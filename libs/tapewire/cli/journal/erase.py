@@ -12,7 +12,7 @@ from tapewire.archive.files import remove_from_archive
 from tapewire.cli.connection import nats_option
 from tapewire.cli.errors import CliError
 from tapewire.cli.journal.running import EXIT_FAILED, run_on_journal
-from tapewire.cli.progress import ProgressReporter
+from tapewire.cli.progress import ProgressDisplay
 from tapewire.events import CODEC
 from tapewire.log import EVERYBODY, BadSubject, encode_token
 from tapewire.log.jetstream import NatsConnection
@@ -80,7 +80,7 @@ def erase_command(
         if problems:
             raise CliError("; ".join(problems), EXIT_FAILED)
         try:
-            with ProgressReporter() as progress:
+            with ProgressDisplay() as progress:
                 return await erase_user(
                     connection,
                     user,

@@ -11,7 +11,7 @@ from tapewire.archive.archived_log import ArchivedLog
 from tapewire.cli.connection import nats_option
 from tapewire.cli.errors import CliError
 from tapewire.cli.journal.running import run_on_journal
-from tapewire.cli.progress import ProgressReporter
+from tapewire.cli.progress import ProgressDisplay
 from tapewire.log import BadSubject, EventLog, pattern
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
 from tapewire.log.jetstream.journal_admin import find_recorded_losses
@@ -58,7 +58,7 @@ def rebuild_command(
     async def work(connection: NatsConnection, _: Settings) -> int:
         log = await _complete_log(connection, None if folder is None else open_archive(folder))
         store = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
-        with ProgressReporter() as progress:
+        with ProgressDisplay() as progress:
             wanted = await _list_views(log, names or tuple(VIEW_TYPES), user, progress)
             for number, (view_type, owner) in enumerate(wanted):
                 name = checkpoint_name(view_type)

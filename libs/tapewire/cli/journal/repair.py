@@ -8,7 +8,7 @@ import click
 from tapewire.cli.connection import nats_option
 from tapewire.cli.errors import EXIT_USAGE, CliError
 from tapewire.cli.journal.running import run_on_journal
-from tapewire.cli.progress import ProgressReporter
+from tapewire.cli.progress import ProgressDisplay
 from tapewire.cli.tail.formatting import escape_unprintable
 from tapewire.events import CODEC
 from tapewire.log.interrupted_batches import (
@@ -43,7 +43,7 @@ def repair_command(dry_run: bool, as_json: bool, nats: str | None) -> None:
 
     async def work(connection: NatsConnection, _: Settings) -> list[BatchCompletion]:
         log, found = JetStreamEventLog(connection), list[BatchCompletion]()
-        with ProgressReporter() as progress:
+        with ProgressDisplay() as progress:
             async for last in find_interrupted_batches(log, progress):
                 completion = await complete_batch(log, last, find_missing, dry_run=dry_run)
                 if as_json:

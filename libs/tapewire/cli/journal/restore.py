@@ -9,7 +9,7 @@ from tapewire.cli.errors import CliError
 from tapewire.cli.journal.backup import describe
 from tapewire.cli.journal.running import run_on_journal
 from tapewire.cli.nats_config.declarations import all_durables, load_accesses
-from tapewire.cli.progress import ProgressReporter
+from tapewire.cli.progress import ProgressDisplay
 from tapewire.log.jetstream import NatsConnection
 from tapewire.log.jetstream.backup import (
     BadBackup,
@@ -48,7 +48,7 @@ def restore_command(folder: Path, replace: bool, nats: str | None) -> None:
             durables=all_durables(load_accesses(settings)),
             replace=replace,
         )
-        with ProgressReporter() as progress:
+        with ProgressDisplay() as progress:
             return await restore(connection, backup, manifest, options, progress)
 
     try:
