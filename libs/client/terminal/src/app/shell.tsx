@@ -27,13 +27,19 @@ import { useLayouts } from "./use-layouts.js";
 import { useSelectedSymbol } from "./use-selected-symbol.js";
 import { Workspace } from "./workspace.js";
 
-const SymbolDialog = lazy(() => import("../components/symbol-dialog.js"));
-const HelpDialog = lazy(() => import("../keys/help-dialog.js"));
-const SignInDialog = lazy(() => import("./sign-in-dialog.js"));
+const loadDialogs = [
+  () => import("../components/symbol-dialog.js"),
+  () => import("../keys/help-dialog.js"),
+  () => import("./sign-in-dialog.js"),
+] as const;
+const SymbolDialog = lazy(loadDialogs[0]);
+const HelpDialog = lazy(loadDialogs[1]);
+const SignInDialog = lazy(loadDialogs[2]);
 const FirstSteps = lazy(() => import("./first-steps/first-steps.js"));
 
 type OpenDialog = "search" | "help" | "sign-in" | null;
 
+const DIALOGS_AFTER_MS = 1_500;
 /** Not a page: a panel that needs somebody signed in goes there. */
 const SIGN_IN = "/sign-in";
 const NO_COUNT = { get: () => 0, subscribe: () => () => undefined };
@@ -59,7 +65,8 @@ export function Shell({ formats }: { readonly formats: Formats }) {
   const [isGuided, setGuided] = useStoredState("first-steps.shown", true, { storage: "local" });
   const [ticketRequest, setTicketRequest] = useState<TicketRequest | null>(null);
   const commands = useCommandRegistry();
-  useKeyboard(commands, preferences.areLettersOn);
+  useKeyboard(commands, preferences.areLettersOn, dialog !== null);
+  useLoadedDialogs();
   const page = WORKSPACES.find(({ id }) => id === route.workspace)?.title ?? "Not found";
   usePageTitle(page, unread);
   useSaidPage(page, announce);
@@ -239,6 +246,16 @@ export function Shell({ formats }: { readonly formats: Formats }) {
       </CommandContext>
     </TerminalContext>
   );
+}
+
+/** Load the dialogs when the page has nothing else to do, so that a key opens them at once. */
+function useLoadedDialogs(): void {
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      for (const load of loadDialogs) load().catch(() => undefined); // it is tried again when it is needed
+    }, DIALOGS_AFTER_MS);
+    return () => clearTimeout(timer);
+  }, []);
 }
 
 function usePageTitle(page: string, unread: number): void {

@@ -52,11 +52,8 @@ export function useAccountNotice(session: SessionState, announce: Announce) {
     before.current = session;
     if (change === null) return;
     announce(change);
-    const isOwnDoing =
-      session.name === "signed-in"
-        ? !isSwitch
-        : session.name === "signed-out" && session.reason === "by-user";
-    setNotice(isOwnDoing ? null : change);
+    // Whoever signs in by the dialog knows it; anything else may have happened in another tab.
+    setNotice(session.name === "signed-in" && !isSwitch ? null : change);
   }, [session, announce]);
   return { notice, dismiss: () => setNotice(null) };
 }

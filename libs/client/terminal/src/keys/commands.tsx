@@ -57,13 +57,25 @@ export function useKeyCommand(command: CommandId, handler: CommandHandler): void
   useEffect(() => registry?.register(command, () => newest.current()), [registry, command]);
 }
 
-/** Listen to the page's keys. None has a command while somebody types or a dialog or a popover is open. */
-export function useKeyboard(registry: CommandRegistry, areLettersOn: boolean): void {
+/**
+ * Listen to the page's keys. None has a command while somebody types, or a dialog or a popover is open.
+ *
+ * @param isDialogDue  a dialog was asked for and may still be loading: keys are meant for it
+ */
+export function useKeyboard(
+  registry: CommandRegistry,
+  areLettersOn: boolean,
+  isDialogDue: boolean,
+): void {
   useEffect(() => {
     let prefix: Prefix | null = null;
     const handle = (event: KeyboardEvent) => {
       const isBlocked = event.defaultPrevented || event.isComposing || isTyping(event.target);
-      if (isBlocked || document.querySelector("dialog[open], :popover-open") !== null) {
+      if (
+        isBlocked ||
+        isDialogDue ||
+        document.querySelector("dialog[open], :popover-open") !== null
+      ) {
         prefix = null;
         return;
       }
@@ -79,7 +91,7 @@ export function useKeyboard(registry: CommandRegistry, areLettersOn: boolean): v
     };
     addEventListener("keydown", handle);
     return () => removeEventListener("keydown", handle);
-  }, [registry, areLettersOn]);
+  }, [registry, areLettersOn, isDialogDue]);
 }
 
 /** One registry for the life of the page. */
