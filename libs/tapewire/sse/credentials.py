@@ -32,6 +32,7 @@ class StreamCredentials:
         self._headers = headers
         self._user_headers = {} if user is None else {USER_HEADER: quote(user, safe="")}
         self._current: dict[str, str] | None = None
+        self._is_unused = False
         self._expiry = -math.inf
         self.renew_at = math.inf
         """The time of the loop at which the token is to be renewed."""
@@ -42,18 +43,27 @@ class StreamCredentials:
         """Whether asking again may help."""
         return callable(self._token) or callable(self._headers)
 
-    async def get_headers(self) -> tuple[dict[str, str], bool]:
-        """Return the headers, and whether they were asked for just now.
+    async def prepare(self) -> None:
+        """Ask for the headers if that is due; it may take as long as the functions do.
 
         Raises:
             InvalidArgument: A function returned something else.
             Exception: What a function raises.
         """
+        await self._get()
+
+    async def get_headers(self) -> tuple[dict[str, str], bool]:
+        """Return the headers, and whether no request has had them yet. Raises as `prepare`."""
+        headers = await self._get()
+        is_unused, self._is_unused = self._is_unused, False
+        return headers, is_unused
+
+    async def _get(self) -> dict[str, str]:
         async with self._asking:
-            if self._current is not None and not self._is_renewal_due():
-                return self._current, False
-            self._current = await self._ask()
-            return self._current, True
+            if self._current is None or self._is_renewal_due():
+                self._current = await self._ask()
+                self._is_unused = True
+            return self._current
 
     def invalidate(self) -> None:
         """Ask again before the next request, if that may help."""

@@ -40,6 +40,11 @@ class Handover:
         self._next: StreamConnection | None = None
         self._task = asyncio.create_task(self._run())
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the next connection was refused for good."""
+        return self._task.done()
+
     def detach_next(self) -> StreamConnection | None:
         """Stop, and return the connection that is opening or open; None without one."""
         found, self._next = self._next, None

@@ -12,6 +12,7 @@ from tapewire.sse.protocol.delays import MAX_RETRY_SECONDS
 from tapewire.sse.protocol.outcomes import JSON_DOCUMENT, RequestFailed, RequestOutcome
 from tapewire.sse.requests import (
     CONNECTION_ERRORS,
+    CredentialsOutdated,
     StreamRequestSender,
     failure_of,
     read_refusal,
@@ -66,18 +67,29 @@ class PollingConnection:
     async def _run(self) -> RequestOutcome:
         wait_seconds = 0  # the first answer tells at once whether the server can be reached
         while True:
-            deadline = asyncio.timeout(wait_seconds + POLL_TIMEOUT_SECONDS)
-            try:
-                async with deadline:
-                    answer = await self._poll(wait_seconds)
-            except CONNECTION_ERRORS as error:
-                return RequestFailed(WENT_SILENT) if deadline.expired() else failure_of(error)
+            answer = await self._request(wait_seconds)
             if not isinstance(answer, PollAnswer):
                 return answer
             self._deliver(answer)
             await self._receiver.wait_for_room()
             await asyncio.sleep(min(max(answer.retry / 1000, 0.0), MAX_RETRY_SECONDS))
             wait_seconds = POLL_WAIT_SECONDS
+
+    async def _request(self, wait_seconds: int) -> PollAnswer | RequestOutcome:
+        """Poll, and once more if the credentials were outdated."""
+        while True:
+            try:
+                await self._sender.credentials.prepare()  # the deadline is the server's
+            except CONNECTION_ERRORS as error:
+                return failure_of(error)
+            deadline = asyncio.timeout(wait_seconds + POLL_TIMEOUT_SECONDS)
+            try:
+                async with deadline:
+                    return await self._poll(wait_seconds)
+            except CredentialsOutdated:
+                continue
+            except CONNECTION_ERRORS as error:
+                return RequestFailed(WENT_SILENT) if deadline.expired() else failure_of(error)
 
     async def _poll(self, wait_seconds: int) -> PollAnswer | RequestOutcome:
         async with self._sender.open_poll(self._receiver.position, wait_seconds) as response:

@@ -141,7 +141,7 @@ class StreamReader:
 
     def _start_handover(self, *, is_polling: bool) -> None:
         """Look for a connection that replaces the current one, which polls or will be closed."""
-        if self._handover is None and not self._is_over:
+        if (self._handover is None or self._handover.is_stopped) and not self._is_over:
             self._handover = Handover(
                 lambda: self._open_stream(self._switch_to_next),
                 self._random,

@@ -24,6 +24,10 @@ CONNECTION_ERRORS = (httpx.HTTPError, httpx.StreamError, OSError, BlockTooLong, 
 """Errors after which the same request may succeed later, also those of the caller's functions."""
 
 
+class CredentialsOutdated(Exception):
+    """The server refuses credentials that were used before and can be asked for again."""
+
+
 class StreamRequestSender:
     """Requests the stream at `url`, which can change, as a stream or piece by piece."""
 
@@ -58,15 +62,14 @@ class StreamRequestSender:
             await response.aclose()
 
     async def _send(self, url: str, headers: dict[str, str]) -> httpx.Response:
-        """Send the request, and again with other credentials if these were refused."""
-        while True:
-            sign_in, is_fresh = await self.credentials.get_headers()
-            request = self._http.build_request("GET", url, headers={**headers, **sign_in})
-            response = await self._http.send(request, stream=True)
-            if response.status_code != 401 or is_fresh or not self.credentials.is_renewable:
-                return response
+        sign_in, is_unused = await self.credentials.get_headers()
+        request = self._http.build_request("GET", url, headers={**headers, **sign_in})
+        response = await self._http.send(request, stream=True)
+        if response.status_code == 401 and not is_unused and self.credentials.is_renewable:
             await response.aclose()
             self.credentials.invalidate()
+            raise CredentialsOutdated
+        return response
 
 
 async def read_refusal(

@@ -5,6 +5,7 @@ its events back until `release`, so that the caller sees one stream. Start at `_
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -29,6 +30,7 @@ from tapewire.sse.protocol.parser import (
 )
 from tapewire.sse.requests import (
     CONNECTION_ERRORS,
+    CredentialsOutdated,
     StreamRequestSender,
     failure_of,
     read_refusal,
@@ -107,6 +109,16 @@ class StreamConnection:
                 self._deliver(part)
 
     async def _run(self) -> RequestOutcome:
+        while True:
+            try:
+                await self._sender.credentials.prepare()  # the deadline is the server's
+            except CONNECTION_ERRORS as error:
+                return failure_of(error)
+            with contextlib.suppress(CredentialsOutdated):
+                return await self._request()
+
+    async def _request(self) -> RequestOutcome:
+        """Send one request and read its response. Raises CredentialsOutdated."""
         deadline = asyncio.timeout(self._silence_limit())
         try:
             async with deadline, self._sender.open_stream(self._receiver.position) as response:

@@ -14,6 +14,7 @@ import tapewire
 from tests.unit.sse.scripted_edge import (
     CONNECTED,
     LIVE,
+    Answer,
     ScriptedStream,
     open_stream,
     order,
@@ -122,6 +123,30 @@ async def test_a_source_that_cannot_be_reached_is_a_failed_connection(error: Exc
         assert (made.states[-1].name, made.states[-1].tries) == ("reconnecting", 1)
         await made.advance(5)
         assert made.last.headers["authorization"] == "Bearer t-2"
+
+
+async def test_a_slow_source_is_no_proxy_that_holds_the_stream_back() -> None:
+    async def fetch_token() -> str:
+        await asyncio.sleep(20)
+        return "t-1"
+
+    async with open_stream("stream", refusal(401), "stream", token=fetch_token) as made:
+        await made.advance(21)
+        await made.last.end()
+        await made.advance(3)  # refused, and asked for again
+        await made.advance(20)
+        assert made.state_names == ["connecting", "live", "reconnecting", "connecting", "live"]
+        assert "wait=" not in "".join(one.url for one in made.exchanges)
+
+
+async def test_a_poll_with_a_token_that_has_ended_is_repeated_with_a_new_one() -> None:
+    empty = httpx.Response(200, json={"events": [], "lastEventId": "e-1", "retry": 0})
+    answers: list[Answer] = ["buffered", lambda: empty, refusal(401), "hang"]
+    async with open_stream(*answers, token=TokenSource("t-1", "t-2")) as made:
+        await made.advance(2.5)
+        sent = [one.headers["authorization"] for one in made.exchanges]
+        assert sent == ["Bearer t-1"] * 3 + ["Bearer t-2"]
+        assert made.error is None
 
 
 async def test_a_source_that_is_busy_says_when_to_ask_again() -> None:

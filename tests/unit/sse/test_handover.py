@@ -135,6 +135,13 @@ async def test_a_refusal_for_good_counts_only_when_the_old_connection_ends() -> 
         assert type(made.error) is tapewire.SignedOut
 
 
+async def test_after_a_refusal_a_later_notice_opens_a_connection_again() -> None:
+    async with leaving(refusal(404), "stream") as (made, old):
+        await old.send(DRAINING)
+        await made.last.send(CONNECTED + LIVE + order(8))
+        assert (made.numbers, old.is_aborted) == ([7, 8], True)
+
+
 async def test_a_next_connection_that_ends_before_it_is_ready_is_replaced() -> None:
     async with leaving() as (made, old):
         await made.last.send(f"retry: 7000\n\n{CONNECTED}{order(8)}")
