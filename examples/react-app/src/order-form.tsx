@@ -1,6 +1,6 @@
 /** Places an order. A double click is one order, and a repeat after a lost answer is not a second. */
 
-import type { Order, PlaceOrderBody } from "@tapewire/client";
+import type { PlaceOrderBody } from "@tapewire/client";
 import { useCommand } from "@tapewire/react";
 import { type FormEvent, useState } from "react";
 
@@ -10,7 +10,7 @@ export function OrderForm() {
   const [quantity, setQuantity] = useState("1");
   const [limitPrice, setLimitPrice] = useState("");
   const place = useCommand((client, options, body: PlaceOrderBody) =>
-    client.call<Order>("POST", "/api/orders", body, options),
+    client.call("POST", "/api/orders", body, options),
   );
 
   function submit(event: FormEvent): void {
