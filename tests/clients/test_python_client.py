@@ -30,7 +30,7 @@ from tests.harness.waiting import wait_until
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 DRAIN_SECONDS = 6
-TOKEN_SECONDS = 6.0
+TOKEN_SECONDS = 9.0
 NEVER_POLL: dict[str, Any] = {"poll_after_seconds": None}
 """A busy machine may take long for the first byte."""
 
