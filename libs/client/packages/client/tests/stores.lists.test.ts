@@ -15,7 +15,7 @@ describe("lists", () => {
     expect(fixture.calls.paths).toEqual([]);
     fixture.source.send(snapshot(5, order("old"), order("a")));
     expect(fixture.stores.orders.keys.get()).toEqual(["a", "old"]);
-    expect(fixture.calls.paths).toEqual(["GET /api/orders"]);
+    expect(fixture.calls.paths).toEqual(["GET /api/orders?limit=200"]);
     fixture.calls.at(0).answer(ordersPage(6, [order("b"), order("a")], "c/1"));
     await settle();
     expect(fixture.stores.orders.keys.get()).toEqual(["b", "a", "old"]);
@@ -26,7 +26,7 @@ describe("lists", () => {
     fixture.source.send(event("order:update", order("new"), 7));
     expect(fixture.stores.orders.keys.get()).toEqual(["new", "b", "a", "old"]);
     const more = fixture.stores.orders.loadMore();
-    expect(fixture.calls.paths.at(-1)).toBe("GET /api/orders?cursor=c%2F1");
+    expect(fixture.calls.paths.at(-1)).toBe("GET /api/orders?limit=200&cursor=c%2F1");
     fixture.calls.at(1).answer(ordersPage(8, [order("older"), order("old")]));
     await more;
     expect(fixture.stores.orders.keys.get()).toEqual(["new", "b", "a", "older", "old"]);
@@ -180,7 +180,7 @@ describe("lists", () => {
     fixture.calls.at(1).fail(new Error("away"));
     await settle();
     const more = fixture.stores.orders.loadMore();
-    expect(fixture.calls.paths.at(-1)).toBe("GET /api/orders");
+    expect(fixture.calls.paths.at(-1)).toBe("GET /api/orders?limit=200");
     fixture.calls.at(2).answer(ordersPage(50, [order("b")]));
     await more;
     expect(fixture.stores.orders.keys.get()).toEqual(["b"]);

@@ -67,7 +67,7 @@ function ordersStore(context: StoreContext): ListStore<OrdersState, Order> {
     select: (state) => state.orders,
     keyOf: (one) => one.orderId,
     pages: {
-      path: "/api/orders",
+      path: "/api/orders?limit=200",
       read: ({ orders, asOf, next }: OrderList) => ({ rows: orders, asOf, next }),
     },
   });
@@ -135,7 +135,7 @@ export function createStores(context: StoreContext): Stores {
       select: same,
       keyOf: (one) => one.alertId,
       pages: {
-        path: "/api/alerts",
+        path: "/api/alerts?limit=200",
         read: ({ alerts, asOf, next }: AlertList) => ({ rows: alerts, asOf, next }),
       },
     }),

@@ -32,7 +32,7 @@ export class Strategies extends ListStore<Changes, Strategy> {
       select: () => NONE,
       keyOf: (one) => one.strategyId,
       pages: {
-        path: "/api/strategies",
+        path: "/api/strategies?limit=200",
         read: ({ strategies, asOf, next }: StrategyList) => ({ rows: strategies, asOf, next }),
       },
     });
