@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
-from tests.harness.pages import build_pages
+from tests.harness.pages import build_terminal
 
 BROWSER_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 """The first is Debian's Chromium without a user interface. A page costs a third of the processor
@@ -32,7 +32,7 @@ def chromium() -> str:
     found = next((path for name in BROWSER_NAMES if (path := shutil.which(name))), None)
     if found is None:
         pytest.skip(f"no browser: none of {', '.join(BROWSER_NAMES)} is on the PATH")
-    build_pages()
+    build_terminal()
     return found
 
 
