@@ -110,11 +110,14 @@ class TerminalPage:
     async def submit_ticket(self) -> None:
         await self.ticket.locator("button[type=submit]").click()
 
-    async def place_order(self, **terms: Any) -> Locator:
-        """Place an order; return its row once it appears."""
+    async def place_order(self, *, confirms: bool = False, **terms: Any) -> Locator:
+        """Place an order; return its row once it appears. `confirms`: the page asks about it first."""
         before = set(await self.order_ids())
         await self.fill_ticket(**terms)
         await self.submit_ticket()
+        if confirms:
+            question = self.page.get_by_role("alertdialog")
+            await question.get_by_role("button", name=re.compile("^(Buy|Sell)")).click()
         await expect(self.orders).to_have_count(len(before) + 1)
         [added] = set(await self.order_ids()) - before
         return self.row("blotter", added)

@@ -80,7 +80,7 @@ async def test_limit_order_stays_open_until_canceled(
     [
         ({"stop": "0.01", "time_in_force": "day", "reduce_only": True},
          "market, stop 0.01, day order, reduce only"),
-        ({"stop": "0.02", "limit": "0.01"}, "limit 0.01, stop 0.02"),
+        ({"stop": "0.02", "limit": "0.01", "confirms": True}, "limit 0.01, stop 0.02"),
     ],
     ids=["stop", "stop limit"],
 )  # fmt: skip

@@ -1,8 +1,11 @@
-import { type KeyboardEvent, type ReactNode, useId, useState } from "react";
+import { type KeyboardEvent, type ReactNode, useEffect, useId, useRef, useState } from "react";
 
 import { useFormats } from "../app/terminal-context.js";
 import type { ParsedNumber, ParseOptions } from "../format/index.js";
 import { ErrorText } from "./error-text.js";
+
+/** How long after a field was left its error is shown. */
+const LEAVING_MS = 300;
 
 export interface NumberFieldProps extends ParseOptions {
   readonly label: ReactNode;
@@ -44,6 +47,8 @@ export function NumberField({
   const formats = useFormats();
   const id = useId();
   const [wasLeft, setWasLeft] = useState(false);
+  const leaving = useRef<ReturnType<typeof setTimeout>>(undefined);
+  useEffect(() => () => clearTimeout(leaving.current), []);
   const parsed = formats.parse(text, options);
   const isMissing = !parsed.ok && parsed.isEmpty;
   const ownError =
@@ -63,6 +68,12 @@ export function NumberField({
       : (options.min ?? -Infinity);
     const next = formats.editable(Math.min(Math.max(moved, lowest), options.max ?? Infinity));
     onChange(next, formats.parse(next, options));
+  }
+
+  /** The error moves what is below it: a press of a button there must be over first. */
+  function handleBlur() {
+    clearTimeout(leaving.current);
+    leaving.current = setTimeout(() => setWasLeft(text !== ""), LEAVING_MS);
   }
 
   return (
@@ -85,7 +96,7 @@ export function NumberField({
         onChange={(event) =>
           onChange(event.target.value, formats.parse(event.target.value, options))
         }
-        onBlur={() => setWasLeft(text !== "")}
+        onBlur={handleBlur}
         onKeyDown={handleKey}
       />
       <ErrorText id={`${id}-error`}>{shownError}</ErrorText>
