@@ -31,6 +31,13 @@ def test_declaring_event_types_needs_no_network_library() -> None:
     assert not found & {"nats", "litestar", "structlog", "opentelemetry", "tapewire.log"}
 
 
+def test_reading_a_stream_loads_no_nats_client() -> None:
+    found = loaded_modules("import tapewire\ntapewire.stream('http://127.0.0.1:8000/api/stream')")
+    assert "httpx" in found
+    assert not found & {"nats", "litestar", "structlog", "opentelemetry", "tapewire.log"}
+    assert "tapewire_services" not in found
+
+
 def test_the_client_loads_no_module_of_the_edge() -> None:
     found = loaded_modules("import tapewire\ntapewire.connect\ntapewire.sync.connect")
     assert "nats" in found
