@@ -25,6 +25,8 @@ export class Quotes implements QuoteStore {
   readonly #unknown: Value<readonly string[]>;
   readonly #forgetCurrent: Unsubscribe;
   #quotes: PricesState["quotes"] = new Map();
+  /** The state that was taken last; null when what is asked for has changed since. */
+  #taken: PricesState | null = null;
 
   readonly keys: Readable<readonly string[]>;
   readonly unknown: Readable<readonly string[]>;
@@ -32,7 +34,7 @@ export class Quotes implements QuoteStore {
   constructor(source: TopicSource, now: () => number) {
     this.#source = source;
     this.#now = now;
-    this.#all = new Demand(source, ALL, this.#onChange, () => this.#update());
+    this.#all = new Demand(source, ALL, this.#onChange, this.#onDemand);
     this.#listeners = new KeyedListeners((symbol) => this.#useSymbol(symbol));
     this.#keys = new Value<readonly string[]>([], this.#all.use);
     this.#unknown = new Value<readonly string[]>([]);
@@ -79,7 +81,7 @@ export class Quotes implements QuoteStore {
     if (demand === undefined) {
       demand = new Demand(this.#source, `prices:${symbol}`, this.#onChange, () => {
         this.#bySymbol.delete(symbol);
-        this.#update();
+        this.#onDemand();
       });
       this.#bySymbol.set(symbol, demand);
     }
@@ -104,12 +106,24 @@ export class Quotes implements QuoteStore {
     return isUnchanged ? known : [...quotes.keys()].sort();
   }
 
-  readonly #onChange = (_: TopicChange<PricesState>): void => this.#update();
+  readonly #onChange = ({ events }: TopicChange<PricesState>): void => {
+    if (events === null) this.#taken = null; // also after a subscription
+    this.#update();
+  };
 
-  /** Take the quotes of the view. Several topics share it, so the second call finds nothing new. */
+  /** What is asked for has changed. */
+  readonly #onDemand = (): void => {
+    this.#taken = null;
+    this.#update();
+  };
+
+  /** Take the quotes of the view, once for all topics that share it. */
   #update(): void {
+    const state = this.#source.view(ALL).state as PricesState;
+    if (state === this.#taken) return;
+    this.#taken = state;
     const before = this.#quotes;
-    const { quotes, unknown } = this.#source.view(ALL).state as PricesState;
+    const { quotes, unknown } = state;
     this.#quotes = quotes;
     const keys = this.#sortedKeys(quotes);
     const asked = unknown.filter((symbol) => this.#bySymbol.has(symbol));

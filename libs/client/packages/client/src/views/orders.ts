@@ -72,6 +72,11 @@ function putSnapshot(draft: RowsDraft<Order>, snapshot: OrdersSnapshot, at: stri
   draft.keepOnly(snapshot.orders.map((order) => order.orderId));
 }
 
+/** Whether there may be one closed order more: the others are not counted each time. */
+function isClosing({ data }: StreamEvent): boolean {
+  return isOrdersSnapshot(data) || isClosed(data as Order);
+}
+
 function closedBeyondLimit(byKey: Rows<Order>["byKey"]): string[] {
   const closed: string[] = [];
   for (const [key, row] of byKey) if (isClosed(row.value)) closed.push(key);
@@ -104,7 +109,7 @@ export const ORDERS: Fold<OrdersState> = {
         orders.put(order.orderId, order, id, isFirst(order) ? id : "");
       }
     }
-    orders.forget(closedBeyondLimit(orders.byKey));
+    if (events.some(isClosing)) orders.forget(closedBeyondLimit(orders.byKey));
     trades.trim(MAX_TRADES);
     return replaceFields(state, { orders: orders.finish(), trades: trades.finish() });
   },
