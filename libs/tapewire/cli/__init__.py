@@ -4,6 +4,7 @@ A command is imported only when it is run, so `tapewire run` does not load what 
 Start at the command you are interested in; `errors` and `connection` are shared by all.
 """
 
+import errno
 import sys
 from difflib import get_close_matches
 from importlib import import_module
@@ -34,6 +35,8 @@ COMMANDS = {
 """The module of every command, in the order of `--help`. Its function has the command's name."""
 
 ARGUMENTS = "tapewire.arguments"
+_OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""What writing to a full disk, or to a terminal that is gone, raises."""
 
 
 class LazyGroup(click.Group):
@@ -75,6 +78,10 @@ class LazyGroup(click.Group):
                     _logging_setup().remember_url_secrets(argument)
             error.message = _logging_setup().redact(error.message)  # type: ignore[misc]
             raise
+        except OSError as error:
+            if error.errno not in _OUTPUT_ERRORS or error.filename is not None:
+                raise
+            raise click.ClickException(f"the output cannot be written: {error.strerror}") from error
 
 
 def _logging_setup() -> Any:

@@ -17,6 +17,9 @@ from tapewire.log.jetstream import JetStreamEventLog, NatsConnection
 from tapewire.log.jetstream.failed_events import JetStreamFailedEventStore
 from tapewire.runtime import Settings
 
+EXIT_CHANGED = 1
+"""A service changed an event meanwhile; the command may be run again."""
+
 T = TypeVar("T")
 
 subscription_argument = click.argument("subscription", shell_complete=complete_subscriptions)
@@ -115,20 +118,28 @@ def _act(
     if (sequence is None) is not act_on_all:
         raise CliError("name a SEQUENCE, or --all for every parked event of the subscription")
 
-    async def work(store: JetStreamFailedEventStore, _: NatsConnection) -> list[FailedEvent]:
+    async def work(store: JetStreamFailedEventStore, _: NatsConnection) -> tuple[int, list[str]]:
         if sequence is not None:
             chosen = [await _find(store, subscription, sequence)]
         else:
             chosen = [one for one in await store.get_all(subscription) if one.event.is_parked]
+        conflicts: list[str] = []
         for stored in chosen:
-            await action(store, stored)
-        return [one.event for one in chosen]
+            try:
+                await action(store, stored)
+            except Conflict as error:
+                conflicts.append(str(error))
+            else:
+                subject = escape_unprintable(stored.event.subject)
+                click.echo(f"{stored.event.sequence} {subject}: {outcome}")
+        return len(chosen), conflicts
 
-    changed = _run(nats, work)
-    for event in changed:
-        click.echo(f"{event.sequence} {escape_unprintable(event.subject)}: {outcome}")
-    if not changed:
+    count, conflicts = _run(nats, work)
+    if not count:
         click.echo(f"no event of {escape_unprintable(subscription)} is parked")
+    if conflicts:
+        message = f"{len(conflicts):,} of {count:,} events are not {outcome}"
+        raise CliError(f"{message}: {conflicts[0]}", EXIT_CHANGED)
 
 
 def _run(
@@ -140,7 +151,7 @@ def _run(
     try:
         return run_connected("parked", nats, with_store)
     except Conflict as error:
-        raise CliError(str(error), 1) from error
+        raise CliError(str(error), EXIT_CHANGED) from error
     except LogError as error:
         raise CliError(str(error), EXIT_UNAVAILABLE) from error
 

@@ -1,5 +1,9 @@
 """Behaviour of the commands that needs no server."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner, Result
 
@@ -169,3 +173,20 @@ def test_an_unknown_command_that_is_near_none_suggests_none() -> None:
     result = run("qqqqqq")
     assert result.exit_code == 2
     assert "No such command 'qqqqqq'.\n" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["settings", "completion bash", "protocol", "nats-config"])
+def test_a_full_disk_is_one_line(command: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tapewire.cli", *command.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(
+        "the output cannot be written: No space left on device"
+    )
+    assert "Traceback" not in done.stderr

@@ -96,8 +96,11 @@ def archive_command(
             report = run_on_journal("journal archive", nats, work)
     except DifferencesFound as error:
         raise CliError(str(error), EXIT_FAILED) from error
-    except (ArchiveError, OSError) as error:
+    except ArchiveError as error:
         raise CliError(str(error)) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CliError(f"--to: {error.filename or folder} cannot be written: {reason}") from error
     if as_json:
         click.echo(CODEC.encode(report))
     else:

@@ -10,9 +10,9 @@ from tapewire.archive import Archive, ArchiveError, open_archive
 from tapewire.archive.archived_log import ArchivedLog
 from tapewire.cli.connection import nats_option
 from tapewire.cli.errors import CliError
-from tapewire.cli.journal.running import run_on_journal
+from tapewire.cli.journal.running import EXIT_FAILED, run_on_journal
 from tapewire.cli.progress import ProgressDisplay
-from tapewire.log import BadSubject, EventLog, pattern
+from tapewire.log import BadSubject, Conflict, EventLog, pattern
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
 from tapewire.log.jetstream.journal_admin import find_recorded_losses
 from tapewire.log.jetstream.streams import VIEWS
@@ -55,22 +55,29 @@ def rebuild_command(
     cannot be used, 3 when NATS is away.
     """
 
-    async def work(connection: NatsConnection, _: Settings) -> int:
+    async def work(connection: NatsConnection, _: Settings) -> tuple[int, list[str]]:
         log = await _complete_log(connection, None if folder is None else open_archive(folder))
         store = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
+        conflicts: list[str] = []
         with ProgressDisplay() as progress:
             wanted = await _list_views(log, names or tuple(VIEW_TYPES), user, progress)
             for number, (view_type, owner) in enumerate(wanted):
                 name = checkpoint_name(view_type)
                 progress(WorkProgress("rebuilding", number, len(wanted), "views", note=name))
-                await rebuild_view(log, store, view_type, owner)
-        return len(wanted)
+                try:
+                    await rebuild_view(log, store, view_type, owner)
+                except Conflict as error:
+                    conflicts.append(str(error))
+        return len(wanted), conflicts
 
     try:
-        count = run_on_journal("journal rebuild", nats, work)
+        count, conflicts = run_on_journal("journal rebuild", nats, work)
     except ArchiveError as error:
         raise CliError(str(error)) from error
-    click.echo(f"rebuilt {count:,} views")
+    click.echo(f"rebuilt {count - len(conflicts):,} views")
+    if conflicts:
+        message = f"{len(conflicts):,} of {count:,} views were not replaced, run the command again"
+        raise CliError(f"{message}: {conflicts[0]}", EXIT_FAILED)
 
 
 async def _complete_log(connection: NatsConnection, archive: Archive | None) -> EventLog:

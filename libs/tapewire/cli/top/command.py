@@ -21,7 +21,7 @@ from tapewire.cli.connection import (
     resolve_edge_url,
     resolve_nats_address,
 )
-from tapewire.cli.errors import CliError, load_settings
+from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError, load_settings
 from tapewire.cli.top.edge_figures import EdgeReader
 from tapewire.cli.top.frame import Choices, draw, draw_all
 from tapewire.cli.top.keyboard import reading_keys
@@ -67,7 +67,7 @@ def top(
     Keys: q quits, 1 to 4 or Tab choose a pane, s sorts it by the next column, space pauses. After a
     restart of the system it connects again by itself. Without a terminal use --once.
 
-    Exits with 0, or with 3 when NATS is away at the start.
+    Exits with 0, or with 3 when NATS is away at the start, or with --once at any time.
     """
     settings = load_settings()
     logging_setup.configure_logging("top", format_=settings.log_format, level="critical")
@@ -149,6 +149,8 @@ async def _print_once(monitor: _Monitor, console: Console) -> None:
         sample, title=monitor.title, columns=console.width, stale_seconds=monitor.stale_seconds
     )
     console.print(frame)
+    if sample.nats_problem is not None:
+        raise CliError(sample.nats_problem, EXIT_UNAVAILABLE)
 
 
 async def _show(monitor: _Monitor, console: Console, interval: float) -> None:
