@@ -154,10 +154,13 @@ export class Broadcaster {
 
   #sendViews(header: Header, announcer: string | null, now: number): void {
     const { tabs, views } = this.#options;
+    // A tab keeps what it has until a view is complete.
+    const isLive = header.status.name === "live";
     for (const tab of tabs.values()) {
       const found = [...tab.needs].flatMap((name) => {
         const view = views.get(name);
-        return view === undefined ? [] : [[name, view] as const];
+        const isReady = isLive || view?.phase === "complete";
+        return view === undefined || !isReady ? [] : [[name, view] as const];
       });
       if (found.length === 0 && !tab.isWaiting) continue;
       tab.isWaiting = false;

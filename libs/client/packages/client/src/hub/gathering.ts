@@ -5,6 +5,7 @@
  */
 
 import type { TopicView } from "../source.js";
+import { isPrivate } from "../topics.js";
 import type { HubEnvironment } from "./environment.js";
 import type { TabState } from "./messages.js";
 import { isLater } from "./positions.js";
@@ -59,6 +60,11 @@ export class Gathering {
     if (this.#phase !== "views" || !this.#givers.delete(tab)) return;
     for (const [name, view] of Object.entries(views)) this.views.set(name, view);
     if (this.#givers.size === 0) this.end();
+  }
+
+  /** Private views were of another user than the hub's is now. */
+  dropPrivate(): void {
+    for (const name of this.views.keys()) if (isPrivate(name)) this.views.delete(name);
   }
 
   /** End it now. */

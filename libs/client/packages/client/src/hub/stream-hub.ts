@@ -3,9 +3,8 @@
  *
  * It runs in a shared worker, in the tab that leads, or in a tab of its own. Tabs say what they want
  * (`receive`); the stream shows the union of it. A tab gets the views of its topics once, and then
- * every event in numbered frames, from which it makes the same views. A new hub first gathers what
- * tabs have of the hub before it, and resumes the stream from there. Start reading at `receive` and
- * `#reconsider`; `broadcaster.ts` sends the frames.
+ * every event in numbered frames. A new hub first gathers what tabs have of the hub before it, and
+ * resumes from there. Start reading at `receive` and `#reconsider`; `broadcaster.ts` sends frames.
  */
 
 import type { ConnectionStatus, StreamReset } from "../interfaces.js";
@@ -73,7 +72,7 @@ export class StreamHub {
     this.#gathering = new Gathering({
       environment,
       countTabs: () => options.countTabs(),
-      tabs: () => [...this.#tabs.values()].map((tab) => tab.state),
+      tabs: () => [...this.#tabs.values()].map((tab) => this.#withOwnViews(tab.state)),
       ask: (tab, names) => {
         this.#broadcaster.outletOf(tab)?.send({ kind: "give", term: options.term, tab, names });
       },
@@ -98,7 +97,7 @@ export class StreamHub {
     const tab = this.#tabs.get(message.tab);
     if (tab !== undefined) tab.heardAt = this.#environment.now();
     if (message.kind === "tab") this.#receiveState(message, outlet);
-    else if (message.kind === "seed") this.#gathering.onViews(message.tab, message.views);
+    else if (message.kind === "seed") this.#receiveSeed(message);
     else if (message.kind === "token") this.#tokens.receive(message.token);
     else if (message.kind === "retry") this.#upstream?.retryNow();
     else if (message.kind === "bye") this.dropTab(message.tab);
@@ -135,6 +134,22 @@ export class StreamHub {
     this.#broadcaster.flush();
   }
 
+  #receiveSeed({ tab, views }: Extract<TabMessage, { kind: "seed" }>): void {
+    const state = this.#tabs.get(tab)?.state;
+    if (state === undefined) return;
+    const own = Object.entries(views).filter(([name]) => this.#isOwnView(name, state));
+    this.#gathering.onViews(tab, Object.fromEntries(own));
+  }
+
+  /** A tab without the views of another user. */
+  #withOwnViews(state: TabState): TabState {
+    return { ...state, has: state.has.filter((name) => this.#isOwnView(name, state)) };
+  }
+
+  #isOwnView(name: string, { user }: TabState): boolean {
+    return !isPrivate(name) || (user !== null && user.userId === this.#user?.userId);
+  }
+
   async #watch({ tab, presence }: TabState): Promise<void> {
     if (this.#options.watchTab === undefined) return;
     await this.#options.watchTab(presence);
@@ -150,15 +165,12 @@ export class StreamHub {
     this.#user = report;
     if (!isOther) return;
     this.#tokens.cancel();
-    this.#closeUpstream();
-    this.#views.dropPrivate();
-    this.#reconsider();
-    this.#broadcaster.schedule();
-  }
-
-  #closeUpstream(): void {
     this.#upstream?.close();
     this.#upstream = null;
+    this.#views.dropPrivate();
+    this.#gathering.dropPrivate();
+    this.#reconsider();
+    this.#broadcaster.schedule();
   }
 
   /** Make the stream show what is wanted now. */
@@ -170,7 +182,8 @@ export class StreamHub {
       [...this.#demand.keys()].filter((topic) => isSignedIn || !isPrivate(topic)),
     );
     if (topics.length === 0) {
-      this.#closeUpstream();
+      this.#upstream?.close();
+      this.#upstream = null;
       this.#views.keepOnly([]);
     } else if (this.#upstream !== null) {
       this.#upstream.setTopics(topics);

@@ -74,6 +74,10 @@ export class LeaderLink implements HubLink {
     this.#toHub?.post(message);
   }
 
+  check(): void {
+    // A new leader calls the roll.
+  }
+
   seek(): void {
     // Of many tabs, one steals first, and the others hear it.
     this.#stealTimer ??= this.#environment.setTimeout(() => {

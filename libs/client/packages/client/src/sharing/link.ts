@@ -21,6 +21,8 @@ export interface HubLink {
   readonly startMs: number;
   open(): void;
   post(message: TabMessage): void;
+  /** Called from time to time: find out whether there is another hub now. */
+  check(): void;
   /** The hub does not answer: find another one, or become it. */
   seek(): void;
   /** @returns whether the tab must ask for its views again */

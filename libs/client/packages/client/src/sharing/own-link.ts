@@ -35,6 +35,10 @@ export class OwnLink implements HubLink {
     this.#hub?.receive(message, this.#outlet);
   }
 
+  check(): void {
+    // There is one hub.
+  }
+
   seek(): void {
     // The hub runs whenever the tab does; only an error of its own can have stopped it.
     this.#hub?.close();

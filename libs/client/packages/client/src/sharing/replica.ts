@@ -78,6 +78,10 @@ export class Replica {
     return view;
   }
 
+  viewsOf(names: readonly string[]): Record<string, TopicView> {
+    return Object.fromEntries(names.map((name) => [name, this.view(name)]));
+  }
+
   /** @returns what changed because topics are not wanted any more */
   setTopics(topics: readonly string[], names: ReadonlySet<string>): ViewChange[] {
     this.#topics = topics;
@@ -156,17 +160,18 @@ export class Replica {
     for (const [name, view] of Object.entries(message.views)) {
       if (!this.#names.has(name) || (isPrivate(name) && !this.#isSameUser(message))) continue;
       this.#following.add(name);
-      // The hub resumes from the tab that has least: events that this one has are repeated to it.
-      if (
-        isLater(this.view(name).position, view.position) &&
-        this.view(name).resets === view.resets
-      )
-        continue;
+      if (this.#isAhead(name, view)) continue;
       changes.push(
         ...this.#put(name, name === "prices" ? restrictView(view, this.#topics) : view, null),
       );
     }
     return { result: "applied", changes };
+  }
+
+  /** The hub resumed from a tab that has less: events that this one has are repeated to it. */
+  #isAhead(name: string, view: TopicView): boolean {
+    const { position, resets } = this.view(name);
+    return view.phase === "complete" && resets === view.resets && isLater(position, view.position);
   }
 
   /** The private views of another user are not followed. */

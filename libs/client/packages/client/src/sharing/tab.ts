@@ -2,9 +2,8 @@
  * A tab: the topics that its page wants, as the hub of the browser has them.
  *
  * It says what it wants over a link, follows the frames that come back, and watches whether they do.
- * When nothing comes, no price counts as current, and the link finds another hub. The page's events
- * (hidden, frozen, kept in the cache for the back button) end and begin all this anew. Start reading
- * at `#onMessage` and `#tick`.
+ * When nothing comes, no price counts as current, and the link finds another hub. A page that is
+ * frozen leaves, and comes back. Start reading at `#onMessage` and `#tick`.
  */
 
 import { callSafely } from "../callbacks.js";
@@ -123,7 +122,6 @@ export class Tab implements TopicSource {
   }
 
   close(): void {
-    if (this.#isClosed) return;
     this.#leave();
     this.#isClosed = true;
     this.#stopPageEvents();
@@ -237,19 +235,14 @@ export class Tab implements TopicSource {
   }
 
   #giveViews(names: readonly string[]): void {
-    const views = Object.fromEntries(names.map((name) => [name, this.#replica.view(name)]));
-    this.#link?.post({ kind: "seed", tab: this.#replica.tab, views });
+    const { tab } = this.#replica;
+    this.#link?.post({ kind: "seed", tab, views: this.#replica.viewsOf(names) });
   }
 
   async #giveToken(): Promise<void> {
-    let token: string | null = null;
-    try {
-      token = (await this.#options.token?.()) ?? null;
-    } catch (error) {
-      callSafely(() => {
-        throw error;
-      }, undefined);
-    }
+    // Without a token here, the hub asks another tab.
+    const ask = async (): Promise<string | undefined> => this.#options.token?.();
+    const token = (await ask().catch(() => null)) ?? null;
     this.#link?.post({ kind: "token", tab: this.#replica.tab, token });
   }
 
@@ -258,17 +251,15 @@ export class Tab implements TopicSource {
     this.#timer = this.#environment.setTimeout(() => this.#tick(), TICK_MS);
     if (this.#isAway) return;
     const now = this.#environment.now();
-    const { liveness, shouldPing, shouldSeek } = afterTick(
-      this.#liveness,
-      now,
-      this.#link?.startMs ?? 0,
-    );
+    const startMs = this.#link?.startMs ?? 0;
+    const { liveness, shouldPing, shouldSeek } = afterTick(this.#liveness, now, startMs);
     this.#liveness = liveness;
     this.#showStatus();
     const isDue = Math.abs(now - this.#saidAt) >= TAB_INTERVAL_MS;
     // A message that was to bring the views may have been lost.
     if (shouldPing && !this.#replica.isFollowing) this.#introduce();
     else if (shouldPing || isDue) this.#link?.post({ kind: "ping", tab: this.#replica.tab });
+    if (isDue) this.#link?.check();
     if (isDue) this.#saidAt = now;
     if (shouldSeek) this.#link?.seek();
   }
@@ -285,13 +276,10 @@ export class Tab implements TopicSource {
       this.#return();
     } else if (!this.#isAway) {
       this.#showStatus();
-      if (this.#link?.onVisibility(this.#environment.isVisible())) this.#askForAll();
+      const mustAsk = this.#link?.onVisibility(this.#environment.isVisible());
+      if (mustAsk) for (const name of this.#wants.names) this.#needs.add(name);
       this.#sayState();
     }
-  }
-
-  #askForAll(): void {
-    for (const name of this.#wants.names) this.#needs.add(name);
   }
 
   #leave(): void {

@@ -2,8 +2,8 @@
  * A hub in a shared worker, which lives as long as any tab does.
  *
  * A worker that does not answer, because it has ended or stands still, is replaced by one of the next
- * generation: a worker with another name. The tabs agree on the generation by a value in the origin's
- * storage.
+ * generation: a worker with another name. The tabs agree on the highest generation by a channel, and by
+ * a value in the origin's storage for those that come later.
  */
 
 import type { HubMessage, TabMessage } from "../hub/messages.js";
@@ -33,6 +33,8 @@ export class WorkerLink implements HubLink {
   readonly #presence: string;
   #generation = 0;
   #port: MessageLink | null = null;
+  /** Tells of new generations. */
+  #otherTabs: MessageLink | null = null;
   #silentWorkers = 0;
   #releaseTabLock: () => void = () => {};
 
@@ -55,6 +57,10 @@ export class WorkerLink implements HubLink {
   open(): void {
     const { locks } = this.#environment;
     this.#listener.onTransport("worker");
+    this.#otherTabs = this.#environment.openChannel(this.#storageKey, (generation) => {
+      if (this.#port !== null && Number(generation) > this.#generation)
+        this.#move(Number(generation));
+    });
     const start = (): void => this.#connect(this.#storedGeneration());
     if (locks === null) start();
     else this.#releaseTabLock = holdTabLock(locks, this.#scope, this.#presence, start);
@@ -62,6 +68,11 @@ export class WorkerLink implements HubLink {
 
   post(message: TabMessage): void {
     this.#port?.post(message);
+  }
+
+  check(): void {
+    const stored = this.#storedGeneration();
+    if (this.#port !== null && stored > this.#generation) this.#move(stored);
   }
 
   seek(): void {
@@ -73,6 +84,11 @@ export class WorkerLink implements HubLink {
     const stored = this.#storedGeneration();
     const generation = stored > this.#generation ? stored : this.#generation + 1;
     this.#environment.writeShared(this.#storageKey, String(generation));
+    this.#otherTabs?.post(generation);
+    this.#move(generation);
+  }
+
+  #move(generation: number): void {
     this.post({ kind: "bye", tab: this.#environment.tabId });
     this.#connect(generation);
   }
@@ -83,6 +99,8 @@ export class WorkerLink implements HubLink {
 
   leave(): void {
     this.#releaseTabLock();
+    this.#otherTabs?.close();
+    this.#otherTabs = null;
     this.#port?.close();
     this.#port = null;
   }
