@@ -109,6 +109,7 @@ export function createFakeClient() {
   const openOrderIds = new Value<readonly string[]>([]);
   const account = new Value<Account | null>(null);
   const noBars = new Value<BarSeries>({ bars: [], isLoaded: true });
+  const arrivals = new Set<(notification: Notification) => void>();
   const client = {
     session,
     prices,
@@ -129,7 +130,10 @@ export function createFakeClient() {
       unread,
       markRead: async () => undefined,
       markAllRead: async () => undefined,
-      onArrival: () => () => undefined,
+      onArrival: (listener: (notification: Notification) => void) => {
+        arrivals.add(listener);
+        return () => arrivals.delete(listener);
+      },
     }),
     call: async (method: string, path: string, body?: unknown) => {
       calls.push({ method, path, body });
@@ -151,9 +155,24 @@ export function createFakeClient() {
     lastReset,
     transport,
     unread,
+    /** Bring a notification to the page, if it listens. */
+    arrive: (notification: Partial<Notification>) => {
+      const whole = { ...ARRIVAL, ...notification };
+      for (const listener of arrivals) listener(whole);
+    },
     calls,
     retries,
   };
 }
+
+const ARRIVAL: Notification = {
+  id: "n-1",
+  type: "message",
+  title: "Margin",
+  message: "Add funds",
+  payload: {},
+  is_read: false,
+  created_at: "2026-01-05T14:30:00Z",
+};
 
 export type FakeClient = ReturnType<typeof createFakeClient>;

@@ -369,3 +369,110 @@ describe("the page", () => {
     expect(screen.queryByText("Another", { selector: ".toast-title" })).toBeNull();
   });
 });
+
+describe("a notification that arrives", () => {
+  const toast = () => document.querySelector<HTMLElement>(".toast");
+  const shown: { title: string; options: NotificationOptions; close(): void; onclick(): void }[] =
+    [];
+  /** A browser that has answered the question for the permission. */
+  function stubNotification(permission: NotificationPermission, construct = () => {}): void {
+    vi.stubGlobal("isSecureContext", true);
+    vi.stubGlobal(
+      "Notification",
+      class {
+        static permission = permission;
+        close = vi.fn();
+        onclick = () => {};
+        constructor(
+          readonly title: string,
+          readonly options: NotificationOptions,
+        ) {
+          construct();
+          shown.push(this);
+        }
+      },
+    );
+  }
+  function hidePage(isHidden: boolean): void {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => isHidden });
+  }
+
+  beforeEach(() => {
+    shown.length = 0;
+    hidePage(true);
+    localStorage.setItem("tapewire:notifications.system", "true");
+  });
+  afterEach(() => Reflect.deleteProperty(document, "hidden"));
+
+  it.each([
+    ["message", {}, "info"],
+    ["strategy_error", {}, "bad"],
+    ["order_rejected", {}, "bad"],
+    ["message", { level: "error" }, "bad"],
+    ["message", { level: ["error"] }, "info"],
+  ])(
+    "of the type %s and %o is a message of the kind %s, as plain text",
+    async (type, payload, kind) => {
+      await open();
+      act(() => fake.arrive({ type, payload, title: "<b>Margin</b>" }));
+      expect(toast()?.dataset.kind).toBe(kind);
+      expect(toast()?.querySelector(".toast-title")?.textContent).toBe("<b>Margin</b>");
+      expect(toast()?.textContent).toContain("Add funds");
+      expect(document.querySelector(".toast-title b")).toBeNull();
+    },
+  );
+
+  it("leads to what it is about", async () => {
+    await open();
+    act(() => fake.arrive({ payload: { symbol: "IBM", ruleId: "r" } }));
+    fireEvent.click(screen.getByRole("button", { name: "Show" }));
+    expect(toast()).toBeNull();
+    expect(screen.getByText("IBM", { selector: ".search-symbol" })).toBeTruthy();
+  });
+
+  it("is none of somebody who has signed out", async () => {
+    await open();
+    await set(() => fake.session.set({ name: "signed-out", reason: "by-user" }));
+    act(() => fake.arrive({}));
+    expect(toast()).toBeNull();
+  });
+
+  it("is shown by the system while the page is in the background, and a press leads back", async () => {
+    stubNotification("granted");
+    await open();
+    act(() => fake.arrive({ id: "n-7", title: "<b>Filled</b>" }));
+    expect(shown.map(({ title, options }) => [title, options.body, options.tag])).toEqual([
+      ["<b>Filled</b>", "Add funds", "n-7"],
+    ]);
+    const focus = vi.spyOn(window, "focus").mockImplementation(() => undefined);
+    act(() => shown[0]!.onclick());
+    expect(focus).toHaveBeenCalledOnce();
+    expect(shown[0]!.close).toHaveBeenCalledOnce();
+  });
+
+  it.each([
+    ["the page is seen", () => hidePage(false)],
+    ["it is not allowed", () => stubNotification("denied")],
+    ["nobody was asked", () => stubNotification("default")],
+    ["it is switched off", () => localStorage.setItem("tapewire:notifications.system", "false")],
+    ["nobody wanted it", () => localStorage.clear()],
+    ["the page is not served securely", () => vi.stubGlobal("isSecureContext", false)],
+    ["the browser has none", () => vi.stubGlobal("Notification", undefined)],
+  ])("is not shown by the system when %s", async (_, arrange) => {
+    stubNotification("granted");
+    arrange();
+    await open();
+    act(() => fake.arrive({}));
+    expect(shown).toEqual([]);
+    expect(toast()).not.toBeNull();
+  });
+
+  it("is a message of the page where the system takes none from pages", async () => {
+    stubNotification("granted", () => {
+      throw new TypeError("Illegal constructor");
+    });
+    await open();
+    act(() => fake.arrive({}));
+    expect(toast()).not.toBeNull();
+  });
+});

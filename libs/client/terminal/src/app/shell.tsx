@@ -6,6 +6,7 @@ import type { Formats } from "../format/index.js";
 import { CommandContext, useCommandRegistry, useKeyboard } from "../keys/commands.js";
 import { PANELS, type PanelId, type WorkspaceId } from "../panels/registry.js";
 import { type Announce, useAnnouncer } from "./announcer.js";
+import { ArrivalNotices } from "./arrival-notices.js";
 import { Header } from "./header.js";
 import { PhoneTabs } from "./phone.js";
 import { usePreferences } from "./preferences.js";
@@ -216,6 +217,7 @@ export function Shell({ formats }: { readonly formats: Formats }) {
             />
           </main>
           <Toasts toasts={toasts} onDismiss={dismiss} />
+          {isSignedIn && <ArrivalNotices />}
           <footer className="footer">
             <StatusBar />
           </footer>

@@ -23,6 +23,11 @@ export function ViewDialog({ view, views, onSaved, onClose }: ViewDialogProps) {
   const [isBusy, setBusy] = useState(false);
   const [isSure, setSure] = useState(false);
 
+  function fail(field: string, message: string) {
+    setErrors({ [field]: message });
+    document.getElementById(`${id}-${field}`)?.focus();
+  }
+
   async function act(run: () => Promise<void>) {
     if (isBusy) return;
     setBusy(true);
@@ -32,10 +37,8 @@ export function ViewDialog({ view, views, onSaved, onClose }: ViewDialogProps) {
     } catch (error) {
       const field =
         error instanceof ApiError ? error.path?.replace(/^\$\.?/, "").split(/[.[]/)[0] : undefined;
-      setErrors({
-        [field !== undefined && ["name", "tickers", "tags"].includes(field) ? field : "form"]:
-          errorMessage(error),
-      });
+      const isShown = field !== undefined && ["name", "tickers", "tags"].includes(field);
+      fail(isShown ? field : "form", errorMessage(error));
       setBusy(false);
     }
   }
@@ -43,8 +46,8 @@ export function ViewDialog({ view, views, onSaved, onClose }: ViewDialogProps) {
   function save(event: FormEvent) {
     event.preventDefault();
     const body = { name: name.trim(), tickers: parseList(tickers), tags: parseList(tags) };
-    if (body.name === "") return setErrors({ name: "Enter a name." });
-    if (body.tickers.length === 0) return setErrors({ tickers: "Enter at least one ticker." });
+    if (body.name === "") return fail("name", "Enter a name.");
+    if (body.tickers.length === 0) return fail("tickers", "Enter at least one ticker.");
     void act(async () => onSaved((await views.save(body, view?.id ?? null)).id));
   }
 

@@ -1,27 +1,12 @@
-import { useTapewire } from "@tapewire/react";
-import { useEffect, useState } from "react";
+import { useState } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
-
-type Permission = "default" | "granted" | "denied" | "missing";
-
-function currentPermission(): Permission {
-  return typeof Notification === "undefined" ? "missing" : Notification.permission;
-}
+import { permissionToNotify, SYSTEM_NOTIFICATIONS_KEY } from "./system-notifications.js";
 
 /** Whether notifications are shown by the system while the page is in the background. */
 export function BrowserNotificationsSwitch() {
-  const client = useTapewire();
-  const [isOn, setOn] = useStoredState("notifications.system", false, { storage: "local" });
-  const [permission, setPermission] = useState(currentPermission);
-
-  useEffect(() => {
-    if (!isOn || permission !== "granted") return;
-    return client.notifications.onArrival(({ id, title, message }) => {
-      // The page itself shows it while somebody looks at it. A tag keeps one of each.
-      if (document.hidden) new Notification(title, { body: message, tag: id });
-    });
-  }, [client, isOn, permission]);
+  const [isOn, setOn] = useStoredState(SYSTEM_NOTIFICATIONS_KEY, false, { storage: "local" });
+  const [permission, setPermission] = useState(permissionToNotify);
 
   if (permission === "missing") return null;
   if (permission === "denied")

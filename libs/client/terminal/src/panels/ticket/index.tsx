@@ -11,6 +11,7 @@ import type { PanelProps } from "../registry.js";
 import {
   EMPTY_FIELDS,
   type FieldErrors,
+  hasField,
   hasLimit,
   hasStop,
   type OrderFields,
@@ -97,11 +98,14 @@ function Ticket({ userId }: { readonly userId: string }) {
   }
 
   async function place(request: OrderRequest) {
+    setErrors({});
     const failed = await submission.submit(request);
-    if (failed)
-      setErrors(
-        failed.field === undefined ? { form: failed.message } : { [failed.field]: failed.message },
-      );
+    if (!failed) return;
+    const { field, message } = failed;
+    if (field !== undefined && hasField(field, request.type)) {
+      setErrors({ [field]: message });
+      form.current?.querySelector<HTMLElement>(`[name="${field}"]`)?.focus();
+    } else setErrors({ form: message });
   }
 
   const serverError = (name: string) => errors[name];

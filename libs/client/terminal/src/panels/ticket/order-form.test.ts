@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { createFormats } from "../../format/index.js";
-import { EMPTY_FIELDS, type OrderFields, readOrder } from "./order-form.js";
+import { EMPTY_FIELDS, hasField, type OrderFields, readOrder } from "./order-form.js";
 
 const read = (fields: Partial<OrderFields>, locale = "en-US", symbol: string | null = "IBM") =>
   readOrder(symbol, { ...EMPTY_FIELDS, ...fields }, createFormats(locale).parse);
@@ -66,4 +66,19 @@ describe("an order of the ticket's fields", () => {
 
   it("needs a symbol", () =>
     expect(read({ qty: "1" }, "en-US", null)).toHaveProperty("errors.symbol"));
+});
+
+describe("the fields of a ticket", () => {
+  it.each([
+    ["qty", "market", true],
+    ["symbol", "market", true],
+    ["limitPrice", "market", false],
+    ["limitPrice", "stop_limit", true],
+    ["stopPrice", "limit", false],
+    ["stopPrice", "stop", true],
+    ["strategyId", "limit", false],
+    ["side", "limit", false],
+  ] as const)("show the error of %s in a %s order beside it: %s", (name, type, isShown) => {
+    expect(hasField(name, type)).toBe(isShown);
+  });
 });

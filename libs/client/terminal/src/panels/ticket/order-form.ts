@@ -43,6 +43,13 @@ export function hasStop(type: OrderType): boolean {
   return type === "stop" || type === "stop_limit";
 }
 
+/** Whether a ticket of this type shows a field of this name, with its error beside it. */
+export function hasField(name: string, type: OrderType): boolean {
+  if (name === "limitPrice") return hasLimit(type);
+  if (name === "stopPrice") return hasStop(type);
+  return ["symbol", "qty", "timeInForce", "reduceOnly"].includes(name);
+}
+
 /** Fields by name: what is wrong with each. */
 export type FieldErrors = Readonly<Record<string, string>>;
 

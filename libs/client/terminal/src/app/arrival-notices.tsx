@@ -1,0 +1,58 @@
+import type { Notification as ArrivedNotification } from "@tapewire/client";
+import { useTapewire } from "@tapewire/react";
+import { useEffect } from "react";
+
+import { importanceOf, targetOf } from "../panels/notifications/grouping.js";
+import {
+  permissionToNotify,
+  wantsSystemNotifications,
+} from "../panels/notifications/system-notifications.js";
+import { useTerminal } from "./terminal-context.js";
+
+/**
+ * Reports each notification that arrives, whichever panels are open, in one tab of the browser: as a
+ * message of the page and, while the page is in the background, by the system if the user wants it.
+ */
+export function ArrivalNotices() {
+  const { notifications } = useTapewire();
+  const { showToast, openPanel, selectSymbol } = useTerminal();
+  useEffect(
+    () =>
+      notifications.onArrival((notification) => {
+        const { title, message } = notification;
+        const target = targetOf(notification);
+        showToast({
+          kind: importanceOf(notification) === "error" ? "bad" : "info",
+          title,
+          text: message,
+          ...(target && {
+            action: {
+              label: "Show",
+              onPress() {
+                if (target.symbol !== null) selectSymbol(target.symbol);
+                openPanel(target.panel);
+              },
+            },
+          }),
+        });
+        if (document.hidden) notifyBySystem(notification, () => openPanel("notifications"));
+      }),
+    [notifications, showToast, openPanel, selectSymbol],
+  );
+  return null;
+}
+
+function notifyBySystem({ id, title, message }: ArrivedNotification, onPress: () => void): void {
+  if (permissionToNotify() !== "granted" || !wantsSystemNotifications()) return;
+  try {
+    // The tag keeps one of each.
+    const shown = new Notification(title, { body: message, tag: id, icon: "/icon.svg" });
+    shown.onclick = () => {
+      window.focus();
+      shown.close();
+      onPress();
+    };
+  } catch {
+    // Android has notifications of service workers only; the page shows its message.
+  }
+}
