@@ -26,7 +26,7 @@ REQUEST_PATHS = [
     "/api/notifications",
     "/api/v2/items",
     "/api/sse/status",
-    "/static/style.css",
+    "/static/docs.css",
     "/client/tapewire.js",
 ]
 OPERATOR_PATHS = ["/metrics", "/metrics/", "/docs", "/docs/openapi.json", "/health", "/health/sse"]

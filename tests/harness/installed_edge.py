@@ -13,15 +13,11 @@ WEB = Path("tapewire_services/edge/web")
 
 
 def install_services(folder: Path, files: Mapping[str, str]) -> None:
-    """Install all services into `folder`, with `files` as what `make pages` builds, and without the
-    pages that these replace."""
+    """Install all services into `folder`, with `files` as what `make pages` builds."""
     ignored = shutil.ignore_patterns("__pycache__", "dist")
     shutil.copytree(ROOT / "services", folder / "tapewire_services", ignore=ignored)
-    web = folder / WEB
-    for name in ("index.html", "dashboard.html"):
-        (web / name).unlink(missing_ok=True)
     for name, content in files.items():
-        file = web / "dist" / name
+        file = folder / WEB / "dist" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content)
 

@@ -5,9 +5,6 @@ its worker, and the client under `/client`; an installed package brings all of t
 revalidate every file (`no-cache`), which keeps a page from mixing modules of two versions after a
 deployment. They keep only the files under `/assets`, whose names change with their contents.
 Without built pages the edge serves everything else, and says how to build them.
-
-`web/index.html` and `web/dashboard.html`, with their files under `/static`, are served at their
-paths as long as they exist.
 """
 
 from pathlib import Path
@@ -26,7 +23,6 @@ CLIENT_DIRECTORY = Path(__file__).resolve().parents[3] / "libs/client/packages/c
 """The browser client in a checkout; an installed package has it inside `WEB_DIRECTORY`."""
 TERMINAL_PATHS = ["/", "/dashboard", "/operations", "/strategies"]
 """The paths of the terminal's router (terminal/src/app/routes.ts)."""
-_EARLIER_PAGES = {"/": "index.html", "/dashboard": "dashboard.html"}
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -57,21 +53,18 @@ PAGES_MISSING = """\
 
 def page_handlers() -> list[HTTPRouteHandler]:
     """The handlers of all files that a browser loads."""
-    web = StaticFolder(WEB_DIRECTORY, PAGE_HEADERS)
     terminal = StaticFolder(TERMINAL_DIRECTORY, PAGE_HEADERS)
     client = StaticFolder(_client_directory(), PAGE_HEADERS)
     folders = {
         "assets": StaticFolder(TERMINAL_DIRECTORY / "assets", ASSET_HEADERS),
         "client": client,
-        "static": web,
+        "static": StaticFolder(WEB_DIRECTORY, PAGE_HEADERS),
     }
 
     @_read_handler(TERMINAL_PATHS)
     async def page(request: Request[Any, Any, Any]) -> Response[bytes]:
-        name = _EARLIER_PAGES.get(request.scope["path"].rstrip("/") or "/", "")
-        folder, file = (web, name) if web.has_file(name) else (terminal, "index.html")
-        if client.has_file("tapewire.js") and folder.has_file(file):
-            return await folder.respond(request, file)
+        if client.has_file("tapewire.js") and terminal.has_file("index.html"):
+            return await terminal.respond(request, "index.html")
         content = PAGES_MISSING.encode()
         return Response(content, status_code=503, media_type="text/html", headers=PAGE_HEADERS)
 

@@ -31,7 +31,7 @@ STATIC_PATHS = [
     "/docs",
     "/docs/openapi.json",
     "/metrics",
-    "/static/trading-page.js",
+    "/static/docs.css",
     "/client/",
     "/nowhere",
 ]

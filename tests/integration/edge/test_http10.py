@@ -136,7 +136,7 @@ async def test_a_drained_stream_ends_with_the_connection(isolated_harness: Harne
     assert edge.stop() == 0
 
 
-@pytest.mark.parametrize("path", ["/health/live", "/api/orders", "/docs", "/", "/static/style.css"])
+@pytest.mark.parametrize("path", ["/health/live", "/api/orders", "/docs", "/", "/static/docs.css"])
 async def test_other_responses_are_plain_and_whole(edge: EdgeProcess, path: str) -> None:
     response = await request(edge, path)
     assert_plain(response)

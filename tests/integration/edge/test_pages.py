@@ -41,8 +41,7 @@ def _text(path: str) -> str:
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The services, installed elsewhere, with a built terminal and without the pages that it
-    replaces."""
+    """The services, installed elsewhere, with a built terminal."""
     folder = tmp_path_factory.mktemp("installed")
     install_services(folder, FILES)
     return folder

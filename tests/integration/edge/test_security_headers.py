@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from tests.harness.edge import EdgeProcess, Harness
-from tests.harness.pages import build_pages
+from tests.harness.pages import build_terminal
 
-PAGES = ["/", "/dashboard", "/static/style.css", "/client/tapewire.js"]
+PAGES = ["/", "/dashboard", "/static/docs.css", "/client/tapewire.js"]
 CALLS = [
     "/api/prices", "/api/session", "/api/orders", "/api/stream/orders", "/api/stream/metrics",
     "/api/nowhere", "/nowhere", "/health", "/health/ready", "/metrics", "/docs",
@@ -38,7 +38,7 @@ async def test_calls_and_errors_are_protected_and_not_stored(edge: EdgeProcess, 
 
 @pytest.mark.parametrize("path", PAGES)
 async def test_pages_are_protected_and_revalidated(edge: EdgeProcess, path: str) -> None:
-    build_pages()
+    build_terminal()
     async with edge.client() as http:
         response = await http.get(path)
     assert response.status_code == 200
