@@ -61,7 +61,9 @@ class TerminalPage:
         else:
             await expect(self.account_button).to_be_visible()
 
-    async def expect_status(self, word: str | re.Pattern[str], *, timeout: float | None = None) -> None:
+    async def expect_status(
+        self, word: str | re.Pattern[str], *, timeout: float | None = None
+    ) -> None:
         await expect(self.status).to_have_text(word, timeout=timeout)
 
     async def open_signed_in(self, url: str, user: str, path: str = "/") -> None:
