@@ -31,6 +31,8 @@ INSTALL_SECONDS = 20
 BUILD_SECONDS = 10
 """How long the set-up and the builds take, roughly; people are told so."""
 
+_WHERE = WORKSPACE.relative_to(CHECKOUT)
+_INSTALLED = WORKSPACE / "node_modules" / ".fingerprint"
 _LOCK_FILE = WORKSPACE / "package-lock.json"
 _SHARED_SOURCES = (_LOCK_FILE, WORKSPACE / "tsconfig.base.json")
 _IGNORED_FOLDERS = {"node_modules", "dist", "build", "tests"}
@@ -134,8 +136,7 @@ def run_npm(arguments: list[str]) -> int:
     with _exclusive():
         node = find_node()
         if not _is_installed(node):
-            where = _relative(WORKSPACE)
-            _say(f"installing the packages of {where} (once, about {INSTALL_SECONDS} s)")
+            _say(f"installing the packages of {_WHERE} (once, about {INSTALL_SECONDS} s)")
             _install(node)
     return subprocess.run(
         [*node.npm, *arguments], cwd=WORKSPACE, env=npm_environment(node)
@@ -145,27 +146,23 @@ def run_npm(arguments: list[str]) -> int:
 def _install(node: Node) -> None:
     if _is_installed(node):
         return
-    _installed_fingerprint().unlink(missing_ok=True)
+    _INSTALLED.unlink(missing_ok=True)
     # No package of the lock needs a script of its own to be installed.
     done = _npm(node, "ci", "--include=dev", "--ignore-scripts")
     if done.returncode:
         raise PackagesMissing(
-            f"npm could not install the packages of {_relative(WORKSPACE)}:\n{_last_lines(done)}\n"
+            f"npm could not install the packages of {_WHERE}:\n{_last_lines(done)}\n"
             "  Without access to npm's registry, point npm at a mirror (npm_config_registry=URL)\n"
             "  or at a filled cache (npm_config_offline=true npm_config_cache=FOLDER)."
         )
-    _installed_fingerprint().write_text(_install_fingerprint(node))
+    _INSTALLED.write_text(_install_fingerprint(node))
 
 
 def _is_installed(node: Node) -> bool:
     try:
-        return _installed_fingerprint().read_text() == _install_fingerprint(node)
+        return _INSTALLED.read_text() == _install_fingerprint(node)
     except OSError:
         return False
-
-
-def _installed_fingerprint() -> Path:
-    return WORKSPACE / "node_modules" / ".fingerprint"
 
 
 def _install_fingerprint(node: Node) -> str:
@@ -274,10 +271,6 @@ def _exclusive() -> Iterator[None]:
 
 def _last_lines(done: subprocess.CompletedProcess[str]) -> str:
     return "\n".join(f"  {line}" for line in done.stdout.splitlines()[-_LAST_LINES:])
-
-
-def _relative(path: Path) -> Path:
-    return path.relative_to(CHECKOUT)
 
 
 def _say(message: str) -> None:
