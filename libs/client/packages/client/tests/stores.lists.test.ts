@@ -2,6 +2,8 @@
 
 import { describe, expect, test, vi } from "vitest";
 import { ApiError } from "../src/rest.js";
+import { MAX_ARRIVALS, MAX_ROWS } from "../src/stores/list.js";
+import { MAX_TRADES } from "../src/views/orders.js";
 import { CONNECTED, event, idOf, item, order, trade } from "./events.js";
 import { listen } from "./fake-source.js";
 import { installStores, ordersPage, settle, snapshot } from "./store-fixture.js";
@@ -236,6 +238,29 @@ describe("lists", () => {
     });
     await settle();
     expect(fixture.stores.items.keys.get()).toEqual(["j"]);
+    stop();
+  });
+
+  test("a list that has grown without end starts anew from its first page", async () => {
+    const stop = listen(fixture.stores.trades.keys);
+    fixture.source.send(CONNECTED, snapshot(1));
+    const rows = Array.from({ length: MAX_ROWS - MAX_ARRIVALS }, (_, n) => trade(`old${n}`));
+    fixture.calls.at(0).answer({ trades: rows, asOf: idOf(1), next: "c" });
+    await settle();
+    const arrive = (from: number, count: number): void => {
+      const events = Array.from({ length: count }, (_, n) =>
+        event("trade:new", trade(`t${from + n}`), from + n),
+      );
+      for (let n = 0; n < count; n += 100) fixture.source.send(...events.slice(n, n + 100));
+    };
+    arrive(2, MAX_ARRIVALS);
+    expect(fixture.calls.made).toHaveLength(1);
+    arrive(2 + MAX_ARRIVALS, 1);
+    expect(fixture.calls.made).toHaveLength(2);
+    fixture.calls.at(1).answer({ trades: [trade("t1002")], asOf: idOf(1_002), next: "c" });
+    await settle();
+    expect(fixture.stores.trades.keys.get()).toHaveLength(MAX_TRADES); // those of the view
+    expect(fixture.stores.trades.keys.get()[0]).toBe("t1002");
     stop();
   });
 

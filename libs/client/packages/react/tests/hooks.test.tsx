@@ -201,6 +201,11 @@ describe("inbox and toasts", () => {
     act(() => void vi.advanceTimersByTime(1_000));
     expect(shown()).toBe("+0");
     arrive("e", 9);
+    const renewed = { name: "signed-in" as const, userId: "alice", roles: [], expiresAt: TIME };
+    act(() => tested.session.set(renewed));
+    act(() => tested.session.set({ name: "unreachable", reason: "away", retryAt: 0 }));
+    act(() => tested.session.set(renewed));
+    expect(shown()).toBe("e+0");
     act(() => tested.session.set({ name: "signed-out", reason: "by-user" }));
     expect(shown()).toBe("+0");
     page.unmount();

@@ -1,6 +1,6 @@
 /** The user's notifications: the list, the count, and toasts of what arrives. */
 
-import type { Notification } from "@tapewire/client";
+import type { Notification, SessionState } from "@tapewire/client";
 import { useCallback, useEffect, useState } from "react";
 import { useTapewire } from "../provider.js";
 import { type List, useKeyed, useList, useReadable } from "./stores.js";
@@ -72,7 +72,13 @@ export function useToasts({ limit = 3, durationMs = 6_000, accepts }: ToastOptio
       }, durationMs);
       timers.add(timer);
     });
-    const leaveSession = session.subscribe(dismissAll); // nobody sees what was for another user
+    let user = userOf(session.get());
+    const leaveSession = session.subscribe(() => {
+      const next = userOf(session.get());
+      if (next === undefined || next === user) return;
+      user = next;
+      dismissAll(); // nobody sees what was for another user
+    });
     return () => {
       leave();
       leaveSession();
@@ -81,6 +87,12 @@ export function useToasts({ limit = 3, durationMs = 6_000, accepts }: ToastOptio
     };
   }, [notifications, session, limit, durationMs, isAccepted, dismiss, dismissAll]);
   return { ...state, dismiss, dismissAll };
+}
+
+/** Who is signed in; null for nobody, undefined while that is not known. */
+function userOf(session: SessionState): string | null | undefined {
+  if (session.name === "signed-in") return session.userId;
+  return session.name === "signed-out" ? null : undefined;
 }
 
 function withToast({ toasts, hidden }: ToastState, one: Notification, limit: number): ToastState {
