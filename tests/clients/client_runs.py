@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from playwright.async_api import Browser, Route
 
 from tests.clients.doc_snippets import write_program
+from tests.harness.pages import find_node
 from tests.harness.waiting import wait_until
 
 RunClient = Callable[..., contextlib.AbstractAsyncContextManager[None]]
@@ -205,7 +206,8 @@ async def _run_driver(
         if not link.exists():
             link.symlink_to(fixture_value)
     streams = json.dumps([one.as_driver_argument() for one in requests])
-    async with _read_lines(reader, [*client.command, str(file), streams], folder) as lines:
+    command = find_node() if client.command == _NODE else client.command
+    async with _read_lines(reader, [*command, str(file), streams], folder) as lines:
         task = asyncio.create_task(_parse_json(reader, lines))
         yield
     await task

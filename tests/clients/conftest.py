@@ -9,7 +9,6 @@ import contextlib
 import fcntl
 import functools
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -21,11 +20,10 @@ import pytest
 from tests.clients.client_runs import CLIENTS, ClientRun, DocumentedClient
 from tests.harness.chromium import browser, chromium  # noqa: F401  # fixtures
 from tests.harness.edge import Harness
+from tests.harness.pages import find_node, workspace
 
 PACKAGE_JSON = Path(__file__).with_name("package.json")
 INSTALL_TIMEOUT_SECONDS = 120
-MIN_NODE_VERSION = (20, 0)
-"""The Node version that the packages require."""
 
 RunClient = Callable[..., contextlib.AbstractAsyncContextManager[ClientRun]]
 """Runs one kind of client on the given streams until the block ends."""
@@ -51,13 +49,8 @@ def curl() -> str:
 @pytest.fixture(scope="session")
 def node_modules() -> Path:
     """The folder with the packages of package.json, installed in exactly those versions."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("no node, or no npm, on the PATH")
-    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
-    if tuple(int(part) for part in version.stdout.strip("v\n").split(".")[:2]) < MIN_NODE_VERSION:
-        pytest.skip(
-            f"node is {version.stdout.strip()}; the clients need {MIN_NODE_VERSION[0]} or newer"
-        )
+    if not find_node():
+        pytest.skip("no Node runs here")
     wanted = hashlib.sha256(PACKAGE_JSON.read_bytes()).hexdigest()[:12]
     folder = Path(sys.prefix) / "npm" / wanted
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,12 +65,13 @@ def _install_packages(folder: Path) -> None:
     shutil.copy(PACKAGE_JSON, folder)
     options = ["--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"]
     options += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=20000"]
+    node = workspace.find_node()
     try:
         done = subprocess.run(
-            ["npm", "install", *options],
+            [*node.npm, "install", *options],
             cwd=folder,
             env={
-                **os.environ,
+                **workspace.npm_environment(node),
                 "npm_config_update_notifier": "false",
                 "npm_config_loglevel": "error",
             },
