@@ -1,6 +1,7 @@
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/panel.css";
+import "./styles/plain-table.css";
 import "./styles/shell.css";
 
 import { createRoot } from "react-dom/client";

@@ -13,6 +13,8 @@ export const MAX_PLACES = 8;
 /** Decimal places that a calculated number shows at most. */
 const MAX_ROUNDED_PLACES = 12;
 
+const BYTE_UNITS = ["B", "kB", "MB", "GB", "TB", "PB"] as const;
+
 export type Numeric = number | null | undefined;
 export type NumberFormatter = (value: Numeric) => string;
 
@@ -39,6 +41,8 @@ export interface NumberFormats {
   readonly score: NumberFormatter;
   /** A count: 12,345. */
   readonly count: NumberFormatter;
+  /** A size in bytes: 1.2 MB. */
+  readonly bytes: NumberFormatter;
   /** Short, for places without room: 1.2M. */
   readonly compact: NumberFormatter;
 }
@@ -67,6 +71,7 @@ export function createNumberFormats(locale: string): NumberFormats {
   const signed = { signDisplay: "exceptZero" } as const;
   const percentNumber = rounded(2, { minimumFractionDigits: 2, ...signed });
   const shareNumber = rounded(0, {});
+  const bytesNumber = exact({ maximumFractionDigits: 1 });
   return {
     price: exact({ minimumFractionDigits: 2, maximumFractionDigits: MAX_PLACES }),
     change: exact({ minimumFractionDigits: 2, maximumFractionDigits: MAX_PLACES, ...signed }),
@@ -79,6 +84,12 @@ export function createNumberFormats(locale: string): NumberFormats {
     share: (value) => (isNumber(value) ? `${shareNumber(value * 100)}\u00a0%` : DASH),
     score: rounded(2, signed),
     count: exact({ maximumFractionDigits: 0 }),
+    bytes: (value) => {
+      if (!isNumber(value)) return DASH;
+      const power =
+        value < 1 ? 0 : Math.min(Math.floor(Math.log10(value) / 3), BYTE_UNITS.length - 1);
+      return `${bytesNumber(value / 1000 ** power)}\u00a0${BYTE_UNITS[power]}`;
+    },
     compact: exact({ notation: "compact", maximumFractionDigits: 1 }),
   };
 }
