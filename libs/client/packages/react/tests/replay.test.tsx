@@ -49,6 +49,8 @@ test("another time and another user begin anew; signed out, nothing is loaded", 
   const before = tested.replays.length;
   act(() => tested.session.set({ name: "signed-in", userId: "bob", roles: [], expiresAt: null }));
   expect(tested.replays.length).toBe(before + 1);
+  act(() => tested.session.set({ name: "unreachable", reason: "away", retryAt: 0 }));
+  expect([tested.replays.length, tested.openReplays]).toEqual([before + 1, 1]);
   act(() => tested.session.set({ name: "signed-out", reason: "by-user" }));
   expect(tested.openReplays).toBe(0);
   expect((screen.getByRole("slider") as HTMLInputElement).max).toBe("0");

@@ -1,9 +1,10 @@
 /** The user's notifications: the list, the count, and toasts of what arrives. */
 
-import type { Notification, SessionState } from "@tapewire/client";
+import type { Notification } from "@tapewire/client";
 import { useCallback, useEffect, useState } from "react";
 import { useTapewire } from "../provider.js";
 import { type List, useKeyed, useList, useReadable } from "./stores.js";
+import { userOf } from "./user.js";
 
 export interface InboxState extends List {
   readonly unread: number;
@@ -87,12 +88,6 @@ export function useToasts({ limit = 3, durationMs = 6_000, accepts }: ToastOptio
     };
   }, [notifications, session, limit, durationMs, isAccepted, dismiss, dismissAll]);
   return { ...state, dismiss, dismissAll };
-}
-
-/** Who is signed in; null for nobody, undefined while that is not known. */
-function userOf(session: SessionState): string | null | undefined {
-  if (session.name === "signed-in") return session.userId;
-  return session.name === "signed-out" ? null : undefined;
 }
 
 function withToast({ toasts, hidden }: ToastState, one: Notification, limit: number): ToastState {

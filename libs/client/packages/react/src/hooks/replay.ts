@@ -5,6 +5,7 @@ import { useEffect, useState } from "react";
 import { useTapewire } from "../provider.js";
 import { useSession } from "./account.js";
 import { useReadable } from "./stores.js";
+import { userOf } from "./user.js";
 
 const LOADING: ReplayStatus = { name: "loading", received: 0 };
 const NOT_STARTED = { get: (): ReplayStatus => LOADING, subscribe: () => () => {} };
@@ -29,8 +30,9 @@ export interface ReplayState {
  */
 export function useReplay(options: ReplayOptions | null): ReplayState {
   const client = useTapewire();
-  const session = useSession();
-  const userId = session.name === "signed-in" ? session.userId : null;
+  const current = userOf(useSession());
+  const [userId, setUserId] = useState(current ?? null);
+  if (current !== undefined && current !== userId) setUserId(current); // else it stays for now
   const [replay, setReplay] = useState<Replay | null>(null);
   // Two objects with the same content are the same replay.
   const content = options === null || userId === null ? null : JSON.stringify([userId, options]);
