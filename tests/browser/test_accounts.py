@@ -12,10 +12,10 @@ import pytest_asyncio
 from playwright.async_api import BrowserContext, Page, Route, expect
 
 from tests.browser.conftest import OpenPage
-from tests.browser.dashboard_page import DashboardPage, NotificationBell
 from tests.browser.network_link import run_network_link
+from tests.browser.news_page import Inbox, NewsPage
 from tests.browser.page_event_publisher import PageEventPublisher, open_page_event_publisher
-from tests.browser.trading_page import TradingPage
+from tests.browser.terminal_page import TerminalPage
 from tests.harness.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -26,16 +26,22 @@ ROUNDS = 3
 RECORD_ACCOUNTS_SCRIPT = """
     window.accounts = [];
     addEventListener('DOMContentLoaded', () => {
-        const account = document.querySelector('#account');
         const note = () => {
-            const user = account.hidden ? '' : document.querySelector('#user').textContent;
+            const user = document.querySelector('header .who strong')?.textContent ?? '';
             if (window.accounts.at(-1)?.user !== user) window.accounts.push({user, at: Date.now()});
         };
-        new MutationObserver(note).observe(account,
-            {subtree: true, childList: true, characterData: true, attributes: true});
+        new MutationObserver(note).observe(document.body,
+            {subtree: true, childList: true, characterData: true});
         note();
     });
 """
+RECORD_QUOTE_COUNTS_SCRIPT = """() => {
+    const body = document.querySelector('#panel-watchlist');
+    const count = () => body.querySelectorAll('tbody tr[data-key]').length;
+    window.quoteCounts = [count()];
+    new MutationObserver(() => window.quoteCounts.push(count()))
+        .observe(body, {subtree: true, childList: true});
+}"""
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -66,10 +72,9 @@ async def sign_in_elsewhere(context: BrowserContext, url: str, user: str) -> Non
     assert answer.status == 201
 
 
-async def expect_user(page: Page, user: str) -> None:
-    """Expect the page to show `user`, and its forms to be that user's."""
-    await expect(page.locator("#user")).to_have_text(user)
-    await expect(page.locator("#sign-in")).to_be_hidden()
+async def return_to(tab: TerminalPage) -> None:
+    """Return to a tab, as its user does who was in another program."""
+    await tab.page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
 
 
 async def orders_of(page: Page, url: str, stack: Stack, user: str) -> list[dict[str, Any]]:
@@ -90,28 +95,26 @@ async def test_tabs_follow_sign_in_and_sign_out_within_a_second(
     stack: Stack, context: BrowserContext, open_page: OpenPage, dave: str, erin: str
 ) -> None:
     await context.add_init_script(RECORD_ACCOUNTS_SCRIPT)
-    pages = trading, dashboard = [await open_page() for _ in range(2)]
-    await trading.goto(stack.url)
-    await dashboard.goto(f"{stack.url}/dashboard")
-    for page in pages:
-        await expect(page.get_by_label("User name")).to_be_visible()
+    tabs = trading, news = TerminalPage(await open_page()), NewsPage(await open_page())
+    for tab in tabs:
+        await tab.open(stack.url)
+        await tab.expect_user("")
     delays: dict[str, list[int]] = {}
 
-    async def follow(acting: Page, action: str, user: str) -> None:
+    async def follow(acting: TerminalPage, action: str, user: str) -> None:
         """Wait until all tabs show `user`, and note how long the last one took."""
-        for page in pages:
-            if user:
-                await expect_user(page, user)
-            else:
-                await expect(page.get_by_label("User name")).to_be_visible()
-        times = [(await page.evaluate("() => window.accounts.at(-1)"))["at"] for page in pages]
-        delays.setdefault(action, []).append(max(times) - times[pages.index(acting)])
+        for tab in tabs:
+            await tab.expect_user(user)
+        times = [(await tab.page.evaluate("() => window.accounts.at(-1)"))["at"] for tab in tabs]
+        delays.setdefault(action, []).append(max(times) - times[tabs.index(acting)])
 
     for _ in range(ROUNDS):
-        for acting, leaving, user in ((trading, dashboard, dave), (dashboard, trading, erin)):
-            await TradingPage(acting).sign_in(user)
+        for acting, leaving, user in ((trading, news, dave), (news, trading, erin)):
+            await acting.page.bring_to_front()  # browsers slow down background pages
+            await acting.sign_in(user)
             await follow(acting, "sign in", user)
-            await leaving.get_by_role("button", name="Sign out").click()
+            await leaving.page.bring_to_front()
+            await leaving.sign_out()
             await follow(leaving, "sign out", "")
 
     assert {action: min(each) < MAX_FOLLOW_MS for action, each in delays.items()} == {
@@ -127,47 +130,38 @@ async def test_tabs_of_one_user_show_the_next_user_everywhere(
     erin: str,
     publisher: PageEventPublisher,
 ) -> None:
-    """Erin signs in in a new tab that had been open since before dave did."""
+    """Another program of the browser signs erin in, and the tabs find out when they are shown."""
     await publisher.publish_notification(dave, "For dave")
     await publisher.publish_notification(erin, "For erin")
-    here, dashboard = TradingPage(await open_page()), DashboardPage(await open_page())
-    new_tab = await open_page()
+    here, news = TerminalPage(await open_page()), NewsPage(await open_page())
     await here.open_signed_in(stack.url, dave)
     await here.place_order(limit="0.01")
     await here.ticket.get_by_label("Quantity").fill("777")
-    await dashboard.open(stack.url)
-    await expect_user(dashboard.page, dave)
-    await dashboard.page.get_by_role("button", name="New view").click()
-    await dashboard.save_view("View of dave", "IBM")
-    await expect(dashboard.views.get_by_text("View of dave")).to_be_visible()
+    await news.open(stack.url)
+    await news.expect_user(dave)
+    await news.create_view("View of dave", "IBM")
 
-    await new_tab.goto(f"{stack.url}/client/tapewire.js")
-    status = await new_tab.evaluate(
-        """async (userId) => {
-            const headers = {'Content-Type': 'application/json'};
-            const body = JSON.stringify({userId});
-            const answer = await fetch('/api/session', {method: 'POST', headers, body});
-            new BroadcastChannel('tapewire session').postMessage('changed');
-            return answer.status;
-        }""",
-        erin,
-    )
-    assert status == 201
+    await sign_in_elsewhere(here.page.context, stack.url, erin)
+    for tab in (here, news):
+        await return_to(tab)
 
-    for page in (here.page, dashboard.page):
-        await expect_user(page, erin)
-        await expect(page.get_by_role("log")).to_contain_text(f"{erin} is signed in")
-        bell = NotificationBell(page)
-        await bell.expect_live()
-        await bell.open()
-        await expect(bell.lines).to_have_count(1)
-        await expect(bell.lines).to_contain_text("For erin")
-    await expect(here.trading).to_have_attribute("data-state", "live")
+    for tab in (here, news):
+        await tab.page.bring_to_front()  # browsers slow down background pages
+        await tab.expect_user(erin)
+        notice = f"this page now shows {erin}, not {dave}"
+        await expect(tab.page.get_by_role("region", name="State of the page")).to_contain_text(
+            notice
+        )
+        await tab.expect_status("Live")
+        await Inbox(tab.page).expect_unread(1)
+    await expect(Inbox(news.page).entries).to_have_count(1)
+    await expect(Inbox(news.page).entries).to_contain_text("For erin")
+    await here.page.bring_to_front()
     await expect(here.orders).to_have_count(0)
-    assert await here.ticket.get_by_label("Quantity").input_value() != "777"
-    await expect(dashboard.views.get_by_text("View of dave")).to_have_count(0)
+    await expect(here.ticket.get_by_label("Quantity")).not_to_have_value("777")
+    await expect(news.views.locator("option")).to_have_text(["All items"])
     row = await here.place_order(limit="0.02")
-    await expect(row).to_have_attribute("data-status", "new")
+    await here.expect_order(row, "new")
     assert [one["limitPrice"] for one in await orders_of(here.page, stack.url, stack, erin)] == [
         0.02
     ]
@@ -187,11 +181,11 @@ class TestTabThatHasNotFollowed:
         dave: str,
         erin: str,
     ) -> None:
-        tab = TradingPage(page)
+        tab = TerminalPage(page)
         await tab.open_signed_in(stack.url, dave)
         await sign_in_elsewhere(context, stack.url, erin)
         await tab.fill_ticket(qty="7", limit="0.01")
-        await expect(page.locator("#user")).to_have_text(dave)
+        await tab.expect_user(dave)
         async with page.expect_response(f"{stack.url}/api/orders") as refused:
             await tab.submit_ticket()
         answer = await refused.value
@@ -199,9 +193,9 @@ class TestTabThatHasNotFollowed:
         body = await answer.json()
         assert (body["error"], body["value"]) == ("account_changed", dave)
 
-        await expect(page.get_by_role("log")).to_contain_text(f"Not placed for {dave}: Buy 7 ")
-        await expect_user(page, erin)
-        await expect(tab.trading).to_have_attribute("data-state", "live")
+        await expect(tab.messages).to_contain_text(f"Not placed for {dave}: Buy 7 ")
+        await tab.expect_user(erin)
+        await tab.expect_status("Live")
         await expect(tab.orders).to_have_count(0)
         for user in (dave, erin):
             assert await orders_of(page, stack.url, stack, user) == []
@@ -210,18 +204,18 @@ class TestTabThatHasNotFollowed:
     async def test_its_cancel_and_its_sign_out_change_nothing(
         self, stack: Stack, context: BrowserContext, page: Page, dave: str, erin: str
     ) -> None:
-        tab = TradingPage(page)
+        tab = TerminalPage(page)
         await tab.open_signed_in(stack.url, dave)
         row = await tab.place_order(limit="0.01")
 
         await sign_in_elsewhere(context, stack.url, erin)
-        await row.get_by_role("button", name="Cancel").click()
-        await expect(page.get_by_role("log")).to_contain_text("Not canceled")
-        await expect_user(page, erin)
+        await tab.cancel(row)
+        await expect(tab.messages).to_contain_text("Not canceled")
+        await tab.expect_user(erin)
         await sign_in_elsewhere(context, stack.url, dave)
-        await page.get_by_role("button", name="Sign out").click()
-        await expect(page.get_by_role("log")).to_contain_text("Not signed out")
-        await expect_user(page, dave)
+        await tab.sign_out()
+        await expect(tab.messages).to_contain_text("You are not signed out")
+        await tab.expect_user(dave)
 
         await expect(tab.orders).to_have_attribute("data-status", "new")
         session = await context.request.get(f"{stack.url}/api/session")
@@ -232,27 +226,28 @@ class TestTabThatHasNotFollowed:
         self, stack: Stack, context: BrowserContext, page: Page, dave: str, erin: str
     ) -> None:
         async with run_network_link(int(stack.url.rpartition(":")[2])) as (link, url):
-            tab = TradingPage(page)
+            tab = TerminalPage(page)
             await tab.open_signed_in(url, dave)
             await tab.place_order(limit="0.01")
             await sign_in_elsewhere(context, url, erin)
 
             link.cut_all()
 
-            await expect_user(page, erin)
-            await expect(tab.trading).to_have_attribute("data-state", "live")
+            await tab.expect_user(erin)
+            await tab.expect_status("Live")
             await expect(tab.orders).to_have_count(0)
 
     @pytest.mark.slow
     async def test_it_follows_when_it_is_shown(
         self, stack: Stack, context: BrowserContext, page: Page, dave: str, erin: str
     ) -> None:
-        await TradingPage(page).open_signed_in(stack.url, dave)
+        tab = TerminalPage(page)
+        await tab.open_signed_in(stack.url, dave)
         await sign_in_elsewhere(context, stack.url, erin)
 
-        await page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
+        await return_to(tab)
 
-        await expect_user(page, erin)
+        await tab.expect_user(erin)
 
 
 @pytest.mark.slow
@@ -260,10 +255,10 @@ async def test_an_order_in_flight_stays_that_of_its_user(
     stack: Stack, open_page: OpenPage, dave: str, erin: str
 ) -> None:
     """Its answer arrives after the tab has followed to the next user."""
-    here, there = TradingPage(await open_page()), TradingPage(await open_page())
+    here, there = TerminalPage(await open_page()), TerminalPage(await open_page())
     await here.open_signed_in(stack.url, dave)
     await there.open(stack.url)
-    await expect_user(there.page, dave)
+    await there.expect_user(dave)
     is_placed, may_answer = asyncio.Event(), asyncio.Event()
 
     async def hold_answer(route: Route) -> None:
@@ -273,55 +268,55 @@ async def test_an_order_in_flight_stays_that_of_its_user(
         await route.fulfill(response=answer)
 
     await here.page.route("**/api/orders", hold_answer)
+    await here.page.bring_to_front()  # browsers slow down background pages
     await here.fill_ticket(qty="5", limit="0.01")
     await here.submit_ticket()
     await is_placed.wait()
-    await there.page.get_by_role("button", name="Sign out").click()
+    await there.page.bring_to_front()
+    await there.sign_out()
     await there.sign_in(erin)
-    await expect_user(here.page, erin)
+    await here.expect_user(erin)
     may_answer.set()
+    await here.page.bring_to_front()
 
     # On a busy machine the first call times out, and the repeated one is refused as erin's.
     outcome = re.compile(f"(Placed|It is not known whether this was placed) for {dave}: Buy 5 ")
-    await expect(here.page.get_by_role("log")).to_contain_text(outcome)
-    await expect(here.trading).to_have_attribute("data-state", "live")
+    await expect(here.messages).to_contain_text(outcome)
+    await here.expect_status("Live")
     await expect(here.orders).to_have_count(0)
-    await expect(here.ticket.locator("#place")).to_be_enabled()
+    await expect(here.ticket.locator("button[type=submit]")).to_be_enabled()
     assert len(await orders_of(here.page, stack.url, stack, dave)) == 1
     assert await orders_of(here.page, stack.url, stack, erin) == []
 
 
-async def test_public_streams_go_on_whoever_signs_in_or_out(
+async def test_public_data_goes_on_whoever_signs_in_or_out(
     stack: Stack, open_page: OpenPage, dave: str, erin: str, publisher: PageEventPublisher
 ) -> None:
-    """Both streams are opened with a session, which then ends."""
-    trading, dashboard = TradingPage(await open_page()), DashboardPage(await open_page())
+    """The one connection of the browser is opened with a session, which then ends."""
+    trading, news = TerminalPage(await open_page()), NewsPage(await open_page())
     await trading.open_signed_in(stack.url, dave)
-    opened: list[str] = []
-    for page in (trading.page, dashboard.page):
-        page.on(
-            "request",
-            lambda request: opened.append(request.url.removeprefix(stack.url).partition("?")[0]),
-        )
-    await trading.page.reload()
-    await expect_user(trading.page, dave)
-    await expect(trading.quotes.first).to_be_visible()
-    await dashboard.open(stack.url)
-    await dashboard.expect_connected()
-    await expect_user(dashboard.page, dave)
+    await news.open(stack.url)
+    await news.expect_user(dave)
+    await news.expect_status("Live")
+    before = await publisher.publish_item(f"{dave} is here", "IBM")
+    await expect(news.item(before)).to_be_visible()
+    symbols = await trading.quotes.evaluate_all("rows => rows.map(row => row.dataset.key)")
+    await trading.page.evaluate(RECORD_QUOTE_COUNTS_SCRIPT)
 
-    await trading.page.get_by_role("button", name="Sign out").click()
-    for page in (trading.page, dashboard.page):
-        await expect(page.get_by_label("User name")).to_be_visible()
+    await trading.page.bring_to_front()  # browsers slow down background pages
+    await trading.sign_out()
+    for tab in (trading, news):
+        await tab.expect_user("")
     await trading.expect_moving_quotes(seconds=60)
+    await expect(news.item(before)).to_be_visible()
     first = await publisher.publish_item(f"{dave} has gone", "IBM")
-    await expect(dashboard.item_element(first)).to_be_visible()
+    await expect(news.item(first)).to_be_visible()
     await trading.sign_in(erin)
-    await expect_user(dashboard.page, erin)
+    await news.expect_user(erin)
     await trading.expect_moving_quotes(seconds=60)
     second = await publisher.publish_item(f"{erin} is here", "IBM")
-    await expect(dashboard.item_element(second)).to_be_visible()
+    await expect(news.item(second)).to_be_visible()
 
-    await expect(trading.prices).to_have_attribute("data-state", "live")
-    await dashboard.expect_connected()
-    assert [opened.count(path) for path in ("/api/stream/prices", "/api/v2/stream")] == [1, 1]
+    for tab in (trading, news):
+        await tab.expect_status("Live")
+    assert min(await trading.page.evaluate("() => window.quoteCounts")) == len(symbols)
