@@ -36,7 +36,9 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not line.startswith("!") or not source.exists():
             continue
         if source.is_dir():
-            ignored = shutil.ignore_patterns("__pycache__", "*.pyc", ".keep", "node_modules")
+            ignored = shutil.ignore_patterns(
+                "__pycache__", "*.pyc", ".keep", "node_modules", "build"
+            )
             shutil.copytree(source, context / source.name, symlinks=True, ignore=ignored)
         else:
             shutil.copy(source, context)
