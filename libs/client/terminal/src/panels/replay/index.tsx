@@ -1,0 +1,279 @@
+import type { Order, Position, ReplayMoment, ReplayOptions } from "@tapewire/client";
+import { type ReplayState, useReplay } from "@tapewire/react";
+import { type FormEvent, useEffect, useId, useState } from "react";
+
+import { useTerminal } from "../../app/terminal-context.js";
+import { EmptyState, ErrorText, Money, PanelToolbar, Quantity } from "../../components/index.js";
+import { describeOrder, isOpen, statusWord, toneOf } from "../blotter/order-words.js";
+import type { PanelProps } from "../registry.js";
+import { describeEvent } from "./event-words.js";
+import "./replay.css";
+
+const PERIODS = [
+  ["15 minutes", 15 * 60_000],
+  ["1 hour", 60 * 60_000],
+  ["1 day", 24 * 60 * 60_000],
+  ["7 days", 7 * 24 * 60 * 60_000],
+  ["everything", null],
+] as const;
+/** Events of the past around the chosen one. */
+const SHOWN_EVENTS = 12;
+const STEPS_PER_SECOND = 4;
+
+/** Any past of the user by a time slider: orders and positions as they were, and what happened. */
+export default function ReplayPanel(_props: PanelProps) {
+  const [options, setOptions] = useState<ReplayOptions | null>(null);
+  const replay = useReplay(options);
+  return (
+    <div className="replay">
+      <PeriodForm onLoad={setOptions} />
+      {options === null ? (
+        <EmptyState
+          title="Choose a period"
+          text="The slider then goes through everything that happened to you in it."
+        />
+      ) : (
+        <Past key={JSON.stringify(options)} replay={replay} />
+      )}
+    </div>
+  );
+}
+
+function PeriodForm({ onLoad }: { readonly onLoad: (options: ReplayOptions) => void }) {
+  const id = useId();
+  const [until, setUntil] = useState("");
+  const [period, setPeriod] = useState("1 hour");
+
+  function load(event: FormEvent) {
+    event.preventDefault();
+    const end = until === "" ? new Date() : new Date(until);
+    const length = PERIODS.find(([name]) => name === period)?.[1] ?? null;
+    const since = length === null ? new Date(0) : new Date(end.getTime() - length);
+    onLoad({ since: since.toISOString(), until: end.toISOString() });
+  }
+
+  return (
+    <form onSubmit={load}>
+      <PanelToolbar label="Which period">
+        <label htmlFor={`${id}-period`}>The last</label>
+        <select
+          id={`${id}-period`}
+          className="input"
+          value={period}
+          onChange={({ target }) => setPeriod(target.value)}
+        >
+          {PERIODS.map(([name]) => (
+            <option key={name}>{name}</option>
+          ))}
+        </select>
+        <label htmlFor={`${id}-until`}>until</label>
+        <input
+          id={`${id}-until`}
+          type="datetime-local"
+          step="1"
+          className="input"
+          value={until}
+          onChange={({ target }) => setUntil(target.value)}
+          aria-describedby={`${id}-help`}
+        />
+        <span className="help" id={`${id}-help`}>
+          empty: now
+        </span>
+        <button type="submit" className="button small primary">
+          Load
+        </button>
+      </PanelToolbar>
+    </form>
+  );
+}
+
+function Past({ replay }: { readonly replay: ReplayState }) {
+  const { status, times } = replay;
+  const { formats } = useTerminal();
+  const id = useId();
+  const [chosen, setChosen] = useState<number | null>(null);
+  const count = Math.min(chosen ?? times.length, times.length);
+  const [isPlaying, setPlaying] = usePlayback(count, times.length, setChosen);
+  const moment = replay.after(count);
+
+  if (status.name === "failed")
+    return <ErrorText isAlert>The past could not be loaded. {status.error.message}</ErrorText>;
+  if (times.length === 0) {
+    return status.name === "loading" ? (
+      <EmptyState title="Loading…" />
+    ) : (
+      <EmptyState title="Nothing happened in this period" text="Choose a longer one." />
+    );
+  }
+  const time = moment?.time ?? times[0] ?? null;
+  const words = `${formats.dateTime(time)}, event ${formats.count(count)} of ${formats.count(times.length)}`;
+  return (
+    <>
+      <p className="panel-note" role="status">
+        {status.name === "loading"
+          ? `Loading: ${formats.count(status.received)} events so far.`
+          : `${formats.count(status.received)} events${status.isCut ? "; later ones were left out" : ""}.`}
+      </p>
+      <div className="replay-slider">
+        <label htmlFor={`${id}-slider`}>Time</label>
+        <input
+          id={`${id}-slider`}
+          type="range"
+          min={0}
+          max={times.length}
+          value={count}
+          aria-valuetext={words}
+          onChange={({ target }) => {
+            setPlaying(false);
+            setChosen(Number(target.value));
+          }}
+        />
+        <output htmlFor={`${id}-slider`}>{words}</output>
+      </div>
+      <div className="replay-buttons">
+        <button
+          type="button"
+          className="button small"
+          onClick={() => setChosen(Math.max(0, count - 1))}
+        >
+          One back
+        </button>
+        <button
+          type="button"
+          className="button small"
+          aria-pressed={isPlaying}
+          onClick={() => setPlaying(!isPlaying)}
+        >
+          {isPlaying ? "Pause" : "Play"}
+        </button>
+        <button
+          type="button"
+          className="button small"
+          onClick={() => setChosen(Math.min(times.length, count + 1))}
+        >
+          One on
+        </button>
+      </div>
+      {moment && <Moment moment={moment} replay={replay} />}
+    </>
+  );
+}
+
+/** Goes on by itself, some events a second, until the end. */
+function usePlayback(count: number, total: number, setCount: (count: number) => void) {
+  const [isPlaying, setPlaying] = useState(false);
+  useEffect(() => {
+    if (!isPlaying) return;
+    if (count >= total) return setPlaying(false);
+    const timer = setTimeout(() => setCount(count + 1), 1_000 / STEPS_PER_SECOND);
+    return () => clearTimeout(timer);
+  }, [isPlaying, count, total, setCount]);
+
+  const toggle = (wanted: boolean) => {
+    if (wanted && count >= total) setCount(0);
+    setPlaying(wanted);
+  };
+  return [isPlaying, toggle] as const;
+}
+
+/** Orders and positions as they were, and the events before. */
+function Moment({
+  moment,
+  replay,
+}: {
+  readonly moment: ReplayMoment;
+  readonly replay: ReplayState;
+}) {
+  const { formats } = useTerminal();
+  const orders = [...moment.view("orders").orders.byKey.values()].map(({ value }) => value);
+  const positions = [...moment.view("positions").positions.byKey.values()].map(
+    ({ value }) => value,
+  );
+  const shown = Array.from(
+    { length: Math.min(SHOWN_EVENTS, moment.count) },
+    (_, back) => moment.count - back,
+  );
+  return (
+    <div className="replay-moment">
+      <section aria-label="What happened">
+        <h3>What happened</h3>
+        <ol className="replay-events">
+          {shown.map((number) => {
+            const { event, time } = replay.after(number) ?? { event: null, time: null };
+            return (
+              event && (
+                <li key={number} aria-current={number === moment.count || undefined}>
+                  <span className="num soft">{formats.time(time)}</span>{" "}
+                  {describeEvent(event, formats)}
+                </li>
+              )
+            );
+          })}
+        </ol>
+      </section>
+      <OrdersThen orders={orders} />
+      <PositionsThen positions={positions} />
+    </div>
+  );
+}
+
+function OrdersThen({ orders }: { readonly orders: readonly Order[] }) {
+  const { formats } = useTerminal();
+  const newest = [...orders].reverse();
+  const shown = [...newest.filter(isOpen), ...newest.filter((order) => !isOpen(order))].slice(
+    0,
+    SHOWN_EVENTS,
+  );
+  return (
+    <section aria-label="Orders at that time">
+      <h3>Orders at that time</h3>
+      {shown.length === 0 && <p className="soft">None that changed in this period.</p>}
+      <ul>
+        {shown.map((order) => (
+          <li key={order.orderId}>
+            {describeOrder(order, formats)}{" "}
+            <span className="chip" data-tone={toneOf(order)}>
+              {statusWord(order.status)}
+            </span>{" "}
+            {formats.quantity(order.filledQty)} / {formats.quantity(order.qty)}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function PositionsThen({ positions }: { readonly positions: readonly Position[] }) {
+  const held = positions.filter(({ quantity }) => quantity !== 0);
+  return (
+    <section aria-label="Positions at that time">
+      <h3>Positions at that time</h3>
+      {held.length === 0 ? (
+        <p className="soft">None that changed in this period.</p>
+      ) : (
+        <table className="plain-table">
+          <thead>
+            <tr>
+              <th scope="col">Symbol</th>
+              <th scope="col">Quantity</th>
+              <th scope="col">Realized</th>
+            </tr>
+          </thead>
+          <tbody>
+            {held.map(({ symbol, quantity, realizedPnL }) => (
+              <tr key={symbol}>
+                <th scope="row">{symbol}</th>
+                <td className="num">
+                  <Quantity value={quantity} isSigned />
+                </td>
+                <td className="num">
+                  <Money value={realizedPnL} isSigned />
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </section>
+  );
+}
