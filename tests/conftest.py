@@ -119,6 +119,14 @@ def pytest_asyncio_loop_factories(
     return virtual_time.loop_factories(item)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_list_of_running_systems(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Each `tapewire up` lists itself for its user; tests have a list of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def broker(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

@@ -194,6 +194,8 @@ class TestRegistry:
         assert registry.find_all_running() == []
         registry.register(tmp_path / "day")  # as if it was killed
         assert registry.find_all_running() == []
+        folder = Path(os.environ["XDG_STATE_HOME"]) / "tapewire" / "running"
+        assert list(folder.iterdir()) == []
 
     def test_the_list_is_the_users_own(self, tmp_path: Path) -> None:
         registry.register(tmp_path)

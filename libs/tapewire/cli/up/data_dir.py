@@ -125,13 +125,13 @@ def find_running(path: Path) -> RunState | None:
         run = msgspec.json.decode((path / RUN_STATE_FILE).read_bytes(), type=RunState)
     except (OSError, msgspec.DecodeError):
         return None
-    return run if _is_alive(run.pid) and _is_locked(path / LOCK_FILE) else None
+    return run if _is_alive(run.pid) and is_in_use(path) else None
 
 
-def _is_locked(file: Path) -> bool:
-    """Whether a process holds the lock; True if that cannot be found out."""
+def is_in_use(path: Path) -> bool:
+    """Whether a process holds the lock of the data directory; True if that cannot be found out."""
     try:
-        with file.open("rb") as lock:
+        with (path / LOCK_FILE).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from tapewire.cli.up.data_dir import RunState, find_running
+from tapewire.cli.up.data_dir import RunState, find_running, is_in_use
 from tapewire.cli.up.nats_users import write_private
 
 STATE_HOME_VARIABLE = "XDG_STATE_HOME"
@@ -51,7 +51,7 @@ def find_all_running() -> list[RunningUp]:
                 state = find_running(data_dir)
                 if state is not None:
                     found.append(RunningUp(data_dir, state))
-                elif not (data_dir / "lock").exists():
+                elif not is_in_use(data_dir):  # else it is starting or stopping
                     entry.unlink(missing_ok=True)
     return sorted(found, key=lambda one: one.data_dir)
 
