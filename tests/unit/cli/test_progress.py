@@ -22,7 +22,7 @@ with ProgressDisplay() as progress:
             progress.echo("a warning", err=True)
             if len(sys.argv) > 1:
                 progress.echo(b"a difference")
-        time.sleep(0.15)
+        time.sleep(0.05)
 click.echo("copied")
 """
 
