@@ -22,7 +22,7 @@ PHONE = {"width": 390, "height": 844}
 ZOOMED = {"width": 640, "height": 400}
 """A screen of 1280 by 800 at a zoom of 200 %."""
 SMALLEST = {"width": 320, "height": 568}
-DESK = {"width": 1440, "height": 900}
+WIDE = {"width": 1440, "height": 900}
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ async def test_the_first_five_minutes_are_ticked_by_what_the_account_shows(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["desk", "phone"])
 async def test_no_page_has_an_axe_violation(
     terminal: ShellPage, stack: Stack, user: str, viewport: dict[str, int], scheme: str
 ) -> None:
@@ -251,7 +251,7 @@ async def test_no_page_has_an_axe_violation(
         await terminal.open(stack.url, path)
         await expect(page.locator(".panel-loading")).to_have_count(0)
         found[path] = await find_violations(page)
-    for name in ("News", "Trade" if viewport is DESK else "Market"):
+    for name in ("News", "Trade" if viewport is WIDE else "Market"):
         await terminal.go_to(name)
         await expect(page.locator(".panel-loading")).to_have_count(0)
         found[name] = await find_violations(page)

@@ -1,8 +1,11 @@
 import "./styles/tokens.css";
 import "./styles/base.css";
+import "./styles/forms.css";
 import "./styles/panel.css";
 import "./styles/plain-table.css";
 import "./styles/shell.css";
+import "./styles/desk.css";
+import "./styles/dialogs.css";
 
 import { createRoot } from "react-dom/client";
 
