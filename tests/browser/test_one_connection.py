@@ -147,9 +147,9 @@ async def test_twenty_tabs_hold_one_connection_and_each_can_place_orders(
     }"""
     times = [await tabs[-1].evaluate(order, f"{sharing}-{n}") for n in range(ATTEMPTS + 1)][1:]
     assert min(times) < MAX_ORDER_MS, times
-    shown = "client.orders.keys.get().length"
+    order_count = "client.orders.keys.get().length"
     for tab in tabs:
-        await wait_in(tab, f"{shown} === {ATTEMPTS + 1}")
+        await wait_in(tab, f"{order_count} === {ATTEMPTS + 1}")
     assert await connection_count(edge) == 1
 
 
