@@ -10,6 +10,7 @@ import pytest
 import tapewire
 from tapewire.cli import COMMANDS
 from tapewire.runtime import Settings
+from tests.architecture.rules import BUILT_FOLDERS
 from tests.architecture.sources import SERVICES, module_name, source_paths
 
 ROOT = Path(__file__).parents[2]
@@ -62,9 +63,27 @@ def test_modules_and_files_exist(page: Path) -> None:
     for code in _CODE.findall(page.read_text()):
         if _MODULE.fullmatch(code) and not code.endswith(".js") and not _names_something(code):
             missing.append(code)
-        if _FILE.fullmatch(code) and not (ROOT / code).exists():
+        if _FILE.fullmatch(code) and not _is_in_a_checkout(ROOT, code):
             missing.append(code)
     assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("services/web/dist", True),
+        ("services/web/dist/assets/index.js", True),
+        ("services/web/icon.svg", True),
+        ("services/web/orders.js", False),
+        ("services/wob/dist", False),
+    ],
+)
+def test_files_are_looked_for_as_in_a_checkout_without_builds(
+    tmp_path: Path, file: str, expected: bool
+) -> None:
+    (tmp_path / "services" / "web").mkdir(parents=True)
+    (tmp_path / "services" / "web" / "icon.svg").touch()
+    assert _is_in_a_checkout(tmp_path, file) is expected
 
 
 @parametrize_pages(PAGES)
@@ -118,6 +137,13 @@ def test_commands_exist(page: Path) -> None:
 def test_settings_exist(page: Path) -> None:
     named = set(re.findall(r"\b(?:SSE|TAPEWIRE)_[A-Z][A-Z_]+\b", page.read_text()))
     assert named - _known_variables() == set()
+
+
+def _is_in_a_checkout(root: Path, file: str) -> bool:
+    """Whether `file` exists; what is in a built folder may, if the folder's parent exists."""
+    parts = Path(file).parts
+    built = next((i for i, part in enumerate(parts) if part in BUILT_FOLDERS), len(parts))
+    return root.joinpath(*parts[:built]).exists()
 
 
 def _names_something(code: str) -> bool:

@@ -118,11 +118,11 @@ async def test_one_tab_reports_a_notification_and_another_one_after_it_is_closed
     await publisher.publish_notification(user, "For both tabs")
     for inbox in (first, second):
         await inbox.expect_unread(1)
-    shown = [await inbox.toasts.count() for inbox in (first, second)]
-    assert sorted(shown) == [0, 1]
+    counts = [await inbox.toasts.count() for inbox in (first, second)]
+    assert sorted(counts) == [0, 1]
 
-    await (first if shown[0] else second).page.close()
-    left = second if shown[0] else first
+    await (first if counts[0] else second).page.close()
+    left = second if counts[0] else first
 
     await publisher.publish_notification(user, "After a tab was closed")
     await expect(left.toasts).to_contain_text("After a tab was closed")

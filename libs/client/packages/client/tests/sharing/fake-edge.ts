@@ -8,7 +8,8 @@
 import { ApiError } from "../../src/rest.js";
 import type { connect } from "../../src/tapewire.js";
 import type { ConnectOptions, State, StreamContent } from "../../src/types.js";
-import type { Process, World } from "./world.js";
+import type { Process } from "./process.js";
+import type { World } from "./world.js";
 
 export interface LogEntry {
   readonly sequence: number;

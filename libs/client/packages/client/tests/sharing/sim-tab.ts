@@ -13,7 +13,8 @@ import type { TopicChange } from "../../src/source.js";
 import type { OrdersState } from "../../src/views/orders.js";
 import type { PricesState } from "../../src/views/prices.js";
 import { type FakeEdge, SYMBOLS } from "./fake-edge.js";
-import { PageEvents, Process, type World } from "./world.js";
+import { Process } from "./process.js";
+import { PageEvents, type World } from "./world.js";
 
 export type Mode = "worker" | "leader";
 

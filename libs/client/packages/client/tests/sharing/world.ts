@@ -7,13 +7,8 @@
  */
 
 import type { Locks, MessageLink, PageEvent } from "../../src/sharing/environment.js";
-
-interface Task {
-  readonly at: number;
-  readonly order: number;
-  readonly process: Process | null;
-  readonly run: () => void;
-}
+import { Process, type Task } from "./process.js";
+import { Lock } from "./web-lock.js";
 
 /** A repeatable sequence of numbers in [0, 1). */
 export function seededRandom(seed: number): () => number {
@@ -28,15 +23,6 @@ export function seededRandom(seed: number): () => number {
 
 /** More tasks than this within one step are a loop. */
 const MAX_TASKS = 50_000;
-
-/** A renderer, or the process of a worker. */
-export class Process {
-  isFrozen = false;
-  isDead = false;
-  readonly waiting: Task[] = [];
-
-  constructor(readonly name: string) {}
-}
 
 export class World {
   /** Milliseconds that the machine was awake. */
@@ -157,7 +143,7 @@ export class World {
   locksOf(process: Process): Locks {
     return {
       request: (name, { steal = false, signal }, hold) => {
-        const lock = this.#locks.get(name) ?? new Lock(this);
+        const lock = this.#locks.get(name) ?? new Lock((...task) => this.schedule(...task));
         this.#locks.set(name, lock);
         return lock.request({ process, hold, signal, steal });
       },
@@ -219,85 +205,6 @@ export class World {
 }
 
 export type OnConnect = (post: (message: unknown) => void) => (message: unknown) => void;
-
-interface LockRequest {
-  readonly process: Process;
-  readonly hold: () => Promise<void>;
-  readonly signal: AbortSignal | undefined;
-  readonly steal: boolean;
-}
-
-interface Waiting extends LockRequest {
-  resolve(): void;
-  reject(error: Error): void;
-}
-
-/** A Web Lock: a queue, a holder, and thieves. */
-class Lock {
-  #holder: Waiting | null = null;
-  #queue: Waiting[] = [];
-
-  constructor(readonly world: World) {}
-
-  get isHeld(): boolean {
-    return this.#holder !== null;
-  }
-
-  request(request: LockRequest): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const waiting = { ...request, resolve, reject };
-      this.world.schedule(null, 1, () => {
-        if (request.process.isDead) return;
-        if (request.steal) {
-          this.#steal(waiting);
-          return;
-        }
-        this.#queue.push(waiting);
-        this.#next();
-      });
-      request.signal?.addEventListener("abort", () => {
-        if (!this.#queue.includes(waiting)) return;
-        this.#queue = this.#queue.filter((one) => one !== waiting);
-        reject(new Error("aborted"));
-      });
-    });
-  }
-
-  drop(process: Process): void {
-    this.#queue = this.#queue.filter((one) => one.process !== process);
-    if (this.#holder?.process === process) this.#holder = null;
-    this.#next();
-  }
-
-  #steal(thief: Waiting): void {
-    const robbed = this.#holder;
-    this.#holder = null;
-    if (robbed !== null) {
-      this.world.schedule(robbed.process, 1, () => robbed.reject(new Error("stolen")));
-    }
-    this.#grant(thief);
-  }
-
-  #next(): void {
-    if (this.#holder !== null) return;
-    const next = this.#queue.shift();
-    if (next === undefined) return;
-    if (next.signal?.aborted) this.#next();
-    else this.#grant(next);
-  }
-
-  #grant(request: Waiting): void {
-    this.#holder = request;
-    this.world.schedule(request.process, 1, () => {
-      void request.hold().then(() => {
-        request.resolve();
-        if (this.#holder !== request) return;
-        this.#holder = null;
-        this.#next();
-      });
-    });
-  }
-}
 
 /** Wait until all promises have settled that need no time. */
 async function settle(): Promise<void> {

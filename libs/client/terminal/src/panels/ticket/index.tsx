@@ -1,13 +1,13 @@
-import { useAccount, useConnection, useKeyed, useSession, useTapewire } from "@tapewire/react";
-import { type FormEvent, useEffect, useId, useRef, useState } from "react";
+import { useSession, useTapewire } from "@tapewire/react";
+import { type FormEvent, useRef, useState } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
 import { Choice } from "../../components/choice.js";
 import { ErrorText, NumberField } from "../../components/index.js";
 import { SymbolField } from "../../components/symbol-field.js";
-import { describeOrder } from "../blotter/order-words.js";
 import type { PanelProps } from "../registry.js";
+import { Estimate } from "./estimate.js";
 import {
   EMPTY_FIELDS,
   type FieldErrors,
@@ -19,17 +19,14 @@ import {
   QTY_OPTIONS,
   readOrder,
 } from "./order-form.js";
-import {
-  addedShares,
-  type OrderQuestion,
-  questionsBefore,
-  valuationPrice,
-} from "./order-question.js";
+import { type OrderQuestion, questionsBefore } from "./order-question.js";
 import type { OrderRequest } from "./order-submission.js";
+import { PlacedNote } from "./placed-note.js";
 import { QuestionDialog } from "./question-dialog.js";
+import { TimeInForceField } from "./time-in-force-field.js";
 import { TouchLine } from "./touch-line.js";
-import { usePlacedOrder } from "./use-placed-order.js";
 import { useSubmission } from "./use-submission.js";
+import { useTicketRequests } from "./use-ticket-requests.js";
 import "./ticket.css";
 
 const isFields = (value: unknown) =>
@@ -236,129 +233,5 @@ function Ticket({ userId }: { readonly userId: string }) {
         />
       )}
     </form>
-  );
-}
-
-/** Take over what other panels put into the ticket. */
-function useTicketRequests(
-  form: React.RefObject<HTMLFormElement | null>,
-  setFields: (change: (previous: OrderFields) => OrderFields) => void,
-) {
-  const { ticketRequest, formats } = useTerminal();
-  const taken = useRef(0);
-  useEffect(() => {
-    if (ticketRequest === null || ticketRequest.number === taken.current) return;
-    taken.current = ticketRequest.number;
-    const { side, qty, price } = ticketRequest;
-    setFields((previous) => ({
-      ...previous,
-      ...(side !== undefined && { side }),
-      ...(qty !== undefined && { qty: formats.editable(qty) }),
-      ...(price !== undefined && { type: "limit" as const, limitPrice: formats.editable(price) }),
-      // The prices of another symbol mean nothing here.
-      ...(price === undefined &&
-        ticketRequest.symbol !== undefined && { limitPrice: "", stopPrice: "" }),
-    }));
-    form.current?.querySelector<HTMLInputElement>('[name="qty"]')?.select();
-  }, [ticketRequest, formats, form, setFields]);
-}
-
-const TIMES_IN_FORCE = [
-  ["gtc", "Until canceled"],
-  ["day", "Day"],
-  ["ioc", "At once, in part (IOC)"],
-  ["fok", "At once, in full (FOK)"],
-] as const;
-
-function TimeInForceField({
-  value,
-  onChange,
-  error,
-}: {
-  readonly value: OrderFields["timeInForce"];
-  readonly onChange: (value: OrderFields["timeInForce"]) => void;
-  readonly error: string | undefined;
-}) {
-  const id = useId();
-  return (
-    <div className="field">
-      <label htmlFor={id}>Time in force</label>
-      <select
-        id={id}
-        name="timeInForce"
-        className="input"
-        value={value}
-        aria-describedby={`${id}-error`}
-        onChange={(event) => onChange(event.target.value as OrderFields["timeInForce"])}
-      >
-        {TIMES_IN_FORCE.map(([name, label]) => (
-          <option key={name} value={name}>
-            {label}
-          </option>
-        ))}
-      </select>
-      <ErrorText id={`${id}-error`}>{error}</ErrorText>
-    </div>
-  );
-}
-
-/** What the order costs or brings at the present market, and what part of the equity that is. */
-function Estimate({
-  symbol,
-  fields,
-}: {
-  readonly symbol: string | null;
-  readonly fields: OrderFields;
-}) {
-  const client = useTapewire();
-  const { formats } = useTerminal();
-  const quote = useKeyed(client.prices, symbol ?? "");
-  const position = useKeyed(client.positions, symbol ?? "");
-  const account = useAccount();
-  const read = readOrder(symbol, fields, formats.parse);
-  const terms =
-    "request" in read ? { ...read.request, limitPrice: read.request.limitPrice ?? null } : null;
-  const price = terms && valuationPrice(terms, quote);
-  const value = terms && price !== null ? price * terms.qty : null;
-  const added =
-    terms && price !== null ? Math.abs(price) * addedShares(terms, position?.quantity ?? 0) : null;
-  return (
-    <dl className="estimate">
-      <dt>{fields.side === "sell" ? "Estimated proceeds" : "Estimated cost"}</dt>
-      <dd>{formats.money(value)}</dd>
-      <dt>Held now</dt>
-      <dd>{formats.quantity(position?.quantity ?? 0)}</dd>
-      <dt>Added exposure</dt>
-      <dd>
-        {formats.money(added)}
-        {added !== null &&
-          account !== null &&
-          account.equity > 0 &&
-          ` (${formats.share(added / account.equity)} of equity)`}
-      </dd>
-      {account?.buyingPower != null && (
-        <>
-          <dt>Buying power</dt>
-          <dd>{formats.money(account.buyingPower)}</dd>
-        </>
-      )}
-    </dl>
-  );
-}
-
-/** How the order that was placed last is doing. */
-function PlacedNote({ orderId }: { readonly orderId: string | null }) {
-  const placed = usePlacedOrder(orderId);
-  const { formats, openPanel } = useTerminal();
-  const connection = useConnection();
-  if (placed === null) return null;
-  return (
-    <p className="placed-note" role="status">
-      {describeOrder(placed.order, formats)}: {placed.words}.
-      {connection.name !== "live" && " The page is not live; what happens now is shown when it is."}{" "}
-      <button type="button" className="link-button" onClick={() => openPanel("blotter")}>
-        Show orders
-      </button>
-    </p>
   );
 }
