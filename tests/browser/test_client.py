@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from tests.harness.pages import (
     CLIENT,
     CLIENT_MODULES,
     CLIENT_TEST_MODULES,
-    ROOT,
     build_client_tests,
 )
 
@@ -30,12 +28,10 @@ CONFORMANCE_CASES: list[tuple[str, dict[str, Any]]] = [
 """The module and the function that run each case."""
 SERVED_FOLDERS = {
     "client": CLIENT_MODULES,
-    "static": ROOT / "services" / "edge" / "web",
     "src": CLIENT_MODULES,
     "tests": CLIENT_TEST_MODULES,
-    "pages": Path(__file__).parent,
 }
-"""An edge serves the first two. The client's cases import the modules beside them, in `src`."""
+"""An edge serves the first. The client's cases import the modules beside them, in `src`."""
 
 CASE_MODULES = sorted(
     f"tests/cases/{path.stem}.js"
@@ -89,7 +85,7 @@ async def test_client_passes_the_conformance_suite(
 
 
 @on_one_loop
-@pytest.mark.parametrize("path", [*CASE_MODULES, "pages/page_cases.js"])
+@pytest.mark.parametrize("path", CASE_MODULES)
 async def test_client_cases_pass_in_chromium(page: Page, path: str) -> None:
     await _open_blank_page(page)
 

@@ -12,8 +12,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.conftest import WAIT_TIMEOUT_MS, OpenPage
+from tests.browser.terminal_page import TerminalPage
 from tests.browser.test_foreign_pages import serve_empty_page
-from tests.browser.trading_page import TradingPage
 from tests.harness.certificates import CertificateAuthority
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.nginx import NginxProcess, require_nginx
@@ -73,22 +73,22 @@ async def session_cookies(context: BrowserContext) -> list[tuple[str, str, str]]
 async def test_over_https_signing_in_and_out_uses_the_host_prefix(
     https_context: BrowserContext, https_port: int
 ) -> None:
-    here, there = await https_context.new_page(), await https_context.new_page()
+    here, there = [TerminalPage(await https_context.new_page()) for _ in range(2)]
     url = f"https://localhost:{https_port}"
-    await here.goto(url)
-    await there.goto(f"{url}/dashboard")
-    await TradingPage(here).sign_in("alice")
-    for page in (here, there):
-        await expect(page.locator("#user")).to_have_text("alice")
-    await expect(here.locator("#trading-state")).to_have_attribute("data-state", "live")
+    await here.open(url)
+    await there.open(url, "/dashboard")
+    await here.sign_in("alice")
+    for tab in (here, there):
+        await tab.expect_user("alice")
+    await here.expect_status("Live")
 
     assert await session_cookies(https_context) == [("__Host-session", "localhost", "/")]
     [cookie] = await https_context.cookies()
     assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (True, True, "Lax")
-    assert await here.evaluate("() => document.cookie") == ""
-    await there.get_by_role("button", name="Sign out").click()
-    for page in (here, there):
-        await expect(page.get_by_label("User name")).to_be_visible()
+    assert await here.page.evaluate("() => document.cookie") == ""
+    await there.sign_out()
+    for tab in (here, there):
+        await tab.expect_user("")
     assert await session_cookies(https_context) == []
 
 
@@ -146,19 +146,19 @@ async def test_over_https_another_port_of_the_host_cannot_hide_the_session(
     https_context: BrowserContext, https_port: int
 ) -> None:
     """Ports share cookies. A page without TLS cannot set `__Host-session`."""
-    page = await https_context.new_page()
-    await page.goto(f"https://localhost:{https_port}/")
-    await TradingPage(page).sign_in("alice")
-    await expect(page.locator("#user")).to_have_text("alice")
+    tab = TerminalPage(await https_context.new_page())
+    await tab.open(f"https://localhost:{https_port}")
+    await tab.sign_in("alice")
+    await tab.expect_user("alice")
     async with serve_empty_page() as (neighbor_url, _):
         neighbor = await https_context.new_page()
         await neighbor.goto(neighbor_url.replace("127.0.0.1", "localhost"))
         for cookie in ("session=x; Path=/", "session=y; Path=/api", "__Host-session=z; Path=/"):
             await neighbor.evaluate("(cookie) => { document.cookie = cookie; }", cookie)
 
-    await page.reload()
+    await tab.page.reload()
 
-    await expect(page.locator("#user")).to_have_text("alice")
+    await tab.expect_user("alice")
     names = [name for name, _, _ in await session_cookies(https_context)]
     assert sorted(names) == ["__Host-session", "session", "session"]
 
@@ -167,7 +167,7 @@ async def test_over_https_another_port_of_the_host_cannot_hide_the_session(
 async def test_over_http_two_sessions_are_refused_and_the_page_says_why(
     stack: Stack, open_page: OpenPage, page: Page
 ) -> None:
-    tab = TradingPage(page)
+    tab = TerminalPage(page)
     await tab.open_signed_in(stack.url, "two-sessions")
     async with serve_empty_page() as (neighbor_url, _):
         neighbor = await open_page()
