@@ -234,7 +234,11 @@ export class Upstream {
       connection.topics = topics;
       if (connection === this.#current) this.#options.onShown(topics);
     } catch (error) {
-      if (error instanceof ApiError && !error.transient && error.statusCode !== 404) {
+      const isAnonymous = this.#options.user === null;
+      if (error instanceof ApiError && error.statusCode === 401 && isAnonymous) {
+        // A stream without a session cannot be changed.
+        if (connection === this.#current) this.#reopen(connection);
+      } else if (error instanceof ApiError && !error.transient && error.statusCode !== 404) {
         this.#refused = topics.join(",");
         globalThis.reportError?.(new Error(`refused: ${this.#refused}: ${error.message}`));
       } else {

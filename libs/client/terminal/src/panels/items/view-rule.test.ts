@@ -17,7 +17,9 @@ describe("a view", () => {
 
 it("reads a list as it is typed", () => {
   expect(parseList(" IBM, SPY;MSFT\nIBM ")).toEqual(["IBM", "SPY", "MSFT"]);
+  expect(parseList(" $IBM, aapl ;; BRK.B #merger")).toEqual(["IBM", "aapl", "BRK.B", "merger"]);
   expect(parseList(" , ")).toEqual([]);
+  expect(parseList("$ #,")).toEqual([]);
 });
 
 it.each([

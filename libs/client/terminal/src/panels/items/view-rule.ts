@@ -11,9 +11,16 @@ export function viewShows(
   return hasTicker && (view.tags.length === 0 || view.tags.some((tag) => item.tags.includes(tag)));
 }
 
-/** The entries of a typed list: "IBM, SPY" or "IBM SPY". */
+/** The entries of a typed list: "IBM, SPY" or "$IBM SPY" of tickers, "#merger" of tags. */
 export function parseList(text: string): string[] {
-  return [...new Set(text.split(/[\s,;]+/).filter((entry) => entry !== ""))];
+  return [
+    ...new Set(
+      text
+        .split(/[\s,;]+/)
+        .map((entry) => entry.replace(/^[$#]/, ""))
+        .filter((entry) => entry !== ""),
+    ),
+  ];
 }
 
 /** The URL of an item if a browser may be sent there: http and https alone; null otherwise. */
