@@ -113,7 +113,10 @@ class TerminalPage:
         await self.ticket.locator("button[type=submit]").click()
 
     async def place_order(self, *, confirms: bool = False, **terms: Any) -> Locator:
-        """Place an order; return its row once it appears. `confirms`: the page asks about it first."""
+        """Place an order; return its row once it appears.
+
+        `confirms`: the page asks about it first.
+        """
         before = set(await self.order_ids())
         await self.fill_ticket(**terms)
         await self.submit_ticket()

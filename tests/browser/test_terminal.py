@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import uuid
+from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
@@ -85,7 +86,7 @@ async def test_limit_order_stays_open_until_canceled(
     ids=["stop", "stop limit"],
 )  # fmt: skip
 async def test_the_terms_of_an_order_are_shown_until_it_is_canceled(
-    stack: Stack, terminal: TerminalPage, user: str, terms: dict[str, object], words: str
+    stack: Stack, terminal: TerminalPage, user: str, terms: dict[str, Any], words: str
 ) -> None:
     await terminal.open_signed_in(stack.url, user)
     bought = await terminal.place_order(qty="10")
