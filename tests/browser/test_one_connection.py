@@ -131,6 +131,7 @@ def renderers() -> set[int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("market")
 @pytest.mark.parametrize("sharing", ["worker", "leader"])
 async def test_twenty_tabs_hold_one_connection_and_each_can_place_orders(
@@ -189,6 +190,7 @@ END_LEADER = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", END_LEADER)
 async def test_the_tabs_go_on_when_the_leader_is(
     own_browser: Browser, edge: EdgeProcess, market: QuoteDriver, how: str
@@ -275,6 +277,7 @@ async def _pause_workers(control: Any, workers: list[str]) -> None:
         )
 
 
+@pytest.mark.slow
 async def test_after_sleep_prices_are_stale_first_and_then_live(
     own_browser: Browser, edge: EdgeProcess, market: QuoteDriver
 ) -> None:

@@ -10,7 +10,7 @@ import { FakeEdge, SYMBOLS } from "./fake-edge.js";
 import { type Mode, SimTab } from "./sim-tab.js";
 import { seededRandom, World } from "./world.js";
 
-const COUNT = Number(process.env.SEEDS ?? 12);
+const COUNT = Number(process.env.SEEDS ?? 4);
 const SEEDS = process.env.SEED
   ? [Number(process.env.SEED)]
   : Array.from({ length: COUNT }, (_, index) => index + 1);
