@@ -14,8 +14,16 @@ export const FINAL_EVENTS: ReadonlyMap<string, FinalAction> = new Map<string, Fi
   ["connection:limit", "stop"],
 ]);
 
-/** The final state of a stream after which the client takes `action`. */
-export function stateAfter(action: FinalAction): FinalState {
+/** The last event of a replay with an end. It has the id of the last event before it. */
+export const REPLAY_COMPLETE = "replay:complete";
+
+/** The final state of a stream after an event of this type; null: the stream goes on. */
+export function stateAfterEvent(type: string): FinalState | null {
+  if (type === REPLAY_COMPLETE) {
+    return { name: "closed", reason: "the replay is complete", error: null };
+  }
+  const action = FINAL_EVENTS.get(type);
+  if (action === undefined) return null;
   if (action === "sign-in") return { name: "signed-out", reason: "the session has ended" };
   // Reconnecting would close another connection of this user, which would reconnect in turn.
   return { name: "closed", reason: "too many connections", error: null };

@@ -132,7 +132,7 @@ export class EventReplay implements Replay {
   #onState(state: State): void {
     if (state.name === "signed-out") this.#fail(new Error(state.reason));
     if (state.name !== "closed") return;
-    // `replay:complete` has the id of the last event, so that it may be dropped as a repeated one.
+    // It was complete before the connection was lost.
     if (state.error?.statusCode === HAS_ALL) this.#finish({ isCut: false });
     else this.#fail(state.error ?? new Error(state.reason));
   }

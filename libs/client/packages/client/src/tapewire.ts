@@ -14,7 +14,7 @@
  */
 
 import { callSafely, memberOf, parseJsonOrText } from "./callbacks.js";
-import { FINAL_EVENTS, stateAfter } from "./closing.js";
+import { FINAL_EVENTS, REPLAY_COMPLETE, stateAfterEvent } from "./closing.js";
 import { changeUrl, UPDATED, type UpdatedContent, urlOfContent } from "./content.js";
 import { Handover } from "./handover.js";
 import { PollRequest } from "./poll-request.js";
@@ -226,7 +226,9 @@ export class Connection {
     // The server has closed the oldest connection of the user: this one, for its own successor.
     if (type === "connection:limit" && this.#isRenewing) return;
     const reset = type === "stream:reset";
-    if (id && !reset && !isNews(id, this.#position)) return;
+    // The end of a replay has the id of its last event.
+    const mayRepeat = reset || type === REPLAY_COMPLETE;
+    if (id && !mayRepeat && !isNews(id, this.#position)) return;
     if (type !== "checkpoint") this.#deliverEvent(type, data, id);
     if (reset) {
       // The position is invalid. A connection that is lost before the snapshot that follows must
@@ -250,8 +252,8 @@ export class Connection {
       this.#url = urlOfContent(this.#url, data as UpdatedContent);
     }
     callSafely(this.#options.onEvent, event);
-    const action = FINAL_EVENTS.get(event.type);
-    if (action !== undefined) this.#finish(stateAfter(action));
+    const final = stateAfterEvent(type);
+    if (final !== null) this.#finish(final);
   }
 
   #onCaughtUp(): void {

@@ -3,7 +3,7 @@
 import type { Readable, Unsubscribe } from "../src/interfaces.js";
 import type { StreamEvent, TopicChange, TopicSource, TopicView } from "../src/source.js";
 import { Value } from "../src/stores/readable.js";
-import { applyEvents, emptyView, isPrivate, viewName } from "../src/topics.js";
+import { applyEvents, dependsOnUser, emptyView, viewName } from "../src/topics.js";
 
 export class FakeSource implements TopicSource {
   readonly user: Value<string | null>;
@@ -60,9 +60,9 @@ export class FakeSource implements TopicSource {
     }
   }
 
-  /** Another user signs in: everything private is gone. */
+  /** Another user signs in: everything that depends on the user is gone. */
   signIn(user: string | null): void {
-    const names = [...this.#views.keys()].filter(isPrivate);
+    const names = [...this.#views.keys()].filter(dependsOnUser);
     for (const name of names) this.#views.set(name, emptyView(name));
     this.user.set(user);
     for (const name of names)

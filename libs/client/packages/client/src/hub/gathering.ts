@@ -5,7 +5,7 @@
  */
 
 import type { TopicView } from "../source.js";
-import { isPrivate } from "../topics.js";
+import { dependsOnUser } from "../topics.js";
 import type { HubEnvironment } from "./environment.js";
 import type { TabState } from "./messages.js";
 import { isLater } from "./positions.js";
@@ -62,9 +62,9 @@ export class Gathering {
     if (this.#givers.size === 0) this.end();
   }
 
-  /** Private views were of another user than the hub's is now. */
+  /** Views that depend on the user were of another one than the hub's is now. */
   dropPrivate(): void {
-    for (const name of this.views.keys()) if (isPrivate(name)) this.views.delete(name);
+    for (const name of this.views.keys()) if (dependsOnUser(name)) this.views.delete(name);
   }
 
   /** End it now. */

@@ -8,7 +8,7 @@
  */
 
 import type { ConnectionStatus, StreamReset } from "../interfaces.js";
-import { isPrivate, viewName } from "../topics.js";
+import { dependsOnUser, isPrivate, viewName } from "../topics.js";
 import type { StreamEvent } from "../types.js";
 import { Broadcaster } from "./broadcaster.js";
 import { type Demand, demandAfter, mergeTopics } from "./demand.js";
@@ -147,7 +147,7 @@ export class StreamHub {
   }
 
   #isOwnView(name: string, { user }: TabState): boolean {
-    return !isPrivate(name) || (user !== null && user.userId === this.#user?.userId);
+    return !dependsOnUser(name) || (user !== null && user.userId === this.#user?.userId);
   }
 
   async #watch({ tab, presence }: TabState): Promise<void> {

@@ -1,7 +1,7 @@
 /** The views of a hub: one for each topic that the stream shows, and no others. */
 
 import type { StreamEvent, TopicView } from "../source.js";
-import { applyEvents, concerns, emptyView, isPrivate, viewName } from "../topics.js";
+import { applyEvents, concerns, dependsOnUser, emptyView, viewName } from "../topics.js";
 
 const RESET: StreamEvent = {
   type: "stream:reset",
@@ -40,8 +40,9 @@ export class ViewStore {
     for (const name of this.#views.keys()) if (!names.has(name)) this.#views.delete(name);
   }
 
+  /** Another user is signed in: drop what may show more to the user before. */
   dropPrivate(): void {
-    for (const name of this.#views.keys()) if (isPrivate(name)) this.#views.delete(name);
+    for (const name of this.#views.keys()) if (dependsOnUser(name)) this.#views.delete(name);
   }
 
   /** Begin anew with snapshots; what was before may have gaps. */

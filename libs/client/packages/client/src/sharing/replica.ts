@@ -2,14 +2,14 @@
  * A tab's copy of the hub's views.
  *
  * It follows the numbered frames of one outlet of the newest hub. A frame that is missing, or another
- * hub, means that the views are asked for again; until they are there the old ones stay. Private views
- * are followed only while hub and tab have the same user.
+ * hub, means that the views are asked for again; until they are there the old ones stay. Views that
+ * depend on the user are followed only while hub and tab have the same one.
  */
 
 import type { HubHeader, HubMessage } from "../hub/messages.js";
 import { areComparable, isLater } from "../hub/positions.js";
 import type { StreamEvent, TopicView } from "../source.js";
-import { applyEvents, concerns, emptyView, isPrivate } from "../topics.js";
+import { applyEvents, concerns, dependsOnUser, emptyView } from "../topics.js";
 import { restrictEvent, restrictView } from "./restrict.js";
 
 export interface ViewChange {
@@ -94,12 +94,12 @@ export class Replica {
     return prices === undefined ? [] : this.#put("prices", restrictView(prices, topics), null);
   }
 
-  /** @returns the private views, which are empty now if the user is another one */
+  /** @returns the views that depend on the user, which are empty now if it is another one */
   setUser(userId: string | null): ViewChange[] {
     if (userId === this.#userId) return [];
     this.#userId = userId;
     const changes: ViewChange[] = [];
-    for (const name of [...this.#views.keys()].filter(isPrivate)) {
+    for (const name of [...this.#views.keys()].filter(dependsOnUser)) {
       this.#following.delete(name);
       changes.push(...this.#put(name, emptyView(name), null));
     }
@@ -158,7 +158,7 @@ export class Replica {
     this.#followUser(message);
     const changes: ViewChange[] = [];
     for (const [name, view] of Object.entries(message.views)) {
-      if (!this.#names.has(name) || (isPrivate(name) && !this.#isSameUser(message))) continue;
+      if (!this.#names.has(name) || (dependsOnUser(name) && !this.#isSameUser(message))) continue;
       this.#following.add(name);
       if (this.#isAhead(name, view)) continue;
       changes.push(
@@ -174,15 +174,15 @@ export class Replica {
     return view.phase === "complete" && resets === view.resets && isLater(position, view.position);
   }
 
-  /** The private views of another user are not followed. */
+  /** What another user is shown is not followed. */
   #followUser(message: Frame | Views): void {
     this.#header = message;
     if (this.#isSameUser(message)) return;
-    for (const name of this.#following) if (isPrivate(name)) this.#following.delete(name);
+    for (const name of this.#following) if (dependsOnUser(name)) this.#following.delete(name);
   }
 
   #isSameUser({ user }: HubHeader): boolean {
-    return this.#userId !== null && user?.userId === this.#userId;
+    return user !== null && user.userId === this.#userId;
   }
 
   #put(name: string, view: TopicView, events: readonly StreamEvent[] | null): ViewChange[] {

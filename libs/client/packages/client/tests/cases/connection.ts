@@ -74,6 +74,30 @@ export const cases: Cases = {
     stream.close();
   },
 
+  async "a replay ends with its last event, which has the id of the one before, and asks for nothing more"() {
+    const { last, clock, exchanges, events, names, stream } = await connected(["stream"]);
+    await last().send("id: e-7\ndata: 1\n\n");
+    await last().send('event: replay:complete\nid: e-7\ndata: {"untilId":"e-9"}\n\n');
+    equal(
+      events.map(({ type }) => type),
+      ["message", "replay:complete"],
+      "events",
+    );
+    equal([names().at(-1), stream.lastEventId], ["closed", "e-7"], "end");
+    await clock.advance(600_000);
+    equal(exchanges.length, 1, "requests");
+  },
+
+  async "an empty replay ends too, and no other event with a known id is repeated"() {
+    const empty = await connected(["stream"], { lastEventId: "e-7" });
+    await empty.last().send('event: replay:complete\nid: e-7\ndata: {"untilId":"e-9"}\n\n');
+    equal([empty.events.length, empty.names().at(-1)], [1, "closed"], "an empty one");
+    const live = await connected(["stream"], { lastEventId: "e-7" });
+    await live.last().send("event: order:update\nid: e-7\ndata: 1\n\n");
+    equal([live.events.length, live.names().at(-1)], [0, "live"], "a repeated order");
+    live.stream.close();
+  },
+
   async "the query of a resumed stream says the id too, for proxies that remove the header"() {
     for (const [given, resumed] of [
       ["/s", "/s?lastEventId=e-7"],
