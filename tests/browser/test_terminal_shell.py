@@ -219,6 +219,7 @@ async def test_the_first_five_minutes_are_ticked_by_what_the_account_shows(
     await terminal.choose("")
     await steps.get_by_role("button", name="Fill in the ticket").click()
     await expect(terminal.panel("Order ticket").get_by_label("Quantity")).to_be_focused()
+    await expect(terminal.page.locator('.touch-line[data-live="true"]')).to_be_visible()
     await terminal.press("Enter")
     await expect(steps).to_contain_text("3 of 5 done")
     await steps.get_by_role("button", name="Create and start it").click()
@@ -278,9 +279,16 @@ async def test_a_narrow_page_has_no_sideways_scrolling_and_messages_cover_nothin
         await terminal.go_to(tab)
         widths = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert widths[0] <= widths[1], tab
-    await terminal.go_to("Trade")
-    await terminal.panel("Order ticket").get_by_label("Quantity").fill("1")
-    await terminal.press("Enter")
+    await page.evaluate(
+        """() => fetch('/api/orders', {
+            method: 'POST',
+            headers: {'Content-Type': 'application/json'},
+            body: JSON.stringify({
+                symbol: 'AAPL', side: 'buy', type: 'limit', qty: 1, limitPrice: 1.01,
+                clientOrderId: crypto.randomUUID(),
+            }),
+        })"""
+    )
     await expect(terminal.first_steps).to_contain_text("3 of 5 done")
     await terminal.first_steps.get_by_role("button", name="Create and start it").click()
     await expect(page.locator(".toast").first).to_be_visible()
