@@ -77,6 +77,9 @@ test.each([
   ["of another user after the views came", "erin", true, ""],
   ["of the same user before the views come", "dave", false, "e-5"],
   ["of the same user after the views came", "dave", true, "e-5"],
-])("with a tab %s, the stream of %s resumes only the views of that user", async (_, user, seedsFirst, expected) => {
-  expect(await resumedAt(user, seedsFirst)).toBe(expected);
-});
+])(
+  "with a tab %s, the stream of %s resumes only the views of that user",
+  async (_, user, seedsFirst, expected) => {
+    expect(await resumedAt(user, seedsFirst)).toBe(expected);
+  },
+);
