@@ -1,27 +1,24 @@
 """A server with scripted responses, for situations that a real server rarely produces.
 
-It serves the page and the client from the project's files, under the content security policy of the
-edge. The test scripts everything under /api/.
+It serves the built terminal under the content security policy of the edge. The test scripts
+everything under /api/: answers to calls, and what the stream of topics opens with and sends.
 """
 
+import asyncio
+import contextlib
+import itertools
 import json
-from collections.abc import Callable
-from pathlib import Path
+import mimetypes
+from collections.abc import AsyncIterator, Callable
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
-from playwright.async_api import BrowserContext, Request, Route
+from tapewire_services.edge.http.pages import CONTENT_SECURITY_POLICY, TERMINAL_PATHS
+from tests.harness.connections import serve_connections
+from tests.harness.pages import build_terminal
 
-from tapewire_services.edge.http.pages import CONTENT_SECURITY_POLICY
-
-ROOT = Path(__file__).parents[2]
-ORIGIN = "http://tapewire.test"
-PAGES = {"/": "index.html", "/dashboard": "dashboard.html"}
-CONTENT_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
+SIGN_OF_LIFE_SECONDS = 0.5
+"""The edge says so often that a stream without new prices is alive."""
 IBM_QUOTE = {
     "symbol": "IBM",
     "price": 182.0,
@@ -31,9 +28,12 @@ IBM_QUOTE = {
     "change": -0.5,
     "changePercent": -0.274,
     "timestamp": "2026-01-05T14:30:00Z",
+    "age": 0.1,
+    "stale": False,
 }
 
 ScriptedAnswer = tuple[int, Any] | tuple[int, Any, dict[str, str]]
+ScriptedEvent = tuple[str, Any]
 
 
 def error_answer(status: int, message: str, **more: Any) -> ScriptedAnswer:
@@ -41,73 +41,200 @@ def error_answer(status: int, message: str, **more: Any) -> ScriptedAnswer:
     return status, {"error": "Error", "message": message, "statusCode": status, **more}
 
 
-def stream_answer(*events: tuple[str, Any]) -> ScriptedAnswer:
-    """A stream that ends after `events`. Its retry of one hour keeps the page from reconnecting
-    during a test."""
-    frames = [f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in events]
-    body = "retry: 3600000\n\n" + "".join(frames)
-    return 200, body, {"content-type": "text/event-stream"}
+def price_events(*quotes: dict[str, Any]) -> list[ScriptedEvent]:
+    """What the topic `prices` opens with for these quotes."""
+    snapshot = {"initializing": True, "prices": quotes, "timestamp": IBM_QUOTE["timestamp"]}
+    return [("price:update", snapshot)]
 
 
 class ScriptedServer:
-    """`answer_call` scripts the answers; `requests` holds the received requests, as (method and
-    path, JSON body)."""
+    """`answer_call` scripts the answers, and `openings` the events that each topic of a stream
+    begins with. `requests` holds the received calls, as (method and path, JSON body). Start it with
+    `run_scripted_server`."""
 
     def __init__(self) -> None:
+        self.url = ""
         self.requests: list[tuple[str, Any]] = []
+        self.openings: dict[str, list[ScriptedEvent]] = {"prices": price_events(IBM_QUOTE)}
+        self.is_streaming = True
+        """False: streams are refused, and what is known is from before."""
         self._answers: dict[str, Callable[[Any], ScriptedAnswer]] = {}
-        self.answer_call("GET /api/session", lambda _: error_answer(401, "No valid session found"))
-        prices = ("price:update", {"initializing": True, "prices": [IBM_QUOTE]})
-        self.answer_call("GET /api/stream/prices", lambda _: stream_answer(prices))
+        self._numbers = itertools.count(1)
+        self._last_number = 0
+        self._sent: list[tuple[int, bytes]] = []
+        self._streams: dict[str, tuple[asyncio.StreamWriter, set[str]]] = {}
+        self.answer_always("GET /api/session", error_answer(401, "No valid session found"))
+        for path, name in [
+            ("orders", "orders"), ("trades", "trades"), ("strategies", "strategies"),
+            ("notifications", "notifications"), ("v2/items", "items"),
+            ("v2/configurations", "configurations"), ("alerts/rules", "rules"),
+        ]:  # fmt: skip
+            self.answer_list(path, name)
+
+    @property
+    def position(self) -> str:
+        """The id of the last event."""
+        return f"e-{self._last_number}"
 
     def answer_call(self, call: str, answer: Callable[[Any], ScriptedAnswer]) -> None:
         """Answer `call`, such as "POST /api/orders", from its JSON body."""
         self._answers[call] = answer
 
+    def answer_always(self, call: str, answer: ScriptedAnswer) -> None:
+        """Answer `call` in the same way every time."""
+        self.answer_call(call, lambda _: answer)
+
+    def answer_list(self, path: str, name: str, *rows: dict[str, Any], **more: Any) -> None:
+        """Answer the call for a list, which has all that happened so far."""
+
+        def answer(_: Any) -> ScriptedAnswer:
+            position = {"asOf": self.position, "as_of": self.position}
+            return 200, {name: rows, "more": False, "reset": False, "unread": 0, **position, **more}
+
+        self.answer_call(f"GET /api/{path}", answer)
+
     def request_bodies(self, call: str) -> list[Any]:
         return [body for received_call, body in self.requests if received_call == call]
 
     def sign_in_user(self, user: str, *, orders: list[dict[str, Any]] | None = None) -> None:
-        """Script an existing session whose trading stream has these orders."""
+        """Script an existing session of a user who has these orders."""
         session = {"userId": user, "roles": [], "expiresAt": "2099-01-01T00:00:00Z"}
-        self.answer_call("GET /api/session", lambda _: (200, session))
-        snapshot = ("order:update", {"snapshot": True, "orders": orders or []})
-        self.answer_call("GET /api/stream/trading", lambda _: stream_answer(snapshot))
+        self.answer_always("GET /api/session", (200, session))
+        self.openings["orders"] = [("order:update", {"snapshot": True, "orders": orders or []})]
+        self.openings["notifications"] = [("notification:unread", {"unread": 0})]
 
-    async def install(self, context: BrowserContext) -> None:
-        await context.route(f"{ORIGIN}/**", self._handle_route)
+    def send(self, event: str, data: Any) -> None:
+        """Send an event on every open stream."""
+        frame = self._frame(event, data)
+        self._sent.append((self._last_number, frame))
+        for writer, _ in self._streams.values():
+            writer.write(frame)
 
-    async def _handle_route(self, route: Route) -> None:
-        path = route.request.url.removeprefix(ORIGIN).partition("?")[0]
-        if path.startswith("/api/"):
-            await self._answer_call(route, route.request, path)
-            return
-        file = _read_file(path)
-        headers = {
-            "content-type": CONTENT_TYPES[file.suffix],
-            "content-security-policy": CONTENT_SECURITY_POLICY,
-        }
-        await route.fulfill(body=file.read_bytes(), headers=headers)
+    def end_streams(self) -> None:
+        """End every stream, and refuse the next ones."""
+        self.is_streaming = False
+        for writer, _ in self._streams.values():
+            writer.transport.abort()
 
-    async def _answer_call(self, route: Route, request: Request, path: str) -> None:
-        call = f"{request.method} {path}"
-        body = request.post_data_json
+    def _frame(self, event: str, data: Any) -> bytes:
+        id_line = ""
+        if not event.startswith(("price:", "stream:", "connected")):
+            self._last_number = next(self._numbers)
+            id_line = f"id: {self.position}\n"
+        return f"event: {event}\ndata: {json.dumps(data)}\n{id_line}\n".encode()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the one request of a connection."""
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            request_line, *lines = head.split("\r\n")
+            method, target, _ = request_line.split(" ")
+            names = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
+            content = await reader.readexactly(int(names.get("content-length", "0")))
+            url = urlsplit(target)
+            body: Any = json.loads(content) if content else None
+            if not url.path.startswith("/api/"):
+                _write_file(writer, url.path)
+            elif url.path == "/api/stream" and self.is_streaming:
+                topics = parse_qs(url.query)["topics"][0].split(",")
+                last_id = names.get("last-event-id", "")
+                await self._stream(writer, {unquote(topic) for topic in topics}, last_id)
+            elif method == "PATCH" and url.path.startswith("/api/stream/"):
+                self._change_stream(writer, url.path.rpartition("/")[2], set(body["topics"]))
+            else:
+                self._answer(writer, f"{method} {url.path}", body)
+            await writer.drain()
+        writer.close()
+
+    async def _stream(self, writer: asyncio.StreamWriter, topics: set[str], last_id: str) -> None:
+        """Serve a stream, one that resumes after the event `last_id` unless that is empty."""
+        client_id = f"client-{next(self._numbers)}"
+        self._streams[client_id] = writer, topics
+        try:
+            _write_head(writer, 200, {"content-type": "text/event-stream"})
+            writer.write(b"retry: 1000\n\n" + self._frame("connected", {"clientId": client_id}))
+            self._open_topics(writer, {"prices"} & topics if last_id else topics)
+            for number, frame in self._sent:
+                if last_id and number > int(last_id.rpartition("-")[2]):
+                    writer.write(frame)
+            writer.write(b": live\n\n")
+            while True:
+                await writer.drain()
+                await asyncio.sleep(SIGN_OF_LIFE_SECONDS)
+                writer.write(b": prices\n\n")
+        finally:
+            del self._streams[client_id]
+
+    def _open_topics(self, writer: asyncio.StreamWriter, topics: set[str]) -> None:
+        for topic in sorted(topics):
+            for event, data in self.openings.get(topic, []):
+                writer.write(self._frame(event, data))
+
+    def _change_stream(
+        self, writer: asyncio.StreamWriter, client_id: str, topics: set[str]
+    ) -> None:
+        content = {"clientId": client_id, "topics": sorted(topics), "symbols": None, "maxRate": 10}
+        stream, before = self._streams[client_id]
+        self._open_topics(stream, topics - before)
+        stream.write(self._frame("stream:updated", content))
+        self._streams[client_id] = stream, topics
+        _write_json(writer, 200, content)
+
+    def _answer(self, writer: asyncio.StreamWriter, call: str, body: Any) -> None:
         self.requests.append((call, body))
         answer = self._answers.get(
             call, lambda _: error_answer(404, f"nothing scripted for {call}")
         )
         status, payload, *more = answer(body)
-        headers = {"content-type": "application/json", **(more[0] if more else {})}
-        text = payload if isinstance(payload, str) else json.dumps(payload)
-        await route.fulfill(status=status, body=text, headers=headers)
+        _write_json(writer, status, payload, more[0] if more else {})
 
 
-def _read_file(path: str) -> Path:
-    if path in PAGES:
-        return ROOT / "services/edge/web" / PAGES[path]
-    _, folder, name = path.split("/", 2)
-    return (
-        ROOT
-        / {"static": "services/edge/web", "client": "libs/client/packages/client/dist"}[folder]
-        / name
+def _write_head(writer: asyncio.StreamWriter, status: int, headers: dict[str, str]) -> None:
+    lines = [f"HTTP/1.1 {status} Scripted", "connection: close", "cache-control: no-store"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+
+
+def _write_json(
+    writer: asyncio.StreamWriter, status: int, payload: Any, headers: dict[str, str] | None = None
+) -> None:
+    content = json.dumps(payload).encode()
+    _write_head(
+        writer,
+        status,
+        {
+            "content-type": "application/json",
+            "content-length": str(len(content)),
+            **(headers or {}),
+        },
     )
+    writer.write(content)
+
+
+def _write_file(writer: asyncio.StreamWriter, path: str) -> None:
+    name = "index.html" if path in TERMINAL_PATHS else path.removeprefix("/")
+    file = build_terminal() / name
+    if not file.is_file():
+        _write_json(writer, *error_answer(404, f"no file {name}")[:2])
+        return
+    content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    if file.suffix == ".js":
+        content_type = "text/javascript"
+    content = file.read_bytes()
+    headers = {
+        "content-type": f"{content_type}; charset=utf-8",
+        "content-length": str(len(content)),
+        "content-security-policy": CONTENT_SECURITY_POLICY,
+    }
+    _write_head(writer, 200, headers)
+    writer.write(content)
+
+
+@contextlib.asynccontextmanager
+async def run_scripted_server() -> AsyncIterator[ScriptedServer]:
+    """Run a server during the block."""
+    build_terminal()
+    server = ScriptedServer()
+    async with serve_connections(server.serve) as port:
+        server.url = f"http://127.0.0.1:{port}"
+        yield server

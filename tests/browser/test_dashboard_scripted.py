@@ -1,21 +1,22 @@
-"""The dashboard and the bell against a scripted server: errors, hostile text, small screens."""
+"""The terminal's news and inbox against a scripted server: errors, hostile text, odd numbers, small
+screens."""
 
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import Page, expect
 
-from tests.browser.dashboard_page import DashboardPage, NotificationBell
-from tests.browser.scripted_server import ORIGIN, ScriptedServer, error_answer, stream_answer
-from tests.browser.trading_page import TradingPage
+from tests.browser.news_page import Inbox, NewsPage
+from tests.browser.scripted_server import ScriptedServer, error_answer, run_scripted_server
+from tests.browser.test_terminal_scripted import MARKUP, STICKING_OUT_SCRIPT
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-HOSTILE_MARKUP = '<img src=x onerror="throw 1"><b>bold</b>'
 LONG_USER_ID = "somebody-with-a-rather-long-name-that-has-no-spaces-anywhere@example.com"
-METRICS = {
+METRICS: dict[str, Any] = {
     "total": 1_234_567,
     "positive": 700_000,
     "neutral": 500_000,
@@ -55,286 +56,165 @@ def make_notification(id_: str = "n-1", **changes: Any) -> dict[str, Any]:
     return {**notification, **changes}
 
 
-def script_dashboard(
-    server: ScriptedServer, *items: dict[str, Any], extra_events: Any = ()
-) -> None:
-    """Script a list of `items`, newest last, and a stream of metrics followed by `extra_events`."""
-    listed = {"items": items, "as_of": "e-1", "more": False, "reset": False}
-    server.answer_call("GET /api/v2/items", lambda _: (200, listed))
-    server.answer_call(
-        "GET /api/v2/stream", lambda _: stream_answer(("metrics", METRICS), *extra_events)
-    )
-
-
 def script_sign_in(
     server: ScriptedServer,
     user: str,
     *notifications: dict[str, Any],
-    views: list[dict[str, Any]] | None = None,
+    views: tuple[dict[str, Any], ...] = (),
 ) -> None:
+    """Script a user who has these notifications and views."""
     server.sign_in_user(user)
     unread = sum(not one["is_read"] for one in notifications)
-    listed = {"notifications": notifications, "unread": unread, "as_of": "e-1"}
-    server.answer_call("GET /api/notifications", lambda _: (200, listed))
-    begun = ("notification:unread", {"unread": unread, "timestamp": METRICS["timestamp"]})
-    server.answer_call("GET /api/sse/notifications", lambda _: stream_answer(begun))
-    body = {"configurations": views or [], "as_of": "e-1"}
-    server.answer_call("GET /api/v2/configurations", lambda _: (200, body))
+    server.openings["notifications"] = [("notification:unread", {"unread": unread})]
+    server.answer_list("notifications", "notifications", *notifications, unread=unread)
+    server.answer_list("v2/configurations", "configurations", *views)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def server(context: BrowserContext) -> ScriptedServer:
-    made = ScriptedServer()
-    await made.install(context)
-    script_dashboard(made)
-    return made
+async def server() -> AsyncIterator[ScriptedServer]:
+    async with run_scripted_server() as made:
+        made.openings["item-metrics"] = [("item:metrics", METRICS)]
+        yield made
 
 
 @pytest.fixture
-def dashboard(page: Page) -> DashboardPage:
-    return DashboardPage(page)
+def news(page: Page) -> NewsPage:
+    return NewsPage(page)
 
 
 async def test_numbers_sentiments_and_tags_are_shown(
-    server: ScriptedServer, dashboard: DashboardPage
+    server: ScriptedServer, news: NewsPage
 ) -> None:
-    script_dashboard(server)
+    await news.open(server.url)
 
-    await dashboard.open(ORIGIN)
-
-    await expect(dashboard.page.locator("#total")).to_have_text("1,234,567")
-    await expect(dashboard.page.locator("#per-hour")).to_have_text("14.38")
-    await expect(dashboard.page.locator(".sentiments [data-sentiment=positive]")).to_have_text(
-        re.compile(r"Positive\s*700,000\s+57 %")
+    await expect(news.metrics.locator("dt:text-is('Items') + dd")).to_have_text("1,234,567")
+    await expect(news.metrics).to_contain_text("14.38 an hour")
+    rows = news.metrics.locator("tbody tr")
+    await expect(rows.nth(0)).to_have_text(re.compile(r"Positive\s*700,000\s*57\s%"))
+    await expect(rows.nth(3)).to_have_text(re.compile(r"#earnings\s*60"))
+    await expect(rows.nth(4)).to_have_text(re.compile(r"#chips\s*20"))
+    widths = await news.metrics.locator("tbody .metric-bar > span").evaluate_all(
+        "all => all.slice(0, 3).map(span => span.getBoundingClientRect().width)"
     )
-    tags = dashboard.page.locator("#tags li")
-    await expect(tags).to_have_text([re.compile(r"earnings\s*60"), re.compile(r"chips\s*20")])
-    await expect(dashboard.page.locator("#tags .more")).to_have_text("and 7 of other tags")
-    bars = await dashboard.page.locator("#shares i").evaluate_all(
-        "all => all.map(i => i.clientWidth)"
-    )
-    assert bars[0] > bars[1] > bars[2] > 0
+    assert widths[0] > widths[1] > widths[2] > 0
 
 
-async def test_markup_in_data_is_shown_as_text(
-    server: ScriptedServer, dashboard: DashboardPage
-) -> None:
+async def test_markup_in_data_is_shown_as_text(server: ScriptedServer, news: NewsPage) -> None:
     hostile = make_item(
-        title=HOSTILE_MARKUP,
-        source=HOSTILE_MARKUP,
-        tickers=[HOSTILE_MARKUP],
-        tags=[HOSTILE_MARKUP],
-        url="javascript:throw 1",
+        title=MARKUP, source=MARKUP, tickers=[MARKUP], tags=[MARKUP], url="javascript:throw 1"
     )
-    counted = {**METRICS, "tags": {HOSTILE_MARKUP: 3, "__proto__": 2, "constructor": 1}}
-    script_dashboard(server, hostile, extra_events=[("metrics", counted)])
-    view = {
-        "id": '"]<b>',
-        "name": HOSTILE_MARKUP,
-        "tickers": [HOSTILE_MARKUP],
-        "tags": [HOSTILE_MARKUP],
-    }
-    notification = make_notification(
-        id_='"]<b>', title=HOSTILE_MARKUP, message=HOSTILE_MARKUP, type=HOSTILE_MARKUP
-    )
-    script_sign_in(server, HOSTILE_MARKUP, notification, views=[view])
+    server.answer_list("v2/items", "items", hostile)
+    counted = {**METRICS, "tags": {MARKUP: 3, "__proto__": 2, "constructor": 1}}
+    server.openings["item-metrics"] = [("item:metrics", counted)]
+    view = {"id": '"]<b>', "name": MARKUP, "tickers": [MARKUP], "tags": [MARKUP]}
+    notification = make_notification('"]<b>', title=MARKUP, message=MARKUP, type=MARKUP)
+    script_sign_in(server, MARKUP, notification, views=(view,))
+    await news.open(server.url)
+    inbox = Inbox(news.page)
 
-    await dashboard.open(ORIGIN)
-    bell = NotificationBell(dashboard.page)
-    await bell.open()
-
-    await expect(dashboard.items.locator(".item-title")).to_have_text(HOSTILE_MARKUP)
-    await expect(dashboard.items.locator(".item-more")).to_contain_text(HOSTILE_MARKUP)
-    await expect(dashboard.page.locator("#tags li").first).to_contain_text(HOSTILE_MARKUP)
-    await expect(bell.lines).to_contain_text([HOSTILE_MARKUP])
-    await expect(dashboard.views.locator(".view").last).to_contain_text(HOSTILE_MARKUP)
-    assert await dashboard.page.locator("main img, main b:text-is('bold'), main a").count() == 0
-    assert await bell.inbox.locator("img, b").count() == 0
-    await dashboard.page.keyboard.press("Escape")
-    await dashboard.page.locator("[data-change]").click()
-    await expect(dashboard.form.get_by_label("Name")).to_have_value(HOSTILE_MARKUP)
+    await expect(news.items.locator(".item-title")).to_have_text(MARKUP)
+    await expect(news.items).to_contain_text(f"#{MARKUP}")
+    await expect(news.metrics.locator("tbody tr").nth(3)).to_contain_text(MARKUP)
+    await expect(inbox.entries).to_contain_text(MARKUP)
+    await expect(news.views.locator("option").last).to_have_text(MARKUP)
+    server.send("notification", make_notification("n-2", title=MARKUP, message=MARKUP))
+    await expect(inbox.toasts.locator(".toast-title")).to_have_text(MARKUP)
+    assert await news.page.locator("main img, main b:text-is('bold')").count() == 0
+    assert await news.page.locator("main a[href^='javascript'], .toast img").count() == 0
+    await news.views.select_option(MARKUP)
+    await news.panel("items").get_by_role("button", name="Change").click()
+    await expect(news.dialog.get_by_label("Name")).to_have_value(MARKUP)
+    assert await news.dialog.locator("img, b").count() == 0
 
 
-async def test_error_toast_is_plain_text_and_marked_as_bad(
-    server: ScriptedServer, dashboard: DashboardPage
+async def test_items_are_shown_once_corrected_where_they_stand_and_retracted_ones_are_gone(
+    server: ScriptedServer, news: NewsPage
 ) -> None:
-    script_sign_in(server, "alice")
-    bad = make_notification(title=HOSTILE_MARKUP, type="strategy_error")
-    begun = ("notification:unread", {"unread": 0, "timestamp": METRICS["timestamp"]})
-    server.answer_call(
-        "GET /api/sse/notifications", lambda _: stream_answer(begun, ("notification", bad))
+    server.answer_list(
+        "v2/items",
+        "items",
+        make_item("i-0", title="Zeroth"),
+        make_item("i-1", title="First", url="https://example.com/a?b=c"),
     )
-
-    await dashboard.open(ORIGIN)
-
-    toast = NotificationBell(dashboard.page).toasts.locator(".notice")
-    await expect(toast).to_have_text(f"{HOSTILE_MARKUP}: Add funds")
-    await expect(toast).to_have_attribute("data-kind", "bad")
-
-
-async def test_item_links_open_without_opener_and_referrer(
-    server: ScriptedServer, dashboard: DashboardPage
-) -> None:
-    script_dashboard(server, make_item(url="https://example.com/a?b=c"))
-
-    await dashboard.open(ORIGIN)
-
-    link = dashboard.items.get_by_role("link", name="The board meets")
+    await news.open(server.url)
+    await expect(news.items).to_have_count(2)
+    link = news.items.get_by_role("link", name="First")
     await expect(link).to_have_attribute("href", "https://example.com/a?b=c")
-    await expect(link).to_have_attribute("rel", "noopener noreferrer")
+    await expect(link).to_have_attribute("rel", re.compile("noopener noreferrer"))
 
-
-async def test_item_received_twice_is_shown_once(
-    server: ScriptedServer, dashboard: DashboardPage
-) -> None:
-    brought = [("new_item", make_item("i-2", title="Second")), ("new_item", make_item("i-1"))]
-    script_dashboard(
-        server, make_item("i-0", title="Zeroth"), make_item("i-1"), extra_events=brought * 2
-    )
-
-    await dashboard.open(ORIGIN)
-
-    await expect(dashboard.items).to_have_count(3)
-    assert await dashboard.item_titles() == ["Second", "The board meets", "Zeroth"]
-
-
-async def test_corrected_item_is_replaced_where_it_stands_and_retracted_one_is_gone(
-    server: ScriptedServer, dashboard: DashboardPage
-) -> None:
-    changes = [
+    for event, data in [
+        ("new_item", make_item("i-2", title="Second")),
+        ("new_item", make_item("i-2", title="Second")),
         ("item:corrected", make_item("i-1", title="First, corrected")),
         ("item:retracted", {"id": "i-0", "reason": "a hoax"}),
         ("new_item", make_item("i-0", title="Zeroth")),
-        ("item:corrected", make_item("i-9", title="Never seen here")),
-    ]
-    script_dashboard(
-        server,
-        make_item("i-0", title="Zeroth"),
-        make_item("i-1", title="First"),
-        make_item("i-2", title="Second"),
-        extra_events=changes,
-    )
+    ]:
+        server.send(event, data)
 
-    await dashboard.open(ORIGIN)
-
-    await expect(dashboard.items).to_have_count(2)
-    await expect(dashboard.items.last).to_contain_text("First, corrected")
-    assert await dashboard.item_titles() == ["Second", "First, corrected"]
+    await expect(news.item("i-1")).to_contain_text("First, corrected")
+    await expect(news.item("i-0")).to_have_count(0)
+    assert await news.item_titles() == ["Second", "First, corrected"]
 
 
-@pytest.mark.parametrize(
-    ("path", "label"), [("name", "Name"), ("tickers[3]", "Tickers"), ("tags", "Tags")]
-)
-async def test_view_error_is_shown_beside_its_field(
-    server: ScriptedServer, dashboard: DashboardPage, path: str, label: str
+async def test_an_error_of_a_view_is_shown_beside_its_field_and_an_empty_one_is_not_sent(
+    server: ScriptedServer, news: NewsPage
 ) -> None:
     script_sign_in(server, "alice")
-    server.answer_call(
-        "POST /api/v2/configurations", lambda _: error_answer(422, "no good", path=path)
-    )
-    await dashboard.open(ORIGIN)
+    await news.open(server.url)
+    opener = news.panel("items").get_by_role("button", name="New view")
+    await opener.click()
 
-    await dashboard.page.get_by_role("button", name="New view").click()
-    await dashboard.save_view("Mine", "IBM")
-
-    field = dashboard.form.get_by_label(label)
-    await expect(field).to_have_attribute("aria-invalid", "true")
-    await expect(field).to_have_accessible_description("no good")
-    await expect(field).to_be_focused()
-
-
-async def test_a_view_without_name_or_tickers_is_not_sent(
-    server: ScriptedServer, dashboard: DashboardPage
-) -> None:
-    script_sign_in(server, "alice")
-    await dashboard.open(ORIGIN)
-
-    await dashboard.page.get_by_role("button", name="New view").click()
-    await dashboard.save_view(" ", "IBM")
-    await expect(dashboard.form).to_contain_text("Enter a name.")
-    await dashboard.save_view("Mine", " , ")
-    await expect(dashboard.form).to_contain_text("Enter at least one ticker.")
-
+    await news.save_view(" ", "IBM")
+    await expect(news.dialog).to_contain_text("Enter a name.")
+    await expect(news.dialog.get_by_label("Name")).to_be_focused()
+    await news.save_view("Mine", " , ")
+    await expect(news.dialog).to_contain_text("Enter at least one ticker.")
     assert server.request_bodies("POST /api/v2/configurations") == []
-    await dashboard.page.keyboard.press("Escape")
-    await expect(dashboard.form).to_be_hidden()
-    await expect(dashboard.page.get_by_role("button", name="New view")).to_be_focused()
-
-
-async def test_unavailable_notification_list_shows_an_alert_in_the_bell(
-    server: ScriptedServer, dashboard: DashboardPage
-) -> None:
-    script_sign_in(server, "alice")
-    server.answer_call(
-        "GET /api/notifications", lambda _: error_answer(503, "The alerts service is away")
-    )
-    await dashboard.open(ORIGIN)
-
-    bell = NotificationBell(dashboard.page)
-    await bell.open()
-
-    await expect(bell.inbox.get_by_role("alert")).to_contain_text("The alerts service is away")
-
-
-async def test_desktop_notifications_are_not_offered_on_an_insecure_origin(
-    server: ScriptedServer, dashboard: DashboardPage
-) -> None:
-    """A page served over plain HTTP from another machine cannot get the permission."""
-    script_sign_in(server, "alice", make_notification())
-    await dashboard.open(ORIGIN)
-
-    bell = NotificationBell(dashboard.page)
-    await bell.open()
-
-    await expect(bell.lines).to_have_count(1)
-    await expect(
-        dashboard.page.get_by_role("button", name="Show on the desktop too")
-    ).to_be_hidden()
-
-
-@pytest.mark.parametrize("page_path", ["/", "/dashboard"])
-async def test_no_element_overflows_at_any_screen_width(
-    server: ScriptedServer, dashboard: DashboardPage, page_path: str
-) -> None:
-    item = make_item(
-        title=LONG_USER_ID * 3,
-        source=LONG_USER_ID,
-        tickers=[LONG_USER_ID] * 3,
-        tags=[LONG_USER_ID] * 3,
-    )
-    counted = {**METRICS, "tags": {LONG_USER_ID: 3}}
-    script_dashboard(server, item, extra_events=[("metrics", counted)])
-    view = {"id": "v", "name": LONG_USER_ID, "tickers": ["A" * 16] * 50, "tags": [LONG_USER_ID]}
-    script_sign_in(
-        server,
-        LONG_USER_ID,
-        make_notification(title=LONG_USER_ID, message=LONG_USER_ID * 3),
-        views=[view],
-    )
-    for width in (320, 800):
-        await dashboard.page.set_viewport_size({"width": width, "height": 800})
-        await dashboard.page.goto(ORIGIN + page_path)
-        bell = NotificationBell(dashboard.page)
-        await bell.open()
-        await expect(bell.lines).to_have_count(1)
-        if page_path == "/":
-            await expect(TradingPage(dashboard.page).trading).to_have_attribute(
-                "data-state", "reconnecting"
-            )
-        else:
-            await expect(dashboard.items).to_have_count(1)
-            await expect(dashboard.strip).to_be_visible()
-
-        sticking_out = await dashboard.page.evaluate(
-            """() => [...document.querySelectorAll('.panel, .strip, header')].flatMap((panel) =>
-                [...panel.querySelectorAll('*')].filter((part) =>
-                    part.getClientRects().length > 0
-                    && !part.closest('.sr-only')
-                    && !(panel.matches('header') && part.closest('.panel'))
-                    && (part.getBoundingClientRect().left < -0.5
-                       || part.getBoundingClientRect().right
-                       > Math.min(panel.getBoundingClientRect().right, innerWidth) + 0.5)
-                ).map((part) => part.className + ': ' + part.textContent.slice(0, 40)))"""
+    for path, label in (("name", "Name"), ("tickers[3]", "Tickers"), ("$.tags", "Tags")):
+        answer = error_answer(422, f"no good: {path}", path=path)
+        server.answer_always("POST /api/v2/configurations", answer)
+        await news.save_view("Mine", "IBM")
+        field = news.dialog.get_by_label(label)
+        await expect(field).to_have_accessible_description(
+            re.compile(re.escape(f"no good: {path}"))
         )
+        await expect(field).to_have_attribute("aria-invalid", "true")
+        await expect(field).to_be_focused()
 
-        assert sticking_out == [], f"at {width} pixels"
+    await news.page.keyboard.press("Escape")
+    await expect(news.dialog).to_have_count(0)
+    await expect(opener).to_be_focused()
+
+
+async def test_lists_that_are_unavailable_say_why(server: ScriptedServer, news: NewsPage) -> None:
+    script_sign_in(server, "alice")
+    for path, service in (("notifications", "alerts"), ("v2/items", "insights")):
+        answer = error_answer(403, f"The {service} service says no")
+        server.answer_always(f"GET /api/{path}", answer)
+    await news.open(server.url)
+
+    await expect(Inbox(news.page).panel).to_contain_text("The alerts service says no")
+    await expect(news.panel("items")).to_contain_text("The insights service says no")
+
+
+async def test_nothing_sticks_out_of_its_panel_at_any_width(
+    server: ScriptedServer, news: NewsPage
+) -> None:
+    long = [LONG_USER_ID] * 3
+    item = make_item(title=LONG_USER_ID * 3, source=LONG_USER_ID, tickers=long, tags=long)
+    server.answer_list("v2/items", "items", item)
+    server.openings["item-metrics"] = [("item:metrics", {**METRICS, "tags": {LONG_USER_ID: 3}})]
+    view = {"id": "v", "name": LONG_USER_ID, "tickers": ["A" * 16] * 50, "tags": [LONG_USER_ID]}
+    notification = make_notification(title=LONG_USER_ID, message=LONG_USER_ID * 3)
+    script_sign_in(server, LONG_USER_ID, notification, views=(view,))
+    for width in (320, 800, 1280):
+        await news.page.set_viewport_size({"width": width, "height": 800})
+        await news.open(server.url)
+        await expect(news.items).to_have_count(1)
+        await expect(Inbox(news.page).entries).to_have_count(1)
+
+        found = await news.page.evaluate(STICKING_OUT_SCRIPT)
+        page_width = await news.page.evaluate("() => document.documentElement.scrollWidth")
+
+        assert found == [], f"at {width} pixels"
+        assert page_width <= width

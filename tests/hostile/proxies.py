@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.harness.certificates import CertificateAuthority
 from tests.harness.nginx import NginxProcess
-from tests.hostile.relays import cut_after, hold_back, run_relay, slice_up
+from tests.harness.relays import cut_after, hold_back, run_relay, slice_up
 
 
 class HostileProxy(enum.Enum):

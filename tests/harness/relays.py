@@ -46,6 +46,16 @@ async def hold_back(source: asyncio.StreamReader, sink: asyncio.StreamWriter) ->
     sink.write(held)
 
 
+async def pass_calls_only(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    """Pass on responses, and of streams nothing but their heads."""
+    head = await source.readuntil(b"\r\n\r\n")
+    sink.write(head)
+    if b"text/event-stream" not in head.lower():
+        await _pass_on(source, sink)
+    while await source.read(CHUNK_BYTES):
+        pass
+
+
 async def slice_up(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
     """Pass on a few bytes at a time, which splits lines and characters."""
     while chunk := await source.read(CHUNK_BYTES):
