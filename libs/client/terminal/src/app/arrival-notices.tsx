@@ -2,11 +2,12 @@ import type { Notification as ArrivedNotification } from "@tapewire/client";
 import { useTapewire } from "@tapewire/react";
 import { useEffect } from "react";
 
-import { importanceOf, targetOf } from "../panels/notifications/grouping.js";
+import { groupKey, importanceOf, targetOf } from "../panels/notifications/grouping.js";
 import {
   permissionToNotify,
   wantsSystemNotifications,
 } from "../panels/notifications/system-notifications.js";
+import { NoticeLimiter } from "./notice-limiter.js";
 import { useTerminal } from "./terminal-context.js";
 
 /**
@@ -25,6 +26,8 @@ export function ArrivalNotices() {
           kind: importanceOf(notification) === "error" ? "bad" : "info",
           title,
           text: message,
+          // The fills of a busy strategy replace each other.
+          key: groupKey(notification),
           ...(target && {
             action: {
               label: "Show",
@@ -42,11 +45,21 @@ export function ArrivalNotices() {
   return null;
 }
 
+const systemNotices = new NoticeLimiter();
+
 function notifyBySystem({ id, title, message }: ArrivedNotification, onPress: () => void): void {
   if (permissionToNotify() !== "granted" || !wantsSystemNotifications()) return;
+  const more = systemNotices.take(Date.now());
   try {
-    // The tag keeps one of each.
-    const shown = new Notification(title, { body: message, tag: id, icon: "/icon.svg" });
+    // The tag keeps one of each; what is too much at once shares one.
+    const shown =
+      more === 0
+        ? new Notification(title, { body: message, tag: id, icon: "/icon.svg" })
+        : new Notification(`${more} more notifications`, {
+            body: title,
+            tag: "more",
+            icon: "/icon.svg",
+          });
     shown.onclick = () => {
       window.focus();
       shown.close();

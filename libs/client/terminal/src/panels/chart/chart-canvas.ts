@@ -25,6 +25,8 @@ import { type ChartMarker, epochSeconds } from "./chart-data.js";
 /** The part of the canvas that the volume takes, at the bottom. */
 const VOLUME_TOP = 0.82;
 
+const MAX_MARKER_TEXTS = 8;
+
 export interface CanvasWords {
   /** Epoch seconds to a text of the axis and of the crosshair. */
   readonly time: (seconds: number) => string;
@@ -141,7 +143,8 @@ export class ChartCanvas {
               ? ("arrowUp" as const)
               : ("arrowDown" as const),
         color: this.#colour(kind === "signal" ? "--link" : side === "buy" ? "--up" : "--down"),
-        text,
+        // The texts of many markers would cover each other and the bars.
+        text: markers.length <= MAX_MARKER_TEXTS ? text : "",
         id,
       })),
     );

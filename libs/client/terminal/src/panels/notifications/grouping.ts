@@ -79,7 +79,8 @@ export function groupNotifications(
   return [...groups].map(([key, group]) => ({ key, ...group }));
 }
 
-function groupKey(notification: Notification): string {
+/** What notifications of one group have in common. */
+export function groupKey(notification: Notification): string {
   // An important one stands alone: two warnings are two.
   if (importanceOf(notification) !== "info") return `one ${notification.id}`;
   const source =
