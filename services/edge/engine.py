@@ -32,6 +32,7 @@ from tapewire_services.edge.delivery.snapshots import SnapshotReader
 from tapewire_services.edge.delivery.stream_service import StreamService
 from tapewire_services.edge.delivery.topics import LiveValue
 from tapewire_services.edge.ingest.account_feed import AccountFeed
+from tapewire_services.edge.ingest.agent_states import AgentStates
 from tapewire_services.edge.ingest.bar_feed import BarFeed
 from tapewire_services.edge.ingest.declared_values import DeclaredValueFeed
 from tapewire_services.edge.ingest.item_metrics import ItemMetrics
@@ -134,6 +135,12 @@ class Engine:
             on_change=partial(changed, LiveValue.METRICS),
             rng=rng,
         )
+        self.agent_states = AgentStates(
+            views=views,
+            log_tail=self.log_tail,
+            on_change=partial(changed, LiveValue.AGENTS),
+            rng=rng,
+        )
         self.presence = Presence(instance, self._limit)
 
         replay_slots = asyncio.Semaphore(settings.replays_at_once)
@@ -150,6 +157,7 @@ class Engine:
                 item_metrics=self.item_metrics,
                 declared_values=self.declared_values,
                 bar_feed=self.bar_feed,
+                agent_states=self.agent_states,
                 connection_counts=self.presence.totals,
                 now=now,
                 retry_ms=settings.retry_ms,
@@ -182,6 +190,7 @@ class Engine:
             "accounts": self.accounts.run(),
             "bars": self.bar_feed.run(),
             "item_metrics": self.item_metrics.run(),
+            "agent_states": self.agent_states.run(),
             "connection_counts": self._watch_connection_counts(),
         }
 

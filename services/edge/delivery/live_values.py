@@ -2,8 +2,8 @@
 
 Sources in `ingest` report which value changed to the `ConflationRegistry`. A connection joins one
 group for each kind of value that its route shows: quotes, bars, valuations of positions, accounts,
-connection counts, metrics of items, and the values that other packages declare. Start reading at
-`LiveValues.subscribe`.
+connection counts, services, metrics of items, and the values that other packages declare. Start
+reading at `LiveValues.subscribe`.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator
@@ -14,9 +14,7 @@ from tapewire.events import PriceUpdated
 from tapewire.log.light_objects import ExitList
 from tapewire.payloads.market import QuoteView
 from tapewire.payloads.positions import PositionView
-from tapewire_services.edge.delivery.conflation import (
-    ValueSubscription,
-)
+from tapewire_services.edge.delivery.conflation import ValueSubscription
 from tapewire_services.edge.delivery.conflation_registry import (
     SINGLE_KEY,
     ConflationRegistry,
@@ -25,6 +23,7 @@ from tapewire_services.edge.delivery.conflation_registry import (
 from tapewire_services.edge.delivery.connection import Connection
 from tapewire_services.edge.delivery.frames import render_frame
 from tapewire_services.edge.delivery.live_account import AccountGroups
+from tapewire_services.edge.delivery.live_agents import agents_group
 from tapewire_services.edge.delivery.live_bars import bars_group
 from tapewire_services.edge.delivery.serializers import ApiFamily, SseMessage
 from tapewire_services.edge.delivery.serializers.dashboard import metrics_view
@@ -40,6 +39,7 @@ from tapewire_services.edge.delivery.serializers.trading_views import (
 )
 from tapewire_services.edge.delivery.topics import LiveValue
 from tapewire_services.edge.ingest.account_feed import AccountFeed
+from tapewire_services.edge.ingest.agent_states import AgentStates
 from tapewire_services.edge.ingest.bar_feed import BarFeed
 from tapewire_services.edge.ingest.declared_values import (
     DeclaredValue,
@@ -89,6 +89,7 @@ class LiveValues:
         item_metrics: ItemMetrics,
         declared_values: DeclaredValueFeed,
         bar_feed: BarFeed,
+        agent_states: AgentStates,
         connection_counts: Callable[[], ConnectionCounts],
         now: Callable[[], datetime],
         retry_ms: int,
@@ -101,6 +102,7 @@ class LiveValues:
         self._item_metrics = item_metrics
         self._declared_values = declared_values
         self._bar_feed = bar_feed
+        self._agent_states = agent_states
         self._connection_counts = connection_counts
         self._now = now
         self._retry_ms = retry_ms
@@ -158,6 +160,8 @@ class LiveValues:
             yield self._prices(connection.route.family, requested)
         if LiveValue.BARS in values:
             yield bars_group(self._bar_feed, requested, self._render)
+        if LiveValue.AGENTS in values:
+            yield agents_group(self._agent_states, self._render)
         if LiveValue.VALUATIONS in values and owner is not None:
             yield self._valuations(connection, owner, requested)
         if LiveValue.ACCOUNT in values and owner is not None:

@@ -22,7 +22,7 @@ from tapewire.log import (
     pattern,
 )
 from tapewire.log.view_checkpoints import load
-from tapewire.views import NotificationsView, OrdersView, PositionsView, StrategiesView
+from tapewire.views import AgentsView, NotificationsView, OrdersView, PositionsView, StrategiesView
 from tapewire_services.edge.delivery.connection import Connection
 from tapewire_services.edge.delivery.hub import Hub
 from tapewire_services.edge.delivery.selection import StrategySelection
@@ -47,6 +47,10 @@ MAX_RECENT_AGE = timedelta(minutes=5)
 """A snapshot of recent events has at most this many of each domain, and none older than this."""
 MAX_RECENT_PAGES = 40
 """Pages of one domain that are read for recent events at most."""
+
+
+_MAY_BE_EMPTY = frozenset((SnapshotKind.RECENT, SnapshotKind.AGENTS))
+"""Kinds of snapshots that may have no message, which would carry the event id."""
 
 
 class SnapshotReader:
@@ -74,6 +78,7 @@ class SnapshotReader:
             SnapshotKind, Callable[[Connection, Interest, Bounds], Awaitable[list[SseMessage]]]
         ] = {
             SnapshotKind.RECENT: self._read_recent,
+            SnapshotKind.AGENTS: self._read_agents,
             SnapshotKind.POSITIONS: self._read_positions,
             SnapshotKind.STRATEGIES: self._read_strategies,
             SnapshotKind.UNREAD: self._read_unread_count,
@@ -102,7 +107,7 @@ class SnapshotReader:
                 raise
         if self._log_tail.epoch != bounds.epoch:
             raise NotReady("the log was recreated while a snapshot was read")
-        if interest.snapshot_kinds in ((), (SnapshotKind.RECENT,)):
+        if _MAY_BE_EMPTY.issuperset(interest.snapshot_kinds):
             messages.append(CHECKPOINT)
         return messages, bounds
 
@@ -112,6 +117,14 @@ class SnapshotReader:
         owner = connection.info.owner or ""
         view, _ = await load(self._log, self._views, OrdersView, owner, bounds=bounds)
         return [orders_snapshot_message(view.orders(), self._now())]
+
+    async def _read_agents(
+        self, connection: Connection, _interest: Interest, bounds: Bounds
+    ) -> list[SseMessage]:
+        view, _ = await load(self._log, self._views, AgentsView, EVERYBODY, bounds=bounds)
+        serialize = connection.route.family.serializer
+        messages = (serialize(one, EVERYBODY, self._pricing) for one in view.agents())
+        return [one for one in messages if one is not None]
 
     async def _read_positions(
         self, connection: Connection, _interest: Interest, bounds: Bounds

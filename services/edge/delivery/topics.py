@@ -25,6 +25,8 @@ class SnapshotKind(enum.Enum):
     RECENT = "recent"
     """The most recent events of the topic."""
     POSITIONS = "positions"
+    AGENTS = "agents"
+    """The newest status of each process of the services."""
     STRATEGIES = "strategies"
     UNREAD = "unread"
     ORDERS = "orders"
@@ -39,6 +41,8 @@ class LiveValue(enum.Enum):
     COUNTS = "counts"
     METRICS = "metrics"
     BARS = "bars"
+    AGENTS = "agents"
+    """The public status of each process of the services."""
     DECLARED = "declared"
     """Values of types that other packages declare for the route."""
 
@@ -120,6 +124,7 @@ INBOX = Topic(
     snapshot_kind=SnapshotKind.UNREAD,
 )
 
+_AGENTS_WITH_STATE = msgspec.structs.replace(AGENTS, snapshot_kind=SnapshotKind.AGENTS)
 _PRIVATE_TOPICS = (
     ORDERS,
     POSITIONS,
@@ -130,7 +135,7 @@ _PRIVATE_TOPICS = (
     ALERT_RULES,
     INBOX,
     CONFIGURATIONS,
-    AGENTS,
+    _AGENTS_WITH_STATE,
 )
 _PUBLIC_TOPICS = (
     PRICES,
@@ -141,7 +146,9 @@ _PUBLIC_TOPICS = (
 )
 SELECTABLE_TOPICS = {topic.name: topic for topic in (*_PRIVATE_TOPICS, *_PUBLIC_TOPICS)}
 """What ``?topics=`` can name."""
-PUBLIC_VARIANTS = {AGENTS: msgspec.structs.replace(PUBLIC_STATUS, name=AGENTS.name)}
+PUBLIC_VARIANTS = {
+    _AGENTS_WITH_STATE: Topic(name=AGENTS.name, access=PUBLIC, live_value=LiveValue.AGENTS)
+}
 """Topics that show less to clients without a session, instead of requiring one."""
 
 

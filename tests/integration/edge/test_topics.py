@@ -216,6 +216,106 @@ class TestResuming:
             assert (await stream.read_until("rule:update")).sequence == missed
 
 
+def _status(instance: str, state: str) -> Event:
+    return golden_event("agent.status", service="strategies", instance=instance, state=state)
+
+
+class TestServices:
+    """The topic `agents` begins with the present state of each process."""
+
+    async def _append(
+        self, edge: EdgeProcess, journal: EventLogDriver, instance: str, *states: str
+    ) -> None:
+        for state in states:
+            last = await journal.append_event(
+                EVERYBODY, "agents", instance, _status(instance, state)
+            )
+        await edge.wait_until_followed(last)
+
+    async def test_with_a_session_as_a_snapshot_with_an_id_that_live_events_follow(
+        self,
+        edge: EdgeProcess,
+        cookie: str,
+        journal: EventLogDriver,
+        fresh: Callable[[str], str],
+    ) -> None:
+        old, new = fresh("old"), fresh("new")
+        await self._append(edge, journal, old, "starting", "degraded")
+        async with await edge.open_stream(f"{TOPICS}agents", cookie) as stream:
+            await stream.read_until("checkpoint")
+            shown = [one.data for one in stream.frames if one.event == "agent:status"]
+            assert [one["state"] for one in shown if one["instance"] == old] == ["degraded"]
+            assert all(one.id is None for one in stream.frames if one.event == "agent:status")
+            position = stream.sequences[-1]
+            await self._append(edge, journal, new, "running")
+            live = await stream.read_until(
+                "the new process", lambda one: one.data.get("instance") == new
+            )
+            assert live.sequence > position
+        # A stream that resumes is sent what it does not have.
+        resumed = await edge.open_stream(f"{TOPICS}agents", cookie, last_event_id=stream.last_id)
+        async with resumed as stream:
+            await self._append(edge, journal, new, "stopped")
+            frame = await stream.read_until("agent:status")
+            assert (frame.data["instance"], frame.data["state"]) == (new, "stopped")
+
+    async def test_without_a_session_in_public(
+        self, edge: EdgeProcess, journal: EventLogDriver, fresh: Callable[[str], str]
+    ) -> None:
+        """Also on a stream that begins with events, and after the process changes again."""
+        service = fresh("svc")
+        event = golden_event("agent.status", service=service, instance="host-7", state="degraded")
+        await edge.wait_until_followed(
+            await journal.append_event(EVERYBODY, "agents", service, event)
+        )
+        for topics in ("agents", "agents,items", "connections,agents"):
+            async with await edge.open_stream(f"{TOPICS}{topics}") as stream:
+                frame = await stream.read_until(
+                    "the process", lambda one: one.data.get("service") == service
+                )
+                assert frame.data["state"] == "degraded"
+                assert frame.data.keys() == {"service", "instance", "state", "timestamp"}
+                assert (frame.id, frame.data["instance"] == "host-7") == (None, False)
+
+    async def test_when_the_topic_is_added(
+        self,
+        edge: EdgeProcess,
+        cookie: str,
+        journal: EventLogDriver,
+        fresh: Callable[[str], str],
+    ) -> None:
+        instance = fresh("added")
+        await self._append(edge, journal, instance, "running")
+        async with await edge.open_stream(f"{TOPICS}account", cookie) as stream:
+            await change(edge, cookie, stream, topics=["account", "agents"])
+            shown = [
+                one for one in await read_through_change(stream) if one.event == "agent:status"
+            ]
+            assert instance in [one.data["instance"] for one in shown]
+
+    @pytest.mark.parametrize("is_signed_in", [True, False])
+    async def test_of_a_long_poll(
+        self,
+        edge: EdgeProcess,
+        cookie: str,
+        journal: EventLogDriver,
+        fresh: Callable[[str], str],
+        is_signed_in: bool,
+    ) -> None:
+        service = fresh("polled")
+        event = golden_event("agent.status", service=service, instance="a", state="running")
+        await edge.wait_until_followed(
+            await journal.append_event(EVERYBODY, "agents", service, event)
+        )
+        async with edge.client(cookie if is_signed_in else None) as http:
+            answer = await http.get(
+                f"{TOPICS}agents&wait=5", headers={"Accept": "application/json"}
+            )
+        events = answer.json()["events"]
+        assert service in [one["data"].get("service") for one in events]
+        assert is_signed_in or {one["id"] for one in events} == {None}
+
+
 class TestAccess:
     async def test_public_topics_need_no_session(
         self,

@@ -156,8 +156,10 @@ MESSAGES_BY_FAMILY: Mapping[str, FamilyMessages] = {
             "orders": {"order:update": (OrdersSnapshotPayload,)},
             "positions": {"position:update": (PositionsSnapshotPayload,)},
             "unread": _UNREAD_COUNT,
+            "agents": {"agent:status": (AgentStatusChanged,)},
         },
         values={
+            "agents": {"agent:status": (PublicAgentStatusPayload,)},
             "prices": {
                 "price:update": (PriceView, PricesSnapshotPayload),
                 "price:stale": (QuoteView,),

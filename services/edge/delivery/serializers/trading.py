@@ -137,6 +137,11 @@ def serialize_public_status(event: Event, owner: str, pricing: PricingContext) -
     """The status of services for unauthenticated readers, without host names and details."""
     if not isinstance(event, AgentStatusChanged):
         return None
+    return public_status_message(event)
+
+
+def public_status_message(event: AgentStatusChanged) -> SseMessage:
+    """The status of a process without its host name and details."""
     instance = hashlib.blake2b(event.instance.encode(), digest_size=4).hexdigest()
     payload = PublicAgentStatusPayload(
         service=event.service, instance=instance, state=event.state, timestamp=event.timestamp
