@@ -243,8 +243,8 @@ class TestServices:
         await self._append(edge, journal, old, "starting", "degraded")
         async with await edge.open_stream(f"{TOPICS}agents", cookie) as stream:
             await stream.read_until("checkpoint")
-            shown = [one.data for one in stream.frames if one.event == "agent:status"]
-            assert [one["state"] for one in shown if one["instance"] == old] == ["degraded"]
+            statuses = [one.data for one in stream.frames if one.event == "agent:status"]
+            assert [one["state"] for one in statuses if one["instance"] == old] == ["degraded"]
             assert all(one.id is None for one in stream.frames if one.event == "agent:status")
             position = stream.sequences[-1]
             await self._append(edge, journal, new, "running")
@@ -288,10 +288,10 @@ class TestServices:
         await self._append(edge, journal, instance, "running")
         async with await edge.open_stream(f"{TOPICS}account", cookie) as stream:
             await change(edge, cookie, stream, topics=["account", "agents"])
-            shown = [
+            statuses = [
                 one for one in await read_through_change(stream) if one.event == "agent:status"
             ]
-            assert instance in [one.data["instance"] for one in shown]
+            assert instance in [one.data["instance"] for one in statuses]
 
     @pytest.mark.parametrize("is_signed_in", [True, False])
     async def test_of_a_long_poll(
