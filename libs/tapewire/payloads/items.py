@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from tapewire.events import Sentiment
+
 
 class ItemView(msgspec.Struct, frozen=True, kw_only=True):
     """An analysed item; `score` is from -1 (bad) to 1 (good)."""
@@ -16,7 +18,7 @@ class ItemView(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None
     tickers: tuple[str, ...]
     tags: tuple[str, ...]
-    sentiment: str
+    sentiment: Sentiment
     score: Decimal
     timestamp: datetime
 

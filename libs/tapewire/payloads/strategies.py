@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tapewire.events import NO_FEE
+from tapewire.events import NO_FEE, StrategyStatus
 
 
 class StrategyPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -17,7 +17,7 @@ class StrategyPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     timestamp: datetime
     strategy_id: str
     user_id: str
-    status: str
+    status: StrategyStatus
     position: Decimal
     message: str
     error_code: str | None = None
@@ -83,7 +83,7 @@ class StrategyStatePayload(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: datetime
     strategy_id: str
     user_id: str
-    status: str
+    status: StrategyStatus
     position: Decimal
     message: str
     name: str

@@ -3,10 +3,42 @@
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Literal
 
 import msgspec
 
-from tapewire.events import NO_FEE, AgentState, AlertRule, Configuration, ExecutionException, Order
+from tapewire.events import (
+    NO_FEE,
+    Action,
+    AgentState,
+    AlertLevel,
+    AlertRule,
+    Configuration,
+    ExecutionException,
+    Order,
+    StrategyStatus,
+)
+
+StrategyChange = Literal[
+    "created",
+    "updated",
+    "started",
+    "stopped",
+    "completed",
+    "error",
+    "signal",
+    "traded",
+    "stop_loss_triggered",
+    "stop_loss_executed",
+    "take_profit_triggered",
+    "take_profit_executed",
+    "closing",
+    "adjusted",
+    "split",
+    "deleted",
+]
+RuleChange = Literal["created", "triggered", "armed", "split", "deleted"]
+ConfigurationChange = Literal["created", "changed", "deleted"]
 
 
 class OrdersSnapshotPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -33,15 +65,15 @@ class StrategyUpdatePayload(
     """A change of a strategy, named by `change`. A signal has `action` to `reasoning`, a stop-loss
     and a take-profit its prices in dollars a share, an error its code and details."""
 
-    change: str
+    change: StrategyChange
     strategy_id: str
     name: str
     symbol: str
-    status: str
+    status: StrategyStatus
     position: Decimal
     message: str | None = None
-    signal: str | None = None
-    action: str | None = None
+    signal: Action | None = None
+    action: Action | None = None
     confidence: Decimal | None = None
     reasoning: str | None = None
     price: Decimal | None = None
@@ -60,7 +92,7 @@ class DecisionPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     decision_id: str
     strategy_id: str
     symbol: str
-    action: str
+    action: Action
     confidence: Decimal
     reasoning: str
     taken: bool
@@ -71,12 +103,12 @@ class AlertPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     """`priority` is ``high`` for an error, which does not wait for a flush window."""
 
     alert_id: str
-    level: str
+    level: AlertLevel
     message: str
     symbol: str | None
     rule_id: str | None
     timestamp: datetime
-    priority: str | None = None
+    priority: Literal["high"] | None = None
 
 
 class PublicAgentStatusPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -92,14 +124,14 @@ class RuleUpdatePayload(AlertRule, frozen=True, kw_only=True, omit_defaults=True
     """An alert rule after a change, named by `change`. `alert_id` is the alert that a rule raised
     when it was ``triggered``."""
 
-    change: str
+    change: RuleChange
     alert_id: str | None = None
 
 
 class ConfigurationUpdatePayload(Configuration, frozen=True, kw_only=True):
     """A configuration after a change, named by `change`."""
 
-    change: str
+    change: ConfigurationChange
 
 
 class ClientCount(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -31,7 +31,7 @@ def item_view(item: Item) -> ItemView:
         url=item.url,
         tickers=item.tickers,
         tags=item.tags,
-        sentiment=item.sentiment.value,
+        sentiment=item.sentiment,
         score=item.score,
         timestamp=item.timestamp,
     )

@@ -59,7 +59,7 @@ def _strategy_payload(
         timestamp=strategy.timestamp,
         strategy_id=strategy.strategy_id,
         user_id=owner,
-        status=strategy.status.value,
+        status=strategy.status,
         position=strategy.position,
         message=strategy.message or "",
         error_code=failed.error_code if failed else None,

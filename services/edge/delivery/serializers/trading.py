@@ -12,6 +12,7 @@ import msgspec
 
 from tapewire.events import (
     CATALOGUE,
+    Action,
     AgentStatusChanged,
     AlertLevel,
     AlertRaised,
@@ -45,6 +46,7 @@ from tapewire.payloads.trading import (
     DecisionPayload,
     OrderFillPayload,
     PublicAgentStatusPayload,
+    StrategyChange,
     StrategyUpdatePayload,
 )
 from tapewire_services.edge.delivery.serializers.dashboard import serialize_dashboard
@@ -56,7 +58,7 @@ from tapewire_services.edge.delivery.serializers.trading_views import (
     positions_message,
 )
 
-_CHANGE_BY_EVENT: dict[type[Event], str] = {
+CHANGE_BY_EVENT: dict[type[Event], StrategyChange] = {
     StrategyCreated: "created",
     StrategyUpdated: "updated",
     StrategyStarted: "started",
@@ -120,11 +122,10 @@ def serialize_trading(event: Event, owner: str, pricing: PricingContext) -> SseM
 
 
 def _serialize_other(event: Event) -> SseMessage | None:
-    if isinstance(event, StrategyEvent) and type(event) in _CHANGE_BY_EVENT:
+    if isinstance(event, StrategyEvent) and type(event) in CHANGE_BY_EVENT:
         return "strategy:update", _strategy_payload(event)
     if isinstance(event, DecisionMade):
-        fields = msgspec.structs.asdict(event) | {"action": event.action.value}
-        return "ai:decision", DecisionPayload(**fields)
+        return "ai:decision", DecisionPayload(**msgspec.structs.asdict(event))
     if isinstance(event, AlertRaised):
         return "alert:new", _alert_payload(event)
     if isinstance(event, AgentStatusChanged):
@@ -157,11 +158,11 @@ def is_urgent(event: Event) -> bool:
 def _strategy_payload(event: StrategyEvent) -> StrategyUpdatePayload:
     strategy = event.strategy
     return StrategyUpdatePayload(
-        change=_CHANGE_BY_EVENT[type(event)],
+        change=CHANGE_BY_EVENT[type(event)],
         strategy_id=strategy.strategy_id,
         name=strategy.name,
         symbol=strategy.symbol,
-        status=strategy.status.value,
+        status=strategy.status,
         position=strategy.position,
         message=strategy.message,
         timestamp=strategy.timestamp,
@@ -172,8 +173,8 @@ def _strategy_payload(event: StrategyEvent) -> StrategyUpdatePayload:
 def _change_fields(event: StrategyEvent) -> dict[str, Any]:
     if isinstance(event, StrategySignaled):
         return {
-            "signal": event.action.value,
-            "action": event.action.value,
+            "signal": event.action,
+            "action": event.action,
             "confidence": event.confidence,
             "reasoning": event.reasoning,
             "price": event.price,
@@ -181,7 +182,7 @@ def _change_fields(event: StrategyEvent) -> dict[str, Any]:
         }
     if isinstance(event, StrategyTraded):
         return {
-            "action": event.side.value,
+            "action": Action(event.side.value),
             "qty": event.qty,
             "price": event.price,
             "order_id": event.order_id,
@@ -200,5 +201,5 @@ def _change_fields(event: StrategyEvent) -> dict[str, Any]:
 
 
 def _alert_payload(event: AlertRaised) -> AlertPayload:
-    fields = msgspec.structs.asdict(event) | {"level": event.level.value}
+    fields = msgspec.structs.asdict(event)
     return AlertPayload(**fields, priority="high" if is_urgent(event) else None)

@@ -40,6 +40,8 @@ export interface Account {
   readonly asOf: string;
 }
 
+export type Action = "buy" | "hold" | "sell";
+
 export type AgentState = "starting" | "running" | "degraded" | "stopped";
 
 /** A process of a service entered `state`; `detail` gives the reason for an abnormal one. */
@@ -59,12 +61,12 @@ export interface AgentStatus {
 /** `priority` is ``high`` for an error, which does not wait for a flush window. */
 export interface Alert {
   readonly alertId: string;
-  readonly level: string;
+  readonly level: AlertLevel;
   readonly message: string;
   readonly symbol: string | null;
   readonly ruleId: string | null;
   readonly timestamp: string;
-  readonly priority?: string | null;
+  readonly priority?: "high" | null;
 }
 
 /** how loud its alert is */
@@ -120,7 +122,7 @@ export interface AlertRuleUpdate {
   readonly armed: boolean;
   /** when it last changed (UTC) */
   readonly timestamp: string;
-  readonly change: string;
+  readonly change: "armed" | "created" | "deleted" | "split" | "triggered";
   readonly alertId?: string | null;
 }
 
@@ -252,7 +254,7 @@ export interface ConfigurationUpdate {
   readonly tags: readonly string[];
   /** when it last changed (UTC) */
   readonly timestamp: string;
-  readonly change: string;
+  readonly change: "changed" | "created" | "deleted";
 }
 
 /**
@@ -316,7 +318,7 @@ export interface Decision {
   readonly decisionId: string;
   readonly strategyId: string;
   readonly symbol: string;
-  readonly action: string;
+  readonly action: Action;
   readonly confidence: number;
   readonly reasoning: string;
   readonly taken: boolean;
@@ -417,7 +419,7 @@ export interface Item {
   readonly url: string | null;
   readonly tickers: readonly string[];
   readonly tags: readonly string[];
-  readonly sentiment: string;
+  readonly sentiment: Sentiment;
   readonly score: number;
   readonly timestamp: string;
 }
@@ -930,6 +932,8 @@ export interface SentTestEvent {
   readonly totalClients: number;
 }
 
+export type Sentiment = "positive" | "neutral" | "negative";
+
 export interface ServiceInstance {
   readonly service: string;
   readonly instance: string;
@@ -1240,7 +1244,7 @@ export interface StrategyReport {
   readonly timestamp: string;
   readonly strategy_id: string;
   readonly user_id: string;
-  readonly status: string;
+  readonly status: StrategyStatus;
   readonly position: number;
   readonly message: string;
   readonly error_code?: string | null;
@@ -1264,7 +1268,7 @@ export interface StrategyState {
   readonly timestamp: string;
   readonly strategy_id: string;
   readonly user_id: string;
-  readonly status: string;
+  readonly status: StrategyStatus;
   readonly position: number;
   readonly message: string;
   readonly name: string;
@@ -1301,15 +1305,15 @@ export interface StrategyStop {
  * take-profit its prices in dollars a share, an error its code and details.
  */
 export interface StrategyUpdate {
-  readonly change: string;
+  readonly change: "adjusted" | "closing" | "completed" | "created" | "deleted" | "error" | "signal" | "split" | "started" | "stop_loss_executed" | "stop_loss_triggered" | "stopped" | "take_profit_executed" | "take_profit_triggered" | "traded" | "updated";
   readonly strategyId: string;
   readonly name: string;
   readonly symbol: string;
-  readonly status: string;
+  readonly status: StrategyStatus;
   readonly position: number;
   readonly message?: string | null;
-  readonly signal?: string | null;
-  readonly action?: string | null;
+  readonly signal?: Action | null;
+  readonly action?: Action | null;
   readonly confidence?: number | null;
   readonly reasoning?: string | null;
   readonly price?: number | null;

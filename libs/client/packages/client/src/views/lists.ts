@@ -47,9 +47,9 @@ export const ALERTS = recentFold<Alert>("alert:new", (one) => one.alertId);
 export const STRATEGIES = recentFold<StrategyUpdate>("strategy:update", (one) => one.strategyId);
 
 /** What a user has set up: each event has all of it after a change. */
-function settingsFold<V extends object>(
+function settingsFold<V, U extends { readonly change: string }>(
   type: string,
-  toValue: (data: V & { readonly change: string }) => V,
+  toValue: (update: U) => V,
   keyOf: (value: V) => string,
 ): Fold<Rows<V>> {
   return {
@@ -59,7 +59,7 @@ function settingsFold<V extends object>(
     apply(state, events) {
       const draft = new RowsDraft(state);
       for (const event of events) {
-        const data = event.data as V & { readonly change: string };
+        const data = event.data as U;
         const [value, at] = [toValue(data), event.id ?? ""];
         if (data.change === "deleted") draft.remove(keyOf(value), at);
         else draft.put(keyOf(value), value, at, data.change === "created" ? at : "");
@@ -70,15 +70,15 @@ function settingsFold<V extends object>(
   };
 }
 
-export const ALERT_RULES = settingsFold<AlertRule>(
+export const ALERT_RULES = settingsFold<AlertRule, AlertRuleUpdate>(
   "rule:update",
-  ({ change: _, alertId: __, ...rule }: AlertRuleUpdate) => rule,
+  ({ change: _, alertId: __, ...rule }) => rule,
   (rule) => rule.ruleId,
 );
 
-export const CONFIGURATIONS = settingsFold<Configuration>(
+export const CONFIGURATIONS = settingsFold<Configuration, ConfigurationUpdate>(
   "configuration:update",
-  ({ change: _, ...configuration }: ConfigurationUpdate) => configuration,
+  ({ change: _, ...configuration }) => configuration,
   (configuration) => configuration.id,
 );
 

@@ -222,7 +222,7 @@ const ALERT_COLUMNS: readonly Column<Alert>[] = [
     header: "Level",
     minWidth: 116,
     grow: 0,
-    cell: ({ level }) => <LevelChip level={level as LevelName} />,
+    cell: ({ level }) => <LevelChip level={level} />,
     sortValue: ({ level }) => level,
   },
   {
