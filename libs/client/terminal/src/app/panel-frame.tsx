@@ -1,9 +1,10 @@
 import type { SessionState } from "@tapewire/client";
-import { type CSSProperties, type HTMLAttributes, type ReactNode, Suspense } from "react";
+import { type CSSProperties, type HTMLAttributes, type ReactNode, Suspense, useRef } from "react";
 
 import { EmptyState } from "../components/empty-state.js";
 import type { PanelDefinition } from "../panels/registry.js";
 import { ErrorBoundary } from "./error-boundary.js";
+import { useKeptFocus } from "./use-kept-focus.js";
 
 /** The id of the heading of a panel; `#panel-ticket` is the panel itself. */
 export const headingId = (id: string) => `panel-${id}-title`;
@@ -43,6 +44,8 @@ export function PanelFrame({
 }: PanelFrameProps) {
   const { id, title, component: Content } = panel;
   const access = accessTo(panel, session);
+  const body = useRef<HTMLDivElement>(null);
+  useKeptFocus(body, headingId(id));
   // The content of one user never stays for the next.
   const contentKey =
     panel.access !== "public" && session.name === "signed-in" ? session.userId : "all";
@@ -60,7 +63,7 @@ export function PanelFrame({
         </h2>
         {actions}
       </div>
-      <div className="panel-body">
+      <div className="panel-body" ref={body}>
         {access === "open" && (
           <ErrorBoundary name={title} key={contentKey}>
             <Suspense fallback={<p className="panel-loading">Loading {title.toLowerCase()}…</p>}>

@@ -23,7 +23,9 @@ export function Dialog({ title, children, onClose, role = "dialog", className = 
     dialog.querySelector<HTMLElement>("[data-autofocus]")?.focus();
     return () => {
       dialog.close();
-      if (opener instanceof HTMLElement && opener.isConnected) opener.focus();
+      // A button may be gone that opened it: "Sign in" after the sign-in.
+      const hasOpener = opener instanceof HTMLElement && opener.isConnected;
+      (hasOpener ? opener : document.getElementById("main"))?.focus();
     };
   }, []);
   return (

@@ -58,7 +58,8 @@ export function useKeyCommand(command: CommandId, handler: CommandHandler): void
 }
 
 /**
- * Listen to the page's keys. None has a command while somebody types, or a dialog or a popover is open.
+ * Listen to the page's keys. None but Esc has a command while somebody types, and none while a dialog or
+ * a popover is open.
  *
  * @param isDialogDue  a dialog was asked for and may still be loading: keys are meant for it
  */
@@ -70,7 +71,8 @@ export function useKeyboard(
   useEffect(() => {
     let prefix: Prefix | null = null;
     const handle = (event: KeyboardEvent) => {
-      const isBlocked = event.defaultPrevented || event.isComposing || isTyping(event.target);
+      const isTyped = isTyping(event.target) && !leavesField(event);
+      const isBlocked = event.defaultPrevented || event.isComposing || isTyped;
       if (
         isBlocked ||
         isDialogDue ||
@@ -92,6 +94,13 @@ export function useKeyboard(
     addEventListener("keydown", handle);
     return () => removeEventListener("keydown", handle);
   }, [registry, areLettersOn, isDialogDue]);
+}
+
+/** Esc goes from a field back to the page, where letters are commands; a search that has text is cleared first. */
+function leavesField({ key, target }: KeyboardEvent): boolean {
+  const isFilledSearch =
+    target instanceof HTMLInputElement && target.type === "search" && target.value !== "";
+  return key === "Escape" && !isFilledSearch;
 }
 
 /** One registry for the life of the page. */

@@ -19,7 +19,9 @@ export default function HelpDialog({
 }: HelpDialogProps) {
   return (
     <Dialog title="Keys" onClose={onClose} className="help-dialog">
-      <p className="soft">No key acts while you type or while a dialog is open.</p>
+      <p className="soft">
+        No letter is a command while you type or while a dialog is open; Esc leaves the field.
+      </p>
       <dl className="key-list">
         {[...KEY_TABLE, ...TABLE_KEYS].map(({ keys, text }) => (
           <div key={keys.join()}>

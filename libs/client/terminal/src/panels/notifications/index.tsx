@@ -204,7 +204,11 @@ function Entry({
           <button
             type="button"
             className="link-button"
-            onClick={() => onRead([notification.id])}
+            onClick={({ currentTarget }) => {
+              focusNextMark(currentTarget);
+              onRead([notification.id]);
+            }}
+            data-mark="read"
             aria-label={`Mark as read: ${notification.title}`}
           >
             Read
@@ -213,6 +217,14 @@ function Entry({
       </div>
     </li>
   );
+}
+
+/** The button goes away once it is pressed: somebody who marks several as read goes on with the next. */
+function focusNextMark(pressed: HTMLElement): void {
+  const list = pressed.closest(".notification-groups");
+  const marks = [...(list?.querySelectorAll<HTMLElement>("[data-mark]") ?? [])];
+  const index = marks.indexOf(pressed);
+  (marks[index + 1] ?? marks[index - 1])?.focus();
 }
 
 function Older() {
