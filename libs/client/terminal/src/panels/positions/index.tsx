@@ -180,7 +180,6 @@ function columnsOf(close: (position: Position) => void): Column<Position>[] {
       align: "end",
       minWidth: 60,
       grow: 0,
-      priority: 1,
       cell: (position) =>
         position.quantity !== 0 && (
           <RowButton

@@ -4,6 +4,7 @@ import { type KeyboardEvent, useCallback, useEffect, useMemo, useRef } from "rea
 
 import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
+import { Choice } from "../../components/choice.js";
 import {
   Change,
   type Column,
@@ -21,6 +22,8 @@ import { SparklineCell } from "./sparkline-cell.js";
 import { useWatchlist, type Watchlist } from "./use-watchlist.js";
 import "./watchlist.css";
 
+type Shown = "all" | "starred";
+
 /** Live prices: all symbols, or the user's own, with search, sorting and a way into the ticket. */
 export default function WatchlistPanel({ headingId }: PanelProps) {
   const client = useTapewire();
@@ -30,8 +33,8 @@ export default function WatchlistPanel({ headingId }: PanelProps) {
   const isSignedIn = useSession().name === "signed-in";
   const [query, setQuery] = useStoredState("watchlist.query", "");
   const shown = useMemo(
-    () => matchingSymbols(watchlist.chosen ?? symbols, query),
-    [watchlist.chosen, symbols, query],
+    () => matchingSymbols(watchlist.isNarrowed ? watchlist.starred : symbols, query),
+    [watchlist, symbols, query],
   );
   const columns = useMemo(
     () => columnsOf(watchlist, isSignedIn, terminal.openTicket),
@@ -44,7 +47,7 @@ export default function WatchlistPanel({ headingId }: PanelProps) {
     if (event.key === "w") {
       watchlist.toggle(symbol);
       terminal.announce(
-        `${symbol} ${watchlist.isChosen(symbol) ? "removed from" : "added to"} the watchlist`,
+        `${symbol} ${watchlist.isStarred(symbol) ? "removed from" : "added to"} the watchlist`,
       );
       return true;
     }
@@ -62,10 +65,17 @@ export default function WatchlistPanel({ headingId }: PanelProps) {
           value={query}
           onChange={(event) => setQuery(event.target.value)}
         />
-        {watchlist.chosen !== null && (
-          <button type="button" className="button small" onClick={watchlist.showAll}>
-            Show all symbols
-          </button>
+        {watchlist.starred.length > 0 && (
+          <Choice<Shown>
+            label="Shown symbols"
+            name="watchlist"
+            value={watchlist.isNarrowed ? "starred" : "all"}
+            onChange={(shown) => watchlist.narrow(shown === "starred")}
+            options={[
+              ["all", "All"],
+              ["starred", `Starred ${terminal.formats.count(watchlist.starred.length)}`],
+            ]}
+          />
         )}
       </PanelToolbar>
       <DataTable<Quote>
@@ -108,6 +118,24 @@ function columnsOf(
       minWidth: 76,
       cell: (quote) => <SymbolCell quote={quote} />,
       sortValue: (quote) => quote.symbol,
+    },
+    {
+      id: "star",
+      header: "",
+      label: "Starred",
+      minWidth: 36,
+      grow: 0,
+      cell: (_, symbol) => (
+        <RowButton
+          className="star"
+          aria-pressed={watchlist.isStarred(symbol)}
+          aria-label={`${symbol} on the watchlist`}
+          title={watchlist.isStarred(symbol) ? "Remove from the watchlist" : "Add to the watchlist"}
+          onClick={() => watchlist.toggle(symbol)}
+        >
+          {watchlist.isStarred(symbol) ? "★" : "☆"}
+        </RowButton>
+      ),
     },
     {
       id: "trend",
@@ -173,49 +201,40 @@ function columnsOf(
       sortValue: (quote) => quote.volume,
       firstDirection: "descending",
     },
-    {
-      id: "actions",
-      header: "",
-      label: "Actions",
-      align: "end",
-      minWidth: isSignedIn ? 138 : 42,
-      grow: 0,
-      priority: 4,
-      cell: (_, symbol) => (
-        <span className="row-actions">
-          {isSignedIn && (
-            <RowButton
-              className="buy"
-              onClick={() => openTicket({ symbol, side: "buy" })}
-              aria-label={`Buy ${symbol}`}
-            >
-              Buy
-            </RowButton>
-          )}
-          {isSignedIn && (
-            <RowButton
-              className="sell"
-              onClick={() => openTicket({ symbol, side: "sell" })}
-              aria-label={`Sell ${symbol}`}
-            >
-              Sell
-            </RowButton>
-          )}
-          <RowButton
-            className="star"
-            aria-pressed={watchlist.isChosen(symbol)}
-            aria-label={`${symbol} on the watchlist`}
-            title={
-              watchlist.isChosen(symbol) ? "Remove from the watchlist" : "Add to the watchlist"
-            }
-            onClick={() => watchlist.toggle(symbol)}
-          >
-            {watchlist.isChosen(symbol) ? "★" : "☆"}
-          </RowButton>
-        </span>
-      ),
-    },
+    ...(isSignedIn ? [actionsColumn(openTicket)] : []),
   ];
+}
+
+function actionsColumn(
+  openTicket: (draft: { symbol: string; side: "buy" | "sell" }) => void,
+): Column<Quote> {
+  return {
+    id: "actions",
+    header: "",
+    label: "Actions",
+    align: "end",
+    minWidth: 100,
+    grow: 0,
+    priority: 4,
+    cell: (_, symbol) => (
+      <span className="row-actions">
+        <RowButton
+          className="buy"
+          onClick={() => openTicket({ symbol, side: "buy" })}
+          aria-label={`Buy ${symbol}`}
+        >
+          Buy
+        </RowButton>
+        <RowButton
+          className="sell"
+          onClick={() => openTicket({ symbol, side: "sell" })}
+          aria-label={`Sell ${symbol}`}
+        >
+          Sell
+        </RowButton>
+      </span>
+    ),
+  };
 }
 
 function SymbolCell({ quote }: { readonly quote: Quote }) {

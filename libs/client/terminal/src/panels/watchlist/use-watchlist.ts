@@ -1,37 +1,44 @@
+/** The symbols that the user has starred, and whether only these are shown. Both stay in this browser. */
+
 import { useMemo } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
 
 export interface Watchlist {
-  /** The symbols that the user has chosen, in the order of choosing; null: all symbols. */
-  readonly chosen: readonly string[] | null;
-  isChosen(symbol: string): boolean;
+  readonly starred: readonly string[];
+  /** Only starred symbols are shown. Never while there are none. */
+  readonly isNarrowed: boolean;
+  isStarred(symbol: string): boolean;
+  /** Star a symbol, or take its star away. */
   toggle(symbol: string): void;
-  showAll(): void;
+  narrow(isNarrowed: boolean): void;
 }
 
+const NOTHING: readonly string[] = [];
 const isSymbols = (value: unknown) =>
-  value === null || (Array.isArray(value) && value.every((symbol) => typeof symbol === "string"));
+  Array.isArray(value) && value.every((symbol) => typeof symbol === "string");
 
-/** The user's own choice of symbols, remembered in this browser. */
 export function useWatchlist(): Watchlist {
-  const [chosen, setChosen] = useStoredState<readonly string[] | null>("watchlist.symbols", null, {
+  const [starred, setStarred] = useStoredState<readonly string[]>("watchlist.starred", NOTHING, {
     storage: "local",
     isValid: isSymbols,
   });
+  const [isNarrowed, setNarrowed] = useStoredState("watchlist.narrowed", false, {
+    storage: "local",
+  });
   return useMemo(
     () => ({
-      chosen,
-      isChosen: (symbol) => chosen?.includes(symbol) ?? false,
+      starred,
+      isNarrowed: isNarrowed && starred.length > 0,
+      isStarred: (symbol) => starred.includes(symbol),
       toggle: (symbol) =>
-        setChosen((previous) => {
-          const next = previous?.includes(symbol)
+        setStarred((previous) =>
+          previous.includes(symbol)
             ? previous.filter((other) => other !== symbol)
-            : [...(previous ?? []), symbol];
-          return next.length === 0 ? null : next;
-        }),
-      showAll: () => setChosen(null),
+            : [...previous, symbol],
+        ),
+      narrow: setNarrowed,
     }),
-    [chosen, setChosen],
+    [starred, setStarred, isNarrowed, setNarrowed],
   );
 }
