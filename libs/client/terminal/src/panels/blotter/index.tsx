@@ -201,7 +201,7 @@ function columnsOf(
       id: "time",
       header: "Time",
       align: "end",
-      minWidth: 84,
+      minWidth: 100,
       priority: 1,
       cell: (order) => <Time value={order.timestamp} />,
       sortValue: (order) => order.timestamp,
@@ -212,7 +212,7 @@ function columnsOf(
       header: "",
       label: "Actions",
       align: "end",
-      minWidth: 124,
+      minWidth: 154,
       grow: 0,
       cell: (order) =>
         isOpen(order) && (

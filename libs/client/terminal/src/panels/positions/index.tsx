@@ -178,7 +178,7 @@ function columnsOf(close: (position: Position) => void): Column<Position>[] {
       header: "",
       label: "Actions",
       align: "end",
-      minWidth: 60,
+      minWidth: 76,
       grow: 0,
       cell: (position) =>
         position.quantity !== 0 && (

@@ -141,7 +141,7 @@ function columnsOf(
       id: "trend",
       header: "",
       label: "Trend",
-      minWidth: 80,
+      minWidth: 92,
       grow: 0,
       priority: 2,
       cell: (_, symbol) => <SparklineCell symbol={symbol} />,
