@@ -67,6 +67,7 @@ def _serve(text: str, content_type: str) -> Callable[[Route], object]:
     return lambda route: route.fulfill(body=text, content_type=content_type)
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("number", range(len(EXPECTED)))
 async def test_examples_of_the_readme_run(

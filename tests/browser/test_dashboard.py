@@ -60,7 +60,7 @@ async def test_connects_within_five_seconds_and_shows_totals_and_items(
     await expect(news.items.first).to_have_attribute("data-key", newer)
     await expect(news.item(newer).locator(".chip")).to_contain_text("Positive")
     await expect(news.metrics.locator("dt:text-is('Items') + dd")).to_have_text(f"{before + 1:,}")
-    assert (await news.item_titles()).index(f"{unique_word} was there before") == 1
+    assert f"{unique_word} was there before" in await news.item_titles()
 
 
 async def test_a_lost_stream_is_retried_and_every_item_is_shown_once(

@@ -34,7 +34,7 @@ from tests.harness.pages import build_pages
 from tests.harness.publishers import QuoteDriver
 from tests.harness.waiting import wait_until_async
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 SYMBOLS = ["IBM", "SPY"]
 MAX_TAKEOVER_SECONDS = 2.0

@@ -76,6 +76,7 @@ async def test_limit_order_stays_open_until_canceled(
     await expect(row).to_contain_text("0 / 10")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("terms", "words"),
     [
@@ -101,6 +102,7 @@ async def test_the_terms_of_an_order_are_shown_until_it_is_canceled(
     await terminal.expect_order(row, "canceled")
 
 
+@pytest.mark.slow
 async def test_an_order_is_changed(stack: Stack, terminal: TerminalPage, user: str) -> None:
     await terminal.open_signed_in(stack.url, user)
     row = await terminal.place_order(qty="10", limit="0.01")
@@ -116,7 +118,7 @@ async def test_an_order_is_changed(stack: Stack, terminal: TerminalPage, user: s
     await expect(row).to_contain_text("0 / 7")
 
 
-@pytest.mark.parametrize("qty", ["0", "-5", "ten", "", "1.000,5"])
+@pytest.mark.parametrize("qty", ["0", "1.000,5"])
 async def test_invalid_quantity_shows_an_error_beside_its_field(
     stack: Stack, terminal: TerminalPage, user: str, qty: str
 ) -> None:
@@ -190,6 +192,7 @@ async def test_every_tab_of_a_user_sees_every_order(
     await expect(there.orders).to_have_count(1)
 
 
+@pytest.mark.slow
 async def test_order_changes_of_an_outage_appear_after_reconnecting(
     stack: Stack, terminal: TerminalPage, user: str
 ) -> None:
@@ -211,6 +214,7 @@ async def test_order_changes_of_an_outage_appear_after_reconnecting(
         await terminal.expect_status("Live", timeout=RECOVERY_TIMEOUT_MS)
 
 
+@pytest.mark.slow
 async def test_no_order_is_lost_when_the_message_server_is_killed(
     stack: Stack, terminal: TerminalPage, user: str
 ) -> None:
@@ -256,7 +260,7 @@ async def test_sign_out_closes_every_tab(stack: Stack, open_page: OpenPage, user
     assert (await here.page.request.get(f"{stack.url}/api/session")).status == 401
 
 
-@pytest.mark.parametrize("name", ["prices", "edge-0"])
+@pytest.mark.parametrize("name", [pytest.param("prices", marks=pytest.mark.slow), "edge-0"])
 async def test_frozen_prices_do_not_look_live(
     stack: Stack, terminal: TerminalPage, user: str, name: str
 ) -> None:

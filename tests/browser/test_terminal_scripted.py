@@ -19,7 +19,7 @@ from tests.browser.scripted_server import (
 )
 from tests.browser.terminal_page import TerminalPage
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 MARKUP = '<img src=x onerror="throw 1"><b>bold</b>'
 ACCOUNT = {

@@ -76,6 +76,7 @@ async def test_a_lost_connection_is_said_once_and_cannot_be_overlooked(
         assert len(announced) == len(set(announced))
 
 
+@pytest.mark.slow
 async def test_another_account_in_another_tab_is_said_and_stays_on_the_page(
     open_page: OpenPage, stack: Stack, user: str
 ) -> None:
@@ -138,6 +139,7 @@ async def test_an_order_is_placed_and_canceled_by_keyboard_and_the_focus_stays(
     await terminal.expect_focus_in("blotter")
 
 
+@pytest.mark.slow
 async def test_the_desk_is_arranged_by_keyboard_and_by_pointer_and_remembered(
     terminal: ShellPage, stack: Stack, user: str
 ) -> None:
@@ -185,6 +187,7 @@ async def test_the_desk_is_arranged_by_keyboard_and_by_pointer_and_remembered(
     assert await terminal.place_of("Watchlist") == before
 
 
+@pytest.mark.slow
 async def test_a_reload_and_another_page_lose_neither_ticket_nor_sort_nor_symbol(
     terminal: ShellPage, stack: Stack, user: str
 ) -> None:
@@ -232,7 +235,7 @@ async def test_the_first_five_minutes_are_ticked_by_what_the_account_shows(
     await expect(steps).to_have_count(0)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["desk", "phone"])
 async def test_no_page_has_an_axe_violation(
     terminal: ShellPage, stack: Stack, user: str, viewport: dict[str, int], scheme: str
@@ -264,7 +267,15 @@ async def test_no_page_has_an_axe_violation(
     assert {name: violations for name, violations in found.items() if violations} == {}
 
 
-@pytest.mark.parametrize("viewport", [ZOOMED, SMALLEST, PHONE], ids=["zoomed", "smallest", "phone"])
+@pytest.mark.parametrize(
+    "viewport",
+    [
+        pytest.param(ZOOMED, marks=pytest.mark.slow),
+        SMALLEST,
+        pytest.param(PHONE, marks=pytest.mark.slow),
+    ],
+    ids=["zoomed", "smallest", "phone"],
+)
 async def test_a_narrow_page_has_no_sideways_scrolling_and_messages_cover_nothing(
     terminal: ShellPage, stack: Stack, user: str, viewport: dict[str, int]
 ) -> None:

@@ -27,7 +27,7 @@ from tests.harness.jwt_issuer import JwtIssuer
 from tests.harness.tcp_balancer import run_balancer
 from tests.harness.waiting import wait_until
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 DRAIN_SECONDS = 6
 TOKEN_SECONDS = 9.0

@@ -12,6 +12,7 @@ DRIVER = Path(__file__).parent / "drivers" / "stores.mjs"
 TIMEOUT_SECONDS = 240
 
 
+@pytest.mark.slow
 def test_the_stores_show_what_a_user_does_and_nothing_after_signing_out(stack: Stack) -> None:
     node = find_node()
     if not node:

@@ -203,4 +203,4 @@ def test_every_example_is_tested() -> None:
     tested = Path(__file__).read_text()
     programs = {path.name for path in EXAMPLES.glob("*.py")}
     assert {name for name in programs if name not in tested} == set()
-    assert len(programs) == 4
+    assert len(programs) == 5

@@ -26,7 +26,10 @@ if "-r" in sys.argv:
     sys.exit({code})
 """
 
-pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("make") is None, reason="needs make"),
+]
 
 
 def prepare(folder: Path, *, seconds: float = 0.0, code: int = 0) -> None:

@@ -46,6 +46,7 @@ def test_one_frame_for_a_pipe_has_all_panes(stack: Stack) -> None:
     assert "\x1b" not in output
 
 
+@pytest.mark.slow
 def test_keys_choose_the_pane_and_its_order_and_quit(stack: Stack) -> None:
     stack.wait_until_healthy()
     arguments = ("top", "--interval", "0.5", "--data-dir", str(stack.data_dir))
@@ -72,6 +73,7 @@ def test_keys_choose_the_pane_and_its_order_and_quit(stack: Stack) -> None:
         assert b"\x1b[?1049l" in terminal.raw(), "the screen of before is back"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_restores_the_terminal(server: LocalNatsServer, number: signal.Signals) -> None:
     with tapewire_at_terminal("top", "--nats", server.url) as terminal:
@@ -81,6 +83,7 @@ def test_a_signal_restores_the_terminal(server: LocalNatsServer, number: signal.
         assert terminal.modes_now() == terminal.modes
 
 
+@pytest.mark.slow
 def test_a_server_that_is_restarted_is_reported_and_found_again(server: LocalNatsServer) -> None:
     with tapewire_at_terminal("top", "--interval", "0.5", "--nats", server.url) as terminal:
         terminal.wait_for("no service has reported its state", "name the edge, too: --url URL")

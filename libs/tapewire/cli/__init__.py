@@ -4,10 +4,13 @@ A command is imported only when it is run, so `tapewire run` does not load what 
 Start at the command you are interested in; `errors` and `connection` are shared by all.
 """
 
+import contextlib
 import errno
+import os
 import sys
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -81,7 +84,14 @@ class LazyGroup(click.Group):
         except OSError as error:
             if error.errno not in _OUTPUT_ERRORS or error.filename is not None:
                 raise
+            _discard_output()
             raise click.ClickException(f"the output cannot be written: {error.strerror}") from error
+
+
+def _discard_output() -> None:
+    """Discard what is still buffered: at the exit Python would fail to write it once more."""
+    with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _logging_setup() -> Any:

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -123,7 +124,7 @@ def test_bash_completes_a_command_line(tmp_path: Path) -> None:
     script = tmp_path / "completion"
     script.write_text(CliRunner().invoke(main, ["completion", "bash"]).stdout)
     program = tmp_path / "tapewire"
-    program.write_text(f'#!/bin/sh\nexec {shutil.which("python")} -m tapewire.cli "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m tapewire.cli "$@"\n')
     program.chmod(0o755)
     commands = (
         f"source {script}; COMP_WORDS=({program} journal back); COMP_CWORD=2; "
