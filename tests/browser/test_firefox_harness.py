@@ -13,7 +13,7 @@ from tests.harness.firefox import (  # fixtures
     firefox_session,  # noqa: F401
 )
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 PAGE = "data:text/html,<input id=field><button onclick='document.title=field.value'>Go</button>"
 

@@ -26,7 +26,7 @@ from tests.harness.firefox import (  # fixtures
 from tests.harness.pages import build_pages
 from tests.harness.publishers import QuoteDriver
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 SYMBOLS = ["IBM"]
 MAX_TAKEOVER_SECONDS = 2.0
