@@ -13,7 +13,7 @@ from tests.browser.news_page import Inbox, NewsPage
 from tests.browser.scripted_server import ScriptedServer, error_answer, run_scripted_server
 from tests.browser.test_terminal_scripted import MARKUP, STICKING_OUT_SCRIPT
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 LONG_USER_ID = "somebody-with-a-rather-long-name-that-has-no-spaces-anywhere@example.com"
 METRICS: dict[str, Any] = {

@@ -15,7 +15,7 @@ from tests.browser.shell_page import ShellPage
 from tests.harness.axe import find_violations
 from tests.harness.stack import Stack
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 DEEP_LINKS = ("/strategies", "/dashboard", "/operations")
 PHONE = {"width": 390, "height": 844}
