@@ -12,7 +12,7 @@ from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer
 from tests.harness.publishers import order_placed
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 LIFE_SECONDS = 3
 TIMEOUT_SECONDS = 60

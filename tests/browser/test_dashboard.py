@@ -15,7 +15,7 @@ from tests.browser.page_event_publisher import PageEventPublisher, open_page_eve
 from tests.harness.relays import pass_calls_only, run_relay
 from tests.harness.stack import Stack
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 CONNECT_TIMEOUT_MS = 5_000
 RECOVERY_TIMEOUT_MS = 30_000

@@ -15,7 +15,7 @@ from tests.browser.page_event_publisher import PageEventPublisher, open_page_eve
 from tests.browser.terminal_page import TerminalPage
 from tests.harness.stack import Stack
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 RECORD_NOTIFICATIONS_SCRIPT = """
     window.shown = [];

@@ -17,6 +17,8 @@ from tests.harness.nats_cluster import (
     run_nats_cluster,
 )
 
+pytestmark = pytest.mark.slow
+
 NOTICED_WITHIN_SECONDS = 30.0
 """Half of the time that a start may take."""
 

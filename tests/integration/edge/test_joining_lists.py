@@ -255,6 +255,7 @@ async def _read_rows(joined: JoinedList, http: httpx.AsyncClient) -> tuple[State
             await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
 
+@pytest.mark.slow
 async def test_every_list_joins_its_topic_without_a_gap(
     stack: Stack, http: httpx.AsyncClient
 ) -> None:

@@ -17,6 +17,8 @@ from tests.harness.stream_assertions import UNAUTHORIZED, read_refusal
 from tests.harness.waiting import WAIT_TIMEOUT_SECONDS, wait_until
 from tests.integration.edge.stream_cases import open_stream
 
+pytestmark = pytest.mark.slow
+
 ORDERS = "/api/stream/orders"
 WARNED = "connection.limit_exceeded"
 
