@@ -28,7 +28,7 @@ _REGISTRY = WORKSPACE / "terminal/src/panels/registry.ts"
 _ENTRY = re.compile(r'^  "?([\w-]+)"?: \{$(.*?)^  \},$', re.MULTILINE | re.DOTALL)
 
 
-class Measured(NamedTuple):
+class Bundle(NamedTuple):
     """What is loaded together."""
 
     name: str
@@ -46,7 +46,7 @@ class Measured(NamedTuple):
         return BUDGETS.get(self.name, OTHER_BUDGET)
 
 
-def measure() -> list[Measured]:
+def measure() -> list[Bundle]:
     """What the first view loads, and then what is loaded later, the largest first."""
     manifest: dict[str, dict[str, Any]] = json.loads(_MANIFEST.read_text())
     first = _view(manifest, _panels(public_only=True))
@@ -55,9 +55,9 @@ def measure() -> list[Measured]:
     for key, chunk in manifest.items():
         files = _files(manifest, [key]) - signed_in
         if chunk.get("isDynamicEntry") or chunk.get("isEntry"):
-            later.append(Measured(_name(key), _sizes(files)))
+            later.append(Bundle(_name(key), _sizes(files)))
     later = sorted((part for part in later if part.files), key=lambda part: -part.size)
-    views = [Measured(FIRST_VIEW, _sizes(first)), Measured(SIGNED_IN, _sizes(signed_in))]
+    views = [Bundle(FIRST_VIEW, _sizes(first)), Bundle(SIGNED_IN, _sizes(signed_in))]
     return [*views, *later]
 
 

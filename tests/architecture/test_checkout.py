@@ -35,3 +35,10 @@ def test_the_page_of_log_events_agrees_with_the_code() -> None:
     assert (DOCS / "logging.md").read_text() == render_page(ROOT), (
         "run `python -m tests.architecture.log_events > docs/logging.md`"
     )
+
+
+def test_locks_of_npm_have_no_addresses() -> None:
+    """Of registries, or of those who ask for funding: npm writes the latter back at an install.
+    `resolved` names the folders of the workspace and the tarballs of the example alone."""
+    for lock in ("libs/client/package-lock.json", "examples/react-app/package-lock.json"):
+        assert "://" not in (ROOT / lock).read_text("utf-8"), lock

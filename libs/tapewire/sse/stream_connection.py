@@ -62,7 +62,7 @@ class StreamReceiver(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class _StreamOpening:
     """The response is a stream."""
 
 
@@ -83,7 +83,7 @@ class StreamConnection:
         self._sender = sender
         self._receiver = receiver
         self._on_ready = on_ready
-        self._held: list[StreamPart | _Opened] | None = None if on_ready is None else []
+        self._held: list[StreamPart | _StreamOpening] | None = None if on_ready is None else []
         self._has_greeting = False
         self._has_live_comment = False
         self._is_aborted = False
@@ -137,7 +137,7 @@ class StreamConnection:
         loop = asyncio.get_running_loop()
         parser = EventStreamParser()
         self.is_open = True
-        self._deliver_or_hold(_Opened())
+        self._deliver_or_hold(_StreamOpening())
         deadline.reschedule(loop.time() + self._silence_limit())
         async for chunk in response.aiter_bytes():
             deadline.reschedule(None)
@@ -171,7 +171,7 @@ class StreamConnection:
             if part.type in _TERMINAL_EVENTS:
                 self._report_ready()
 
-    def _deliver_or_hold(self, part: StreamPart | _Opened) -> None:
+    def _deliver_or_hold(self, part: StreamPart | _StreamOpening) -> None:
         if self._held is None:
             self._deliver(part)
             return
@@ -179,7 +179,7 @@ class StreamConnection:
         if len(self._held) >= MAX_HELD_PARTS:
             self._report_ready()
 
-    def _deliver(self, part: StreamPart | _Opened) -> None:
+    def _deliver(self, part: StreamPart | _StreamOpening) -> None:
         match part:
             case EventBlock():
                 self._receiver.receive_event(part.type, part.data, part.id)
@@ -187,7 +187,7 @@ class StreamConnection:
                 self._receiver.receive_id(part.id)
             case RetryField():
                 self._receiver.receive_retry(part.milliseconds / 1000)
-            case _Opened():
+            case _StreamOpening():
                 self._receiver.receive_open()
             case CommentLine():
                 pass

@@ -157,7 +157,7 @@ async def _show(monitor: _Monitor, console: Console, interval: float) -> None:
     """Draw until a key or a signal ends it. Raises CliError if NATS is away at the start."""
     async with contextlib.AsyncExitStack() as connected:
         sampler = await connected.enter_async_context(monitor.connect(is_patient=True))
-        screen = _Screen(monitor, console, await sampler.read())
+        screen = _TopDisplay(monitor, console, await sampler.read())
         live = connected.enter_context(Live(console=console, screen=True, auto_refresh=False))
         connected.enter_context(reading_keys(screen.handle_key))
         screen.attach(live)
@@ -175,7 +175,7 @@ async def _show(monitor: _Monitor, console: Console, interval: float) -> None:
             await asyncio.wait(tasks)
 
 
-class _Screen:
+class _TopDisplay:
     """What is shown, and what was chosen."""
 
     def __init__(self, monitor: _Monitor, console: Console, sample: Sample) -> None:
