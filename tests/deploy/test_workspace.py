@@ -22,7 +22,6 @@ TIMEOUT_SECONDS = 120
 BUILD = """
 import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 
-pytestmark = pytest.mark.slow
 appendFileSync("../../../builds.log", `${process.env.npm_package_name} ${process.env.NODE_ENV}\\n`);
 mkdirSync(process.argv[2], { recursive: true });
 writeFileSync(`${process.argv[2]}/made`, "");

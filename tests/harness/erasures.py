@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gzip
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,11 +60,9 @@ def held_pages(log: MemoryEventLog, filter_: str) -> Iterator[None]:
 def find_in_files(folder: Path, user: str) -> list[str]:
     """The files below `folder` that hold the user's id, as text or as a token of a subject, also
     compressed by gzip."""
-    return [
-        str(file.relative_to(folder))
-        for file in folder.rglob("*")
-        if file.is_file() and _names(user, _read(file))
-    ]
+    # os.walk passes over folders that the server removes meanwhile; Path.rglob fails on them.
+    files = [Path(place, name) for place, _, names in os.walk(folder) for name in names]
+    return [str(file.relative_to(folder)) for file in files if _names(user, _read(file))]
 
 
 async def find_in_checkpoints(store: LatestValueStore, user: str) -> list[str]:
