@@ -1,7 +1,8 @@
 """Publishes items and notifications for the pages to the event log of a running system."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 from tapewire.log.jetstream import connect
 from tapewire.runtime import RequestClient
@@ -12,20 +13,27 @@ from tests.harness.repeated_requests import request_until_answered
 
 class PageEventPublisher:
     def __init__(self, requests: RequestClient) -> None:
-        self._requests = requests
+        self.requests = requests
 
     async def publish_item(self, title: str, *tickers: str, tags: tuple[str, ...] = ()) -> str:
         """Publish an item; return its id."""
         item = NewItem(title=title, source="the newsroom", tickers=tickers, tags=tags)
-        reply = await request_until_answered(self._requests, "insights", ADD, item, ItemReply)
+        reply = await request_until_answered(self.requests, "insights", ADD, item, ItemReply)
         return reply.item.id
 
     async def publish_notification(
-        self, user: str, title: str, message: str = "", type_: str = "message"
+        self,
+        user: str,
+        title: str,
+        message: str = "",
+        type_: str = "message",
+        payload: Mapping[str, Any] | None = None,
     ) -> str:
         """Publish a notification; return its id."""
-        request = SendNotification(user_ids=(user,), title=title, message=message, type=type_)
-        reply = await request_until_answered(self._requests, "alerts", SEND, request, SendReply)
+        request = SendNotification(
+            user_ids=(user,), title=title, message=message, type=type_, payload=dict(payload or {})
+        )
+        reply = await request_until_answered(self.requests, "alerts", SEND, request, SendReply)
         return reply.ids[0]
 
 
