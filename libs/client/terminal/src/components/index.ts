@@ -4,12 +4,14 @@ export { ConfirmDialog, type ConfirmDialogProps } from "./confirm-dialog.js";
 export { Dialog, type DialogProps } from "./dialog.js";
 export { EmptyState, type EmptyStateProps } from "./empty-state.js";
 export { ErrorText, errorMessage } from "./error-text.js";
+export { ListState, LoadState } from "./list-state.js";
 export { useNow } from "./now.js";
 export { NumberField, type NumberFieldProps } from "./number-field.js";
 export { PanelToolbar } from "./panel-toolbar.js";
 export { DataTable } from "./table/data-table.js";
 export { RowButton } from "./table/row.js";
 export type { Column, DataTableProps, Sort } from "./table/types.js";
+export { useStoreRows } from "./table/use-store-rows.js";
 export {
   Age,
   Change,

@@ -28,7 +28,7 @@ export function useReadable<T>(store: Readable<T>, initial?: T): T {
  * @param key  undefined, null or "" for no row, which asks for nothing
  */
 export function useKeyed<V>(
-  store: KeyedReadable<V>,
+  store: Pick<KeyedReadable<V>, "get" | "subscribe">,
   key: string | null | undefined,
 ): V | undefined {
   const subscribe = useCallback(

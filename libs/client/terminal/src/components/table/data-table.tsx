@@ -34,7 +34,6 @@ export function DataTable<T>(props: DataTableProps<T>) {
     id,
     columns,
     rowKeys,
-    getRow,
     onAction,
     onSelect,
     onRowKey,
@@ -50,14 +49,14 @@ export function DataTable<T>(props: DataTableProps<T>) {
   const [currentKey, setCurrentKey] = useState<string | null>(null);
   const currentIndex = currentKey === null ? -1 : keys.indexOf(currentKey);
 
-  const rows = useVirtualRows({
+  const visible = useVirtualRows({
     scroller,
     keys,
     rowHeight,
     headHeight: HEAD_HEIGHT,
     keptIndex: currentIndex,
   });
-  const { scrollToIndex } = rows;
+  const { scrollToIndex } = visible;
   const { focusRow, focusHandlers } = useRowFocus({
     scroller,
     scrollToIndex,
@@ -68,7 +67,7 @@ export function DataTable<T>(props: DataTableProps<T>) {
   const selectedIndex = selectedKey === null ? -1 : keys.indexOf(selectedKey);
   const tabIndex = Math.max(0, currentIndex >= 0 ? currentIndex : selectedIndex);
 
-  const lastIndex = rows.indexes.at(-1) ?? 0;
+  const lastIndex = visible.indexes.at(-1) ?? 0;
   const reachEnd = useEffectEvent(() => props.onEndReached?.());
   useEffect(() => {
     if (keys.length > 0 && lastIndex >= keys.length - END_DISTANCE) reachEnd();
@@ -102,7 +101,6 @@ export function DataTable<T>(props: DataTableProps<T>) {
   });
   const press = useEventCallback((key: string) => onSelect?.(key));
   const doublePress = useEventCallback((key: string) => onAction?.(key));
-  const readRow = props.useRow ?? getRow;
 
   return (
     <div className="table-scroller" ref={scroller} {...focusHandlers}>
@@ -123,8 +121,8 @@ export function DataTable<T>(props: DataTableProps<T>) {
           onSort={toggleSort}
           onLeave={() => focusRow(tabIndex)}
         />
-        <tbody role="rowgroup" className="table-body" style={{ height: rows.height }}>
-          {rows.indexes.map((index) => {
+        <tbody role="rowgroup" className="table-body" style={{ height: visible.height }}>
+          {visible.indexes.map((index) => {
             const key = keys[index] ?? "";
             return (
               <Row
@@ -132,13 +130,13 @@ export function DataTable<T>(props: DataTableProps<T>) {
                 rowKey={key}
                 index={index}
                 columns={shown}
-                useRow={readRow}
-                style={rowStyle(rows.offsets[index] ?? 0, hasTallRows ? undefined : rowHeight)}
+                rows={props.rows}
+                style={rowStyle(visible.offsets[index] ?? 0, hasTallRows ? undefined : rowHeight)}
                 isCurrent={index === tabIndex}
                 isSelected={key === selectedKey}
                 isSelectable={onSelect !== undefined}
                 rowAttributes={props.rowAttributes}
-                measure={hasTallRows ? rows.measure : undefined}
+                measure={hasTallRows ? visible.measure : undefined}
                 onFocusRow={setCurrentKey}
                 onPress={press}
                 onDoublePress={doublePress}

@@ -1,3 +1,4 @@
+import { useKeyed } from "@tapewire/react";
 import {
   type ButtonHTMLAttributes,
   type CSSProperties,
@@ -32,7 +33,7 @@ export interface RowProps<T> {
   readonly rowKey: string;
   readonly index: number;
   readonly columns: readonly Column<T>[];
-  readonly useRow: (key: string) => T | undefined;
+  readonly rows: DataTableProps<T>["rows"];
   readonly style: CSSProperties;
   readonly isCurrent: boolean;
   readonly isSelected: boolean;
@@ -47,9 +48,9 @@ export interface RowProps<T> {
 }
 
 function PlainRow<T>(props: RowProps<T>) {
-  const { rowKey, index, columns, useRow, isCurrent, isSelected, isSelectable, rowAttributes } =
+  const { rowKey, index, columns, rows, isCurrent, isSelected, isSelectable, rowAttributes } =
     props;
-  const row = useRow(rowKey);
+  const row = useKeyed(rows, rowKey);
   const { setElement, focusHandlers } = useKeptFocus(props.measure);
   return (
     <tr

@@ -1,3 +1,4 @@
+import type { KeyedReadable } from "@tapewire/client";
 import type { ReactNode } from "react";
 
 export type SortDirection = "ascending" | "descending";
@@ -36,13 +37,8 @@ export interface DataTableProps<T> {
   readonly columns: readonly Column<T>[];
   /** The rows in their own order; sorting starts from it. */
   readonly rowKeys: readonly string[];
-  /** The row of a key now, for sorting. */
-  readonly getRow: (key: string) => T | undefined;
-  /**
-   * A hook, called once in each row that is on the screen: subscribes to the row of `key`. It lets a
-   * tick render its own row alone. Without it rows are read by `getRow` when the table renders.
-   */
-  readonly useRow?: (key: string) => T | undefined;
+  /** The rows by key. Each row on the screen subscribes to its own, so a tick renders one row. */
+  readonly rows: Pick<KeyedReadable<T>, "get" | "subscribe">;
   readonly defaultSort?: Sort;
   /** Whether values change by themselves: sorted rows then move at most once a second, and not while in use. */
   readonly isLive?: boolean;

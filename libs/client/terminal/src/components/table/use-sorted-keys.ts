@@ -14,7 +14,7 @@ export function useSortedKeys<T>(
   props: DataTableProps<T>,
   scroller: RefObject<HTMLElement | null>,
 ) {
-  const { id, columns, rowKeys, getRow, defaultSort = null, isLive = false } = props;
+  const { id, columns, rowKeys, rows, defaultSort = null, isLive = false } = props;
   const [sort, setSort] = useStoredState<Sort | null>(`table.${id}.sort`, defaultSort, {
     isValid: isSort,
   });
@@ -33,8 +33,8 @@ export function useSortedKeys<T>(
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: a round sorts by the values of now.
   const sorted = useMemo(
-    () => sortKeys(rowKeys, sort, columns, getRow),
-    [rowKeys, sort, columns, getRow, round],
+    () => sortKeys(rowKeys, sort, columns, rows.get),
+    [rowKeys, sort, columns, rows, round],
   );
   // The same array while the order is the same: nothing renders then.
   const [keys, setKeys] = useState(sorted);

@@ -1,5 +1,5 @@
 import type { Alert, AlertRule } from "@tapewire/client";
-import { useKeyed, useKeys, useListStatus, useReadable, useTapewire } from "@tapewire/react";
+import { useTapewire } from "@tapewire/react";
 import { useCallback, useId, useMemo, useState } from "react";
 
 import { useTerminal } from "../../app/terminal-context.js";
@@ -8,9 +8,11 @@ import {
   DataTable,
   EmptyState,
   errorMessage,
+  ListState,
   PanelToolbar,
   RowButton,
   Time,
+  useStoreRows,
 } from "../../components/index.js";
 import type { PanelProps } from "../registry.js";
 import { RuleDialog } from "./rule-form.js";
@@ -41,16 +43,10 @@ export default function AlertsPanel(_props: PanelProps) {
   );
 }
 
-const useRowRule = (id: string) => useKeyed(useTapewire().alertRules, id);
-const useRowAlert = (id: string) => useKeyed(useTapewire().alerts, id);
-
 function Rules({ labelledBy }: { readonly labelledBy: string }) {
   const client = useTapewire();
   const { formats, showToast, symbol } = useTerminal();
-  const ids = useKeys(client.alertRules);
-  const status = useListStatus(client.alertRules);
   const demo = useDemoRule();
-  const getRow = useCallback((id: string) => client.alertRules.get(id), [client]);
 
   const act = useCallback(
     async (rule: AlertRule, method: "POST" | "DELETE", suffix: string) => {
@@ -139,16 +135,10 @@ function Rules({ labelledBy }: { readonly labelledBy: string }) {
       id="alert-rules"
       labelledBy={labelledBy}
       columns={columns}
-      rowKeys={ids}
-      getRow={getRow}
-      useRow={useRowRule}
+      {...useStoreRows(client.alertRules)}
       rowAttributes={(rule) => ({ "data-armed": String(rule.armed) })}
       empty={
-        status.name === "loading" ? (
-          <EmptyState title="Loading your rules…" />
-        ) : status.name === "failed" ? (
-          <EmptyState title="Your rules could not be loaded" text={status.error.message} />
-        ) : (
+        <ListState store={client.alertRules} name="your rules">
           <EmptyState
             title="No alert rules yet"
             text="A rule watches a price, your orders or your strategies, and raises one alert when it is met."
@@ -161,7 +151,7 @@ function Rules({ labelledBy }: { readonly labelledBy: string }) {
                   }
             }
           />
-        )
+        </ListState>
       }
     />
   );
@@ -170,38 +160,25 @@ function Rules({ labelledBy }: { readonly labelledBy: string }) {
 function Alerts({ labelledBy }: { readonly labelledBy: string }) {
   const client = useTapewire();
   const { selectSymbol } = useTerminal();
-  const ids = useKeys(client.alerts);
-  const status = useListStatus(client.alerts);
-  const hasMore = useReadable(client.alerts.hasMore);
-  const getRow = useCallback((id: string) => client.alerts.get(id), [client]);
   return (
     <DataTable<Alert>
       id="alerts"
       labelledBy={labelledBy}
       columns={ALERT_COLUMNS}
-      rowKeys={ids}
-      getRow={getRow}
-      useRow={useRowAlert}
+      {...useStoreRows(client.alerts)}
       hasTallRows
       rowAttributes={({ level }) => ({ "data-level": level })}
       onSelect={(id) => {
         const symbol = client.alerts.get(id)?.symbol;
         if (symbol != null) selectSymbol(symbol);
       }}
-      onEndReached={
-        hasMore ? () => void client.alerts.loadMore().catch(() => undefined) : undefined
-      }
       empty={
-        status.name === "loading" ? (
-          <EmptyState title="Loading your alerts…" />
-        ) : status.name === "failed" ? (
-          <EmptyState title="Your alerts could not be loaded" text={status.error.message} />
-        ) : (
+        <ListState store={client.alerts} name="your alerts">
           <EmptyState
             title="No alerts yet"
             text="What a rule finds appears here, and among your notifications."
           />
-        )
+        </ListState>
       }
     />
   );

@@ -1,5 +1,5 @@
 import type { Order } from "@tapewire/client";
-import { useKeyed, useKeys, useListStatus, useReadable, useTapewire } from "@tapewire/react";
+import { useKeyed, useReadable, useTapewire } from "@tapewire/react";
 import { type KeyboardEvent, useCallback, useMemo, useState } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
@@ -10,9 +10,11 @@ import {
   DataTable,
   EmptyState,
   errorMessage,
+  ListState,
   PanelToolbar,
   RowButton,
   Time,
+  useStoreRows,
 } from "../../components/index.js";
 import { useKeyCommand } from "../../keys/commands.js";
 import type { PanelProps } from "../registry.js";
@@ -37,11 +39,11 @@ export default function BlotterPanel({ headingId }: PanelProps) {
   const client = useTapewire();
   const terminal = useTerminal();
   const { formats } = terminal;
-  const ids = useKeys(client.orders);
+  const rows = useStoreRows(client.orders);
+  const ids = rows.rowKeys;
   const [filter, setFilter] = useStoredState<Filter>("blotter.filter", "all");
   const [selected, setSelected] = useStoredState<string | null>("blotter.selected", null);
   const [changing, setChanging] = useState<Order | null>(null);
-  const getRow = useCallback((id: string) => client.orders.get(id), [client]);
   const openIds = useReadable(client.openOrderIds);
   const hasMore = useReadable(client.orders.hasMore);
 
@@ -98,18 +100,13 @@ export default function BlotterPanel({ headingId }: PanelProps) {
         id="blotter"
         labelledBy={headingId}
         columns={columns}
+        {...rows}
         rowKeys={filter === "open" ? openIds : ids}
-        getRow={getRow}
-        useRow={useRowOrder}
+        onEndReached={filter === "all" ? rows.onEndReached : undefined}
         selectedKey={selected}
         onSelect={(id) => setSelected(id === selected ? null : id)}
         onRowKey={handleRowKey}
         rowAttributes={(order) => ({ "data-side": order.side, "data-status": order.status })}
-        onEndReached={
-          hasMore && filter === "all"
-            ? () => void client.orders.loadMore().catch(() => undefined)
-            : undefined
-        }
         empty={<NoOrders filter={filter} hasOrders={ids.length > 0} />}
       />
       {selected !== null && (
@@ -124,8 +121,6 @@ export default function BlotterPanel({ headingId }: PanelProps) {
     </div>
   );
 }
-
-const useRowOrder = (id: string) => useKeyed(useTapewire().orders, id);
 
 function columnsOf(
   formats: ReturnType<typeof useTerminal>["formats"],
@@ -279,17 +274,16 @@ function CancelAll({ ids }: { readonly ids: readonly string[] }) {
 }
 
 function NoOrders({ filter, hasOrders }: { readonly filter: Filter; readonly hasOrders: boolean }) {
-  const status = useListStatus(useTapewire().orders);
+  const client = useTapewire();
   const terminal = useTerminal();
-  if (status.name === "loading") return <EmptyState title="Loading your orders…" />;
-  if (status.name === "failed")
-    return <EmptyState title="Your orders could not be loaded" text={status.error.message} />;
   if (filter === "open" && hasOrders) return <EmptyState title="No open orders" />;
   return (
-    <EmptyState
-      title="No orders yet"
-      text="An order that you place appears here, with every fill."
-      action={{ label: "Place an order", onPress: () => terminal.openTicket({}) }}
-    />
+    <ListState store={client.orders} name="your orders">
+      <EmptyState
+        title="No orders yet"
+        text="An order that you place appears here, with every fill."
+        action={{ label: "Place an order", onPress: () => terminal.openTicket({}) }}
+      />
+    </ListState>
   );
 }

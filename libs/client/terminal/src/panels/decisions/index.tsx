@@ -1,11 +1,19 @@
 import type { Decision } from "@tapewire/client";
-import { useKeyed, useKeys, useListStatus, useReadable, useTapewire } from "@tapewire/react";
-import { useCallback, useMemo } from "react";
+import { useKeyed, useKeys, useTapewire } from "@tapewire/react";
+import { useMemo } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
 import { Choice } from "../../components/choice.js";
-import { type Column, DataTable, EmptyState, PanelToolbar, Time } from "../../components/index.js";
+import {
+  type Column,
+  DataTable,
+  EmptyState,
+  ListState,
+  PanelToolbar,
+  Time,
+  useStoreRows,
+} from "../../components/index.js";
 import type { PanelProps } from "../registry.js";
 import "./decisions.css";
 
@@ -17,12 +25,11 @@ const ACTION_WORDS: Readonly<Record<string, string>> = { buy: "Buy", sell: "Sell
 export default function DecisionsPanel({ headingId }: PanelProps) {
   const client = useTapewire();
   const terminal = useTerminal();
-  const ids = useKeys(client.decisions);
-  const hasMore = useReadable(client.decisions.hasMore);
+  const rows = useStoreRows(client.decisions);
+  const ids = rows.rowKeys;
   const [filter, setFilter] = useStoredState<Filter>("decisions.filter", "all");
   const [strategyId, setStrategyId] = useStoredState("decisions.strategy", "");
   const strategyIds = useKeys(client.strategies);
-  const getRow = useCallback((id: string) => client.decisions.get(id), [client]);
   const shown = useMemo(
     () =>
       ids.filter((id) => {
@@ -64,8 +71,8 @@ export default function DecisionsPanel({ headingId }: PanelProps) {
         id="decisions"
         labelledBy={headingId}
         columns={COLUMNS}
+        {...rows}
         rowKeys={shown}
-        getRow={getRow}
         hasTallRows
         onSelect={(id) => {
           const decision = client.decisions.get(id);
@@ -75,9 +82,6 @@ export default function DecisionsPanel({ headingId }: PanelProps) {
           "data-action": action,
           "data-taken": String(taken),
         })}
-        onEndReached={
-          hasMore ? () => void client.decisions.loadMore().catch(() => undefined) : undefined
-        }
         empty={
           <NoDecisions
             hasAny={ids.length > 0}
@@ -167,7 +171,7 @@ function NoDecisions({
   readonly hasAny: boolean;
   readonly onShowAll: () => void;
 }) {
-  const status = useListStatus(useTapewire().decisions);
+  const client = useTapewire();
   const { openPanel } = useTerminal();
   if (hasAny)
     return (
@@ -176,14 +180,13 @@ function NoDecisions({
         action={{ label: "Show all decisions", onPress: onShowAll }}
       />
     );
-  if (status.name === "loading") return <EmptyState title="Loading decisions…" />;
-  if (status.name === "failed")
-    return <EmptyState title="Decisions could not be loaded" text={status.error.message} />;
   return (
-    <EmptyState
-      title="No decisions yet"
-      text="A running strategy says here what it decides, and why."
-      action={{ label: "Show strategies", onPress: () => openPanel("strategies") }}
-    />
+    <ListState store={client.decisions} name="decisions">
+      <EmptyState
+        title="No decisions yet"
+        text="A running strategy says here what it decides, and why."
+        action={{ label: "Show strategies", onPress: () => openPanel("strategies") }}
+      />
+    </ListState>
   );
 }

@@ -1,16 +1,17 @@
 import type { Trade } from "@tapewire/client";
-import { useKeyed, useKeys, useListStatus, useReadable, useTapewire } from "@tapewire/react";
-import { useCallback, useMemo } from "react";
+import { useKeyed, useTapewire } from "@tapewire/react";
 
 import { useTerminal } from "../../app/terminal-context.js";
 import {
   type Column,
   DataTable,
   EmptyState,
+  ListState,
   Money,
   Price,
   Quantity,
   Time,
+  useStoreRows,
 } from "../../components/index.js";
 import { sideWord } from "../blotter/order-words.js";
 import type { PanelProps } from "../registry.js";
@@ -19,20 +20,12 @@ import type { PanelProps } from "../registry.js";
 export default function ExecutionsPanel({ headingId }: PanelProps) {
   const client = useTapewire();
   const terminal = useTerminal();
-  const ids = useKeys(client.trades);
-  const hasMore = useReadable(client.trades.hasMore);
-  const status = useListStatus(client.trades);
-  const getRow = useCallback((id: string) => client.trades.get(id), [client]);
-  const columns = useMemo(() => COLUMNS, []);
-
   return (
     <DataTable<Trade>
       id="executions"
       labelledBy={headingId}
-      columns={columns}
-      rowKeys={ids}
-      getRow={getRow}
-      useRow={useRowTrade}
+      columns={COLUMNS}
+      {...useStoreRows(client.trades)}
       onSelect={(id) => {
         const trade = client.trades.get(id);
         if (trade) terminal.selectSymbol(trade.symbol);
@@ -41,27 +34,18 @@ export default function ExecutionsPanel({ headingId }: PanelProps) {
         "data-side": trade.side,
         "data-busted": trade.qty === 0 ? "true" : undefined,
       })}
-      onEndReached={
-        hasMore ? () => void client.trades.loadMore().catch(() => undefined) : undefined
-      }
       empty={
-        status.name === "loading" ? (
-          <EmptyState title="Loading your executions…" />
-        ) : status.name === "failed" ? (
-          <EmptyState title="Your executions could not be loaded" text={status.error.message} />
-        ) : (
+        <ListState store={client.trades} name="your executions">
           <EmptyState
             title="No executions yet"
             text="Each fill of an order appears here."
             action={{ label: "Place an order", onPress: () => terminal.openTicket({}) }}
           />
-        )
+        </ListState>
       }
     />
   );
 }
-
-const useRowTrade = (id: string) => useKeyed(useTapewire().trades, id);
 
 const COLUMNS: readonly Column<Trade>[] = [
   {

@@ -1,14 +1,6 @@
 import type { Configuration, Item } from "@tapewire/client";
-import {
-  useConfiguration,
-  useKeyed,
-  useKeys,
-  useListStatus,
-  useReadable,
-  useSession,
-  useTapewire,
-} from "@tapewire/react";
-import { useCallback, useMemo, useState } from "react";
+import { useConfiguration, useSession, useTapewire } from "@tapewire/react";
+import { useMemo, useState } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
@@ -17,8 +9,11 @@ import {
   DataTable,
   EmptyState,
   ErrorText,
+  ListState,
+  LoadState,
   PanelToolbar,
   Time,
+  useStoreRows,
 } from "../../components/index.js";
 import type { PanelProps } from "../registry.js";
 import { useViewItems } from "./use-view-items.js";
@@ -83,31 +78,18 @@ function ViewOption({ id }: { readonly id: string }) {
   return <option value={id}>{useConfiguration(id)?.name ?? id}</option>;
 }
 
-const useRowItem = (id: string) => useKeyed(useTapewire().items, id);
-
 function AllItemsTable({ headingId }: { readonly headingId: string }) {
   const client = useTapewire();
-  const ids = useKeys(client.items);
-  const status = useListStatus(client.items);
-  const hasMore = useReadable(client.items.hasMore);
-  const getRow = useCallback((id: string) => client.items.get(id), [client]);
   return (
     <DataTable<Item>
       id="items"
       labelledBy={headingId}
       columns={COLUMNS}
-      rowKeys={ids}
-      getRow={getRow}
-      useRow={useRowItem}
+      {...useStoreRows(client.items)}
       hasTallRows
       rowAttributes={sentimentOf}
-      onEndReached={hasMore ? () => void client.items.loadMore().catch(() => undefined) : undefined}
       empty={
-        status.name === "loading" ? (
-          <EmptyState title="Loading the items…" />
-        ) : status.name === "failed" ? (
-          <EmptyState title="The items could not be loaded" text={status.error.message} />
-        ) : (
+        <ListState store={client.items} name="the items">
           <EmptyState
             title="No news items yet"
             text={
@@ -117,7 +99,7 @@ function AllItemsTable({ headingId }: { readonly headingId: string }) {
               </>
             }
           />
-        )
+        </ListState>
       }
     />
   );
@@ -130,31 +112,29 @@ function ViewItemsTable({
   readonly view: Configuration;
   readonly headingId: string;
 }) {
-  const { items, isLoading, error, loadMore } = useViewItems(view);
-  const byId = useMemo(() => new Map(items.map((item) => [item.id, item])), [items]);
+  const { items, status, loadFirst, loadMore } = useViewItems(view);
   const ids = useMemo(() => items.map(({ id }) => id), [items]);
-  const getRow = useCallback((id: string) => byId.get(id), [byId]);
+  const rows = useMemo(() => {
+    const byId = new Map(items.map((item) => [item.id, item]));
+    return { get: (id: string) => byId.get(id), subscribe: () => () => undefined };
+  }, [items]);
   return (
     <DataTable<Item>
       id="items"
       labelledBy={headingId}
       columns={COLUMNS}
       rowKeys={ids}
-      getRow={getRow}
+      rows={rows}
       hasTallRows
       rowAttributes={sentimentOf}
-      onEndReached={loadMore !== null && !isLoading ? loadMore : undefined}
+      onEndReached={loadMore !== null && status.name !== "loading" ? loadMore : undefined}
       empty={
-        isLoading ? (
-          <EmptyState title="Loading the items of this view…" />
-        ) : error !== "" ? (
-          <EmptyState title="The items of this view could not be loaded" text={error} />
-        ) : (
+        <LoadState name="the items of this view" status={status} onRetry={loadFirst}>
           <EmptyState
             title="No item matches this view yet"
             text={`It shows items about ${view.tickers.join(", ")}${view.tags.length > 0 ? ` with ${view.tags.map((tag) => `#${tag}`).join(" or ")}` : ""}.`}
           />
-        )
+        </LoadState>
       }
     />
   );

@@ -1,8 +1,7 @@
-import type { Configuration, Item, ItemList } from "@tapewire/client";
+import type { Configuration, Item, ItemList, ListStatus } from "@tapewire/client";
 import { useKeys, useTapewire } from "@tapewire/react";
 import { useCallback, useEffect, useMemo, useState } from "react";
 
-import { errorMessage } from "../../components/index.js";
 import { viewShows } from "./view-rule.js";
 
 const PAGE = 100;
@@ -10,8 +9,8 @@ const PAGE = 100;
 export interface ViewItems {
   /** The newest first. */
   readonly items: readonly Item[];
-  readonly isLoading: boolean;
-  readonly error: string;
+  readonly status: ListStatus;
+  readonly loadFirst: () => void;
   /** Loads older items; null when there are none. */
   readonly loadMore: (() => void) | null;
 }
@@ -24,12 +23,11 @@ export function useViewItems(view: Configuration): ViewItems {
     readonly items: readonly Item[];
     readonly next: string | undefined;
   }>({ items: [], next: undefined });
-  const [isLoading, setLoading] = useState(true);
-  const [error, setError] = useState("");
+  const [status, setStatus] = useState<ListStatus>({ name: "loading" });
 
   const load = useCallback(
     async (cursor: string | undefined, signal: AbortSignal) => {
-      setLoading(true);
+      setStatus({ name: "loading" });
       try {
         const query = new URLSearchParams({
           configuration: view.id,
@@ -43,11 +41,10 @@ export function useViewItems(view: Configuration): ViewItems {
           items: cursor === undefined ? list.items : [...previous.items, ...list.items],
           next: list.next,
         }));
-        setError("");
+        setStatus({ name: "ready" });
       } catch (reason) {
-        if (!signal.aborted) setError(errorMessage(reason));
-      } finally {
-        if (!signal.aborted) setLoading(false);
+        const error = reason instanceof Error ? reason : new Error(String(reason));
+        if (!signal.aborted) setStatus({ name: "failed", error });
       }
     },
     [client, view.id],
@@ -69,11 +66,12 @@ export function useViewItems(view: Configuration): ViewItems {
     );
   }, [client, ids, page, view]);
 
+  const loadFrom = (cursor: string | undefined) => () =>
+    void load(cursor, new AbortController().signal);
   return {
     items,
-    isLoading,
-    error,
-    loadMore:
-      page.next === undefined ? null : () => void load(page.next, new AbortController().signal),
+    status,
+    loadFirst: loadFrom(undefined),
+    loadMore: page.next === undefined ? null : loadFrom(page.next),
   };
 }

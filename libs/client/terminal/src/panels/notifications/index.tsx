@@ -4,7 +4,7 @@ import { useMemo, useState } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
-import { EmptyState, errorMessage, PanelToolbar, Time } from "../../components/index.js";
+import { EmptyState, errorMessage, ListState, PanelToolbar, Time } from "../../components/index.js";
 import type { PanelProps } from "../registry.js";
 import { BrowserNotificationsSwitch } from "./browser-notifications.js";
 import {
@@ -253,7 +253,7 @@ function NoNotifications({
   readonly hasAny: boolean;
   readonly onShowAll: () => void;
 }) {
-  const status = useListStatus(useTapewire().notifications);
+  const client = useTapewire();
   const { openPanel } = useTerminal();
   if (hasAny && filter !== "all")
     return (
@@ -262,16 +262,13 @@ function NoNotifications({
         action={{ label: "Show all", onPress: onShowAll }}
       />
     );
-  if (status.name === "loading") return <EmptyState title="Loading your notifications…" />;
-  if (status.name === "failed")
-    return (
-      <EmptyState title="Your notifications could not be loaded" text={status.error.message} />
-    );
   return (
-    <EmptyState
-      title="No notifications yet"
-      text="Fills, rejected orders, strategies and alerts are reported here."
-      action={{ label: "Set up an alert", onPress: () => openPanel("alerts") }}
-    />
+    <ListState store={client.notifications} name="your notifications">
+      <EmptyState
+        title="No notifications yet"
+        text="Fills, rejected orders, strategies and alerts are reported here."
+        action={{ label: "Set up an alert", onPress: () => openPanel("alerts") }}
+      />
+    </ListState>
   );
 }

@@ -1,6 +1,6 @@
 import type { Position } from "@tapewire/client";
-import { useKeyed, useKeys, useTapewire } from "@tapewire/react";
-import { useCallback, useMemo } from "react";
+import { useKeys, useTapewire } from "@tapewire/react";
+import { useMemo } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
@@ -24,7 +24,6 @@ export default function PositionsPanel({ headingId }: PanelProps) {
   const terminal = useTerminal();
   const symbols = useKeys(client.positions);
   const [showsClosed, setShowsClosed] = useStoredState("positions.closed", false);
-  const getRow = useCallback((symbol: string) => client.positions.get(symbol), [client]);
   const held = useHeldSymbols(symbols);
   const columns = useMemo(
     () =>
@@ -46,8 +45,7 @@ export default function PositionsPanel({ headingId }: PanelProps) {
         labelledBy={headingId}
         columns={columns}
         rowKeys={showsClosed ? symbols : held}
-        getRow={getRow}
-        useRow={useRowPosition}
+        rows={client.positions}
         isLive
         selectedKey={terminal.symbol}
         onSelect={terminal.selectSymbol}
@@ -77,8 +75,6 @@ export default function PositionsPanel({ headingId }: PanelProps) {
     </div>
   );
 }
-
-const useRowPosition = (symbol: string) => useKeyed(useTapewire().positions, symbol);
 
 /** The symbols whose quantity is not 0. The store orders closed positions last, so its keys say when that changes. */
 function useHeldSymbols(symbols: readonly string[]): readonly string[] {

@@ -1,5 +1,5 @@
 import type { Strategy } from "@tapewire/client";
-import { useKeyed, useKeys, useListStatus, useReadable, useTapewire } from "@tapewire/react";
+import { useTapewire } from "@tapewire/react";
 import { useCallback, useMemo, useState } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
@@ -10,10 +10,12 @@ import {
   DataTable,
   EmptyState,
   errorMessage,
+  ListState,
   PanelToolbar,
   Quantity,
   RowButton,
   Time,
+  useStoreRows,
 } from "../../components/index.js";
 import type { PanelProps } from "../registry.js";
 import { StopDialog } from "./stop-dialog.js";
@@ -31,11 +33,8 @@ type Asked =
 export default function StrategiesPanel({ headingId }: PanelProps) {
   const client = useTapewire();
   const terminal = useTerminal();
-  const ids = useKeys(client.strategies);
-  const hasMore = useReadable(client.strategies.hasMore);
   const [selected, setSelected] = useStoredState<string | null>("strategies.selected", null);
   const [asked, setAsked] = useState<Asked | null>(null);
-  const getRow = useCallback((id: string) => client.strategies.get(id), [client]);
 
   const start = useCallback(
     async (strategy: Strategy) => {
@@ -73,16 +72,15 @@ export default function StrategiesPanel({ headingId }: PanelProps) {
         id="strategies"
         labelledBy={headingId}
         columns={columns}
-        rowKeys={ids}
-        getRow={getRow}
-        useRow={useRowStrategy}
+        {...useStoreRows(client.strategies)}
         selectedKey={selected}
         onSelect={(id) => setSelected(id === selected ? null : id)}
         rowAttributes={({ status }) => ({ "data-status": status })}
-        onEndReached={
-          hasMore ? () => void client.strategies.loadMore().catch(() => undefined) : undefined
+        empty={
+          <ListState store={client.strategies} name="your strategies">
+            <NoStrategies onCreate={() => setAsked({ name: "create" })} />
+          </ListState>
         }
-        empty={<NoStrategies onCreate={() => setAsked({ name: "create" })} />}
       />
       {selected !== null && (
         <StrategyDetail strategyId={selected} onClose={() => setSelected(null)} />
@@ -116,8 +114,6 @@ export default function StrategiesPanel({ headingId }: PanelProps) {
     </div>
   );
 }
-
-const useRowStrategy = (id: string) => useKeyed(useTapewire().strategies, id);
 
 function columnsOf(
   start: (strategy: Strategy) => void,
@@ -239,13 +235,8 @@ function columnsOf(
 }
 
 function NoStrategies({ onCreate }: { readonly onCreate: () => void }) {
-  const client = useTapewire();
-  const status = useListStatus(client.strategies);
   const { symbol } = useTerminal();
   const demo = useDemoStrategy();
-  if (status.name === "loading") return <EmptyState title="Loading your strategies…" />;
-  if (status.name === "failed")
-    return <EmptyState title="Your strategies could not be loaded" text={status.error.message} />;
   if (symbol === null)
     return (
       <EmptyState

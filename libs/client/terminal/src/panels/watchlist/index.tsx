@@ -1,6 +1,6 @@
 import type { Quote } from "@tapewire/client";
-import { useConnection, useKeyed, useSession, useSymbols, useTapewire } from "@tapewire/react";
-import { type KeyboardEvent, useCallback, useEffect, useMemo, useRef } from "react";
+import { useConnection, useSession, useSymbols, useTapewire } from "@tapewire/react";
+import { type KeyboardEvent, useEffect, useMemo, useRef } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
@@ -40,7 +40,6 @@ export default function WatchlistPanel({ headingId }: PanelProps) {
     () => columnsOf(watchlist, isSignedIn, terminal.openTicket),
     [watchlist, isSignedIn, terminal.openTicket],
   );
-  const getRow = useCallback((symbol: string) => client.prices.get(symbol), [client]);
 
   function handleRowKey(symbol: string, event: KeyboardEvent): boolean {
     if (event.altKey || event.ctrlKey || event.metaKey) return false;
@@ -83,8 +82,7 @@ export default function WatchlistPanel({ headingId }: PanelProps) {
         labelledBy={headingId}
         columns={columns}
         rowKeys={shown}
-        getRow={getRow}
-        useRow={useRowQuote}
+        rows={client.prices}
         isLive
         selectedKey={terminal.symbol}
         onSelect={terminal.selectSymbol}
@@ -100,8 +98,6 @@ export default function WatchlistPanel({ headingId }: PanelProps) {
     </div>
   );
 }
-
-const useRowQuote = (symbol: string) => useKeyed(useTapewire().prices, symbol);
 
 const rowAttributes = (quote: Quote) => ({ "data-stale": quote.stale ? "true" : undefined });
 
