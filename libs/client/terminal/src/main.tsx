@@ -2,6 +2,7 @@ import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/forms.css";
 import "./styles/panel.css";
+import "./styles/cells.css";
 import "./styles/plain-table.css";
 import "./styles/shell.css";
 import "./styles/desk.css";

@@ -112,6 +112,7 @@ export function DataTable<T>(props: DataTableProps<T>) {
         aria-rowcount={(props.totalRows ?? rowKeys.length) + 1}
         aria-colcount={shown.length}
         data-table={id}
+        data-lines={hasTallRows ? "many" : "one"}
         hidden={keys.length === 0}
         style={tableStyle(shown)}
       >
