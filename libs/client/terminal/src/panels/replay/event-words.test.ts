@@ -29,6 +29,12 @@ it.each([
     "Decision: buy IBM, it rose",
   ],
   ["alert:new", { message: "IBM is at 5" }, "Alert: IBM is at 5"],
+  [
+    "rule:update",
+    { change: "triggered", kind: "price_above", symbol: "IBM", price: 5 },
+    "Alert rule triggered: Price of IBM above 5.00",
+  ],
+  ["notification:read", { ids: null }, "You marked notifications as read"],
   ["notification", { title: "Margin", message: "" }, "Notification: Margin"],
   ["of:another_version", { a: 1 }, "of:another_version"],
   ["order:update", null, "order:update"],

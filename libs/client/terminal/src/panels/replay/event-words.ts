@@ -2,6 +2,7 @@
 
 import type {
   Alert,
+  AlertRuleUpdate,
   Decision,
   Notification,
   Order,
@@ -10,6 +11,7 @@ import type {
 } from "@tapewire/client";
 
 import type { Formats } from "../../format/index.js";
+import { describeRule } from "../alerts/rule-words.js";
 import { describeOrder, statusWord } from "../blotter/order-words.js";
 
 interface PastEvent {
@@ -46,6 +48,12 @@ export function describeEvent({ type, data }: PastEvent, formats: Formats): stri
     }
     case "alert:new":
       return `Alert: ${(data as Alert).message}`;
+    case "rule:update": {
+      const rule = data as AlertRuleUpdate;
+      return `Alert rule ${rule.change}: ${describeRule(rule, formats)}`;
+    }
+    case "notification:read":
+      return "You marked notifications as read";
     case "notification": {
       const { title, message } = data as Notification;
       return `Notification: ${title}${message ? `, ${message}` : ""}`;

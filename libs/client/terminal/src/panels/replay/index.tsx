@@ -1,6 +1,6 @@
 import type { Order, Position, ReplayMoment, ReplayOptions } from "@tapewire/client";
 import { type ReplayState, useReplay } from "@tapewire/react";
-import { type FormEvent, useEffect, useId, useState } from "react";
+import { type FormEvent, useEffect, useId, useRef, useState } from "react";
 
 import { useTerminal } from "../../app/terminal-context.js";
 import { EmptyState, ErrorText, Money, PanelToolbar, Quantity } from "../../components/index.js";
@@ -26,7 +26,7 @@ export default function ReplayPanel(_props: PanelProps) {
   const replay = useReplay(options);
   return (
     <div className="replay">
-      <PeriodForm onLoad={setOptions} />
+      <PeriodForm onLoad={setOptions} onEnd={options && (() => setOptions(null))} />
       {options === null ? (
         <EmptyState
           title="Choose a period"
@@ -39,8 +39,16 @@ export default function ReplayPanel(_props: PanelProps) {
   );
 }
 
-function PeriodForm({ onLoad }: { readonly onLoad: (options: ReplayOptions) => void }) {
+function PeriodForm({
+  onLoad,
+  onEnd,
+}: {
+  readonly onLoad: (options: ReplayOptions) => void;
+  /** Leaves the past; null while it is not shown. */
+  readonly onEnd: (() => void) | null;
+}) {
   const id = useId();
+  const submit = useRef<HTMLButtonElement>(null);
   const [until, setUntil] = useState("");
   const [period, setPeriod] = useState("1 hour");
 
@@ -79,9 +87,21 @@ function PeriodForm({ onLoad }: { readonly onLoad: (options: ReplayOptions) => v
         <span className="help" id={`${id}-help`}>
           empty: now
         </span>
-        <button type="submit" className="button small primary">
+        <button ref={submit} type="submit" className="button small primary">
           Load
         </button>
+        {onEnd && (
+          <button
+            type="button"
+            className="button small"
+            onClick={() => {
+              submit.current?.focus(); // this button goes away
+              onEnd();
+            }}
+          >
+            Back to live
+          </button>
+        )}
       </PanelToolbar>
     </form>
   );
@@ -255,8 +275,12 @@ function PositionsThen({ positions }: { readonly positions: readonly Position[] 
           <thead>
             <tr>
               <th scope="col">Symbol</th>
-              <th scope="col">Quantity</th>
-              <th scope="col">Realized</th>
+              <th scope="col" className="num">
+                Quantity
+              </th>
+              <th scope="col" className="num">
+                Realized
+              </th>
             </tr>
           </thead>
           <tbody>
