@@ -127,12 +127,12 @@ _STORAGE_WORDS = {
     Storage.OTHER_JOURNAL: "The id belongs to another journal than the present one.",
 }
 _DELIVERY_WORDS = {
-    DeliveryState.SENT: "It was sent on {count} of the user's connections.",
-    DeliveryState.QUEUED: "It waits in the outbox of {count} connections, which read slowly.",
-    DeliveryState.BEHIND: "{count} connections are still reading earlier events.",
-    DeliveryState.PROCESS_BEHIND: "The edge process of {count} connections has not received it.",
-    DeliveryState.BEFORE_START: "{count} connections started, or changed what they show, after it: "
-    "what it changed is in their snapshot, or was sent before.",
+    DeliveryState.SENT: "It was sent on {connections}.",
+    DeliveryState.QUEUED: "It waits in the outbox of {connections}: the browser reads slowly.",
+    DeliveryState.BEHIND: "Earlier events are still being read by {connections}.",
+    DeliveryState.PROCESS_BEHIND: "The edge process of {connections} has not received it.",
+    DeliveryState.BEFORE_START: "The start of {connections}, or a change of what is shown there, "
+    "came after it: what it changed is in the snapshot, or was sent before.",
 }
 
 
@@ -276,12 +276,18 @@ def _delivery_reasons(connections: Sequence[JudgedConnection]) -> list[Conclusio
     }
     reasons = [
         Conclusion(
-            code=ConclusionCode(delivery.value), message=words.format(count=counts[delivery])
+            code=ConclusionCode(delivery.value),
+            message=words.format(connections=_connections_in_words(counts[delivery])),
         )
         for delivery, words in _DELIVERY_WORDS.items()
         if counts[delivery]
     ]
     if reasons:
         return reasons
-    message = f"None of the user's {len(connections)} connections shows it: see their topics."
+    message = f"It is not shown on {_connections_in_words(len(connections))}: see the topics."
     return [Conclusion(code=ConclusionCode.NOT_SHOWN, message=message)]
+
+
+def _connections_in_words(count: int) -> str:
+    """Such as "1 of the user's connections"."""
+    return f"{count} of the user's connections"

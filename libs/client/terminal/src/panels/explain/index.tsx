@@ -6,6 +6,7 @@ import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
 import { ErrorText, errorMessage, Time } from "../../components/index.js";
 import type { PanelProps } from "../registry.js";
+import "./explain.css";
 
 /** Why a user saw an event, or did not: what is stored, which streams show it, and where the user's connections are. */
 export default function ExplainPanel(_props: PanelProps) {
@@ -55,7 +56,7 @@ export default function ExplainPanel(_props: PanelProps) {
           />
           <ErrorText id={`${id}-event-error`}>{errorOf("event")}</ErrorText>
         </div>
-        <div className="dialog-buttons">
+        <div className="explain-submit">
           <button type="submit" className="button primary" aria-disabled={explain.isPending}>
             {explain.isPending ? "Asking…" : "Explain"}
           </button>
@@ -111,7 +112,9 @@ function Answer({ explanation }: { readonly explanation: Explanation }) {
             <tr>
               <th scope="col">Connection</th>
               <th scope="col">Stream</th>
-              <th scope="col">Events behind</th>
+              <th scope="col" className="num">
+                Events behind
+              </th>
               <th scope="col">The event</th>
             </tr>
           </thead>
