@@ -106,14 +106,6 @@ const ENTRIES = {
     key: "e",
     tab: "Trade",
   },
-  alerts: {
-    title: "Alerts",
-    description: "Rules that watch prices, and what they reported.",
-    access: "session",
-    places: { strategies: { x: 0, y: 14, width: 12, height: 12 } },
-    key: "a",
-    tab: "Strategies",
-  },
   strategies: {
     title: "Strategies",
     description: "Your strategies: create, start, stop, change.",
@@ -128,6 +120,14 @@ const ENTRIES = {
     access: "session",
     places: { strategies: { x: 12, y: 0, width: 12, height: 26 } },
     key: "d",
+    tab: "Strategies",
+  },
+  alerts: {
+    title: "Alerts",
+    description: "Rules that watch prices, and what they reported.",
+    access: "session",
+    places: { strategies: { x: 0, y: 14, width: 12, height: 12 } },
+    key: "a",
     tab: "Strategies",
   },
   notifications: {

@@ -69,15 +69,15 @@ function Rules({ labelledBy }: { readonly labelledBy: string }) {
         id: "rule",
         header: "Rule",
         isRowHeader: true,
-        minWidth: 170,
+        minWidth: 140,
         grow: 3,
-        cell: (rule) => describeRule(rule, formats),
+        cell: (rule) => <span className="alert-message">{describeRule(rule, formats)}</span>,
         sortValue: (rule) => describeRule(rule, formats),
       },
       {
         id: "level",
         header: "Level",
-        minWidth: 116,
+        minWidth: 122,
         grow: 0,
         priority: 2,
         cell: (rule) => <LevelChip level={rule.level} />,
@@ -94,7 +94,7 @@ function Rules({ labelledBy }: { readonly labelledBy: string }) {
         id: "time",
         header: "Since",
         align: "end",
-        minWidth: 84,
+        minWidth: 92,
         priority: 3,
         cell: (rule) => <Time value={rule.timestamp} />,
         sortValue: (rule) => rule.timestamp,
@@ -136,6 +136,7 @@ function Rules({ labelledBy }: { readonly labelledBy: string }) {
       labelledBy={labelledBy}
       columns={columns}
       {...useStoreRows(client.alertRules)}
+      hasTallRows
       rowAttributes={(rule) => ({ "data-armed": String(rule.armed) })}
       empty={
         <ListState store={client.alertRules} name="your rules">
@@ -188,7 +189,7 @@ const ALERT_COLUMNS: readonly Column<Alert>[] = [
   {
     id: "time",
     header: "Time",
-    minWidth: 84,
+    minWidth: 100,
     grow: 0,
     cell: ({ timestamp }) => <Time value={timestamp} />,
     sortValue: ({ timestamp }) => timestamp,
@@ -197,7 +198,7 @@ const ALERT_COLUMNS: readonly Column<Alert>[] = [
   {
     id: "level",
     header: "Level",
-    minWidth: 116,
+    minWidth: 122,
     grow: 0,
     cell: ({ level }) => <LevelChip level={level} />,
     sortValue: ({ level }) => level,
@@ -206,7 +207,7 @@ const ALERT_COLUMNS: readonly Column<Alert>[] = [
     id: "message",
     header: "Message",
     isRowHeader: true,
-    minWidth: 180,
+    minWidth: 146,
     grow: 4,
     cell: ({ message }) => <span className="alert-message">{message}</span>,
   },

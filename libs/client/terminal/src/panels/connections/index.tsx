@@ -28,15 +28,25 @@ export default function ConnectionsPanel({ headingId }: PanelProps) {
             counts={byUser.map(({ userId, clientCount }) => [userId, clientCount])}
           />
           <table className="plain-table" aria-labelledby={headingId}>
-            <caption>Slowest readers</caption>
-            <thead>
+            <caption>
+              {slowest.length === 0
+                ? "No connection is slow: all have received what there is."
+                : "Slowest readers"}
+            </caption>
+            <thead hidden={slowest.length === 0}>
               <tr>
                 <th scope="col">Connection</th>
                 <th scope="col">User</th>
                 <th scope="col">Stream</th>
-                <th scope="col">Events behind</th>
-                <th scope="col">Waiting to be sent</th>
-                <th scope="col">Last write took</th>
+                <th scope="col" className="num">
+                  Events behind
+                </th>
+                <th scope="col" className="num">
+                  Waiting to be sent
+                </th>
+                <th scope="col" className="num">
+                  Last write took
+                </th>
               </tr>
             </thead>
             <tbody>
@@ -59,7 +69,9 @@ export default function ConnectionsPanel({ headingId }: PanelProps) {
             <thead>
               <tr>
                 <th scope="col">Process</th>
-                <th scope="col">Connections</th>
+                <th scope="col" className="num">
+                  Connections
+                </th>
                 <th scope="col">Closed</th>
                 <th scope="col">Reset</th>
                 <th scope="col">State</th>
@@ -119,7 +131,9 @@ function Counts({
       <thead>
         <tr>
           <th scope="col">{name}</th>
-          <th scope="col">Connections</th>
+          <th scope="col" className="num">
+            Connections
+          </th>
         </tr>
       </thead>
       <tbody>

@@ -105,7 +105,7 @@ const COLUMNS: readonly Column<Decision>[] = [
   {
     id: "time",
     header: "Time",
-    minWidth: 84,
+    minWidth: 100,
     grow: 0,
     cell: ({ timestamp }) => <Time value={timestamp} />,
     sortValue: ({ timestamp }) => timestamp,
@@ -115,7 +115,7 @@ const COLUMNS: readonly Column<Decision>[] = [
     id: "decision",
     header: "Decision",
     isRowHeader: true,
-    minWidth: 150,
+    minWidth: 110,
     grow: 2,
     cell: (decision) => <DecisionCell decision={decision} />,
     sortValue: ({ symbol }) => symbol,
@@ -123,7 +123,7 @@ const COLUMNS: readonly Column<Decision>[] = [
   {
     id: "reasoning",
     header: "Reasoning",
-    minWidth: 180,
+    minWidth: 150,
     grow: 4,
     cell: ({ reasoning }) => <span className="reasoning">{reasoning}</span>,
   },

@@ -51,7 +51,7 @@ const COLUMNS: readonly Column<Trade>[] = [
   {
     id: "time",
     header: "Time",
-    minWidth: 84,
+    minWidth: 100,
     cell: (trade) => <Time value={trade.timestamp} />,
     sortValue: (trade) => trade.timestamp,
     firstDirection: "descending",

@@ -97,7 +97,9 @@ function Parked({
           <tr>
             <th scope="col">Reader</th>
             <th scope="col">Event</th>
-            <th scope="col">Tries</th>
+            <th scope="col" className="num">
+              Tries
+            </th>
             <th scope="col">Error</th>
             <th scope="col">State</th>
           </tr>

@@ -1,4 +1,4 @@
-import type { AgentState, ServiceOverview } from "@tapewire/client";
+import type { AgentState, ServiceLag, ServiceOverview } from "@tapewire/client";
 
 import { useTerminal } from "../../app/terminal-context.js";
 import { Time } from "../../components/index.js";
@@ -56,12 +56,14 @@ export default function ServicesPanel({ headingId }: PanelProps) {
               <tr>
                 <th scope="col">Service</th>
                 <th scope="col">Reads</th>
-                <th scope="col">Events behind</th>
+                <th scope="col" className="num">
+                  Events behind
+                </th>
                 <th scope="col">Position</th>
               </tr>
             </thead>
             <tbody>
-              {lags.map(({ service, filter, position, behind }) => (
+              {slowestOfEach(lags).map(({ service, filter, position, behind }) => (
                 <tr key={`${service} ${filter}`} data-tone={behind > 0 ? "warn" : undefined}>
                   <th scope="row">{service}</th>
                   <td>{filter}</td>
@@ -75,4 +77,14 @@ export default function ServicesPanel({ headingId }: PanelProps) {
       )}
     </PolledPanel>
   );
+}
+
+/** The consumer that is furthest behind, of those of one service that read the same. */
+function slowestOfEach(lags: readonly ServiceLag[]): readonly ServiceLag[] {
+  const slowest = new Map<string, ServiceLag>();
+  for (const lag of lags) {
+    const key = `${lag.service} ${lag.filter}`;
+    if (lag.behind > (slowest.get(key)?.behind ?? -1)) slowest.set(key, lag);
+  }
+  return [...slowest.values()];
 }

@@ -19,9 +19,10 @@ import {
 } from "../../components/index.js";
 import type { PanelProps } from "../registry.js";
 import { StopDialog } from "./stop-dialog.js";
+import { StrategyActions, type StrategyCommands } from "./strategy-actions.js";
 import { StrategyDetail } from "./strategy-detail.js";
 import { StrategyDialog } from "./strategy-dialog.js";
-import { canStart, statusWord, toneOf } from "./strategy-words.js";
+import { statusWord, toneOf } from "./strategy-words.js";
 import { useDemoStrategy } from "./use-demo-strategy.js";
 import "./strategies.css";
 
@@ -54,7 +55,14 @@ export default function StrategiesPanel({ headingId }: PanelProps) {
     },
     [client, terminal],
   );
-  const columns = useMemo(() => columnsOf((strategy) => void start(strategy), setAsked), [start]);
+  const commands = useMemo<StrategyCommands>(
+    () => ({
+      start: (strategy) => void start(strategy),
+      ask: (name, strategy) => setAsked({ name, strategy }),
+    }),
+    [start],
+  );
+  const columns = useMemo(() => columnsOf(commands), [commands]);
   const close = () => setAsked(null);
 
   return (
@@ -83,7 +91,11 @@ export default function StrategiesPanel({ headingId }: PanelProps) {
         }
       />
       {selected !== null && (
-        <StrategyDetail strategyId={selected} onClose={() => setSelected(null)} />
+        <StrategyDetail
+          strategyId={selected}
+          commands={commands}
+          onClose={() => setSelected(null)}
+        />
       )}
       {asked?.name === "create" && <StrategyDialog strategy={null} onClose={close} />}
       {asked?.name === "change" && <StrategyDialog strategy={asked.strategy} onClose={close} />}
@@ -115,10 +127,7 @@ export default function StrategiesPanel({ headingId }: PanelProps) {
   );
 }
 
-function columnsOf(
-  start: (strategy: Strategy) => void,
-  ask: (asked: Asked) => void,
-): Column<Strategy>[] {
+function columnsOf(commands: StrategyCommands): Column<Strategy>[] {
   return [
     {
       id: "name",
@@ -126,20 +135,20 @@ function columnsOf(
       isRowHeader: true,
       minWidth: 120,
       grow: 2,
-      cell: ({ name }) => name,
+      cell: ({ name }) => <span title={name}>{name}</span>,
       sortValue: ({ name }) => name,
     },
     {
       id: "symbol",
       header: "Symbol",
-      minWidth: 70,
+      minWidth: 64,
       cell: ({ symbol }) => symbol,
       sortValue: ({ symbol }) => symbol,
     },
     {
       id: "status",
       header: "Status",
-      minWidth: 92,
+      minWidth: 110,
       cell: ({ status }) => (
         <span className="chip" data-tone={toneOf(status)}>
           {statusWord(status)}
@@ -151,7 +160,7 @@ function columnsOf(
       id: "position",
       header: "Holds",
       align: "end",
-      minWidth: 70,
+      minWidth: 60,
       cell: ({ position }) => <Quantity value={position} isSigned />,
       sortValue: ({ position }) => position,
       firstDirection: "descending",
@@ -160,7 +169,7 @@ function columnsOf(
       id: "trades",
       header: "Trades",
       align: "end",
-      minWidth: 64,
+      minWidth: 60,
       priority: 2,
       cell: ({ trades }) => <Quantity value={trades} />,
       sortValue: ({ trades }) => trades,
@@ -182,7 +191,7 @@ function columnsOf(
       id: "time",
       header: "Changed",
       align: "end",
-      minWidth: 84,
+      minWidth: 100,
       priority: 4,
       cell: ({ timestamp }) => <Time value={timestamp} />,
       sortValue: ({ timestamp }) => timestamp,
@@ -193,43 +202,14 @@ function columnsOf(
       header: "",
       label: "Actions",
       align: "end",
-      minWidth: 176,
+      minWidth: 212,
       grow: 0,
       priority: 1,
-      cell: (strategy) => {
-        if (strategy.status === "deleted") return null;
-        return (
-          <span className="row-actions">
-            {canStart(strategy) && (
-              <RowButton onClick={() => start(strategy)} aria-label={`Start ${strategy.name}`}>
-                Start
-              </RowButton>
-            )}
-            {strategy.status === "started" && (
-              <RowButton
-                onClick={() => ask({ name: "stop", strategy })}
-                aria-label={`Stop ${strategy.name}`}
-              >
-                Stop
-              </RowButton>
-            )}
-            <RowButton
-              onClick={() => ask({ name: "change", strategy })}
-              aria-label={`Change ${strategy.name}`}
-            >
-              Change
-            </RowButton>
-            {strategy.status !== "started" && (
-              <RowButton
-                onClick={() => ask({ name: "delete", strategy })}
-                aria-label={`Delete ${strategy.name}`}
-              >
-                Delete
-              </RowButton>
-            )}
-          </span>
-        );
-      },
+      cell: (strategy) => (
+        <span className="row-actions">
+          <StrategyActions strategy={strategy} {...commands} Button={RowButton} />
+        </span>
+      ),
     },
   ];
 }

@@ -1,15 +1,23 @@
 import { useKeyed, useTapewire } from "@tapewire/react";
+import type { ButtonHTMLAttributes } from "react";
 
 import { useTerminal } from "../../app/terminal-context.js";
 import { Price } from "../../components/index.js";
+import { StrategyActions, type StrategyCommands } from "./strategy-actions.js";
 import { describeProtection, describeRule, RULE_NAMES, statusWord } from "./strategy-words.js";
 
-/** Everything about one strategy. */
+function SmallButton(props: ButtonHTMLAttributes<HTMLButtonElement>) {
+  return <button type="button" {...props} className="button small" />;
+}
+
+/** Everything about one strategy, and what can be done with it: a narrow table has no buttons. */
 export function StrategyDetail({
   strategyId,
+  commands,
   onClose,
 }: {
   readonly strategyId: string;
+  readonly commands: StrategyCommands;
   readonly onClose: () => void;
 }) {
   const strategy = useKeyed(useTapewire().strategies, strategyId);
@@ -52,7 +60,8 @@ export function StrategyDetail({
         <dt>Protection</dt>
         <dd>{protection === "" ? "none" : protection}</dd>
       </dl>
-      <div className="dialog-buttons">
+      <div className="strategy-buttons">
+        <StrategyActions strategy={strategy} {...commands} Button={SmallButton} />
         <button type="button" className="button small" onClick={() => openPanel("decisions")}>
           Show its decisions
         </button>
