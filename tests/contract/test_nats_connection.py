@@ -1,13 +1,18 @@
 """The NATS connection, beyond the ports: how closes and lost messages are reported."""
 
 import asyncio
+import contextlib
 import warnings
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
+import uvloop
 
-from tapewire.log import OutcomeUnknown, Unavailable
-from tapewire.log.jetstream import NatsConnection
+from tapewire.log import LogError, OutcomeUnknown, Unavailable
+from tapewire.log.jetstream import NatsConnection, connect
 from tests.contract.backends import JetStreamBackend, wait_subscribed
+from tests.harness.nats_servers import NatsServer
 from tests.harness.waiting import wait_until
 
 
@@ -42,6 +47,73 @@ async def test_a_permanently_closed_connection_is_reported(jetstream: JetStreamB
     assert gaps
     with pytest.raises(Unavailable):
         await connection.request("$JS.API.INFO")
+
+
+@pytest.mark.parametrize("send", ["publish", "request", "unsubscribe"])
+def test_sending_on_a_connection_that_the_server_has_just_closed_is_no_unknown_error(
+    broker: NatsServer, send: str
+) -> None:
+    """Services run on uvloop, where a write to a closed connection is a RuntimeError.
+
+    Regression: nats-py stopped sending then, and until its read loop noticed the loss, each send
+    raised that RuntimeError, which ended the task of a service. The read loop is stopped here.
+    """
+
+    async def ignore(_: object) -> None:
+        pass
+
+    async def send_while_the_server_is_gone() -> None:
+        connection = await connect(broker.url, "test")
+        subscriptions = [
+            await connection.subscribe(f"live.{number}", ignore, ignored.append)
+            for number in range(200)
+        ]
+        await connection.flush()
+        assert connection.client._reading_task is not None
+        connection.client._reading_task.cancel()
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
+            "publish": lambda: connection.publish("say.nothing", b""),
+            "request": lambda: connection.request("svc.nobody", timeout_seconds=0.1),
+            "unsubscribe": lambda: subscriptions.pop().close(),
+        }
+        broker.freeze()
+        await connection.publish("say.nothing", b"")
+        await asyncio.sleep(0.05)  # it is written, and not read: so the kill resets the connection
+        broker.kill()
+        try:
+            closing = _transport_of(connection).is_closing
+            await wait_until("the connection is closed", lambda: bool(closing()))
+            async with asyncio.timeout(30):
+                while connection.is_connected:
+                    with contextlib.suppress(LogError):
+                        await calls[send]()
+                    await asyncio.sleep(0.001)
+        finally:
+            broker.start()
+        await connection.wait_connected(30)
+        await connection.request("$JS.API.INFO")
+        await connection.close()
+
+    ignored = list[str]()
+    uvloop.run(send_while_the_server_is_gone())
+
+
+def test_a_flush_of_a_connection_that_was_just_closed_fails_as_any_outage(
+    broker: NatsServer,
+) -> None:
+    async def flush() -> None:
+        connection = await connect(broker.url, "test")
+        _transport_of(connection).abort()
+        with pytest.raises(Unavailable):
+            await connection.flush()
+        await connection.wait_connected(30)
+        await connection.close()
+
+    uvloop.run(flush())
+
+
+def _transport_of(connection: NatsConnection) -> Any:
+    return vars(connection.client._transport)["_io_writer"].transport
 
 
 class DeafClient:

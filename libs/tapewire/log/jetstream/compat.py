@@ -12,6 +12,7 @@ from typing import Any
 import nats.errors
 from nats.aio.client import Client, Srv
 from nats.aio.msg import Msg
+from nats.aio.transport import TcpTransport
 
 from tapewire.log.jetstream.credentials import ConnectionAuth, NatsCredentials
 
@@ -32,6 +33,35 @@ _AUTHORIZATION_ENDED = ("authorization violation", "authentication expired",
                         "authentication revoked", "account authentication")  # fmt: skip
 """The beginnings and parts of the server's errors after which it closes the connection, because the
 credentials that the client connected with are not valid any more."""
+
+
+class ConnectionLost(ConnectionResetError, RuntimeError):
+    """The server has closed the connection, which nats-py's read loop is about to notice. nats-py
+    handles the one kind where it sends commands, and the other where it sends pings."""
+
+
+class CompatTransport(TcpTransport):
+    """nats-py's transport, with an OSError where uvloop reports that the connection is closed: it
+    raises a RuntimeError, which nats-py takes for the end of the event loop."""
+
+    def __bool__(self) -> bool:
+        """nats-py makes a transport of its own in place of one that is false, which its transports
+        are before they first connect."""
+        return True
+
+    def write(self, payload: bytes) -> None:
+        """Raises ConnectionLost."""
+        try:
+            super().write(payload)  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            raise ConnectionLost(str(error)) from error
+
+    def writelines(self, payload: list[bytes]) -> None:
+        """Raises ConnectionLost."""
+        try:
+            super().writelines(payload)  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            raise ConnectionLost(str(error)) from error
 
 
 class CompatClient(Client):
@@ -94,6 +124,8 @@ class CompatClient(Client):
     async def _connect_to_server(self, s: Srv) -> None:
         """Close the connection of a failed attempt to reconnect, which nats-py leaves open."""
         self._abort_connection()
+        if self._transport is None and s.uri.scheme not in ("ws", "wss"):
+            self._transport = CompatTransport()  # type: ignore[no-untyped-call]
         await super()._connect_to_server(s)
 
     def _abort_connection(self) -> None:

@@ -188,9 +188,8 @@ class NatsConnection:
                 logger.warning("nats.closed_with_unsent_messages")
         try:
             await self.client.close()
-        except (nats.errors.Error, OSError, RuntimeError) as error:
-            # nats-py writes pending data to a connection that is lost, which uvloop reports as a
-            # RuntimeError. Nothing more can be sent.
+        except (nats.errors.Error, OSError) as error:
+            # nats-py writes pending data to a connection that is lost. Nothing more can be sent.
             logger.warning("nats.closed_with_unsent_messages", error=str(error))
 
     async def open(self, url: str, name: str, *, wait_seconds: float) -> None:
