@@ -1,6 +1,5 @@
 import type { SessionState } from "@tapewire/client";
-import type { ReactNode } from "react";
-
+import { Choice } from "../components/choice.js";
 import { closePopover, Popover } from "../components/popover.js";
 import { PANELS, type PanelId, type WorkspaceId } from "../panels/registry.js";
 import { accessTo } from "./panel-frame.js";
@@ -135,12 +134,18 @@ function Settings({ preferences, onHelp, onSignOut, session, isDesk }: HeaderPro
       label="Settings and help"
       title="Settings and help"
     >
-      <Choice label="Theme" name="theme" options={THEMES} value={theme} onChange={setTheme} />
+      <Choice
+        label="Theme"
+        name="theme"
+        options={options(THEMES)}
+        value={theme}
+        onChange={setTheme}
+      />
       {isDesk && (
         <Choice
           label="Density"
           name="density"
-          options={DENSITIES}
+          options={options(DENSITIES)}
           value={density}
           onChange={setDensity}
         />
@@ -171,40 +176,9 @@ function Settings({ preferences, onHelp, onSignOut, session, isDesk }: HeaderPro
   );
 }
 
-interface ChoiceProps<T extends string> {
-  readonly label: string;
-  readonly name: string;
-  readonly options: readonly T[];
-  readonly value: T;
-  readonly onChange: (value: T) => void;
-}
-
-function Choice<T extends string>({
-  label,
-  name,
-  options,
-  value,
-  onChange,
-}: ChoiceProps<T>): ReactNode {
-  return (
-    <fieldset className="field">
-      <legend>{label}</legend>
-      <div className="segments">
-        {options.map((option) => (
-          <label key={option}>
-            <input
-              type="radio"
-              name={name}
-              value={option}
-              checked={option === value}
-              onChange={() => onChange(option)}
-            />
-            <span>{option.charAt(0).toUpperCase() + option.slice(1)}</span>
-          </label>
-        ))}
-      </div>
-    </fieldset>
-  );
+/** "Dark" for "dark". */
+function options<T extends string>(values: readonly T[]) {
+  return values.map((value) => [value, value.charAt(0).toUpperCase() + value.slice(1)] as const);
 }
 
 function Account({

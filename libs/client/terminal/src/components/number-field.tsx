@@ -1,24 +1,20 @@
-import { type KeyboardEvent, type ReactNode, useEffect, useId, useRef, useState } from "react";
+import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 
 import { useFormats } from "../app/terminal-context.js";
 import type { ParsedNumber, ParseOptions } from "../format/index.js";
-import { ErrorText } from "./error-text.js";
+import { Field, type FieldProps } from "./form/field.js";
 
 /** How long after a field was left its error is shown. */
 const LEAVING_MS = 300;
 
-export interface NumberFieldProps extends ParseOptions {
-  readonly label: ReactNode;
+/** `error` is the server's; it is shown before the field's own. */
+export interface NumberFieldProps extends FieldProps, ParseOptions {
   /** What is typed. The owner keeps the text, so that nothing typed is ever lost. */
   readonly text: string;
   /** `parsed` is the reading of `text` in the user's locale. */
   readonly onChange: (text: string, parsed: ParsedNumber) => void;
   /** Arrow up and down change the number by this; Page Up and Page Down by ten times as much. */
   readonly step?: number;
-  readonly unit?: string;
-  readonly help?: ReactNode;
-  /** The server's error; shown before the field's own. */
-  readonly error?: string | undefined;
   /** Show the field's own error before it was left once, such as after a failed submit. */
   readonly showsError?: boolean;
   readonly isOptional?: boolean;
@@ -45,7 +41,6 @@ export function NumberField({
   ...options
 }: NumberFieldProps) {
   const formats = useFormats();
-  const id = useId();
   const [wasLeft, setWasLeft] = useState(false);
   const leaving = useRef<ReturnType<typeof setTimeout>>(undefined);
   useEffect(() => () => clearTimeout(leaving.current), []);
@@ -77,34 +72,25 @@ export function NumberField({
   }
 
   return (
-    <div className="field">
-      <label htmlFor={id}>
-        {label} {unit !== undefined && <span className="unit">{unit}</span>}
-      </label>
-      <input
-        id={id}
-        name={name}
-        type="text"
-        inputMode="decimal"
-        autoComplete="off"
-        className="input num"
-        value={text}
-        disabled={isDisabled}
-        aria-invalid={shownError !== undefined}
-        aria-describedby={`${id}-error ${id}-help`}
-        aria-required={!isOptional}
-        onChange={(event) =>
-          onChange(event.target.value, formats.parse(event.target.value, options))
-        }
-        onBlur={handleBlur}
-        onKeyDown={handleKey}
-      />
-      <ErrorText id={`${id}-error`}>{shownError}</ErrorText>
-      {help !== undefined && (
-        <p className="help" id={`${id}-help`}>
-          {help}
-        </p>
+    <Field label={label} unit={unit} help={help} error={shownError}>
+      {(control) => (
+        <input
+          {...control}
+          name={name}
+          type="text"
+          inputMode="decimal"
+          autoComplete="off"
+          className="input num"
+          value={text}
+          disabled={isDisabled}
+          aria-required={!isOptional}
+          onChange={(event) =>
+            onChange(event.target.value, formats.parse(event.target.value, options))
+          }
+          onBlur={handleBlur}
+          onKeyDown={handleKey}
+        />
       )}
-    </div>
+    </Field>
   );
 }

@@ -30,6 +30,7 @@ export function SymbolField({ label, symbol, onSelect, name, error }: SymbolFiel
         aria-labelledby={`${id}-label ${id}-value`}
         aria-describedby={`${id}-error`}
         aria-haspopup="dialog"
+        data-invalid={error !== undefined}
         onClick={() => setSearching(true)}
         onKeyDown={(event) => {
           if (event.key !== "ArrowDown") return;

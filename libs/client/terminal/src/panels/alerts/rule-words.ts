@@ -92,6 +92,11 @@ export function readRule(
   };
 }
 
+/** The field that shows an error of the server. */
+export function fieldOfError({ field }: { readonly field?: string | undefined }) {
+  return field !== undefined && (field === "symbol" || field in RULE_OPTIONS) ? field : undefined;
+}
+
 /** A rule that is met at once: the price is above half of what it is now. */
 export function demoRule(symbol: string, price: number): RuleBody {
   return price > 0

@@ -1,9 +1,8 @@
-import { ApiError, type Order } from "@tapewire/client";
+import type { Order } from "@tapewire/client";
 import { useTapewire } from "@tapewire/react";
-import { type FormEvent, useState } from "react";
 
 import { useTerminal } from "../../app/terminal-context.js";
-import { Dialog, ErrorText, errorMessage, NumberField } from "../../components/index.js";
+import { FormDialog, type FormRead, NumberField, useForm } from "../../components/index.js";
 import { PRICE_OPTIONS, QTY_OPTIONS } from "../ticket/order-form.js";
 import { describeOrder } from "./order-words.js";
 
@@ -25,41 +24,37 @@ export function ReplaceDialog({
     stopPrice: order.triggeredAt == null ? (order.stopPrice ?? null) : null,
   };
   const names = (Object.keys(before) as FieldName[]).filter((name) => before[name] !== null);
-  const [texts, setTexts] = useState(() =>
-    Object.fromEntries(names.map((name) => [name, formats.editable(before[name] ?? 0)])),
+  const form = useForm<Partial<Record<string, string>>>(
+    () => Object.fromEntries(names.map((name) => [name, formats.editable(before[name] ?? 0)])),
+    ({ field }) => names.find((name) => name === field),
   );
-  const [errors, setErrors] = useState<Readonly<Record<string, string>>>({});
-  const [isBusy, setBusy] = useState(false);
+  const { fields, errors, change } = form;
 
-  /** What differs from the order, and the fields that are no numbers. */
-  function readChange() {
-    const change: Partial<Record<FieldName, number>> = {};
+  function readNumber(name: FieldName) {
+    const options = name === "qty" ? { ...QTY_OPTIONS, min: order.filledQty } : PRICE_OPTIONS;
+    return formats.parse(fields[name] ?? "", options);
+  }
+
+  /** What differs from the order, or the fields that are no numbers. */
+  function readChange(): FormRead<Partial<Record<FieldName, number>>> {
+    const changed: Partial<Record<FieldName, number>> = {};
     const wrong: Record<string, string> = {};
     for (const name of names) {
-      const options = name === "qty" ? { ...QTY_OPTIONS, min: order.filledQty } : PRICE_OPTIONS;
-      const parsed = formats.parse(texts[name] ?? "", options);
+      const parsed = readNumber(name);
       if (!parsed.ok) wrong[name] = parsed.error;
-      else if (parsed.value !== before[name]) change[name] = parsed.value;
+      else if (parsed.value !== before[name]) changed[name] = parsed.value;
     }
-    return { change, wrong };
+    if (Object.keys(wrong).length > 0) return { errors: wrong };
+    if (Object.keys(changed).length === 0) return { errors: { form: "Nothing was changed." } };
+    return { body: changed };
   }
 
-  async function save(event: FormEvent) {
-    event.preventDefault();
-    if (isBusy) return;
-    const { change, wrong } = readChange();
-    if (Object.keys(wrong).length > 0) return setErrors(wrong);
-    if (Object.keys(change).length === 0) return setErrors({ form: "Nothing was changed." });
-    setBusy(true);
-    try {
-      await client.call("PATCH", `/api/orders/${encodeURIComponent(order.orderId)}`, change);
+  const save = () =>
+    form.submit(readChange(), async (body) => {
+      await client.call("PATCH", `/api/orders/${encodeURIComponent(order.orderId)}`, body);
       announce("The change was sent.");
       onClose();
-    } catch (error) {
-      setErrors({ [(error instanceof ApiError && error.field) || "form"]: errorMessage(error) });
-      setBusy(false);
-    }
-  }
+    });
 
   const labels: Record<FieldName, string> = {
     qty: "Quantity",
@@ -67,36 +62,30 @@ export function ReplaceDialog({
     stopPrice: "Stop price",
   };
   return (
-    <Dialog title={`Change: ${describeOrder(order, formats)}`} onClose={onClose}>
-      <form onSubmit={(event) => void save(event)} noValidate className="stack">
-        {order.filledQty > 0 && (
-          <p>{formats.quantity(order.filledQty)} of it are filled. The quantity includes them.</p>
-        )}
-        {names.map((name) => (
-          <NumberField
-            key={name}
-            name={name}
-            label={labels[name]}
-            unit={name === "qty" ? "shares" : "dollars a share"}
-            text={texts[name] ?? ""}
-            step={name === "qty" ? 1 : 0.01}
-            error={errors[name]}
-            onChange={(text) => {
-              setTexts((previous) => ({ ...previous, [name]: text }));
-              setErrors({});
-            }}
-          />
-        ))}
-        <ErrorText isAlert>{errors.form}</ErrorText>
-        <div className="dialog-buttons">
-          <button type="button" className="button" onClick={onClose}>
-            Keep the order as it is
-          </button>
-          <button type="submit" className="button primary" aria-disabled={isBusy}>
-            {isBusy ? "Sending…" : "Change the order"}
-          </button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog
+      title={`Change: ${describeOrder(order, formats)}`}
+      form={form}
+      submitLabel="Change the order"
+      busyLabel="Sending…"
+      cancelLabel="Keep the order as it is"
+      onSubmit={save}
+      onClose={onClose}
+    >
+      {order.filledQty > 0 && (
+        <p>{formats.quantity(order.filledQty)} of it are filled. The quantity includes them.</p>
+      )}
+      {names.map((name) => (
+        <NumberField
+          key={name}
+          name={name}
+          label={labels[name]}
+          unit={name === "qty" ? "shares" : "dollars a share"}
+          text={fields[name] ?? ""}
+          step={name === "qty" ? 1 : 0.01}
+          error={errors[name]}
+          onChange={(text) => change({ [name]: text })}
+        />
+      ))}
+    </FormDialog>
   );
 }

@@ -1,16 +1,15 @@
 import { ApiError, type Explanation } from "@tapewire/client";
 import { useCommand, useSession } from "@tapewire/react";
-import { type FormEvent, useId } from "react";
+import type { FormEvent } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
-import { ErrorText, errorMessage, Time } from "../../components/index.js";
+import { ErrorText, errorMessage, TextField, Time } from "../../components/index.js";
 import type { PanelProps } from "../registry.js";
 import "./explain.css";
 
 /** Why a user saw an event, or did not: what is stored, which streams show it, and where the user's connections are. */
 export default function ExplainPanel(_props: PanelProps) {
-  const id = useId();
   const session = useSession();
   const self = session.name === "signed-in" ? session.userId : "";
   const [user, setUser] = useStoredState("explain.user", self);
@@ -31,31 +30,15 @@ export default function ExplainPanel(_props: PanelProps) {
   return (
     <div className="explain">
       <form className="form-grid" onSubmit={submit} noValidate>
-        <div className="field">
-          <label htmlFor={`${id}-user`}>User</label>
-          <input
-            id={`${id}-user`}
-            className="input"
-            value={user}
-            onChange={({ target }) => setUser(target.value)}
-            aria-describedby={`${id}-user-error`}
-          />
-          <ErrorText id={`${id}-user-error`}>{errorOf("user")}</ErrorText>
-        </div>
-        <div className="field">
-          <label htmlFor={`${id}-event`}>
-            Event <span className="unit">an id, or a sequence</span>
-          </label>
-          <input
-            id={`${id}-event`}
-            className="input"
-            value={event}
-            onChange={({ target }) => setEvent(target.value)}
-            aria-describedby={`${id}-event-error`}
-            spellCheck="false"
-          />
-          <ErrorText id={`${id}-event-error`}>{errorOf("event")}</ErrorText>
-        </div>
+        <TextField label="User" value={user} onChange={setUser} error={errorOf("user")} />
+        <TextField
+          label="Event"
+          unit="an id, or a sequence"
+          value={event}
+          onChange={setEvent}
+          error={errorOf("event")}
+          spellCheck={false}
+        />
         <div className="explain-submit">
           <button type="submit" className="button primary" aria-disabled={explain.isPending}>
             {explain.isPending ? "Asking…" : "Explain"}

@@ -1,7 +1,7 @@
-import { ApiError, type Configuration } from "@tapewire/client";
-import { type FormEvent, useId, useState } from "react";
+import type { Configuration } from "@tapewire/client";
+import { useState } from "react";
 
-import { Dialog, ErrorText, errorMessage } from "../../components/index.js";
+import { FormDialog, type FormRead, TextField, useForm } from "../../components/index.js";
 import type { Views } from "./use-views.js";
 import { parseList } from "./view-rule.js";
 
@@ -15,94 +15,68 @@ export interface ViewDialogProps {
 
 /** Creates, changes and deletes a view of news items. */
 export function ViewDialog({ view, views, onSaved, onClose }: ViewDialogProps) {
-  const id = useId();
-  const [name, setName] = useState(view?.name ?? "");
-  const [tickers, setTickers] = useState(view?.tickers.join(", ") ?? "");
-  const [tags, setTags] = useState(view?.tags.join(", ") ?? "");
-  const [errors, setErrors] = useState<Readonly<Record<string, string>>>({});
-  const [isBusy, setBusy] = useState(false);
+  const form = useForm(
+    {
+      name: view?.name ?? "",
+      tickers: view?.tickers.join(", ") ?? "",
+      tags: view?.tags.join(", ") ?? "",
+    },
+    ({ path }) => /^(?:\$\.?)?(name|tickers|tags)\b/.exec(path ?? "")?.[1],
+  );
+  const { fields, errors, change } = form;
   const [isSure, setSure] = useState(false);
 
-  function fail(field: string, message: string) {
-    setErrors({ [field]: message });
-    document.getElementById(`${id}-${field}`)?.focus();
+  function read(): FormRead<Parameters<Views["save"]>[0]> {
+    const name = fields.name.trim();
+    const tickers = parseList(fields.tickers);
+    if (name === "") return { errors: { name: "Enter a name." } };
+    if (tickers.length === 0) return { errors: { tickers: "Enter at least one ticker." } };
+    return { body: { name, tickers, tags: parseList(fields.tags) } };
   }
 
-  async function act(run: () => Promise<void>) {
-    if (isBusy) return;
-    setBusy(true);
-    try {
-      await run();
+  const save = () =>
+    form.submit(read(), async (body) => {
+      onSaved((await views.save(body, view?.id ?? null)).id);
       onClose();
-    } catch (error) {
-      const field =
-        error instanceof ApiError ? error.path?.replace(/^\$\.?/, "").split(/[.[]/)[0] : undefined;
-      const isShown = field !== undefined && ["name", "tickers", "tags"].includes(field);
-      fail(isShown ? field : "form", errorMessage(error));
-      setBusy(false);
-    }
-  }
+    });
+  const remove = ({ id }: Configuration) =>
+    form.submit({ body: id }, async () => {
+      await views.remove(id);
+      onClose();
+    });
 
-  function save(event: FormEvent) {
-    event.preventDefault();
-    const body = { name: name.trim(), tickers: parseList(tickers), tags: parseList(tags) };
-    if (body.name === "") return fail("name", "Enter a name.");
-    if (body.tickers.length === 0) return fail("tickers", "Enter at least one ticker.");
-    void act(async () => onSaved((await views.save(body, view?.id ?? null)).id));
-  }
-
-  const field = (
-    key: string,
-    label: string,
-    unit: string,
-    value: string,
-    onChange: (value: string) => void,
-  ) => (
-    <div className="field">
-      <label htmlFor={`${id}-${key}`}>
-        {label} <span className="unit">{unit}</span>
-      </label>
-      <input
-        id={`${id}-${key}`}
-        className="input"
-        value={value}
-        aria-invalid={errors[key] !== undefined}
-        aria-describedby={`${id}-${key}-error`}
-        spellCheck="false"
-        onChange={(event) => {
-          onChange(event.target.value);
-          setErrors({});
-        }}
-      />
-      <ErrorText id={`${id}-${key}-error`}>{errors[key]}</ErrorText>
-    </div>
+  const field = (name: keyof typeof fields, label: string, unit?: string) => (
+    <TextField
+      label={label}
+      unit={unit}
+      value={fields[name]}
+      spellCheck={false}
+      onChange={(text) => change({ [name]: text })}
+      error={errors[name]}
+    />
   );
-
   return (
-    <Dialog title={view ? `Change ${view.name}` : "New view"} onClose={onClose}>
-      <form className="form-grid" onSubmit={save} noValidate>
-        {field("name", "Name", "", name, setName)}
-        {field("tickers", "Tickers", "one of these", tickers, setTickers)}
-        {field("tags", "Tags", "optional, one of these", tags, setTags)}
-        <ErrorText isAlert>{errors.form}</ErrorText>
-        <div className="dialog-buttons">
-          {view && (
-            <button
-              type="button"
-              className="button danger"
-              onClick={() => (isSure ? void act(() => views.remove(view.id)) : setSure(true))}
-            >
-              {isSure ? "Press again to delete" : "Delete the view"}
-            </button>
-          )}
-          <button type="button" className="button" onClick={onClose}>
-            Cancel
+    <FormDialog
+      title={view ? `Change ${view.name}` : "New view"}
+      form={form}
+      submitLabel={view ? "Change the view" : "Create the view"}
+      buttons={
+        view && (
+          <button
+            type="button"
+            className="button danger"
+            onClick={() => (isSure ? remove(view) : setSure(true))}
+          >
+            {isSure ? "Press again to delete" : "Delete the view"}
           </button>
-          <button type="submit" className="button primary" aria-disabled={isBusy}>
-            {view ? "Change the view" : "Create the view"}
-          </button>
-        </div>
-      </form>
-    </Dialog>
+        )
+      }
+      onSubmit={save}
+      onClose={onClose}
+    >
+      {field("name", "Name")}
+      {field("tickers", "Tickers", "one of these")}
+      {field("tags", "Tags", "optional, one of these")}
+    </FormDialog>
   );
 }

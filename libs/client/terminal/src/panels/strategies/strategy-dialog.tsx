@@ -1,9 +1,15 @@
-import { ApiError, type Strategy } from "@tapewire/client";
+import type { Strategy } from "@tapewire/client";
 import { useTapewire } from "@tapewire/react";
-import { type FormEvent, useId, useState } from "react";
 
 import { useTerminal } from "../../app/terminal-context.js";
-import { Dialog, ErrorText, errorMessage, NumberField } from "../../components/index.js";
+import {
+  FormDialog,
+  NumberField,
+  optionsOf,
+  SelectField,
+  TextField,
+  useForm,
+} from "../../components/index.js";
 import { SymbolField } from "../../components/symbol-field.js";
 import {
   FIELD_OPTIONS,
@@ -11,7 +17,6 @@ import {
   fieldsOf,
   newFields,
   RULE_FIELDS,
-  type RuleKindName,
   readStrategy,
   type StrategyFields,
 } from "./strategy-form.js";
@@ -31,51 +36,37 @@ const NUMBER_LABELS: Readonly<Record<string, readonly [label: string, unit: stri
   deviations: ["Deviations", "standard deviations"],
 };
 
+const STOP_LOSSES = [
+  ["none", "None"],
+  ["fixed", "Fixed: from the entry"],
+  ["trailing", "Trailing: from the best price since"],
+] as const;
+
 /** Creates a strategy, or changes one. */
 export function StrategyDialog({ strategy, onClose }: StrategyDialogProps) {
   const client = useTapewire();
   const { formats, symbol, announce } = useTerminal();
-  const [fields, setFields] = useState(() =>
-    strategy ? fieldsOf(strategy, formats) : newFields(symbol),
+  const form = useForm<StrategyFields>(
+    () => (strategy ? fieldsOf(strategy, formats) : newFields(symbol)),
+    ({ path }) => fieldOfPath(path),
   );
-  const [errors, setErrors] = useState<Readonly<Record<string, string>>>({});
-  const [isBusy, setBusy] = useState(false);
-  const id = useId();
+  const { fields, errors, change } = form;
 
-  const change = (changed: Partial<StrategyFields>) => {
-    setFields((previous) => ({ ...previous, ...changed }));
-    setErrors({});
-  };
-
-  async function save(event: FormEvent) {
-    event.preventDefault();
-    if (isBusy) return;
-    const read = readStrategy(fields, formats.parse);
-    if ("errors" in read) return setErrors(read.errors);
-    setBusy(true);
-    try {
+  const save = () =>
+    form.submit(readStrategy(fields, formats.parse), async (body) => {
       if (strategy) {
-        const { symbol: _symbol, name, ...settings } = read.body;
+        const { symbol: _symbol, name, ...settings } = body;
         await client.call("PATCH", `/api/strategies/${encodeURIComponent(strategy.strategyId)}`, {
           ...settings,
           ...(name && { name }),
         });
+        announce("The strategy was changed.");
       } else {
-        await client.call("POST", "/api/strategies", read.body);
+        await client.call("POST", "/api/strategies", body);
+        announce("The strategy was created. Start it to let it trade.");
       }
-      announce(
-        strategy
-          ? "The strategy was changed."
-          : "The strategy was created. Start it to let it trade.",
-      );
       onClose();
-    } catch (error) {
-      setErrors({
-        [fieldOfPath(error instanceof ApiError ? error.path : undefined)]: errorMessage(error),
-      });
-      setBusy(false);
-    }
-  }
+    });
 
   const number = (
     name: keyof typeof FIELD_OPTIONS,
@@ -98,78 +89,47 @@ export function StrategyDialog({ strategy, onClose }: StrategyDialogProps) {
   );
 
   return (
-    <Dialog title={strategy ? `Change ${strategy.name}` : "New strategy"} onClose={onClose}>
-      <form className="form-grid" onSubmit={(event) => void save(event)} noValidate>
-        <div className="field">
-          <label htmlFor={`${id}-name`}>
-            Name <span className="unit">optional</span>
-          </label>
-          <input
-            id={`${id}-name`}
-            className="input"
-            value={fields.name}
-            maxLength={100}
-            onChange={(event) => change({ name: event.target.value })}
-            aria-describedby={`${id}-name-error`}
-          />
-          <ErrorText id={`${id}-name-error`}>{errors.name}</ErrorText>
-        </div>
-        {strategy === null && (
-          <SymbolField
-            label="Symbol"
-            symbol={fields.symbol}
-            onSelect={(chosen) => change({ symbol: chosen })}
-            error={errors.symbol}
-          />
-        )}
-        <div className="field">
-          <label htmlFor={`${id}-kind`}>Rule</label>
-          <select
-            id={`${id}-kind`}
-            className="input"
-            value={fields.kind}
-            onChange={(event) => change({ kind: event.target.value as RuleKindName })}
-          >
-            {Object.entries(RULE_NAMES).map(([kind, name]) => (
-              <option key={kind} value={kind}>
-                {name}
-              </option>
-            ))}
-          </select>
-        </div>
-        {RULE_FIELDS[fields.kind].map((name) =>
-          number(name, ...(NUMBER_LABELS[name] ?? [name, ""])),
-        )}
-        {number("quantity", "Quantity", "shares an order")}
-        <div className="field">
-          <label htmlFor={`${id}-stop`}>Stop-loss</label>
-          <select
-            id={`${id}-stop`}
-            className="input"
-            value={fields.stopLossKind}
-            onChange={(event) =>
-              change({ stopLossKind: event.target.value as StrategyFields["stopLossKind"] })
-            }
-          >
-            <option value="none">None</option>
-            <option value="fixed">Fixed: from the entry</option>
-            <option value="trailing">Trailing: from the best price since</option>
-          </select>
-        </div>
-        {fields.stopLossKind !== "none" &&
-          number("stopLossPercent", "Loss that closes the position", "%")}
-        {number("takeProfitPercent", "Gain that closes the position", "%, optional", true)}
-        {number("maxTrades", "Complete after", "trades, optional", true)}
-        <ErrorText isAlert>{errors.form}</ErrorText>
-        <div className="dialog-buttons">
-          <button type="button" className="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" className="button primary" aria-disabled={isBusy}>
-            {isBusy ? "Saving…" : strategy ? "Change the strategy" : "Create the strategy"}
-          </button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog
+      title={strategy ? `Change ${strategy.name}` : "New strategy"}
+      form={form}
+      submitLabel={strategy ? "Change the strategy" : "Create the strategy"}
+      onSubmit={save}
+      onClose={onClose}
+    >
+      <TextField
+        label="Name"
+        unit="optional"
+        value={fields.name}
+        maxLength={100}
+        onChange={(name) => change({ name })}
+        error={errors.name}
+      />
+      {strategy === null && (
+        <SymbolField
+          label="Symbol"
+          symbol={fields.symbol}
+          onSelect={(chosen) => change({ symbol: chosen })}
+          error={errors.symbol}
+        />
+      )}
+      <SelectField
+        label="Rule"
+        value={fields.kind}
+        options={optionsOf(RULE_NAMES)}
+        onChange={(kind) => change({ kind })}
+      />
+      {RULE_FIELDS[fields.kind].map((name) => number(name, ...(NUMBER_LABELS[name] ?? [name, ""])))}
+      {number("quantity", "Quantity", "shares an order")}
+      <SelectField
+        label="Stop-loss"
+        value={fields.stopLossKind}
+        options={STOP_LOSSES}
+        onChange={(stopLossKind) => change({ stopLossKind })}
+      />
+      {fields.stopLossKind !== "none" &&
+        number("stopLossPercent", "Loss that closes the position", "%")}
+      {number("takeProfitPercent", "Gain that closes the position", "%, optional", true)}
+      {number("maxTrades", "Complete after", "trades, optional", true)}
+    </FormDialog>
   );
 }

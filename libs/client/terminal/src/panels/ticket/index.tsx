@@ -4,7 +4,7 @@ import { type FormEvent, useRef, useState } from "react";
 import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
 import { Choice } from "../../components/choice.js";
-import { ErrorText, NumberField } from "../../components/index.js";
+import { ErrorText, NumberField, SelectField } from "../../components/index.js";
 import { SymbolField } from "../../components/symbol-field.js";
 import type { PanelProps } from "../registry.js";
 import { Estimate } from "./estimate.js";
@@ -23,11 +23,17 @@ import { type OrderQuestion, questionsBefore } from "./order-question.js";
 import type { OrderRequest } from "./order-submission.js";
 import { PlacedNote } from "./placed-note.js";
 import { QuestionDialog } from "./question-dialog.js";
-import { TimeInForceField } from "./time-in-force-field.js";
 import { TouchLine } from "./touch-line.js";
 import { useSubmission } from "./use-submission.js";
 import { useTicketRequests } from "./use-ticket-requests.js";
 import "./ticket.css";
+
+const TIMES_IN_FORCE = [
+  ["gtc", "Until canceled"],
+  ["day", "Day"],
+  ["ioc", "At once, in part (IOC)"],
+  ["fok", "At once, in full (FOK)"],
+] as const;
 
 const isFields = (value: unknown) =>
   typeof value === "object" &&
@@ -196,8 +202,11 @@ function Ticket({ userId }: { readonly userId: string }) {
           }
         />
       )}
-      <TimeInForceField
+      <SelectField
+        label="Time in force"
+        name="timeInForce"
         value={fields.timeInForce}
+        options={TIMES_IN_FORCE}
         onChange={(timeInForce) => change({ timeInForce })}
         error={serverError("timeInForce")}
       />
