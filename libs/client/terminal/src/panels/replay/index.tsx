@@ -1,12 +1,11 @@
-import type { Order, Position, ReplayMoment, ReplayOptions } from "@tapewire/client";
+import type { ReplayOptions } from "@tapewire/client";
 import { type ReplayState, useReplay } from "@tapewire/react";
 import { type FormEvent, useEffect, useId, useRef, useState } from "react";
 
 import { useTerminal } from "../../app/terminal-context.js";
-import { EmptyState, ErrorText, Money, PanelToolbar, Quantity } from "../../components/index.js";
-import { describeOrder, isOpen, statusWord, toneOf } from "../blotter/order-words.js";
+import { EmptyState, ErrorText, PanelToolbar } from "../../components/index.js";
 import type { PanelProps } from "../registry.js";
-import { describeEvent } from "./event-words.js";
+import { Moment } from "./moment.js";
 import "./replay.css";
 
 const PERIODS = [
@@ -16,8 +15,6 @@ const PERIODS = [
   ["7 days", 7 * 24 * 60 * 60_000],
   ["everything", null],
 ] as const;
-/** Events of the past around the chosen one. */
-const SHOWN_EVENTS = 12;
 const STEPS_PER_SECOND = 4;
 
 /** Any past of the user by a time slider: orders and positions as they were, and what happened. */
@@ -194,110 +191,4 @@ function usePlayback(count: number, total: number, setCount: (count: number) => 
     setPlaying(wanted);
   };
   return [isPlaying, toggle] as const;
-}
-
-/** Orders and positions as they were, and the events before. */
-function Moment({
-  moment,
-  replay,
-}: {
-  readonly moment: ReplayMoment;
-  readonly replay: ReplayState;
-}) {
-  const { formats } = useTerminal();
-  const orders = [...moment.view("orders").orders.byKey.values()].map(({ value }) => value);
-  const positions = [...moment.view("positions").positions.byKey.values()].map(
-    ({ value }) => value,
-  );
-  const shown = Array.from(
-    { length: Math.min(SHOWN_EVENTS, moment.count) },
-    (_, back) => moment.count - back,
-  );
-  return (
-    <div className="replay-moment">
-      <section aria-label="What happened">
-        <h3>What happened</h3>
-        <ol className="replay-events">
-          {shown.map((number) => {
-            const { event, time } = replay.after(number) ?? { event: null, time: null };
-            return (
-              event && (
-                <li key={number} aria-current={number === moment.count || undefined}>
-                  <span className="num soft">{formats.time(time)}</span>{" "}
-                  {describeEvent(event, formats)}
-                </li>
-              )
-            );
-          })}
-        </ol>
-      </section>
-      <OrdersThen orders={orders} />
-      <PositionsThen positions={positions} />
-    </div>
-  );
-}
-
-function OrdersThen({ orders }: { readonly orders: readonly Order[] }) {
-  const { formats } = useTerminal();
-  const newest = [...orders].reverse();
-  const shown = [...newest.filter(isOpen), ...newest.filter((order) => !isOpen(order))].slice(
-    0,
-    SHOWN_EVENTS,
-  );
-  return (
-    <section aria-label="Orders at that time">
-      <h3>Orders at that time</h3>
-      {shown.length === 0 && <p className="soft">None that changed in this period.</p>}
-      <ul>
-        {shown.map((order) => (
-          <li key={order.orderId}>
-            {describeOrder(order, formats)}{" "}
-            <span className="chip" data-tone={toneOf(order)}>
-              {statusWord(order.status)}
-            </span>{" "}
-            {formats.quantity(order.filledQty)} / {formats.quantity(order.qty)}
-          </li>
-        ))}
-      </ul>
-    </section>
-  );
-}
-
-function PositionsThen({ positions }: { readonly positions: readonly Position[] }) {
-  const held = positions.filter(({ quantity }) => quantity !== 0);
-  return (
-    <section aria-label="Positions at that time">
-      <h3>Positions at that time</h3>
-      {held.length === 0 ? (
-        <p className="soft">None that changed in this period.</p>
-      ) : (
-        <table className="plain-table">
-          <thead>
-            <tr>
-              <th scope="col">Symbol</th>
-              <th scope="col" className="num">
-                Quantity
-              </th>
-              <th scope="col" className="num">
-                Realized
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {held.map(({ symbol, quantity, realizedPnL }) => (
-              <tr key={symbol}>
-                <th scope="row">{symbol}</th>
-                <td className="num">
-                  <Quantity value={quantity} isSigned />
-                </td>
-                <td className="num">
-                  <Money value={realizedPnL} isSigned />
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      )}
-    </section>
-  );
 }
