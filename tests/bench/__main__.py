@@ -11,6 +11,7 @@ from tests.bench.archiving import measure_archiving
 from tests.bench.client import BenchTarget
 from tests.bench.history import measure_long_history
 from tests.bench.journal import measure_journal
+from tests.bench.page import measure_page
 from tests.bench.paging import SHORT_ORDER_COUNT, measure_paging
 from tests.bench.peers.comparison import compare_with_peers
 from tests.bench.peers.trials import FULL as ALL_PEERS
@@ -27,6 +28,7 @@ LONG_SCENARIOS: dict[str, Callable[[], Coroutine[None, None, TableRows]]] = {
     PAGING: measure_paging,
     "archiving": measure_archiving,
     "journal": measure_journal,
+    "page": measure_page,
 }
 """Separate scenarios on a message server of their own, which take many minutes. The short form of
 the benchmark includes that of paging."""

@@ -7,7 +7,7 @@ import { describeStatus, describeTransport, type StatusText } from "./status-tex
 export function StatusBar() {
   const { connection } = useTapewire();
   const text = describeStatus(useReadable(connection.status));
-  const lastEventAt = useReadable(connection.lastEventAt);
+  const lastEventAt = useLastEventAt();
   const transport = useReadable(connection.transport);
   return (
     <div className="status-bar" data-tone={text.tone}>
@@ -27,7 +27,7 @@ export function StatusBar() {
 /** What is wrong, in a sentence, with the next step. Hidden while all is well. */
 export function StatusStrip({ text }: { readonly text: StatusText }) {
   const { connection } = useTapewire();
-  const lastEventAt = useReadable(connection.lastEventAt);
+  const lastEventAt = useLastEventAt();
   if (text.tone === "good") return null;
   return (
     <div className="strip" data-tone={text.tone}>
@@ -57,6 +57,13 @@ export function StatusStrip({ text }: { readonly text: StatusText }) {
       )}
     </div>
   );
+}
+
+/** When the last event came, read once a second: events come by the hundred. */
+function useLastEventAt(): number | null {
+  const { connection } = useTapewire();
+  useNow();
+  return connection.lastEventAt.get();
 }
 
 /** Screen readers hear the state once, not the seconds. */

@@ -1,6 +1,6 @@
 import type { Quote } from "@tapewire/client";
 import { useConnection, useSession, useSymbols, useTapewire } from "@tapewire/react";
-import { type KeyboardEvent, useEffect, useMemo, useRef } from "react";
+import { type KeyboardEvent, useMemo } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
@@ -18,6 +18,7 @@ import {
 } from "../../components/index.js";
 import { matchingSymbols } from "../../components/symbol-filter.js";
 import type { PanelProps } from "../registry.js";
+import { FlashingPrice } from "./flashing-price.js";
 import { SparklineCell } from "./sparkline-cell.js";
 import { useWatchlist, type Watchlist } from "./use-watchlist.js";
 import "./watchlist.css";
@@ -242,27 +243,6 @@ function SymbolCell({ quote }: { readonly quote: Quote }) {
           stale
         </span>
       )}
-    </span>
-  );
-}
-
-/** A price whose cell flashes for a moment when it moves, unless the user wants less motion. */
-function FlashingPrice({ price }: { readonly price: number }) {
-  const cell = useRef<HTMLSpanElement>(null);
-  const shown = useRef(price);
-  useEffect(() => {
-    const rise = price - shown.current;
-    shown.current = price;
-    if (rise === 0 || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-    const wash = `var(--${rise > 0 ? "up" : "down"}-wash)`;
-    cell.current?.animate([{ backgroundColor: wash }, { backgroundColor: "transparent" }], {
-      duration: 700,
-      easing: "ease-out",
-    });
-  }, [price]);
-  return (
-    <span ref={cell} className="flashing">
-      <Price value={price} />
     </span>
   );
 }
