@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,6 +37,7 @@ ONCE_SECONDS = 1.0
 """`--once` takes two samples, this long after each other, for the rates."""
 NON_TERMINAL_COLUMNS = 120
 RETRY_SECONDS = 1.0
+CANCEL_SECONDS = 0.2
 
 
 @click.command()
@@ -170,9 +171,16 @@ async def _show(monitor: _Monitor, console: Console, interval: float) -> None:
             for task in done:
                 task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            await _end(tasks)
+
+
+async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they have ended. Before Python 3.12 a task goes on if it is cancelled in
+    the moment when an answer of NATS arrives (`asyncio.wait_for`)."""
+    while not all(task.done() for task in tasks):
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=CANCEL_SECONDS)
 
 
 class _TopDisplay:
@@ -191,7 +199,7 @@ class _TopDisplay:
         self._live = live
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGWINCH, self.draw)
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self.quit.set)
         self.draw()
 
