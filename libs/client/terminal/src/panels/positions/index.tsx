@@ -14,6 +14,7 @@ import {
   Quantity,
   RowButton,
 } from "../../components/index.js";
+import { useRowsValue } from "../../components/use-rows-value.js";
 import type { PanelProps } from "../registry.js";
 import { gainPercent, positionValue } from "./position-figures.js";
 import "./positions.css";
@@ -76,13 +77,12 @@ export default function PositionsPanel({ headingId }: PanelProps) {
   );
 }
 
-/** The symbols whose quantity is not 0. The store orders closed positions last, so its keys say when that changes. */
+/** The symbols whose quantity is not 0. A symbol that is closed may stay at its place in the store. */
 function useHeldSymbols(symbols: readonly string[]): readonly string[] {
-  const client = useTapewire();
-  return useMemo(
-    () => symbols.filter((symbol) => (client.positions.get(symbol)?.quantity ?? 0) !== 0),
-    [client, symbols],
-  );
+  const { positions } = useTapewire();
+  const isHeld = (symbol: string) => (positions.get(symbol)?.quantity ?? 0) !== 0;
+  const held = useRowsValue(positions, symbols, () => JSON.stringify(symbols.filter(isHeld)));
+  return useMemo(() => JSON.parse(held) as string[], [held]);
 }
 
 function columnsOf(close: (position: Position) => void): Column<Position>[] {
