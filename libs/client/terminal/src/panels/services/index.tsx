@@ -1,19 +1,13 @@
-import type { AgentState, ServiceLag, ServiceOverview } from "@tapewire/client";
+import type { ServiceLag, ServiceOverview } from "@tapewire/client";
 
 import { useTerminal } from "../../app/terminal-context.js";
 import { Time } from "../../components/index.js";
 import { PolledPanel } from "../../components/polled-panel.js";
+import { StateChip } from "../../components/service-state.js";
 import { usePolled } from "../../components/use-polled.js";
 import type { PanelProps } from "../registry.js";
 
 const EVERY_MS = 2_000;
-
-const STATES: Readonly<Record<AgentState, readonly [word: string, tone: string]>> = {
-  running: ["Running", "good"],
-  starting: ["Starting", "info"],
-  degraded: ["Degraded", "warn"],
-  stopped: ["Stopped", "bad"],
-};
 
 /** The processes of all services, and how many events each has not handled yet. */
 export default function ServicesPanel({ headingId }: PanelProps) {
@@ -38,10 +32,7 @@ export default function ServicesPanel({ headingId }: PanelProps) {
                   <th scope="row">{service}</th>
                   <td>{instance}</td>
                   <td>
-                    <span className="chip" data-tone={STATES[state]?.[1]}>
-                      {STATES[state]?.[0] ?? state}
-                    </span>{" "}
-                    {detail}
+                    <StateChip state={state} detail={detail} />
                   </td>
                   <td>
                     <Time value={since} />

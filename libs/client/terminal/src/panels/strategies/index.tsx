@@ -17,6 +17,7 @@ import {
   Time,
   useStoreRows,
 } from "../../components/index.js";
+import { ServiceState } from "../../components/service-state.js";
 import type { PanelProps } from "../registry.js";
 import { StopDialog } from "./stop-dialog.js";
 import { StrategyActions, type StrategyCommands } from "./strategy-actions.js";
@@ -75,6 +76,7 @@ export default function StrategiesPanel({ headingId }: PanelProps) {
         >
           New strategy
         </button>
+        <ServiceState service="strategies" />
       </PanelToolbar>
       <DataTable<Strategy>
         id="strategies"
