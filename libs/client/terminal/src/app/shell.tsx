@@ -1,7 +1,9 @@
 import { useReadable, useTapewire } from "@tapewire/react";
 import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 
+import { SymbolDialog } from "../components/dialogs.js";
 import { errorMessage } from "../components/error-text.js";
+import { lazyDialog } from "../components/lazy-dialog.js";
 import type { Formats } from "../format/index.js";
 import { CommandContext, useCommandRegistry, useKeyboard } from "../keys/commands.js";
 import { PANELS, type PanelId, type WorkspaceId } from "../panels/registry.js";
@@ -28,19 +30,16 @@ import { useLayouts } from "./use-layouts.js";
 import { useSelectedSymbol } from "./use-selected-symbol.js";
 import { Workspace } from "./workspace.js";
 
-const loadDialogs = [
-  () => import("../components/symbol-dialog.js"),
-  () => import("../keys/help-dialog.js"),
-  () => import("./sign-in-dialog.js"),
-] as const;
-const SymbolDialog = lazy(loadDialogs[0]);
-const HelpDialog = lazy(loadDialogs[1]);
-const SignInDialog = lazy(loadDialogs[2]);
+const HelpDialog = lazyDialog(() =>
+  import("../keys/help-dialog.js").then((module) => module.HelpDialog),
+);
+const SignInDialog = lazyDialog(() =>
+  import("./sign-in-dialog.js").then((module) => module.SignInDialog),
+);
 const FirstSteps = lazy(() => import("./first-steps/first-steps.js"));
 
 type OpenDialog = "search" | "help" | "sign-in" | null;
 
-const DIALOGS_AFTER_MS = 1_500;
 /** Not a page: a panel that needs somebody signed in goes there. */
 const SIGN_IN = "/sign-in";
 const NO_COUNT = { get: () => 0, subscribe: () => () => undefined };
@@ -67,7 +66,6 @@ export function Shell({ formats }: { readonly formats: Formats }) {
   const [ticketRequest, setTicketRequest] = useState<TicketRequest | null>(null);
   const commands = useCommandRegistry();
   useKeyboard(commands, preferences.areLettersOn, dialog !== null);
-  useLoadedDialogs();
   const page = WORKSPACES.find(({ id }) => id === route.workspace)?.title ?? "Not found";
   usePageTitle(page, unread);
   useSaidPage(page, announce);
@@ -230,34 +228,22 @@ export function Shell({ formats }: { readonly formats: Formats }) {
           )}
           {regions}
         </div>
-        <Suspense>
-          {dialog === "search" && <SymbolDialog onChoose={selectSymbol} onClose={closeDialog} />}
-          {dialog === "sign-in" && <SignInDialog onClose={closeDialog} />}
-          {dialog === "help" && (
-            <HelpDialog
-              areLettersOn={preferences.areLettersOn}
-              onLettersChange={preferences.setLettersOn}
-              onShowFirstSteps={() => {
-                setGuided(true);
-                closeDialog();
-              }}
-              onClose={closeDialog}
-            />
-          )}
-        </Suspense>
+        {dialog === "search" && <SymbolDialog onChoose={selectSymbol} onClose={closeDialog} />}
+        {dialog === "sign-in" && <SignInDialog onClose={closeDialog} />}
+        {dialog === "help" && (
+          <HelpDialog
+            areLettersOn={preferences.areLettersOn}
+            onLettersChange={preferences.setLettersOn}
+            onShowFirstSteps={() => {
+              setGuided(true);
+              closeDialog();
+            }}
+            onClose={closeDialog}
+          />
+        )}
       </CommandContext>
     </TerminalContext>
   );
-}
-
-/** Load the dialogs when the page has nothing else to do, so that a key opens them at once. */
-function useLoadedDialogs(): void {
-  useEffect(() => {
-    const timer = setTimeout(() => {
-      for (const load of loadDialogs) load().catch(() => undefined); // it is tried again when it is needed
-    }, DIALOGS_AFTER_MS);
-    return () => clearTimeout(timer);
-  }, []);
 }
 
 function usePageTitle(page: string, unread: number): void {

@@ -6,7 +6,7 @@ import { useForm } from "../components/form/use-form.js";
 import { describeSession } from "./status-text.js";
 
 /** The development sign-in. */
-export default function SignInDialog({ onClose }: { readonly onClose: () => void }) {
+export function SignInDialog({ onClose }: { readonly onClose: () => void }) {
   const client = useTapewire();
   const session = useReadable(client.session);
   const form = useForm({ userId: "", isAdmin: false }, ({ field }) =>

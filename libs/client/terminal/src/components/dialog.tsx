@@ -1,4 +1,10 @@
-import { type ReactNode, useEffect, useId, useRef } from "react";
+import { type ReactNode, useEffect, useRef } from "react";
+import { Dialog as AriaDialog } from "react-aria-components/Dialog";
+import { Heading } from "react-aria-components/Heading";
+import { Modal, ModalOverlay } from "react-aria-components/Modal";
+
+import { ReactAria } from "./react-aria.js";
+import "./dialog.css";
 
 export interface DialogProps {
   readonly title: string;
@@ -9,44 +15,50 @@ export interface DialogProps {
 }
 
 /**
- * A modal dialog on the browser's own `<dialog>`: the rest of the page is inert, Esc closes, and the
- * focus goes back to where it was. Render it to open it.
+ * A modal dialog: the rest of the page is inert, and Esc closes. A press beside it closes it as well,
+ * unless it asks something. Render it to open it.
+ *
+ * It is in no file of the first view, because React Aria is large: open dialogs by `lazyDialog`.
  */
 export function Dialog({ title, children, onClose, role = "dialog", className = "" }: DialogProps) {
-  const ref = useRef<HTMLDialogElement>(null);
-  const titleId = useId();
+  return (
+    <ReactAria>
+      <ModalOverlay
+        isOpen
+        isDismissable={role === "dialog"}
+        onOpenChange={onClose}
+        className="dialog-overlay"
+      >
+        <Modal className={`dialog ${className}`}>
+          <AriaDialog role={role} className="dialog-body">
+            <Heading slot="title">{title}</Heading>
+            <FocusGoesIn>{children}</FocusGoesIn>
+          </AriaDialog>
+        </Modal>
+      </ModalOverlay>
+    </ReactAria>
+  );
+}
+
+const CONTROL = "input:not(:disabled), select, textarea, button, a[href]";
+
+/** The focus goes to what wants it, else to the first control, and back to where it was. */
+function FocusGoesIn({ children }: { readonly children: ReactNode }) {
+  const ref = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    const dialog = ref.current;
-    if (dialog === null) return;
     const opener = document.activeElement;
-    if (!dialog.open) dialog.showModal();
-    dialog.querySelector<HTMLElement>("[data-autofocus]")?.focus();
+    const content = ref.current;
+    const wanted = content?.querySelector<HTMLElement>("[data-autofocus]");
+    (wanted ?? content?.querySelector<HTMLElement>(CONTROL))?.focus();
     return () => {
-      dialog.close();
       // A button may be gone that opened it: "Sign in" after the sign-in.
       const hasOpener = opener instanceof HTMLElement && opener.isConnected;
       (hasOpener ? opener : document.getElementById("main"))?.focus();
     };
   }, []);
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: Esc does what a press on the backdrop does.
-    <dialog
-      ref={ref}
-      role={role}
-      aria-labelledby={titleId}
-      className={`dialog ${className}`}
-      onCancel={(event) => {
-        event.preventDefault();
-        onClose();
-      }}
-      onClick={(event) => {
-        if (event.target === ref.current && role === "dialog") onClose();
-      }}
-    >
-      <div className="dialog-body">
-        <h2 id={titleId}>{title}</h2>
-        {children}
-      </div>
-    </dialog>
+    <div ref={ref} className="dialog-content">
+      {children}
+    </div>
   );
 }

@@ -1,11 +1,8 @@
 /** The parts that panels are made of. */
 
-export { ConfirmDialog, type ConfirmDialogProps } from "./confirm-dialog.js";
-export { Dialog, type DialogProps } from "./dialog.js";
 export { EmptyState, type EmptyStateProps } from "./empty-state.js";
 export { ErrorText, errorMessage } from "./error-text.js";
 export { Field, optionsOf, SelectField, TextField } from "./form/field.js";
-export { FormDialog } from "./form/form-dialog.js";
 export { type FormErrors, type FormRead, useForm } from "./form/use-form.js";
 export { ListState, LoadState } from "./list-state.js";
 export { useNow } from "./now.js";

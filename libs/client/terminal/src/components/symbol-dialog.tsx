@@ -1,5 +1,9 @@
 import { useSymbols } from "@tapewire/react";
-import { type KeyboardEvent, useEffect, useId, useState } from "react";
+import { useRef, useState } from "react";
+import { Autocomplete } from "react-aria-components/Autocomplete";
+import { Input } from "react-aria-components/Input";
+import { ListBox, ListBoxItem } from "react-aria-components/ListBox";
+import { TextField } from "react-aria-components/TextField";
 
 import { Dialog } from "./dialog.js";
 import { matchingSymbols } from "./symbol-filter.js";
@@ -12,94 +16,68 @@ export interface SymbolDialogProps {
 }
 
 /** A combo box over all symbols that have prices, with its list below it in a modal dialog. */
-export default function SymbolDialog({ onChoose, onClose }: SymbolDialogProps) {
+export function SymbolDialog({ onChoose, onClose }: SymbolDialogProps) {
   const symbols = useSymbols();
   const [text, setText] = useState("");
-  const [index, setIndex] = useState(0);
-  const id = useId();
   const matches = matchingSymbols(symbols, text).slice(0, MAX_SHOWN);
-  const active = Math.min(index, matches.length - 1);
 
-  useEffect(() => {
-    document.getElementById(`${id}-${active}`)?.scrollIntoView({ block: "nearest" });
-  }, [id, active]);
+  const list = useRef<HTMLDivElement>(null);
 
-  function choose(symbol: string | undefined) {
-    if (symbol === undefined) return;
+  /** Enter takes the option that is marked, which React Aria does, or else the first. */
+  function chooseFirst() {
+    const [first] = matches;
+    const isMarked = list.current?.querySelector("[data-focused]") !== null;
+    if (!isMarked && first !== undefined) choose(first);
+  }
+
+  function choose(symbol: string) {
     onClose();
     onChoose(symbol);
   }
 
-  function handleKey(event: KeyboardEvent) {
-    const last = matches.length - 1;
-    const next = {
-      ArrowDown: active >= last ? 0 : active + 1,
-      ArrowUp: active <= 0 ? last : active - 1,
-      PageDown: Math.min(last, active + 8),
-      PageUp: Math.max(0, active - 8),
-    }[event.key];
-    if (next !== undefined) {
-      event.preventDefault();
-      setIndex(next);
-    } else if (event.key === "Enter") {
-      event.preventDefault();
-      choose(matches[active]);
-    }
-  }
-
-  const found =
-    matches.length === MAX_SHOWN
-      ? `The first ${MAX_SHOWN} symbols`
-      : `${matches.length} ${matches.length === 1 ? "symbol" : "symbols"}`;
   return (
     <Dialog title="Find a symbol" onClose={onClose} className="search-dialog">
-      <input
-        className="input"
-        type="text"
-        role="combobox"
-        aria-label="Symbol"
-        aria-expanded={matches.length > 0}
-        aria-controls={`${id}-list`}
-        aria-autocomplete="list"
-        aria-activedescendant={matches.length > 0 ? `${id}-${active}` : undefined}
-        autoComplete="off"
-        autoCapitalize="characters"
-        spellCheck={false}
-        data-autofocus
-        value={text}
-        onChange={(event) => {
-          setText(event.target.value);
-          setIndex(0);
-        }}
-        onKeyDown={handleKey}
-      />
-      <ul
-        id={`${id}-list`}
-        role="listbox"
-        aria-label="Symbols"
-        className="symbol-choices"
-        hidden={matches.length === 0}
-      >
-        {matches.map((symbol, position) => (
-          // biome-ignore lint/a11y: the focus and the keys are those of the combo box.
-          <li
-            key={symbol}
-            id={`${id}-${position}`}
-            role="option"
-            aria-selected={position === active}
-            onClick={() => choose(symbol)}
-          >
-            {symbol}
-          </li>
-        ))}
-      </ul>
+      <Autocomplete inputValue={text} onInputChange={setText}>
+        <TextField
+          aria-label="Symbol"
+          onKeyDown={({ key, continuePropagation }) => {
+            if (key === "Enter") chooseFirst();
+            continuePropagation();
+          }}
+        >
+          <Input
+            className="input"
+            role="combobox"
+            aria-expanded={matches.length > 0}
+            autoComplete="off"
+            autoCapitalize="characters"
+            spellCheck={false}
+            data-autofocus
+          />
+        </TextField>
+        <ListBox
+          ref={list}
+          aria-label="Symbols"
+          className="symbol-choices"
+          items={matches.map((id) => ({ id }))}
+          onAction={(symbol) => choose(String(symbol))}
+        >
+          {({ id }) => <ListBoxItem textValue={id}>{id}</ListBoxItem>}
+        </ListBox>
+      </Autocomplete>
       <p className="soft" role="status">
-        {symbols.length === 0
-          ? "Waiting for the first prices…"
-          : matches.length === 0
-            ? `No symbol contains “${text.trim()}”.`
-            : `${found}. Enter chooses, Esc closes.`}
+        {statusOf(symbols.length, matches.length, text.trim())}
       </p>
     </Dialog>
   );
+}
+
+function statusOf(all: number, found: number, text: string): string {
+  if (all === 0) return "Waiting for the first prices…";
+  if (found === 0) return `No symbol contains “${text}”.`;
+  const count =
+    found === MAX_SHOWN
+      ? `The first ${MAX_SHOWN} symbols`
+      : `${found} ${found === 1 ? "symbol" : "symbols"}`;
+  return `${count}. Enter chooses, Esc closes.`;
 }

@@ -1,5 +1,6 @@
-import { lazy, type ReactNode, Suspense, useId, useState } from "react";
+import { type ReactNode, useId, useState } from "react";
 
+import { SymbolDialog } from "./dialogs.js";
 import { ErrorText } from "./error-text.js";
 import "./symbol-field.css";
 
@@ -10,9 +11,6 @@ export interface SymbolFieldProps {
   readonly name?: string;
   readonly error?: string | undefined;
 }
-
-/** The search is a chunk of its own: it is needed by a press, not by the first view. */
-const SymbolDialog = lazy(() => import("./symbol-dialog.js"));
 
 /** A symbol, and a search among all symbols to change it. */
 export function SymbolField({ label, symbol, onSelect, name, error }: SymbolFieldProps) {
@@ -42,11 +40,7 @@ export function SymbolField({ label, symbol, onSelect, name, error }: SymbolFiel
         <span aria-hidden="true">▾</span>
       </button>
       <ErrorText id={`${id}-error`}>{error}</ErrorText>
-      {isSearching && (
-        <Suspense>
-          <SymbolDialog onChoose={onSelect} onClose={() => setSearching(false)} />
-        </Suspense>
-      )}
+      {isSearching && <SymbolDialog onChoose={onSelect} onClose={() => setSearching(false)} />}
     </div>
   );
 }

@@ -73,11 +73,7 @@ export function useKeyboard(
     const handle = (event: KeyboardEvent) => {
       const isTyped = isTyping(event.target) && !leavesField(event);
       const isBlocked = event.defaultPrevented || event.isComposing || isTyped;
-      if (
-        isBlocked ||
-        isDialogDue ||
-        document.querySelector("dialog[open], :popover-open") !== null
-      ) {
+      if (isBlocked || isDialogDue || document.querySelector(".dialog, :popover-open") !== null) {
         prefix = null;
         return;
       }

@@ -11,7 +11,7 @@ export interface HelpDialogProps {
 }
 
 /** All keys, from the table that the handler uses. */
-export default function HelpDialog({
+export function HelpDialog({
   areLettersOn,
   onLettersChange,
   onShowFirstSteps,

@@ -14,11 +14,13 @@ import {
   Time,
   useStoreRows,
 } from "../../components/index.js";
+import { lazyDialog } from "../../components/lazy-dialog.js";
 import type { PanelProps } from "../registry.js";
-import { RuleDialog } from "./rule-form.js";
 import { describeRule, LEVEL_NAMES, type LevelName } from "./rule-words.js";
 import { useDemoRule } from "./use-demo-rule.js";
 import "./alerts.css";
+
+const RuleDialog = lazyDialog(() => import("./rule-form.js").then((module) => module.RuleDialog));
 
 /** The user's alert rules, and below them the alerts that were raised. */
 export default function AlertsPanel(_props: PanelProps) {

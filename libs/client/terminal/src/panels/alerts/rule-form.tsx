@@ -1,13 +1,8 @@
 import { useTapewire } from "@tapewire/react";
 
 import { useTerminal } from "../../app/terminal-context.js";
-import {
-  FormDialog,
-  NumberField,
-  optionsOf,
-  SelectField,
-  useForm,
-} from "../../components/index.js";
+import { FormDialog } from "../../components/form/form-dialog.js";
+import { NumberField, optionsOf, SelectField, useForm } from "../../components/index.js";
 import { SymbolField } from "../../components/symbol-field.js";
 import {
   fieldOfError,

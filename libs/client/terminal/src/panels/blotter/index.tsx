@@ -16,6 +16,7 @@ import {
   Time,
   useStoreRows,
 } from "../../components/index.js";
+import { lazyDialog } from "../../components/lazy-dialog.js";
 import { useKeyCommand } from "../../keys/commands.js";
 import type { PanelProps } from "../registry.js";
 import { OrderDetail } from "./order-detail.js";
@@ -29,8 +30,11 @@ import {
   statusWord,
   toneOf,
 } from "./order-words.js";
-import { ReplaceDialog } from "./replace-dialog.js";
 import "./blotter.css";
+
+const ReplaceDialog = lazyDialog(() =>
+  import("./replace-dialog.js").then((module) => module.ReplaceDialog),
+);
 
 type Filter = "open" | "all";
 

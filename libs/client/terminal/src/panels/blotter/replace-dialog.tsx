@@ -2,7 +2,8 @@ import type { Order } from "@tapewire/client";
 import { useTapewire } from "@tapewire/react";
 
 import { useTerminal } from "../../app/terminal-context.js";
-import { FormDialog, type FormRead, NumberField, useForm } from "../../components/index.js";
+import { FormDialog } from "../../components/form/form-dialog.js";
+import { type FormRead, NumberField, useForm } from "../../components/index.js";
 import { PRICE_OPTIONS, QTY_OPTIONS } from "../ticket/order-form.js";
 import { describeOrder } from "./order-words.js";
 

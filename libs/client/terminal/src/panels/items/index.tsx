@@ -15,12 +15,14 @@ import {
   Time,
   useStoreRows,
 } from "../../components/index.js";
+import { lazyDialog } from "../../components/lazy-dialog.js";
 import type { PanelProps } from "../registry.js";
 import { useViewItems } from "./use-view-items.js";
 import { useViews } from "./use-views.js";
-import { ViewDialog } from "./view-dialog.js";
 import { safeUrl } from "./view-rule.js";
 import "./items.css";
+
+const ViewDialog = lazyDialog(() => import("./view-dialog.js").then((module) => module.ViewDialog));
 
 /** News items with tickers, tags and sentiment: all of them, or those of one of the user's views. */
 export default function ItemsPanel({ headingId }: PanelProps) {

@@ -1,7 +1,8 @@
 import type { Configuration } from "@tapewire/client";
 import { useState } from "react";
 
-import { FormDialog, type FormRead, TextField, useForm } from "../../components/index.js";
+import { FormDialog } from "../../components/form/form-dialog.js";
+import { type FormRead, TextField, useForm } from "../../components/index.js";
 import type { Views } from "./use-views.js";
 import { parseList } from "./view-rule.js";
 

@@ -4,9 +4,9 @@ import { useCallback, useMemo, useState } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
+import { ConfirmDialog } from "../../components/dialogs.js";
 import {
   type Column,
-  ConfirmDialog,
   DataTable,
   EmptyState,
   errorMessage,
@@ -17,15 +17,19 @@ import {
   Time,
   useStoreRows,
 } from "../../components/index.js";
+import { lazyDialog } from "../../components/lazy-dialog.js";
 import { ServiceState } from "../../components/service-state.js";
 import type { PanelProps } from "../registry.js";
 import { StopDialog } from "./stop-dialog.js";
 import { StrategyActions, type StrategyCommands } from "./strategy-actions.js";
 import { StrategyDetail } from "./strategy-detail.js";
-import { StrategyDialog } from "./strategy-dialog.js";
 import { statusWord, toneOf } from "./strategy-words.js";
 import { useDemoStrategy } from "./use-demo-strategy.js";
 import "./strategies.css";
+
+const StrategyDialog = lazyDialog(() =>
+  import("./strategy-dialog.js").then((module) => module.StrategyDialog),
+);
 
 type Asked =
   | { readonly name: "create" }

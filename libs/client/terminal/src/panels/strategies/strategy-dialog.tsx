@@ -2,14 +2,8 @@ import type { Strategy } from "@tapewire/client";
 import { useTapewire } from "@tapewire/react";
 
 import { useTerminal } from "../../app/terminal-context.js";
-import {
-  FormDialog,
-  NumberField,
-  optionsOf,
-  SelectField,
-  TextField,
-  useForm,
-} from "../../components/index.js";
+import { FormDialog } from "../../components/form/form-dialog.js";
+import { NumberField, optionsOf, SelectField, TextField, useForm } from "../../components/index.js";
 import { SymbolField } from "../../components/symbol-field.js";
 import {
   FIELD_OPTIONS,
