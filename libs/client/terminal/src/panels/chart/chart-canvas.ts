@@ -20,7 +20,7 @@ import {
   type UTCTimestamp,
 } from "lightweight-charts";
 
-import { type ChartMarker, epochSeconds } from "./chart-data.js";
+import { type ChartMarker, epochSeconds, placesOf } from "./chart-data.js";
 
 /** The part of the canvas that the volume takes, at the bottom. */
 const VOLUME_TOP = 0.82;
@@ -40,6 +40,7 @@ export class ChartCanvas {
   readonly #markers: ISeriesMarkersPluginApi<Time>;
   readonly #element: HTMLElement;
   #bars: readonly Bar[] = [];
+  #places = 2;
   #shownMarkers: readonly ChartMarker[] = [];
 
   constructor(element: HTMLElement, words: CanvasWords) {
@@ -57,7 +58,7 @@ export class ChartCanvas {
       },
       localization: {
         timeFormatter: (time: Time) => words.time(time as number),
-        priceFormatter: words.price,
+        priceFormatter: (price: number) => words.price(Number(price.toFixed(this.#places))),
       },
       handleScale: { axisPressedMouseMove: true },
     });
@@ -115,6 +116,7 @@ export class ChartCanvas {
   show(bars: readonly Bar[]): void {
     const before = this.#bars;
     this.#bars = bars;
+    this.#setPlaces(placesOf(bars));
     const isSameSeries =
       before.length > 0 && before[0]?.start === bars[0]?.start && bars.length >= before.length;
     if (!isSameSeries) {
@@ -128,6 +130,13 @@ export class ChartCanvas {
       this.#candles.update(candleOf(bar));
       this.#volume.update(volumeOf(bar));
     }
+  }
+
+  #setPlaces(places: number): void {
+    if (places === this.#places) return;
+    this.#places = places;
+    const priceFormat = { type: "price" as const, precision: places, minMove: 10 ** -places };
+    this.#candles.applyOptions({ priceFormat });
   }
 
   showMarkers(markers: readonly ChartMarker[]): void {

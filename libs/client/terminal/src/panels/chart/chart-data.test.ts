@@ -1,7 +1,7 @@
 import type { Bar, Decision, Trade } from "@tapewire/client";
 import { describe, expect, it } from "vitest";
 
-import { barStartAt, epochSeconds, markersOf, summaryOf } from "./chart-data.js";
+import { barStartAt, epochSeconds, markersOf, placesOf, summaryOf } from "./chart-data.js";
 
 const bar = (start: string, open: number, close: number, more: Partial<Bar> = {}): Bar =>
   ({
@@ -26,6 +26,22 @@ const words = {
   fill: (trade: Trade) => `fill ${trade.tradeId}`,
   signal: (decision: Decision) => `signal ${decision.decisionId}`,
 };
+
+describe("the decimal places of prices", () => {
+  it.each([
+    ["whole ones", [100, 101], 2],
+    ["cents", [226.4, 226.44], 2],
+    ["a currency", [1.10235, 1.1], 5],
+    ["a small coin", [1.2e-7, 0.0000013], 8],
+    ["more than can be drawn", [1e-18, 1], 12],
+  ])("of %s", (_, [open = 0, close = 0], places) => {
+    expect(placesOf([bar("2026-03-02T14:30:00Z", open, close)])).toBe(places);
+  });
+
+  it("are two without bars", () => {
+    expect(placesOf([])).toBe(2);
+  });
+});
 
 describe("the bar of a time", () => {
   it.each([

@@ -16,6 +16,26 @@ export function epochSeconds(timestamp: string): number {
   return Math.floor(Date.parse(timestamp) / 1000);
 }
 
+/** Bars whose prices say how many places a price of the symbol has. */
+const PLACES_BARS = 60;
+/** What the library can draw. */
+const MAX_PLACES = 12;
+
+/** The decimal places of the newest prices, at least two: the cursor reads no more between them. */
+export function placesOf(bars: readonly Bar[]): number {
+  const places = bars
+    .slice(-PLACES_BARS)
+    .flatMap(({ open, high, low, close }) => [open, high, low, close])
+    .map(decimalPlaces);
+  return Math.min(Math.max(2, ...places), MAX_PLACES);
+}
+
+/** 2 for 1.25, 7 for 1e-7. */
+function decimalPlaces(value: number): number {
+  const [digits = "", exponent = "0"] = String(value).split("e");
+  return Math.max(0, (digits.split(".")[1]?.length ?? 0) - Number(exponent));
+}
+
 /**
  * The start of the bar that holds the time `at`, or null when it is before the first bar.
  *
