@@ -18,7 +18,7 @@ from tapewire_services.edge.delivery.serializers.control_messages import CHECKPO
 from tapewire_services.edge.delivery.stream_service import StreamService
 from tapewire_services.edge.http.admission import AdmittedStream
 from tapewire_services.edge.http.client_disconnect import run_until_disconnect
-from tapewire_services.edge.http.errors import stream_error
+from tapewire_services.edge.http.errors import stream_error, unavailable
 from tapewire_services.edge.http.raw_responses import (
     Headers,
     send_error,
@@ -95,10 +95,24 @@ class PollResponse:
 
     async def send(self, send: Send, headers: Headers, gzip: GzipStream | None) -> None:
         """Send the document, or the error that ended the poll."""
-        if self._error is None:
-            await send_json(send, headers, self._document().to_json(), gzip)
-        else:
+        if self._error is not None:
             await send_error(send, headers, stream_error(self._error))
+            return
+        document = self._document()
+        if self._lacks_snapshot(document):
+            await send_error(send, headers, unavailable("The event log is away; poll again"))
+        else:
+            await send_json(send, headers, document.to_json(), gzip)
+
+    def _lacks_snapshot(self, document: PollDocument) -> bool:
+        """Whether the snapshot that a stream begins with could not be read in time. Its client
+        would take an answer without it for everything that there is."""
+        return (
+            document.last_event_id is None
+            and self._connection.close_reason is CloseReason.POLLED
+            and self._connection.interest.is_lossless
+            and all(one.event != RESET_EVENT for one in document.events)
+        )
 
     def _document(self) -> PollDocument:
         """The document of the collected frames."""

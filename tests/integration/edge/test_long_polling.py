@@ -326,6 +326,28 @@ class TestRejections:
         assert names(await waiting) == ["auth:expired"]
 
 
+class TestOutages:
+    async def test_a_poll_that_cannot_read_its_snapshot_is_503_and_not_half_of_it(
+        self, isolated_harness: Harness
+    ) -> None:
+        """Without a session, because sessions cannot be read either. Regression: the client took
+        the answer for everything, and what came later for old."""
+        edge = isolated_harness.start_edge()
+        path = "/api/stream?topics=items,prices:IBM&wait=1"
+        id_ = (await poll(edge, path))["lastEventId"]
+        isolated_harness.broker.freeze()
+        try:
+            refused = await request(edge, path)
+            assert refused.status_code == 503, refused.text
+            assert int(refused.headers["retry-after"]) >= 1
+            assert (await poll(edge, path, None, id_))["lastEventId"] == id_
+            values = await poll(edge, "/api/stream?topics=prices:IBM&wait=1")
+            assert names(values)[0] == "connected"
+        finally:
+            isolated_harness.broker.thaw()
+        assert (await poll(edge, path))["lastEventId"] == id_
+
+
 class TestLimits:
     _addresses = itertools.count(1)
 

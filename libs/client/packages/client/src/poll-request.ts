@@ -11,6 +11,7 @@ import { Pause } from "./pause.js";
 import { outcomeOfResponse, type RequestOutcome } from "./response-outcome.js";
 import type { Clock, StreamEvent } from "./types.js";
 
+const RESET = "stream:reset";
 /** How long a request waits for an event. Some proxies end requests after ten seconds. */
 export const POLL_WAIT_SECONDS = 8;
 /** A request is aborted when its answer is so late. */
@@ -29,7 +30,7 @@ export interface PollRequestOptions {
   readonly onId: (id: string) => void;
   /** The first answer has arrived. */
   readonly onOpen: () => void;
-  /** The events of the first answer were delivered. */
+  /** Everything that the stream opens with was delivered. */
   readonly onCaughtUp: () => void;
 }
 
@@ -48,6 +49,7 @@ export class PollRequest {
   readonly #options: PollRequestOptions;
   readonly #abortController = new AbortController();
   readonly #pause: Pause;
+  #isCaughtUp = false;
   /** Whether an answer has arrived. */
   isOpen = false;
   /** How polling ended; never rejected. */
@@ -106,6 +108,10 @@ export class PollRequest {
       if (!signal.aborted) onEvent({ type, data, id });
     }
     if (lastEventId !== null && !signal.aborted) onId(lastEventId);
-    if (isFirst && !signal.aborted) onCaughtUp();
+    // A reset without the snapshot that follows it: that comes with the next answer.
+    const isComplete = lastEventId !== null || !events.some(({ event }) => event === RESET);
+    if (this.#isCaughtUp || !isComplete || signal.aborted) return;
+    this.#isCaughtUp = true;
+    onCaughtUp();
   }
 }

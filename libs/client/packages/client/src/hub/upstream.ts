@@ -10,7 +10,7 @@
 
 import type { ConnectionStatus } from "../interfaces.js";
 import { ApiError } from "../rest.js";
-import type { StreamEvent } from "../types.js";
+import type { State, StreamEvent } from "../types.js";
 import { statusOf } from "./connection-status.js";
 import type { HubEnvironment } from "./environment.js";
 import { isLater } from "./positions.js";
@@ -61,6 +61,11 @@ export class Upstream {
 
   get position(): string {
     return this.#current?.lastEventId ?? "";
+  }
+
+  get #isPolling(): boolean {
+    const state = this.#current?.state;
+    return state?.name === "live" && state.isPolling === true;
   }
 
   status(): ConnectionStatus {
@@ -137,19 +142,20 @@ export class Upstream {
 
   #onState(connection: TrackedConnection): void {
     const { state } = connection;
-    if (connection === this.#replacement) {
-      if (state.name === "signed-out") this.#takeReplacement();
-      // A proxy that holds streams back is a matter of the connection that is replaced.
-      else if (state.name === "closed" || (state.name === "live" && state.isPolling))
-        this.#dropReplacement();
-      else return;
-    }
+    if (connection === this.#replacement) this.#onReplacementState(state);
     if (connection !== this.#current) return;
     if (state.name === "live" && state.isSilent) this.#startSilence(connection);
     else if (state.name === "live" && !this.#isSuspect && connection.isCaughtUp) this.#endSilence();
     else if (state.name === "reconnecting") this.#silentSince = null;
     this.#options.onStatus();
     this.#synchronize();
+  }
+
+  #onReplacementState(state: State): void {
+    const isPolling = state.name === "live" && state.isPolling === true;
+    // A proxy that holds streams back is a matter of the connection that is replaced.
+    if (state.name === "signed-out" || (isPolling && this.#isPolling)) this.#takeReplacement();
+    else if (state.name === "closed" || isPolling) this.#dropReplacement();
   }
 
   #startSilence(connection: TrackedConnection): void {
@@ -236,7 +242,7 @@ export class Upstream {
     } catch (error) {
       const isAnonymous = this.#options.user === null;
       if (error instanceof ApiError && error.statusCode === 401 && isAnonymous) {
-        // A stream without a session cannot be changed.
+        // An edge of before 2026-12 changes no stream without a session.
         if (connection === this.#current) this.#reopen(connection);
       } else if (error instanceof ApiError && !error.transient && error.statusCode !== 404) {
         this.#refused = topics.join(",");

@@ -170,7 +170,12 @@ export function createStores(context: StoreContext): Stores {
       keyOf: (one) => one.id,
       pages: {
         path: "/api/v2/items",
-        read: ({ items, as_of, next }: ItemList) => ({ rows: items, asOf: as_of, next }),
+        // This list alone has the newest row last.
+        read: ({ items, as_of, next }: ItemList) => ({
+          rows: [...items].reverse(),
+          asOf: as_of,
+          next,
+        }),
       },
     }),
     itemMetrics: viewValue<StateByView["item-metrics"], StateByView["item-metrics"]>(

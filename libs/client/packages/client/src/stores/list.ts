@@ -19,6 +19,7 @@ import {
   emptyList,
   type ListRules,
   type ListState,
+  lacksPages,
   listKeys,
   mergeView,
   type Page,
@@ -150,9 +151,11 @@ export class ListStore<S, V> implements PagedStore<V> {
       this.#options.onChange(draft, change);
       list = withRows(list, draft.finish());
     }
+    const isIncomplete = lacksPages(this.#list, list);
     this.#show(list);
     this.onViewChange(change);
     this.#followPhase(view.phase === "complete", view.position);
+    if (isIncomplete) this.#start();
   };
 
   /** Load the first page when the view is complete, or after a while although it is not. */

@@ -1,7 +1,7 @@
 /** How rows of a stream and pages of the REST API become one list. Pure. */
 
 import { isNews } from "../position.js";
-import { noRows, type Rows, RowsDraft } from "../views/rows.js";
+import { noRows, type Rows, RowsDraft, UNPLACED } from "../views/rows.js";
 
 /** A page of a list, the newest row first. */
 export interface Page<V> {
@@ -110,20 +110,28 @@ export function restart<V>(
 
 /**
  * The keys in the order in which they are shown: what came after the first page, the pages, and what
- * is on no page yet, the newest first.
+ * is on no page yet, the newest first. A row that is not placed is shown once its page is there.
  */
 export function listKeys<V>(list: ListState<V>, rules: ListRules<V>): string[] {
   const paged = new Set(list.paged);
   const arrived: string[] = [];
   const others: string[] = [];
   for (const [key, { since }] of list.rows.byKey) {
-    if (paged.has(key)) continue;
+    if (paged.has(key) || since === UNPLACED) continue;
     const isArrival = list.firstAsOf === "" || (since !== "" && isNews(since, list.firstAsOf));
     (isArrival ? arrived : others).push(key);
   }
   const shown = list.paged.filter((key) => list.rows.byKey.has(key));
   if (rules.oldestFirst) return [...others, ...shown, ...arrived];
   return [...arrived.reverse(), ...shown, ...others.reverse()];
+}
+
+/** Whether a row that belongs to none of the pages is new in `list`, although it has all pages. */
+export function lacksPages<V>(before: ListState<V>, list: ListState<V>): boolean {
+  if (list.firstAsOf === "" || list.next !== undefined) return false;
+  for (const [key, { since }] of list.rows.byKey)
+    if (since === UNPLACED && !before.rows.byKey.has(key)) return true;
+  return false;
 }
 
 function combine<V>(rules: ListRules<V>, earlier: V, later: V): V {

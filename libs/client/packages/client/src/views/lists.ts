@@ -20,7 +20,7 @@ import type {
 } from "../generated/types.js";
 import type { StreamEvent } from "../source.js";
 import type { Fold } from "./fold.js";
-import { noRows, type Rows, RowsDraft, replaceFields } from "./rows.js";
+import { noRows, type Rows, RowsDraft, replaceFields, UNPLACED } from "./rows.js";
 
 /** How many rows a list of recent events has. A stream begins with the last 100. */
 export const MAX_RECENT = 200;
@@ -145,7 +145,7 @@ export const ITEMS: Fold<Rows<Item>> = {
     for (const { type, data, id } of events) {
       const key = (data as Item | RetractedItem).id;
       if (type === "item:retracted") draft.remove(key, id ?? "");
-      else draft.put(key, data as Item, id ?? "", type === "new_item" ? (id ?? "") : "");
+      else draft.put(key, data as Item, id ?? "", type === "new_item" ? (id ?? "") : UNPLACED);
     }
     draft.trim(MAX_RECENT);
     return draft.finish();

@@ -13,9 +13,12 @@ export interface Row<V> {
   readonly value: V;
   /** The id as of which `value` is true; "" when that is not known. */
   readonly at: string;
-  /** The id with which the row came; "" for one of a snapshot or page. */
+  /** The id with which the row came; "" for one of a snapshot or page; or `UNPLACED`. */
   readonly since: string;
 }
+
+/** In place of an id: only a change of the row is known, so a list cannot tell where it belongs. */
+export const UNPLACED = "?";
 
 export interface Rows<V> {
   /** In the order in which they came. */

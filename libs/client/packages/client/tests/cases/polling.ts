@@ -91,6 +91,27 @@ export const cases: Cases = {
     stream.close();
   },
 
+  async "polls have caught up with the snapshot, not with a reset before it"() {
+    const log: string[] = [];
+    const reset = { id: null, event: "stream:reset", data: { reason: "epoch" } };
+    const logged = (name: string, answer: () => Response) => () => {
+      log.push(name);
+      return answer();
+    };
+    const { clock, stream } = await polling(
+      [
+        logged("reset", polled(null, reset)),
+        logged("snapshot", polled("e-7", order(7))),
+        logged("news", polled("e-8", order(8))),
+        "hang",
+      ],
+      { onCaughtUp: () => log.push("caught up") },
+    );
+    await clock.advance(0);
+    equal(log, ["reset", "snapshot", "caught up", "news"], "order");
+    stream.close();
+  },
+
   async "each poll continues from the last id and waits"() {
     const { exchanges, numbers, stream } = await polling([
       polled("e-7", order(7)),
