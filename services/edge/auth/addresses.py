@@ -1,6 +1,6 @@
 """The address that a request comes from, and the networks whose proxies are trusted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 MAX_PROXY_HOPS = 32
@@ -72,6 +72,13 @@ def client_address(peer: str | None, forwarded_for: str, proxies: Networks) -> A
         if not is_in_networks(hop, proxies):
             return hop
     return hop
+
+
+def caller_key(headers: Mapping[str, Sequence[str]], peer: str | None, proxies: Networks) -> str:
+    """The key under which the caller of a request is counted, by its address. The names of
+    `headers` are in lower case."""
+    forwarded = ",".join(headers.get("x-forwarded-for", ()))
+    return rate_limit_key(client_address(peer, forwarded, proxies))
 
 
 def rate_limit_key(address: Address | None) -> str:

@@ -150,9 +150,13 @@ class Presence:
         """The other processes that have sent something lately."""
         return list(self._remote_instances)
 
-    def has_connection(self, user_id: str, client_id: str) -> bool:
-        """Whether a process has that connection of the user."""
-        return client_id in self._by_user.get(user_id, ())
+    def has_connection(self, user_id: str | None, client_id: str) -> bool:
+        """Whether a process has that connection of the user, or of a client without a session."""
+        if user_id is not None:
+            return client_id in self._by_user.get(user_id, ())
+        lists = (self._own, *(other.entries for other in self._remote_instances.values()))
+        found = (entries.get(client_id) for entries in lists)
+        return any(entry is not None and entry.user is None for entry in found)
 
     def count_connections(self, user_id: str) -> int:
         """How many connections the user has on all processes."""

@@ -1,7 +1,7 @@
 """Lets one edge process change a stream that is open on another.
 
 The process that receives a client's request asks all others; the one that has the stream changes
-it and replies. A process without that stream of that user stays silent.
+it and replies. A process without that stream stays silent.
 """
 
 import asyncio
@@ -65,15 +65,17 @@ class ChangeFailure(msgspec.Struct, frozen=True, kw_only=True):
 
 class ChangeRequest(msgspec.Struct, frozen=True, kw_only=True, tag="change"):
     """Asks to change the stream `client_id` if it is one of `user_id`, who asks in the session
-    `session_id`, perhaps as an admin."""
+    `session_id`, perhaps as an admin. Without a user it is one without a session, which has the
+    `change_key`."""
 
     request_id: str
     client_id: str
-    user_id: str
+    user_id: str | None
     session_id: str | None
-    expires_at: datetime
+    expires_at: datetime | None
     change: StreamChange
     is_admin: bool = False
+    change_key: str | None = None
 
 
 class ChangeReply(msgspec.Struct, frozen=True, kw_only=True, tag="changed"):
@@ -111,10 +113,10 @@ class StreamChangeExchange:
     async def run(
         self,
         change_stream: Callable[[ChangeRequest], Awaitable[ChangeReply]],
-        has_stream: Callable[[str, str], bool],
+        has_stream: Callable[[str], bool],
     ) -> None:
-        """Answer the other processes by `change_stream`, if `has_stream` of the client id and the
-        user, until cancelled."""
+        """Answer the other processes by `change_stream`, if `has_stream` of the client id, until
+        cancelled."""
 
         async def answer(request: ChangeRequest) -> None:
             await self._channel.publish(await change_stream(request))
@@ -126,7 +128,7 @@ class StreamChangeExchange:
                     waiting.set_result(message)
             elif (
                 message.request_id not in self._waiting
-                and has_stream(message.client_id, message.user_id)
+                and has_stream(message.client_id)
                 and len(self._changes) < MAX_CONCURRENT_CHANGES
             ):
                 task = asyncio.create_task(answer(message))

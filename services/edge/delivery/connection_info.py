@@ -10,6 +10,10 @@ from tapewire_services.edge.delivery.selection import Selection
 from tapewire_services.edge.delivery.stream_routes import StreamRoute
 from tapewire_services.edge.delivery.topics import BARS, Interest, Topic, combine_topics
 
+ANONYMOUS = "anonymous"
+"""What the client ids of streams without a session begin with, as with a user's id."""
+CHANGE_KEY_BYTES = 16
+
 # Streams of the same topics share the result, which is a large part of what an idle one keeps.
 _combine_topics = functools.lru_cache(maxsize=256)(combine_topics)
 
@@ -48,6 +52,8 @@ class ConnectionInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     `user_id` is who is connected, `owner` whose events are shown; `selection` narrows them.
     `content` is what the client asked for when it connected (see `Connection.request_content`).
+    `change_key` is what a client without a session must know to change its stream; it is told to
+    that client only, and stands in no log.
     `until_sequence` ends the stream at that sequence of the log. `is_handover` says that the client
     keeps another connection open until this one reports that it is live. `poll` makes it a
     long-poll.
@@ -66,3 +72,9 @@ class ConnectionInfo(msgspec.Struct, frozen=True, kw_only=True):
     until_sequence: int | None = None
     is_handover: bool = False
     poll: LongPoll | None = None
+    change_key: str | None = None
+
+    @property
+    def told_client_id(self) -> str:
+        """The id by which the client can change the stream."""
+        return self.client_id if self.change_key is None else f"{self.client_id}-{self.change_key}"

@@ -35,7 +35,7 @@ class StreamWriter:
         """Send the first bytes of the stream."""
         info = self._connection.info
         payload = ConnectedPayload(
-            client_id=info.client_id,
+            client_id=info.told_client_id,
             user_id=info.owner,
             stream=info.route.name,
             server_time=self._now(),

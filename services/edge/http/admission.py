@@ -5,6 +5,7 @@ Every error that has an HTTP status is found here. Start reading at `StreamAdmis
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -21,10 +22,15 @@ from tapewire_services.edge.auth import (
     Session,
     parse_networks_setting,
 )
-from tapewire_services.edge.auth.addresses import client_address, rate_limit_key
+from tapewire_services.edge.auth.addresses import caller_key
 from tapewire_services.edge.cluster.limits import RateLimiter, RetryAfter
 from tapewire_services.edge.delivery.conflation import ValueSubscription
-from tapewire_services.edge.delivery.connection_info import ConnectionInfo, StreamContent
+from tapewire_services.edge.delivery.connection_info import (
+    ANONYMOUS,
+    CHANGE_KEY_BYTES,
+    ConnectionInfo,
+    StreamContent,
+)
 from tapewire_services.edge.delivery.cursor import Cursor, MalformedCursor, parse_cursor
 from tapewire_services.edge.delivery.selection import Selection, StrategySelection
 from tapewire_services.edge.delivery.selection_lookup import SelectionNotFound, load_selection
@@ -154,6 +160,7 @@ class StreamAdmission:
             until_sequence=until,
             is_handover=request.is_handover and poll is None,
             poll=poll,
+            change_key=secrets.token_hex(CHANGE_KEY_BYTES) if session is None else None,
         )
         return AdmittedStream(info, last_event_id, authentication.set_cookie)
 
@@ -250,10 +257,8 @@ class StreamAdmission:
 
     def _address(self, request: StreamRequest) -> str:
         """The client's address, as attempts are counted by."""
-        forwarded = ",".join(request.credentials.headers.get("x-forwarded-for", ()))
-        return rate_limit_key(
-            client_address(request.credentials.peer_address, forwarded, self._trusted_proxies)
-        )
+        credentials = request.credentials
+        return caller_key(credentials.headers, credentials.peer_address, self._trusted_proxies)
 
     def _check_rate_limit(self, route: StreamRoute, request: StreamRequest) -> None:
         """Count an attempt of the client's address. Raises HttpError (429) or RetryLater."""
@@ -279,9 +284,10 @@ class StreamAdmission:
             return await self._authenticator.authenticate_stream(request.credentials)
 
     def _new_client_id(self, owner: str | None, route: StreamRoute) -> str:
-        """``{userId}-{stream}-{timestamp}``, in microseconds; unique within the process."""
+        """``{userId}-{stream}-{timestamp}``, in microseconds; unique within the process. It is no
+        secret."""
         self._last_timestamp_us = max(self._last_timestamp_us + 1, time.time_ns() // 1000)
-        return f"{owner or 'anonymous'}-{route.name}-{self._last_timestamp_us}"
+        return f"{owner or ANONYMOUS}-{route.name}-{self._last_timestamp_us}"
 
 
 @contextlib.contextmanager

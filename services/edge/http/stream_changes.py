@@ -5,6 +5,7 @@ reading at `StreamChanger.change`.
 """
 
 import asyncio
+import hmac
 
 import msgspec
 
@@ -24,14 +25,24 @@ from tapewire_services.edge.delivery.conflation import (
     ValueSubscription,
 )
 from tapewire_services.edge.delivery.connection import Connection
-from tapewire_services.edge.delivery.connection_info import StreamContent
+from tapewire_services.edge.delivery.connection_info import (
+    ANONYMOUS,
+    CHANGE_KEY_BYTES,
+    StreamContent,
+)
 from tapewire_services.edge.delivery.hub import Hub
 from tapewire_services.edge.delivery.stream_routes import RouteParameter
 from tapewire_services.edge.delivery.topics import PRICES, Access, LiveValue
-from tapewire_services.edge.http.content_request import select_topics
-from tapewire_services.edge.http.errors import HttpError, to_http_error, unavailable
+from tapewire_services.edge.http.content_request import select_topics, without_session
+from tapewire_services.edge.http.errors import (
+    HttpError,
+    to_http_error,
+    unauthorized,
+    unavailable,
+)
 from tapewire_services.edge.http.stream_request import (
     MIN_RATE_PER_SECOND,
+    needed_session,
     parse_symbol,
 )
 from tapewire_services.edge.ingest.quote_feed import QuoteFeed
@@ -58,27 +69,24 @@ class StreamChanger:
         """Change the streams of this process for clients of others, until cancelled."""
         await self._exchange.run(self._change_for_other_process, self._has_stream)
 
-    async def change(self, client_id: str, session: Session, change: StreamChange) -> ShownContent:
-        """Change the stream `client_id` of the session's user, and return what it shows from then
-        on. By then the client was sent all of the change.
+    async def change(
+        self, client_id: str, session: Session | None, change: StreamChange
+    ) -> ShownContent:
+        """Change the stream `client_id` of the session's user, or without a session one that was
+        opened without a session, and return what it shows from then on. By then the client was
+        sent all of the change.
 
         Raises:
-            HttpError: 404, the user has no such stream; 422, the stream cannot show that; 503, the
-                change is not confirmed.
+            HttpError: 401, it needs a session; 404, there is no such stream of the caller's; 422,
+                the stream cannot show that; 503, the change is not confirmed.
         """
-        user_id = session.user_id
-        request = ChangeRequest(
-            request_id=new_id(),
-            client_id=client_id,
-            user_id=user_id,
-            session_id=session.key,
-            expires_at=session.expires_at,
-            change=change,
-            is_admin=session.is_admin,
-        )
-        connection = self._find(client_id, user_id)
+        request = _request_of(client_id, session, change)
+        connection = self._find(request)
         if connection is not None:
             return await self._change_connection(connection, request)
+        user_id, client_id = request.user_id, request.client_id
+        if self._has_stream(client_id):
+            raise _not_found()
         is_known = self._presence.has_connection(user_id, client_id)
         timeout_seconds = CHANGE_TIMEOUT_SECONDS + 1 if is_known else SEARCH_TIMEOUT_SECONDS
         reply = await self._exchange.request(request, timeout_seconds)
@@ -93,7 +101,7 @@ class StreamChanger:
 
     async def _change_for_other_process(self, request: ChangeRequest) -> ChangeReply:
         try:
-            connection = self._find(request.client_id, request.user_id)
+            connection = self._find(request)
             if connection is None:
                 raise _not_found()
             content = await self._change_connection(connection, request)
@@ -110,12 +118,15 @@ class StreamChanger:
     ) -> ShownContent:
         """Raises HttpError."""
         content = resolve_change(connection, request.change)
+        if request.user_id is None:
+            content = without_session(content)
+            needed_session(connection.route, content.topics, None)
         needs_session = any(
             topic.access is Access.USER
             or (request.is_admin and topic.live_value is LiveValue.COUNTS)
             for topic in content.topics
         )
-        if needs_session and connection.info.expires_at is None:
+        if needs_session and request.expires_at is not None and connection.info.expires_at is None:
             # It was opened for public topics, which outlive the session.
             connection.bind_session(
                 request.session_id, request.expires_at, is_admin=request.is_admin
@@ -132,22 +143,65 @@ class StreamChanger:
         symbols = self._quotes.request(content.values.symbols)
         unknown = [] if symbols is None else symbols.find_unknown()
         return ShownContent(
-            client_id=connection.info.client_id,
+            client_id=connection.info.told_client_id,
             topics=content.topic_names,
             symbols=None if symbols is None else symbols.names(),
             max_rate=content.values.max_rate,
             unknown=unknown or msgspec.UNSET,
         )
 
-    def _has_stream(self, client_id: str, user_id: str) -> bool:
-        return self._find(client_id, user_id) is not None
+    def _has_stream(self, client_id: str) -> bool:
+        """Whether the stream is open at this process, whosever it is."""
+        return self._hub.find_by_client(client_id) is not None
 
-    def _find(self, client_id: str, user_id: str) -> Connection | None:
-        """The open stream of the user. A long-poll cannot be changed."""
-        connection = self._hub.find_by_client(client_id)
-        if connection is None or connection.info.user_id != user_id or connection.info.poll:
+    def _find(self, request: ChangeRequest) -> Connection | None:
+        """The open stream of the user, or the one without a session that has the key. A long-poll
+        cannot be changed."""
+        connection = self._hub.find_by_client(request.client_id)
+        if connection is None or connection.info.poll:
             return None
-        return connection
+        user_id, change_key = connection.info.user_id, connection.info.change_key
+        if request.user_id is not None or user_id is not None:
+            return connection if user_id == request.user_id else None
+        known, given = change_key or "", request.change_key or ""
+        return connection if known and hmac.compare_digest(known, given) else None
+
+
+def split_anonymous_id(client_id: str) -> tuple[str, str]:
+    """The public part and the key of the id that a client without a session was told.
+
+    Raises:
+        HttpError: 401, it is no such id: only a session can change that stream.
+    """
+    public_id, _, key = client_id.rpartition("-")
+    is_anonymous = public_id.startswith(f"{ANONYMOUS}-")
+    if not is_anonymous or len(key) != 2 * CHANGE_KEY_BYTES or not key.isascii():
+        raise unauthorized()
+    return public_id, key
+
+
+def _request_of(client_id: str, session: Session | None, change: StreamChange) -> ChangeRequest:
+    """The request of a caller. Raises HttpError (401)."""
+    if session is not None:
+        return ChangeRequest(
+            request_id=new_id(),
+            client_id=client_id,
+            user_id=session.user_id,
+            session_id=session.key,
+            expires_at=session.expires_at,
+            change=change,
+            is_admin=session.is_admin,
+        )
+    public_id, key = split_anonymous_id(client_id)
+    return ChangeRequest(
+        request_id=new_id(),
+        client_id=public_id,
+        user_id=None,
+        session_id=None,
+        expires_at=None,
+        change=change,
+        change_key=key,
+    )
 
 
 def resolve_change(connection: Connection, change: StreamChange) -> StreamContent:
@@ -200,4 +254,4 @@ def _parse_symbols(texts: list[str]) -> frozenset[str]:
 
 
 def _not_found() -> HttpError:
-    return HttpError(404, "The user has no such open stream")
+    return HttpError(404, "The caller has no such open stream")

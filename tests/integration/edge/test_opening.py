@@ -75,7 +75,7 @@ async def test_streams_without_sign_in_have_an_anonymous_client_id(edge: EdgePro
     async with await edge.open_stream("/api/stream/prices") as stream:
         connected = stream.frames[-1].data
     assert connected["userId"] is None
-    assert re.fullmatch(r"anonymous-prices-\d+", connected["clientId"])
+    assert re.fullmatch(r"anonymous-prices-\d+-[0-9a-f]{32}", connected["clientId"])
 
 
 async def test_client_ids_are_unique(edge: EdgeProcess, alice: tuple[str, str]) -> None:

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
+from tapewire.log.subjects import EVERYBODY
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.golden_events import golden_event
 from tests.harness.publishers import (
@@ -380,14 +382,6 @@ class TestOwnership:
         )
         assert (await patch(edge, cookie, client_id, {"maxRate": 1})).status_code == 404
 
-    async def test_a_stream_of_nobody_belongs_to_nobody(
-        self, edge: EdgeProcess, cookie: str
-    ) -> None:
-        async with await edge.open_stream("/api/stream/prices") as stream:
-            answer = await patch(edge, cookie, client_id_of(stream), {"maxRate": 1})
-            assert answer.status_code == 404
-            assert (await patch(edge, None, client_id_of(stream), {})).status_code == 401
-
     @pytest.mark.parametrize("is_remote", [False, True], ids=["here", "at another process"])
     async def test_a_public_stream_that_becomes_private_ends_with_the_session(
         self, edge: EdgeProcess, other: EdgeProcess, cookie: str, is_remote: bool
@@ -408,6 +402,163 @@ class TestOwnership:
             quoted = client_id_of(stream).replace("/", "%2F").replace(" ", "%20")
             answer = await patch(edge, cookie, quoted, {"maxRate": 1})
             assert answer.status_code == 200, answer.text
+
+
+class TestWithoutSession:
+    """Whoever knows the whole id of a stream without a session may change it, and nobody else."""
+
+    @pytest.mark.parametrize("is_remote", [False, True], ids=["here", "at another process"])
+    async def test_its_client_changes_it_by_its_id(
+        self,
+        edge: EdgeProcess,
+        other: EdgeProcess,
+        journal: EventLogDriver,
+        market: QuoteDriver,
+        fresh: Callable[[str], str],
+        is_remote: bool,
+    ) -> None:
+        symbol = fresh("OPEN").upper()
+        await market.publish(symbol, 70)
+        await edge.wait_for_quotes(symbol)
+        target = other if is_remote else edge
+        async with await edge.open_stream(f"{TOPICS}items") as stream:
+            client_id = client_id_of(stream)
+            topics = ["items", f"prices:{symbol}", "agents"]
+            answer = await patch(target, None, client_id, {"topics": topics})
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["clientId"] == client_id
+            assert answer.json()["topics"] == ["items", "prices", "agents"]
+            await read_through_change(stream)
+            await market.publish(symbol, 71)
+            await read_price(stream, 71, symbol)
+            item = golden_event("item.analysed")
+            last = await journal.append_event(EVERYBODY, "items", fresh("i"), item)
+            assert (await stream.read_until("new_item")).sequence == last
+
+    @pytest.mark.parametrize("is_remote", [False, True], ids=["here", "at another process"])
+    @pytest.mark.parametrize("topics", [["orders"], ["items", "orders", "alerts"]], ids=str)
+    async def test_it_never_shows_what_needs_a_session(
+        self, edge: EdgeProcess, other: EdgeProcess, topics: list[str], is_remote: bool
+    ) -> None:
+        target = other if is_remote else edge
+        async with await edge.open_stream(f"{TOPICS}items") as stream:
+            client_id = client_id_of(stream)
+            answer = await patch(target, None, client_id, {"topics": topics})
+            assert answer.status_code == 401
+            if len(topics) > 1:
+                assert (answer.json()["path"], answer.json()["value"]) == ("topics", topics[1:])
+            shown = (await patch(target, None, client_id, {})).json()["topics"]
+            assert shown == ["items"]
+
+    @pytest.mark.parametrize("is_remote", [False, True], ids=["here", "at another process"])
+    async def test_another_id_is_not_found(
+        self, edge: EdgeProcess, other: EdgeProcess, is_remote: bool
+    ) -> None:
+        """The part of it that stands in logs, a key that is nearly right, and another stream's."""
+        target = other if is_remote else edge
+        async with (
+            await edge.open_stream(f"{TOPICS}items") as stream,
+            await edge.open_stream(f"{TOPICS}items") as another,
+        ):
+            public_id, _, key = client_id_of(stream).rpartition("-")
+            others_key = client_id_of(another).rpartition("-")[2]
+            nearly = key[:-1] + ("0" if key[-1] != "0" else "1")
+            statuses = {
+                client_id: (await patch(target, None, client_id, {"maxRate": 1})).status_code
+                for client_id in (
+                    public_id,
+                    f"{public_id}-",
+                    f"{public_id}-{key[:-1]}",
+                    f"{public_id}-{nearly}",
+                    f"{public_id}-{others_key}",
+                    f"{public_id}-{key.upper()}{key}",
+                )
+            }
+            assert set(statuses.values()) == {401, 404}, statuses
+            shown = await patch(target, None, client_id_of(stream), {})
+            assert shown.json()["maxRate"] == 10
+
+    @pytest.mark.parametrize("is_remote", [False, True], ids=["here", "at another process"])
+    async def test_a_users_stream_needs_that_users_session(
+        self, edge: EdgeProcess, other: EdgeProcess, cookie: str, is_remote: bool
+    ) -> None:
+        """Also one that shows what is public. A session changes no stream without one."""
+        target = other if is_remote else edge
+        async with (
+            await edge.open_stream(f"{TOPICS}prices:IBM", cookie) as mine,
+            await edge.open_stream(f"{TOPICS}prices:IBM") as nobodys,
+        ):
+            key = client_id_of(nobodys).rpartition("-")[2]
+            for client_id in (client_id_of(mine), f"{client_id_of(mine)}-{key}"):
+                answer = await patch(target, None, client_id, {"topics": ["items"]})
+                assert answer.status_code == 401
+            answer = await patch(target, cookie, client_id_of(nobodys), {"topics": ["items"]})
+            assert answer.status_code == 404
+            assert (await change(target, cookie, mine))["topics"] == ["prices"]
+
+    async def test_a_user_whose_name_is_anonymous_has_streams_of_its_own(
+        self, edge: EdgeProcess
+    ) -> None:
+        cookie = await edge.sign_in("anonymous")
+        async with await edge.open_stream(f"{TOPICS}orders", cookie) as stream:
+            client_id = client_id_of(stream)
+            assert (await patch(edge, None, client_id, {})).status_code == 401
+            assert (await patch(edge, None, f"{client_id}-{'0' * 32}", {})).status_code == 404
+            assert (await change(edge, cookie, stream))["topics"] == ["orders"]
+
+    async def test_after_its_end_it_is_not_found(self, edge: EdgeProcess) -> None:
+        async with await edge.open_stream(f"{TOPICS}items") as stream:
+            client_id = client_id_of(stream)
+        public_id = client_id.rpartition("-")[0]
+        await wait_until(
+            "it is closed", lambda: edge.find_log_lines("stream.closed", client_id=public_id)
+        )
+        assert (await patch(edge, None, client_id, {"maxRate": 1})).status_code == 404
+
+    async def test_a_foreign_page_may_not_change_it(self, edge: EdgeProcess) -> None:
+        async with await edge.open_stream(f"{TOPICS}items") as stream, edge.client() as http:
+            answer = await http.patch(
+                f"/api/stream/{client_id_of(stream)}",
+                json={"maxRate": 1},
+                headers={"Origin": "https://evil.example"},
+            )
+            assert answer.status_code == 403
+
+    async def test_its_key_is_long_and_told_to_nobody_else(
+        self, edge: EdgeProcess, fresh: Callable[[str], str]
+    ) -> None:
+        admin = await edge.sign_in(fresh("root"), ["admin"])
+        async with (
+            await edge.open_stream(f"{TOPICS}items,connections") as stream,
+            await edge.open_stream(f"{TOPICS}items") as another,
+            edge.client(admin) as http,
+        ):
+            keys = [client_id_of(one).rpartition("-")[2] for one in (stream, another)]
+            assert all(re.fullmatch("[0-9a-f]{32}", key) for key in keys)  # 128 bits
+            assert len(set(keys)) == 2
+            await patch(edge, None, client_id_of(stream), {"maxRate": 1})
+            public_id = client_id_of(stream).rpartition("-")[0]
+            await wait_until(
+                "it is logged", lambda: edge.find_log_lines("stream.opened", client_id=public_id)
+            )
+            told = [
+                (await http.get(path)).text
+                for path in ("/api/operations/connections", "/api/stream/metrics")
+            ]
+            told.append(edge.log_file.read_text())
+            assert not any(key in text for key in keys for text in told)
+
+    async def test_changes_are_limited_by_address(self, harness: Harness) -> None:
+        """Also those with ids that were guessed."""
+        limited = harness.start_edge(TAPEWIRE_CALL_RATE="5")
+        async with await limited.open_stream(f"{TOPICS}items") as stream:
+            answers = [await patch(limited, None, client_id_of(stream), {}) for _ in range(5)]
+            assert {one.status_code for one in answers} == {200}
+            for client_id in (client_id_of(stream), f"anonymous-topics-1-{'0' * 32}"):
+                refused = await patch(limited, None, client_id, {})
+                assert refused.status_code == 429
+                assert int(refused.headers["retry-after"]) >= 1
+        limited.kill()
 
 
 class TestInput:

@@ -1,7 +1,6 @@
 """What REST controllers share: the caller's session, the request's body, calls of services."""
 
 import asyncio
-import hashlib
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -36,6 +35,7 @@ from tapewire_services.edge.auth import (
 from tapewire_services.edge.cluster.admin_test_event import AdminTestEventBroadcast
 from tapewire_services.edge.cluster.limits import RetryAfter
 from tapewire_services.edge.engine import Engine
+from tapewire_services.edge.http.call_limits import CallLimits
 from tapewire_services.edge.http.commands import (
     COMMAND_TIMEOUT_SECONDS,
     MIN_TIMEOUT_SECONDS,
@@ -99,7 +99,7 @@ class ControllerContext:
         self.get_journal = get_journal
         self.get_growth = get_growth
         self.get_feed_faults = get_feed_faults
-        self._count_call = count_call
+        self._call_limits = CallLimits(count_call, settings)
         self._authenticator = authenticator
 
     async def find_session(self, request: HttpRequest) -> Session | None:
@@ -116,25 +116,10 @@ class ControllerContext:
             check_expected_user(credentials.headers, session)
         return session
 
-    def check_call_rate(self, request: HttpRequest, session: Session) -> None:
-        """Count a call of the user that changes something. DELETE is free: at any rate, a user can
-        cancel orders and sign out.
-
-        Raises:
-            HttpError: 429, the user makes too many.
-        """
-        if request.method in SAFE_METHODS or request.method == "DELETE":
-            return
-        rejection = self._count_call(_user_key(session.user_id))
-        if rejection is None:
-            return
-        if rejection.is_first:
-            logger.warning("request.rate_limited", user_id=session.user_id)
-        raise HttpError(
-            429,
-            f"More than {self.settings.call_rate} calls of one user a minute that change something",
-            headers={"Retry-After": str(rejection.seconds)},
-        )
+    def check_call_rate(self, request: HttpRequest, session: Session | None) -> None:
+        """Count a call that changes something (`CallLimits`). Raises HttpError (429)."""
+        if request.method not in SAFE_METHODS and request.method != "DELETE":
+            self._call_limits.check(Credentials.from_scope(request.scope), session)
 
     async def find_session_if_known(self, request: HttpRequest) -> Session | None:
         """As `find_session`, and None also for a call that is meant for another user, and while
@@ -198,22 +183,31 @@ def build_dependencies(context: ControllerContext) -> dict[str, Provide]:
     def provide_context() -> ControllerContext:
         return context
 
-    async def provide_session(request: HttpRequest) -> Session:
+    async def find_session(request: HttpRequest) -> Session | None:
         try:
             async with asyncio.timeout(SESSION_TIMEOUT_SECONDS):
-                session = await context.find_session(request)
+                return await context.find_session(request)
         except (TimeoutError, LogError) as error:
             if request.method in SAFE_METHODS:
                 raise Unavailable(f"sessions cannot be looked up: {error!r}") from error
             raise undone_command("sessions cannot be looked up now") from error
+
+    async def provide_session(request: HttpRequest) -> Session:
+        session = await find_session(request)
         if session is None:
             raise unauthorized()
+        context.check_call_rate(request, session)
+        return session
+
+    async def provide_session_if_any(request: HttpRequest) -> Session | None:
+        session = await find_session(request)
         context.check_call_rate(request, session)
         return session
 
     return {
         "context": Provide(provide_context, sync_to_thread=False),
         "session": Provide(provide_session),
+        "session_if_any": Provide(provide_session_if_any),
     }
 
 
@@ -286,8 +280,3 @@ def integer_query_parameter(request: HttpRequest, name: str, default: int) -> in
     if not re.fullmatch(r"-?[0-9]{1,9}", text):
         raise HttpError(422, "Expected a whole number", path=name, value=text[:32])
     return int(text)
-
-
-def _user_key(user_id: str) -> str:
-    """A key of bounded length, by which calls are counted."""
-    return hashlib.blake2b(user_id.encode(), digest_size=12).hexdigest()

@@ -11,23 +11,35 @@ from tapewire_services.edge.http.controllers.context import (
     read_body,
 )
 from tapewire_services.edge.http.schema import operation
+from tapewire_services.edge.http.stream_changes import split_anonymous_id
 
 
 class StreamController(Controller):
     path = "/api/stream"
     tags = ["streams"]  # noqa: RUF012 - Litestar's attribute
 
-    @patch("/{client_id:path}", operation_class=operation(StreamChange, error_statuses=(404,)))
+    @patch(
+        "/{client_id:path}",
+        operation_class=operation(StreamChange, is_public=True, error_statuses=(401, 404, 429)),
+    )
     async def change(
-        self, client_id: str, request: HttpRequest, context: ControllerContext, session: Session
+        self,
+        client_id: str,
+        request: HttpRequest,
+        context: ControllerContext,
+        session_if_any: Session | None,
     ) -> ShownContent:
         """Change the topics, symbols or rate of an open stream of the user, on any process, without
-        reconnecting. `client_id` is that of the stream's first event. By the time of the answer the
+        reconnecting. `client_id` is that of the stream's first event. Without a session, a stream
+        that was opened without one can be changed by it. By the time of the answer the
         stream was sent the snapshots of added topics, and then `stream:updated`; after that it has
         nothing more of what was removed, and every event of what is shown."""
-        change = await read_body(request, StreamChange)
         # The type `path` also has the user ids that contain a slash, and begins with one.
-        return await context.streams.change(client_id.removeprefix("/"), session, change)
+        client_id = client_id.removeprefix("/")
+        if session_if_any is None:
+            split_anonymous_id(client_id)
+        change = await read_body(request, StreamChange)
+        return await context.streams.change(client_id, session_if_any, change)
 
     @route(
         "/{client_id:path}",

@@ -125,11 +125,6 @@ export class FakeConnection {
           reject(new ApiError(body, null));
           return;
         }
-        if (this.options.user === undefined) {
-          const body = { error: "Unauthorized", message: "no session", statusCode: 401 };
-          reject(new ApiError(body, null));
-          return;
-        }
         const added = content.topics.filter((topic) => !this.topics.includes(topic));
         this.topics = [...content.topics];
         const head = this.edge.head;
