@@ -15,13 +15,13 @@ import msgspec
 import pytest
 
 from tapewire.log import EVERYBODY
-from tests.browser.network_link import NetworkLink, run_network_link
 from tests.harness.client_tabs import QuoteTicker
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.item_builders import item_analysed
 from tests.harness.pages import CLIENT_MODULES, build_pages, find_node
 from tests.harness.publishers import EventLogDriver
 from tests.harness.relays import pass_calls_only, run_relay
+from tests.harness.tcp_balancer import TcpBalancer, run_balancer
 from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -34,12 +34,12 @@ class NewsPage:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self.shown: dict[str, Any] = {}
+        self.content: dict[str, Any] = {}
 
     async def read(self) -> None:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
-            self.shown = json.loads(line)
+            self.content = json.loads(line)
 
     async def show_price(self, symbol: str) -> None:
         """A panel opens: it shows the symbol besides."""
@@ -50,8 +50,8 @@ class NewsPage:
     async def wait_for(self, **wanted: Any) -> None:
         await wait_until(
             f"the page shows {wanted}",
-            lambda: wanted.items() <= self.shown.items(),
-            describe_last=lambda: self.shown,
+            lambda: wanted.items() <= self.content.items(),
+            describe_last=lambda: self.content,
         )
 
 
@@ -129,17 +129,18 @@ async def test_news_of_an_outage_are_shown_in_order(
     alone, and with it also from pages; both are the same."""
     symbols = [fresh("NEWS").upper() for _ in range(2)]
 
-    async def go_through(link: NetworkLink, page: NewsPage, news: News) -> None:
+    async def go_through(link: TcpBalancer, page: NewsPage, news: News) -> None:
         way = {"connection": "live", "isPolling": is_held_back}
         await page.wait_for(**way, items=news.titles)
         for symbol in symbols:
             await news.publish()
             await page.wait_for(items=news.titles)
-            link.disconnect()
+            ports, link.ports = link.ports, []
+            link.cut_all()
             await page.wait_for(connection="reconnecting")
             await news.publish(2)
             await page.show_price(symbol)
-            link.reconnect()
+            link.ports = ports
             await news.publish()
             await page.wait_for(**way, items=news.titles)
         await page.wait_for(live=symbols, items=news.titles)
@@ -151,7 +152,7 @@ async def test_news_of_an_outage_are_shown_in_order(
         if is_held_back:
             url = await stack.enter_async_context(run_relay(port, pass_calls_only))
             port = int(url.rpartition(":")[2])
-        link, url = await stack.enter_async_context(run_network_link(port))
+        link, url = await stack.enter_async_context(run_balancer(port))
         await stack.enter_async_context(QuoteTicker(market.publish, symbols, 5))
         news = News(journal, fresh("outage"))
         await news.publish(3)

@@ -447,8 +447,8 @@ class TestWithoutSession:
             assert answer.status_code == 401
             if len(topics) > 1:
                 assert (answer.json()["path"], answer.json()["value"]) == ("topics", topics[1:])
-            shown = (await patch(target, None, client_id, {})).json()["topics"]
-            assert shown == ["items"]
+            content = (await patch(target, None, client_id, {})).json()
+            assert content["topics"] == ["items"]
 
     @pytest.mark.parametrize("is_remote", [False, True], ids=["here", "at another process"])
     async def test_another_id_is_not_found(
@@ -475,8 +475,8 @@ class TestWithoutSession:
                 )
             }
             assert set(statuses.values()) == {401, 404}, statuses
-            shown = await patch(target, None, client_id_of(stream), {})
-            assert shown.json()["maxRate"] == 10
+            content = await patch(target, None, client_id_of(stream), {})
+            assert content.json()["maxRate"] == 10
 
     @pytest.mark.parametrize("is_remote", [False, True], ids=["here", "at another process"])
     async def test_a_users_stream_needs_that_users_session(
@@ -541,12 +541,12 @@ class TestWithoutSession:
             await wait_until(
                 "it is logged", lambda: edge.find_log_lines("stream.opened", client_id=public_id)
             )
-            told = [
+            texts = [
                 (await http.get(path)).text
                 for path in ("/api/operations/connections", "/api/stream/metrics")
             ]
-            told.append(edge.log_file.read_text())
-            assert not any(key in text for key in keys for text in told)
+            texts.append(edge.log_file.read_text())
+            assert not any(key in text for key in keys for text in texts)
 
     async def test_changes_are_limited_by_address(self, harness: Harness) -> None:
         """Also those with ids that were guessed."""
