@@ -159,3 +159,32 @@ async def test_dialogs_are_loaded_before_anybody_asks_for_them(
     await page.context.set_offline(True)
     await terminal.press("/")
     await expect(page.get_by_role("combobox", name="Symbol")).to_be_focused()
+
+
+@pytest.mark.slow
+async def test_a_box_of_choices_closes_by_escape_and_by_a_press_elsewhere(
+    terminal: ShellPage, stack: Stack
+) -> None:
+    page = terminal.page
+    await terminal.open(stack.url)
+    opener = page.get_by_role("button", name="Settings and help")
+    box = page.get_by_role("dialog", name="Settings and help")
+    await opener.focus()
+    await terminal.press("Enter")
+    await expect(box).to_be_visible()
+    await expect(opener).to_have_attribute("aria-expanded", "true")
+    theme = box.get_by_role("radio", name="Dark")
+    await box.get_by_role("radio", name="System").focus()
+    await terminal.press("ArrowRight", "ArrowRight")
+    await expect(theme).to_be_checked()
+    await terminal.press("?")
+    await expect(page.get_by_role("dialog", name="Keys")).to_have_count(0)
+    await terminal.press("Escape")
+    await expect(box).to_be_hidden()
+    await expect(opener).to_be_focused()
+    await expect(opener).to_have_attribute("aria-expanded", "false")
+
+    await opener.click()
+    await expect(box).to_be_visible()
+    await page.mouse.click(5, 5)
+    await expect(box).to_be_hidden()
