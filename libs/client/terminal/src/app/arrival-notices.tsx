@@ -2,12 +2,12 @@ import type { Notification as ArrivedNotification } from "@tapewire/client";
 import { useTapewire } from "@tapewire/react";
 import { useEffect } from "react";
 
-import { groupKey, importanceOf, targetOf } from "../panels/notifications/grouping.js";
+import { groupKey, importanceOf, isRoutine, targetOf } from "../panels/notifications/grouping.js";
 import {
   permissionToNotify,
   wantsSystemNotifications,
 } from "../panels/notifications/system-notifications.js";
-import { NoticeLimiter } from "./notice-limiter.js";
+import { NoticeLimiter, RoutineLimiter } from "./notice-limiter.js";
 import { useTerminal } from "./terminal-context.js";
 
 /**
@@ -20,14 +20,16 @@ export function ArrivalNotices() {
   useEffect(
     () =>
       notifications.onArrival((notification) => {
+        if (document.hidden) notifyBySystem(notification, () => openPanel("notifications"));
         const { title, message } = notification;
+        const key = groupKey(notification);
+        if (isRoutine(notification) && !routine.take(key, Date.now())) return;
         const target = targetOf(notification);
         showToast({
           kind: importanceOf(notification) === "error" ? "bad" : "info",
           title,
           text: message,
-          // The fills of a busy strategy replace each other.
-          key: groupKey(notification),
+          key,
           ...(target && {
             action: {
               label: "Show",
@@ -38,13 +40,13 @@ export function ArrivalNotices() {
             },
           }),
         });
-        if (document.hidden) notifyBySystem(notification, () => openPanel("notifications"));
       }),
     [notifications, showToast, openPanel, selectSymbol],
   );
   return null;
 }
 
+const routine = new RoutineLimiter();
 const systemNotices = new NoticeLimiter();
 
 function notifyBySystem({ id, title, message }: ArrivedNotification, onPress: () => void): void {

@@ -18,3 +18,18 @@ export class NoticeLimiter {
     return Math.max(0, this.#shown - MAX_NOTICES);
   }
 }
+
+/** A strategy's notifications of one group become one message of the page within this time. */
+export const ROUTINE_MS = 60_000;
+
+/** Keeps a busy strategy from filling the page with messages, and a screen reader's time: the inbox counts the others. */
+export class RoutineLimiter {
+  readonly #shownAt = new Map<string, number>();
+
+  /** Whether to show one of the group now. */
+  take(group: string, now: number): boolean {
+    if (now < (this.#shownAt.get(group) ?? -Infinity) + ROUTINE_MS) return false;
+    this.#shownAt.set(group, now);
+    return true;
+  }
+}

@@ -1,7 +1,7 @@
 import type { Notification } from "@tapewire/client";
 import { describe, expect, it } from "vitest";
 
-import { groupNotifications, importanceOf, matches, targetOf } from "./grouping.js";
+import { groupNotifications, importanceOf, isRoutine, matches, targetOf } from "./grouping.js";
 
 let count = 0;
 const one = (
@@ -17,6 +17,19 @@ const one = (
   is_read: false,
   created_at: "2026-03-02T14:30:00Z",
   ...more,
+});
+
+describe("the routine of a strategy", () => {
+  it.each([
+    ["a fill of its order", one("order_filled", { strategyId: "s1" }), true],
+    ["a fill of the user's own order", one("order_filled", { strategyId: null }), false],
+    ["its stop-loss", one("stop_loss", { strategyId: "s1" }), false],
+    ["its rejected order", one("order_rejected", { strategyId: "s1" }), false],
+    ["its failure", one("strategy_error", { strategyId: "s1" }), false],
+    ["an alert", one("alert", {}), false],
+  ])("%s", (_, notification, expected) => {
+    expect(isRoutine(notification)).toBe(expected);
+  });
 });
 
 describe("groups", () => {

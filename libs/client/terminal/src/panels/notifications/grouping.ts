@@ -88,6 +88,11 @@ export function groupKey(notification: Notification): string {
   return JSON.stringify([notification.type, source, notification.created_at.slice(0, 10)]);
 }
 
+/** Whether it is what a strategy does all day, such as a fill of one of its orders. */
+export function isRoutine(notification: Notification): boolean {
+  return importanceOf(notification) === "info" && textOf(notification, "strategyId") !== null;
+}
+
 /** Where a notification leads: an order, a strategy, or a symbol. */
 export function targetOf(notification: Notification): {
   readonly panel: "blotter" | "strategies" | "alerts" | "chart";
