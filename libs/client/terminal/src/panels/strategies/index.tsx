@@ -148,6 +148,7 @@ function columnsOf(commands: StrategyCommands): Column<Strategy>[] {
       id: "symbol",
       header: "Symbol",
       minWidth: 64,
+      grow: 0,
       cell: ({ symbol }) => symbol,
       sortValue: ({ symbol }) => symbol,
     },
@@ -155,6 +156,7 @@ function columnsOf(commands: StrategyCommands): Column<Strategy>[] {
       id: "status",
       header: "Status",
       minWidth: 110,
+      grow: 0,
       cell: ({ status }) => (
         <span className="chip" data-tone={toneOf(status)}>
           {statusWord(status)}
@@ -167,6 +169,7 @@ function columnsOf(commands: StrategyCommands): Column<Strategy>[] {
       header: "Holds",
       align: "end",
       minWidth: 60,
+      grow: 0,
       cell: ({ position }) => <Quantity value={position} isSigned />,
       sortValue: ({ position }) => position,
       firstDirection: "descending",
@@ -176,6 +179,7 @@ function columnsOf(commands: StrategyCommands): Column<Strategy>[] {
       header: "Trades",
       align: "end",
       minWidth: 60,
+      grow: 0,
       priority: 2,
       cell: ({ trades }) => <Quantity value={trades} />,
       sortValue: ({ trades }) => trades,
