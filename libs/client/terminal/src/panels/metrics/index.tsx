@@ -37,7 +37,9 @@ export default function MetricsPanel({ headingId }: PanelProps) {
         <thead>
           <tr>
             <th scope="col">Sentiment</th>
-            <th scope="col">Items</th>
+            <th scope="col" className="num">
+              Items
+            </th>
             <th scope="col">Part</th>
           </tr>
         </thead>
@@ -54,31 +56,35 @@ export default function MetricsPanel({ headingId }: PanelProps) {
           ))}
         </tbody>
       </table>
-      <table className="plain-table">
-        <caption>
-          Most frequent tags
-          {metrics.other_tags > 0 &&
-            `, of ${formats.count(metrics.other_tags + Object.keys(metrics.tags).length)}`}
-        </caption>
-        <thead>
-          <tr>
-            <th scope="col">Tag</th>
-            <th scope="col">Items</th>
-            <td />
-          </tr>
-        </thead>
-        <tbody>
-          {Object.entries(metrics.tags).map(([tag, count]) => (
-            <tr key={tag}>
-              <th scope="row">#{tag}</th>
-              <td className="num">{formats.count(count)}</td>
-              <td>
-                <Bar part={count / most} direction="level" />
-              </td>
+      {Object.keys(metrics.tags).length > 0 && (
+        <table className="plain-table">
+          <caption>
+            Most frequent tags
+            {metrics.other_tags > 0 &&
+              `, of ${formats.count(metrics.other_tags + Object.keys(metrics.tags).length)}`}
+          </caption>
+          <thead>
+            <tr>
+              <th scope="col">Tag</th>
+              <th scope="col" className="num">
+                Items
+              </th>
+              <td />
             </tr>
-          ))}
-        </tbody>
-      </table>
+          </thead>
+          <tbody>
+            {Object.entries(metrics.tags).map(([tag, count]) => (
+              <tr key={tag}>
+                <th scope="row">#{tag}</th>
+                <td className="num">{formats.count(count)}</td>
+                <td>
+                  <Bar part={count / most} direction="level" />
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
     </div>
   );
 }
