@@ -50,7 +50,13 @@ export default function ExplainPanel(_props: PanelProps) {
             : ""}
         </ErrorText>
       </form>
-      {explain.result && <Answer explanation={explain.result} />}
+      {explain.result ? (
+        <Answer explanation={explain.result} />
+      ) : (
+        <p className="panel-note">
+          Every event of a stream has an id. The panel “Journal” names the last one.
+        </p>
+      )}
     </div>
   );
 }
