@@ -133,7 +133,7 @@ async def test_a_placed_order_is_filled_and_announced(
 
     row = part(page, "Orders").get_by_role("row").filter(has_text="AAPL")
     await expect(row).to_have_count(1)
-    await expect(row).to_contain_text("filled")
+    await expect(row).to_contain_text("Filled")
     await expect(row).to_contain_text("7 at ")
     await expect(page.locator(".toast").first).to_contain_text("AAPL")
 
@@ -147,7 +147,7 @@ async def test_an_order_that_rests_can_be_canceled(
 
     row = part(page, "Orders").get_by_role("row").filter(has_text="AAPL")
     await row.get_by_role("button", name="Cancel").click()
-    await expect(row).to_contain_text("canceled")
+    await expect(row).to_contain_text("Canceled")
 
 
 async def test_a_refused_order_says_why(application: Application, page: Page, user: str) -> None:
@@ -155,6 +155,9 @@ async def test_a_refused_order_says_why(application: Application, page: Page, us
     await part(page, "Order").get_by_label("Quantity").fill("-1")
     await part(page, "Order").get_by_role("button", name="Place order").click()
     await expect(part(page, "Order").get_by_role("alert")).to_contain_text("qty")
+    quantity = part(page, "Order").get_by_label("Quantity")
+    await expect(quantity).to_have_attribute("aria-invalid", "true")
+    await expect(quantity).to_have_accessible_description(re.compile("qty"))
 
 
 async def test_a_token_that_is_not_accepted_is_said(application: Application, page: Page) -> None:

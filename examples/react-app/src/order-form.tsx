@@ -1,6 +1,6 @@
 /** Places an order. A double click is one order, and a repeat after a lost answer is not a second. */
 
-import type { PlaceOrderBody } from "@tapewire/client";
+import { ApiError, type PlaceOrderBody } from "@tapewire/client";
 import { useCommand } from "@tapewire/react";
 import { type FormEvent, useState } from "react";
 
@@ -12,6 +12,10 @@ export function OrderForm() {
   const place = useCommand((client, options, body: PlaceOrderBody) =>
     client.call("POST", "/api/orders", body, options),
   );
+  // The server names the field that is wrong.
+  const wrongField = place.error instanceof ApiError ? place.error.field : undefined;
+  const errorOf = (field: string) =>
+    field === wrongField ? { "aria-invalid": true, "aria-describedby": "order-error" } : {};
 
   function submit(event: FormEvent): void {
     event.preventDefault();
@@ -29,6 +33,7 @@ export function OrderForm() {
         <label>
           Symbol
           <input
+            {...errorOf("symbol")}
             onChange={(event) => setSymbol(event.target.value.toUpperCase())}
             required
             value={symbol}
@@ -47,6 +52,7 @@ export function OrderForm() {
         <label>
           Quantity
           <input
+            {...errorOf("qty")}
             inputMode="decimal"
             onChange={(event) => setQuantity(event.target.value)}
             required
@@ -56,6 +62,7 @@ export function OrderForm() {
         <label>
           Limit price
           <input
+            {...errorOf("limitPrice")}
             inputMode="decimal"
             onChange={(event) => setLimitPrice(event.target.value)}
             placeholder="market"
@@ -66,7 +73,11 @@ export function OrderForm() {
           Place order
         </button>
       </form>
-      {place.error && <p role="alert">{explain(place.error, place.isOutcomeUnknown)}</p>}
+      {place.error && (
+        <p id="order-error" role="alert">
+          {explain(place.error, place.isOutcomeUnknown)}
+        </p>
+      )}
       {place.result && <p role="status">Order {place.result.clientOrderId} was accepted</p>}
     </section>
   );

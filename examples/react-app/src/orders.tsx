@@ -3,14 +3,25 @@
 import type { OrderStatus } from "@tapewire/client";
 import { useCommand, useOrder, useOrders } from "@tapewire/react";
 
-const OPEN = new Set<OrderStatus>(["new", "partially_filled"]);
+/** `Record` makes TypeScript ask for words when a status is added. */
+const WORDS: Record<OrderStatus, string> = {
+  new: "Open",
+  partially_filled: "Partly filled",
+  pending_cancel: "Being canceled",
+  pending_replace: "Being changed",
+  filled: "Filled",
+  canceled: "Canceled",
+  rejected: "Rejected",
+  failed: "Failed",
+};
+const CANCELABLE = new Set<OrderStatus>(["new", "partially_filled"]);
 
 export function Orders() {
   const { keys, status, hasMore, loadMore } = useOrders();
   return (
     <section aria-labelledby="orders">
       <h2 id="orders">Orders</h2>
-      {status.name === "loading" && <p>Loading</p>}
+      {status.name === "loading" && <p role="status">Loading</p>}
       {status.name === "failed" && <p role="alert">Not loaded: {status.error.message}</p>}
       {status.name === "ready" && keys.length === 0 && <p>No orders yet: place one above.</p>}
       {keys.length > 0 && (
@@ -33,7 +44,7 @@ export function Orders() {
         </table>
       )}
       {hasMore && (
-        <button onClick={() => void loadMore()} type="button">
+        <button onClick={() => loadMore().catch(() => {})} type="button">
           Older orders
         </button>
       )}
@@ -57,12 +68,13 @@ function OrderRow({ orderId }: { readonly orderId: string }) {
         {order.filledAvgPrice !== null && ` at ${order.filledAvgPrice}`}
       </td>
       <td>
-        {order.status}
+        {WORDS[order.status]}
         {order.reason !== null && `: ${order.reason}`}
       </td>
       <td>
-        {OPEN.has(order.status) && (
+        {CANCELABLE.has(order.status) && (
           <button
+            aria-label={`Cancel: ${order.side} ${order.qty} ${order.symbol}`}
             disabled={cancel.isPending}
             onClick={() => cancel.run().catch(() => {})}
             type="button"
