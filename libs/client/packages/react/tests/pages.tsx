@@ -58,7 +58,7 @@ export function OrderTable() {
 export function OrderList() {
   const { keys, status, hasMore, loadMore } = useOrders();
   return (
-    <button type="button" onClick={() => void loadMore()}>
+    <button type="button" onClick={() => loadMore().catch(() => {})}>
       {[...keys, status.name, hasMore ? "more" : "all"].join(" ")}
     </button>
   );

@@ -34,7 +34,7 @@ export function Orders() {
       {keys.map((id) => (
         <OrderRow key={id} id={id} />
       ))}
-      {hasMore && <button onClick={() => void loadMore()}>Older orders</button>}
+      {hasMore && <button onClick={() => loadMore().catch(() => {})}>Older orders</button>}
     </>
   );
 }
