@@ -12,6 +12,13 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from tests.browser.shell_page import ShellPage
+from tests.harness.firefox import (  # fixtures
+    FirefoxSession,
+    firefox,  # noqa: F401
+    firefox_path,  # noqa: F401
+    firefox_session,  # noqa: F401
+)
+from tests.harness.pages import build_terminal
 from tests.harness.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -188,3 +195,43 @@ async def test_a_box_of_choices_closes_by_escape_and_by_a_press_elsewhere(
     await expect(box).to_be_visible()
     await page.mouse.click(5, 5)
     await expect(box).to_be_hidden()
+
+
+@pytest.mark.slow
+async def test_firefox_searches_a_symbol_by_keyboard_and_violates_no_policy(
+    stack: Stack,
+    firefox_session: FirefoxSession,  # noqa: F811
+) -> None:
+    build_terminal()
+    tab = await firefox_session.open_tab(f"{stack.url}/strategies")
+    await tab.wait_for("document.querySelector('.status-word')?.innerText === 'Live'")
+    await tab.evaluate(
+        """() => {
+            window.violations = [];
+            addEventListener('securitypolicyviolation', ({violatedDirective, sample}) =>
+                window.violations.push(`${violatedDirective} ${sample}`));
+        }"""
+    )
+    opener = "document.activeElement?.classList.contains('search-button')"
+    await tab.evaluate("document.querySelector('.search-button').focus()")
+    await tab.press("Enter")
+    await tab.wait_for("document.activeElement?.getAttribute('role') === 'combobox'")
+    await tab.wait_for("document.querySelectorAll('[role=option]').length > 2")
+    await tab.press("ArrowDown")
+    await tab.press("ArrowDown")
+    await tab.wait_for("document.activeElement.getAttribute('aria-activedescendant') !== null")
+    wanted = "document.querySelectorAll('[role=option]')[1]"
+    await tab.wait_for(f"{wanted}.hasAttribute('data-focused')")
+    name = await tab.evaluate(f"{wanted}.innerText")
+    await tab.press("Enter")
+    await tab.wait_for(f"document.querySelector('.search-symbol').innerText === '{name}'")
+    await tab.wait_for(opener)
+    await tab.press("Enter")
+    await tab.wait_for("document.activeElement?.getAttribute('role') === 'combobox'")
+    await tab.press("Tab")
+    await tab.press("Tab")
+    assert await tab.evaluate("document.activeElement.closest('[role=dialog]') !== null")
+    await tab.press("Escape")
+    await tab.wait_for(opener)
+    assert await tab.evaluate("window.violations") == []
+    assert tab.errors == []

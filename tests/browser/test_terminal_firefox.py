@@ -108,11 +108,11 @@ async def test_prices_orders_notifications_and_a_second_tab(
     await tab.wait_for(f"{quotes} !== {json.dumps(before)}")
 
     await tab.click("header .button.primary")
-    await tab.wait_for("document.activeElement?.closest('dialog') !== null")
+    await tab.wait_for("document.activeElement?.closest('[role=dialog]') !== null")
     await tab.type_text(user)
     await tab.press("Enter")
     await _expect_text(tab, ".who", user)
-    await tab.wait_for("!document.querySelector('dialog[open]')")
+    await tab.wait_for("!document.querySelector('[role=dialog].dialog-body')")
 
     await _place_order(tab, "5", limit="0.01")
     await _expect_text(tab, "#panel-blotter tbody", "Open")
