@@ -46,19 +46,25 @@ const CONTROL = "input:not(:disabled), select, textarea, button, a[href]";
 function FocusGoesIn({ children }: { readonly children: ReactNode }) {
   const ref = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    const opener = document.activeElement;
+    const places = placesAround(document.activeElement);
     const content = ref.current;
     const wanted = content?.querySelector<HTMLElement>("[data-autofocus]");
     (wanted ?? content?.querySelector<HTMLElement>(CONTROL))?.focus();
-    return () => {
-      // A button may be gone that opened it: "Sign in" after the sign-in.
-      const hasOpener = opener instanceof HTMLElement && opener.isConnected;
-      (hasOpener ? opener : document.getElementById("main"))?.focus();
-    };
+    return () => places.find((place) => place?.isConnected)?.focus();
   }, []);
   return (
     <div ref={ref} className="dialog-content">
       {children}
     </div>
   );
+}
+
+/** An element, its row, the heading of its panel, the page: it may be gone, as “Stop” is after a stop. */
+function placesAround(element: Element | null): readonly (HTMLElement | null | undefined)[] {
+  return [
+    element instanceof HTMLElement && element !== document.body ? element : null,
+    element?.closest("tr"),
+    element?.closest(".panel")?.querySelector<HTMLElement>(".panel-title"),
+    document.getElementById("main"),
+  ];
 }
