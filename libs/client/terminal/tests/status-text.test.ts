@@ -31,6 +31,16 @@ describe("the state of the connection in words", () => {
     expect(text.isLive).toBe(status.name === "live");
   });
 
+  it.each([
+    "TypeError: network error",
+    "TypeError: NetworkError when attempting to fetch resource.",
+    "AbortError: The operation was aborted.",
+    "NetworkError: A network error occurred.",
+  ])("has words of its own for what browsers throw: %s", (reason) => {
+    const { more } = describeStatus({ name: "reconnecting", retryAt: 5, reason, tries: 2 });
+    expect(more).toBe("The server cannot be reached.");
+  });
+
   it("has different words for different states", () => {
     const words = STATES.filter(
       (status) => !(status.name === "connecting" && status.tries === 4),

@@ -85,6 +85,9 @@ export function describeStatus(status: ConnectionStatus): StatusText {
   }
 }
 
+/** What browsers throw when a server cannot be reached; each has words of its own. */
+const BROWSER_ERROR = /^(?:TypeError|NetworkError|AbortError)\b/;
+
 /** Reasons of the protocol in words. Unknown ones are shown as they are. */
 const REASONS: Record<string, string> = {
   "connection-limit": "You have too many connections: this one was the oldest.",
@@ -99,7 +102,8 @@ const REASONS: Record<string, string> = {
 };
 
 export function reasonText(reason: string): string {
-  const known = REASONS[reason] ?? reason.trim();
+  const name = BROWSER_ERROR.test(reason) ? "network" : reason.trim();
+  const known = REASONS[name] ?? name;
   if (known === "") return "";
   const sentence = known.charAt(0).toUpperCase() + known.slice(1);
   return /[.!?]$/.test(sentence) ? sentence : `${sentence}.`;

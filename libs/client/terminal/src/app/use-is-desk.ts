@@ -1,7 +1,7 @@
 import { useSyncExternalStore } from "react";
 
-/** Below this the page has one column and tabs; so has a desk at 200 % zoom. */
-const DESK = "(min-width: 900px)";
+/** Below this the page has one column and tabs; so has a desk at 200 % zoom, or with text twice as large. */
+const DESK = "(min-width: 56.25em)";
 
 const query = typeof matchMedia === "function" ? matchMedia(DESK) : null;
 

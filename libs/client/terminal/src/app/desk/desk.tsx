@@ -1,5 +1,12 @@
 import type { SessionState } from "@tapewire/client";
-import { type CSSProperties, type RefObject, useEffect, useRef, useState } from "react";
+import {
+  type CSSProperties,
+  type RefObject,
+  useCallback,
+  useEffect,
+  useRef,
+  useState,
+} from "react";
 
 import { EmptyState } from "../../components/empty-state.js";
 import { findPanel } from "../../panels/registry.js";
@@ -11,7 +18,7 @@ import { useDrag } from "./use-drag.js";
 /** Rows that fit the height of the page at first. */
 const PAGE_ROWS = 26;
 const ROW_HEIGHT = { least: 26, most: 44 };
-/** What is above and below the desk. */
+/** What is above and below the desk, until the desk is measured. */
 const CHROME_HEIGHT = 116;
 
 export interface DeskProps {
@@ -26,7 +33,7 @@ export interface DeskProps {
 /** Panels in a grid: moved by their heads, resized at their corners, or both by the panel's menu. */
 export function Desk({ layout, dispatch, onPreview, onReset, session, onSignIn }: DeskProps) {
   const desk = useRef<HTMLDivElement>(null);
-  const rowHeight = useRowHeight();
+  const { frame, rowHeight } = useRowHeight();
   useKeptFocus(desk, layout);
   const { handle } = useDrag({
     layout,
@@ -45,40 +52,50 @@ export function Desk({ layout, dispatch, onPreview, onReset, session, onSignIn }
     );
   }
   return (
-    <div className="desk" ref={desk} style={{ "--cell-height": `${rowHeight}px` } as CSSProperties}>
-      {layout.map(({ id, x, y, width, height }) => {
-        const panel = findPanel(id);
-        if (!panel) return null;
-        return (
-          <PanelFrame
-            key={id}
-            panel={panel}
-            session={session}
-            onSignIn={onSignIn}
-            actions={<PanelMenu panel={panel} dispatch={dispatch} />}
-            headHandlers={handle(id, "move")}
-            corner={<div className="panel-corner" aria-hidden="true" {...handle(id, "resize")} />}
-            style={{ gridColumn: `${x + 1} / span ${width}`, gridRow: `${y + 1} / span ${height}` }}
-          />
-        );
-      })}
+    <div className="desk-frame" ref={frame}>
+      <div
+        className="desk"
+        ref={desk}
+        style={{ "--cell-height": `${rowHeight}px` } as CSSProperties}
+      >
+        {layout.map(({ id, x, y, width, height }) => {
+          const panel = findPanel(id);
+          if (!panel) return null;
+          return (
+            <PanelFrame
+              key={id}
+              panel={panel}
+              session={session}
+              onSignIn={onSignIn}
+              actions={<PanelMenu panel={panel} dispatch={dispatch} />}
+              headHandlers={handle(id, "move")}
+              corner={<div className="panel-corner" aria-hidden="true" {...handle(id, "resize")} />}
+              style={{
+                gridColumn: `${x + 1} / span ${width}`,
+                gridRow: `${y + 1} / span ${height}`,
+              }}
+            />
+          );
+        })}
+      </div>
     </div>
   );
 }
 
-function useRowHeight(): number {
-  const [height, setHeight] = useState(rowHeightNow);
-  useEffect(() => {
-    const update = () => setHeight(rowHeightNow());
-    addEventListener("resize", update);
-    return () => removeEventListener("resize", update);
+/** The height of rows that fills what the page leaves to the desk. */
+function useRowHeight() {
+  const [rowHeight, setRowHeight] = useState(() => rowHeightIn(innerHeight - CHROME_HEIGHT));
+  const frame = useCallback((element: HTMLElement | null) => {
+    if (element === null) return undefined;
+    const observer = new ResizeObserver(() => setRowHeight(rowHeightIn(element.clientHeight)));
+    observer.observe(element);
+    return () => observer.disconnect();
   }, []);
-  return height;
+  return { frame, rowHeight };
 }
 
-function rowHeightNow(): number {
-  const height = Math.floor((innerHeight - CHROME_HEIGHT) / PAGE_ROWS);
-  return Math.min(Math.max(height, ROW_HEIGHT.least), ROW_HEIGHT.most);
+function rowHeightIn(height: number): number {
+  return Math.min(Math.max(Math.floor(height / PAGE_ROWS), ROW_HEIGHT.least), ROW_HEIGHT.most);
 }
 
 /** The browser takes the focus from an element that moves within the document: give it back. */

@@ -8,7 +8,7 @@ import {
   useState,
 } from "react";
 
-import { useRowHeight } from "../density.js";
+import { textScale, useRowHeight } from "../density.js";
 import { fittingColumns, targetIndex } from "./order.js";
 import { Row } from "./row.js";
 import { TableHead } from "./table-head.js";
@@ -42,10 +42,10 @@ export function DataTable<T>(props: DataTableProps<T>) {
   } = props;
   const scroller = useRef<HTMLDivElement>(null);
   const width = useWidth(scroller);
-  const shown = useMemo(() => fittingColumns(columns, width), [columns, width]);
+  const shown = useMemo(() => fittingColumns(columns, width / textScale()), [columns, width]);
   const { keys, sort, toggleSort } = useSortedKeys(props, scroller);
   const lineHeight = useRowHeight();
-  const rowHeight = hasTallRows ? TALL_ROW_HEIGHT : lineHeight;
+  const rowHeight = hasTallRows ? TALL_ROW_HEIGHT * textScale() : lineHeight;
   const [currentKey, setCurrentKey] = useState<string | null>(null);
   const currentIndex = currentKey === null ? -1 : keys.indexOf(currentKey);
 
@@ -53,7 +53,7 @@ export function DataTable<T>(props: DataTableProps<T>) {
     scroller,
     keys,
     rowHeight,
-    headHeight: HEAD_HEIGHT,
+    headHeight: HEAD_HEIGHT * textScale(),
     keptIndex: currentIndex,
   });
   const { scrollToIndex } = visible;
@@ -155,10 +155,14 @@ export function DataTable<T>(props: DataTableProps<T>) {
 /** The columns as a grid that is at least as wide as they need; a narrower panel scrolls. */
 function tableStyle<T>(columns: readonly Column<T>[]): React.CSSProperties {
   const tracks = columns.map(({ minWidth, grow = 1 }) =>
-    grow === 0 ? `${minWidth}px` : `minmax(${minWidth}px, ${grow}fr)`,
+    grow === 0 ? inRems(minWidth) : `minmax(${inRems(minWidth)}, ${grow}fr)`,
   );
   const least = columns.reduce((sum, { minWidth }) => sum + minWidth, 0);
-  return { "--columns": tracks.join(" "), minWidth: least } as React.CSSProperties;
+  return { "--columns": tracks.join(" "), minWidth: inRems(least) } as React.CSSProperties;
+}
+
+function inRems(pixels: number): string {
+  return `${pixels / 16}rem`;
 }
 
 const styles = new Map<string, React.CSSProperties>();

@@ -137,13 +137,14 @@ function columnsOf(
       header: "Order",
       isRowHeader: true,
       minWidth: 150,
-      grow: 2,
+      grow: 4,
       cell: (order) => (
         <span className="order-cell">
           <span className="side" data-side={order.side}>
             {sideWord(order.side)}
           </span>{" "}
-          <b>{order.symbol}</b> <span className="terms">{describeTerms(order, formats)}</span>
+          {formats.quantity(order.qty)} <b>{order.symbol}</b>{" "}
+          <span className="terms">{describeTerms(order, formats)}</span>
         </span>
       ),
       sortValue: (order) => order.symbol,
@@ -151,7 +152,7 @@ function columnsOf(
     {
       id: "status",
       header: "Status",
-      minWidth: 110,
+      minWidth: 116,
       grow: 2,
       cell: (order) => {
         const reason = explainOrder(order);
@@ -170,7 +171,9 @@ function columnsOf(
       id: "filled",
       header: "Filled",
       align: "end",
-      minWidth: 110,
+      minWidth: 96,
+      grow: 0,
+      priority: 1,
       cell: (order) => (
         <span className="num">
           {formats.quantity(order.filledQty)} / {formats.quantity(order.qty)}
@@ -184,7 +187,7 @@ function columnsOf(
       header: "Avg price",
       align: "end",
       minWidth: 84,
-      priority: 2,
+      priority: 3,
       cell: (order) => <span className="num">{formats.averagePrice(order.filledAvgPrice)}</span>,
       sortValue: (order) => order.filledAvgPrice,
     },
@@ -192,7 +195,7 @@ function columnsOf(
       id: "by",
       header: "By",
       minWidth: 70,
-      priority: 4,
+      priority: 5,
       cell: (order) => <PlacedBy order={order} />,
       sortValue: (order) => order.strategyId,
     },
@@ -200,8 +203,8 @@ function columnsOf(
       id: "time",
       header: "Time",
       align: "end",
-      minWidth: 100,
-      priority: 1,
+      minWidth: 112,
+      priority: 2,
       cell: (order) => <Time value={order.timestamp} />,
       sortValue: (order) => order.timestamp,
       firstDirection: "descending",
@@ -211,7 +214,7 @@ function columnsOf(
       header: "",
       label: "Actions",
       align: "end",
-      minWidth: 154,
+      minWidth: 148,
       grow: 0,
       cell: (order) =>
         isOpen(order) && (

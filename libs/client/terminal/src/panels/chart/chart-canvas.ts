@@ -27,6 +27,9 @@ const VOLUME_TOP = 0.82;
 
 const MAX_MARKER_TEXTS = 8;
 
+/** Bars of room between the newest bar and the axis, for the texts of its markers. */
+const RIGHT_BARS = 8;
+
 export interface CanvasWords {
   /** Epoch seconds to a text of the axis and of the crosshair. */
   readonly time: (seconds: number) => string;
@@ -54,6 +57,7 @@ export class ChartCanvas {
       timeScale: {
         timeVisible: true,
         secondsVisible: true,
+        rightOffset: RIGHT_BARS,
         tickMarkFormatter: (time: Time) => words.time(time as number),
       },
       localization: {

@@ -164,7 +164,7 @@ const COLUMNS: readonly Column<Item>[] = [
   {
     id: "sentiment",
     header: "Sentiment",
-    minWidth: 118,
+    minWidth: 132,
     grow: 0,
     cell: (item) => <SentimentCell item={item} />,
     sortValue: ({ score }) => score,
@@ -174,7 +174,7 @@ const COLUMNS: readonly Column<Item>[] = [
     id: "time",
     header: "Time",
     align: "end",
-    minWidth: 84,
+    minWidth: 106,
     grow: 0,
     priority: 1,
     cell: ({ timestamp }) => <Time value={timestamp} />,

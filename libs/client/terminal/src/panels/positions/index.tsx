@@ -91,7 +91,7 @@ function columnsOf(close: (position: Position) => void): Column<Position>[] {
       id: "symbol",
       header: "Symbol",
       isRowHeader: true,
-      minWidth: 74,
+      minWidth: 96,
       cell: (position) => (
         <span className="symbol-cell">
           {position.symbol}
