@@ -19,6 +19,8 @@ from tests.harness.pages import build_terminal
 
 SIGN_OF_LIFE_SECONDS = 0.5
 """The edge says so often that a stream without new prices is alive."""
+PRICES_KEEPALIVE_MS = 2_000
+"""A stream with prices that is silent for three of these is not live."""
 IBM_QUOTE = {
     "symbol": "IBM",
     "price": 182.0,
@@ -58,6 +60,10 @@ class ScriptedServer:
         self.openings: dict[str, list[ScriptedEvent]] = {"prices": price_events(IBM_QUOTE)}
         self.is_streaming = True
         """False: streams are refused, and what is known is from before."""
+        self.is_caught_up = True
+        """False: streams do not say that they have sent all that they open with."""
+        self._is_sending = asyncio.Event()
+        self._is_sending.set()
         self._answers: dict[str, Callable[[Any], ScriptedAnswer]] = {}
         self._numbers = itertools.count(1)
         self._last_number = 0
@@ -70,6 +76,18 @@ class ScriptedServer:
             ("v2/configurations", "configurations"), ("alerts/rules", "rules"),
         ]:  # fmt: skip
             self.answer_list(path, name)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing is sent on streams, as if something on the way held them back."""
+        return not self._is_sending.is_set()
+
+    @is_silent.setter
+    def is_silent(self, is_silent: bool) -> None:
+        if is_silent:
+            self._is_sending.clear()
+        else:
+            self._is_sending.set()
 
     @property
     def position(self) -> str:
@@ -113,6 +131,10 @@ class ScriptedServer:
     def end_streams(self) -> None:
         """End every stream, and refuse the next ones."""
         self.is_streaming = False
+        self.cut_streams()
+
+    def cut_streams(self) -> None:
+        """End every stream; the next ones are served."""
         for writer, _ in self._streams.values():
             writer.transport.abort()
 
@@ -135,6 +157,9 @@ class ScriptedServer:
             body: Any = json.loads(content) if content else None
             if not url.path.startswith("/api/"):
                 _write_file(writer, url.path)
+            elif url.path == "/api/stream" and self.is_streaming and "wait=" in url.query:
+                await asyncio.sleep(SIGN_OF_LIFE_SECONDS)
+                _write_json(writer, 200, {"events": [], "lastEventId": self.position})
             elif url.path == "/api/stream" and self.is_streaming:
                 topics = parse_qs(url.query)["topics"][0].split(",")
                 last_id = names.get("last-event-id", "")
@@ -148,19 +173,23 @@ class ScriptedServer:
 
     async def _stream(self, writer: asyncio.StreamWriter, topics: set[str], last_id: str) -> None:
         """Serve a stream, one that resumes after the event `last_id` unless that is empty."""
+        await self._is_sending.wait()
         client_id = f"client-{next(self._numbers)}"
         self._streams[client_id] = writer, topics
         try:
             _write_head(writer, 200, {"content-type": "text/event-stream"})
-            writer.write(b"retry: 1000\n\n" + self._frame("connected", {"clientId": client_id}))
+            content = {"clientId": client_id, "pricesKeepaliveMs": PRICES_KEEPALIVE_MS}
+            writer.write(b"retry: 1000\n\n" + self._frame("connected", content))
             self._open_topics(writer, {"prices"} & topics if last_id else topics)
             for number, frame in self._sent:
                 if last_id and number > int(last_id.rpartition("-")[2]):
                     writer.write(frame)
-            writer.write(b": live\n\n")
+            if self.is_caught_up:
+                writer.write(b": live\n\n")
             while True:
                 await writer.drain()
                 await asyncio.sleep(SIGN_OF_LIFE_SECONDS)
+                await self._is_sending.wait()
                 writer.write(b": prices\n\n")
         finally:
             del self._streams[client_id]
