@@ -2,7 +2,7 @@
 
 The page is a module of the client itself, shown as text: it comes from the edge with the policy of
 its pages (Trusted Types included), and runs nothing. `START` makes a client in it, which follows
-prices and orders, and notes every change of its status.
+prices and orders, and notes every change of its status. A bearer token is optional.
 """
 
 import asyncio
@@ -14,9 +14,13 @@ from tests.harness.edge import EdgeProcess
 from tests.harness.waiting import wait_until_async
 
 PAGE_PATH = "/client/index.js"
-START = """async ([sharing, symbols]) => {
+START = """async ([sharing, symbols, token]) => {
     const { createTapewire } = await import('/client/index.js');
-    const client = createTapewire({ workerUrl: '/client/worker.js', sharing });
+    const client = createTapewire({
+        workerUrl: '/client/worker.js',
+        sharing,
+        ...(token && { token: () => token }),
+    });
     window.client = client;
     window.statuses = [];
     const note = () => statuses.push({ at: Date.now(), ...client.connection.status.get() });

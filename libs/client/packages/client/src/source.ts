@@ -43,7 +43,11 @@ export interface TopicChange<S = unknown> {
    * an empty one because the account changed or everybody signed out.
    */
   readonly events: readonly StreamEvent[] | null;
-  /** True in exactly one tab of the browser for every change: the one that says what is new. */
+  /**
+   * True in one tab of the browser: the one that says what is new. While tabs and hub live, each event
+   * is announced exactly once. What was sent to a tab or by a hub that then ends or stands still may
+   * be announced again by another tab, or by none; lists have it in any case.
+   */
   readonly announces: boolean;
 }
 
