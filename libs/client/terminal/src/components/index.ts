@@ -10,8 +10,10 @@ export { NumberField, type NumberFieldProps } from "./number-field.js";
 export { PanelToolbar } from "./panel-toolbar.js";
 export { DataTable } from "./table/data-table.js";
 export { RowButton } from "./table/row.js";
+export { timeColumn } from "./table/time-column.js";
 export type { Column, DataTableProps, Sort } from "./table/types.js";
 export { useStoreRows } from "./table/use-store-rows.js";
+export { useAttempt } from "./use-attempt.js";
 export {
   Age,
   Change,

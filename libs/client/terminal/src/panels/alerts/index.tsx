@@ -7,11 +7,11 @@ import {
   type Column,
   DataTable,
   EmptyState,
-  errorMessage,
   ListState,
   PanelToolbar,
   RowButton,
-  Time,
+  timeColumn,
+  useAttempt,
   useStoreRows,
 } from "../../components/index.js";
 import { lazyDialog } from "../../components/lazy-dialog.js";
@@ -47,22 +47,16 @@ export default function AlertsPanel(_props: PanelProps) {
 
 function Rules({ labelledBy }: { readonly labelledBy: string }) {
   const client = useTapewire();
-  const { formats, showToast, symbol } = useTerminal();
+  const { formats, symbol } = useTerminal();
+  const attempt = useAttempt();
   const demo = useDemoRule();
 
   const act = useCallback(
-    async (rule: AlertRule, method: "POST" | "DELETE", suffix: string) => {
-      try {
-        await client.call(method, `/api/alerts/rules/${encodeURIComponent(rule.ruleId)}${suffix}`);
-      } catch (error) {
-        showToast({
-          kind: "bad",
-          title: `Not done: ${describeRule(rule, formats)}`,
-          text: errorMessage(error),
-        });
-      }
-    },
-    [client, formats, showToast],
+    (rule: AlertRule, method: "POST" | "DELETE", suffix: string) =>
+      attempt(`Not done: ${describeRule(rule, formats)}`, () =>
+        client.call(method, `/api/alerts/rules/${encodeURIComponent(rule.ruleId)}${suffix}`),
+      ),
+    [client, formats, attempt],
   );
 
   const columns = useMemo<Column<AlertRule>[]>(
@@ -92,16 +86,7 @@ function Rules({ labelledBy }: { readonly labelledBy: string }) {
         cell: (rule) => (rule.armed ? "Armed" : "Triggered"),
         sortValue: (rule) => Number(rule.armed),
       },
-      {
-        id: "time",
-        header: "Since",
-        align: "end",
-        minWidth: 92,
-        priority: 3,
-        cell: (rule) => <Time value={rule.timestamp} />,
-        sortValue: (rule) => rule.timestamp,
-        firstDirection: "descending",
-      },
+      timeColumn({ header: "Since", align: "end", minWidth: 92, priority: 3 }),
       {
         id: "actions",
         header: "",
@@ -188,15 +173,7 @@ function Alerts({ labelledBy }: { readonly labelledBy: string }) {
 }
 
 const ALERT_COLUMNS: readonly Column<Alert>[] = [
-  {
-    id: "time",
-    header: "Time",
-    minWidth: 100,
-    grow: 0,
-    cell: ({ timestamp }) => <Time value={timestamp} />,
-    sortValue: ({ timestamp }) => timestamp,
-    firstDirection: "descending",
-  },
+  timeColumn({ minWidth: 100, grow: 0 }),
   {
     id: "level",
     header: "Level",

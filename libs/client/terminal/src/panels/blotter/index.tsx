@@ -13,7 +13,8 @@ import {
   ListState,
   PanelToolbar,
   RowButton,
-  Time,
+  timeColumn,
+  useAttempt,
   useStoreRows,
 } from "../../components/index.js";
 import { lazyDialog } from "../../components/lazy-dialog.js";
@@ -41,8 +42,8 @@ type Filter = "open" | "all";
 /** The orders of the user, the newest first: open ones or all, with cancel and change. */
 export default function BlotterPanel({ headingId }: PanelProps) {
   const client = useTapewire();
-  const terminal = useTerminal();
-  const { formats } = terminal;
+  const { formats, announce } = useTerminal();
+  const attempt = useAttempt();
   const rows = useStoreRows(client.orders);
   const ids = rows.rowKeys;
   const [filter, setFilter] = useStoredState<Filter>("blotter.filter", "all");
@@ -53,18 +54,12 @@ export default function BlotterPanel({ headingId }: PanelProps) {
 
   const cancel = useCallback(
     async (order: Order) => {
-      try {
-        await client.call("DELETE", `/api/orders/${encodeURIComponent(order.orderId)}`);
-        terminal.announce(`Canceling: ${describeOrder(order, formats)}`);
-      } catch (error) {
-        terminal.showToast({
-          kind: "bad",
-          title: `Not canceled: ${describeOrder(order, formats)}`,
-          text: errorMessage(error),
-        });
-      }
+      const isSent = await attempt(`Not canceled: ${describeOrder(order, formats)}`, () =>
+        client.call("DELETE", `/api/orders/${encodeURIComponent(order.orderId)}`),
+      );
+      if (isSent) announce(`Canceling: ${describeOrder(order, formats)}`);
     },
-    [client, terminal, formats],
+    [client, attempt, announce, formats],
   );
 
   useKeyCommand("cancel-order", () => {
@@ -199,16 +194,7 @@ function columnsOf(
       cell: (order) => <PlacedBy order={order} />,
       sortValue: (order) => order.strategyId,
     },
-    {
-      id: "time",
-      header: "Time",
-      align: "end",
-      minWidth: 112,
-      priority: 2,
-      cell: (order) => <Time value={order.timestamp} />,
-      sortValue: (order) => order.timestamp,
-      firstDirection: "descending",
-    },
+    timeColumn({ align: "end", minWidth: 112, priority: 2 }),
     {
       id: "actions",
       header: "",

@@ -11,7 +11,7 @@ import {
   EmptyState,
   ListState,
   PanelToolbar,
-  Time,
+  timeColumn,
   useStoreRows,
 } from "../../components/index.js";
 import type { PanelProps } from "../registry.js";
@@ -102,15 +102,7 @@ function isShown(decision: Decision, filter: Filter, strategyId: string): boolea
 }
 
 const COLUMNS: readonly Column<Decision>[] = [
-  {
-    id: "time",
-    header: "Time",
-    minWidth: 100,
-    grow: 0,
-    cell: ({ timestamp }) => <Time value={timestamp} />,
-    sortValue: ({ timestamp }) => timestamp,
-    firstDirection: "descending",
-  },
+  timeColumn({ minWidth: 100, grow: 0 }),
   {
     id: "decision",
     header: "Decision",

@@ -10,7 +10,7 @@ import {
   Money,
   Price,
   Quantity,
-  Time,
+  timeColumn,
   useStoreRows,
 } from "../../components/index.js";
 import { sideWord } from "../blotter/order-words.js";
@@ -48,14 +48,7 @@ export default function ExecutionsPanel({ headingId }: PanelProps) {
 }
 
 const COLUMNS: readonly Column<Trade>[] = [
-  {
-    id: "time",
-    header: "Time",
-    minWidth: 100,
-    cell: (trade) => <Time value={trade.timestamp} />,
-    sortValue: (trade) => trade.timestamp,
-    firstDirection: "descending",
-  },
+  timeColumn({ minWidth: 100 }),
   {
     id: "symbol",
     header: "Symbol",

@@ -12,7 +12,7 @@ import {
   ListState,
   LoadState,
   PanelToolbar,
-  Time,
+  timeColumn,
   useStoreRows,
 } from "../../components/index.js";
 import { lazyDialog } from "../../components/lazy-dialog.js";
@@ -170,17 +170,7 @@ const COLUMNS: readonly Column<Item>[] = [
     sortValue: ({ score }) => score,
     firstDirection: "descending",
   },
-  {
-    id: "time",
-    header: "Time",
-    align: "end",
-    minWidth: 106,
-    grow: 0,
-    priority: 1,
-    cell: ({ timestamp }) => <Time value={timestamp} />,
-    sortValue: ({ timestamp }) => timestamp,
-    firstDirection: "descending",
-  },
+  timeColumn({ align: "end", minWidth: 106, grow: 0, priority: 1 }),
 ];
 
 function ItemCell({ item }: { readonly item: Item }) {

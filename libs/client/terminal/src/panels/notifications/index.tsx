@@ -4,7 +4,7 @@ import { useMemo, useState } from "react";
 
 import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
-import { EmptyState, errorMessage, ListState, PanelToolbar, Time } from "../../components/index.js";
+import { EmptyState, ListState, PanelToolbar, Time, useAttempt } from "../../components/index.js";
 import type { PanelProps } from "../registry.js";
 import { BrowserNotificationsSwitch } from "./browser-notifications.js";
 import {
@@ -33,6 +33,7 @@ const SHOWN_IN_GROUP = 3;
 export default function NotificationsPanel(_props: PanelProps) {
   const client = useTapewire();
   const terminal = useTerminal();
+  const attempt = useAttempt();
   const ids = useKeys(client.notifications);
   const unread = useReadable(client.notifications.unread);
   const [filter, setFilter] = useStoredState<KindFilter>("notifications.filter", "all", {
@@ -46,13 +47,7 @@ export default function NotificationsPanel(_props: PanelProps) {
     );
   const groups = useMemo(() => groupNotifications(shown), [shown]);
 
-  async function mark(run: () => Promise<void>) {
-    try {
-      await run();
-    } catch (error) {
-      terminal.showToast({ kind: "bad", title: "Not marked as read", text: errorMessage(error) });
-    }
-  }
+  const mark = (run: () => Promise<void>) => attempt("Not marked as read", run);
 
   return (
     <div className="notifications">

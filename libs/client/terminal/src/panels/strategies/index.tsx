@@ -9,12 +9,12 @@ import {
   type Column,
   DataTable,
   EmptyState,
-  errorMessage,
   ListState,
   PanelToolbar,
   Quantity,
   RowButton,
-  Time,
+  timeColumn,
+  useAttempt,
   useStoreRows,
 } from "../../components/index.js";
 import { lazyDialog } from "../../components/lazy-dialog.js";
@@ -38,27 +38,19 @@ type Asked =
 /** The user's strategies: what each does now, and everything that can be done with it. */
 export default function StrategiesPanel({ headingId }: PanelProps) {
   const client = useTapewire();
-  const terminal = useTerminal();
+  const { formats, announce } = useTerminal();
+  const attempt = useAttempt();
   const [selected, setSelected] = useStoredState<string | null>("strategies.selected", null);
   const [asked, setAsked] = useState<Asked | null>(null);
 
   const start = useCallback(
-    async (strategy: Strategy) => {
-      try {
-        await client.call(
-          "POST",
-          `/api/strategies/${encodeURIComponent(strategy.strategyId)}/start`,
-        );
-        terminal.announce(`${strategy.name} was started.`);
-      } catch (error) {
-        terminal.showToast({
-          kind: "bad",
-          title: `${strategy.name} was not started`,
-          text: errorMessage(error),
-        });
-      }
+    async ({ name, strategyId }: Strategy) => {
+      const isStarted = await attempt(`${name} was not started`, () =>
+        client.call("POST", `/api/strategies/${encodeURIComponent(strategyId)}/start`),
+      );
+      if (isStarted) announce(`${name} was started.`);
     },
-    [client, terminal],
+    [client, attempt, announce],
   );
   const commands = useMemo<StrategyCommands>(
     () => ({
@@ -123,8 +115,8 @@ export default function StrategiesPanel({ headingId }: PanelProps) {
           <p>Its orders, trades and decisions stay in your history. It cannot be started again.</p>
           {asked.strategy.position !== 0 && (
             <p>
-              It holds {terminal.formats.quantity(asked.strategy.position)} {asked.strategy.symbol},
-              which nothing protects afterwards.
+              It holds {formats.quantity(asked.strategy.position)} {asked.strategy.symbol}, which
+              nothing protects afterwards.
             </p>
           )}
         </ConfirmDialog>
@@ -197,16 +189,7 @@ function columnsOf(commands: StrategyCommands): Column<Strategy>[] {
         </span>
       ),
     },
-    {
-      id: "time",
-      header: "Changed",
-      align: "end",
-      minWidth: 100,
-      priority: 4,
-      cell: ({ timestamp }) => <Time value={timestamp} />,
-      sortValue: ({ timestamp }) => timestamp,
-      firstDirection: "descending",
-    },
+    timeColumn({ header: "Changed", align: "end", minWidth: 100, priority: 4 }),
     {
       id: "actions",
       header: "",

@@ -1,24 +1,23 @@
 import type { Strategy } from "@tapewire/client";
 import { useTapewire } from "@tapewire/react";
-import { useCallback, useState } from "react";
+import { useCallback } from "react";
 
 import { useTerminal } from "../../app/terminal-context.js";
-import { errorMessage } from "../../components/index.js";
+import { usePendingAttempt } from "../../components/use-attempt.js";
 import { demoStrategy } from "./strategy-form.js";
 
 /** Creates and starts a strategy that trades soon. */
 export function useDemoStrategy(): {
   readonly isPending: boolean;
-  start(symbol: string): Promise<void>;
+  start(symbol: string): Promise<unknown>;
 } {
   const client = useTapewire();
   const { showToast } = useTerminal();
-  const [isPending, setPending] = useState(false);
+  const { isPending, attempt } = usePendingAttempt();
 
   const start = useCallback(
-    async (symbol: string) => {
-      setPending(true);
-      try {
+    (symbol: string) =>
+      attempt("The demo strategy was not started", async () => {
         const { strategyId } = await client.call<Strategy>(
           "POST",
           "/api/strategies",
@@ -30,17 +29,8 @@ export function useDemoStrategy(): {
           title: `The demo strategy trades ${symbol}`,
           text: "Its decisions appear with their reasons.",
         });
-      } catch (error) {
-        showToast({
-          kind: "bad",
-          title: "The demo strategy was not started",
-          text: errorMessage(error),
-        });
-      } finally {
-        setPending(false);
-      }
-    },
-    [client, showToast],
+      }),
+    [client, attempt, showToast],
   );
   return { isPending, start };
 }
