@@ -232,7 +232,10 @@ class TestStrategies:
         await strategies.answer("Stop the strategy")
         await expect(strategies.status("Waits")).to_have_text("Stopped")
         await details.get_by_role("button", name="Show its decisions").click()
-        await expect(terminal.panel("decisions")).to_be_in_viewport()
+        decisions = terminal.panel("decisions")
+        await expect(decisions).to_be_in_viewport()
+        chosen = decisions.get_by_label("Strategy", exact=True).locator("option:checked")
+        await expect(chosen).to_have_text("Waits")
 
     async def test_a_demo_strategy_is_the_next_step_of_an_empty_panel(
         self, stack: Stack, terminal: TerminalPage, user: str

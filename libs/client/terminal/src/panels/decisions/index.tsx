@@ -15,6 +15,7 @@ import {
   useStoreRows,
 } from "../../components/index.js";
 import type { PanelProps } from "../registry.js";
+import { chooseStrategy, useChosenStrategy } from "./chosen-strategy.js";
 import "./decisions.css";
 
 type Filter = "all" | "taken" | "signals";
@@ -28,7 +29,7 @@ export default function DecisionsPanel({ headingId }: PanelProps) {
   const rows = useStoreRows(client.decisions);
   const ids = rows.rowKeys;
   const [filter, setFilter] = useStoredState<Filter>("decisions.filter", "all");
-  const [strategyId, setStrategyId] = useStoredState("decisions.strategy", "");
+  const strategyId = useChosenStrategy();
   const strategyIds = useKeys(client.strategies);
   const shown = useMemo(
     () =>
@@ -57,7 +58,7 @@ export default function DecisionsPanel({ headingId }: PanelProps) {
           className="input"
           aria-label="Strategy"
           value={strategyId}
-          onChange={(event) => setStrategyId(event.target.value)}
+          onChange={(event) => chooseStrategy(event.target.value)}
         >
           <option value="">All strategies</option>
           {strategyIds.map((id) => (
@@ -87,7 +88,7 @@ export default function DecisionsPanel({ headingId }: PanelProps) {
             hasAny={ids.length > 0}
             onShowAll={() => {
               setFilter("all");
-              setStrategyId("");
+              chooseStrategy("");
             }}
           />
         }
@@ -123,7 +124,7 @@ const COLUMNS: readonly Column<Decision>[] = [
     id: "confidence",
     header: "Confidence",
     align: "end",
-    minWidth: 80,
+    minWidth: 96,
     priority: 2,
     cell: (decision) => <Confidence decision={decision} />,
     sortValue: ({ confidence }) => confidence,

@@ -3,6 +3,7 @@ import type { ButtonHTMLAttributes } from "react";
 
 import { useTerminal } from "../../app/terminal-context.js";
 import { Price } from "../../components/index.js";
+import { chooseStrategy } from "../decisions/chosen-strategy.js";
 import { StrategyActions, type StrategyCommands } from "./strategy-actions.js";
 import { describeProtection, describeRule, RULE_NAMES, statusWord } from "./strategy-words.js";
 
@@ -28,9 +29,12 @@ export function StrategyDetail({
     <section className="strategy-detail" aria-label={strategy.name}>
       <header>
         <h3>{strategy.name}</h3>
-        <button type="button" className="button small" onClick={onClose}>
-          Close
-        </button>
+        <div className="strategy-buttons">
+          <StrategyActions strategy={strategy} {...commands} Button={SmallButton} />
+          <button type="button" className="button small" onClick={onClose}>
+            Close
+          </button>
+        </div>
       </header>
       <p>
         {RULE_NAMES[strategy.rule.kind]}: {describeRule(strategy.rule, formats)}
@@ -61,8 +65,14 @@ export function StrategyDetail({
         <dd>{protection === "" ? "none" : protection}</dd>
       </dl>
       <div className="strategy-buttons">
-        <StrategyActions strategy={strategy} {...commands} Button={SmallButton} />
-        <button type="button" className="button small" onClick={() => openPanel("decisions")}>
+        <button
+          type="button"
+          className="button small"
+          onClick={() => {
+            chooseStrategy(strategyId);
+            openPanel("decisions");
+          }}
+        >
           Show its decisions
         </button>
         <button
