@@ -50,12 +50,22 @@ export function statusWord(status: string): string {
   return STATUS_WORDS[status] ?? status;
 }
 
+/** Marks that turn the direction of what follows them; letters that are written from right to left. */
+const DIRECTION_MARKS = /[\u202a-\u202e\u2066-\u2069]/g;
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+
+/** A foreign text that turns nothing beside it: a price behind it never reads backwards. */
+function isolate(text: string): string {
+  const plain = text.replace(DIRECTION_MARKS, "");
+  return RIGHT_TO_LEFT.test(plain) ? `\u2068${plain}\u2069` : plain;
+}
+
 /** "Buy 100 IBM at 181.50, stop 180.00". */
 export function describeOrder(order: DescribedOrder, formats: Formats): string {
   const terms =
     order.limitPrice == null ? "at the market" : `at ${formats.price(order.limitPrice)}`;
   const stop = order.stopPrice == null ? "" : `, stop ${formats.price(order.stopPrice)}`;
-  return `${sideWord(order.side)} ${formats.quantity(order.qty)} ${order.symbol} ${terms}${stop}`;
+  return `${sideWord(order.side)} ${formats.quantity(order.qty)} ${isolate(order.symbol)} ${terms}${stop}`;
 }
 
 /** "limit 181.50, stop 180.00, day order, reduce only". */

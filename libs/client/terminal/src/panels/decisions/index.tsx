@@ -147,7 +147,8 @@ function DecisionCell({ decision }: { readonly decision: Decision }) {
         {decision.symbol}
       </span>
       <span className="soft">
-        {strategy?.name ?? "A strategy"}: {decision.taken ? "acted on it" : "did nothing"}
+        <span>{strategy?.name ?? "A strategy"}</span>:{" "}
+        <span>{decision.taken ? "acted on it" : "did nothing"}</span>
       </span>
     </span>
   );
