@@ -352,3 +352,25 @@ async def test_all_tabs_follow_the_account_and_keep_their_prices(
                 await wait_in(tab, "client.prices.isLive('IBM')")
     wanted = 3 if sharing == "none" else 1
     await count_connections_until(edge, wanted)
+
+
+@pytest.mark.parametrize("sharing", ["worker", "leader"])
+async def test_panels_that_open_without_a_session_change_the_one_stream(
+    own_browser: Browser, edge: EdgeProcess, market: QuoteDriver, sharing: str
+) -> None:
+    """Topics with events and values are added by two tabs, one after the other."""
+    context = await own_browser.new_context()
+    tabs = [await open_tab(context, edge, sharing) for _ in range(2)]
+    stores = ["items.keys", "agents.keys", "itemMetrics", "connectionCounts", "prices.keys"]
+    async with QuoteTicker(market.publish, SYMBOLS, 5):
+        await wait_for_status(tabs, "live")
+        for number, store in enumerate(stores):
+            tab = tabs[number % 2]
+            await tab.evaluate(f"client.{store}.subscribe(() => {{}})")
+            await wait_in(tab, "client.prices.isLive('IBM')")
+        await wait_in(tabs[1], "client.connectionCounts.get()?.totalClients === 1")
+        for tab in tabs:
+            names = await tab.evaluate("statuses.map((one) => one.name)")
+            assert not {"reconnecting", "refused", "stale"}.intersection(names), names
+    opened = edge.find_log_lines("stream.opened")
+    assert len(opened) == 1, opened
