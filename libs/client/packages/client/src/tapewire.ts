@@ -7,10 +7,9 @@
  *     });
  *
  * EventSource gives up for good on every status but 200. This client stops on 401, honours
- * `Retry-After` on 429 and 503, reconnects with growing delays after failures and with the server's
- * `retry:` after a clean end, detects a silent connection, and always resumes by event id. It opens
- * the next connection before a stopping server closes this one or its token expires, and polls while
- * a proxy holds the stream back. Start reading at `#run`, the loop.
+ * `Retry-After`, reconnects with growing delays after failures and with the server's `retry:` after a
+ * clean end, detects a silent connection, and always resumes by event id. It opens the next connection
+ * before this one is closed or its token expires, and polls where streams are held back: see `#run`.
  */
 
 import { callSafely, memberOf, parseJsonOrText } from "./callbacks.js";
@@ -140,7 +139,8 @@ export class Connection {
 
   /** How a request ended, or the last of those that replaced it. */
   async #runRequests(): Promise<UnbufferedOutcome> {
-    this.#request = this.#openRequest(null);
+    const polls = this.#options.polls && this.#position === "";
+    this.#request = polls ? this.#startPolling() : this.#openRequest(null);
     for (;;) {
       const request: StreamRequest | PollRequest = this.#request;
       const outcome = await request.ended;

@@ -70,6 +70,8 @@ export interface ConnectOptions extends RequestOptions {
   readonly onCaughtUp?: (() => void) | undefined;
   /** Resume after this id instead of starting with a snapshot. */
   readonly lastEventId?: string | undefined;
+  /** Without a position, begin by polling: something is known to hold streams back here. */
+  readonly polls?: boolean | undefined;
   /** The keepalive interval until the `connected` event says another one. */
   readonly keepaliveMs?: number | undefined;
   readonly clock?: Clock | undefined;

@@ -10,6 +10,7 @@ export interface ConnectionRequest {
   readonly user: string | null;
   readonly token: (() => Promise<string>) | undefined;
   readonly lastEventId: string;
+  readonly polls: boolean;
 }
 
 export interface ConnectionListener {
@@ -44,6 +45,7 @@ export class TrackedConnection {
       user: request.user ?? undefined,
       token: request.token,
       lastEventId: request.lastEventId,
+      polls: request.polls,
       fetch: environment.fetch,
       clock: environment,
       random: () => environment.random(),

@@ -113,15 +113,19 @@ export class Upstream {
     this.#current?.close();
   }
 
-  #connect(topics: readonly string[], lastEventId: string): TrackedConnection {
+  #connect(topics: readonly string[], lastEventId: string, polls = false): TrackedConnection {
     const { baseUrl, user, token } = this.#options;
     const names = topics.map(encodeURIComponent).join(",");
     const url = `${baseUrl}/api/stream?topics=${names}`;
-    return new TrackedConnection({ url, topics, user, token, lastEventId }, this.#environment, {
-      onEvent: (connection, event) => this.#onEvent(connection, event),
-      onState: (connection) => this.#onState(connection),
-      onCaughtUp: (connection) => this.#onCaughtUp(connection),
-    });
+    return new TrackedConnection(
+      { url, topics, user, token, lastEventId, polls },
+      this.#environment,
+      {
+        onEvent: (connection, event) => this.#onEvent(connection, event),
+        onState: (connection) => this.#onState(connection),
+        onCaughtUp: (connection) => this.#onCaughtUp(connection),
+      },
+    );
   }
 
   #onEvent(connection: TrackedConnection, event: StreamEvent): void {
@@ -229,7 +233,8 @@ export class Upstream {
     this.#dropReplacement();
     old.close();
     this.#options.onRestart(this.#wanted);
-    this.#current = this.#connect(this.#wanted, "");
+    const polls = old.state.name === "live" && old.state.isPolling === true;
+    this.#current = this.#connect(this.#wanted, "", polls);
   }
 
   async #update(connection: TrackedConnection, topics: readonly string[]): Promise<void> {

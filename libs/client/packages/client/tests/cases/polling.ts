@@ -91,6 +91,17 @@ export const cases: Cases = {
     stream.close();
   },
 
+  async "where streams are known to be held back, it polls at once, and tries streams later"() {
+    const answers = [polled("e-7", order(7)), "hang", "buffered"] as const;
+    const { clock, exchanges, states, stream } = await connected([...answers], { polls: true });
+    equal(exchanges[0].url, "/api/stream/trading?wait=0", "the first request");
+    equal([states.at(-1).isPolling, stream.lastEventId], [true, "e-7"], "state and position");
+    await clock.advance(2 * STREAM_AGAIN_MS);
+    const accepted = exchanges.map(({ headers }) => headers.Accept);
+    equal(accepted.includes("text/event-stream"), true, "a stream is tried");
+    stream.close();
+  },
+
   async "polls have caught up with the snapshot, not with a reset before it"() {
     const log: string[] = [];
     const reset = { id: null, event: "stream:reset", data: { reason: "epoch" } };

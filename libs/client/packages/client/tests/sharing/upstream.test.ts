@@ -77,6 +77,15 @@ test("after sleep, polls that are answered again end the doubt about what came b
   upstream.close();
 });
 
+test("a change of topics where streams are held back goes on polling", () => {
+  const { upstream, made, last } = opened(POLLS);
+  upstream.setTopics(["items", "prices"]);
+  expect([made.length, last().options.polls, last().options.lastEventId]).toEqual([2, true, ""]);
+  last().open(POLLS);
+  expect(upstream.status()).toEqual({ name: "live", isPolling: true });
+  upstream.close();
+});
+
 test("after sleep, a stream that comes through takes the place of polls", () => {
   const { upstream, made, last } = opened(POLLS);
   upstream.distrust(0);
