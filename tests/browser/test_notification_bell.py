@@ -81,6 +81,10 @@ async def test_notification_shows_as_badge_message_and_entry_of_the_inbox(
     await inbox.expect_unread(2)
     await expect(inbox.toasts).to_have_count(0)
 
+    await publisher.publish_notification(user, "Sold by the stop-loss", type_="stop_loss")
+    warning = inbox.toasts.filter(has_text="Sold by the stop-loss")
+    await expect(warning).to_have_attribute("data-kind", "warn")
+
 
 async def test_marking_as_read_updates_every_tab(
     stack: Stack, open_page: OpenPage, user: str, publisher: PageEventPublisher

@@ -26,7 +26,7 @@ export function ArrivalNotices() {
         if (isRoutine(notification) && !routine.take(key, Date.now())) return;
         const target = targetOf(notification);
         showToast({
-          kind: importanceOf(notification) === "error" ? "bad" : "info",
+          kind: TOAST_KINDS[importanceOf(notification)],
           title,
           text: message,
           key,
@@ -46,6 +46,7 @@ export function ArrivalNotices() {
   return null;
 }
 
+const TOAST_KINDS = { error: "bad", warning: "warn", info: "info" } as const;
 const routine = new RoutineLimiter();
 const systemNotices = new NoticeLimiter();
 

@@ -28,7 +28,7 @@ export interface TicketRequest extends TicketDraft {
 export interface ToastContent {
   readonly title: string;
   readonly text?: string;
-  readonly kind?: "info" | "good" | "bad";
+  readonly kind?: "info" | "good" | "warn" | "bad";
   readonly action?: { readonly label: string; readonly onPress: () => void };
   /** A later toast with the same key replaces this one. */
   readonly key?: string;

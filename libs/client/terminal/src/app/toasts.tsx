@@ -86,7 +86,7 @@ function Toast({ toast, isHeld, onDismiss }: ToastProps) {
   return (
     <div className="toast" data-kind={kind}>
       <span className="toast-mark" aria-hidden="true">
-        {{ info: "ℹ", good: "✓", bad: "⚠" }[kind]}
+        {{ info: "ℹ", good: "✓", warn: "⚠", bad: "⚠" }[kind]}
       </span>
       <div>
         <p className="toast-title">{title}</p>

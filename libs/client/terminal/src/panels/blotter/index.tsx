@@ -166,8 +166,7 @@ function columnsOf(
       id: "filled",
       header: "Filled",
       align: "end",
-      minWidth: 96,
-      grow: 0,
+      minWidth: 110,
       priority: 1,
       cell: (order) => (
         <span className="num">
