@@ -20,13 +20,13 @@ import {
 import { lazyDialog } from "../../components/lazy-dialog.js";
 import { ServiceState } from "../../components/service-state.js";
 import type { PanelProps } from "../registry.js";
-import { StopDialog } from "./stop-dialog.js";
 import { StrategyActions, type StrategyCommands } from "./strategy-actions.js";
 import { StrategyDetail } from "./strategy-detail.js";
 import { statusWord, toneOf } from "./strategy-words.js";
 import { useDemoStrategy } from "./use-demo-strategy.js";
 import "./strategies.css";
 
+const StopDialog = lazyDialog(() => import("./stop-dialog.js").then((module) => module.StopDialog));
 const StrategyDialog = lazyDialog(() =>
   import("./strategy-dialog.js").then((module) => module.StrategyDialog),
 );

@@ -3,7 +3,7 @@ import { useTapewire } from "@tapewire/react";
 import { useState } from "react";
 
 import { useTerminal } from "../../app/terminal-context.js";
-import { ConfirmDialog } from "../../components/dialogs.js";
+import { ConfirmDialog } from "../../components/confirm-dialog.js";
 
 type Position = NonNullable<StrategyStop["position"]>;
 

@@ -5,6 +5,7 @@ import { useStoredState } from "../../app/stored-state.js";
 import { useTerminal } from "../../app/terminal-context.js";
 import { Choice } from "../../components/choice.js";
 import { ErrorText, NumberField, SelectField } from "../../components/index.js";
+import { lazyDialog } from "../../components/lazy-dialog.js";
 import { SymbolField } from "../../components/symbol-field.js";
 import type { PanelProps } from "../registry.js";
 import { Estimate } from "./estimate.js";
@@ -22,11 +23,14 @@ import {
 import { type OrderQuestion, questionsBefore } from "./order-question.js";
 import type { OrderRequest } from "./order-submission.js";
 import { PlacedNote } from "./placed-note.js";
-import { QuestionDialog } from "./question-dialog.js";
 import { TouchLine } from "./touch-line.js";
 import { useSubmission } from "./use-submission.js";
 import { useTicketRequests } from "./use-ticket-requests.js";
 import "./ticket.css";
+
+const QuestionDialog = lazyDialog(() =>
+  import("./question-dialog.js").then((module) => module.QuestionDialog),
+);
 
 const TIMES_IN_FORCE = [
   ["gtc", "Until canceled"],

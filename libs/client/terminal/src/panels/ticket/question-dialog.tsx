@@ -1,5 +1,5 @@
 import { useTerminal } from "../../app/terminal-context.js";
-import { ConfirmDialog } from "../../components/dialogs.js";
+import { ConfirmDialog } from "../../components/confirm-dialog.js";
 import { describeOrder, sideWord } from "../blotter/order-words.js";
 import type { OrderQuestion } from "./order-question.js";
 import type { OrderRequest } from "./order-submission.js";
