@@ -15,6 +15,11 @@ const proxy = Object.fromEntries(
   ["/api", "/sse", "/docs"].map((path) => [path, { target: EDGE, changeOrigin: true }]),
 );
 
+/** Modules that panels share. Dialogs are not among them: with React Aria they are loaded later. */
+const isShared = (module: string) =>
+  /\/(terminal\/src\/(components|format)|packages\/react\/src)\//.test(module) &&
+  !/\/(symbol-|confirm-|form-)?dialog\.tsx$|\/react-aria\./.test(module);
+
 /** Changes with the sources of the client: pages of one version of it share a worker. */
 function clientId(): string {
   const hash = createHash("sha256");
@@ -48,6 +53,11 @@ export default defineConfig({
       output: {
         // The shared worker has a stable address: tabs find each other by it.
         entryFileNames: ({ name }) => (name === "worker" ? "worker.js" : "assets/[name]-[hash].js"),
+        // What panels share is one file: many small ones compress worse, and each is a request.
+        codeSplitting: {
+          includeDependenciesRecursively: false,
+          groups: [{ name: "shared", test: isShared, minShareCount: 2 }],
+        },
       },
     },
   },
