@@ -1,6 +1,7 @@
 """Edge processes behind nginx. Each has its own port and keeps it when it is restarted."""
 
 import contextlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,9 @@ class EdgeFleet(EdgeClient):
 
 
 def client_id_of(stream: Any) -> str:
-    """The client id that a stream was opened with."""
+    """The client id that a stream was opened with, as in logs: without the key of a stream without
+    a session."""
     connected = next(frame for frame in stream.frames if frame.event in ("connected", "CONNECTED"))
     data = connected.data
-    return str(data.get("clientId") or data["client_id"])
+    client_id = str(data.get("clientId") or data["client_id"])
+    return re.sub("-[0-9a-f]{32}$", "", client_id)
