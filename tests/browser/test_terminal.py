@@ -55,7 +55,8 @@ async def test_a_market_order_fills(stack: Stack, terminal: TerminalPage, user: 
     row = await terminal.place_order(qty="10")
 
     await terminal.expect_order(row, "filled")
-    await expect(row).to_contain_text("10 / 10")
+    await row.locator(".terms").click()
+    await expect(terminal.panel("blotter")).to_contain_text("10 of 10")
     await expect(terminal.note).to_contain_text("filled")
     await expect(terminal.positions.first).to_contain_text("+10")
     await terminal.show_panel("Executions")
@@ -73,7 +74,7 @@ async def test_limit_order_stays_open_until_canceled(
 
     await terminal.expect_order(row, "canceled")
     await expect(row.get_by_role("button")).to_have_count(0)
-    await expect(row).to_contain_text("0 / 10")
+    await expect(terminal.panel("blotter")).to_contain_text("0 of 10")
 
 
 @pytest.mark.slow
@@ -115,7 +116,7 @@ async def test_an_order_is_changed(stack: Stack, terminal: TerminalPage, user: s
 
     await expect(dialog).to_be_hidden()
     await expect(row.locator(".terms")).to_have_text("limit 0.02")
-    await expect(row).to_contain_text("0 / 7")
+    await expect(terminal.panel("blotter")).to_contain_text("0 of 7")
 
 
 @pytest.mark.parametrize("qty", ["0", "1.000,5"])
