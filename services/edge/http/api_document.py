@@ -44,7 +44,8 @@ def build_api_document() -> dict[str, Any]:
     app = Litestar(
         [*CONTROLLERS],
         dependencies={
-            name: Provide(lambda: None, sync_to_thread=False) for name in ("context", "session")
+            name: Provide(lambda: None, sync_to_thread=False)
+            for name in ("context", "session", "session_if_any")
         },
         plugins=[DecimalSchemaPlugin()],
         openapi_config=document_config(STREAM_ROUTES),

@@ -1901,7 +1901,8 @@ export interface Calls {
   };
   /**
    * Change the topics, symbols or rate of an open stream of the user, on any process, without
-   * reconnecting. `client_id` is that of the stream's first event. By the time of the answer the
+   * reconnecting. `client_id` is that of the stream's first event. Without a session, a stream
+   * that was opened without one can be changed by it. By the time of the answer the
    * stream was sent the snapshots of added topics, and then `stream:updated`; after that it has
    * nothing more of what was removed, and every event of what is shown.
    */
