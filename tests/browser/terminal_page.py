@@ -123,7 +123,11 @@ class TerminalPage:
         if confirms:
             question = self.page.get_by_role("alertdialog")
             await question.get_by_role("button", name=re.compile("^(Buy|Sell)")).click()
-        await expect(self.orders).to_have_count(len(before) + 1)
+        try:
+            await expect(self.orders).to_have_count(len(before) + 1)
+        except AssertionError as error:
+            says = f"{await self.status.inner_text()}: {await self.ticket.inner_text()}"
+            raise AssertionError(f"no order appeared; the ticket says {says!r}") from error
         [added] = set(await self.order_ids()) - before
         return self.row("blotter", added)
 

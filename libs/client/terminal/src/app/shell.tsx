@@ -18,6 +18,7 @@ import { focusPanel } from "./show-panel.js";
 import { StatusBar, StatusStrip } from "./status-bar.js";
 import { useStoredState } from "./stored-state.js";
 import {
+  FormatsContext,
   type Terminal,
   TerminalContext,
   type TicketDraft,
@@ -158,90 +159,92 @@ export function Shell({ formats }: { readonly formats: Formats }) {
   const signIn = () => setDialog("sign-in");
   return (
     <TerminalContext value={terminal}>
-      <CommandContext value={commands}>
-        <div className="shell" data-layout={isDesk ? "desk" : "phone"}>
-          {/* biome-ignore lint/a11y/useValidAnchor: it is a link, which only must not change the address. */}
-          <a
-            className="skip-link"
-            href="#main"
-            onClick={(event) => {
-              event.preventDefault();
-              document.getElementById("main")?.focus();
-            }}
-          >
-            Skip to the panels
-          </a>
-          <Header
-            workspace={route.workspace}
-            session={session}
-            symbol={symbol}
-            unread={unread}
-            isDesk={isDesk}
-            openPanels={new Set(layout.map(({ id }) => id))}
-            preferences={preferences}
-            onSearch={() => setDialog("search")}
-            onHelp={() => setDialog("help")}
-            onSignIn={signIn}
-            onSignOut={() => void signOut()}
-            onOpenInbox={() => openPanel("notifications")}
-            onTogglePanel={(id) =>
-              dispatch({ type: layout.some((panel) => panel.id === id) ? "close" : "open", id })
-            }
-            onResetLayout={() => dispatch({ type: "reset", workspace })}
-          />
-          <section className="strips" aria-label="State of the page">
-            <StatusStrip text={status} />
-            <ShellNotices account={account} session={session} onSignIn={signIn} />
-          </section>
-          <main id="main" tabIndex={-1} aria-label={page}>
-            {isGuided && (
-              <Suspense>
-                <FirstSteps
-                  hasChosenSymbol={hasChosenSymbol}
-                  onSignIn={signIn}
-                  onFindSymbol={() => setDialog("search")}
-                  onDismiss={() => setGuided(false)}
-                />
-              </Suspense>
-            )}
-            <Workspace
-              route={route}
-              isDesk={isDesk}
-              layout={layout}
-              dispatch={dispatch}
-              onPreview={preview}
+      <FormatsContext value={formats}>
+        <CommandContext value={commands}>
+          <div className="shell" data-layout={isDesk ? "desk" : "phone"}>
+            {/* biome-ignore lint/a11y/useValidAnchor: it is a link, which only must not change the address. */}
+            <a
+              className="skip-link"
+              href="#main"
+              onClick={(event) => {
+                event.preventDefault();
+                document.getElementById("main")?.focus();
+              }}
+            >
+              Skip to the panels
+            </a>
+            <Header
+              workspace={route.workspace}
               session={session}
-              onSignIn={signIn}
-            />
-          </main>
-          <Toasts toasts={toasts} onDismiss={dismiss} />
-          {isSignedIn && <ArrivalNotices />}
-          <footer className="footer">
-            <StatusBar />
-          </footer>
-          {!isDesk && (
-            <PhoneTabs
-              tab={route.tab}
-              isAdmin={isSignedIn && session.roles.includes("admin")}
+              symbol={symbol}
               unread={unread}
+              isDesk={isDesk}
+              openPanels={new Set(layout.map(({ id }) => id))}
+              preferences={preferences}
+              onSearch={() => setDialog("search")}
+              onHelp={() => setDialog("help")}
+              onSignIn={signIn}
+              onSignOut={() => void signOut()}
+              onOpenInbox={() => openPanel("notifications")}
+              onTogglePanel={(id) =>
+                dispatch({ type: layout.some((panel) => panel.id === id) ? "close" : "open", id })
+              }
+              onResetLayout={() => dispatch({ type: "reset", workspace })}
+            />
+            <section className="strips" aria-label="State of the page">
+              <StatusStrip text={status} />
+              <ShellNotices account={account} session={session} onSignIn={signIn} />
+            </section>
+            <main id="main" tabIndex={-1} aria-label={page}>
+              {isGuided && (
+                <Suspense>
+                  <FirstSteps
+                    hasChosenSymbol={hasChosenSymbol}
+                    onSignIn={signIn}
+                    onFindSymbol={() => setDialog("search")}
+                    onDismiss={() => setGuided(false)}
+                  />
+                </Suspense>
+              )}
+              <Workspace
+                route={route}
+                isDesk={isDesk}
+                layout={layout}
+                dispatch={dispatch}
+                onPreview={preview}
+                session={session}
+                onSignIn={signIn}
+              />
+            </main>
+            <Toasts toasts={toasts} onDismiss={dismiss} />
+            {isSignedIn && <ArrivalNotices />}
+            <footer className="footer">
+              <StatusBar />
+            </footer>
+            {!isDesk && (
+              <PhoneTabs
+                tab={route.tab}
+                isAdmin={isSignedIn && session.roles.includes("admin")}
+                unread={unread}
+              />
+            )}
+            {regions}
+          </div>
+          {dialog === "search" && <SymbolDialog onChoose={selectSymbol} onClose={closeDialog} />}
+          {dialog === "sign-in" && <SignInDialog onClose={closeDialog} />}
+          {dialog === "help" && (
+            <HelpDialog
+              areLettersOn={preferences.areLettersOn}
+              onLettersChange={preferences.setLettersOn}
+              onShowFirstSteps={() => {
+                setGuided(true);
+                closeDialog();
+              }}
+              onClose={closeDialog}
             />
           )}
-          {regions}
-        </div>
-        {dialog === "search" && <SymbolDialog onChoose={selectSymbol} onClose={closeDialog} />}
-        {dialog === "sign-in" && <SignInDialog onClose={closeDialog} />}
-        {dialog === "help" && (
-          <HelpDialog
-            areLettersOn={preferences.areLettersOn}
-            onLettersChange={preferences.setLettersOn}
-            onShowFirstSteps={() => {
-              setGuided(true);
-              closeDialog();
-            }}
-            onClose={closeDialog}
-          />
-        )}
-      </CommandContext>
+        </CommandContext>
+      </FormatsContext>
     </TerminalContext>
   );
 }

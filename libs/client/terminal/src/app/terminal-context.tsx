@@ -62,6 +62,12 @@ export function useTerminal(): Terminal {
   return terminal;
 }
 
+/** The formats alone: cells by the hundred use them, and are not rendered again for another symbol. */
+export const FormatsContext = createContext<Formats | null>(null);
+
+/** @throws Error outside of the shell */
 export function useFormats(): Formats {
-  return useTerminal().formats;
+  const formats = use(FormatsContext);
+  if (formats === null) throw new Error("useFormats is called outside of FormatsContext");
+  return formats;
 }
