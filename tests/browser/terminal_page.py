@@ -126,8 +126,8 @@ class TerminalPage:
         try:
             await expect(self.orders).to_have_count(len(before) + 1)
         except AssertionError as error:
-            says = f"{await self.status.inner_text()}: {await self.ticket.inner_text()}"
-            raise AssertionError(f"no order appeared; the ticket says {says!r}") from error
+            status, ticket = await self.status.inner_text(), await self.ticket.inner_text()
+            raise AssertionError(f"no order appeared; {status=}, {ticket=}") from error
         [added] = set(await self.order_ids()) - before
         return self.row("blotter", added)
 
