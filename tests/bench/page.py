@@ -65,7 +65,9 @@ FRAMES_SCRIPT = """(seconds) => new Promise((resolve) => {
 
 async def measure_page() -> TableRows:
     build_terminal()
-    executable = next(path for name in BROWSER_NAMES if (path := shutil.which(name)))
+    executable = next((path for name in BROWSER_NAMES if (path := shutil.which(name))), None)
+    if executable is None:
+        raise SystemExit(f"no browser: none of {', '.join(BROWSER_NAMES)} is on the PATH")
     rows: TableRows = []
     with tempfile.TemporaryDirectory(prefix="tapewire-bench-") as folder:
         feed = Path(folder) / "feed.csv"

@@ -161,8 +161,9 @@ async def test_dialogs_are_loaded_before_anybody_asks_for_them(
     loaded: list[str] = []
     page.on("requestfinished", lambda request: loaded.append(request.url))
     await terminal.open(stack.url, "/")
-    while not all(any(name in url for url in loaded) for name in ("symbol-dialog", "sign-in")):
-        await page.wait_for_timeout(100)
+    async with asyncio.timeout(60):
+        while not all(any(name in url for url in loaded) for name in ("symbol-dialog", "sign-in")):
+            await page.wait_for_timeout(100)
     await page.context.set_offline(True)
     await terminal.press("/")
     await expect(page.get_by_role("combobox", name="Symbol")).to_be_focused()
